@@ -1,0 +1,239 @@
+//! One call's limits: its deadline and its cancellation, and waiting that minds both.
+//!
+//! Every wait of the library goes through here or through the socket, which asks the same
+//! [`Call`], so that one deadline covers locks, turns, tokens, retries and bodies alike.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Outcome, Stage};
+
+/// The longest a wait goes without looking at its [`Cancel`].
+///
+/// A flag has to be polled because a signal handler may do no more than set one.
+pub(crate) const CANCEL_POLL: Duration = Duration::from_millis(20);
+
+/// The deadline of a call whose options name none.
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Stops calls from another thread or from a signal handler.
+///
+/// Clones share one flag. [`cancel`](Cancel::cancel) is one atomic store, so it is safe in a signal
+/// handler; a call under way then fails with [`ErrorKind::Cancelled`] within 100 ms.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A flag that is not set.
+    pub fn new() -> Self {
+        Cancel::default()
+    }
+
+    /// Cancels every call that was given this flag, and those to come until
+    /// [`reset`](Cancel::reset).
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it is cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Makes the flag usable for further calls.
+    pub fn reset(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// Asked during a wait whether the call has to end; see [`CallOptions::interrupted_by`].
+type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Options of single calls; see [`AdminClient::with`](crate::AdminClient::with).
+#[derive(Clone, Default)]
+pub struct CallOptions {
+    timeout: Option<Duration>,
+    cancel: Option<Cancel>,
+    interrupt: Option<Interrupt>,
+}
+
+impl CallOptions {
+    /// No options: the client's own timeout (60 s unless set), no cancellation.
+    pub fn new() -> Self {
+        CallOptions::default()
+    }
+
+    /// The deadline of the whole call: waiting for a token or a turn, retries and the body
+    /// included. A call outlives it by no more than 100 ms.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// A flag that ends the call early.
+    pub fn cancel(mut self, cancel: Cancel) -> Self {
+        self.cancel = Some(cancel);
+        self
+    }
+
+    /// A question asked on the calling thread about every 20 ms while the call waits: `true` ends
+    /// the call as cancelled. For hosts that have to run their own signal handlers, such as
+    /// Python's. A call that never waits that long never asks.
+    pub fn interrupted_by(mut self, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.interrupt = Some(Arc::new(ask));
+        self
+    }
+}
+
+impl fmt::Debug for CallOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallOptions")
+            .field("timeout", &self.timeout)
+            .field("cancel", &self.cancel)
+            .field("interrupt", &self.interrupt.is_some())
+            .finish()
+    }
+}
+
+/// Why a wait has to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The deadline passed.
+    Deadline,
+    /// The caller cancelled.
+    Cancelled,
+}
+
+/// A call under way, on the one thread that makes it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    started: Instant,
+    timeout: Duration,
+    deadline: Option<Instant>,
+    options: CallOptions,
+    /// When the interrupt was last asked; asking can be costly (Python takes its global lock).
+    last_asked: Cell<Instant>,
+}
+
+impl Call {
+    /// Starts the clock. A timeout too large for the clock counts as none.
+    pub(crate) fn start(options: &CallOptions, default_timeout: Duration) -> Self {
+        let started = Instant::now();
+        let timeout = options.timeout.unwrap_or(default_timeout);
+        Call {
+            started,
+            timeout,
+            deadline: started.checked_add(timeout),
+            options: options.clone(),
+            last_asked: Cell::new(started),
+        }
+    }
+
+    /// When the call began.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// When the call has to be over; `None` is never.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Time left; a very long time where there is no deadline.
+    pub(crate) fn remaining(&self) -> Duration {
+        match self.deadline {
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+            None => Duration::MAX,
+        }
+    }
+
+    /// Whether the call may go on.
+    pub(crate) fn check(&self) -> Result<(), Stop> {
+        if self.options.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
+            return Err(Stop::Cancelled);
+        }
+        let now = Instant::now();
+        if let Some(interrupt) = &self.options.interrupt
+            && now.duration_since(self.last_asked.get()) >= CANCEL_POLL
+        {
+            self.last_asked.set(now);
+            if interrupt() {
+                return Err(Stop::Cancelled);
+            }
+        }
+        match self.deadline {
+            Some(deadline) if now >= deadline => Err(Stop::Deadline),
+            _ => Ok(()),
+        }
+    }
+
+    /// The longest single blocking step allowed now, at most `wanted`: short enough to notice a
+    /// cancellation and to keep the deadline. Fails where the call has to end.
+    pub(crate) fn slice(&self, wanted: Duration) -> Result<Duration, Stop> {
+        self.check()?;
+        let step = wanted.min(self.remaining());
+        let watched = self.options.cancel.is_some() || self.options.interrupt.is_some();
+        Ok(if watched { step.min(CANCEL_POLL) } else { step })
+    }
+
+    /// Sleeps for `duration`, or until the call has to end.
+    pub(crate) fn sleep(&self, duration: Duration) -> Result<(), Stop> {
+        let until = Instant::now().checked_add(duration);
+        loop {
+            let left = match until {
+                Some(until) => until.saturating_duration_since(Instant::now()),
+                None => Duration::from_secs(3600),
+            };
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(self.slice(left)?);
+        }
+    }
+
+    /// The error for a call that had to end.
+    pub(crate) fn stopped(&self, stop: Stop, stage: Stage, outcome: Outcome) -> Error {
+        let (kind, message) = match stop {
+            Stop::Deadline => (
+                ErrorKind::Timeout,
+                format!("not done within {:?}", self.timeout),
+            ),
+            Stop::Cancelled => (ErrorKind::Cancelled, "cancelled by the caller".to_owned()),
+        };
+        Error::new(kind, stage, outcome, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancelled_call_does_not_start_to_sleep() {
+        let cancel = Cancel::new();
+        cancel.cancel();
+        let options = CallOptions::new().cancel(cancel.clone());
+        let call = Call::start(&options, DEFAULT_TIMEOUT);
+        assert_eq!(call.sleep(Duration::from_secs(3600)), Err(Stop::Cancelled));
+        cancel.reset();
+        assert_eq!(call.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_deadline_ends_a_sleep() {
+        let options = CallOptions::new().timeout(Duration::from_millis(1));
+        let call = Call::start(&options, DEFAULT_TIMEOUT);
+        assert_eq!(call.sleep(Duration::from_secs(3600)), Err(Stop::Deadline));
+    }
+
+    #[test]
+    fn a_timeout_beyond_the_clock_is_no_deadline() {
+        let options = CallOptions::new().timeout(Duration::MAX);
+        let call = Call::start(&options, DEFAULT_TIMEOUT);
+        assert_eq!(call.check(), Ok(()));
+        assert!(call.remaining() > Duration::from_secs(1 << 40));
+    }
+}
