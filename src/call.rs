@@ -132,6 +132,23 @@ impl Call {
         }
     }
 
+    /// The same call with `limit` from now on as its deadline, if that is earlier than its own: for
+    /// a step that the call can do without.
+    pub(crate) fn at_most(&self, limit: Duration) -> Call {
+        let sooner = Instant::now().checked_add(limit);
+        let deadline = match (self.deadline, sooner) {
+            (Some(own), Some(sooner)) => Some(own.min(sooner)),
+            (deadline, None) | (None, deadline) => deadline,
+        };
+        Call {
+            started: self.started,
+            timeout: limit.min(self.timeout),
+            deadline,
+            options: self.options.clone(),
+            last_asked: Cell::new(self.last_asked.get()),
+        }
+    }
+
     /// When the call began.
     pub(crate) fn started(&self) -> Instant {
         self.started

@@ -7,6 +7,7 @@ mod call;
 mod error;
 mod secret;
 
+pub use auth::Token;
 pub use call::{CallOptions, Cancel};
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};
 pub use secret::Secret;

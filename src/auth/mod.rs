@@ -1,2 +1,104 @@
 //! Everything about tokens: the state of one key, the pacing gate, the process-wide cache, the
 //! stores. Knows the time and what happened only by being told; sends no bytes itself.
+//!
+//! - `slot`: the token of one key, and `gate`: the pace of one token host; both pure.
+//! - `cache`: the shell around them, with its clock, locks and waiting.
+//! - `token`: a token and its life; `time`: two clocks.
+
+mod cache;
+mod gate;
+mod key;
+mod slot;
+mod sync;
+#[cfg(test)]
+mod testing;
+mod time;
+mod token;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+pub(crate) use cache::{TokenSlot, slot};
+pub use token::Token;
+
+use crate::call::Call;
+use crate::error::Error;
+use crate::secret::Secret;
+
+/// What a token is asked for with. All of it together is the key under which the token is kept, so
+/// a rotated secret never meets the old one's token.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenRequest {
+    pub(crate) token_url: String,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Secret,
+    pub(crate) audience: String,
+    pub(crate) scope: Option<String>,
+    pub(crate) encoding: TokenEncoding,
+}
+
+/// How the request's body is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum TokenEncoding {
+    /// As the service documents it.
+    #[default]
+    Json,
+    /// As other OAuth servers want it.
+    Form,
+}
+
+/// Sends one token request; implemented by the transport.
+pub(crate) trait TokenEndpoint {
+    /// Sends exactly one request and reads its answer, on the calling thread, within the limits of
+    /// `call`. It is called with no lock of this process held; the turn at the gate is already taken.
+    fn fetch(&self, request: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError>;
+}
+
+/// The endpoint's answer.
+#[derive(Debug)]
+pub(crate) struct TokenAnswer {
+    pub(crate) access_token: Secret,
+    /// Seconds, as the answer has it: whatever JSON number, however absurd.
+    pub(crate) expires_in: Option<f64>,
+    /// The answer's `Date` header.
+    pub(crate) server_date: Option<SystemTime>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) struct FetchError {
+    pub(crate) cause: FetchFailure,
+    /// What the callers get to see.
+    pub(crate) error: Error,
+}
+
+/// What a failed request means for the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FetchFailure {
+    /// No byte of the request left. Treated as [`Transient`](FetchFailure::Transient), gate
+    /// included: a host that cannot be reached deserves a second's pause as well.
+    NotSent,
+    /// Network, 5xx, or an answer that is none: it may work later.
+    Transient,
+    /// 429: the gate closes.
+    RateLimited {
+        /// As the answer asks for.
+        retry_after: Option<Duration>,
+    },
+    /// 400, 401, 403: asking again with the same credentials is of no use.
+    BadCredentials,
+    /// The call had to end, by its deadline or its caller.
+    Stopped,
+}
+
+/// Where tokens are kept besides memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum TokenCacheChoice {
+    /// Files in the user's cache directory.
+    #[default]
+    Auto,
+    /// Nowhere.
+    Memory,
+    /// Files in this directory.
+    Directory(PathBuf),
+}

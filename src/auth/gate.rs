@@ -1,0 +1,209 @@
+//! The pacing gate of one token host, as a state machine.
+//!
+//! The token endpoint allows about one request per second for everything behind one address, counts
+//! refused requests too, and bans the address when it is exceeded. So every request of this process
+//! passes here first, whatever credentials it is for. The gate is told the time and what happened;
+//! it has no clock, no lock and no socket.
+//!
+//! Callers queue in the order in which they come. There are no reservations: a turn is taken at the
+//! moment of sending, so neither a caller who gives up nor one who oversleeps costs the others more
+//! than its absence, and two turns are never closer than [`SPACING`].
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::time::Moment;
+
+/// The least time between two token requests.
+pub(crate) const SPACING: Duration = Duration::from_millis(1_100);
+
+/// How long a 429 blocks the gate, if the service does not ask for longer; doubles with every
+/// further 429 up to [`LONGEST_OWN_BLOCK`].
+const FIRST_BLOCK: Duration = Duration::from_secs(60);
+const LONGEST_OWN_BLOCK: Duration = Duration::from_secs(600);
+
+/// The longest `Retry-After` that is believed.
+const LONGEST_ASKED_BLOCK: Duration = Duration::from_secs(3600);
+
+/// Jitter adds up to this share of a block, so that machines behind one address come back apart.
+const JITTER_SHARE: u32 = 10;
+
+/// No block is longer; a stored one that claims to be is not believed.
+pub(crate) const LONGEST_BLOCK: Duration =
+    LONGEST_ASKED_BLOCK.saturating_add(LONGEST_ASKED_BLOCK.checked_div(JITTER_SHARE).unwrap());
+
+/// A place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+/// The state of one gate. All times are of the monotonic clock: neither a jump of the wall clock nor
+/// a suspended machine lets a request through too early.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    /// When the last request was sent, or is known to have been answered.
+    last: Option<Duration>,
+    blocked_until: Duration,
+    /// 429s in a row.
+    strikes: u32,
+    queue: BTreeSet<Ticket>,
+    tickets: u64,
+}
+
+impl Gate {
+    /// Joins the queue. Whoever does has to [`leave`](Gate::leave) it, sent or not.
+    pub(crate) fn enter(&mut self) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.queue.insert(ticket);
+        ticket
+    }
+
+    pub(crate) fn leave(&mut self, ticket: Ticket) {
+        self.queue.remove(&ticket);
+    }
+
+    /// Whether the ticket is the next: only then may its holder ask the gate of the store.
+    pub(crate) fn is_first(&self, ticket: Ticket) -> bool {
+        self.queue.first() == Some(&ticket)
+    }
+
+    /// The earliest time at which a request may be sent if nobody else sends one.
+    pub(crate) fn opens(&self) -> Duration {
+        let spaced = self
+            .last
+            .map_or(Duration::ZERO, |last| last.saturating_add(SPACING));
+        spaced.max(self.blocked_until)
+    }
+
+    /// The earliest turn of a queued ticket, or (`None`) of someone who joined now.
+    pub(crate) fn turn(&self, ticket: Option<Ticket>, now: Moment) -> Duration {
+        let ahead = match ticket {
+            Some(ticket) => self.queue.range(..ticket).count(),
+            None => self.queue.len(),
+        };
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        self.opens()
+            .max(now.mono)
+            .saturating_add(SPACING.saturating_mul(ahead))
+    }
+
+    /// Takes the turn: to be called before the request is sent, since one that fails counts too.
+    pub(crate) fn stamp(&mut self, now: Moment) {
+        self.last = Some(now.mono);
+    }
+
+    /// An answer came, of whatever kind except 429.
+    ///
+    /// The request reached the endpoint at some time between stamp and answer. Counting from the
+    /// answer keeps the distance even if the first request had to set up its connection and the
+    /// next one has not. An answer that took longer than the spacing says nothing of use.
+    pub(crate) fn answered(&mut self, stamped: Moment, now: Moment) {
+        self.strikes = 0;
+        if now.mono.saturating_sub(stamped.mono) < SPACING {
+            self.last = self.last.max(Some(now.mono));
+        }
+    }
+
+    /// A 429 came. `jitter` is a random number from 0 to 1.
+    pub(crate) fn rate_limited(&mut self, now: Moment, retry_after: Option<Duration>, jitter: f64) {
+        let own = FIRST_BLOCK
+            .saturating_mul(1 << self.strikes.min(10))
+            .min(LONGEST_OWN_BLOCK);
+        let asked = retry_after.unwrap_or_default().min(LONGEST_ASKED_BLOCK);
+        let block = own.max(asked);
+        let block = block + (block / JITTER_SHARE).mul_f64(jitter.clamp(0.0, 1.0));
+        self.strikes = self.strikes.saturating_add(1);
+        self.blocked_until = self.blocked_until.max(now.mono.saturating_add(block));
+    }
+
+    /// Whether a 429 keeps it shut now.
+    pub(crate) fn blocked(&self, now: Moment) -> bool {
+        self.blocked_until > now.mono
+    }
+
+    /// What a forked child goes on with: the same pace and block, without its parent's queue.
+    pub(crate) fn inherited(&self) -> Gate {
+        Gate {
+            last: self.last,
+            blocked_until: self.blocked_until,
+            strikes: self.strikes,
+            ..Gate::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Moment = Moment {
+        mono: Duration::from_secs(1_000),
+        wall: Duration::from_secs(1_780_000_000),
+    };
+
+    fn at(millis: u64) -> Moment {
+        START.after(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn the_first_request_goes_at_once_and_the_next_has_to_wait() {
+        let mut gate = Gate::default();
+        let first = gate.enter();
+        assert_eq!(gate.turn(Some(first), START), START.mono);
+        gate.stamp(START);
+        gate.leave(first);
+        assert_eq!(gate.turn(None, at(10)), at(1_100).mono);
+        assert_eq!(gate.turn(None, at(2_000)), at(2_000).mono);
+    }
+
+    #[test]
+    fn a_queue_moves_up_when_someone_gives_up() {
+        let mut gate = Gate::default();
+        gate.stamp(START);
+        let (first, second, third) = (gate.enter(), gate.enter(), gate.enter());
+        assert!(gate.is_first(first) && !gate.is_first(third));
+        assert_eq!(gate.turn(Some(third), START), at(3_300).mono);
+        gate.leave(second);
+        assert_eq!(gate.turn(Some(third), START), at(2_200).mono);
+        gate.leave(first);
+        assert!(gate.is_first(third));
+        assert_eq!(gate.turn(Some(third), START), at(1_100).mono);
+    }
+
+    #[test]
+    fn an_oversleeper_moves_the_others_back() {
+        let mut gate = Gate::default();
+        gate.stamp(START);
+        gate.stamp(at(1_700));
+        assert_eq!(gate.opens(), at(2_800).mono);
+    }
+
+    #[test]
+    fn the_distance_counts_from_a_prompt_answer() {
+        let mut gate = Gate::default();
+        gate.stamp(START);
+        gate.answered(START, at(400));
+        assert_eq!(gate.opens(), at(1_500).mono);
+        gate.stamp(at(1_500));
+        gate.answered(at(1_500), at(32_000));
+        assert_eq!(gate.opens(), at(2_600).mono);
+    }
+
+    #[test]
+    fn a_429_blocks_longer_each_time_and_at_least_as_long_as_asked() {
+        let mut gate = Gate::default();
+        let mut now = START;
+        for seconds in [60, 120, 240, 480, 600, 600] {
+            gate.rate_limited(now, Some(Duration::from_secs(5)), 0.0);
+            assert!(gate.blocked(now));
+            assert_eq!(gate.opens() - now.mono, Duration::from_secs(seconds));
+            now = now.after(Duration::from_secs(seconds));
+            assert!(!gate.blocked(now));
+        }
+        gate.answered(now, now);
+        gate.rate_limited(now, Some(Duration::from_secs(90)), 1.0);
+        assert_eq!(gate.opens() - now.mono, Duration::from_secs(99));
+        gate.rate_limited(now, Some(Duration::MAX), 1.0);
+        assert_eq!(gate.opens() - now.mono, LONGEST_BLOCK);
+    }
+}

@@ -1,0 +1,167 @@
+//! The names under which things are kept: of a slot, and of a gate.
+
+use std::fmt;
+
+use ring::{digest, hkdf, hmac};
+
+use super::TokenRequest;
+
+/// Separates keys made here from any other use of the same secret.
+pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 1";
+
+/// Stands for everything a token is asked for with.
+///
+/// It is a digest keyed with the client secret, so that a name made of it tells neither the secret
+/// nor the client id, and cannot even be compared with a guess of the client id alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct SlotKey([u8; 32]);
+
+impl SlotKey {
+    pub(crate) fn of(request: &TokenRequest) -> Self {
+        let mut message = Vec::new();
+        for part in [
+            Some(&request.token_url),
+            Some(&request.client_id),
+            Some(&request.audience),
+            request.scope.as_ref(),
+        ] {
+            // Lengths keep `a` + `bc` apart from `ab` + `c`, and the flag "no scope" from "empty".
+            message.push(u8::from(part.is_some()));
+            let part = part.map_or(&b""[..], |part| part.as_bytes());
+            message.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            message.extend_from_slice(part);
+        }
+        let secret = request.client_secret.expose().as_bytes();
+        let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
+        // Expanding to the length of the digest itself cannot be too long.
+        let key = hmac::Key::from(keyed.expand(&[b"name"], hmac::HMAC_SHA256).unwrap());
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(hmac::sign(&key, &message).as_ref());
+        SlotKey(bytes)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for SlotKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0[..16], f)
+    }
+}
+
+impl fmt::Debug for SlotKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SlotKey({self})")
+    }
+}
+
+/// Stands for a token host: all that the endpoint's rate limit tells apart, seen from one address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct GateKey(String);
+
+impl GateKey {
+    /// Scheme, host and port of a URL, the port always spelt out.
+    pub(crate) fn of(token_url: &str) -> Self {
+        let (scheme, rest) = token_url.split_once("://").unwrap_or(("", token_url));
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        let host = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
+        let scheme = scheme.to_ascii_lowercase();
+        let host = host.to_ascii_lowercase();
+        // An IPv6 address has colons of its own, inside its brackets.
+        let after_address = host
+            .rsplit_once(']')
+            .map_or(host.as_str(), |(_, port)| port);
+        let port = match (after_address.contains(':'), scheme.as_str()) {
+            (true, _) => "",
+            (false, "http") => ":80",
+            (false, _) => ":443",
+        };
+        GateKey(format!("{scheme}://{host}{port}"))
+    }
+
+    /// The host, for people.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A name in small letters and digits.
+    pub(crate) fn digest(&self) -> String {
+        struct Hex(digest::Digest);
+        impl fmt::Display for Hex {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                hex(&self.0.as_ref()[..16], f)
+            }
+        }
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(DOMAIN);
+        context.update(self.0.as_bytes());
+        Hex(context.finish()).to_string()
+    }
+}
+
+fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::TokenEncoding;
+    use super::*;
+    use crate::secret::Secret;
+
+    fn request() -> TokenRequest {
+        TokenRequest {
+            token_url: "https://login.example/oauth/token".into(),
+            client_id: "id".into(),
+            client_secret: Secret::from("hunter2"),
+            audience: "api".into(),
+            scope: None,
+            encoding: TokenEncoding::Json,
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_request_makes_another_key() {
+        let mut others = vec![request(); 7];
+        others[0].token_url.push('2');
+        others[1].client_id = "i".into();
+        others[2].client_secret = Secret::from("hunter3");
+        others[3].audience = "ap".into();
+        others[4].scope = Some(String::new());
+        others[5].scope = Some("s".into());
+        others[6].client_id = "ida".into();
+        others[6].audience = "pi".into();
+        let mut keys: Vec<_> = others.iter().map(|other| SlotKey::of(other).0).collect();
+        keys.push(SlotKey::of(&request()).0);
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), 8);
+        assert_eq!(SlotKey::of(&request()), SlotKey::of(&request()));
+    }
+
+    #[test]
+    fn a_gate_is_for_scheme_host_and_port() {
+        let table = [
+            (
+                "https://login.example/oauth/token",
+                "https://login.example:443",
+            ),
+            ("HTTPS://Login.Example:443?a=b", "https://login.example:443"),
+            ("http://u:p@127.0.0.1:8080/x@y", "http://127.0.0.1:8080"),
+            ("http://[::1]/", "http://[::1]:80"),
+            ("http://[::1]:81/", "http://[::1]:81"),
+        ];
+        for (url, expected) in table {
+            assert_eq!(GateKey::of(url).as_str(), expected);
+        }
+        assert_ne!(
+            GateKey::of("https://a/").digest(),
+            GateKey::of("https://b/").digest()
+        );
+        assert_eq!(GateKey::of("https://a/").digest().len(), 32);
+    }
+}

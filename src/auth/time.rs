@@ -1,0 +1,156 @@
+//! The time as tokens need it: two clocks at once, and a stand-in for tests.
+//!
+//! A monotonic clock never jumps, yet it stands still while the machine sleeps. The wall clock goes
+//! on while the machine sleeps, yet it jumps. What must not be used too long is therefore measured
+//! on both; what only paces this process is measured on the monotonic one alone.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A point in time on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Since the clock was made; comparable within one process only.
+    pub(crate) mono: Duration,
+    /// Since 1970; zero if the machine believes in an earlier year.
+    pub(crate) wall: Duration,
+}
+
+impl Moment {
+    /// The moment `duration` later; the end of time where that is beyond it.
+    pub(crate) fn after(self, duration: Duration) -> Moment {
+        Moment {
+            mono: self.mono.saturating_add(duration),
+            wall: self.wall.saturating_add(duration),
+        }
+    }
+
+    /// Whether either clock says that it is past.
+    pub(crate) fn reached(self, now: Moment) -> bool {
+        now.mono >= self.mono || now.wall >= self.wall
+    }
+
+    /// The time left until either clock reaches it.
+    pub(crate) fn left(self, now: Moment) -> Duration {
+        self.mono
+            .saturating_sub(now.mono)
+            .min(self.wall.saturating_sub(now.wall))
+    }
+
+    /// The wall clock's part in the standard library's terms.
+    pub(crate) fn system_time(self) -> SystemTime {
+        UNIX_EPOCH
+            .checked_add(self.wall)
+            // Only reachable with a clock set to a year that has more digits than the type.
+            .unwrap_or(UNIX_EPOCH + Duration::from_secs(u32::MAX as u64))
+    }
+
+    /// The wall clock's part in whole milliseconds, as it is written to stores.
+    pub(crate) fn wall_millis(self) -> u64 {
+        u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Reads the time. Copies of a simulated clock show the same time.
+#[derive(Debug, Clone)]
+pub(crate) enum Clock {
+    /// The machine's clocks; the monotonic one counted from this instant.
+    Real(Instant),
+    /// Moved by the test that owns it.
+    #[cfg(test)]
+    Simulated(std::sync::Arc<Simulation>),
+}
+
+impl Clock {
+    pub(crate) fn real() -> Self {
+        Clock::Real(Instant::now())
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        match self {
+            Clock::Real(start) => Moment {
+                mono: start.elapsed(),
+                wall: SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default(),
+            },
+            #[cfg(test)]
+            Clock::Simulated(simulation) => simulation.now(),
+        }
+    }
+
+    /// How long a thread may really block to wait for `duration` of this clock's time.
+    pub(crate) fn real_wait(&self, duration: Duration) -> Duration {
+        match self {
+            Clock::Real(_) => duration,
+            #[cfg(test)]
+            Clock::Simulated(simulation) => simulation.real_wait(duration),
+        }
+    }
+}
+
+/// A clock that goes only when told to.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct Simulation {
+    mono_nanos: std::sync::atomic::AtomicU64,
+    wall_nanos: std::sync::atomic::AtomicU64,
+    /// Whether a wait moves the clock itself instead of waiting for somebody to move it.
+    waits_advance: bool,
+}
+
+#[cfg(test)]
+impl Simulation {
+    /// A quiet day in 2026, with a clock that stands still unless advanced.
+    pub(crate) fn standing() -> std::sync::Arc<Self> {
+        Self::new(false)
+    }
+
+    /// As [`standing`](Self::standing), but whoever waits is at once at the end of the wait.
+    pub(crate) fn skipping() -> std::sync::Arc<Self> {
+        Self::new(true)
+    }
+
+    fn new(waits_advance: bool) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(Simulation {
+            mono_nanos: (1_000 * 1_000_000_000).into(),
+            wall_nanos: (1_780_000_000 * 1_000_000_000).into(),
+            waits_advance,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        use std::sync::atomic::Ordering::SeqCst;
+        Moment {
+            mono: Duration::from_nanos(self.mono_nanos.load(SeqCst)),
+            wall: Duration::from_nanos(self.wall_nanos.load(SeqCst)),
+        }
+    }
+
+    pub(crate) fn advance(&self, duration: Duration) {
+        self.advance_mono(duration);
+        self.jump_wall(i64::try_from(duration.as_millis()).unwrap());
+    }
+
+    pub(crate) fn advance_mono(&self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap();
+        self.mono_nanos
+            .fetch_add(nanos, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock forward or back, as an administrator or a suspended machine does.
+    pub(crate) fn jump_wall(&self, millis: i64) {
+        let nanos = (millis * 1_000_000) as u64;
+        self.wall_nanos
+            .fetch_add(nanos, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    fn real_wait(&self, duration: Duration) -> Duration {
+        if self.waits_advance {
+            // Rounded up, or the last fraction of a millisecond would be waited for endlessly.
+            self.advance(Duration::from_millis(duration.as_millis() as u64 + 1));
+            Duration::ZERO
+        } else {
+            duration.min(Duration::from_micros(500))
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! A bearer token, and how long an answer of the token endpoint makes it live.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::TokenAnswer;
+use super::time::Moment;
+use crate::secret::Secret;
+
+/// Life of a token whose answer says nothing about it: the shortest that the service's own samples
+/// show. If it lives longer, a few requests are wasted; if shorter, the API's 401 corrects it.
+const UNSTATED_LIFE: Duration = Duration::from_secs(300);
+
+/// Life of a token that claims to be dead on arrival (`expires_in` of 0, or an `exp` in the past,
+/// as wrong clocks make them). Asking again at once would bring the same, at the price of the
+/// endpoint's goodwill; if the API refuses it too, the 401 drops it before its time.
+const CLAIMED_DEAD_LIFE: Duration = Duration::from_secs(30);
+
+/// The longest life believed; 2⁶⁴−1 seconds is a way to say "no idea".
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A bearer token, with its expiry.
+///
+/// A clone shares the text, which is overwritten when the last clone is dropped. `Debug` shows the
+/// expiry only.
+#[derive(Clone)]
+pub struct Token(Arc<Inner>);
+
+struct Inner {
+    /// `Bearer …`, ready to be sent: the path of a request formats nothing.
+    header: Secret,
+    expires_at: SystemTime,
+    generation: u64,
+    accepted: AtomicBool,
+}
+
+const SCHEME: &str = "Bearer ";
+
+impl Token {
+    /// Refuses (with `None`) a text that cannot stand in a header: empty, or with anything but
+    /// visible ASCII in it.
+    pub(crate) fn new(text: &Secret, expires_at: SystemTime, generation: u64) -> Option<Self> {
+        let text = text.expose();
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        // The capacity is exact, so that no half-filled buffer with a token in it is left behind.
+        let mut header = Zeroizing::new(String::with_capacity(SCHEME.len() + text.len()));
+        header.push_str(SCHEME);
+        header.push_str(text);
+        Some(Token(Arc::new(Inner {
+            header: Secret::new(std::mem::take(&mut *header)),
+            expires_at,
+            generation,
+            accepted: AtomicBool::new(false),
+        })))
+    }
+
+    /// The token itself, for an `Authorization: Bearer …` header. Keep it out of logs and errors.
+    pub fn expose(&self) -> &str {
+        &self.0.header.expose()[SCHEME.len()..]
+    }
+
+    /// When it expires, by this machine's wall clock.
+    ///
+    /// The library asks for the next one well before that.
+    pub fn expires_at(&self) -> SystemTime {
+        self.0.expires_at
+    }
+
+    /// The value of the `Authorization` header, scheme included.
+    pub(crate) fn authorization(&self) -> &str {
+        self.0.header.expose()
+    }
+
+    /// Grows with every token issued for the same credentials, across processes and restarts.
+    pub(crate) fn generation(&self) -> u64 {
+        self.0.generation
+    }
+
+    /// Notes that the API answered something other than 401 to this token. Cheap enough for every
+    /// answer: after the first time it is a load.
+    pub(crate) fn accepted(&self) {
+        if !self.was_accepted() {
+            self.0.accepted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn was_accepted(&self) -> bool {
+        self.0.accepted.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("expires_at", &self.0.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How long after `received` the token of this answer lives.
+///
+/// `expires_in` counts from when the request was sent, since the token was made at some time after
+/// that. A JWT's own `exp`, compared with the service's clock rather than with ours, wins if it is
+/// earlier: the service may hand out a token that is hours old.
+pub(crate) fn lifetime(answer: &TokenAnswer, sent: Moment, received: Moment) -> Duration {
+    let travelled = received.mono.saturating_sub(sent.mono);
+    let stated = answer
+        .expires_in
+        .filter(|seconds| !seconds.is_nan())
+        .map(|seconds| bounded(seconds).saturating_sub(travelled));
+    let service_now = match answer.server_date {
+        Some(date) => date.duration_since(UNIX_EPOCH).unwrap_or_default(),
+        None => received.wall,
+    };
+    let own = jwt_expiry(answer.access_token.expose())
+        .map(|expiry| bounded(expiry - service_now.as_secs_f64()));
+    let life = match (stated, own) {
+        (Some(stated), Some(own)) => stated.min(own),
+        (Some(life), None) | (None, Some(life)) => life,
+        (None, None) => UNSTATED_LIFE,
+    };
+    if life.is_zero() {
+        CLAIMED_DEAD_LIFE
+    } else {
+        life
+    }
+}
+
+/// Seconds as a duration between nothing and [`LONGEST_LIFE`].
+fn bounded(seconds: f64) -> Duration {
+    // `max` comes first because it also turns a NaN into zero.
+    Duration::from_secs_f64(seconds.max(0.0).min(LONGEST_LIFE.as_secs_f64()))
+}
+
+/// The `exp` claim of a JWT, in seconds since 1970; `None` for anything that does not look like one.
+///
+/// The signature is not checked: whoever can forge the endpoint's answer can forge `expires_in` too.
+fn jwt_expiry(token: &str) -> Option<f64> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: f64,
+    }
+    let mut parts = token.split('.');
+    let (_, payload, _) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let claims: Claims = serde_json::from_slice(&base64_url(payload)?).ok()?;
+    claims.exp.is_finite().then_some(claims.exp)
+}
+
+/// Decodes base64 in the alphabet for URLs, padded or not.
+fn base64_url(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let text = text.trim_end_matches('=');
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() * 3 / 4 + 1));
+    let (mut bits, mut held) = (0u32, 0u32);
+    for byte in text.bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'-' | b'+' => 62,
+            b'_' | b'/' => 63,
+            _ => return None,
+        };
+        bits = (bits << 6) | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held) as u8);
+            bits &= (1 << held) - 1;
+        }
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Moment = Moment {
+        mono: Duration::from_secs(1_000),
+        wall: Duration::from_secs(1_780_000_000),
+    };
+
+    /// A token of three parts whose payload is this JSON.
+    fn jwt(payload: &str) -> String {
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let mut text = String::from("e30.");
+        for chunk in payload.as_bytes().chunks(3) {
+            let mut bits = 0u32;
+            for at in 0..3 {
+                bits = (bits << 8) | u32::from(*chunk.get(at).unwrap_or(&0));
+            }
+            for at in 0..=chunk.len() {
+                text.push(ALPHABET[(bits >> (18 - 6 * at)) as usize & 63] as char);
+            }
+        }
+        text + ".c2ln"
+    }
+
+    fn life(token: &str, expires_in: Option<f64>, server_date: Option<u64>) -> u64 {
+        let answer = TokenAnswer {
+            access_token: Secret::from(token),
+            expires_in,
+            server_date: server_date.map(|at| UNIX_EPOCH + Duration::from_secs(at)),
+        };
+        lifetime(&answer, NOW, NOW).as_secs()
+    }
+
+    #[test]
+    fn the_answer_says_how_long_a_token_lives() {
+        let now = NOW.wall.as_secs();
+        let jwt = |exp: u64| jwt(&format!(r#"{{"sub":"ü","exp":{exp},"aud":["a"]}}"#));
+        let month = LONGEST_LIFE.as_secs();
+        type Row = (&'static str, String, Option<f64>, Option<u64>, u64);
+        #[rustfmt::skip]
+        let table: &[Row] = &[
+            ("as stated",              "opaque".into(), Some(86_400.0), None, 86_400),
+            ("unstated",               "opaque".into(), None, None, 300),
+            ("zero",                   "opaque".into(), Some(0.0), None, 30),
+            ("negative",               "opaque".into(), Some(-5.0), None, 30),
+            ("absurdly long",          "opaque".into(), Some(u64::MAX as f64), None, month),
+            ("infinite",               "opaque".into(), Some(f64::INFINITY), None, month),
+            ("no number",              "opaque".into(), Some(f64::NAN), None, 300),
+            ("earlier exp wins",       jwt(now + 600), Some(86_400.0), None, 600),
+            ("later exp does not",     jwt(now + 9_000), Some(600.0), None, 600),
+            ("exp alone",              jwt(now + 600), None, None, 600),
+            ("exp long past",          jwt(now - 600), Some(86_400.0), None, 30),
+            ("our clock is fast",      jwt(now), Some(86_400.0), Some(now - 3_600), 3_600),
+            ("our clock is slow",      jwt(now + 7_200), Some(86_400.0), Some(now + 3_600), 3_600),
+            ("exp of no use",          self::jwt(r#"{"exp":"soon"}"#), Some(60.0), None, 60),
+            ("payload of no use",      self::jwt("[]"), Some(60.0), None, 60),
+            ("dots, but no JWT",       "a.%%%.c".into(), Some(60.0), None, 60),
+            ("four parts",             jwt(now + 6) + ".d", Some(60.0), None, 60),
+        ];
+        for (name, token, expires_in, date, expected) in table {
+            assert_eq!(life(token, *expires_in, *date), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn time_spent_waiting_for_the_answer_counts() {
+        let answer = TokenAnswer {
+            access_token: Secret::from("opaque"),
+            expires_in: Some(100.0),
+            server_date: None,
+        };
+        let received = NOW.after(Duration::from_secs(30));
+        assert_eq!(lifetime(&answer, NOW, received), Duration::from_secs(70));
+    }
+
+    #[test]
+    fn a_text_that_cannot_stand_in_a_header_is_no_token() {
+        for text in ["", " ", "a b", "a\r\nX-Evil: 1", "a\0", "tök", "a\u{7f}"] {
+            assert!(
+                Token::new(&Secret::from(text), UNIX_EPOCH, 1).is_none(),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_shows_itself_only_when_asked() {
+        let token = Token::new(&Secret::from("eyJhbGci"), UNIX_EPOCH, 1).unwrap();
+        assert_eq!(token.expose(), "eyJhbGci");
+        assert_eq!(token.authorization(), "Bearer eyJhbGci");
+        assert!(!format!("{token:?}").contains("eyJ"));
+    }
+}
