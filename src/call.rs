@@ -169,7 +169,12 @@ impl Call {
 
     /// Whether the call may go on.
     pub(crate) fn check(&self) -> Result<(), Stop> {
-        if self.options.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
+        if self
+            .options
+            .cancel
+            .as_ref()
+            .is_some_and(Cancel::is_cancelled)
+        {
             return Err(Stop::Cancelled);
         }
         let now = Instant::now();
