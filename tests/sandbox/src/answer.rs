@@ -80,6 +80,11 @@ impl Answer {
         }
     }
 
+    /// The message of a refusal.
+    pub(crate) fn into_message(self) -> String {
+        String::from_utf8_lossy(&self.into_text().body).into_owned()
+    }
+
     pub(crate) fn held_back(mut self, by: Duration) -> Self {
         self.held_back = by;
         self

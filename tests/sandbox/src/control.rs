@@ -20,7 +20,7 @@ pub(crate) fn answer(state: &mut State, method: &Method, path: &str, body: &[u8]
             state.reset();
             Ok(Answer::no_content())
         }
-        ("POST", "/_sandbox/faults") => object(body).and_then(Fault::from_json).map(|fault| {
+        ("POST", "/_sandbox/faults") => object(body).and_then(Fault::from_fields).map(|fault| {
             state.faults.add(fault);
             Answer::no_content()
         }),

@@ -269,9 +269,20 @@ impl Fault {
         self
     }
 
-    /// Reads a fault as the control endpoint takes it.
-    pub(crate) fn from_json(object: Map<String, Value>) -> Result<Self, Answer> {
-        let mut fields = Fields::from_object(object);
+    /// Reads a fault as `POST /_sandbox/faults` takes it.
+    ///
+    /// # Errors
+    ///
+    /// The message with which the endpoint refuses it.
+    pub fn from_json(fault: Value) -> Result<Self, String> {
+        match fault {
+            Value::Object(fields) => Self::from_fields(fields).map_err(Answer::into_message),
+            _ => Err("a fault is an object".into()),
+        }
+    }
+
+    pub(crate) fn from_fields(fields: Map<String, Value>) -> Result<Self, Answer> {
+        let mut fields = Fields::from_object(fields);
         let mut fault = Self::with(Matcher {
             operation: fields.optional_text("operation")?,
             method: fields.optional_text("method")?,

@@ -18,6 +18,7 @@ Usage: camunda-admin-sandbox [OPTIONS]
 Options:
   --port N                 the port; 0, the default, is any free one
   --tls                    serve https, with a certificate authority of its own
+  --client-certificates    the same, and let in only who shows the certificate that it prints
   --healthy-after-ms N     how long clusters take to be made, woken, upgraded (default 300)
   --token-lifetime-s N     how long tokens live (default 86400)
   --no-token-rate-limit    allow more than one token request per second
@@ -117,6 +118,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<SandboxBu
             "--ban-ms" => builder.ban(Duration::from_millis(number()?)),
             "--hold-back-ms" => builder.hold_back(Duration::from_millis(number()?)),
             "--tls" => builder.tls(true),
+            "--client-certificates" => builder.client_certificates(true),
             "--no-token-rate-limit" => builder.token_rate_limit(false),
             "--help" | "-h" => return Ok(None),
             _ => return Err(format!("unknown option {option}")),

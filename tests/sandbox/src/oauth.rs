@@ -162,6 +162,7 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
     let client_id = required(request.client_id, "client_id")?;
     let client_secret = required(request.client_secret, "client_secret")?;
 
+    let now = state.now();
     let component = COMPONENT_AUDIENCES
         .iter()
         .find(|(known, _)| *known == audience);
@@ -172,6 +173,7 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
         Some((_, permission)) => state
             .clusters
             .iter()
+            .filter(|cluster| !cluster.is_gone(now))
             .flat_map(|cluster| &cluster.clients)
             .any(|client| {
                 client.client_id == client_id
@@ -197,7 +199,6 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
         return Err(refusal.held_back(hold_back));
     }
 
-    let now = state.now();
     let lifetime = state.settings.token_lifetime;
     let access_token = access_token(state, &client_id, &audience, now, lifetime);
     if state.tokens.len() >= TOKENS_BEFORE_PRUNING {

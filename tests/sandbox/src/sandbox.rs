@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::random::Random;
 use crate::server::{Shared, serve};
 use crate::state::{Limits, Settings, State};
 use crate::stats::Stats;
-use crate::tls::{RootFile, Tls};
+use crate::tls::{Files, Tls};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -38,6 +39,7 @@ pub struct SandboxBuilder {
     ban: Duration,
     hold_back: Duration,
     tls: bool,
+    client_certificates: bool,
 }
 
 impl Default for SandboxBuilder {
@@ -50,6 +52,7 @@ impl Default for SandboxBuilder {
             ban: Duration::from_secs(5),
             hold_back: Duration::from_secs(2),
             tls: false,
+            client_certificates: false,
         }
     }
 }
@@ -108,6 +111,14 @@ impl SandboxBuilder {
         self
     }
 
+    /// Whether to let in only who shows a certificate of the sandbox's own authority, which
+    /// entails [`tls`](Self::tls); false by default.
+    #[must_use]
+    pub fn client_certificates(mut self, client_certificates: bool) -> Self {
+        self.client_certificates = client_certificates;
+        self
+    }
+
     /// Starts the sandbox.
     ///
     /// # Panics
@@ -124,11 +135,12 @@ impl SandboxBuilder {
     ///
     /// The port is taken, or the system has no thread, descriptor or place for a file left.
     pub fn try_start(self) -> io::Result<Sandbox> {
-        let (acceptor, root) = match self.tls {
+        let secure = self.tls || self.client_certificates;
+        let (acceptor, files) = match secure {
             false => (None, None),
             true => {
-                let tls = Tls::new()?;
-                (Some(tls.acceptor), Some(tls.root))
+                let tls = Tls::new(self.client_certificates)?;
+                (Some(tls.acceptor), Some(tls.files))
             }
         };
         let runtime: Runtime = tokio::runtime::Builder::new_current_thread()
@@ -141,7 +153,7 @@ impl SandboxBuilder {
             socket.bind((Ipv4Addr::LOCALHOST, self.port).into())?;
             socket.listen(BACKLOG)?
         };
-        let scheme = if self.tls { "https" } else { "http" };
+        let scheme = if secure { "https" } else { "http" };
         let mut random = Random::new();
         // What is added to the clock must never be more than it can hold.
         let bounded = |duration: Duration| duration.min(LONGEST_ADVANCE);
@@ -171,7 +183,7 @@ impl SandboxBuilder {
         Ok(Sandbox {
             shared,
             settings,
-            root,
+            files,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -182,7 +194,7 @@ impl SandboxBuilder {
 pub struct Sandbox {
     shared: Arc<Shared>,
     settings: Settings,
-    root: Option<RootFile>,
+    files: Option<Files>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -259,9 +271,15 @@ impl Sandbox {
             ),
             ("CAMUNDA_OAUTH_URL".to_owned(), self.oauth_url()),
         ];
-        if let Some(root) = &self.root {
-            let path = root.path().to_string_lossy().into_owned();
-            variables.push(("CAMUNDA_CUSTOM_ROOT_CERT_PATH".to_owned(), path));
+        let mut add_path = |name: &str, path: PathBuf| {
+            variables.push((name.to_owned(), path.to_string_lossy().into_owned()));
+        };
+        if let Some(files) = &self.files {
+            add_path("CAMUNDA_CUSTOM_ROOT_CERT_PATH", files.root());
+            if let Some((certificate, key)) = files.client() {
+                add_path("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", certificate);
+                add_path("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", key);
+            }
         }
         variables
     }
@@ -471,7 +489,7 @@ impl Sandbox {
     ///
     /// The message with which the endpoint refuses it.
     pub fn control(&self, changes: Value) -> Result<Value, String> {
-        control::apply(&mut self.shared.state(), object(changes)).map_err(message)
+        control::apply(&mut self.shared.state(), object(changes)).map_err(Answer::into_message)
     }
 
     fn with_cluster(&self, uuid: &str, change: impl FnOnce(&mut Cluster)) {
@@ -518,9 +536,5 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 fn accepted<T>(result: Result<T, Answer>) -> T {
-    result.unwrap_or_else(|refusal| panic!("{}", message(refusal)))
-}
-
-fn message(refusal: Answer) -> String {
-    String::from_utf8_lossy(&refusal.into_text().body).into_owned()
+    result.unwrap_or_else(|refusal| panic!("{}", refusal.into_message()))
 }

@@ -252,7 +252,7 @@ async fn answer(
         .as_ref()
         .is_some_and(|effect| effect.strikes_before());
     if delay_first {
-        sleep(delay).await;
+        wait(delay).await;
     }
     let prevented = effect
         .as_ref()
@@ -269,33 +269,44 @@ async fn answer(
         })
     };
     if let Some(answer) = &true_answer {
-        sleep(answer.held_back).await;
+        wait(answer.held_back).await;
     }
     if !delay_first {
-        sleep(delay).await;
+        wait(delay).await;
     }
 
     let now = shared.state().now();
+    let granted = true_answer
+        .as_ref()
+        .is_some_and(|answer| answer.status == 200);
     let delivery = match (effect, true_answer) {
         (None, answer) => Delivery::Proper(answer.unwrap_or_else(|| Answer::empty(500))),
         (Some(effect), answer) => effect.deliver(answer, now),
     };
+    let granted = match &delivery {
+        Delivery::Proper(answer) => answer.status == 200,
+        Delivery::Improper(_) => granted,
+    };
+    if matches!(target, Target::Token) && !granted {
+        shared.state().stats.refused_token_requests += 1;
+    }
     let answer = match (delivery, origin) {
         (Delivery::Proper(answer), _) => answer,
         (Delivery::Improper(script), Some(origin)) => {
-            if matches!(target, Target::Token) {
-                shared.state().stats.refused_token_requests += 1;
-            }
             // The connection ends this wait, as it drops what it was serving.
             let _ = origin.take_over.send(script);
             std::future::pending().await
         }
         (Delivery::Improper(_), None) => Answer::empty(500),
     };
-    if matches!(target, Target::Token) && answer.status != 200 {
-        shared.state().stats.refused_token_requests += 1;
-    }
     Ok(response(answer, now))
+}
+
+/// Even the shortest sleep takes a millisecond, which no request without one should pay for.
+async fn wait(duration: Duration) {
+    if !duration.is_zero() {
+        sleep(duration).await;
+    }
 }
 
 fn api_answer(
