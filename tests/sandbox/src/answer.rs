@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::clock::http_date;
+
 /// An answer: a refusal as well as a success.
 #[derive(Clone)]
 pub(crate) struct Answer {
@@ -88,6 +90,13 @@ impl Answer {
     pub(crate) fn held_back(mut self, by: Duration) -> Self {
         self.held_back = by;
         self
+    }
+
+    /// Says when it was made, unless that is said already.
+    pub(crate) fn set_date(&mut self, now: Duration) {
+        if self.headers.iter().all(|(name, _)| name != "date") {
+            self.set_header("date", &http_date(now));
+        }
     }
 
     /// Replaces the header or adds it.

@@ -245,6 +245,9 @@ impl Cluster {
             Some(other) => drop(overrides.insert("ipallowlist".into(), other)),
             None => {}
         }
+        if overrides.contains_key("encryption") {
+            self.encryption_ready_at = None;
+        }
         merge_patch(&mut self.document, overrides);
     }
 

@@ -12,6 +12,9 @@ use crate::faults::Fault;
 use crate::permissions::Permission;
 use crate::state::State;
 
+/// The most clusters that are made at once. Nothing else can be served meanwhile.
+const MOST_CLUSTERS: u64 = 100_000;
+
 /// Answers a request to a path below `/_sandbox/`.
 pub(crate) fn answer(state: &mut State, method: &Method, path: &str, body: &[u8]) -> Answer {
     let answer = match (method.as_str(), path) {
@@ -61,7 +64,13 @@ pub(crate) fn apply(state: &mut State, changes: Map<String, Value>) -> Result<Va
                 let uuid = state.insert_cluster(change.object()?).map_err(refused)?;
                 made["uuid"] = uuid.into();
             }
-            "clusters" => made["uuids"] = create_clusters(state, change.count()?).into(),
+            "clusters" => {
+                let count = change.count()?;
+                if count > MOST_CLUSTERS {
+                    return Err(change.wrong("100000 at most"));
+                }
+                made["uuids"] = create_clusters(state, count).into();
+            }
             "backup" => {
                 let mut fields = change.fields()?;
                 let cluster = fields.text("cluster")?;

@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use crate::answer::Answer;
 use crate::body::Fields;
-use crate::clock::http_date;
 use crate::delivery::{End, Script, Step, head};
 use crate::encoding::base64_decode;
 use crate::random::Random;
@@ -536,7 +535,7 @@ impl Effect {
             && self.wrong_content_length.is_none()
             && self.close_after.is_none();
         let true_length = self.huge_body.unwrap_or(answer.body.len() as u64);
-        answer.set_header("date", &http_date(now));
+        answer.set_date(now);
         let head = head(&answer, self.wrong_content_length.unwrap_or(true_length));
         let length = self
             .cut_body

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,6 @@ use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
 use crate::answer::Answer;
-use crate::clock::http_date;
 use crate::control;
 use crate::delivery::{Connection, Script};
 use crate::faults::{Delivery, TOKEN_OPERATION};
@@ -82,14 +82,13 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, share
 #[derive(Clone)]
 struct Origin {
     take_over: mpsc::UnboundedSender<Script>,
-    counted: Arc<Mutex<bool>>,
+    counted: Arc<AtomicBool>,
 }
 
 impl Origin {
     /// True for the first request of a connection only.
     fn is_first(&self) -> bool {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        !std::mem::replace(&mut *counted, true)
+        !self.counted.swap(true, Ordering::Relaxed)
     }
 }
 
@@ -334,9 +333,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 }
 
 fn response(mut answer: Answer, now: Duration) -> Response {
-    if answer.headers.iter().all(|(name, _)| name != "date") {
-        answer.set_header("date", &http_date(now));
-    }
+    answer.set_date(now);
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -271,6 +271,7 @@ fn controls_that_make_no_sense_are_refused() {
         (json!({ "limits": { "max_pods": 1 } }), "max_pods"),
         (json!({ "limits": { "max_clients": "1" } }), "max_clients"),
         (json!({ "advance_ms": -1 }), "advance_ms"),
+        (json!({ "clusters": 100_001 }), "clusters"),
         (json!({ "revoke_tokens": false }), "revoke_tokens"),
         (json!({ "credentials": { "permissions": ["all"] } }), "all"),
         (json!({ "allowlist_field": "none" }), "allowlist_field"),

@@ -1,9 +1,12 @@
 //! What holds for every operation alike: tokens, permissions, ids, bodies.
 
+use std::io::{Read, Write};
+use std::net::Shutdown;
+
 use camunda_admin_sandbox::Permission::{self, *};
 use serde_json::{Value, json};
 
-use crate::api::{Api, send};
+use crate::api::{Api, Connection, send};
 
 /// One operation and what its description says of it.
 struct Row {
@@ -692,4 +695,43 @@ fn ids_may_hold_anything_once_encoded() {
     )
     .expect(204);
     assert_eq!(api.get(&secrets).json(), json!({ odd: "2" }));
+}
+
+#[test]
+fn odd_requests_do_no_harm() {
+    let api = Api::new();
+    for odd in [
+        &b""[..],
+        b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00",
+        b"OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"GET http://elsewhere/clusters HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"CONNECT elsewhere:443 HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"GET /clusters/%zz HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"GET /clusters/%00 HTTP/1.1\r\nhost: a\r\nauthorization: \xff\r\n\r\n",
+        b"GET /clusters HTTP/1.1\r\nhost: a\r\nauthorization: Bearer\r\n\r\n",
+        b"HEAD /meta/ip-ranges HTTP/1.1\r\nhost: a\r\n\r\n",
+        b"POST /oauth/token HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\n{",
+        b"POST /clusters HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /clusters HTTP/1.0\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut connection = Connection::open(&api.sandbox);
+        connection.stream.get_mut().write_all(odd).unwrap();
+        connection
+            .stream
+            .get_ref()
+            .shutdown(Shutdown::Write)
+            .unwrap();
+        let mut answer = Vec::new();
+        // Whether it is answered or hung up on is all the same.
+        let _ = connection.stream.read_to_end(&mut answer);
+        assert!(
+            !answer.starts_with(b"HTTP/1.1 5"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    api.get("/clusters").expect(200);
 }
