@@ -190,13 +190,6 @@ impl Config {
         self.timeout = timeout;
     }
 
-    /// Sets the credentials of a cluster's client and where they ask for a token.
-    pub(crate) fn set_credentials(&mut self, id: &str, secret: &Secret, url: &str) -> Result<()> {
-        self.set("client_id", id)?;
-        self.set("client_secret", secret.expose())?;
-        self.set("oauth_url", url)
-    }
-
     /// What a token for this audience is asked for with; `None` without credentials.
     pub(crate) fn token_request(&self, audience: &str) -> Option<TokenRequest> {
         Some(TokenRequest {

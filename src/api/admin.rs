@@ -118,6 +118,23 @@ impl AdminClient {
         })
     }
 
+    /// A token for an audience, or for the client's own where there is none: its slot is at hand.
+    #[cfg(feature = "capi")]
+    pub(crate) fn token_for(&self, audience: Option<&str>) -> Result<Token> {
+        match (audience, self.transport.slot()) {
+            (None, Some(slot)) => slot.token(&*self.transport, &self.call()),
+            (None, None) => Err(no_credentials()),
+            (Some(audience), _) => self.token(audience),
+        }
+    }
+
+    #[cfg(feature = "capi")]
+    pub(crate) fn reject_token(&self, audience: Option<&str>, token: &Token) -> Result<()> {
+        let own = self.transport.config().audience();
+        self.token_source(audience.unwrap_or(own))?.reject(token);
+        Ok(())
+    }
+
     /// Reaches operations that are newer than this library: any method, a path such as
     /// `/clusters?new=1`, and JSON in and out, under the same token. An answer without a body is
     /// `null`.
@@ -398,6 +415,25 @@ impl AdminClientBuilder {
         self.config.set(key, value)
     }
 
+    /// Takes the credentials of a cluster's client, its token endpoint and its audience.
+    pub(crate) fn with_credentials(mut self, credentials: &ClusterCredentials) -> Result<Self> {
+        let id = credentials.required(&["ZEEBE_CLIENT_ID"])?;
+        let secret = credentials.required(&["ZEEBE_CLIENT_SECRET"])?;
+        let url = credentials.required(&["CAMUNDA_OAUTH_URL", "ZEEBE_AUTHORIZATION_SERVER_URL"])?;
+        let audience = credentials
+            .get("ZEEBE_TOKEN_AUDIENCE")
+            .unwrap_or("zeebe.camunda.io");
+        for (key, value) in [
+            ("client_id", id.expose()),
+            ("client_secret", secret.expose()),
+            ("oauth_url", url.expose()),
+            ("audience", audience),
+        ] {
+            self.set(key, value)?;
+        }
+        Ok(self)
+    }
+
     fn with(mut self, key: &str, value: &str) -> Self {
         if let Err(error) = self.config.set(key, value) {
             self.error.get_or_insert(error);
@@ -597,22 +633,7 @@ impl TokenSource {
         if let Some(error) = settings.error {
             return Err(error);
         }
-        let mut config = settings.config;
-        config.set_credentials(
-            credentials
-                .required(&["ZEEBE_CLIENT_ID", "CAMUNDA_CLIENT_ID"])?
-                .expose(),
-            credentials.required(&["ZEEBE_CLIENT_SECRET", "CAMUNDA_CLIENT_SECRET"])?,
-            credentials
-                .required(&["CAMUNDA_OAUTH_URL", "ZEEBE_AUTHORIZATION_SERVER_URL"])?
-                .expose(),
-        )?;
-        config.set(
-            "audience",
-            credentials
-                .get("ZEEBE_TOKEN_AUDIENCE")
-                .unwrap_or("zeebe.camunda.io"),
-        )?;
+        let config = settings.with_credentials(credentials)?.config;
         let slot = slot(&config, config.audience())?.ok_or_else(no_credentials)?;
         let transport = Arc::new(Transport::new(config, None)?);
         Ok(TokenSource {

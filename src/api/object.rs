@@ -223,6 +223,8 @@ impl<'de> Deserialize<'de> for Number {
 ///
 /// `Debug` shows their names only: a field that is not known may be a secret.
 #[derive(Clone, Default, PartialEq)]
+// A box, since nearly every object has none: 8 bytes each instead of 24.
+#[allow(clippy::box_collection)]
 pub struct Extra(Option<Box<Vec<(String, Json)>>>);
 
 impl Extra {

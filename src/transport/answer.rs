@@ -147,7 +147,7 @@ impl Answer {
             request_id: REQUEST_ID_HEADERS
                 .iter()
                 .find_map(|name| headers.get(HeaderName::from_static(name))?.to_str().ok())
-                .map(|id| one_line(id)),
+                .map(one_line),
             body,
         }
     }

@@ -17,6 +17,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use crate::auth::{Token, TokenSlot};
@@ -173,7 +174,7 @@ impl Transport {
                     continue;
                 }
             }
-            match retries.decide(&failure, call.remaining(), fastrand::f64()) {
+            match retries.decide(&failure, call.remaining(), random) {
                 Decision::GiveUp => break error,
                 Decision::RetryAfter(pause) => {
                     self.stats.count_retry();
@@ -362,6 +363,16 @@ impl Transport {
                     text
                 }
             })
+    }
+}
+
+/// A number in `0.0..1.0`, for jitter.
+fn random() -> f64 {
+    let mut bytes = [0; 4];
+    // Without randomness there is no TLS either; half-way is as good as anything then.
+    match SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
+        Err(_) => 0.5,
     }
 }
 

@@ -4,12 +4,11 @@
 //! that gives up on it. The cache spares that thread on all but the first request.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
@@ -22,8 +21,11 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// A resolver for one set of agents.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CachingResolver {
-    known: std::sync::Arc<Mutex<HashMap<String, (Instant, Vec<SocketAddr>)>>>,
+    known: Arc<Mutex<HashMap<String, Known>>>,
 }
+
+/// Addresses, and when they were looked up.
+type Known = (Instant, Vec<SocketAddr>);
 
 impl CachingResolver {
     /// Forgets all addresses; said when a connection could not be made.
@@ -77,25 +79,25 @@ impl Resolver for CachingResolver {
 }
 
 fn look_up_on_a_thread(name: String) -> Result<Vec<SocketAddr>, ureq::Error> {
-    let (sender, receiver) = mpsc::sync_channel(1);
+    let found = Arc::new((Mutex::new(None), Condvar::new()));
+    let finder = found.clone();
     std::thread::Builder::new()
         .name("camunda-resolver".into())
         .spawn(move || {
-            // The receiver may be gone: its call ended first.
-            let _ = sender.send(name.to_socket_addrs().map(Iterator::collect));
+            let addresses = name.to_socket_addrs().map(Iterator::collect);
+            *finder.0.lock() = Some(addresses);
+            finder.1.notify_one();
         })?;
+    let (addresses, arrived) = &*found;
+    let mut addresses = addresses.lock();
     loop {
-        let step = Exchange::slice()?;
-        match receiver.recv_timeout(step) {
-            Ok(Ok(addresses)) => return Ok(addresses),
-            Ok(Err(error)) => {
+        match addresses.take() {
+            Some(Ok(addresses)) => return Ok(addresses),
+            Some(Err(error)) => {
                 log::debug!("the name cannot be resolved: {error}");
                 return Err(ureq::Error::HostNotFound);
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(io::Error::other("the resolver's thread ended early").into());
-            }
-        }
+            None => arrived.wait_for(&mut addresses, Exchange::slice()?),
+        };
     }
 }

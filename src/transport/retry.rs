@@ -62,12 +62,12 @@ impl Retries {
         self.attempts += 1;
     }
 
-    /// Decides; `random` is in `0.0..1.0`.
+    /// Decides; `random` gives a number in `0.0..1.0`.
     pub(super) fn decide(
         &mut self,
         failure: &Failure,
         remaining: Duration,
-        random: f64,
+        random: impl FnOnce() -> f64,
     ) -> Decision {
         let asked_for = match (failure, self.class) {
             (Failure::NotSent, _) => None,
@@ -85,7 +85,7 @@ impl Retries {
             return Decision::GiveUp;
         }
         let ceiling = (FIRST_PAUSE * 2u32.pow(self.repeats)).min(LONGEST_PAUSE);
-        let pause = asked_for.unwrap_or_default() + ceiling.mul_f64(0.5 + random / 2.0);
+        let pause = asked_for.unwrap_or_default() + ceiling.mul_f64(0.5 + random() / 2.0);
         self.repeats += 1;
         // Waiting for a turn that comes after the deadline would only delay the bad news.
         if pause >= remaining {
@@ -103,7 +103,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3600);
 
     fn decide(class: Class, failure: Failure) -> Decision {
-        Retries::new(class).decide(&failure, LONG, 0.0)
+        Retries::new(class).decide(&failure, LONG, || 0.0)
     }
 
     fn status(status: u16) -> Failure {
@@ -168,12 +168,10 @@ mod tests {
     fn pauses_double_with_jitter_and_come_to_an_end() {
         let mut retries = Retries::new(Class::Safe);
         let pauses: Vec<_> =
-            std::iter::from_fn(
-                || match retries.decide(&Failure::Broken, LONG, 0.5) {
-                    Decision::RetryAfter(pause) => Some(pause.as_millis()),
-                    Decision::GiveUp => None,
-                },
-            )
+            std::iter::from_fn(|| match retries.decide(&Failure::Broken, LONG, || 0.5) {
+                Decision::RetryAfter(pause) => Some(pause.as_millis()),
+                Decision::GiveUp => None,
+            })
             .collect();
         assert_eq!(pauses, [150, 300, 600, 1200]);
     }
@@ -186,11 +184,11 @@ mod tests {
         };
         let mut retries = Retries::new(Class::Safe);
         assert_eq!(
-            retries.decide(&failure, LONG, 0.0),
+            retries.decide(&failure, LONG, || 0.0),
             Decision::RetryAfter(Duration::from_millis(7_100))
         );
         assert_eq!(
-            retries.decide(&failure, Duration::from_secs(7), 0.0),
+            retries.decide(&failure, Duration::from_secs(7), || 0.0),
             Decision::GiveUp
         );
     }

@@ -8,7 +8,10 @@ use camunda_admin::description::{OPERATIONS, Operation, ShapeKind, WAITERS, Wait
 use crate::{Generated, top};
 
 pub(crate) fn generate() -> Vec<Generated> {
-    vec![Generated { path: "src/ffi/operations.rs", text: operations() }]
+    vec![Generated {
+        path: "src/ffi/operations.rs",
+        text: operations(),
+    }]
 }
 
 /// Writes `include/camunda_admin.h` from the sources as they are now.
@@ -47,9 +50,20 @@ fn operations() -> String {
 
 fn push_operation(text: &mut String, operation: &Operation) {
     let arguments: Vec<String> = operation.arguments().map(snake).collect();
-    let csv = matches!(operation.answer.as_ref().map(|shape| &shape.kind), Some(ShapeKind::Csv));
+    let csv = matches!(
+        operation.answer.as_ref().map(|shape| &shape.kind),
+        Some(ShapeKind::Csv)
+    );
     text.push('\n');
-    doc(text, &format!("{} (`{} {}`).", sentence(operation.name), operation.method, operation.path));
+    doc(
+        text,
+        &format!(
+            "{} (`{} {}`).",
+            sentence(operation.name),
+            operation.method,
+            operation.path
+        ),
+    );
     doc(text, "");
     doc(text, operation.doc);
     doc(text, "");
@@ -64,8 +78,11 @@ fn push_operation(text: &mut String, operation: &Operation) {
         );
     }
     if csv {
-        doc(text, "`sink` gets the text piece by piece on the calling thread; it returns 0 to go on, \
-                   anything else ends the call with CAMUNDA_STATUS_IO.");
+        doc(
+            text,
+            "`sink` gets the text piece by piece on the calling thread; it returns 0 to go on, \
+                   anything else ends the call with CAMUNDA_STATUS_IO.",
+        );
     } else if let Some(shape) = &operation.answer {
         doc(
             text,
@@ -83,22 +100,40 @@ fn push_operation(text: &mut String, operation: &Operation) {
             doc(text, &format!("- {status} {reason}"));
         }
     }
-    let mut parameters = vec!["admin: *const camunda_admin".to_owned(), "call: *const camunda_call".into()];
-    parameters.extend(arguments.iter().map(|name| format!("{name}: *const c_char")));
+    let mut parameters = vec![
+        "admin: *const camunda_admin".to_owned(),
+        "call: *const camunda_call".into(),
+    ];
+    parameters.extend(
+        arguments
+            .iter()
+            .map(|name| format!("{name}: *const c_char")),
+    );
     if operation.body.is_some() {
         parameters.extend(["json: *const c_char".to_owned(), "json_len: usize".into()]);
     }
     if csv {
-        parameters.extend(["sink: camunda_write_fn".to_owned(), "user: *mut c_void".into()]);
+        parameters.extend([
+            "sink: camunda_write_fn".to_owned(),
+            "user: *mut c_void".into(),
+        ]);
     } else if operation.answer.is_some() {
         parameters.push("value: *mut *mut camunda_value".into());
     }
-    let body = if operation.body.is_some() { "Some((json, json_len))" } else { "None" };
+    let body = if operation.body.is_some() {
+        "Some((json, json_len))"
+    } else {
+        "None"
+    };
     let description = rust_path(operation);
     let call = if csv {
         format!("operation::stream(&{description}, admin, call, sink, user, error)")
     } else {
-        let value = if operation.answer.is_some() { "Some(value)" } else { "None" };
+        let value = if operation.answer.is_some() {
+            "Some(value)"
+        } else {
+            "None"
+        };
         format!(
             "operation::run(&{description}, admin, call, &[{}], {body}, {value}, error)",
             arguments.join(", ")
@@ -121,16 +156,33 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
     );
     doc(text, "");
     if let Some(answer) = waiter.answer {
-        doc(text, &format!("`value` gets a {}, owned by the caller: camunda_value_free.", answer.name()));
+        doc(
+            text,
+            &format!(
+                "`value` gets a {}, owned by the caller: camunda_value_free.",
+                answer.name()
+            ),
+        );
     }
     common_doc(text);
     let arguments: Vec<String> = waiter.arguments.iter().map(|name| snake(name)).collect();
-    let mut parameters = vec!["admin: *const camunda_admin".to_owned(), "call: *const camunda_call".into()];
-    parameters.extend(arguments.iter().map(|name| format!("{name}: *const c_char")));
+    let mut parameters = vec![
+        "admin: *const camunda_admin".to_owned(),
+        "call: *const camunda_call".into(),
+    ];
+    parameters.extend(
+        arguments
+            .iter()
+            .map(|name| format!("{name}: *const c_char")),
+    );
     if waiter.answer.is_some() {
         parameters.push("value: *mut *mut camunda_value".into());
     }
-    let value = if waiter.answer.is_some() { "Some(value)" } else { "None" };
+    let value = if waiter.answer.is_some() {
+        "Some(value)"
+    } else {
+        "None"
+    };
     let function = waiter.c_name.strip_prefix("camunda_").unwrap();
     let call = format!(
         "operation::wait(operation::{function}, admin, call, [{}], {value}, error)",
@@ -148,7 +200,11 @@ fn push_function(text: &mut String, name: &str, parameters: Vec<String>, call: &
     }
     writeln!(text, "    error: *mut *mut camunda_error,").unwrap();
     writeln!(text, ") -> camunda_status {{").unwrap();
-    writeln!(text, "    // SAFETY: the pointers are as this function documents them.").unwrap();
+    writeln!(
+        text,
+        "    // SAFETY: the pointers are as this function documents them."
+    )
+    .unwrap();
     writeln!(text, "    unsafe {{ {call} }}").unwrap();
     writeln!(text, "}}").unwrap();
 }
@@ -187,7 +243,10 @@ fn type_name(kind: &ShapeKind) -> String {
 
 /// Where an operation's description is: `clusters::LIST`.
 fn rust_path(operation: &Operation) -> String {
-    let (place, name) = operation.call.rsplit_once('.').unwrap_or(("meta", operation.call));
+    let (place, name) = operation
+        .call
+        .rsplit_once('.')
+        .unwrap_or(("meta", operation.call));
     let module = match place {
         "cluster" => "clusters",
         "cluster.clients" => "cluster_clients",

@@ -1,0 +1,1820 @@
+/**
+ * @file camunda_admin.h
+ * Client for the Camunda 8 Administration API (SaaS).
+ *
+ * Conventions, which hold for every function:
+ *
+ * - Ownership. A non-const pointer that a function returns or stores through an out pointer is owned
+ *   by the caller, who ends it with the `_free` of its type; `_free(NULL)` does nothing. A const one
+ *   is borrowed, and the function says from whom. No function consumes its arguments: texts and
+ *   bytes are copied or borrowed during the call.
+ * - Errors. A function that can fail returns a camunda_status: CAMUNDA_STATUS_OK (0) or why not.
+ *   Its last parameter is a camunda_error **: NULL, or where to store what went wrong. Every out
+ *   pointer is set to NULL on entry.
+ * - NULL for a handle, a text or an out pointer that a function needs is
+ *   CAMUNDA_STATUS_INVALID_ARGUMENT; readers take NULL and answer their documented fallback.
+ * - Texts that go in are NUL-terminated UTF-8, refused where they are not; bodies are pointer and
+ *   length. Texts that come out are NUL-terminated, with their length where they may hold a NUL.
+ * - Threads. camunda_admin, camunda_cancel, and the immutable camunda_value, camunda_error and
+ *   camunda_token may be used from several threads at once; camunda_config, camunda_object and, while
+ *   it is changed, camunda_call from one at a time.
+ * - Deadlines. A call blocks for 60 seconds at most, unless the setting `timeout` or
+ *   camunda_call_set_timeout says otherwise.
+ * - fork. A client made before a fork works in the child with connections of its own.
+ *
+ * Generated from src/ffi; not to be edited.
+ */
+
+
+#ifndef CAMUNDA_ADMIN_H
+#define CAMUNDA_ADMIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** The version of this header. */
+#define CAMUNDA_VERSION "0.1.0"
+
+/**
+ * The version of the ABI: raised when a program built against an older header would misbehave.
+ */
+#define CAMUNDA_ABI_VERSION 1
+
+/**
+ * Before anything was sent: settings and arguments.
+ */
+#define CAMUNDA_STAGE_CONFIG 1
+
+/**
+ * While getting a token.
+ */
+#define CAMUNDA_STAGE_TOKEN 2
+
+/**
+ * While sending the request or waiting for its answer.
+ */
+#define CAMUNDA_STAGE_REQUEST 3
+
+/**
+ * While making sense of the answer.
+ */
+#define CAMUNDA_STAGE_DECODE 4
+
+/**
+ * Certain: the service never saw the request.
+ */
+#define CAMUNDA_OUTCOME_NOT_SENT 1
+
+/**
+ * Certain: the service saw the request and did not do it.
+ */
+#define CAMUNDA_OUTCOME_REFUSED 2
+
+/**
+ * The request may have been carried out: look before doing it again.
+ */
+#define CAMUNDA_OUTCOME_UNKNOWN 3
+
+/**
+ * Certain: it was carried out; only the answer could not be used.
+ */
+#define CAMUNDA_OUTCOME_DONE 4
+
+/**
+ * Errors.
+ */
+#define CAMUNDA_LOG_ERROR 1
+
+/**
+ * Warnings: a store that cannot be used, say.
+ */
+#define CAMUNDA_LOG_WARN 2
+
+/**
+ * What a person running the program may want to know: retries, for one.
+ */
+#define CAMUNDA_LOG_INFO 3
+
+/**
+ * Every request.
+ */
+#define CAMUNDA_LOG_DEBUG 4
+
+/**
+ * Everything.
+ */
+#define CAMUNDA_LOG_TRACE 5
+
+/**
+ * By the method: GET is safe, everything else is sent once.
+ */
+#define CAMUNDA_CLASS_DEFAULT 0
+
+/**
+ * Changes nothing: sent again after passing failures.
+ */
+#define CAMUNDA_CLASS_SAFE 1
+
+/**
+ * Sets a state, so twice is as good as once: sent again after passing failures.
+ */
+#define CAMUNDA_CLASS_REPEATABLE 2
+
+/**
+ * Sent again only where it is certain that no byte of it left.
+ */
+#define CAMUNDA_CLASS_ONCE 3
+
+/**
+ * `null`, or no value at all.
+ */
+#define CAMUNDA_KIND_NULL 0
+
+/**
+ * `true` or `false`.
+ */
+#define CAMUNDA_KIND_BOOL 1
+
+/**
+ * A number.
+ */
+#define CAMUNDA_KIND_NUMBER 2
+
+/**
+ * A string.
+ */
+#define CAMUNDA_KIND_STRING 3
+
+/**
+ * An array.
+ */
+#define CAMUNDA_KIND_ARRAY 4
+
+/**
+ * An object.
+ */
+#define CAMUNDA_KIND_OBJECT 5
+
+/**
+ * A connection to the Administration API. May be used from several threads at once.
+ */
+typedef struct camunda_admin camunda_admin;
+
+/**
+ * Options of single calls.
+ *
+ * May be used by several calls at once; not to be changed meanwhile.
+ */
+typedef struct camunda_call camunda_call;
+
+/**
+ * Stops calls from another thread or from a signal handler.
+ */
+typedef struct camunda_cancel camunda_cancel;
+
+/**
+ * Settings of a client. To be used from one thread at a time.
+ */
+typedef struct camunda_config camunda_config;
+
+/**
+ * What went wrong. Immutable: may be read from several threads at once.
+ */
+typedef struct camunda_error camunda_error;
+
+/**
+ * A JSON object under construction, for use as the body of an operation.
+ *
+ * A field that is set again is replaced. To be used from one thread at a time.
+ */
+typedef struct camunda_object camunda_object;
+
+/**
+ * A bearer token. Immutable: may be read from several threads at once.
+ */
+typedef struct camunda_token camunda_token;
+
+/**
+ * A JSON value: an answer, or a part of one.
+ *
+ * A value that a function hands out through an out pointer is owned by the caller; parts of it are
+ * borrowed from it and end with it. Immutable: may be read from several threads at once. Where a
+ * key comes twice in an object, the last one counts.
+ */
+typedef struct camunda_value camunda_value;
+
+/**
+ * What became of a function call: CAMUNDA_STATUS_OK or why not. Values are only ever added, so
+ * treat an unknown one as a failure.
+ */
+typedef int32_t camunda_status;
+
+/**
+ * Told by a waiter what each look showed. Runs on the calling thread, during the call only; `seen`
+ * is borrowed during the callback.
+ */
+typedef void (*camunda_progress_fn)(void *user, const camunda_value *seen);
+
+/**
+ * Asked about every 20 ms while a call waits, on the calling thread; non-zero cancels the call.
+ * For hosts that have to run signal handlers of their own.
+ */
+typedef int32_t (*camunda_interrupt_fn)(void *user);
+
+/**
+ * Gets log events: a level (CAMUNDA_LOG_…), the part of the library, and a line without secrets.
+ * Runs on the calling thread, during calls only; the texts are borrowed during the callback.
+ */
+typedef void (*camunda_log_fn)(void *user, int32_t level, const char *target, const char *message);
+
+/**
+ * Gets text piece by piece, on the calling thread; returns 0 to go on, anything else ends the call.
+ * The piece is not NUL-terminated and borrowed during the callback.
+ */
+typedef int32_t (*camunda_write_fn)(void *user, const char *data, size_t len);
+
+/**
+ * Done.
+ */
+#define CAMUNDA_STATUS_OK 0
+
+/**
+ * An argument is not usable: NULL, empty, not UTF-8, of the wrong kind, a path trick.
+ */
+#define CAMUNDA_STATUS_INVALID_ARGUMENT 1
+
+/**
+ * A setting is missing or not usable; the message names it.
+ */
+#define CAMUNDA_STATUS_CONFIG 2
+
+/**
+ * The credentials are not accepted (401).
+ */
+#define CAMUNDA_STATUS_AUTHENTICATION 3
+
+/**
+ * The credentials lack a permission, a quota is used up, or the cluster is another's (403).
+ */
+#define CAMUNDA_STATUS_PERMISSION_DENIED 4
+
+/**
+ * No such thing (404).
+ */
+#define CAMUNDA_STATUS_NOT_FOUND 5
+
+/**
+ * The state of the thing forbids it (409).
+ */
+#define CAMUNDA_STATUS_CONFLICT 6
+
+/**
+ * Not ready yet; try later (412).
+ */
+#define CAMUNDA_STATUS_NOT_READY 7
+
+/**
+ * The service refuses the request (any other 4xx).
+ */
+#define CAMUNDA_STATUS_INVALID_REQUEST 8
+
+/**
+ * Too many requests (429), or this machine's own pacing of token requests.
+ */
+#define CAMUNDA_STATUS_RATE_LIMITED 9
+
+/**
+ * The service failed (5xx).
+ */
+#define CAMUNDA_STATUS_SERVICE 10
+
+/**
+ * The deadline passed.
+ */
+#define CAMUNDA_STATUS_TIMEOUT 11
+
+/**
+ * Cancelled by the caller.
+ */
+#define CAMUNDA_STATUS_CANCELLED 12
+
+/**
+ * No connection, a broken one, TLS or HTTP violated.
+ */
+#define CAMUNDA_STATUS_NETWORK 13
+
+/**
+ * The answer arrived and is not what was described; camunda_error_body has it.
+ */
+#define CAMUNDA_STATUS_DECODE 14
+
+/**
+ * What was waited for cannot come any more.
+ */
+#define CAMUNDA_STATUS_FAILED 15
+
+/**
+ * A file could not be read or written, or a sink ended the call.
+ */
+#define CAMUNDA_STATUS_IO 16
+
+/**
+ * A defect of this library.
+ */
+#define CAMUNDA_STATUS_INTERNAL 17
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The version of the library, such as `0.1.0`. Static; never freed.
+ */
+const char *camunda_version(void);
+
+/**
+ * The version of the ABI that the library speaks; a program compares it with CAMUNDA_ABI_VERSION
+ * of the header that it was built with.
+ */
+uint32_t camunda_abi_version(void);
+
+/**
+ * A client with these settings; `admin` gets it, owned by the caller: camunda_admin_free. Sends
+ * nothing; reads the files that the settings name. CAMUNDA_STATUS_CONFIG names a bad setting.
+ */
+camunda_status camunda_admin_new(const camunda_config *config,
+                                 camunda_admin **admin,
+                                 camunda_error **error);
+
+/**
+ * What the client did so far, as an object of counters: `calls`, `requests`, `retries`,
+ * `token_requests`, `token_cache_hits`, `bytes_sent`, `bytes_received`. `stats` gets it, owned by the
+ * caller: camunda_value_free.
+ */
+camunda_status camunda_admin_stats(const camunda_admin *admin,
+                                   camunda_value **stats,
+                                   camunda_error **error);
+
+/**
+ * Forgets that the token endpoint refused these credentials, so that the next call asks again
+ * instead of failing fast.
+ */
+camunda_status camunda_admin_retry_credentials(const camunda_admin *admin, camunda_error **error);
+
+/**
+ * Forgets the client's token, here and in the shared store, so that the next call asks for another.
+ */
+camunda_status camunda_admin_forget_tokens(const camunda_admin *admin, camunda_error **error);
+
+/**
+ * Frees a client; no call may be under way through it. NULL does nothing.
+ */
+void camunda_admin_free(camunda_admin *admin);
+
+/**
+ * Options that change nothing, owned by the caller: camunda_call_free.
+ */
+camunda_call *camunda_call_new(void);
+
+/**
+ * Sets the deadline of the whole call in seconds: waiting for a token or a turn, retries and the
+ * body included. Of a waiter: the deadline of the whole wait.
+ */
+camunda_status camunda_call_set_timeout(camunda_call *call, double timeout, camunda_error **error);
+
+/**
+ * Sets the longest pause between two looks of a waiter in seconds; 10 unless set.
+ */
+camunda_status camunda_call_set_interval(camunda_call *call,
+                                         double interval,
+                                         camunda_error **error);
+
+/**
+ * Lets `cancel` end the call; NULL takes it back. The handle may be freed while the call goes on.
+ */
+camunda_status camunda_call_set_cancel(camunda_call *call,
+                                       const camunda_cancel *cancel,
+                                       camunda_error **error);
+
+/**
+ * Lets a waiter report what each look showed; NULL for none. `user` is passed on as it is.
+ */
+camunda_status camunda_call_set_progress(camunda_call *call,
+                                         camunda_progress_fn progress,
+                                         void *user,
+                                         camunda_error **error);
+
+/**
+ * Lets a waiting call ask whether it is to end; NULL for none. `user` is passed on as it is.
+ */
+camunda_status camunda_call_set_interrupt(camunda_call *call,
+                                          camunda_interrupt_fn interrupt,
+                                          void *user,
+                                          camunda_error **error);
+
+/**
+ * Frees options. NULL does nothing.
+ */
+void camunda_call_free(camunda_call *call);
+
+/**
+ * A flag that is not set, owned by the caller: camunda_cancel_free. May be used from several
+ * threads at once.
+ */
+camunda_cancel *camunda_cancel_new(void);
+
+/**
+ * Cancels every call that was given this flag, and those to come until camunda_cancel_reset; calls
+ * under way end with CAMUNDA_STATUS_CANCELLED within 100 ms. Async-signal-safe. NULL does nothing.
+ */
+void camunda_cancel_trigger(const camunda_cancel *cancel);
+
+/**
+ * Makes the flag usable for further calls. NULL does nothing.
+ */
+void camunda_cancel_reset(const camunda_cancel *cancel);
+
+/**
+ * Whether the flag is set. False for NULL.
+ */
+bool camunda_cancel_is_triggered(const camunda_cancel *cancel);
+
+/**
+ * Frees a flag. NULL does nothing. Calls that were given it go on unharmed.
+ */
+void camunda_cancel_free(camunda_cancel *cancel);
+
+/**
+ * The defaults, owned by the caller: camunda_config_free. The environment is not read.
+ */
+camunda_config *camunda_config_new(void);
+
+/**
+ * The settings of the environment variables that Camunda's own SDKs read; `config` gets them,
+ * owned by the caller: camunda_config_free.
+ *
+ * CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET have to be there;
+ * CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL, CAMUNDA_TOKEN_SCOPE,
+ * CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE, CAMUNDA_TOKEN_CACHE_REDIS_URL,
+ * CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH, CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and
+ * CAMUNDA_CUSTOM_USER_AGENT_STRING may be. CAMUNDA_STATUS_CONFIG names the variable that is missing
+ * or not usable. No other thread may change the environment meanwhile.
+ */
+camunda_status camunda_config_from_env(camunda_config **config,
+                                       camunda_error **error);
+
+/**
+ * The settings of a file of `export NAME='value'` or `NAME=value` lines with the same variables, as
+ * the Console hands it out; `config` gets them, owned by the caller: camunda_config_free.
+ */
+camunda_status camunda_config_from_env_file(const char *path,
+                                            camunda_config **config,
+                                            camunda_error **error);
+
+/**
+ * The settings with which a cluster's client gets its tokens, for camunda_admin_token: its id,
+ * secret, token endpoint and audience, everything else as in camunda_config_new.
+ *
+ * `credentials` is what camunda_credentials_from_client or camunda_credentials_read gave. `config`
+ * gets the settings, owned by the caller: camunda_config_free.
+ */
+camunda_status camunda_config_from_credentials(const camunda_value *credentials,
+                                               camunda_config **config,
+                                               camunda_error **error);
+
+/**
+ * Sets one setting. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
+ * `scope`, `token_cache` (`auto`, `memory`, a directory, or a redis:// address), `timeout` (seconds,
+ * decimals allowed; 60 unless set), `ca_file`, `client_cert`, `client_key`, `proxy`, `user_agent`,
+ * `token_request_format` (`json` or `form`), `max_response_bytes`.
+ *
+ * CAMUNDA_STATUS_CONFIG for an unknown key or a bad value, naming it; nothing is changed then. The
+ * texts are copied.
+ */
+camunda_status camunda_config_set(camunda_config *config,
+                                  const char *key,
+                                  const char *value,
+                                  camunda_error **error);
+
+/**
+ * Lets the calls of clients made from these settings log to `log`, events of `level`
+ * (CAMUNDA_LOG_…) and above; NULL for none. `user` is passed on as it is. The function runs on the
+ * calling thread, during calls only, and has to bear being called from several threads at once.
+ */
+camunda_status camunda_config_set_log(camunda_config *config,
+                                      int32_t level,
+                                      camunda_log_fn log,
+                                      void *user,
+                                      camunda_error **error);
+
+/**
+ * Frees settings; clients made from them go on unharmed. NULL does nothing.
+ */
+void camunda_config_free(camunda_config *config);
+
+/**
+ * Everything a program needs to use a cluster as a client that was just created: an object of
+ * variables such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET.
+ *
+ * `created` is the answer of camunda_cluster_client_create, `cluster` that of camunda_cluster_get.
+ * `credentials` gets the object, owned by the caller: camunda_value_free. Handle it as a secret.
+ */
+camunda_status camunda_credentials_from_client(const camunda_value *created,
+                                               const camunda_value *cluster,
+                                               camunda_value **credentials,
+                                               camunda_error **error);
+
+/**
+ * Writes credentials as `export NAME='value'` lines to a new file with mode 0600. Refuses to
+ * overwrite (CAMUNDA_STATUS_IO): where the path exists, a symbolic link included, nothing is changed.
+ */
+camunda_status camunda_credentials_write(const camunda_value *credentials,
+                                         const char *path,
+                                         camunda_error **error);
+
+/**
+ * Reads a credential file of `export NAME='value'` or `NAME=value` lines, as the Console hands it
+ * out, quotes and comments understood. `credentials` gets an object of its variables, owned by the
+ * caller: camunda_value_free. Handle it as a secret.
+ */
+camunda_status camunda_credentials_read(const char *path,
+                                        camunda_value **credentials,
+                                        camunda_error **error);
+
+/**
+ * The status; CAMUNDA_STATUS_OK for NULL.
+ */
+camunda_status camunda_error_status(const camunda_error *error);
+
+/**
+ * One line that a person can act on, such as `create cluster refused (400): Name is too long`.
+ * Without secrets. Borrowed from `error`; empty for NULL.
+ */
+const char *camunda_error_message(const camunda_error *error);
+
+/**
+ * The HTTP status; 0 where the service did not answer.
+ */
+int32_t camunda_error_http_status(const camunda_error *error);
+
+/**
+ * Where it went wrong: CAMUNDA_STAGE_…; 0 for NULL.
+ */
+int32_t camunda_error_stage(const camunda_error *error);
+
+/**
+ * What became of the operation: CAMUNDA_OUTCOME_…; 0 for NULL.
+ */
+int32_t camunda_error_outcome(const camunda_error *error);
+
+/**
+ * The service's own words; NULL where it said none. Borrowed from `error`.
+ */
+const char *camunda_error_server_message(const camunda_error *error);
+
+/**
+ * The body of the answer as it came, NUL-terminated; `len` (or NULL) gets its length without the
+ * NUL. NULL where there is none. Borrowed from `error`.
+ *
+ * Where an answer that is given only once (a client's secret, say) cannot be decoded, this is the
+ * only place that has it: keep it safe, and out of logs.
+ */
+const char *camunda_error_body(const camunda_error *error, size_t *len);
+
+/**
+ * How long to wait before asking again, in seconds; negative where nobody said.
+ */
+double camunda_error_retry_after(const camunda_error *error);
+
+/**
+ * How many requests were sent for this call, token requests not counted.
+ */
+uint32_t camunda_error_attempts(const camunda_error *error);
+
+/**
+ * The service's name for the request; NULL where it sent none. Borrowed from `error`.
+ */
+const char *camunda_error_request_id(const camunda_error *error);
+
+/**
+ * The operation by its plain name, such as `create cluster`; NULL before one began. Borrowed from
+ * `error`.
+ */
+const char *camunda_error_operation(const camunda_error *error);
+
+/**
+ * The HTTP method of the request; NULL before there was one. Borrowed from `error`.
+ */
+const char *camunda_error_method(const camunda_error *error);
+
+/**
+ * The path of the request; NULL before there was one. Borrowed from `error`.
+ */
+const char *camunda_error_path(const camunda_error *error);
+
+/**
+ * How long the call took until it failed, in seconds; negative where no call began.
+ */
+double camunda_error_elapsed(const camunda_error *error);
+
+/**
+ * Frees an error. NULL does nothing.
+ */
+void camunda_error_free(camunda_error *error);
+
+/**
+ * An empty object, owned by the caller: camunda_object_free.
+ */
+camunda_object *camunda_object_new(void);
+
+/**
+ * Sets a field to a string. The texts are copied.
+ */
+camunda_status camunda_object_set_str(camunda_object *object,
+                                      const char *key,
+                                      const char *value,
+                                      camunda_error **error);
+
+/**
+ * Sets a field to a number; what JSON has no number for (NaN, infinity) is refused.
+ */
+camunda_status camunda_object_set_number(camunda_object *object,
+                                         const char *key,
+                                         double value,
+                                         camunda_error **error);
+
+/**
+ * Sets a field to a whole number.
+ */
+camunda_status camunda_object_set_integer(camunda_object *object,
+                                          const char *key,
+                                          int64_t value,
+                                          camunda_error **error);
+
+/**
+ * Sets a field to `true` or `false`.
+ */
+camunda_status camunda_object_set_bool(camunda_object *object,
+                                       const char *key,
+                                       bool value,
+                                       camunda_error **error);
+
+/**
+ * Sets a field to an array of `count` strings, each NUL-terminated; `values` may be NULL where
+ * `count` is 0. The texts are copied.
+ */
+camunda_status camunda_object_set_strings(camunda_object *object,
+                                          const char *key,
+                                          const char *const *values,
+                                          size_t count,
+                                          camunda_error **error);
+
+/**
+ * Sets a field to any JSON, given as text of `json_len` bytes, which is copied.
+ */
+camunda_status camunda_object_set_json(camunda_object *object,
+                                       const char *key,
+                                       const char *json,
+                                       size_t json_len,
+                                       camunda_error **error);
+
+/**
+ * The JSON of the object, NUL-terminated; `len` (or NULL) gets its length. Borrowed from `object`
+ * until it is changed or freed. NULL for NULL.
+ */
+const char *camunda_object_json(const camunda_object *object, size_t *len);
+
+/**
+ * Frees an object, overwriting its values. NULL does nothing.
+ */
+void camunda_object_free(camunda_object *object);
+
+/**
+ * Adds an entry to a cluster's allowlist: reads, changes, writes. An entry with the same `ip` is
+ * replaced. The service has no operation for this, so two of them at once can race: the later write
+ * wins, and the other's change is lost.
+ *
+ * `call` may be NULL. `value` gets the list as it is then, owned by the caller: camunda_value_free.
+ * Safe from several threads at once.
+ */
+camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
+                                                   const camunda_call *call,
+                                                   const char *cluster_uuid,
+                                                   const char *ip,
+                                                   const char *description,
+                                                   camunda_value **value,
+                                                   camunda_error **error);
+
+/**
+ * Removes the entry with that `ip` from a cluster's allowlist. Races as
+ * camunda_cluster_add_to_ip_allowlist does.
+ *
+ * `call` may be NULL. `value` gets the list as it is then, owned by the caller: camunda_value_free.
+ * Safe from several threads at once.
+ */
+camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *admin,
+                                                        const camunda_call *call,
+                                                        const char *cluster_uuid,
+                                                        const char *ip,
+                                                        camunda_value **value,
+                                                        camunda_error **error);
+
+/**
+ * Reaches operations that are newer than this library: any method, a path such as
+ * `/clusters?new=1`, and JSON in and out, under the same token.
+ *
+ * `class` is CAMUNDA_CLASS_…. `json` is the body of `json_len` bytes, or NULL for none. `call` may
+ * be NULL. `value` gets the answer (`null` where it has no body), owned by the caller:
+ * camunda_value_free. Safe from several threads at once.
+ */
+camunda_status camunda_request(const camunda_admin *admin,
+                               const camunda_call *call,
+                               int32_t class_,
+                               const char *method,
+                               const char *path,
+                               const char *json,
+                               size_t json_len,
+                               camunda_value **value,
+                               camunda_error **error);
+
+/**
+ * List clusters (`GET /clusters`).
+ *
+ * Lists the clusters of the organisation, all of them: there is no paging.
+ *
+ * `value` gets an array of Cluster, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_cluster_list(const camunda_admin *admin,
+                                    const camunda_call *call,
+                                    camunda_value **value,
+                                    camunda_error **error);
+
+/**
+ * Create cluster (`POST /clusters`).
+ *
+ * Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money, so it is
+ * never sent twice.
+ *
+ * `json` is the body, a CreateCluster, as JSON text of `json_len` bytes; it is checked before
+ * anything is sent, and borrowed during the call.
+ * `value` gets a CreatedCluster, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 400 name too long; plan type, region, channel or generation not valid; no reservation left
+ * - 503 cluster creation is not available
+ */
+camunda_status camunda_cluster_create(const camunda_admin *admin,
+                                      const camunda_call *call,
+                                      const char *json,
+                                      size_t json_len,
+                                      camunda_value **value,
+                                      camunda_error **error);
+
+/**
+ * List creation parameters (`GET /clusters/parameters`).
+ *
+ * Lists channels with their generations, plan types and regions: the only source of the ids that
+ * creating a cluster takes.
+ *
+ * `value` gets a Parameters, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_cluster_parameters(const camunda_admin *admin,
+                                          const camunda_call *call,
+                                          camunda_value **value,
+                                          camunda_error **error);
+
+/**
+ * Get cluster (`GET /clusters/{clusterUuid}`).
+ *
+ * Reads a cluster.
+ *
+ * `value` gets a Cluster, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 404 no such cluster
+ */
+camunda_status camunda_cluster_get(const camunda_admin *admin,
+                                   const camunda_call *call,
+                                   const char *cluster_uuid,
+                                   camunda_value **value,
+                                   camunda_error **error);
+
+/**
+ * Update cluster (`PATCH /clusters/{clusterUuid}`).
+ *
+ * Changes the fields that are set, and no other; an empty description clears it.
+ *
+ * `json` is the body, a UpdateCluster, as JSON text of `json_len` bytes; it is checked before
+ * anything is sent, and borrowed during the call.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 404 no such cluster
+ */
+camunda_status camunda_cluster_update(const camunda_admin *admin,
+                                      const camunda_call *call,
+                                      const char *cluster_uuid,
+                                      const char *json,
+                                      size_t json_len,
+                                      camunda_error **error);
+
+/**
+ * Delete cluster (`DELETE /clusters/{clusterUuid}`).
+ *
+ * Deletes a cluster. Irreversible.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 404 no such cluster
+ */
+camunda_status camunda_cluster_delete(const camunda_admin *admin,
+                                      const camunda_call *call,
+                                      const char *cluster_uuid,
+                                      camunda_error **error);
+
+/**
+ * Wake cluster (`PUT /clusters/{clusterUuid}/wake`).
+ *
+ * Resumes a suspended cluster, which takes minutes.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_cluster_wake(const camunda_admin *admin,
+                                    const camunda_call *call,
+                                    const char *cluster_uuid,
+                                    camunda_error **error);
+
+/**
+ * Upgrade cluster (`PUT /clusters/{clusterUuid}/upgrade`).
+ *
+ * Begins the upgrade to the newest generation of the cluster's channel, which takes minutes.
+ *
+ * `value` gets a GenerationUpgrade, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 400 no upgrade available
+ * - 404 no such cluster
+ * - 409 an upgrade gate blocks it; the body names the reason and the next step
+ * - 412 cluster not ready for an upgrade
+ */
+camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
+                                       const camunda_call *call,
+                                       const char *cluster_uuid,
+                                       camunda_value **value,
+                                       camunda_error **error);
+
+/**
+ * Update cluster encryption (`PUT /clusters/{clusterUuid}/encryption`).
+ *
+ * Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for dual-region
+ * clusters. In use once `encryption.status` is `Ready`.
+ *
+ * `json` is the body, a UpdateEncryption, as JSON text of `json_len` bytes; it is checked before
+ * anything is sent, and borrowed during the call.
+ * `value` gets a Cluster, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 400 malformed ARN, region mismatch, or the second key missing or unwanted
+ * - 403 not on this plan, or the region is not AWS
+ * - 404 no such cluster
+ * - 409 cluster was not created with External encryption
+ */
+camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
+                                              const camunda_call *call,
+                                              const char *cluster_uuid,
+                                              const char *json,
+                                              size_t json_len,
+                                              camunda_value **value,
+                                              camunda_error **error);
+
+/**
+ * Set IP allowlist (`PUT /clusters/{clusterUuid}/ipallowlist`).
+ *
+ * Replaces the whole list of addresses that may reach the cluster; an empty list removes it. Each
+ * `ip` is a CIDR or several with commas between them.
+ *
+ * `json` is the body, a UpdateIpAllowlist, as JSON text of `json_len` bytes; it is checked before
+ * anything is sent, and borrowed during the call.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
+                                                const camunda_call *call,
+                                                const char *cluster_uuid,
+                                                const char *json,
+                                                size_t json_len,
+                                                camunda_error **error);
+
+/**
+ * Trigger failover (`POST /clusters/{clusterUuid}/failover`).
+ *
+ * Makes a new cluster in the paired region from the backups and suspends the source for ever. Not
+ * enabled for every organisation. Never sent twice.
+ *
+ * `json` is the body, a TriggerFailover, as JSON text of `json_len` bytes; it is checked before
+ * anything is sent, and borrowed during the call.
+ * `value` gets a FailoverResult, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 400 backup ids missing, empty or not valid
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster or backup
+ * - 409 already failed over, or not ready yet (see message)
+ * - 422 not multi-region, or its region pair has no failover
+ */
+camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
+                                         const camunda_call *call,
+                                         const char *cluster_uuid,
+                                         const char *json,
+                                         size_t json_len,
+                                         camunda_value **value,
+                                         camunda_error **error);
+
+/**
+ * List clients (`GET /clusters/{clusterUuid}/clients`).
+ *
+ * Lists the clients of the cluster. The only place that tells a client's permissions.
+ *
+ * `value` gets an array of ClusterClient, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ */
+camunda_status camunda_cluster_client_list(const camunda_admin *admin,
+                                           const camunda_call *call,
+                                           const char *cluster_uuid,
+                                           camunda_value **value,
+                                           camunda_error **error);
+
+/**
+ * Create client (`POST /clusters/{clusterUuid}/clients`).
+ *
+ * Creates a client of the cluster; without permissions it gets all of them. The answer is the ONLY
+ * time that the secret is shown. Never sent twice.
+ *
+ * `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked
+ * before anything is sent, and borrowed during the call.
+ * `value` gets a CreatedClusterClient, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 400 client names must be unique
+ * - 403 maximum number of clients reached, or cluster belongs to another organisation
+ * - 404 no such cluster
+ */
+camunda_status camunda_cluster_client_create(const camunda_admin *admin,
+                                             const camunda_call *call,
+                                             const char *cluster_uuid,
+                                             const char *json,
+                                             size_t json_len,
+                                             camunda_value **value,
+                                             camunda_error **error);
+
+/**
+ * Get client (`GET /clusters/{clusterUuid}/clients/{clientId}`).
+ *
+ * Reads how to connect as a client, its secret left out.
+ *
+ * `value` gets a ClusterClientConnectionDetails, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster or client
+ * - 412 cluster not ready; try later
+ */
+camunda_status camunda_cluster_client_get(const camunda_admin *admin,
+                                          const camunda_call *call,
+                                          const char *cluster_uuid,
+                                          const char *client_id,
+                                          camunda_value **value,
+                                          camunda_error **error);
+
+/**
+ * Delete client (`DELETE /clusters/{clusterUuid}/clients/{clientId}`).
+ *
+ * Deletes a client. Irreversible.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster or client
+ */
+camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
+                                             const camunda_call *call,
+                                             const char *cluster_uuid,
+                                             const char *client_id,
+                                             camunda_error **error);
+
+/**
+ * List backups (`GET /clusters/{clusterUuid}/backups`).
+ *
+ * Lists the backups of the cluster.
+ *
+ * `value` gets an array of Backup, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ */
+camunda_status camunda_backup_list(const camunda_admin *admin,
+                                   const camunda_call *call,
+                                   const char *cluster_uuid,
+                                   camunda_value **value,
+                                   camunda_error **error);
+
+/**
+ * Create backup (`POST /clusters/{clusterUuid}/backups`).
+ *
+ * Begins a backup, which takes minutes; at most one every 15 minutes. Never sent twice.
+ *
+ * `value` gets a Backup, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 404 no such cluster
+ */
+camunda_status camunda_backup_create(const camunda_admin *admin,
+                                     const camunda_call *call,
+                                     const char *cluster_uuid,
+                                     camunda_value **value,
+                                     camunda_error **error);
+
+/**
+ * Delete backup (`DELETE /clusters/{clusterUuid}/backups/{backupId}`).
+ *
+ * Deletes a backup and answers it. Irreversible.
+ *
+ * `value` gets a Backup, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ */
+camunda_status camunda_backup_delete(const camunda_admin *admin,
+                                     const camunda_call *call,
+                                     const char *cluster_uuid,
+                                     const char *backup_id,
+                                     camunda_value **value,
+                                     camunda_error **error);
+
+/**
+ * Get restore (`GET /clusters/{clusterUuid}/backups/{backupId}/restore`).
+ *
+ * Reads the latest restore of the backup.
+ *
+ * `value` gets a Restore, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no restore was ever triggered for this backup
+ */
+camunda_status camunda_backup_restore_status(const camunda_admin *admin,
+                                             const camunda_call *call,
+                                             const char *cluster_uuid,
+                                             const char *backup_id,
+                                             camunda_value **value,
+                                             camunda_error **error);
+
+/**
+ * Restore from backup (`POST /clusters/{clusterUuid}/backups/{backupId}/restore`).
+ *
+ * Begins a restore onto the source cluster, which the service suspends and resumes; takes minutes.
+ * Never sent twice.
+ *
+ * `value` gets a Restore, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster or backup
+ * - 409 backup of an unknown generation, or a restore in flight
+ */
+camunda_status camunda_backup_restore(const camunda_admin *admin,
+                                      const camunda_call *call,
+                                      const char *cluster_uuid,
+                                      const char *backup_id,
+                                      camunda_value **value,
+                                      camunda_error **error);
+
+/**
+ * Get backup schedule (`GET /clusters/{clusterUuid}/backups/schedule`).
+ *
+ * Reads the backup schedule; there is at most one per cluster.
+ *
+ * `value` gets a BackupSchedule, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no schedule configured
+ */
+camunda_status camunda_backup_schedule(const camunda_admin *admin,
+                                       const camunda_call *call,
+                                       const char *cluster_uuid,
+                                       camunda_value **value,
+                                       camunda_error **error);
+
+/**
+ * Set backup schedule (`PUT /clusters/{clusterUuid}/backups/schedule`).
+ *
+ * Makes backups by a five-field cron expression in UTC, at most once every 15 minutes. Replaces
+ * the schedule there is.
+ *
+ * `json` is the body, a SetBackupSchedule, as JSON text of `json_len` bytes; it is checked before
+ * anything is sent, and borrowed during the call.
+ * `value` gets a BackupSchedule, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 400 not a valid cron expression
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ */
+camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
+                                           const camunda_call *call,
+                                           const char *cluster_uuid,
+                                           const char *json,
+                                           size_t json_len,
+                                           camunda_value **value,
+                                           camunda_error **error);
+
+/**
+ * Delete backup schedule (`DELETE /clusters/{clusterUuid}/backups/schedule`).
+ *
+ * Ends scheduled backups; those made so far stay. Succeeds where there is no schedule.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ */
+camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
+                                              const camunda_call *call,
+                                              const char *cluster_uuid,
+                                              camunda_error **error);
+
+/**
+ * List secrets (`GET /clusters/{clusterUuid}/secrets`).
+ *
+ * Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.
+ *
+ * `value` gets an object of strings, name to secret value, owned by the caller:
+ * camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ */
+camunda_status camunda_secret_list(const camunda_admin *admin,
+                                   const camunda_call *call,
+                                   const char *cluster_uuid,
+                                   camunda_value **value,
+                                   camunda_error **error);
+
+/**
+ * Create secret (`POST /clusters/{clusterUuid}/secrets`).
+ *
+ * Creates a connector secret; its name has fewer than 50 characters.
+ *
+ * `json` is the body, a CreateSecret, as JSON text of `json_len` bytes; it is checked before
+ * anything is sent, and borrowed during the call.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 400 name has 50 characters or more
+ * - 403 maximum number of secrets reached, or cluster belongs to another organisation
+ * - 404 no such cluster
+ * - 409 name taken, or another change to the secrets is in progress (then try again)
+ */
+camunda_status camunda_secret_create(const camunda_admin *admin,
+                                     const camunda_call *call,
+                                     const char *cluster_uuid,
+                                     const char *json,
+                                     size_t json_len,
+                                     camunda_error **error);
+
+/**
+ * Update secret (`PUT /clusters/{clusterUuid}/secrets/{secretName}`).
+ *
+ * Gives a connector secret another value.
+ *
+ * `json` is the body, a UpdateSecret, as JSON text of `json_len` bytes; it is checked before
+ * anything is sent, and borrowed during the call.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ * - 409 another change to the secrets is in progress: try again
+ */
+camunda_status camunda_secret_update(const camunda_admin *admin,
+                                     const camunda_call *call,
+                                     const char *cluster_uuid,
+                                     const char *secret_name,
+                                     const char *json,
+                                     size_t json_len,
+                                     camunda_error **error);
+
+/**
+ * Delete secret (`DELETE /clusters/{clusterUuid}/secrets/{secretName}`).
+ *
+ * Deletes a connector secret, which may still be listed for a short while. Irreversible.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 409 another change to the secrets is in progress: try again
+ */
+camunda_status camunda_secret_delete(const camunda_admin *admin,
+                                     const camunda_call *call,
+                                     const char *cluster_uuid,
+                                     const char *secret_name,
+                                     camunda_error **error);
+
+/**
+ * Activate monitoring (`POST /clusters/{clusterUuid}/monitoring`).
+ *
+ * Switches external (bring-your-own) monitoring on.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ * - 409 already active
+ */
+camunda_status camunda_monitoring_activate(const camunda_admin *admin,
+                                           const camunda_call *call,
+                                           const char *cluster_uuid,
+                                           camunda_error **error);
+
+/**
+ * Deactivate monitoring (`DELETE /clusters/{clusterUuid}/monitoring`).
+ *
+ * Switches external monitoring off.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ * - 409 not active
+ */
+camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
+                                             const camunda_call *call,
+                                             const char *cluster_uuid,
+                                             camunda_error **error);
+
+/**
+ * List monitoring clients (`GET /clusters/{clusterUuid}/monitoring/clients`).
+ *
+ * Reads the monitoring clients and how monitoring is; its `status` is an empty object while it is
+ * off.
+ *
+ * `value` gets a Monitoring, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ */
+camunda_status camunda_monitoring_get(const camunda_admin *admin,
+                                      const camunda_call *call,
+                                      const char *cluster_uuid,
+                                      camunda_value **value,
+                                      camunda_error **error);
+
+/**
+ * Create monitoring client (`POST /clusters/{clusterUuid}/monitoring/clients`).
+ *
+ * Creates a monitoring client. The password is shown this once. Never sent twice.
+ *
+ * `json` is the body, a CreateMonitoringClient, as JSON text of `json_len` bytes; it is checked
+ * before anything is sent, and borrowed during the call.
+ * `value` gets a CreatedMonitoringClient, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 404 no such cluster
+ */
+camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
+                                                const camunda_call *call,
+                                                const char *cluster_uuid,
+                                                const char *json,
+                                                size_t json_len,
+                                                camunda_value **value,
+                                                camunda_error **error);
+
+/**
+ * Delete monitoring client (`DELETE /clusters/{clusterUuid}/monitoring/clients/{clientUuid}`).
+ *
+ * Deletes a monitoring client. Irreversible.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such client
+ */
+camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
+                                                const camunda_call *call,
+                                                const char *cluster_uuid,
+                                                const char *client_uuid,
+                                                camunda_error **error);
+
+/**
+ * Rotate monitoring client password (`POST
+ * /clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate`).
+ *
+ * Gives a monitoring client another password, which is shown this once. Never sent twice.
+ *
+ * `value` gets a CreatedMonitoringClient, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such client
+ */
+camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
+                                                  const camunda_call *call,
+                                                  const char *cluster_uuid,
+                                                  const char *client_uuid,
+                                                  camunda_value **value,
+                                                  camunda_error **error);
+
+/**
+ * Get secure connectivity (`GET /clusters/{clusterUuid}/secure-connectivity`).
+ *
+ * Reads the secure connectivity; its `status` is an empty object while it is off.
+ *
+ * `value` gets a SecureConnectivityStatus, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ */
+camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
+                                               const camunda_call *call,
+                                               const char *cluster_uuid,
+                                               camunda_value **value,
+                                               camunda_error **error);
+
+/**
+ * Activate secure connectivity (`POST /clusters/{clusterUuid}/secure-connectivity`).
+ *
+ * Switches secure connectivity on, for these principals and regions.
+ *
+ * `json` is the body, a ActivateSecureConnectivity, as JSON text of `json_len` bytes; it is
+ * checked before anything is sent, and borrowed during the call.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ * - 409 already active
+ */
+camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
+                                                    const camunda_call *call,
+                                                    const char *cluster_uuid,
+                                                    const char *json,
+                                                    size_t json_len,
+                                                    camunda_error **error);
+
+/**
+ * Deactivate secure connectivity (`DELETE /clusters/{clusterUuid}/secure-connectivity`).
+ *
+ * Switches secure connectivity off.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 cluster belongs to another organisation
+ * - 404 no such cluster
+ * - 409 not active
+ */
+camunda_status camunda_secure_connectivity_deactivate(const camunda_admin *admin,
+                                                      const camunda_call *call,
+                                                      const char *cluster_uuid,
+                                                      camunda_error **error);
+
+/**
+ * List members (`GET /members`).
+ *
+ * Lists members and pending invites.
+ *
+ * `value` gets an array of Member, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 missing permission
+ */
+camunda_status camunda_member_list(const camunda_admin *admin,
+                                   const camunda_call *call,
+                                   camunda_value **value,
+                                   camunda_error **error);
+
+/**
+ * Set member roles (`POST /members/{email}`).
+ *
+ * Invites the member where needed, else replaces the roles. Since 8.8 `operationsengineer`,
+ * `taskuser`, `developer` and `visitor` are discouraged.
+ *
+ * `json` is the body, a SetMemberRoles, as JSON text of `json_len` bytes; it is checked before
+ * anything is sent, and borrowed during the call.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 400 a role is not valid
+ * - 403 missing permission, or no seat left
+ */
+camunda_status camunda_member_set_roles(const camunda_admin *admin,
+                                        const camunda_call *call,
+                                        const char *email,
+                                        const char *json,
+                                        size_t json_len,
+                                        camunda_error **error);
+
+/**
+ * Delete member (`DELETE /members/{email}`).
+ *
+ * Removes a member from the organisation.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 missing permission
+ * - 404 not a member of the organisation
+ */
+camunda_status camunda_member_delete(const camunda_admin *admin,
+                                     const camunda_call *call,
+                                     const char *email,
+                                     camunda_error **error);
+
+/**
+ * List activity events (`GET /activity/json`).
+ *
+ * Lists what was done in the organisation.
+ *
+ * `value` gets an array of AuditEvent, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 missing permission
+ */
+camunda_status camunda_activity_list(const camunda_admin *admin,
+                                     const camunda_call *call,
+                                     camunda_value **value,
+                                     camunda_error **error);
+
+/**
+ * Activity events as CSV (`GET /activity/csv`).
+ *
+ * Writes what was done in the organisation as CSV text.
+ *
+ * `sink` gets the text piece by piece on the calling thread; it returns 0 to go on, anything else
+ * ends the call with CAMUNDA_STATUS_IO.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Refusals of the service:
+ * - 403 missing permission
+ */
+camunda_status camunda_activity_csv(const camunda_admin *admin,
+                                    const camunda_call *call,
+                                    camunda_write_fn sink,
+                                    void *user,
+                                    camunda_error **error);
+
+/**
+ * List egress IP ranges (`GET /meta/ip-ranges`).
+ *
+ * Lists the addresses from which the service calls out. Changes are published here 24 hours ahead.
+ * The one operation without a token.
+ *
+ * `value` gets a IpRanges, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_ip_ranges(const camunda_admin *admin,
+                                 const camunda_call *call,
+                                 camunda_value **value,
+                                 camunda_error **error);
+
+/**
+ * Wait until healthy.
+ *
+ * Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once where
+ * it is suspended, waits for input of its owner, or is gone.
+ *
+ * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
+ * any more.
+ *
+ * `value` gets a Cluster, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
+                                                  const camunda_call *call,
+                                                  const char *cluster_uuid,
+                                                  camunda_value **value,
+                                                  camunda_error **error);
+
+/**
+ * Wait until gone.
+ *
+ * Waits until the cluster is no longer there, after its deletion.
+ *
+ * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
+ * any more.
+ *
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_cluster_wait_until_gone(const camunda_admin *admin,
+                                               const camunda_call *call,
+                                               const char *cluster_uuid,
+                                               camunda_error **error);
+
+/**
+ * Wait until upgraded.
+ *
+ * Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's answer)
+ * and is `Healthy` on two looks in a row, and answers it. Fails at once where it waits for input
+ * of its owner, or is gone.
+ *
+ * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
+ * any more.
+ *
+ * `value` gets a Cluster, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
+                                                   const camunda_call *call,
+                                                   const char *cluster_uuid,
+                                                   const char *generation_id,
+                                                   camunda_value **value,
+                                                   camunda_error **error);
+
+/**
+ * Wait until woken.
+ *
+ * Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers it. Fails
+ * at once where it waits for input of its owner, or is gone.
+ *
+ * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
+ * any more.
+ *
+ * `value` gets a Cluster, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
+                                                const camunda_call *call,
+                                                const char *cluster_uuid,
+                                                camunda_value **value,
+                                                camunda_error **error);
+
+/**
+ * Wait until encrypted.
+ *
+ * Waits, after keys were set, until `encryption.status` is `Ready`, and answers the cluster. Fails
+ * at once where the key could not be set up, or the cluster is gone.
+ *
+ * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
+ * any more.
+ *
+ * `value` gets a Cluster, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
+                                                    const camunda_call *call,
+                                                    const char *cluster_uuid,
+                                                    camunda_value **value,
+                                                    camunda_error **error);
+
+/**
+ * Wait until backup complete.
+ *
+ * Waits until the backup is complete, and answers it. Fails at once where it failed, or is not
+ * among the cluster's backups.
+ *
+ * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
+ * any more.
+ *
+ * `value` gets a Backup, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
+                                                  const camunda_call *call,
+                                                  const char *cluster_uuid,
+                                                  const char *backup_id,
+                                                  camunda_value **value,
+                                                  camunda_error **error);
+
+/**
+ * Wait until restored.
+ *
+ * Waits until the latest restore of the backup is completed, and answers it. Fails at once where
+ * it failed or was aborted.
+ *
+ * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
+ * any more.
+ *
+ * `value` gets a Restore, owned by the caller: camunda_value_free.
+ * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
+ * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ */
+camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
+                                                  const camunda_call *call,
+                                                  const char *cluster_uuid,
+                                                  const char *backup_id,
+                                                  camunda_value **value,
+                                                  camunda_error **error);
+
+/**
+ * A token of the client's credentials for an audience, or for its own audience where `audience` is
+ * NULL. Comes from the same cache as the tokens of the calls, so it costs a token request only where
+ * no process of the machine has one.
+ *
+ * `call` may be NULL. `token` gets the token, owned by the caller: camunda_token_free. Safe from
+ * several threads at once.
+ */
+camunda_status camunda_admin_token(const camunda_admin *admin,
+                                   const camunda_call *call,
+                                   const char *audience,
+                                   camunda_token **token,
+                                   camunda_error **error);
+
+/**
+ * Says that the token was not accepted: drops it, here and in the shared store, unless a newer one
+ * is there already. The next camunda_admin_token asks for another. `audience` as it was there.
+ */
+camunda_status camunda_admin_reject_token(const camunda_admin *admin,
+                                          const char *audience,
+                                          const camunda_token *token,
+                                          camunda_error **error);
+
+/**
+ * The token itself, NUL-terminated; `len` (or NULL) gets its length. Keep it out of logs. NULL for
+ * NULL. Borrowed from `token`.
+ */
+const char *camunda_token_str(const camunda_token *token, size_t *len);
+
+/**
+ * When the token expires, in milliseconds since 1970 (UTC) by this machine's clock. 0 for NULL.
+ */
+int64_t camunda_token_expires_at(const camunda_token *token);
+
+/**
+ * Frees a token, overwriting its bytes. NULL does nothing.
+ */
+void camunda_token_free(camunda_token *token);
+
+/**
+ * What a value is: CAMUNDA_KIND_…. NULL reads as CAMUNDA_KIND_NULL.
+ */
+int32_t camunda_value_kind(const camunda_value *value);
+
+/**
+ * How many elements an array has, or fields an object; 0 for anything else, NULL included.
+ */
+size_t camunda_value_len(const camunda_value *value);
+
+/**
+ * The field of that name; NULL where there is none, or `value` is no object. Borrowed from `value`.
+ */
+const camunda_value *camunda_value_get(const camunda_value *value, const char *key);
+
+/**
+ * The value at a path of fields and indexes with dots between them, such as `status.ready` or
+ * `channels.0.name`; NULL where there is none. Borrowed from `value`.
+ */
+const camunda_value *camunda_value_path(const camunda_value *value, const char *path);
+
+/**
+ * The element of an array, or the field of an object, at that index; NULL beyond the last one.
+ * Borrowed from `value`.
+ */
+const camunda_value *camunda_value_at(const camunda_value *value, size_t index);
+
+/**
+ * The name of the field of an object at that index, NUL-terminated; `len` (or NULL) gets its
+ * length. NULL beyond the last one. Borrowed from `value`.
+ */
+const char *camunda_value_key(const camunda_value *value, size_t index, size_t *len);
+
+/**
+ * The text of a string, NUL-terminated; `len` (or NULL) gets its length, which tells where the
+ * text has a NUL of its own. NULL for anything else. Borrowed from `value`.
+ */
+const char *camunda_value_str(const camunda_value *value, size_t *len);
+
+/**
+ * A number as the nearest double; `fallback` for anything else. camunda_value_json has all digits.
+ */
+double camunda_value_number(const camunda_value *value, double fallback);
+
+/**
+ * A whole number; `fallback` for anything else, one that does not fit included.
+ */
+int64_t camunda_value_integer(const camunda_value *value, int64_t fallback);
+
+/**
+ * Whether it is `true`; `fallback` for anything but `true` and `false`.
+ */
+bool camunda_value_bool(const camunda_value *value, bool fallback);
+
+/**
+ * The JSON of a value, NUL-terminated; `len` (or NULL) gets its length. Of a whole answer these are
+ * the bytes that came. NULL for NULL. Borrowed from `value`.
+ */
+const char *camunda_value_json(const camunda_value *value, size_t *len);
+
+/**
+ * Reads JSON text of `json_len` bytes into a value of the caller's own: camunda_value_free.
+ * CAMUNDA_STATUS_INVALID_ARGUMENT where it is not JSON in UTF-8.
+ */
+camunda_status camunda_value_parse(const char *json,
+                                   size_t json_len,
+                                   camunda_value **value,
+                                   camunda_error **error);
+
+/**
+ * Frees a value that the caller owns, overwriting its bytes, and with it all its parts. NULL does
+ * nothing; never call it for a part.
+ */
+void camunda_value_free(camunda_value *value);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* CAMUNDA_ADMIN_H */

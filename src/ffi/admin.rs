@@ -1,0 +1,127 @@
+//! The client in C.
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::api::admin::AdminClient;
+use crate::call::CallOptions;
+use crate::error::{Error, Result};
+use crate::ffi::boundary::{clear, free, guard, hand_over, handle, required};
+use crate::ffi::config::camunda_config;
+use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::log::LogSink;
+use crate::ffi::value::camunda_value;
+
+/// A connection to the Administration API. May be used from several threads at once.
+#[derive(Debug)]
+pub struct camunda_admin {
+    pub(super) client: AdminClient,
+    log: Option<LogSink>,
+}
+
+impl camunda_admin {
+    /// The client with the options of a call.
+    pub(super) fn with(&self, options: Option<CallOptions>) -> AdminClient {
+        self.client.with(options.unwrap_or_default())
+    }
+
+    /// Runs a call with this client's log callback.
+    pub(super) fn logging<T>(&self, body: impl FnOnce() -> T) -> T {
+        LogSink::during(self.log, body)
+    }
+}
+
+/// Encodes what Rust hands to C as a value.
+pub(super) fn encode(value: &impl Serialize) -> Result<camunda_value> {
+    let json = serde_json::to_vec(value)
+        .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
+    camunda_value::new(Zeroizing::new(json))
+}
+
+/// A client with these settings; `admin` gets it, owned by the caller: camunda_admin_free. Sends
+/// nothing; reads the files that the settings name. CAMUNDA_STATUS_CONFIG names a bad setting.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_admin_new(
+    config: *const camunda_config,
+    admin: *mut *mut camunda_admin,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        clear(admin);
+        guard(error, || {
+            let config = handle("config", config)?;
+            let admin = required("admin", admin)?;
+            let client = LogSink::during(config.log, || config.builder.build_another())?;
+            hand_over(
+                admin,
+                camunda_admin {
+                    client,
+                    log: config.log,
+                },
+            );
+            Ok(())
+        })
+    }
+}
+
+/// What the client did so far, as an object of counters: `calls`, `requests`, `retries`,
+/// `token_requests`, `token_cache_hits`, `bytes_sent`, `bytes_received`. `stats` gets it, owned by the
+/// caller: camunda_value_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_admin_stats(
+    admin: *const camunda_admin,
+    stats: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        clear(stats);
+        guard(error, || {
+            let admin = handle("admin", admin)?;
+            let stats = required("stats", stats)?;
+            hand_over(stats, encode(&admin.client.stats())?);
+            Ok(())
+        })
+    }
+}
+
+/// Forgets that the token endpoint refused these credentials, so that the next call asks again
+/// instead of failing fast.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_admin_retry_credentials(
+    admin: *const camunda_admin,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        guard(error, || {
+            let admin = handle("admin", admin)?;
+            admin.logging(|| admin.client.retry_credentials());
+            Ok(())
+        })
+    }
+}
+
+/// Forgets the client's token, here and in the shared store, so that the next call asks for another.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_admin_forget_tokens(
+    admin: *const camunda_admin,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        guard(error, || {
+            let admin = handle("admin", admin)?;
+            admin.logging(|| admin.client.forget_tokens());
+            Ok(())
+        })
+    }
+}
+
+/// Frees a client; no call may be under way through it. NULL does nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_admin_free(admin: *mut camunda_admin) {
+    // SAFETY: the pointer is as this function documents it.
+    unsafe { free(admin) }
+}

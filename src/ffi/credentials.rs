@@ -1,0 +1,102 @@
+//! The credentials of a cluster's client in C: an object of variables.
+
+use std::collections::BTreeMap;
+use std::ffi::c_char;
+
+use serde::Serializer;
+use zeroize::Zeroizing;
+
+use crate::api::cluster_clients::CreatedClusterClient;
+use crate::api::clusters::Cluster;
+use crate::api::operation::decode;
+use crate::credentials::ClusterCredentials;
+use crate::error::{Error, Result};
+use crate::ffi::boundary::{clear, guard, hand_over, handle, required, text};
+use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::value::camunda_value;
+use crate::secret::Secret;
+
+/// Reads credentials from an object of strings.
+pub(super) fn from_value(value: &camunda_value) -> Result<ClusterCredentials> {
+    let variables: BTreeMap<String, Secret> = decode(value.json().as_bytes())
+        .map_err(|problem| Error::invalid_argument(format!("credentials: {problem}")))?;
+    Ok(ClusterCredentials::from_variables(variables))
+}
+
+fn to_value(credentials: &ClusterCredentials) -> Result<camunda_value> {
+    let mut json = Zeroizing::new(Vec::new());
+    let mut serializer = serde_json::Serializer::new(&mut *json);
+    serializer
+        .collect_map(credentials.iter())
+        .map_err(|error| Error::invalid_argument(format!("credentials: {error}")))?;
+    camunda_value::new(json)
+}
+
+/// Everything a program needs to use a cluster as a client that was just created: an object of
+/// variables such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET.
+///
+/// `created` is the answer of camunda_cluster_client_create, `cluster` that of camunda_cluster_get.
+/// `credentials` gets the object, owned by the caller: camunda_value_free. Handle it as a secret.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_credentials_from_client(
+    created: *const camunda_value,
+    cluster: *const camunda_value,
+    credentials: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        clear(credentials);
+        guard(error, || {
+            let bad = |name: &'static str| {
+                move |problem| Error::invalid_argument(format!("{name}: {problem}"))
+            };
+            let created = handle("created", created)?;
+            let cluster = handle("cluster", cluster)?;
+            let credentials = required("credentials", credentials)?;
+            let created: CreatedClusterClient =
+                decode(created.json().as_bytes()).map_err(bad("created"))?;
+            let cluster: Cluster = decode(cluster.json().as_bytes()).map_err(bad("cluster"))?;
+            hand_over(credentials, to_value(&created.credentials(&cluster))?);
+            Ok(())
+        })
+    }
+}
+
+/// Writes credentials as `export NAME='value'` lines to a new file with mode 0600. Refuses to
+/// overwrite (CAMUNDA_STATUS_IO): where the path exists, a symbolic link included, nothing is changed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_credentials_write(
+    credentials: *const camunda_value,
+    path: *const c_char,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        guard(error, || {
+            let credentials = from_value(handle("credentials", credentials)?)?;
+            credentials.write_env_file(text("path", path)?)
+        })
+    }
+}
+
+/// Reads a credential file of `export NAME='value'` or `NAME=value` lines, as the Console hands it
+/// out, quotes and comments understood. `credentials` gets an object of its variables, owned by the
+/// caller: camunda_value_free. Handle it as a secret.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_credentials_read(
+    path: *const c_char,
+    credentials: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        clear(credentials);
+        guard(error, || {
+            let credentials = required("credentials", credentials)?;
+            let read = ClusterCredentials::from_env_file(text("path", path)?)?;
+            hand_over(credentials, to_value(&read)?);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! Bodies in C: building a JSON object without escaping by hand.
+
+use std::ffi::{CStr, c_char};
+use std::fmt;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::api::object::Json;
+use crate::error::{Error, Result};
+use crate::ffi::boundary::{bytes, free, guard, guard_or, handle_mut, text};
+use crate::ffi::error::{camunda_error, camunda_status};
+
+/// A JSON object under construction, for use as the body of an operation.
+///
+/// A field that is set again is replaced. To be used from one thread at a time.
+pub struct camunda_object {
+    fields: Vec<(String, Zeroizing<String>)>,
+    json: Zeroizing<Vec<u8>>,
+}
+
+impl camunda_object {
+    fn set(&mut self, key: &str, value: &impl Serialize) -> Result<()> {
+        let value = serde_json::to_string(value)
+            .map(Zeroizing::new)
+            .map_err(|error| {
+                Error::invalid_argument(format!("the value of {key} is not JSON: {error}"))
+            })?;
+        self.fields.retain(|(name, _)| name != key);
+        self.fields.push((key.to_owned(), value));
+        self.write();
+        Ok(())
+    }
+
+    /// Writes the object anew with a NUL behind it, so that its text is always at hand.
+    fn write(&mut self) {
+        let mut json = Zeroizing::new(vec![b'{']);
+        for (name, value) in &self.fields {
+            if json.len() > 1 {
+                json.push(b',');
+            }
+            json.extend_from_slice(serde_json::json!(name).to_string().as_bytes());
+            json.push(b':');
+            json.extend_from_slice(value.as_bytes());
+        }
+        json.extend_from_slice(b"}\0");
+        self.json = json;
+    }
+}
+
+impl fmt::Debug for camunda_object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.fields.iter().map(|(name, _)| name);
+        f.debug_set().entries(names).finish()
+    }
+}
+
+/// An empty object, owned by the caller: camunda_object_free.
+#[unsafe(no_mangle)]
+pub extern "C" fn camunda_object_new() -> *mut camunda_object {
+    guard_or(std::ptr::null_mut(), || {
+        let mut object = camunda_object {
+            fields: Vec::new(),
+            json: Zeroizing::default(),
+        };
+        object.write();
+        Box::into_raw(Box::new(object))
+    })
+}
+
+/// Sets a field.
+///
+/// # Safety
+/// The pointers are as the exported functions document them.
+unsafe fn set(
+    object: *mut camunda_object,
+    key: *const c_char,
+    error: *mut *mut camunda_error,
+    value: impl FnOnce(&mut camunda_object, &str) -> Result<()>,
+) -> camunda_status {
+    // SAFETY: as the caller promises.
+    unsafe {
+        guard(error, || {
+            value(handle_mut("object", object)?, text("key", key)?)
+        })
+    }
+}
+
+/// Sets a field to a string. The texts are copied.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_set_str(
+    object: *mut camunda_object,
+    key: *const c_char,
+    value: *const c_char,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        set(object, key, error, |object, key| {
+            object.set(key, &text("value", value)?)
+        })
+    }
+}
+
+/// Sets a field to a number; what JSON has no number for (NaN, infinity) is refused.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_set_number(
+    object: *mut camunda_object,
+    key: *const c_char,
+    value: f64,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        set(object, key, error, |object, key| match value.is_finite() {
+            true => object.set(key, &value),
+            false => Err(Error::invalid_argument(format!(
+                "the value of {key} is no finite number"
+            ))),
+        })
+    }
+}
+
+/// Sets a field to a whole number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_set_integer(
+    object: *mut camunda_object,
+    key: *const c_char,
+    value: i64,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe { set(object, key, error, |object, key| object.set(key, &value)) }
+}
+
+/// Sets a field to `true` or `false`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_set_bool(
+    object: *mut camunda_object,
+    key: *const c_char,
+    value: bool,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe { set(object, key, error, |object, key| object.set(key, &value)) }
+}
+
+/// Sets a field to an array of `count` strings, each NUL-terminated; `values` may be NULL where
+/// `count` is 0. The texts are copied.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_set_strings(
+    object: *mut camunda_object,
+    key: *const c_char,
+    values: *const *const c_char,
+    count: usize,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        set(object, key, error, |object, key| {
+            if count > 0 && values.is_null() {
+                return Err(Error::invalid_argument("values is NULL"));
+            }
+            let strings: Vec<&str> = (0..count)
+                .map(|index| text(&format!("values[{index}]"), *values.add(index)))
+                .collect::<Result<_>>()?;
+            object.set(key, &strings)
+        })
+    }
+}
+
+/// Sets a field to any JSON, given as text of `json_len` bytes, which is copied.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_set_json(
+    object: *mut camunda_object,
+    key: *const c_char,
+    json: *const c_char,
+    json_len: usize,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        set(object, key, error, |object, key| {
+            let json = std::str::from_utf8(bytes("json", json, json_len)?)
+                .map_err(|error| Error::invalid_argument(format!("json is not UTF-8: {error}")))?;
+            object.set(key, &Json::new(json)?)
+        })
+    }
+}
+
+/// The JSON of the object, NUL-terminated; `len` (or NULL) gets its length. Borrowed from `object`
+/// until it is changed or freed. NULL for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_json(
+    object: *const camunda_object,
+    len: *mut usize,
+) -> *const c_char {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        let json = object.as_ref().map(|object| object.json.as_slice());
+        if !len.is_null() {
+            *len = json.map_or(0, |json| json.len() - 1);
+        }
+        json.and_then(|json| CStr::from_bytes_with_nul(json).ok())
+            .map_or(std::ptr::null(), CStr::as_ptr)
+    }
+}
+
+/// Frees an object, overwriting its values. NULL does nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_free(object: *mut camunda_object) {
+    // SAFETY: the pointer is as this function documents it.
+    unsafe { free(object) }
+}

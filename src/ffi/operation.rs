@@ -1,0 +1,396 @@
+//! Running an operation or a waiter for C: arguments in, answer out. What the operation is comes
+//! from its description.
+
+use std::ffi::{c_char, c_void};
+use std::io::{self, Write};
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::api::admin::AdminClient;
+use crate::api::backups::BackupId;
+use crate::api::clusters::{ClusterId, IpAllowlistEntry};
+use crate::api::operation::Operation;
+use crate::api::wait::Wait;
+use crate::error::{Error, Result};
+use crate::ffi::admin::{camunda_admin, encode};
+use crate::ffi::boundary::{bytes, clear, guard, hand_over, handle, required, text};
+use crate::ffi::call::camunda_call;
+use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::value::camunda_value;
+use crate::transport::{Class, Method};
+
+/// By the method: GET is safe, everything else is sent once.
+pub const CAMUNDA_CLASS_DEFAULT: i32 = 0;
+/// Changes nothing: sent again after passing failures.
+pub const CAMUNDA_CLASS_SAFE: i32 = 1;
+/// Sets a state, so twice is as good as once: sent again after passing failures.
+pub const CAMUNDA_CLASS_REPEATABLE: i32 = 2;
+/// Sent again only where it is certain that no byte of it left.
+pub const CAMUNDA_CLASS_ONCE: i32 = 3;
+
+/// Gets text piece by piece, on the calling thread; returns 0 to go on, anything else ends the call.
+/// The piece is not NUL-terminated and borrowed during the callback.
+pub type camunda_write_fn =
+    Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_char, len: usize) -> i32>;
+
+type Out = Option<*mut *mut camunda_value>;
+
+/// Checks arguments and body, calls the operation, checks the answer and hands it over.
+///
+/// # Safety
+/// The pointers are as the exported functions document them.
+#[allow(clippy::too_many_arguments)]
+pub(super) unsafe fn run(
+    operation: &'static Operation,
+    admin: *const camunda_admin,
+    call: *const camunda_call,
+    arguments: &[*const c_char],
+    body: Option<(*const c_char, usize)>,
+    value: Out,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: as the caller promises.
+    unsafe {
+        value.into_iter().for_each(|value| clear(value));
+        guard(error, || {
+            let admin = handle("admin", admin)?;
+            let names = operation.arguments();
+            let arguments: Vec<&str> = names
+                .zip(arguments)
+                .map(|(name, argument)| text(name, *argument))
+                .collect::<Result<_>>()?;
+            let body = body
+                .map(|(json, len)| bytes("json", json, len))
+                .transpose()?;
+            operation.check_body(body)?;
+            let value = value.map(|value| required("value", value)).transpose()?;
+            let client = admin.with(call.as_ref().map(camunda_call::options));
+            let body = body.map(|body| Zeroizing::new(body.to_vec()));
+            let answer = admin.logging(|| client.exchange(operation, &arguments, body))?;
+            operation.check_answer(&answer)?;
+            if let Some(value) = value {
+                hand_over(value, camunda_value::new(answer)?);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Passes the text that an operation answers on to a sink.
+///
+/// # Safety
+/// The pointers are as the exported functions document them.
+pub(super) unsafe fn stream(
+    operation: &'static Operation,
+    admin: *const camunda_admin,
+    call: *const camunda_call,
+    sink: camunda_write_fn,
+    user: *mut c_void,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    struct Sink {
+        function: unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> i32,
+        user: *mut c_void,
+    }
+    impl Write for Sink {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            // SAFETY: the caller promised that function and data go together.
+            match unsafe { (self.function)(self.user, piece.as_ptr().cast(), piece.len()) } {
+                0 => Ok(piece.len()),
+                code => Err(io::Error::other(format!("the sink answered {code}"))),
+            }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    // SAFETY: as the caller promises.
+    unsafe {
+        guard(error, || {
+            let admin = handle("admin", admin)?;
+            let function = sink.ok_or_else(|| Error::invalid_argument("sink is NULL"))?;
+            let client = admin.with(call.as_ref().map(camunda_call::options));
+            admin.logging(|| client.stream(operation, &mut Sink { function, user }))
+        })
+    }
+}
+
+/// What a waiter answers, encoded; nothing where it waits for an end.
+type Waited = Result<Option<camunda_value>>;
+
+/// Checks arguments, waits, and hands the answer over.
+///
+/// # Safety
+/// The pointers are as the exported functions document them.
+pub(super) unsafe fn wait<const N: usize>(
+    waiter: fn(&AdminClient, [&str; N], &camunda_call) -> Waited,
+    admin: *const camunda_admin,
+    call: *const camunda_call,
+    arguments: [*const c_char; N],
+    value: Out,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: as the caller promises.
+    unsafe {
+        value.into_iter().for_each(|value| clear(value));
+        guard(error, || {
+            let admin = handle("admin", admin)?;
+            let mut texts = [""; N];
+            for (index, argument) in arguments.into_iter().enumerate() {
+                texts[index] = text(&format!("argument {}", index + 1), argument)?;
+            }
+            let value = value.map(|value| required("value", value)).transpose()?;
+            let none = camunda_call::default();
+            let call = call.as_ref().unwrap_or(&none);
+            let client = admin.with(Some(call.options_of_looks()));
+            let waited = admin.logging(|| waiter(&client, texts, call))?;
+            if let (Some(value), Some(waited)) = (value, waited) {
+                hand_over(value, waited);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// How to wait, from the options of a call.
+fn waiting<T: Serialize>(call: &camunda_call) -> Wait<'_, T> {
+    let mut wait = Wait::new();
+    if let Some(timeout) = call.timeout() {
+        wait = wait.timeout(timeout);
+    }
+    if let Some(interval) = call.interval() {
+        wait = wait.interval(interval);
+    }
+    if call.wants_progress() {
+        wait = wait.on_progress(|seen| {
+            if let Ok(seen) = encode(seen) {
+                call.report(&seen);
+            }
+        });
+    }
+    wait
+}
+
+pub(super) fn cluster_wait_until_healthy(
+    admin: &AdminClient,
+    [id]: [&str; 1],
+    call: &camunda_call,
+) -> Waited {
+    let id = ClusterId::new(id)?;
+    encode(&admin.cluster(&id).wait_until_healthy(&waiting(call))?).map(Some)
+}
+
+pub(super) fn cluster_wait_until_gone(
+    admin: &AdminClient,
+    [id]: [&str; 1],
+    call: &camunda_call,
+) -> Waited {
+    let id = ClusterId::new(id)?;
+    admin
+        .cluster(&id)
+        .wait_until_gone(&waiting(call))
+        .map(|()| None)
+}
+
+pub(super) fn cluster_wait_until_upgraded(
+    admin: &AdminClient,
+    [id, generation]: [&str; 2],
+    call: &camunda_call,
+) -> Waited {
+    let id = ClusterId::new(id)?;
+    encode(
+        &admin
+            .cluster(&id)
+            .wait_until_upgraded(generation, &waiting(call))?,
+    )
+    .map(Some)
+}
+
+pub(super) fn cluster_wait_until_woken(
+    admin: &AdminClient,
+    [id]: [&str; 1],
+    call: &camunda_call,
+) -> Waited {
+    let id = ClusterId::new(id)?;
+    encode(&admin.cluster(&id).wait_until_woken(&waiting(call))?).map(Some)
+}
+
+pub(super) fn cluster_wait_until_encrypted(
+    admin: &AdminClient,
+    [id]: [&str; 1],
+    call: &camunda_call,
+) -> Waited {
+    let id = ClusterId::new(id)?;
+    encode(&admin.cluster(&id).wait_until_encrypted(&waiting(call))?).map(Some)
+}
+
+pub(super) fn backup_wait_until_complete(
+    admin: &AdminClient,
+    [id, backup]: [&str; 2],
+    call: &camunda_call,
+) -> Waited {
+    let (id, backup) = (ClusterId::new(id)?, BackupId::new(backup)?);
+    encode(
+        &admin
+            .cluster(&id)
+            .backups()
+            .wait_until_complete(&backup, &waiting(call))?,
+    )
+    .map(Some)
+}
+
+pub(super) fn backup_wait_until_restored(
+    admin: &AdminClient,
+    [id, backup]: [&str; 2],
+    call: &camunda_call,
+) -> Waited {
+    let (id, backup) = (ClusterId::new(id)?, BackupId::new(backup)?);
+    encode(
+        &admin
+            .cluster(&id)
+            .backups()
+            .wait_until_restored(&backup, &waiting(call))?,
+    )
+    .map(Some)
+}
+
+/// Adds an entry to a cluster's allowlist: reads, changes, writes. An entry with the same `ip` is
+/// replaced. The service has no operation for this, so two of them at once can race: the later write
+/// wins, and the other's change is lost.
+///
+/// `call` may be NULL. `value` gets the list as it is then, owned by the caller: camunda_value_free.
+/// Safe from several threads at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_cluster_add_to_ip_allowlist(
+    admin: *const camunda_admin,
+    call: *const camunda_call,
+    cluster_uuid: *const c_char,
+    ip: *const c_char,
+    description: *const c_char,
+    value: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        change_allowlist(admin, call, cluster_uuid, value, error, |admin, id| {
+            let entry = IpAllowlistEntry::new(text("ip", ip)?, text("description", description)?);
+            admin.cluster(id).add_to_ip_allowlist(entry)
+        })
+    }
+}
+
+/// Removes the entry with that `ip` from a cluster's allowlist. Races as
+/// camunda_cluster_add_to_ip_allowlist does.
+///
+/// `call` may be NULL. `value` gets the list as it is then, owned by the caller: camunda_value_free.
+/// Safe from several threads at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_cluster_remove_from_ip_allowlist(
+    admin: *const camunda_admin,
+    call: *const camunda_call,
+    cluster_uuid: *const c_char,
+    ip: *const c_char,
+    value: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        change_allowlist(admin, call, cluster_uuid, value, error, |admin, id| {
+            admin.cluster(id).remove_from_ip_allowlist(text("ip", ip)?)
+        })
+    }
+}
+
+/// Runs a change of an allowlist.
+///
+/// # Safety
+/// The pointers are as the exported functions document them.
+unsafe fn change_allowlist(
+    admin: *const camunda_admin,
+    call: *const camunda_call,
+    cluster_uuid: *const c_char,
+    value: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+    change: impl FnOnce(&AdminClient, &ClusterId) -> Result<Vec<IpAllowlistEntry>>,
+) -> camunda_status {
+    // SAFETY: as the caller promises.
+    unsafe {
+        clear(value);
+        guard(error, || {
+            let admin = handle("admin", admin)?;
+            let id = ClusterId::new(text("cluster_uuid", cluster_uuid)?)?;
+            let value = required("value", value)?;
+            let client = admin.with(call.as_ref().map(camunda_call::options));
+            let entries = admin.logging(|| change(&client, &id))?;
+            hand_over(value, encode(&entries)?);
+            Ok(())
+        })
+    }
+}
+
+/// Reaches operations that are newer than this library: any method, a path such as
+/// `/clusters?new=1`, and JSON in and out, under the same token.
+///
+/// `class` is CAMUNDA_CLASS_…. `json` is the body of `json_len` bytes, or NULL for none. `call` may
+/// be NULL. `value` gets the answer (`null` where it has no body), owned by the caller:
+/// camunda_value_free. Safe from several threads at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_request(
+    admin: *const camunda_admin,
+    call: *const camunda_call,
+    class: i32,
+    method: *const c_char,
+    path: *const c_char,
+    json: *const c_char,
+    json_len: usize,
+    value: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        clear(value);
+        guard(error, || {
+            let admin = handle("admin", admin)?;
+            let method = match text("method", method)? {
+                "GET" => Method::Get,
+                "POST" => Method::Post,
+                "PUT" => Method::Put,
+                "PATCH" => Method::Patch,
+                "DELETE" => Method::Delete,
+                _ => {
+                    return Err(Error::invalid_argument(
+                        "method is none of GET, POST, PUT, PATCH, DELETE",
+                    ));
+                }
+            };
+            let class = match class {
+                CAMUNDA_CLASS_DEFAULT if method == Method::Get => Class::Safe,
+                CAMUNDA_CLASS_SAFE => Class::Safe,
+                CAMUNDA_CLASS_REPEATABLE => Class::Repeatable,
+                CAMUNDA_CLASS_DEFAULT | CAMUNDA_CLASS_ONCE => Class::Once,
+                _ => {
+                    return Err(Error::invalid_argument(format!(
+                        "class is {class}, not one of CAMUNDA_CLASS_DEFAULT to CAMUNDA_CLASS_ONCE"
+                    )));
+                }
+            };
+            let path = text("path", path)?;
+            let body = match json.is_null() {
+                true => None,
+                false => {
+                    let json =
+                        std::str::from_utf8(bytes("json", json, json_len)?).map_err(|error| {
+                            Error::invalid_argument(format!("json is not UTF-8: {error}"))
+                        })?;
+                    Some(crate::Json::new(json)?)
+                }
+            };
+            let value = required("value", value)?;
+            let client = admin.with(call.as_ref().map(camunda_call::options));
+            let answer = admin.logging(|| client.request_as(class, method, path, body.as_ref()))?;
+            hand_over(value, encode(&answer)?);
+            Ok(())
+        })
+    }
+}
