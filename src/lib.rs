@@ -7,7 +7,7 @@ mod call;
 mod error;
 mod secret;
 
-pub use auth::Token;
+pub use auth::{StoreLock, Token, TokenStore};
 pub use call::{CallOptions, Cancel};
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};
 pub use secret::Secret;
