@@ -108,7 +108,7 @@ pub(crate) enum Stop {
 }
 
 /// A call under way, on the one thread that makes it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Call {
     started: Instant,
     timeout: Duration,
@@ -154,9 +154,9 @@ impl Call {
         self.started
     }
 
-    /// When the call has to be over; `None` is never.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    /// How long the call may take in all.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Time left; a very long time where there is no deadline.
@@ -169,7 +169,12 @@ impl Call {
 
     /// Whether the call may go on.
     pub(crate) fn check(&self) -> Result<(), Stop> {
-        if self.options.cancel.as_ref().is_some_and(Cancel::is_cancelled) {
+        if self
+            .options
+            .cancel
+            .as_ref()
+            .is_some_and(Cancel::is_cancelled)
+        {
             return Err(Stop::Cancelled);
         }
         let now = Instant::now();
@@ -191,7 +196,8 @@ impl Call {
     /// cancellation and to keep the deadline. Fails where the call has to end.
     pub(crate) fn slice(&self, wanted: Duration) -> Result<Duration, Stop> {
         self.check()?;
-        let step = wanted.min(self.remaining());
+        // Never zero, which a socket takes for "no timeout".
+        let step = wanted.min(self.remaining()).max(Duration::from_millis(1));
         let watched = self.options.cancel.is_some() || self.options.interrupt.is_some();
         Ok(if watched { step.min(CANCEL_POLL) } else { step })
     }

@@ -138,7 +138,12 @@ impl Error {
     }
 
     pub(crate) fn invalid_argument(message: impl Into<String>) -> Self {
-        Error::new(ErrorKind::InvalidArgument, Stage::Config, Outcome::NotSent, message)
+        Error::new(
+            ErrorKind::InvalidArgument,
+            Stage::Config,
+            Outcome::NotSent,
+            message,
+        )
     }
 
     pub(crate) fn config(message: impl Into<String>) -> Self {
@@ -330,7 +335,10 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.0
+            .source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
     }
 }
 
@@ -348,15 +356,22 @@ mod tests {
         )
         .with_operation("create cluster")
         .with_http_status(400);
-        assert_eq!(error.to_string(), "create cluster refused (400): Name is too long");
+        assert_eq!(
+            error.to_string(),
+            "create cluster refused (400): Name is too long"
+        );
     }
 
     #[test]
     fn an_unknown_outcome_says_what_to_look_at() {
-        let error =
-            Error::new(ErrorKind::Timeout, Stage::Request, Outcome::Unknown, "no answer in 60 s")
-                .with_operation("create cluster")
-                .with_hint(Some("list the clusters"));
+        let error = Error::new(
+            ErrorKind::Timeout,
+            Stage::Request,
+            Outcome::Unknown,
+            "no answer in 60 s",
+        )
+        .with_operation("create cluster")
+        .with_hint(Some("list the clusters"));
         assert_eq!(
             error.to_string(),
             "create cluster: no answer in 60 s; it may have been done: list the clusters"

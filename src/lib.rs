@@ -1,13 +1,117 @@
-//! Client for the Camunda 8 Administration API.
+//! Client for the [Camunda 8](https://camunda.com) Administration API (SaaS): clusters and what
+//! belongs to them, with OAuth tokens that are asked for once per machine.
+//!
+//! ```no_run
+//! use camunda_admin::{AdminClient, CreateCluster, CreateClusterClient, Wait};
+//!
+//! let admin = AdminClient::from_env()?;
+//! for cluster in admin.clusters().list()? {
+//!     println!("{} {}", cluster.name, cluster.status.ready);
+//! }
+//!
+//! let offer = admin.clusters().parameters()?;
+//! let channel = &offer.channels[0];
+//! let id = admin.clusters().create(&CreateCluster::new(
+//!     "orders",
+//!     &channel.uuid,
+//!     &channel.default_generation.uuid,
+//!     &offer.regions[0].uuid,
+//!     &offer.cluster_plan_types[0].uuid,
+//! ))?;
+//! let wait = Wait::new().on_progress(|cluster| println!("{}", cluster.status.ready));
+//! let cluster = admin.cluster(&id).wait_until_healthy(&wait)?;
+//!
+//! let created = admin.cluster(&id).clients().create(&CreateClusterClient::new("worker"))?;
+//! created.credentials(&cluster).write_env_file("worker.env")?; // 0600, never overwrites
+//! # Ok::<(), camunda_admin::Error>(())
+//! ```
+//!
+//! # Calls
+//!
+//! Calls block. A call has one deadline ([`AdminClientBuilder::timeout`], [`CallOptions::timeout`];
+//! 60 s unless set) that covers waiting for locks and turns, the token, retries and the body, and it
+//! can be cancelled ([`Cancel`]). Reads and changes that set a state are sent again after passing
+//! failures; what must not happen twice (creating a cluster, a client, a backup, …) is sent again
+//! only where it is certain that no byte of it left. [`Error::outcome`] tells which of "not sent",
+//! "refused", "unknown" and "done" it was.
+//!
+//! # Types
+//!
+//! Objects keep fields that they do not know in `extra`, and enumerations keep words that they do not
+//! know as `Unknown`; both are encoded unchanged. Fields that the service describes as always there
+//! and sometimes leaves out read as empty. Secrets are [`Secret`]s: readable through
+//! [`Secret::expose`], and neither in `Debug` nor in errors nor in logs.
+//!
+//! # Tokens
+//!
+//! The token endpoint allows about one request a second for all that is behind one address, counts
+//! refused ones too, and bans the address beyond that. So tokens are shared between all clients of
+//! the process and, through sealed files, between all processes of the user; requests are paced; and
+//! refused credentials are not tried again for a while. See [`AdminClientBuilder::token_cache`].
+//!
+//! # Features
+//!
+//! `capi` exports the C ABI of `include/camunda_admin.h`; without it the crate exports no C symbol
+//! and has no `unsafe`.
+
 #![cfg_attr(not(feature = "capi"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+mod api;
 mod auth;
 mod call;
+mod config;
+mod credentials;
 mod error;
+#[cfg(feature = "capi")]
+pub mod ffi;
 mod secret;
+mod transport;
 
+pub use api::activity::{Activity, AuditEvent, AuditType};
+pub use api::admin::{AdminClient, AdminClientBuilder, ClusterHandle, TokenSource};
+pub use api::backups::{
+    Backup, BackupId, BackupSchedule, BackupStatus, Backups, Restore, RestoreState,
+    SetBackupSchedule,
+};
+pub use api::cluster_clients::{
+    ClientLinks, ClientPermission, ClusterClient, ClusterClientConnectionDetails, ClusterClientId,
+    ClusterClients, CreateClusterClient, CreatedClusterClient,
+};
+pub use api::clusters::{
+    BackupOption, BackupRegionOption, Channel, Cluster, ClusterComponentStatus, ClusterEncryption,
+    ClusterId, ClusterLinks, ClusterStage, ClusterStatus, Clusters, CreateCluster, CreatedCluster,
+    EncryptionKeyType, EncryptionStatus, FailoverResult, FailoverResults, FailoverStep, Generation,
+    GenerationClassification, GenerationUpgrade, IpAllowlistEntry, NamedId, NamedResource,
+    Parameters, Region, TriggerFailover, UpdateCluster, UpdateEncryption, UpdateIpAllowlist,
+};
+pub use api::members::{AssignableRole, Member, Members, OrganizationRole, SetMemberRoles};
+pub use api::meta::IpRanges;
+pub use api::monitoring::{
+    ClusterMonitoring, CreateMonitoringClient, CreatedMonitoringClient, MetricsEndpoint,
+    Monitoring, MonitoringClient, MonitoringClientId, MonitoringStatus,
+};
+pub use api::object::{Extra, Json, Number};
+pub use api::secrets::{ClusterSecrets, CreateSecret, Secrets, UpdateSecret};
+pub use api::secure_connectivity::{
+    ActivateSecureConnectivity, ClusterRef, Condition, EndpointConnection, OrgLabel,
+    SecureConnectivity, SecureConnectivityMetadata, SecureConnectivityOrEmpty,
+    SecureConnectivitySpec, SecureConnectivityState, SecureConnectivityStatus, SecureEndpoint,
+};
+pub use api::wait::Wait;
 pub use auth::{StoreLock, Token, TokenStore};
 pub use call::{CallOptions, Cancel};
+pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};
 pub use secret::Secret;
+pub use transport::{Class, Method, Stats};
+
+/// The API as data: what the other languages' types and functions are generated from. Not covered
+/// by the promise of stable versions.
+#[doc(hidden)]
+pub mod description {
+    pub use crate::api::object::{Description, Direction, Field, Presence, Word};
+    pub use crate::api::operation::{Operation, Shape, ShapeKind};
+    pub use crate::api::wait::Waiter;
+    pub use crate::api::{OPERATIONS, TYPES, WAITERS};
+}

@@ -1,0 +1,682 @@
+//! The connection to the API, and the way from it to the operations.
+
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::api::activity::Activity;
+use crate::api::backups::Backups;
+use crate::api::cluster_clients::ClusterClients;
+use crate::api::clusters::{ClusterId, Clusters};
+use crate::api::members::Members;
+use crate::api::monitoring::ClusterMonitoring;
+use crate::api::object::Json;
+use crate::api::operation::{self, Operation};
+use crate::api::secrets::ClusterSecrets;
+use crate::api::secure_connectivity::SecureConnectivity;
+use crate::auth::{self, Token, TokenSlot};
+use crate::call::{Call, CallOptions};
+use crate::config::Config;
+use crate::credentials::{ClusterCredentials, read_env_file};
+use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::transport::{Class, Method, Request, Stats, Transport};
+
+/// A connection to the Administration API.
+///
+/// Cheap to clone, and to be shared between threads: clones share connections, counters and, with
+/// everything else in the process (and on the machine, see
+/// [`token_cache`](AdminClientBuilder::token_cache)), tokens. Nothing is sent before the first call.
+#[derive(Clone)]
+pub struct AdminClient {
+    transport: Arc<Transport>,
+    options: CallOptions,
+}
+
+impl AdminClient {
+    /// A client with the settings of the environment; see [`AdminClientBuilder::from_env`].
+    pub fn from_env() -> Result<AdminClient> {
+        AdminClientBuilder::from_env()?.build()
+    }
+
+    /// A client with the settings of a file that the Console handed out; see
+    /// [`AdminClientBuilder::from_env_file`].
+    pub fn from_env_file(path: impl AsRef<Path>) -> Result<AdminClient> {
+        AdminClientBuilder::from_env_file(path)?.build()
+    }
+
+    /// A client whose settings are given one by one.
+    pub fn builder() -> AdminClientBuilder {
+        AdminClientBuilder::default()
+    }
+
+    /// The same client with options for the calls made through it.
+    ///
+    /// ```no_run
+    /// # use camunda_admin::{AdminClient, CallOptions};
+    /// # use std::time::Duration;
+    /// # let admin = AdminClient::from_env()?;
+    /// let quick = admin.with(CallOptions::new().timeout(Duration::from_secs(5)));
+    /// quick.clusters().list()?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
+    pub fn with(&self, options: CallOptions) -> AdminClient {
+        AdminClient {
+            transport: self.transport.clone(),
+            options,
+        }
+    }
+
+    /// The clusters of the organisation.
+    pub fn clusters(&self) -> Clusters<'_> {
+        Clusters { admin: self }
+    }
+
+    /// One cluster. Nothing is sent by this alone.
+    pub fn cluster<'a>(&'a self, id: &'a ClusterId) -> ClusterHandle<'a> {
+        ClusterHandle {
+            admin: self,
+            cluster: id,
+            id: id.as_str(),
+        }
+    }
+
+    /// The members of the organisation.
+    pub fn members(&self) -> Members<'_> {
+        Members { admin: self }
+    }
+
+    /// The organisation's audit log.
+    pub fn activity(&self) -> Activity<'_> {
+        Activity { admin: self }
+    }
+
+    /// A token of this client's credentials for an audience: `api.cloud.camunda.io` is this API's
+    /// and the Web Modeler API's.
+    ///
+    /// Comes from the same cache as the tokens of the calls, so it costs a token request only where
+    /// no process of the machine has one.
+    pub fn token(&self, audience: &str) -> Result<Token> {
+        self.token_source(audience)?.bearer()
+    }
+
+    /// Tokens of this client's credentials for an audience, for use again and again.
+    pub fn token_source(&self, audience: &str) -> Result<TokenSource> {
+        if audience.is_empty() {
+            return Err(Error::invalid_argument("the audience is empty"));
+        }
+        let slot = slot(self.transport.config(), audience)?.ok_or_else(no_credentials)?;
+        Ok(TokenSource {
+            transport: self.transport.clone(),
+            slot,
+            options: self.options.clone(),
+        })
+    }
+
+    /// Reaches operations that are newer than this library: any method, a path such as
+    /// `/clusters?new=1`, and JSON in and out, under the same token. An answer without a body is
+    /// `null`.
+    ///
+    /// Reads are sent again after passing failures; whatever changes something is not, see
+    /// [`request_as`](Self::request_as).
+    pub fn request(&self, method: Method, path: &str, body: Option<&Json>) -> Result<Json> {
+        let class = if method == Method::Get {
+            Class::Safe
+        } else {
+            Class::Once
+        };
+        self.request_as(class, method, path, body)
+    }
+
+    /// The same, with the caller's word on whether the request may be sent again.
+    pub fn request_as(
+        &self,
+        class: Class,
+        method: Method,
+        path: &str,
+        body: Option<&Json>,
+    ) -> Result<Json> {
+        let body = body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec()));
+        let answer = self.request_bytes(class, method, path, body)?;
+        let json = operation::without_bom(&answer).trim_ascii();
+        if json.is_empty() {
+            return Ok(Json::default());
+        }
+        operation::decode(json).map_err(|problem| {
+            Error::new(
+                ErrorKind::Decode,
+                Stage::Decode,
+                Outcome::Done,
+                format!("the answer is not JSON: {problem}"),
+            )
+            .with_operation(REQUEST)
+            .with_body(answer.clone())
+        })
+    }
+
+    pub(crate) fn request_bytes(
+        &self,
+        class: Class,
+        method: Method,
+        path: &str,
+        body: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        check_path(path)?;
+        let request = Request {
+            operation: REQUEST,
+            method,
+            path: path.to_owned(),
+            body,
+            class,
+            authenticated: true,
+            hint: Some("look at what it changes before sending it again"),
+            refusals: &[],
+        };
+        self.transport.send(&request, &self.call())
+    }
+
+    /// What this client and its clones did so far.
+    pub fn stats(&self) -> Stats {
+        self.transport.stats()
+    }
+
+    /// Forgets that the token endpoint refused these credentials, so that the next call asks again
+    /// instead of failing fast: for use after they were mended on the service's side.
+    pub fn retry_credentials(&self) {
+        if let Some(slot) = self.transport.slot() {
+            slot.retry_credentials();
+        }
+    }
+
+    /// Forgets this client's token, here and in the shared store, so that the next call asks for
+    /// another.
+    pub fn forget_tokens(&self) {
+        if let Some(slot) = self.transport.slot() {
+            slot.forget();
+        }
+    }
+
+    pub(crate) fn options(&self) -> &CallOptions {
+        &self.options
+    }
+
+    pub(crate) fn call(&self) -> Call {
+        Call::start(&self.options, self.transport.config().timeout())
+    }
+
+    /// Calls an operation without a body and decodes its answer.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        operation: &Operation,
+        arguments: &[&str],
+    ) -> Result<T> {
+        operation.decode(self.exchange(operation, arguments, None)?)
+    }
+
+    /// Calls an operation with a body and decodes its answer.
+    pub(crate) fn send<T: DeserializeOwned>(
+        &self,
+        operation: &Operation,
+        arguments: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T> {
+        operation.decode(self.exchange(operation, arguments, Some(encode(body)?))?)
+    }
+
+    /// Calls an operation that answers nothing.
+    pub(crate) fn tell(
+        &self,
+        operation: &Operation,
+        arguments: &[&str],
+        body: Option<&impl Serialize>,
+    ) -> Result<()> {
+        let body = body.map(encode).transpose()?;
+        self.exchange(operation, arguments, body).map(drop)
+    }
+
+    /// Calls an operation that answers CSV.
+    pub(crate) fn stream(&self, operation: &Operation, sink: &mut dyn Write) -> Result<()> {
+        let request = self.request_for(operation, &[], None)?;
+        self.transport.stream(&request, &self.call(), sink)
+    }
+
+    /// Calls an operation and returns the answer as it came.
+    pub(crate) fn exchange(
+        &self,
+        operation: &Operation,
+        arguments: &[&str],
+        body: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        let request = self.request_for(operation, arguments, body)?;
+        self.transport.send(&request, &self.call())
+    }
+
+    fn request_for<'a>(
+        &self,
+        operation: &'a Operation,
+        arguments: &[&str],
+        body: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Request<'a>> {
+        Ok(Request {
+            operation: operation.name,
+            method: operation.method,
+            path: operation.path_with(arguments)?,
+            body,
+            class: operation.class,
+            authenticated: operation.authenticated,
+            hint: operation.hint,
+            refusals: operation.errors,
+        })
+    }
+}
+
+const REQUEST: &str = "request";
+
+impl fmt::Debug for AdminClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminClient")
+            .field("base_url", &self.transport.config().base_url())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
+    match serde_json::to_vec(body) {
+        Ok(json) => Ok(Zeroizing::new(json)),
+        Err(error) => Err(Error::invalid_argument(format!(
+            "the body is not JSON: {error}"
+        ))),
+    }
+}
+
+/// A path may neither leave the service nor begin a header.
+fn check_path(path: &str) -> Result<()> {
+    let bad = |why| Err(Error::invalid_argument(format!("the path {why}")).with_operation(REQUEST));
+    if !path.starts_with('/') || path.starts_with("//") {
+        return bad("does not begin with a single `/`");
+    }
+    if !path.bytes().all(|byte| byte.is_ascii_graphic()) || path.contains(['#', '\\']) {
+        return bad("has characters that have to be percent-encoded");
+    }
+    let segments = path.split('?').next().unwrap_or_default().split('/');
+    if segments.into_iter().any(|segment| {
+        matches!(
+            segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
+            "." | ".."
+        )
+    }) {
+        return bad("has a segment `.` or `..`, which a server folds away");
+    }
+    Ok(())
+}
+
+fn no_credentials() -> Error {
+    Error::config("no credentials: set `client_id` and `client_secret`")
+}
+
+fn slot(config: &Config, audience: &str) -> Result<Option<Arc<TokenSlot>>> {
+    config
+        .token_request(audience)
+        .map(|request| auth::slot(request, config.token_cache()))
+        .transpose()
+}
+
+/// Settings of an [`AdminClient`].
+///
+/// Each method names its setting's key, under which [`set`](Self::set), C and Python know it. A bad
+/// value is reported by [`build`](Self::build).
+#[derive(Debug, Default)]
+#[must_use]
+pub struct AdminClientBuilder {
+    config: Config,
+    error: Option<Error>,
+}
+
+impl AdminClientBuilder {
+    /// The settings of the environment variables that Camunda's own SDKs read.
+    ///
+    /// | variable | setting |
+    /// |---|---|
+    /// | `CAMUNDA_CONSOLE_CLIENT_ID` | `client_id`, has to be there |
+    /// | `CAMUNDA_CONSOLE_CLIENT_SECRET` | `client_secret`, has to be there |
+    /// | `CAMUNDA_CONSOLE_BASE_URL` | `base_url` |
+    /// | `CAMUNDA_CONSOLE_OAUTH_AUDIENCE` | `audience` |
+    /// | `CAMUNDA_OAUTH_URL` | `oauth_url` |
+    /// | `CAMUNDA_TOKEN_SCOPE` | `scope` |
+    /// | `CAMUNDA_TOKEN_CACHE_DIR` | `token_cache`, a directory |
+    /// | `CAMUNDA_TOKEN_DISK_CACHE_DISABLE` | `true`: `token_cache` is `memory` |
+    /// | `CAMUNDA_TOKEN_CACHE_REDIS_URL` | `token_cache`, a redis:// address |
+    /// | `CAMUNDA_CUSTOM_ROOT_CERT_PATH` | `ca_file` |
+    /// | `CAMUNDA_CUSTOM_CERT_CHAIN_PATH` | `client_cert` |
+    /// | `CAMUNDA_CUSTOM_PRIVATE_KEY_PATH` | `client_key` |
+    /// | `CAMUNDA_CUSTOM_USER_AGENT_STRING` | `user_agent` |
+    ///
+    /// An empty variable counts as not set. Errors: `Config`, naming the variable.
+    pub fn from_env() -> Result<Self> {
+        let config = Config::from_variables(|name| match std::env::var(name) {
+            Ok(value) => Ok(Some(value)),
+            Err(std::env::VarError::NotPresent) => Ok(None),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(Error::config(format!("the variable {name} is not UTF-8")))
+            }
+        })?;
+        Ok(AdminClientBuilder {
+            config,
+            error: None,
+        })
+    }
+
+    /// The settings of a file of `export NAME='value'` or `NAME=value` lines with the variables of
+    /// [`from_env`](Self::from_env), as the Console hands it out. The environment is not read.
+    ///
+    /// Errors: `Io` where the file cannot be read, `Config` naming the line or the variable.
+    pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
+        let variables = read_env_file(path.as_ref())?;
+        let config = Config::from_variables(|name| {
+            Ok(variables.get(name).map(|value| value.expose().to_owned()))
+        })?;
+        Ok(AdminClientBuilder {
+            config,
+            error: None,
+        })
+    }
+
+    /// Sets one setting by its key, as C and Python do; all values are text.
+    ///
+    /// Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`, `scope`,
+    /// `token_cache`, `timeout` (seconds, decimals allowed), `ca_file`, `client_cert`, `client_key`,
+    /// `proxy`, `user_agent`, `token_request_format` (`json` or `form`), `max_response_bytes`.
+    ///
+    /// Errors: `Config`, naming the key; the setting is unchanged then.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.config.set(key, value)
+    }
+
+    fn with(mut self, key: &str, value: &str) -> Self {
+        if let Err(error) = self.config.set(key, value) {
+            self.error.get_or_insert(error);
+        }
+        self
+    }
+
+    /// `client_id`: whose tokens are asked for.
+    pub fn client_id(self, id: &str) -> Self {
+        self.with("client_id", id)
+    }
+
+    /// `client_secret`: the secret of that client.
+    pub fn client_secret(self, secret: impl Into<crate::Secret>) -> Self {
+        let secret = secret.into();
+        self.with("client_secret", secret.expose())
+    }
+
+    /// `base_url`: where the API is; `https://api.cloud.camunda.io` unless set. `http://` is refused
+    /// except to this machine.
+    pub fn base_url(self, url: &str) -> Self {
+        self.with("base_url", url)
+    }
+
+    /// `oauth_url`: the token endpoint; `https://login.cloud.camunda.io/oauth/token` unless set.
+    pub fn oauth_url(self, url: &str) -> Self {
+        self.with("oauth_url", url)
+    }
+
+    /// `audience`: the audience of this API's tokens; `api.cloud.camunda.io` unless set.
+    pub fn audience(self, audience: &str) -> Self {
+        self.with("audience", audience)
+    }
+
+    /// `scope`: sent with token requests where set.
+    pub fn scope(self, scope: &str) -> Self {
+        self.with("scope", scope)
+    }
+
+    /// `token_cache`: who shares tokens. `auto` (unless set): every process of this user on this
+    /// machine, through sealed files in the user's cache directory; `memory`: this process; else a
+    /// directory, or a `redis://` address where the library is built with the feature `redis`.
+    pub fn token_cache(self, cache: &str) -> Self {
+        self.with("token_cache", cache)
+    }
+
+    /// `timeout`: the deadline of a call, 60 s unless set; it covers waiting for locks and turns,
+    /// tokens, retries and the body. The token endpoint holds answers to wrong credentials back for
+    /// about 30 s, so a shorter one turns "bad credentials" into "timeout".
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        if timeout.is_zero() {
+            self.error.get_or_insert(Error::config("`timeout` is zero"));
+        }
+        self.config.set_timeout(timeout);
+        self
+    }
+
+    /// `ca_file`: certificates in PEM to be trusted instead of the platform's.
+    pub fn ca_file(self, path: &str) -> Self {
+        self.with("ca_file", path)
+    }
+
+    /// `client_cert`: our certificates in PEM for mutual TLS, at both endpoints. The key may be in
+    /// the same file.
+    pub fn client_cert(self, path: &str) -> Self {
+        self.with("client_cert", path)
+    }
+
+    /// `client_key`: the private key in PEM that belongs to `client_cert`.
+    pub fn client_key(self, path: &str) -> Self {
+        self.with("client_key", path)
+    }
+
+    /// `proxy`: an HTTP proxy (CONNECT), such as `http://proxy:3128`, instead of the one that
+    /// `HTTPS_PROXY` and its like name. SOCKS is refused. This machine itself is reached directly.
+    pub fn proxy(self, address: &str) -> Self {
+        self.with("proxy", address)
+    }
+
+    /// `user_agent`: printable ASCII; `camunda-admin/VERSION` unless set.
+    pub fn user_agent(self, text: &str) -> Self {
+        self.with("user_agent", text)
+    }
+
+    /// `token_request_format`: `json` (unless set) or `form`, for OAuth servers that want a form.
+    pub fn token_request_format(self, format: &str) -> Self {
+        self.with("token_request_format", format)
+    }
+
+    /// `max_response_bytes`: the largest answer that is read, decompressed; 64 MiB unless set.
+    pub fn max_response_bytes(self, bytes: u64) -> Self {
+        self.with("max_response_bytes", &bytes.to_string())
+    }
+
+    /// The client. Sends nothing; reads the files of `ca_file`, `client_cert` and `client_key`.
+    ///
+    /// Errors: `Config`, naming the setting.
+    pub fn build(self) -> Result<AdminClient> {
+        match self.error {
+            Some(error) => Err(error),
+            None => AdminClientBuilder::build_from(&self.config),
+        }
+    }
+
+    fn build_from(config: &Config) -> Result<AdminClient> {
+        config.check()?;
+        let slot = slot(config, config.audience())?;
+        let transport = Arc::new(Transport::new(config.clone(), slot)?);
+        Ok(AdminClient {
+            transport,
+            options: CallOptions::new(),
+        })
+    }
+
+    /// The client, with the settings left for another one.
+    #[cfg(feature = "capi")]
+    pub(crate) fn build_another(&self) -> Result<AdminClient> {
+        AdminClientBuilder::build_from(&self.config)
+    }
+}
+
+/// One cluster: [`AdminClient::cluster`].
+#[derive(Debug, Clone, Copy)]
+pub struct ClusterHandle<'a> {
+    pub(crate) admin: &'a AdminClient,
+    pub(crate) cluster: &'a ClusterId,
+    pub(crate) id: &'a str,
+}
+
+impl<'a> ClusterHandle<'a> {
+    /// Its clients: the credentials that programs use it with.
+    pub fn clients(&self) -> ClusterClients<'a> {
+        ClusterClients {
+            admin: self.admin,
+            cluster: self.cluster,
+        }
+    }
+
+    /// Its backups.
+    pub fn backups(&self) -> Backups<'a> {
+        Backups {
+            admin: self.admin,
+            cluster: self.cluster,
+        }
+    }
+
+    /// Its connector secrets.
+    pub fn secrets(&self) -> ClusterSecrets<'a> {
+        ClusterSecrets {
+            admin: self.admin,
+            cluster: self.cluster,
+        }
+    }
+
+    /// Its monitoring.
+    pub fn monitoring(&self) -> ClusterMonitoring<'a> {
+        ClusterMonitoring {
+            admin: self.admin,
+            cluster: self.cluster,
+        }
+    }
+
+    /// Its secure connectivity.
+    pub fn secure_connectivity(&self) -> SecureConnectivity<'a> {
+        SecureConnectivity {
+            admin: self.admin,
+            cluster: self.cluster,
+        }
+    }
+}
+
+/// Bearer tokens of one client for one audience, through the same cache as all others.
+///
+/// Cheap to clone, and to be shared between threads. [`bearer`](Self::bearer) may be called for each
+/// request: while a token lives it costs no I/O.
+#[derive(Clone)]
+pub struct TokenSource {
+    transport: Arc<Transport>,
+    slot: Arc<TokenSlot>,
+    options: CallOptions,
+}
+
+impl TokenSource {
+    /// Tokens of a cluster's client, for its audience (`zeebe.camunda.io` where the credentials name
+    /// none), with the default settings for everything else.
+    ///
+    /// Errors: `Config`, naming the variable that the credentials lack.
+    pub fn new(credentials: &ClusterCredentials) -> Result<TokenSource> {
+        TokenSource::with_settings(credentials, AdminClient::builder())
+    }
+
+    /// The same, with settings such as `token_cache`, `ca_file` or `proxy`.
+    pub fn with_settings(
+        credentials: &ClusterCredentials,
+        settings: AdminClientBuilder,
+    ) -> Result<TokenSource> {
+        if let Some(error) = settings.error {
+            return Err(error);
+        }
+        let mut config = settings.config;
+        config.set_credentials(
+            credentials
+                .required(&["ZEEBE_CLIENT_ID", "CAMUNDA_CLIENT_ID"])?
+                .expose(),
+            credentials.required(&["ZEEBE_CLIENT_SECRET", "CAMUNDA_CLIENT_SECRET"])?,
+            credentials
+                .required(&["CAMUNDA_OAUTH_URL", "ZEEBE_AUTHORIZATION_SERVER_URL"])?
+                .expose(),
+        )?;
+        config.set(
+            "audience",
+            credentials
+                .get("ZEEBE_TOKEN_AUDIENCE")
+                .unwrap_or("zeebe.camunda.io"),
+        )?;
+        let slot = slot(&config, config.audience())?.ok_or_else(no_credentials)?;
+        let transport = Arc::new(Transport::new(config, None)?);
+        Ok(TokenSource {
+            transport,
+            slot,
+            options: CallOptions::new(),
+        })
+    }
+
+    /// A living token, from memory, the shared store or the token endpoint, in this order.
+    pub fn bearer(&self) -> Result<Token> {
+        let call = Call::start(&self.options, self.transport.config().timeout());
+        self.slot.token(&*self.transport, &call)
+    }
+
+    /// The token is not accepted: drops it, here and in the shared store, unless a newer one is
+    /// there already. The next [`bearer`](Self::bearer) asks for another.
+    pub fn reject(&self, token: &Token) {
+        self.slot.reject(token);
+    }
+}
+
+impl fmt::Debug for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSource").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_on_the_service() {
+        for good in ["/clusters", "/clusters/a%20b?x=1&y=/../", "/a..b"] {
+            check_path(good).unwrap();
+        }
+        for bad in [
+            "",
+            "clusters",
+            "//evil",
+            "/a/../b",
+            "/a/%2e%2E",
+            "/.",
+            "/a b",
+            "/a\r\nb",
+            "/a#b",
+            "/ü",
+            "/a\\b",
+        ] {
+            assert!(check_path(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn half_of_the_credentials_is_named() {
+        let error = AdminClient::builder().client_id("a").build().unwrap_err();
+        assert!(error.to_string().contains("client_secret"), "{error}");
+    }
+
+    #[test]
+    fn a_client_is_shared_between_threads() {
+        fn shared<T: Clone + Send + Sync>() {}
+        shared::<AdminClient>();
+        shared::<TokenSource>();
+    }
+}

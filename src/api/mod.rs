@@ -1,0 +1,203 @@
+//! The API: one file per resource with its types and its operations, and what they have in common.
+//!
+//! Knows how operations are described and called; knows nothing of connections, tokens or C.
+
+pub(crate) mod activity;
+pub(crate) mod admin;
+pub(crate) mod backups;
+pub(crate) mod cluster_clients;
+pub(crate) mod clusters;
+pub(crate) mod members;
+pub(crate) mod meta;
+pub(crate) mod monitoring;
+pub(crate) mod object;
+pub(crate) mod operation;
+pub(crate) mod secrets;
+pub(crate) mod secure_connectivity;
+pub(crate) mod wait;
+
+use object::{Describe, Description};
+use operation::Operation;
+use wait::Waiter;
+
+macro_rules! describe {
+    ($($module:ident: $($name:ident)*;)*) => {
+        &[$($(<$module::$name as Describe>::DESCRIPTION,)*)*]
+    };
+}
+
+/// All types of the API, each after those that it is made of: what other languages' types are
+/// generated from.
+pub static TYPES: &[&Description] = describe! {
+    clusters: ClusterId NamedResource NamedId GenerationClassification Generation Channel
+        BackupRegionOption BackupOption Region Parameters IpAllowlistEntry ClusterLinks
+        ClusterComponentStatus ClusterStatus EncryptionKeyType EncryptionStatus ClusterEncryption
+        Cluster ClusterStage CreateCluster CreatedCluster UpdateCluster UpdateEncryption
+        UpdateIpAllowlist GenerationUpgrade TriggerFailover FailoverResults FailoverResult;
+    cluster_clients: ClusterClientId ClientPermission ClusterClient CreateClusterClient ClientLinks
+        CreatedClusterClient ClusterClientConnectionDetails;
+    backups: BackupId BackupStatus RestoreState Backup SetBackupSchedule BackupSchedule Restore;
+    secrets: CreateSecret UpdateSecret;
+    monitoring: MonitoringClientId MonitoringClient CreateMonitoringClient CreatedMonitoringClient
+        MetricsEndpoint MonitoringStatus Monitoring;
+    secure_connectivity: ActivateSecureConnectivity OrgLabel SecureConnectivityMetadata ClusterRef
+        SecureConnectivitySpec Condition SecureEndpoint EndpointConnection SecureConnectivityState
+        SecureConnectivityOrEmpty SecureConnectivityStatus;
+    members: OrganizationRole AssignableRole Member SetMemberRoles;
+    activity: AuditType AuditEvent;
+    meta: IpRanges;
+};
+
+/// All operations of the API, in the order of the reference.
+pub static OPERATIONS: &[&Operation] = &[
+    &clusters::LIST,
+    &clusters::CREATE,
+    &clusters::PARAMETERS,
+    &clusters::GET,
+    &clusters::UPDATE,
+    &clusters::DELETE,
+    &clusters::WAKE,
+    &clusters::UPGRADE,
+    &clusters::SET_ENCRYPTION,
+    &clusters::SET_IP_ALLOWLIST,
+    &clusters::FAIL_OVER,
+    &cluster_clients::LIST,
+    &cluster_clients::CREATE,
+    &cluster_clients::GET,
+    &cluster_clients::DELETE,
+    &backups::LIST,
+    &backups::CREATE,
+    &backups::DELETE,
+    &backups::RESTORE_STATUS,
+    &backups::RESTORE,
+    &backups::SCHEDULE,
+    &backups::SET_SCHEDULE,
+    &backups::DELETE_SCHEDULE,
+    &secrets::LIST,
+    &secrets::CREATE,
+    &secrets::UPDATE,
+    &secrets::DELETE,
+    &monitoring::ACTIVATE,
+    &monitoring::DEACTIVATE,
+    &monitoring::GET,
+    &monitoring::CREATE_CLIENT,
+    &monitoring::DELETE_CLIENT,
+    &monitoring::ROTATE_PASSWORD,
+    &secure_connectivity::GET,
+    &secure_connectivity::ACTIVATE,
+    &secure_connectivity::DEACTIVATE,
+    &members::LIST,
+    &members::SET_ROLES,
+    &members::DELETE,
+    &activity::LIST,
+    &activity::CSV,
+    &meta::IP_RANGES,
+];
+
+/// All waiters.
+pub static WAITERS: &[&Waiter] = &[
+    &wait::HEALTHY,
+    &wait::GONE,
+    &wait::UPGRADED,
+    &wait::WOKEN,
+    &wait::ENCRYPTED,
+    &wait::BACKED_UP,
+    &wait::RESTORED,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::object::Direction;
+    use super::operation::ShapeKind;
+    use super::*;
+    use crate::transport::{Class, Method};
+
+    #[test]
+    fn names_are_unique() {
+        let mut seen = HashSet::new();
+        for operation in OPERATIONS {
+            for name in [operation.name, operation.call, operation.c_name] {
+                assert!(seen.insert(name), "{name} is there twice");
+            }
+        }
+    }
+
+    #[test]
+    fn every_type_that_a_type_names_is_listed_before_it() {
+        let mut known: HashSet<&str> = [
+            "String",
+            "bool",
+            "u32",
+            "Option",
+            "Vec",
+            "Secret",
+            "Json",
+            "Number",
+            "FailoverStep",
+        ]
+        .into();
+        for description in TYPES {
+            if let Description::Object { fields, .. } = description {
+                for field in *fields {
+                    for word in field.rust_type.split(|c: char| !c.is_alphanumeric()) {
+                        assert!(
+                            word.is_empty() || known.contains(word),
+                            "{}.{}: {word} is not in TYPES before it",
+                            description.name(),
+                            field.name
+                        );
+                    }
+                }
+            }
+            assert!(
+                known.insert(description.name()),
+                "{} is there twice",
+                description.name()
+            );
+        }
+    }
+
+    #[test]
+    fn every_shape_of_an_operation_is_listed() {
+        for operation in OPERATIONS {
+            for (shape, direction) in [
+                (&operation.body, Direction::Request),
+                (&operation.answer, Direction::Answer),
+            ] {
+                if let Some(ShapeKind::Object(shape) | ShapeKind::List(shape)) =
+                    shape.as_ref().map(|shape| &shape.kind)
+                {
+                    assert!(TYPES.iter().any(|known| known.name() == shape.name()));
+                    let Description::Object {
+                        direction: found, ..
+                    } = shape
+                    else {
+                        panic!("{} is no object", shape.name());
+                    };
+                    assert_eq!(*found, direction, "{}", shape.name());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_changes_something_is_not_safe() {
+        for operation in OPERATIONS {
+            assert_eq!(
+                operation.class == Class::Safe,
+                operation.method == Method::Get,
+                "{}",
+                operation.name
+            );
+            if operation.class == Class::Once {
+                assert!(
+                    operation.hint.is_some(),
+                    "{} tells nobody what to look at",
+                    operation.name
+                );
+            }
+        }
+    }
+}

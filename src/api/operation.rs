@@ -1,0 +1,379 @@
+//! What an operation of the API is, as data, and the one way from such a description to an answer.
+//!
+//! Every language's function for an operation goes through its [`Operation`]. Knows nothing of what
+//! the single operations mean.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::api::object::{Describe, Description, Direction, check_segment};
+use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::transport::{Class, Method};
+
+/// An operation of the API.
+#[derive(Debug)]
+pub struct Operation {
+    /// Its plain name: `create cluster`.
+    pub name: &'static str,
+    /// Where Rust, C++ and Python have it: `cluster.clients.create`.
+    pub call: &'static str,
+    /// Its function in C.
+    pub c_name: &'static str,
+    /// The HTTP method.
+    pub method: Method,
+    /// The path, with `{name}` for each argument.
+    pub path: &'static str,
+    /// What it sends.
+    pub body: Option<Shape>,
+    /// What it answers; `None` is an answer without a body.
+    pub answer: Option<Shape>,
+    /// Whether it may be sent again.
+    pub class: Class,
+    /// Whether its answer is given only this once.
+    pub answered_once: bool,
+    /// Whether it needs a token.
+    pub authenticated: bool,
+    /// What to look at before it is done again, where it may have been done.
+    pub hint: Option<&'static str>,
+    /// What it does, with its limits.
+    pub doc: &'static str,
+    /// Documented refusals: HTTP status and reason.
+    pub errors: &'static [(u16, &'static str)],
+}
+
+impl Operation {
+    /// What most operations are: a read with a token.
+    pub(crate) const READ: Operation = Operation {
+        name: "",
+        call: "",
+        c_name: "",
+        method: Method::Get,
+        path: "",
+        body: None,
+        answer: None,
+        class: Class::Safe,
+        answered_once: false,
+        authenticated: true,
+        hint: None,
+        doc: "",
+        errors: &[],
+    };
+
+    /// A change that sets a state, so that doing it twice is doing it once.
+    pub(crate) const SET: Operation = Operation {
+        method: Method::Put,
+        class: Class::Repeatable,
+        ..Operation::READ
+    };
+
+    /// A removal: the thing is gone after one or several.
+    pub(crate) const REMOVE: Operation = Operation {
+        method: Method::Delete,
+        class: Class::Repeatable,
+        ..Operation::READ
+    };
+
+    /// A change that must never be sent twice.
+    pub(crate) const ONCE: Operation = Operation {
+        method: Method::Post,
+        class: Class::Once,
+        ..Operation::READ
+    };
+
+    /// The names of the arguments in the path, in order: `clusterUuid`.
+    pub fn arguments(&self) -> impl Iterator<Item = &'static str> {
+        self.path
+            .split('/')
+            .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    }
+
+    /// The path with its arguments, each percent-encoded so that it stays one segment.
+    pub(crate) fn path_with(&self, arguments: &[&str]) -> Result<String> {
+        let mut path = String::with_capacity(self.path.len() + 48);
+        let mut arguments = arguments.iter();
+        for segment in self.path.split('/').skip(1) {
+            path.push('/');
+            match segment
+                .strip_prefix('{')
+                .and_then(|name| name.strip_suffix('}'))
+            {
+                Some(name) => {
+                    let argument = arguments.next().expect("an argument for each {name}");
+                    check_segment(name, argument)
+                        .map_err(|error| error.with_operation(self.name))?;
+                    path.extend(utf8_percent_encode(argument, NOT_UNRESERVED));
+                }
+                None => path.push_str(segment),
+            }
+        }
+        debug_assert!(
+            arguments.next().is_none(),
+            "an argument too many for {}",
+            self.path
+        );
+        Ok(path)
+    }
+
+    /// Checks a body given as JSON text: the shape of its type, and no field that the type lacks.
+    ///
+    /// A field too many is refused although the service may know it, because a misspelt one can do
+    /// harm: a client created without its `permissions` has all of them.
+    pub fn check_body(&self, body: Option<&[u8]>) -> Result<()> {
+        let problem = match (&self.body, body) {
+            (None, None) => return Ok(()),
+            (None, Some(_)) => "takes no body".to_owned(),
+            (Some(_), None) => "needs a body".to_owned(),
+            (Some(shape), Some(body)) => match shape.check_strictly(body) {
+                Ok(()) => return Ok(()),
+                Err(problem) => format!("body: {problem}"),
+            },
+        };
+        Err(Error::invalid_argument(problem).with_operation(self.name))
+    }
+
+    /// Decodes an answer; where that fails, the error carries the answer and says that the
+    /// operation was done.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, answer: Zeroizing<Vec<u8>>) -> Result<T> {
+        decode(&answer).map_err(|problem| self.undecodable(problem, answer))
+    }
+
+    /// Checks an answer against its type without keeping the result.
+    pub(crate) fn check_answer(&self, answer: &Zeroizing<Vec<u8>>) -> Result<()> {
+        match &self.answer {
+            Some(shape) => {
+                (shape.check)(answer).map_err(|problem| self.undecodable(problem, answer.clone()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn undecodable(&self, problem: String, answer: Zeroizing<Vec<u8>>) -> Error {
+        let message = if self.answered_once {
+            format!("done, but its answer cannot be read ({problem}); the error's body has it")
+        } else {
+            format!("the answer cannot be read: {problem}")
+        };
+        Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, message)
+            .with_operation(self.name)
+            .with_body(answer)
+    }
+}
+
+/// All but the unreserved characters of RFC 3986: what is not encoded in a segment.
+const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// How a body or an answer is built from a type.
+#[derive(Debug)]
+pub enum ShapeKind {
+    /// The object itself.
+    Object(&'static Description),
+    /// An array of objects.
+    List(&'static Description),
+    /// An object of strings, name to secret value.
+    Secrets,
+    /// CSV text, which may come wrapped in a JSON string.
+    Csv,
+}
+
+/// The shape of a body or an answer.
+#[derive(Debug)]
+pub struct Shape {
+    /// How it is built.
+    pub kind: ShapeKind,
+    check: fn(&[u8]) -> Result<(), String>,
+}
+
+impl Shape {
+    pub(crate) const fn object<T: Describe + DeserializeOwned>() -> Shape {
+        Shape {
+            kind: ShapeKind::Object(T::DESCRIPTION),
+            check: check::<T>,
+        }
+    }
+
+    pub(crate) const fn list<T: Describe + DeserializeOwned>() -> Shape {
+        Shape {
+            kind: ShapeKind::List(T::DESCRIPTION),
+            check: check::<Vec<T>>,
+        }
+    }
+
+    pub(crate) const fn secrets() -> Shape {
+        Shape {
+            kind: ShapeKind::Secrets,
+            check: check::<crate::api::secrets::Secrets>,
+        }
+    }
+
+    pub(crate) const fn csv() -> Shape {
+        Shape {
+            kind: ShapeKind::Csv,
+            check: |_| Ok(()),
+        }
+    }
+
+    fn check_strictly(&self, body: &[u8]) -> Result<(), String> {
+        (self.check)(body)?;
+        let ShapeKind::Object(description) = self.kind else {
+            return Ok(());
+        };
+        let value: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        match unknown_field(description, &value) {
+            Some(field) => Err(format!(
+                "{} has no field `{field}`; what is newer than this version goes through `request`",
+                description.name(),
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn unknown_field(description: &Description, value: &Value) -> Option<String> {
+    let Description::Object {
+        fields,
+        direction: Direction::Request,
+        ..
+    } = description
+    else {
+        return None;
+    };
+    value.as_object()?.iter().find_map(|(name, value)| {
+        let Some(field) = fields.iter().find(|field| field.json == name) else {
+            return Some(name.clone());
+        };
+        let element = super::TYPES
+            .iter()
+            .find(|known| field.rust_type.contains(known.name()))?;
+        let elements = value.as_array()?;
+        elements
+            .iter()
+            .find_map(|value| unknown_field(element, value))
+    })
+}
+
+fn check<T: DeserializeOwned>(json: &[u8]) -> Result<(), String> {
+    decode::<T>(json).map(drop)
+}
+
+/// Decodes JSON; a failure says where it is, as a path such as `status.ready`.
+pub(crate) fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
+    let json = without_bom(json);
+    serde_json::from_slice(json).or_else(|_| {
+        // Keeping track of the path costs time, so only a failure pays for it, by a second pass.
+        let mut deserializer = serde_json::Deserializer::from_slice(json);
+        let decoded = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+            match error.path().to_string().as_str() {
+                "." | "" => error.inner().to_string(),
+                path => format!("{path}: {}", error.inner()),
+            }
+        })?;
+        deserializer.end().map_err(|error| error.to_string())?;
+        Ok(decoded)
+    })
+}
+
+/// The text without the byte-order mark that some proxies and editors put in front.
+pub(crate) fn without_bom(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{OPERATIONS, clusters};
+
+    #[test]
+    fn no_argument_leaves_its_segment() {
+        for (argument, path) in [
+            ("../members", "/clusters/..%2Fmembers"),
+            ("a?b#c", "/clusters/a%3Fb%23c"),
+            ("a\r\nHost: b\0", "/clusters/a%0D%0AHost%3A%20b%00"),
+            ("ü", "/clusters/%C3%BC"),
+            ("%2e%2e", "/clusters/%252e%252e"),
+            ("f0-1_2.3~", "/clusters/f0-1_2.3~"),
+        ] {
+            assert_eq!(clusters::GET.path_with(&[argument]).unwrap(), path);
+        }
+        for argument in ["", ".", ".."] {
+            let error = clusters::GET.path_with(&[argument]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{argument:?}");
+            assert!(
+                error.to_string().starts_with("get cluster: clusterUuid is"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_misspelt_field_of_a_body_is_named() {
+        let client = &crate::api::cluster_clients::CREATE;
+        let error = client
+            .check_body(Some(br#"{"clientName":"a","permisions":["Zeebe"]}"#))
+            .unwrap_err();
+        assert!(error.to_string().contains("`permisions`"), "{error}");
+        let allowlist = &clusters::SET_IP_ALLOWLIST;
+        let error = allowlist
+            .check_body(Some(
+                br#"{"ipallowlist":[{"ip":"10.0.0.0/8","descr":"a"}]}"#,
+            ))
+            .unwrap_err();
+        assert!(error.to_string().contains("`descr`"), "{error}");
+        client.check_body(Some(br#"{"clientName":"a"}"#)).unwrap();
+    }
+
+    #[test]
+    fn a_body_is_there_exactly_where_one_is_sent() {
+        for operation in OPERATIONS {
+            match operation.body {
+                Some(_) => assert!(operation.check_body(None).is_err(), "{}", operation.name),
+                None => assert!(
+                    operation.check_body(Some(b"{}")).is_err(),
+                    "{}",
+                    operation.name
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_names_the_place() {
+        let error = decode::<Vec<clusters::Cluster>>(
+            br#"[{"uuid":"a"},{"uuid":"b","status":{"ready":3}}]"#,
+        );
+        let error = error.unwrap_err();
+        assert!(
+            error.starts_with("[1].status.ready: invalid type"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_follows_the_json_is_refused_and_a_mark_before_it_is_not() {
+        assert!(decode::<Vec<String>>(b"[] x").is_err());
+        assert!(decode::<Vec<String>>(b"").is_err());
+        assert!(decode::<Vec<String>>(b"[\"\xff\"]").is_err());
+        assert_eq!(
+            decode::<Vec<String>>(b"\xef\xbb\xbf[]").unwrap(),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn endless_nesting_is_refused() {
+        let json = "[".repeat(1_000_000);
+        assert!(decode::<Vec<clusters::Cluster>>(json.as_bytes()).is_err());
+        let json = format!(
+            r#"{{"uuid":"a","new":{}{}}}"#,
+            "[".repeat(200),
+            "]".repeat(200)
+        );
+        let cluster = decode::<clusters::Cluster>(json.as_bytes()).unwrap();
+        assert_eq!(cluster.extra.len(), 1);
+    }
+}

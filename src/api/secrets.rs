@@ -1,0 +1,155 @@
+//! Connector secrets of a cluster. Their values are secret in both directions.
+
+use std::collections::BTreeMap;
+
+use crate::api::admin::AdminClient;
+use crate::api::clusters::ClusterId;
+use crate::api::object::object;
+use crate::api::operation::{Operation, Shape};
+use crate::error::Result;
+use crate::secret::Secret;
+
+/// Connector secrets, name to value.
+pub type Secrets = BTreeMap<String, Secret>;
+
+object! {
+    /// A secret to be created.
+    request struct CreateSecret {
+        /// Its name: fewer than 50 characters.
+        required secret_name: String = "secretName",
+        /// Its value.
+        required secret_value: Secret = "secretValue",
+    }
+}
+
+object! {
+    /// A secret's new value.
+    request struct UpdateSecret {
+        /// The value.
+        required secret_value: Secret = "secretValue",
+    }
+}
+
+pub(crate) static LIST: Operation = Operation {
+    name: "list secrets",
+    call: "cluster.secrets.list",
+    c_name: "camunda_secret_list",
+    path: "/clusters/{clusterUuid}/secrets",
+    answer: Some(Shape::secrets()),
+    doc: "Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.",
+    errors: &[
+        (403, "cluster belongs to another organisation"),
+        (404, "no such cluster"),
+    ],
+    ..Operation::READ
+};
+
+pub(crate) static CREATE: Operation = Operation {
+    name: "create secret",
+    call: "cluster.secrets.create",
+    c_name: "camunda_secret_create",
+    path: "/clusters/{clusterUuid}/secrets",
+    body: Some(Shape::object::<CreateSecret>()),
+    hint: Some("look for its name among the cluster's secrets"),
+    doc: "Creates a connector secret; its name has fewer than 50 characters.",
+    errors: &[
+        (400, "name has 50 characters or more"),
+        (
+            403,
+            "maximum number of secrets reached, or cluster belongs to another organisation",
+        ),
+        (404, "no such cluster"),
+        (
+            409,
+            "name taken, or another change to the secrets is in progress (then try again)",
+        ),
+    ],
+    ..Operation::ONCE
+};
+
+pub(crate) static UPDATE: Operation = Operation {
+    name: "update secret",
+    call: "cluster.secrets.update",
+    c_name: "camunda_secret_update",
+    path: "/clusters/{clusterUuid}/secrets/{secretName}",
+    body: Some(Shape::object::<UpdateSecret>()),
+    doc: "Gives a connector secret another value.",
+    errors: &[
+        (403, "cluster belongs to another organisation"),
+        (404, "no such cluster"),
+        (
+            409,
+            "another change to the secrets is in progress: try again",
+        ),
+    ],
+    ..Operation::SET
+};
+
+pub(crate) static DELETE: Operation = Operation {
+    name: "delete secret",
+    call: "cluster.secrets.delete",
+    c_name: "camunda_secret_delete",
+    path: "/clusters/{clusterUuid}/secrets/{secretName}",
+    doc: "Deletes a connector secret, which may still be listed for a short while. Irreversible.",
+    errors: &[
+        (403, "cluster belongs to another organisation"),
+        (
+            409,
+            "another change to the secrets is in progress: try again",
+        ),
+    ],
+    ..Operation::REMOVE
+};
+
+/// The connector secrets of a cluster: [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
+#[derive(Debug, Clone, Copy)]
+pub struct ClusterSecrets<'a> {
+    pub(crate) admin: &'a AdminClient,
+    pub(crate) cluster: &'a ClusterId,
+}
+
+impl ClusterSecrets<'_> {
+    /// Lists the secrets, name to value. Values show themselves through [`Secret::expose`] only.
+    ///
+    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster.
+    pub fn list(&self) -> Result<Secrets> {
+        self.admin.read(&LIST, &[self.cluster.as_str()])
+    }
+
+    /// Creates a secret; its name has fewer than 50 characters.
+    ///
+    /// Errors: 400 name has 50 characters or more; 403 maximum number of secrets reached, or cluster
+    /// belongs to another organisation; 404 no such cluster; 409 name taken, or another change to
+    /// the secrets is in progress (then try again).
+    pub fn create(&self, name: &str, value: impl Into<Secret>) -> Result<()> {
+        let request = CreateSecret {
+            secret_name: name.to_owned(),
+            secret_value: value.into(),
+            extra: Default::default(),
+        };
+        self.admin
+            .tell(&CREATE, &[self.cluster.as_str()], Some(&request))
+    }
+
+    /// Gives a secret another value.
+    ///
+    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster; 409 another change
+    /// to the secrets is in progress, try again.
+    pub fn update(&self, name: &str, value: impl Into<Secret>) -> Result<()> {
+        let request = UpdateSecret {
+            secret_value: value.into(),
+            extra: Default::default(),
+        };
+        self.admin
+            .tell(&UPDATE, &[self.cluster.as_str(), name], Some(&request))
+    }
+
+    /// Deletes a secret. Irreversible. It may still be listed for a short while.
+    ///
+    /// Errors: 403 cluster belongs to another organisation; 409 another change to the secrets is in
+    /// progress, try again.
+    pub fn delete(&self, name: &str) -> Result<()> {
+        self.admin
+            .tell(&DELETE, &[self.cluster.as_str(), name], None::<&()>)
+    }
+}

@@ -1,0 +1,483 @@
+//! The settings of a client: their names, their checks, and where they come from.
+//!
+//! One keyed setter serves C, C++ and Python; the Rust builder sets the same fields. Knows nothing
+//! of what the settings are used for.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::Uri;
+
+use crate::auth::{TokenCacheChoice, TokenEncoding, TokenRequest};
+use crate::call::DEFAULT_TIMEOUT;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+const DEFAULT_BASE_URL: &str = "https://api.cloud.camunda.io";
+const DEFAULT_OAUTH_URL: &str = "https://login.cloud.camunda.io/oauth/token";
+const DEFAULT_AUDIENCE: &str = "api.cloud.camunda.io";
+const DEFAULT_USER_AGENT: &str = concat!("camunda-admin/", env!("CARGO_PKG_VERSION"));
+const DEFAULT_MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The keys of [`Config::set`], in the order of the documentation.
+pub(crate) const KEYS: &[&str] = &[
+    "client_id",
+    "client_secret",
+    "base_url",
+    "oauth_url",
+    "audience",
+    "scope",
+    "token_cache",
+    "timeout",
+    "ca_file",
+    "client_cert",
+    "client_key",
+    "proxy",
+    "user_agent",
+    "token_request_format",
+    "max_response_bytes",
+];
+
+/// All settings, each checked when it was set.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    client_id: Option<String>,
+    client_secret: Option<Secret>,
+    base_url: String,
+    oauth_url: String,
+    audience: String,
+    scope: Option<String>,
+    token_cache: TokenCacheChoice,
+    token_encoding: TokenEncoding,
+    timeout: Duration,
+    ca_file: Option<PathBuf>,
+    client_cert: Option<PathBuf>,
+    client_key: Option<PathBuf>,
+    /// May carry a password.
+    proxy: Option<Secret>,
+    user_agent: String,
+    max_response_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            client_id: None,
+            client_secret: None,
+            base_url: DEFAULT_BASE_URL.to_owned(),
+            oauth_url: DEFAULT_OAUTH_URL.to_owned(),
+            audience: DEFAULT_AUDIENCE.to_owned(),
+            scope: None,
+            token_cache: TokenCacheChoice::Auto,
+            token_encoding: TokenEncoding::Json,
+            timeout: DEFAULT_TIMEOUT,
+            ca_file: None,
+            client_cert: None,
+            client_key: None,
+            proxy: None,
+            user_agent: DEFAULT_USER_AGENT.to_owned(),
+            max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,
+        }
+    }
+}
+
+impl Config {
+    /// The settings of a set of variables, such as the environment; the two of the credentials have
+    /// to be there.
+    pub(crate) fn from_variables(read: impl Fn(&str) -> Result<Option<String>>) -> Result<Self> {
+        // A variable that is set to nothing is how shells and CI systems say "not set".
+        let read = |name: &str| Ok(read(name)?.filter(|value| !value.is_empty()));
+        let mut config = Config::default();
+        for (name, key) in [
+            ("CAMUNDA_CONSOLE_CLIENT_ID", "client_id"),
+            ("CAMUNDA_CONSOLE_CLIENT_SECRET", "client_secret"),
+        ] {
+            let value = read(name)?
+                .ok_or_else(|| Error::config(format!("the variable {name} is not set")))?;
+            config.set_from(name, key, &value)?;
+        }
+        for (name, key) in [
+            ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
+            ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
+            ("CAMUNDA_OAUTH_URL", "oauth_url"),
+            ("CAMUNDA_TOKEN_SCOPE", "scope"),
+            ("CAMUNDA_TOKEN_CACHE_DIR", "token_cache"),
+            ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", "ca_file"),
+            ("CAMUNDA_CUSTOM_CERT_CHAIN_PATH", "client_cert"),
+            ("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH", "client_key"),
+            ("CAMUNDA_CUSTOM_USER_AGENT_STRING", "user_agent"),
+        ] {
+            if let Some(value) = read(name)? {
+                match key {
+                    // A directory may well be called `memory`; here it is a path and nothing else.
+                    "token_cache" => config.token_cache = TokenCacheChoice::Directory(value.into()),
+                    key => config.set_from(name, key, &value)?,
+                }
+            }
+        }
+        if let Some(value) = read("CAMUNDA_TOKEN_DISK_CACHE_DISABLE")? {
+            match value.to_ascii_lowercase().as_str() {
+                "1" | "true" | "yes" | "on" => config.token_cache = TokenCacheChoice::Memory,
+                "0" | "false" | "no" | "off" => {}
+                _ => {
+                    return Err(Error::config(
+                        "the variable CAMUNDA_TOKEN_DISK_CACHE_DISABLE is neither true nor false",
+                    ));
+                }
+            }
+        }
+        if let Some(value) = read("CAMUNDA_TOKEN_CACHE_REDIS_URL")? {
+            config.set_from("CAMUNDA_TOKEN_CACHE_REDIS_URL", "token_cache", &value)?;
+        }
+        Ok(config)
+    }
+
+    fn set_from(&mut self, variable: &str, key: &str, value: &str) -> Result<()> {
+        self.set(key, value)
+            .map_err(|error| Error::config(format!("the variable {variable}: {}", error.message())))
+    }
+
+    /// Sets one setting by its key; see the list in the documentation of the builder.
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        match key {
+            "client_id" => self.client_id = Some(plain(key, value)?),
+            "client_secret" => {
+                if value.is_empty() {
+                    return Err(Error::config("`client_secret` is empty"));
+                }
+                self.client_secret = Some(Secret::new(value));
+            }
+            "base_url" => self.base_url = address(key, value)?.trim_end_matches('/').to_owned(),
+            "oauth_url" => self.oauth_url = address(key, value)?,
+            "audience" => self.audience = plain(key, value)?,
+            "scope" => self.scope = Some(plain(key, value)?),
+            "token_cache" => self.token_cache = token_cache(value)?,
+            "timeout" => self.timeout = seconds(key, value)?,
+            "ca_file" => self.ca_file = Some(path(key, value)?),
+            "client_cert" => self.client_cert = Some(path(key, value)?),
+            "client_key" => self.client_key = Some(path(key, value)?),
+            "proxy" => self.proxy = Some(Secret::new(plain(key, value)?)),
+            "user_agent" => self.user_agent = user_agent(value)?,
+            "token_request_format" => {
+                self.token_encoding = match value {
+                    "json" => TokenEncoding::Json,
+                    "form" => TokenEncoding::Form,
+                    _ => return Err(Error::config("`token_request_format` is `json` or `form`")),
+                }
+            }
+            "max_response_bytes" => {
+                self.max_response_bytes = value
+                    .parse()
+                    .ok()
+                    .filter(|bytes| *bytes > 0)
+                    .ok_or_else(|| {
+                        Error::config("`max_response_bytes` is a whole number above zero")
+                    })?;
+            }
+            _ => {
+                let key: String = key.chars().take(60).collect();
+                return Err(Error::config(format!(
+                    "there is no setting `{}`; there are {}",
+                    key.escape_debug(),
+                    KEYS.join(", "),
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    /// Sets the credentials of a cluster's client and where they ask for a token.
+    pub(crate) fn set_credentials(&mut self, id: &str, secret: &Secret, url: &str) -> Result<()> {
+        self.set("client_id", id)?;
+        self.set("client_secret", secret.expose())?;
+        self.set("oauth_url", url)
+    }
+
+    /// What a token for this audience is asked for with; `None` without credentials.
+    pub(crate) fn token_request(&self, audience: &str) -> Option<TokenRequest> {
+        Some(TokenRequest {
+            token_url: self.oauth_url.clone(),
+            client_id: self.client_id.clone()?,
+            client_secret: self.client_secret.clone()?,
+            audience: audience.to_owned(),
+            scope: self.scope.clone(),
+            encoding: self.token_encoding,
+        })
+    }
+
+    /// Fails where only one half of the credentials is there.
+    pub(crate) fn check(&self) -> Result<()> {
+        match (&self.client_id, &self.client_secret) {
+            (Some(_), None) => Err(Error::config("`client_id` is set, `client_secret` is not")),
+            (None, Some(_)) => Err(Error::config("`client_secret` is set, `client_id` is not")),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn client_secret(&self) -> Option<&Secret> {
+        self.client_secret.as_ref()
+    }
+
+    pub(crate) fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    pub(crate) fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    pub(crate) fn token_cache(&self) -> &TokenCacheChoice {
+        &self.token_cache
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn ca_file(&self) -> Option<&Path> {
+        self.ca_file.as_deref()
+    }
+
+    pub(crate) fn client_cert(&self) -> Option<&Path> {
+        self.client_cert.as_deref()
+    }
+
+    pub(crate) fn client_key(&self) -> Option<&Path> {
+        self.client_key.as_deref()
+    }
+
+    pub(crate) fn proxy(&self) -> Option<&str> {
+        self.proxy.as_ref().map(Secret::expose)
+    }
+
+    pub(crate) fn user_agent(&self) -> &str {
+        &self.user_agent
+    }
+
+    pub(crate) fn max_response_bytes(&self) -> u64 {
+        self.max_response_bytes
+    }
+}
+
+/// Whether a host is this machine: where plain HTTP is allowed.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// Text without control characters: it may end up in a header or a log.
+fn plain(key: &str, value: &str) -> Result<String> {
+    if value.is_empty() {
+        return Err(Error::config(format!("`{key}` is empty")));
+    }
+    if value.chars().any(char::is_control) {
+        return Err(Error::config(format!("`{key}` has a control character")));
+    }
+    Ok(value.to_owned())
+}
+
+fn address(key: &str, value: &str) -> Result<String> {
+    let bad = |why: &str| Error::config(format!("`{key}` {why}"));
+    let uri: Uri = plain(key, value)?
+        .parse()
+        .map_err(|_| bad("is no address, such as https://api.cloud.camunda.io"))?;
+    let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        return Err(bad(
+            "needs a scheme and a host, such as https://api.cloud.camunda.io",
+        ));
+    };
+    if authority.as_str().contains('@') {
+        return Err(bad(
+            "has a user name or password in it, which is not supported",
+        ));
+    }
+    if uri.query().is_some() || value.contains('#') {
+        return Err(bad("has a query or a fragment, which is not supported"));
+    }
+    match scheme {
+        "https" => Ok(value.to_owned()),
+        "http" if is_loopback(authority.host()) => Ok(value.to_owned()),
+        "http" => Err(bad(
+            "is http://, which would send the credentials in the clear; \
+                           it is allowed to this machine (localhost, 127.0.0.1, ::1) only",
+        )),
+        _ => Err(bad("is neither https:// nor http://")),
+    }
+}
+
+fn token_cache(value: &str) -> Result<TokenCacheChoice> {
+    match value {
+        "auto" => Ok(TokenCacheChoice::Auto),
+        "memory" => Ok(TokenCacheChoice::Memory),
+        "" => Err(Error::config(
+            "`token_cache` is empty; it is `auto`, `memory`, a directory or a redis:// address",
+        )),
+        url if url.starts_with("redis://") || url.starts_with("rediss://") => Err(Error::config(
+            "`token_cache` is a redis:// address, which this build does not support",
+        )),
+        directory => Ok(TokenCacheChoice::Directory(path("token_cache", directory)?)),
+    }
+}
+
+fn seconds(key: &str, value: &str) -> Result<Duration> {
+    value
+        .parse::<f64>()
+        .ok()
+        .filter(|seconds| *seconds > 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| {
+            Error::config(format!(
+                "`{key}` is a number of seconds above zero, such as 2.5"
+            ))
+        })
+}
+
+fn path(key: &str, value: &str) -> Result<PathBuf> {
+    if value.is_empty() || value.contains('\0') {
+        return Err(Error::config(format!("`{key}` is no path")));
+    }
+    Ok(PathBuf::from(value))
+}
+
+fn user_agent(value: &str) -> Result<String> {
+    // Anything else could end the header and begin another.
+    if value.is_empty() || !value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        return Err(Error::config(
+            "`user_agent` takes printable ASCII and nothing else",
+        ));
+    }
+    Ok(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(key: &str, value: &str) -> Result<Config> {
+        let mut config = Config::default();
+        config.set(key, value)?;
+        Ok(config)
+    }
+
+    #[test]
+    fn http_is_for_this_machine_only() {
+        for good in [
+            "http://localhost:8080",
+            "http://127.0.0.1",
+            "http://127.9.9.9:1/x",
+            "http://[::1]:80",
+        ] {
+            assert!(set("base_url", good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://api.cloud.camunda.io",
+            "http://localhost.example.com",
+            "http://10.0.0.1",
+            "ftp://localhost",
+            "localhost",
+            "https://",
+            "https://a@b",
+            "https://a/?x",
+            "https://a/#x",
+            "https://a b",
+            "https://a\r\nHost: b",
+            "",
+        ] {
+            let error = set("base_url", bad).unwrap_err();
+            assert!(error.to_string().contains("base_url"), "{bad:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_names_its_setting() {
+        for (key, value) in [
+            ("timeout", "soon"),
+            ("timeout", "0"),
+            ("timeout", "-1"),
+            ("timeout", "NaN"),
+            ("timeout", "1e300"),
+            ("client_id", ""),
+            ("client_id", "a\nb"),
+            ("client_secret", ""),
+            ("user_agent", "a\r\nX: y"),
+            ("user_agent", "ü"),
+            ("token_cache", ""),
+            ("token_request_format", "xml"),
+            ("max_response_bytes", "0"),
+            ("colour", "red"),
+        ] {
+            let error = set(key, value).unwrap_err();
+            assert!(error.to_string().contains(key), "{key}={value}: {error}");
+        }
+        assert_eq!(
+            set("timeout", "2.5").unwrap().timeout(),
+            Duration::from_millis(2_500)
+        );
+    }
+
+    #[test]
+    fn every_key_of_the_list_is_known() {
+        for key in KEYS {
+            if let Err(error) = set(key, "") {
+                assert!(!error.to_string().contains("no setting"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_variable_is_named() {
+        let error = Config::from_variables(|_| Ok(None)).unwrap_err();
+        assert!(
+            error.to_string().contains("CAMUNDA_CONSOLE_CLIENT_ID"),
+            "{error}"
+        );
+        let error = Config::from_variables(|name| {
+            Ok((name == "CAMUNDA_CONSOLE_CLIENT_ID").then(|| "id".to_owned()))
+        })
+        .unwrap_err();
+        assert!(
+            error.to_string().contains("CAMUNDA_CONSOLE_CLIENT_SECRET"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_bad_variable_is_named() {
+        let error = Config::from_variables(|name| {
+            Ok(Some(
+                if name == "CAMUNDA_OAUTH_URL" {
+                    "http://evil"
+                } else {
+                    "x"
+                }
+                .to_owned(),
+            ))
+            .map(|value| {
+                value.filter(|_| {
+                    !matches!(
+                        name,
+                        "CAMUNDA_CONSOLE_BASE_URL" | "CAMUNDA_TOKEN_DISK_CACHE_DISABLE"
+                    )
+                })
+            })
+        })
+        .unwrap_err();
+        assert!(error.to_string().contains("CAMUNDA_OAUTH_URL"), "{error}");
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let mut config = set("client_secret", "hunter2").unwrap();
+        config
+            .set("proxy", "http://user:hunter2@proxy:3128")
+            .unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

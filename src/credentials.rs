@@ -1,0 +1,353 @@
+//! The credential files that the Console hands out: reading, writing, and what is in them.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::secret::Secret;
+
+/// The variables of a cluster's credentials, in the order in which they are written.
+const ORDER: [&str; 12] = [
+    "ZEEBE_ADDRESS",
+    "ZEEBE_CLIENT_ID",
+    "ZEEBE_CLIENT_SECRET",
+    "ZEEBE_AUTHORIZATION_SERVER_URL",
+    "ZEEBE_TOKEN_AUDIENCE",
+    "CAMUNDA_CLUSTER_ID",
+    "CAMUNDA_CLUSTER_REGION",
+    "CAMUNDA_CREDENTIALS_SCOPES",
+    "CAMUNDA_TASKLIST_BASE_URL",
+    "CAMUNDA_OPTIMIZE_BASE_URL",
+    "CAMUNDA_OPERATE_BASE_URL",
+    "CAMUNDA_OAUTH_URL",
+];
+
+/// Far more than any credential file has; a bound for files that are something else.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// The credentials of a cluster's client, as the variables of the Console's file.
+///
+/// `Debug` shows the names of the variables only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClusterCredentials {
+    variables: BTreeMap<String, Secret>,
+}
+
+impl ClusterCredentials {
+    pub(crate) fn from_variables(variables: BTreeMap<String, Secret>) -> Self {
+        ClusterCredentials { variables }
+    }
+
+    /// Reads a file of `export NAME='value'` or `NAME=value` lines, quotes and comments understood.
+    ///
+    /// Nothing is expanded: `$` is a dollar sign. Unknown variables are kept. Errors: `Io` where the
+    /// file cannot be read, `Config` naming the line that cannot be understood.
+    pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
+        read_env_file(path.as_ref()).map(ClusterCredentials::from_variables)
+    }
+
+    /// The value of a variable, such as `ZEEBE_ADDRESS`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(Secret::expose)
+    }
+
+    /// Names and values, in the order of the Console's file; others follow by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        let known = ORDER
+            .iter()
+            .filter_map(|name| self.variables.get_key_value(*name));
+        let others = self
+            .variables
+            .iter()
+            .filter(|(name, _)| !ORDER.contains(&name.as_str()));
+        known
+            .chain(others)
+            .map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Writes the variables as `export NAME='value'` lines to a new file with mode 0600.
+    ///
+    /// Refuses to overwrite: where the path exists, a symbolic link included, nothing is changed. A
+    /// file that cannot be written whole is removed again. Errors: `Io`.
+    pub fn write_env_file(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::AlreadyExists {
+                io_error(path, "exists already and is not overwritten", error)
+            } else {
+                io_error(path, "cannot be created", error)
+            }
+        })?;
+        let text = self.to_env_text()?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(|error| {
+                drop(file);
+                // Half a secret is of no use, and it would stand in the way of the next attempt.
+                let _ = std::fs::remove_file(path);
+                io_error(path, "cannot be written", error)
+            })
+    }
+
+    fn to_env_text(&self) -> Result<Zeroizing<String>> {
+        let mut text = Zeroizing::new(String::new());
+        for (name, value) in self.iter() {
+            if !is_name(name) {
+                return Err(Error::invalid_argument(format!(
+                    "`{}` is no name of a variable",
+                    name.escape_debug()
+                )));
+            }
+            text.push_str("export ");
+            text.push_str(name);
+            text.push_str("='");
+            // A quote ends the quoted text, stands for itself, and begins another.
+            text.push_str(&Zeroizing::new(value.expose().replace('\'', r"'\''")));
+            text.push_str("'\n");
+        }
+        Ok(text)
+    }
+
+    /// A variable that has to be there for what the caller wants.
+    pub(crate) fn required(&self, names: &[&str]) -> Result<&Secret> {
+        names
+            .iter()
+            .find_map(|name| self.variables.get(*name))
+            .ok_or_else(|| {
+                Error::config(format!(
+                    "the credentials have no {}",
+                    names.join(" and no ")
+                ))
+            })
+    }
+}
+
+impl std::fmt::Debug for ClusterCredentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ClusterCredentials")
+            .field(&self.variables.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// Reads the variables of a credential file.
+pub(crate) fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| io_error(path, "cannot be read", error))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Error::config(format!(
+            "{} is too large for a credential file",
+            path.display()
+        )));
+    }
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Error::config(format!("{} is not UTF-8", path.display())))?;
+    parse(text).map_err(|problem| Error::config(format!("{}: {problem}", path.display())))
+}
+
+fn io_error(path: &Path, what: &str, error: std::io::Error) -> Error {
+    let message = format!("{} {what}: {error}", path.display());
+    Error::new(ErrorKind::Io, Stage::Config, Outcome::NotSent, message).with_source(error)
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Parses what a shell would read, expansions aside; a problem names its line and no value.
+pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Secret>, String> {
+    let mut variables = BTreeMap::new();
+    let mut rest = text.trim_start_matches('\u{feff}');
+    let line_of = |rest: &str| text[..text.len() - rest.len()].matches('\n').count() + 1;
+    loop {
+        rest = rest.trim_start();
+        if rest.is_empty() {
+            return Ok(variables);
+        }
+        if rest.starts_with('#') {
+            rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
+            continue;
+        }
+        let line = line_of(rest);
+        let assignment = match rest.strip_prefix("export") {
+            Some(after) if after.starts_with([' ', '\t']) => after.trim_start_matches([' ', '\t']),
+            _ => rest,
+        };
+        let (name, value) = assignment
+            .split_once('=')
+            .filter(|(name, _)| is_name(name))
+            .ok_or_else(|| format!("line {line} is not NAME=value"))?;
+        let (value, after) = parse_value(value)
+            .ok_or_else(|| format!("line {line}: the quotes of {name} do not end"))?;
+        let end = after.trim_start_matches([' ', '\t', ';']);
+        if !(end.is_empty() || end.starts_with(['\n', '\r', '#'])) {
+            return Err(format!("line {line}: text after the value of {name}"));
+        }
+        // A NUL could be neither in an environment nor in a C string.
+        if value.contains('\0') {
+            return Err(format!("line {line}: the value of {name} has a NUL"));
+        }
+        variables.insert(name.to_owned(), Secret::new(value));
+        rest = end;
+    }
+}
+
+/// Reads a value, quoted or not; `None` where a quote does not end.
+fn parse_value(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        match c {
+            ' ' | '\t' | '\r' | '\n' | ';' => break,
+            '\'' => {
+                let (quoted, after) = after.split_once('\'')?;
+                value.push_str(quoted);
+                rest = after;
+            }
+            '"' => rest = parse_double_quoted(after, &mut value)?,
+            '\\' => {
+                let escaped = after.chars().next()?;
+                value.push(escaped);
+                rest = &after[escaped.len_utf8()..];
+            }
+            c => {
+                value.push(c);
+                rest = after;
+            }
+        }
+    }
+    Some((value, rest))
+}
+
+fn parse_double_quoted<'a>(text: &'a str, value: &mut String) -> Option<&'a str> {
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some(&text[at + 1..]),
+            '\\' => match chars.next()?.1 {
+                escaped @ ('"' | '\\' | '$' | '`') => value.push(escaped),
+                '\n' => {}
+                other => value.extend(['\\', other]),
+            },
+            c => value.push(c),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(text: &str) -> Vec<(String, String)> {
+        let variables = parse(text).unwrap();
+        variables
+            .into_iter()
+            .map(|(name, value)| (name, value.expose().to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn what_shells_write_is_read() {
+        for (text, expected) in [
+            ("export A='b c'", "b c"),
+            ("A=b", "b"),
+            ("A=", ""),
+            ("A=\"b \\\" \\$c \\n\"", "b \" $c \\n"),
+            ("A='it'\\''s'", "it's"),
+            ("  export\tA='b' # why\n", "b"),
+            ("# first\n\nA=b#c\r\n", "b#c"),
+            ("\u{feff}A=b;", "b"),
+            ("A='two\nlines'", "two\nlines"),
+            ("A=x\nA=b", "b"),
+            ("exportA=x\nA=b", "b"),
+        ] {
+            let values = values(text);
+            let (_, value) = values.iter().find(|(name, _)| name == "A").unwrap();
+            assert_eq!(value, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_without_its_value() {
+        for (text, part) in [
+            ("A='hunter2", "line 1: the quotes of A"),
+            ("A=b\nB=\"hunter2", "line 2: the quotes of B"),
+            ("A=b\n\nhunter2", "line 3 is not NAME=value"),
+            ("A=b hunter2", "line 1: text after the value of A"),
+            ("1A=hunter2", "line 1"),
+            ("A=hunter2\\", "line 1"),
+            ("A='\0hunter2'", "NUL"),
+        ] {
+            let problem = parse(text).unwrap_err();
+            assert!(
+                problem.contains(part) && !problem.contains("hunter2"),
+                "{text:?}: {problem}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("worker.env");
+        let variables: BTreeMap<_, _> = [
+            (
+                "ZEEBE_CLIENT_SECRET".to_owned(),
+                Secret::new("it's $HOME \"x\"\n\\"),
+            ),
+            ("ZEEBE_ADDRESS".to_owned(), Secret::new("z:443")),
+            ("OTHER".to_owned(), Secret::new("")),
+        ]
+        .into();
+        let credentials = ClusterCredentials::from_variables(variables);
+        credentials.write_env_file(&path).unwrap();
+        assert_eq!(
+            ClusterCredentials::from_env_file(&path).unwrap(),
+            credentials
+        );
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("export ZEEBE_ADDRESS='z:443'\n"), "{text}");
+
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(
+                std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+        }
+        let error = credentials.write_env_file(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert!(error.to_string().contains("not overwritten"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn a_planted_link_is_not_followed() {
+        #[cfg(unix)]
+        {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("worker.env");
+            let elsewhere = directory.path().join("elsewhere");
+            std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+            let credentials = ClusterCredentials::from_variables(BTreeMap::new());
+            assert!(credentials.write_env_file(&path).is_err());
+            assert!(!elsewhere.exists());
+        }
+    }
+}

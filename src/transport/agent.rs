@@ -1,0 +1,330 @@
+//! The ureq agents, and the exchange that is under way on a thread.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use ureq::http::{HeaderValue, Response};
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, ConnectionDetails, Connector, Either, Transport,
+};
+use ureq::{Agent, Body, Proxy, ProxyProtocol};
+
+use super::Method;
+use super::resolver::CachingResolver;
+use super::socket::SocketConnector;
+use super::tls::{self, TlsConnector};
+use crate::call::{Call, Stop};
+use crate::config::{Config, is_loopback};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a socket waits at a time when nobody can cancel: long enough that its timeout is set
+/// once a connection, short enough to notice that the machine slept through a deadline.
+const SLICE: Duration = Duration::from_secs(1);
+/// Connections kept idle per host; more threads than this open more.
+const IDLE_PER_HOST: usize = 8;
+const IDLE_IN_ALL: usize = 32;
+/// How long an idle connection is kept; load balancers drop theirs after a minute or more.
+const IDLE_TIME: Duration = Duration::from_secs(30);
+/// The most bytes that the headers of an answer may have.
+const MOST_HEADER_BYTES: usize = 64 * 1024;
+
+/// The agents of one process; a forked child makes its own, since it must not touch the sockets
+/// that it shares with its parent.
+#[derive(Debug)]
+pub(super) struct AgentsCell(ArcSwap<Agents>);
+
+impl AgentsCell {
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        Ok(AgentsCell(ArcSwap::from_pointee(Agents::new(config)?)))
+    }
+
+    pub(super) fn get(&self, config: &Config) -> Result<Arc<Agents>> {
+        let agents = self.0.load_full();
+        if agents.process == std::process::id() {
+            return Ok(agents);
+        }
+        let own = Arc::new(Agents::new(config)?);
+        // The parent's agents are left alone for good: another of its threads may have held their
+        // locks at the moment of the fork.
+        std::mem::forget(self.0.swap(own.clone()));
+        Ok(own)
+    }
+}
+
+/// Two agents over one set of settings.
+pub(super) struct Agents {
+    process: u32,
+    /// Keeps connections for the next request.
+    pooled: Agent,
+    /// Opens a connection for each request, for what must not ride on one that may be dead.
+    fresh: Agent,
+    resolver: CachingResolver,
+}
+
+impl Agents {
+    fn new(config: &Config) -> Result<Self> {
+        let tls = tls::client_config(config)?;
+        let proxy = proxy(config)?;
+        let resolver = CachingResolver::default();
+        let agent = |idle_per_host, idle| {
+            let settings = ureq::config::Config::builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .max_redirects_will_error(false)
+                .proxy(proxy.clone())
+                .user_agent(config.user_agent())
+                .max_response_header_size(MOST_HEADER_BYTES)
+                .max_idle_connections_per_host(idle_per_host)
+                .max_idle_connections(idle)
+                .max_idle_age(IDLE_TIME)
+                .build();
+            let connector = ().chain(Begin).chain(TunnelConnector::default());
+            let connector = connector.chain(SocketConnector).chain(TlsConnector {
+                config: tls.clone(),
+            });
+            Agent::with_parts(settings, connector, resolver.clone())
+        };
+        Ok(Agents {
+            process: std::process::id(),
+            pooled: agent(IDLE_PER_HOST, IDLE_IN_ALL),
+            fresh: agent(0, 0),
+            resolver: resolver.clone(),
+        })
+    }
+
+    /// Sends a request and reads the answer's head.
+    pub(super) fn send(
+        &self,
+        method: Method,
+        url: &str,
+        authorization: Option<&str>,
+        body: Option<(&str, &[u8])>,
+        fresh: bool,
+    ) -> Result<Response<Body>, ureq::Error> {
+        let agent = if fresh { &self.fresh } else { &self.pooled };
+        let mut request = ureq::http::Request::builder()
+            .method(method.as_str())
+            .uri(url)
+            .header(
+                ACCEPT,
+                HeaderValue::from_static("application/json, text/csv, */*;q=0.1"),
+            );
+        if let Some(authorization) = authorization {
+            let mut value =
+                HeaderValue::from_str(authorization).map_err(ureq::http::Error::from)?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        match body {
+            Some((content_type, body)) => {
+                let request = request.header(CONTENT_TYPE, content_type).body(body)?;
+                agent.run(request)
+            }
+            // Some gateways answer 411 to a POST or PUT that announces no length.
+            None if matches!(method, Method::Post | Method::Put | Method::Patch) => {
+                agent.run(request.body(&[][..])?)
+            }
+            None => agent.run(request.body(())?),
+        }
+    }
+
+    /// Looks names up again, since an address did not answer.
+    pub(super) fn forget_addresses(&self) {
+        self.resolver.forget();
+    }
+}
+
+impl fmt::Debug for Agents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agents")
+            .field("process", &self.process)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The proxy of the configuration, else of the environment; SOCKS is refused rather than ignored.
+fn proxy(config: &Config) -> Result<Option<Proxy>> {
+    let proxy = match config.proxy() {
+        Some(address) => Some(Proxy::new(address).map_err(|_| {
+            Error::config("`proxy` is no address of an HTTP proxy, such as http://proxy:3128")
+        })?),
+        None => Proxy::try_from_env(),
+    };
+    if let Some(proxy) = &proxy
+        && !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
+    {
+        return Err(Error::config(format!(
+            "the proxy {}:{} speaks SOCKS; only HTTP proxies (CONNECT) are supported",
+            proxy.host(),
+            proxy.port(),
+        )));
+    }
+    Ok(proxy)
+}
+
+/// What went wrong in ureq, as a kind and a text without secrets.
+pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
+    match error {
+        ureq::Error::HostNotFound => (ErrorKind::Network, "no such host".to_owned()),
+        ureq::Error::BadUri(text) => (ErrorKind::Config, format!("bad address: {text}")),
+        ureq::Error::Http(_) => (
+            ErrorKind::InvalidArgument,
+            "not valid in an HTTP header".to_owned(),
+        ),
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            (ErrorKind::Network, "closed by the other end".to_owned())
+        }
+        error => (ErrorKind::Network, error.to_string()),
+    }
+}
+
+thread_local! {
+    static UNDER_WAY: RefCell<Option<Rc<Progress>>> = const { RefCell::new(None) };
+}
+
+/// One request and its answer on this thread.
+///
+/// ureq keeps connections across calls and does its work on the calling thread, so the call that a
+/// socket serves at the moment is found by thread rather than by argument.
+#[derive(Debug)]
+pub(super) struct Exchange(Rc<Progress>);
+
+#[derive(Debug)]
+struct Progress {
+    call: Call,
+    stopped: Cell<Option<Stop>>,
+    /// Connections being set up, one inside the other where there is a proxy.
+    connecting: Cell<u32>,
+    sent: Cell<bool>,
+    written: Cell<u64>,
+    received: Cell<u64>,
+}
+
+impl Exchange {
+    /// Begins an exchange on this thread; it is over when the value is dropped.
+    pub(super) fn begin(call: &Call) -> Exchange {
+        let progress = Rc::new(Progress {
+            call: call.clone(),
+            stopped: Cell::new(None),
+            connecting: Cell::new(0),
+            sent: Cell::new(false),
+            written: Cell::new(0),
+            received: Cell::new(0),
+        });
+        UNDER_WAY.set(Some(progress.clone()));
+        Exchange(progress)
+    }
+
+    /// Whether a byte of the request itself may have left; setting a connection up does not count.
+    pub(super) fn sent(&self) -> bool {
+        self.0.sent.get()
+    }
+
+    /// Whether, and why, the exchange was ended from our side.
+    pub(super) fn stopped(&self) -> Option<Stop> {
+        self.0.stopped.get()
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.0.written.get()
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.0.received.get()
+    }
+
+    fn current<T>(look: impl FnOnce(&Progress) -> T) -> Option<T> {
+        UNDER_WAY.with_borrow(|under_way| under_way.as_deref().map(look))
+    }
+
+    /// How long a wait on this thread may take at once; fails where the call has to end.
+    pub(super) fn slice() -> io::Result<Duration> {
+        // Without an exchange there is nobody to wait for: only a pool that closes a connection.
+        Exchange::current(|progress| {
+            progress.call.slice(SLICE).map_err(|stop| {
+                progress.stopped.set(Some(stop));
+                io::Error::new(io::ErrorKind::TimedOut, "the call ended")
+            })
+        })
+        .unwrap_or(Ok(SLICE))
+    }
+
+    pub(super) fn is_stopped() -> bool {
+        Exchange::current(|progress| progress.stopped.get().is_some()).unwrap_or(false)
+    }
+
+    /// A connection has been set up.
+    pub(super) fn connected() {
+        Exchange::current(|progress| {
+            progress
+                .connecting
+                .set(progress.connecting.get().saturating_sub(1));
+        });
+    }
+
+    /// The next bytes belong to the request, unless a connection is still being set up.
+    pub(super) fn begin_to_send() {
+        Exchange::current(|progress| {
+            if progress.connecting.get() == 0 {
+                progress.sent.set(true);
+            }
+        });
+    }
+
+    pub(super) fn count_written(bytes: usize) {
+        Exchange::current(|progress| progress.written.set(progress.written.get() + bytes as u64));
+    }
+
+    pub(super) fn count_received(bytes: usize) {
+        Exchange::current(|progress| {
+            progress
+                .received
+                .set(progress.received.get() + bytes as u64)
+        });
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        UNDER_WAY.set(None);
+    }
+}
+
+/// First of the chain: notes that a connection is being set up.
+#[derive(Debug)]
+struct Begin;
+
+impl Connector<()> for Begin {
+    type Out = ();
+
+    fn connect(&self, _: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<()>, ureq::Error> {
+        Exchange::current(|progress| progress.connecting.set(progress.connecting.get() + 1));
+        Ok(None)
+    }
+}
+
+/// A tunnel through the proxy, but never to this machine itself: plain HTTP is allowed there, and a
+/// proxy would carry it off the machine.
+#[derive(Debug, Default)]
+struct TunnelConnector(ConnectProxyConnector);
+
+impl Connector<()> for TunnelConnector {
+    type Out = Either<(), Box<dyn Transport>>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        if details.uri.host().is_some_and(is_loopback) {
+            return Ok(None);
+        }
+        self.0.connect(details, chained)
+    }
+}

@@ -1,0 +1,315 @@
+//! What the service answers: reading it within bounds, and finding its words in a refusal.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, SystemTime};
+
+use ureq::Body;
+use ureq::http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use ureq::http::{Response, StatusCode};
+use zeroize::Zeroizing;
+
+use super::MAX_RETRY_AFTER;
+
+/// The most that is read of a refusal; the rest is of no use to anyone.
+const MOST_REFUSAL_BYTES: u64 = 64 * 1024;
+/// The most of the service's words that go into an error.
+const MOST_WORDS: usize = 500;
+/// Headers under which services and their gateways name a request.
+const REQUEST_ID_HEADERS: [&str; 4] = [
+    "x-request-id",
+    "x-correlation-id",
+    "x-amzn-requestid",
+    "cf-ray",
+];
+
+/// An answer whose head has arrived.
+#[derive(Debug)]
+pub(super) struct Answer {
+    head: ureq::http::response::Parts,
+    body: Body,
+    limit: u64,
+}
+
+/// Anything but success, read to its end.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) words: Option<String>,
+    pub(super) body: Zeroizing<Vec<u8>>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) request_id: Option<String>,
+}
+
+/// Why a success could not be read to its end, with what had arrived by then.
+#[derive(Debug)]
+pub(super) enum ReadFailure {
+    Broken {
+        error: io::Error,
+        body: Zeroizing<Vec<u8>>,
+    },
+    TooLarge {
+        limit: u64,
+        body: Zeroizing<Vec<u8>>,
+    },
+    Sink(io::Error),
+}
+
+impl Answer {
+    pub(super) fn new(response: Response<Body>, limit: u64) -> Self {
+        let (head, body) = response.into_parts();
+        Answer { head, body, limit }
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        self.head.status.is_success()
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    pub(super) fn date(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.head.headers.get(DATE)?.to_str().ok()?).ok()
+    }
+
+    /// Reads the body, decompressed, up to the limit.
+    pub(super) fn read(self) -> Result<Zeroizing<Vec<u8>>, ReadFailure> {
+        let expected = self.body.content_length().unwrap_or(0).min(self.limit);
+        let mut reader = self.body.into_reader().take(self.limit.saturating_add(1));
+        let mut body = Zeroizing::new(Vec::with_capacity(expected as usize));
+        if let Err(error) = reader.read_to_end(&mut body) {
+            return Err(ReadFailure::Broken { error, body });
+        }
+        if body.len() as u64 > self.limit {
+            return Err(ReadFailure::TooLarge {
+                limit: self.limit,
+                body,
+            });
+        }
+        Ok(body)
+    }
+
+    /// Copies CSV to a sink. Where the body begins with a quote it may be one JSON string, which
+    /// only its end can tell from CSV whose first field is quoted, so that case is read whole.
+    pub(super) fn copy_csv(self, sink: &mut dyn Write) -> Result<(), ReadFailure> {
+        let limit = self.limit;
+        let mut reader = self.body.into_reader().take(limit.saturating_add(1));
+        let broken = |error: io::Error| ReadFailure::Broken {
+            error,
+            body: Zeroizing::default(),
+        };
+        let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
+        let mut count = read_some(&mut reader, &mut buffer).map_err(broken)?;
+        if buffer[..count].trim_ascii_start().starts_with(b"\"") {
+            let mut whole = Zeroizing::new(buffer[..count].to_vec());
+            reader.read_to_end(&mut whole).map_err(broken)?;
+            if whole.len() as u64 > limit {
+                return Err(ReadFailure::TooLarge { limit, body: whole });
+            }
+            let text = match serde_json::from_slice::<String>(&whole) {
+                Ok(text) => Zeroizing::new(text.into_bytes()),
+                Err(_) => whole,
+            };
+            return sink
+                .write_all(&text)
+                .and_then(|()| sink.flush())
+                .map_err(ReadFailure::Sink);
+        }
+        let mut copied = 0;
+        while count > 0 {
+            copied += count as u64;
+            if copied > limit {
+                return Err(ReadFailure::TooLarge {
+                    limit,
+                    body: Zeroizing::default(),
+                });
+            }
+            sink.write_all(&buffer[..count])
+                .map_err(ReadFailure::Sink)?;
+            count = read_some(&mut reader, &mut buffer).map_err(broken)?;
+        }
+        sink.flush().map_err(ReadFailure::Sink)
+    }
+
+    /// Reads a refusal; what cannot be read of it is left out, since the status says enough.
+    pub(super) fn into_refusal(self, redact: impl FnOnce(String) -> String) -> Refusal {
+        let mut body = Zeroizing::new(Vec::new());
+        let _ = self
+            .body
+            .into_reader()
+            .take(MOST_REFUSAL_BYTES)
+            .read_to_end(&mut body);
+        let headers = &self.head.headers;
+        Refusal {
+            status: self.head.status.as_u16(),
+            words: words_of(&body).map(redact),
+            retry_after: retry_after(headers, SystemTime::now()),
+            request_id: REQUEST_ID_HEADERS
+                .iter()
+                .find_map(|name| headers.get(HeaderName::from_static(name))?.to_str().ok())
+                .map(|id| one_line(id)),
+            body,
+        }
+    }
+
+    pub(super) fn is_html(&self) -> bool {
+        self.head
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| value.starts_with("text/html"))
+    }
+}
+
+fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// `Retry-After`, in seconds or as a date; at most a day.
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match value.parse::<f64>() {
+        Ok(seconds) if seconds >= 0.0 => {
+            Duration::from_secs_f64(seconds.min(MAX_RETRY_AFTER.as_secs_f64()))
+        }
+        Ok(_) => return None,
+        Err(_) => httpdate::parse_http_date(value)
+            .ok()?
+            .duration_since(now)
+            .unwrap_or_default(),
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// The service's words in the body of a refusal: JSON, text, or the title of an HTML page.
+fn words_of(body: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let words = if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
+        words_of_json(&json)?
+    } else if text.starts_with('<') {
+        title_of(text).unwrap_or("an HTML page").to_owned()
+    } else {
+        text.to_owned()
+    };
+    Some(one_line(&words)).filter(|words| !words.is_empty())
+}
+
+fn words_of_json(json: &serde_json::Value) -> Option<String> {
+    match json {
+        serde_json::Value::String(words) => Some(words.clone()),
+        serde_json::Value::Object(fields) => {
+            let text = |name| fields.get(name).and_then(words_of_json);
+            let words = text("message")
+                .or_else(|| text("error_description"))
+                .or_else(|| text("error"))
+                .or_else(|| text("detail"))
+                .or_else(|| text("title"))
+                .or_else(|| text("reason"))?;
+            // An upgrade gate says what to do about it in a field of its own.
+            Some(match text("nextStep").or_else(|| text("next_step")) {
+                Some(next) => format!("{words} ({next})"),
+                None => words,
+            })
+        }
+        serde_json::Value::Array(errors) => errors.iter().find_map(words_of_json),
+        _ => None,
+    }
+}
+
+fn title_of(html: &str) -> Option<&str> {
+    // Lower-casing only ASCII keeps the offsets valid in the original.
+    let lower = html.to_ascii_lowercase();
+    let from = lower.find("<title>")? + "<title>".len();
+    let to = from + lower[from..].find("</title>")?;
+    Some(html[from..to].trim())
+}
+
+/// Fit for one line of a log: no control characters, no endless text.
+fn one_line(text: &str) -> String {
+    let mut line: String = text
+        .chars()
+        .take(MOST_WORDS + 1)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .to_owned();
+    if line.chars().count() > MOST_WORDS {
+        line = line.chars().take(MOST_WORDS).chain(['…']).collect();
+    }
+    line
+}
+
+/// What a status means where the service says nothing.
+pub(super) fn reason(status: u16) -> &'static str {
+    StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("no reason given")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_is_quoted_whatever_it_speaks() {
+        for (body, words) in [
+            (
+                r#"{"message":"Name is too long"}"#,
+                Some("Name is too long"),
+            ),
+            (
+                r#"{"error":"access_denied","error_description":"Unauthorized"}"#,
+                Some("Unauthorized"),
+            ),
+            (r#"{"error":{"message":"inner"}}"#, Some("inner")),
+            (
+                r#"{"message":"gate","nextStep":"migrate"}"#,
+                Some("gate (migrate)"),
+            ),
+            (
+                "You are not supposed\n to be here",
+                Some("You are not supposed  to be here"),
+            ),
+            (
+                "<html><head><TITLE>502 Bad Gateway</TITLE></head></html>",
+                Some("502 Bad Gateway"),
+            ),
+            ("<!doctype html>", Some("an HTML page")),
+            ("\u{feff}{\"message\":\"x\"}", Some("x")),
+            ("", None),
+            ("{}", None),
+            ("null", None),
+        ] {
+            assert_eq!(words_of(body.as_bytes()).as_deref(), words, "{body}");
+        }
+        assert!(words_of(b"\xff\xfe").is_some());
+        assert!(words_of("x".repeat(10_000).as_bytes()).unwrap().len() < 600);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
+            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
+            ("99999999999999999999", Some(24 * 3600)),
+            ("-1", None),
+            ("NaN", None),
+            ("soon", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers, now), expected, "{value}");
+        }
+    }
+}

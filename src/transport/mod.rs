@@ -1,0 +1,416 @@
+//! Everything about sending bytes: one request with its token, its deadline and its retries.
+//!
+//! Nothing outside this folder names ureq. Knows tokens only as something to ask `auth` for, and
+//! operations only as a method, a path and a [`Class`].
+
+mod agent;
+mod answer;
+mod resolver;
+mod retry;
+mod socket;
+mod stats;
+mod tls;
+mod token_endpoint;
+
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::auth::{Token, TokenSlot};
+use crate::call::Call;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+
+use agent::{Agents, Exchange};
+use answer::Answer;
+use retry::{Decision, Failure, Retries};
+
+pub use stats::Stats;
+
+/// An HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates, or begins something.
+    Post,
+    /// Sets.
+    Put,
+    /// Changes.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// The method as HTTP writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Whether a request may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Changes nothing: sent again after passing failures.
+    Safe,
+    /// Sets a state, so twice is as good as once: sent again after passing failures.
+    Repeatable,
+    /// Sent again only where it is certain that no byte of it left.
+    Once,
+}
+
+/// A request, told by its operation.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) operation: &'static str,
+    pub(crate) method: Method,
+    /// Path and query, percent-encoded.
+    pub(crate) path: String,
+    pub(crate) body: Option<Zeroizing<Vec<u8>>>,
+    pub(crate) class: Class,
+    pub(crate) authenticated: bool,
+    pub(crate) hint: Option<&'static str>,
+    /// Statuses of 5xx that are documented as refusals.
+    pub(crate) refusals: &'a [(u16, &'static str)],
+}
+
+/// The connection to the service: what a client's clones share.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    config: Config,
+    agents: agent::AgentsCell,
+    slot: Option<Arc<TokenSlot>>,
+    stats: stats::Counters,
+}
+
+impl Transport {
+    /// Sets a connection up; nothing is sent yet.
+    pub(crate) fn new(config: Config, slot: Option<Arc<TokenSlot>>) -> Result<Self> {
+        let agents = agent::AgentsCell::new(&config)?;
+        Ok(Transport {
+            config,
+            agents,
+            slot,
+            stats: Default::default(),
+        })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn slot(&self) -> Option<&Arc<TokenSlot>> {
+        self.slot.as_ref()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.stats.read()
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(crate) fn send(&self, request: &Request<'_>, call: &Call) -> Result<Zeroizing<Vec<u8>>> {
+        self.send_and_consume(request, call, |answer| answer.read())
+    }
+
+    /// Sends a request and passes the answer on as it arrives; CSV that comes wrapped in a JSON
+    /// string is unwrapped. An answer of which a part was written is not asked for again.
+    pub(crate) fn stream(
+        &self,
+        request: &Request<'_>,
+        call: &Call,
+        sink: &mut dyn Write,
+    ) -> Result<()> {
+        self.send_and_consume(request, call, |answer| answer.copy_csv(sink))
+    }
+
+    fn send_and_consume<T>(
+        &self,
+        request: &Request<'_>,
+        call: &Call,
+        mut consume: impl FnMut(Answer) -> Result<T, answer::ReadFailure>,
+    ) -> Result<T> {
+        self.stats.count_call();
+        let mut retries = Retries::new(request.class);
+        let mut replaced_token = false;
+        let error = loop {
+            let token = match self.token_for(request, call) {
+                Ok(token) => token,
+                Err(error) => break error,
+            };
+            retries.count_attempt();
+            let attempt = self.attempt(request, token.as_ref(), call, &mut consume);
+            let (failure, error) = match attempt {
+                Ok(consumed) => return Ok(consumed),
+                Err(failed) => failed,
+            };
+            if let (Failure::Status { status: 401, .. }, Some(token), Some(slot)) =
+                (&failure, &token, &self.slot)
+            {
+                slot.reject(token);
+                // 401 says "not done", yet what costs money is not sent again on anyone's word.
+                if !replaced_token && request.class != Class::Once {
+                    log::debug!(
+                        "{}: the token was not accepted; asking for another",
+                        request.operation
+                    );
+                    replaced_token = true;
+                    continue;
+                }
+            }
+            match retries.decide(&failure, call.remaining(), fastrand::f64()) {
+                Decision::GiveUp => break error,
+                Decision::RetryAfter(pause) => {
+                    self.stats.count_retry();
+                    log::info!("{error}; trying again in {pause:?}");
+                    if let Err(stop) = call.sleep(pause) {
+                        break call.stopped(stop, Stage::Request, error.outcome());
+                    }
+                }
+            }
+        };
+        let error = error
+            .with_operation(request.operation)
+            .with_request(request.method.as_str(), &request.path)
+            .with_attempts(retries.attempts())
+            .with_elapsed(call.started().elapsed())
+            .with_hint(request.hint);
+        log::debug!("{error}");
+        Err(error)
+    }
+
+    fn token_for(&self, request: &Request<'_>, call: &Call) -> Result<Option<Token>> {
+        match &self.slot {
+            _ if !request.authenticated => Ok(None),
+            Some(slot) => {
+                self.stats.count_token_call();
+                slot.token(self, call).map(Some)
+            }
+            None => Err(Error::config(
+                "no credentials: set `client_id` and `client_secret` \
+                 (CAMUNDA_CONSOLE_CLIENT_ID, CAMUNDA_CONSOLE_CLIENT_SECRET)",
+            )),
+        }
+    }
+
+    /// Sends the request once.
+    fn attempt<T>(
+        &self,
+        request: &Request<'_>,
+        token: Option<&Token>,
+        call: &Call,
+        consume: &mut impl FnMut(Answer) -> Result<T, answer::ReadFailure>,
+    ) -> Result<T, (Failure, Error)> {
+        let agents = self
+            .agents
+            .get(&self.config)
+            .map_err(|error| (Failure::Final, error))?;
+        self.stats.count_request();
+        log::debug!("{}: {} {}", request.operation, request.method, request.path);
+        let url = format!("{}{}", self.config.base_url(), request.path);
+        let exchange = Exchange::begin(call);
+        let sent = agents.send(
+            request.method,
+            &url,
+            token.map(Token::authorization),
+            request
+                .body
+                .as_ref()
+                .map(|body| ("application/json", body.as_slice())),
+            request.class == Class::Once,
+        );
+        let answer = sent.map_err(|error| self.broken(request, &exchange, error, call, agents))?;
+        let answer = Answer::new(answer, self.config.max_response_bytes());
+        if let Some(token) = token
+            && answer.status() != 401
+        {
+            token.accepted();
+        }
+        if answer.is_success() {
+            let consumed = consume(answer);
+            let (result, bytes) = match consumed {
+                Ok(consumed) => (Ok(consumed), exchange.received()),
+                Err(failure) => (Err(failure), exchange.received()),
+            };
+            self.stats.count_bytes(exchange.written(), bytes);
+            return result.map_err(|failure| self.unread(request, &exchange, failure, call));
+        }
+        let refusal = answer.into_refusal(|text| self.redact(text, token));
+        self.stats
+            .count_bytes(exchange.written(), exchange.received());
+        Err(refused(request, refusal))
+    }
+
+    /// The connection broke, or could not be made, before an answer came.
+    fn broken(
+        &self,
+        request: &Request<'_>,
+        exchange: &Exchange,
+        error: ureq::Error,
+        call: &Call,
+        agents: Arc<Agents>,
+    ) -> (Failure, Error) {
+        let outcome = if exchange.sent() {
+            Outcome::Unknown
+        } else {
+            Outcome::NotSent
+        };
+        if let Some(stop) = exchange.stopped() {
+            return (Failure::Final, call.stopped(stop, Stage::Request, outcome));
+        }
+        if !exchange.sent() {
+            agents.forget_addresses();
+        }
+        let (kind, message) = agent::explain(&error);
+        let message = if exchange.sent() {
+            format!("the connection broke before the answer: {message}")
+        } else {
+            format!("cannot connect to {}: {message}", self.config.base_url())
+        };
+        let failure = match (kind, exchange.sent()) {
+            (ErrorKind::Network, true) => Failure::Broken,
+            (ErrorKind::Network, false) => Failure::NotSent,
+            _ => Failure::Final,
+        };
+        debug_assert!(request.path.starts_with('/'));
+        (
+            failure,
+            Error::new(kind, Stage::Request, outcome, message).with_source(error),
+        )
+    }
+
+    /// The answer began as a success and could not be read to its end.
+    fn unread(
+        &self,
+        request: &Request<'_>,
+        exchange: &Exchange,
+        failure: answer::ReadFailure,
+        call: &Call,
+    ) -> (Failure, Error) {
+        // The status line said success, so the thing is done; what is lost is the answer.
+        let outcome = match request.class {
+            Class::Safe => Outcome::Unknown,
+            _ => Outcome::Done,
+        };
+        match failure {
+            answer::ReadFailure::Broken { error, body } => {
+                let (failure, error) = match exchange.stopped() {
+                    Some(stop) => (Failure::Final, call.stopped(stop, Stage::Request, outcome)),
+                    None => (
+                        Failure::Broken,
+                        Error::new(
+                            ErrorKind::Network,
+                            Stage::Request,
+                            outcome,
+                            format!("the connection broke inside the answer: {error}"),
+                        )
+                        .with_source(error),
+                    ),
+                };
+                (failure, error.with_body(body))
+            }
+            answer::ReadFailure::TooLarge { limit, body } => (
+                Failure::Final,
+                Error::new(
+                    ErrorKind::Decode,
+                    Stage::Decode,
+                    outcome,
+                    format!("the answer is larger than {limit} bytes; `max_response_bytes` raises the limit"),
+                )
+                .with_body(body),
+            ),
+            answer::ReadFailure::Sink(error) => (
+                Failure::Final,
+                Error::new(
+                    ErrorKind::Io,
+                    Stage::Decode,
+                    outcome,
+                    format!("the answer cannot be passed on: {error}"),
+                )
+                .with_source(error),
+            ),
+        }
+    }
+
+    /// Takes what is secret to us out of the service's words, should it ever echo it.
+    fn redact(&self, text: String, token: Option<&Token>) -> String {
+        let secret = self.config.client_secret().map(|secret| secret.expose());
+        let token = token.map(Token::expose);
+        [secret, token]
+            .into_iter()
+            .flatten()
+            .filter(|secret| !secret.is_empty())
+            .fold(text, |text, secret| {
+                if text.contains(secret) {
+                    text.replace(secret, "…")
+                } else {
+                    text
+                }
+            })
+    }
+}
+
+/// The service answered with anything but success.
+fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) {
+    let answer::Refusal {
+        status,
+        words,
+        body,
+        retry_after,
+        request_id,
+    } = refusal;
+    let documented = request.refusals.iter().any(|(known, _)| *known == status);
+    let outcome = match status {
+        // A gateway can say these after the service behind it has done the thing.
+        500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
+        _ => Outcome::Refused,
+    };
+    let kind = match status {
+        401 => ErrorKind::Authentication,
+        403 => ErrorKind::PermissionDenied,
+        404 => ErrorKind::NotFound,
+        409 => ErrorKind::Conflict,
+        412 => ErrorKind::NotReady,
+        429 => ErrorKind::RateLimited,
+        400..=499 => ErrorKind::InvalidRequest,
+        500.. => ErrorKind::Service,
+        // 1xx never gets here; 3xx is never followed, since that could carry credentials away.
+        _ => ErrorKind::Network,
+    };
+    let message = match &words {
+        Some(words) => words.clone(),
+        None if (300..400).contains(&status) => "a redirect, which is never followed".to_owned(),
+        None => answer::reason(status).to_owned(),
+    };
+    let error = Error::new(kind, Stage::Request, outcome, message)
+        .with_http_status(status)
+        .with_server_message(words)
+        .with_body(body)
+        .with_retry_after(retry_after)
+        .with_request_id(request_id);
+    (
+        Failure::Status {
+            status,
+            retry_after,
+        },
+        error,
+    )
+}
+
+/// The longest wait that a server's word can make us plan for.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);

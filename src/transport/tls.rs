@@ -1,0 +1,206 @@
+//! TLS: which certificates are trusted, which we show, and the encrypted connection as ureq sees it.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+    TransportAdapter,
+};
+
+use super::agent::Exchange;
+use super::socket::{PlainTransport, Socket, buffers};
+use crate::config::Config;
+use crate::error::{Error, Result};
+
+/// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
+/// 1.3, ring, the platform's roots (the bundled ones where the platform has none) or `ca_file`.
+pub(super) fn client_config(config: &Config) -> Result<Arc<ClientConfig>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .expect("ring has suites for both versions");
+    let builder = match config.ca_file() {
+        Some(file) => builder.with_root_certificates(roots_from(file)?),
+        None => match platform_verifier(provider) {
+            Some(verifier) => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier)),
+            None => builder.with_root_certificates(bundled_roots()),
+        },
+    };
+    let config = match (config.client_cert(), config.client_key()) {
+        (None, None) => builder.with_no_client_auth(),
+        (Some(certificates), key_file) => {
+            // One file may hold both.
+            let key_file = key_file.unwrap_or(certificates);
+            let key = PrivateKeyDer::from_pem_file(key_file)
+                .map_err(|error| unreadable("client_key", key_file, error))?;
+            builder
+                .with_client_auth_cert(certificates_from("client_cert", certificates)?, key)
+                .map_err(|error| unreadable("client_cert", certificates, error))?
+        }
+        (None, Some(_)) => {
+            return Err(Error::config("`client_key` is set, `client_cert` is not"));
+        }
+    };
+    Ok(Arc::new(config))
+}
+
+fn platform_verifier(provider: Arc<CryptoProvider>) -> Option<rustls_platform_verifier::Verifier> {
+    rustls_platform_verifier::Verifier::new(provider)
+        .inspect_err(|error| {
+            log::warn!(
+                "the platform's certificates cannot be used ({error}); using the bundled ones"
+            );
+        })
+        .ok()
+}
+
+fn bundled_roots() -> RootCertStore {
+    RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    }
+}
+
+fn roots_from(file: &Path) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates_from("ca_file", file)? {
+        roots
+            .add(certificate)
+            .map_err(|error| unreadable("ca_file", file, error))?;
+    }
+    Ok(roots)
+}
+
+fn certificates_from(setting: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(setting, file, error))?;
+    if certificates.is_empty() {
+        return Err(unreadable(setting, file, "it has no certificate in PEM"));
+    }
+    Ok(certificates)
+}
+
+fn unreadable(setting: &str, file: &Path, error: impl std::fmt::Display) -> Error {
+    Error::config(format!(
+        "`{setting}` ({}) cannot be used: {error}",
+        file.display()
+    ))
+}
+
+/// Wraps connections to `https` in TLS; the last of the chain.
+#[derive(Debug)]
+pub(super) struct TlsConnector {
+    pub(super) config: Arc<ClientConfig>,
+}
+
+impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnector {
+    type Out = Either<Either<Tunnel, PlainTransport>, TlsTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<Either<Tunnel, PlainTransport>>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let transport = chained.ok_or(ureq::Error::ConnectionFailed)?;
+        if !details.needs_tls() {
+            Exchange::connected();
+            return Ok(Some(Either::A(transport)));
+        }
+        let mut wire = match transport {
+            Either::A(tunnel) => Wire::Tunnel(Box::new(TransportAdapter::new(
+                Box::new(tunnel),
+                details.current_time.clone(),
+            ))),
+            Either::B(plain) => Wire::Socket(plain.into_socket()),
+        };
+        let host = details.uri.host().unwrap_or_default();
+        let name = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']'))
+            .map_err(|_| ureq::Error::BadUri(format!("{host} is no host name")))?
+            .to_owned();
+        let mut connection =
+            ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
+        connection.complete_io(&mut wire)?;
+        Exchange::connected();
+        let stream = StreamOwned::new(connection, wire);
+        Ok(Some(Either::B(TlsTransport {
+            stream,
+            buffers: buffers(),
+        })))
+    }
+}
+
+/// What TLS runs over.
+enum Wire {
+    Socket(Socket),
+    Tunnel(Box<TransportAdapter>),
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Wire::Socket(socket) => socket.read(buffer),
+            Wire::Tunnel(tunnel) => tunnel.read(buffer),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Wire::Socket(socket) => socket.write(buffer),
+            Wire::Tunnel(tunnel) => tunnel.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// HTTP over TLS.
+pub(super) struct TlsTransport {
+    stream: StreamOwned<ClientConnection, Wire>,
+    buffers: LazyBuffers,
+}
+
+impl std::fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsTransport").finish_non_exhaustive()
+    }
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
+        Exchange::begin_to_send();
+        Ok(self.stream.write_all(&self.buffers.output()[..amount])?)
+    }
+
+    fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
+        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        match &mut self.stream.sock {
+            Wire::Socket(socket) => socket.is_quiet(),
+            Wire::Tunnel(tunnel) => tunnel.get_mut().is_open(),
+        }
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}

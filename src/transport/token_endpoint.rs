@@ -1,0 +1,180 @@
+//! Asking the token endpoint: one request, one answer. When to ask is `auth`'s affair.
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::agent::{self, Exchange};
+use super::answer::{Answer, reason};
+use super::{Method, Transport};
+use crate::auth::{
+    FetchError, FetchFailure, TokenAnswer, TokenEncoding, TokenEndpoint, TokenRequest,
+};
+use crate::call::Call;
+use crate::error::{Error, ErrorKind, Outcome, Stage};
+use crate::secret::Secret;
+
+/// Far more than a token has.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// The endpoint's answer, as far as it is used.
+#[derive(Deserialize)]
+struct Granted {
+    access_token: Secret,
+    #[serde(default)]
+    expires_in: serde_json::Value,
+}
+
+impl TokenEndpoint for Transport {
+    fn fetch(&self, request: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+        let failed = |cause, kind, message: String| FetchError {
+            cause,
+            error: Error::new(kind, Stage::Token, Outcome::NotSent, message),
+        };
+        let agents = self.agents.get(&self.config).map_err(|error| FetchError {
+            cause: FetchFailure::NotSent,
+            error,
+        })?;
+        self.stats.count_token_request();
+        log::debug!(
+            "asking {} for a token, audience {}",
+            request.token_url,
+            request.audience
+        );
+        let (content_type, body) = body_of(request);
+        let exchange = Exchange::begin(call);
+        let sent = agents.send(
+            Method::Post,
+            &request.token_url,
+            None,
+            Some((content_type, body.as_bytes())),
+            // A token request that may have been counted must not be sent again by accident.
+            true,
+        );
+        let stopped = || {
+            exchange.stopped().map(|stop| FetchError {
+                cause: FetchFailure::Stopped,
+                error: call.stopped(stop, Stage::Token, Outcome::NotSent),
+            })
+        };
+        let answer = match sent {
+            Ok(answer) => Answer::new(answer, MOST_BYTES),
+            Err(error) => {
+                if let Some(stopped) = stopped() {
+                    return Err(stopped);
+                }
+                agents.forget_addresses();
+                let cause = if exchange.sent() {
+                    FetchFailure::Transient
+                } else {
+                    FetchFailure::NotSent
+                };
+                let (kind, message) = agent::explain(&error);
+                let message = format!("cannot ask {} for a token: {message}", request.token_url);
+                return Err(failed(cause, kind, message));
+            }
+        };
+        let status = answer.status();
+        if !answer.is_success() {
+            let refusal =
+                answer.into_refusal(|words| words.replace(request.client_secret.expose(), "…"));
+            let words = refusal.words.as_deref().unwrap_or_else(|| reason(status));
+            let (cause, kind, message) = match status {
+                429 => (
+                    FetchFailure::RateLimited {
+                        retry_after: refusal.retry_after,
+                    },
+                    ErrorKind::RateLimited,
+                    format!("the token endpoint limits this address (429): {words}"),
+                ),
+                408 | 500.. => (
+                    FetchFailure::Transient,
+                    ErrorKind::Service,
+                    format!("the token endpoint failed ({status}): {words}"),
+                ),
+                _ => (
+                    FetchFailure::BadCredentials,
+                    ErrorKind::Authentication,
+                    format!(
+                        "the token endpoint refuses the credentials ({status}): {words}; \
+                         check client id, client secret and audience ({})",
+                        request.audience
+                    ),
+                ),
+            };
+            let FetchError { cause, error } = failed(cause, kind, message);
+            let error = error
+                .with_http_status(status)
+                .with_server_message(refusal.words)
+                .with_retry_after(refusal.retry_after)
+                .with_request_id(refusal.request_id);
+            return Err(FetchError { cause, error });
+        }
+        let server_date = answer.date();
+        let html = answer.is_html();
+        let body = match answer.read() {
+            Ok(body) => body,
+            Err(_) => {
+                return Err(stopped().unwrap_or_else(|| {
+                    let message = "the token endpoint's answer could not be read to its end";
+                    failed(
+                        FetchFailure::Transient,
+                        ErrorKind::Network,
+                        message.to_owned(),
+                    )
+                }));
+            }
+        };
+        let granted: Granted = serde_json::from_slice(&body).map_err(|_| {
+            // The parser's own words could quote a piece of the token.
+            let what = if html {
+                "an HTML page"
+            } else {
+                "not the JSON of a token"
+            };
+            let message = format!("the token endpoint ({}) answered {what}", request.token_url);
+            failed(FetchFailure::Transient, ErrorKind::Decode, message)
+        })?;
+        let expires_in = match &granted.expires_in {
+            serde_json::Value::Number(seconds) => seconds.as_f64(),
+            serde_json::Value::String(seconds) => seconds.trim().parse().ok(),
+            _ => None,
+        };
+        Ok(TokenAnswer {
+            access_token: granted.access_token,
+            expires_in,
+            server_date,
+        })
+    }
+}
+
+fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<String>) {
+    let mut fields = vec![
+        ("grant_type", "client_credentials"),
+        ("client_id", &request.client_id),
+        ("client_secret", request.client_secret.expose()),
+        ("audience", &request.audience),
+    ];
+    if let Some(scope) = &request.scope {
+        fields.push(("scope", scope));
+    }
+    match request.encoding {
+        TokenEncoding::Json => {
+            let fields: std::collections::BTreeMap<_, _> = fields.into_iter().collect();
+            let json = serde_json::to_string(&fields).expect("strings are JSON");
+            ("application/json", Zeroizing::new(json))
+        }
+        TokenEncoding::Form => {
+            let mut form = Zeroizing::new(String::new());
+            for (name, value) in fields {
+                if !form.is_empty() {
+                    form.push('&');
+                }
+                form.push_str(name);
+                form.push('=');
+                form.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+            }
+            ("application/x-www-form-urlencoded", form)
+        }
+    }
+}

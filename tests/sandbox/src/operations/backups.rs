@@ -1,0 +1,173 @@
+//! Backups, restores from them, and the schedule by which they are made.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Call, Change, array, cron, not_found};
+use crate::answer::Answer;
+use crate::clock::iso8601;
+use crate::cluster::{Backup, Restore};
+
+/// The shortest time between two backups of a cluster.
+const BACKUP_INTERVAL: Duration = Duration::from_secs(15 * 60);
+
+pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let now = call.now;
+    let backups = &call.own_cluster()?.backups;
+    Ok(Answer::ok(&array(
+        backups.iter().map(|backup| backup.answer(now)),
+    )))
+}
+
+/// Too early a backup is refused with 409: the reference doesn't say how.
+pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let uuid = call.state.random.uuid();
+    let cluster = call.cluster()?;
+    if cluster
+        .last_backup_at
+        .is_some_and(|last| now.saturating_sub(last) < BACKUP_INTERVAL)
+    {
+        let message = "at most one backup can be made every 15 minutes";
+        return Err(Answer::message(409, message));
+    }
+    cluster.last_backup_at = Some(now);
+    let backup = Backup {
+        uuid: uuid.clone(),
+        name: format!("Backup {}", iso8601(now)),
+        created: now,
+        complete_at: now + takes,
+        generation: cluster
+            .document
+            .get("generation")
+            .cloned()
+            .unwrap_or_default(),
+        optimize: cluster.has_optimize(),
+        overrides: Map::new(),
+    };
+    let answer = backup.answer(now);
+    cluster.backups.push(backup);
+    call.record(Change::Created, "backup", &uuid, "created backup");
+    Ok(Answer::ok(&answer))
+}
+
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let now = call.now;
+    let uuid = call.parameter("backupId");
+    let backups = &mut call.own_cluster()?.backups;
+    let index = backups
+        .iter()
+        .position(|backup| backup.uuid == uuid)
+        .ok_or_else(|| not_found("backup", uuid))?;
+    let answer = backups.remove(index).answer(now);
+    call.record(Change::Deleted, "backup", uuid, "deleted backup");
+    Ok(Answer::ok(&answer))
+}
+
+pub(super) fn restore_status(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let now = call.now;
+    let backup_id = call.parameter("backupId");
+    let restores = &call.own_cluster()?.restores;
+    let latest = restores
+        .iter()
+        .rev()
+        .find(|restore| restore.backup_id == backup_id);
+    match latest {
+        Some(restore) => Ok(Answer::ok(&restore.answer(now))),
+        None => Err(Answer::message(
+            404,
+            format!("no restore was triggered for {backup_id}"),
+        )),
+    }
+}
+
+pub(super) fn restore(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let backup_id = call.parameter("backupId");
+    let uuid = call.state.random.uuid();
+    let backup = call
+        .own_cluster()?
+        .backups
+        .iter()
+        .find(|backup| backup.uuid == backup_id)
+        .ok_or_else(|| not_found("backup", backup_id))?;
+    let complete = backup.is_complete(now);
+    let generation = backup.generation_uuid().to_owned();
+    if !complete {
+        return Err(Answer::message(409, "the backup is not complete"));
+    }
+    if !call.state.catalog.knows_generation(&generation) {
+        return Err(Answer::message(
+            409,
+            "the backup is of an unknown generation",
+        ));
+    }
+    let cluster = call.own_cluster()?;
+    if cluster
+        .restores
+        .iter()
+        .any(|restore| restore.is_in_flight(now))
+    {
+        return Err(Answer::message(409, "a restore is in flight already"));
+    }
+    let restore = Restore {
+        uuid,
+        backup_id: backup_id.into(),
+        started: now,
+        takes,
+    };
+    let answer = restore.answer(now);
+    cluster.restores.push(restore);
+    cluster.status = cluster.status.during_restore(now, takes);
+    call.record(Change::Updated, "backup", backup_id, "restored from backup");
+    Ok(Answer::ok(&answer))
+}
+
+pub(super) fn schedule(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    match &call.own_cluster()?.backup_schedule {
+        Some(schedule) => Ok(Answer::ok(&schedule_answer(schedule))),
+        None => Err(Answer::message(404, "no backup schedule is configured")),
+    }
+}
+
+pub(super) fn set_schedule(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let mut fields = call.fields()?;
+    let schedule = fields.text("schedule")?;
+    fields.finish()?;
+    if let Err(reason) = cron::check(&schedule) {
+        return Err(Answer::message(
+            400,
+            format!("not a valid cron expression: {reason}"),
+        ));
+    }
+    let cluster = call.own_cluster()?;
+    let answer = schedule_answer(&schedule);
+    cluster.backup_schedule = Some(schedule);
+    let uuid = cluster.uuid.clone();
+    call.record(
+        Change::Updated,
+        "backup schedule",
+        &uuid,
+        "set backup schedule",
+    );
+    Ok(Answer::ok(&answer))
+}
+
+pub(super) fn delete_schedule(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let cluster = call.own_cluster()?;
+    let uuid = cluster.uuid.clone();
+    if cluster.backup_schedule.take().is_some() {
+        call.record(
+            Change::Deleted,
+            "backup schedule",
+            &uuid,
+            "deleted backup schedule",
+        );
+    }
+    Ok(Answer::no_content())
+}
+
+fn schedule_answer(schedule: &str) -> Value {
+    json!({ "name": "backup-schedule", "schedule": schedule })
+}

@@ -1,0 +1,103 @@
+//! A cluster's clients: the credentials for its components.
+
+use serde_json::json;
+
+use super::{Call, Change, array, not_empty, not_found};
+use crate::answer::Answer;
+use crate::cluster::ClusterClient;
+
+const PERMISSIONS: [&str; 5] = ["Zeebe", "Operate", "Tasklist", "Optimize", "Secrets"];
+
+pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    Ok(Answer::ok(&array(call.own_cluster()?.clients.iter().map(
+        |client| {
+            json!({
+                "name": client.name,
+                "clientId": client.client_id,
+                "permissions": client.permissions,
+            })
+        },
+    ))))
+}
+
+pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let mut fields = call.fields()?;
+    let name = not_empty("clientName", fields.text("clientName")?)?;
+    let permissions = fields
+        .optional_words("permissions", &PERMISSIONS)?
+        .filter(|permissions| !permissions.is_empty())
+        .unwrap_or_else(|| PERMISSIONS.map(str::to_owned).to_vec());
+    fields.finish()?;
+
+    let uuid = call.state.random.uuid();
+    let client_id = call.state.random.characters(32);
+    let client_secret = call.state.random.characters(64);
+    let max_clients = call.state.limits.max_clients;
+    let cluster = call.own_cluster()?;
+    if cluster.clients.iter().any(|client| client.name == name) {
+        return Err(Answer::message(400, "client names must be unique"));
+    }
+    if max_clients.is_some_and(|most| cluster.clients.len() as u64 >= most) {
+        return Err(Answer::message(403, "maximum number of clients reached"));
+    }
+    let mut links = cluster.links();
+    if let Some(links) = links.as_object_mut() {
+        links.remove("identity");
+    }
+    let answer = json!({
+        "name": name,
+        "uuid": uuid,
+        "clientId": client_id,
+        "clientSecret": client_secret,
+        "permissions": permissions,
+        "audience": "zeebe.camunda.io",
+        "links": links,
+    });
+    let audit = format!("created client {name}");
+    cluster.clients.push(ClusterClient {
+        name,
+        client_id,
+        client_secret,
+        permissions,
+    });
+    call.record(Change::Created, "client", &uuid, &audit);
+    Ok(Answer::ok(&answer))
+}
+
+pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let now = call.now;
+    let client_id = call.parameter("clientId");
+    let oauth_url = call.state.settings.oauth_url();
+    let cluster = call.own_cluster()?;
+    let client = cluster
+        .clients
+        .iter()
+        .find(|client| client.client_id == client_id)
+        .ok_or_else(|| not_found("client", client_id))?;
+    if cluster.ready(now) != "Healthy" {
+        return Err(Answer::message(412, "the cluster is not ready, try later"));
+    }
+    Ok(Answer::ok(&json!({
+        "name": client.name,
+        "ZEEBE_ADDRESS": cluster.links()["zeebe"],
+        "ZEEBE_CLIENT_ID": client.client_id,
+        "ZEEBE_AUTHORIZATION_SERVER_URL": oauth_url,
+    })))
+}
+
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let client_id = call.parameter("clientId");
+    let clients = &mut call.own_cluster()?.clients;
+    let index = clients
+        .iter()
+        .position(|client| client.client_id == client_id)
+        .ok_or_else(|| not_found("client", client_id))?;
+    let client = clients.remove(index);
+    call.record(
+        Change::Deleted,
+        "client",
+        client_id,
+        &format!("deleted client {}", client.name),
+    );
+    Ok(Answer::no_content())
+}

@@ -1,0 +1,343 @@
+//! Clusters themselves: made, seen, changed, woken, upgraded, deleted.
+
+use serde_json::{Value, json};
+
+use super::{Call, Change, array, not_empty};
+use crate::answer::Answer;
+use crate::body::Fields;
+use crate::permissions::Permission;
+use crate::status::Status;
+
+/// The longest name of a cluster, in characters.
+const LONGEST_NAME: usize = 50;
+
+const STAGES: [&str; 4] = ["dev", "test", "stage", "prod"];
+const ENCRYPTION_TYPES: [&str; 4] = ["Software", "Hardware", "Provider", "External"];
+
+pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let now = call.now;
+    let allowlist = call
+        .may(Permission::IpAllowlist)
+        .then_some(call.state.allowlist_field);
+    call.state.clusters.retain(|cluster| !cluster.is_gone(now));
+    let own = call
+        .state
+        .clusters
+        .iter_mut()
+        .filter(|cluster| !cluster.other_organisation);
+    Ok(Answer::ok(&array(own.map(|cluster| {
+        cluster.settle(now);
+        cluster.answer(now, allowlist)
+    }))))
+}
+
+pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let mut fields = call.fields()?;
+    let name = cluster_name(fields.text("name")?)?;
+    let channel_id = fields.text("channelId")?;
+    let generation_id = fields.text("generationId")?;
+    let region_id = fields.text("regionId")?;
+    let plan_type_id = fields.text("planTypeId")?;
+    let description = fields.optional_text("description")?;
+    let auto_update = fields.optional_boolean("autoUpdate")?;
+    let backup_region_id = fields.optional_text("backupRegionId")?;
+    let encryption = fields.optional_word("encryption", &ENCRYPTION_TYPES)?;
+    hardware_packages(&mut fields, "hardwarePackages")?;
+    let stage = fields.optional_word("stageLabel", &STAGES)?;
+    fields.optional_boolean("identityBackendChecksEnabled")?;
+    fields.finish()?;
+
+    let limits = &mut call.state.limits;
+    if !limits.cluster_creation_available {
+        return Err(Answer::message(
+            503,
+            "Cluster creation is not available at the moment",
+        ));
+    }
+    let invalid = |what: &str| Answer::message(400, format!("{what} is not valid"));
+    let catalog = &call.state.catalog;
+    let plan = catalog
+        .plan_type(&plan_type_id)
+        .ok_or_else(|| invalid("Plan type"))?;
+    let region = catalog
+        .region(&region_id)
+        .ok_or_else(|| invalid("Region"))?;
+    let channel = catalog
+        .channel(&channel_id)
+        .ok_or_else(|| invalid("Channel"))?;
+    let generation = channel
+        .generation(&generation_id)
+        .ok_or_else(|| invalid("Generation"))?;
+    let backup_region = match &backup_region_id {
+        None => None,
+        Some(_) if !plan.enterprise => return Err(invalid("Plan type for a backup region")),
+        Some(id) => Some(
+            region
+                .backup_region(id)
+                .ok_or_else(|| invalid("Backup region"))?,
+        ),
+    };
+    let channel = json!({ "uuid": channel.uuid, "name": channel.name });
+    let generation = generation.resource();
+    match &mut call.state.limits.reservations_left {
+        None => {}
+        Some(0) => return Err(Answer::message(400, "No reservation left")),
+        Some(left) => *left -= 1,
+    }
+
+    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let uuid = call.state.random.uuid();
+    let mut cluster = call
+        .state
+        .new_cluster(uuid.clone(), &name, Some(plan), Some(region));
+    let mut set = |field: &str, value: Value| cluster.document.insert(field.into(), value);
+    set("channel", channel);
+    set("generation", generation);
+    if let Some(description) = description.filter(|text| !text.is_empty()) {
+        set("description", description.into());
+    }
+    if let Some(auto_update) = auto_update {
+        set("autoUpdate", auto_update.into());
+    }
+    if let Some(backup_region) = backup_region {
+        set("backupRegion", backup_region);
+    }
+    if let Some(stage) = stage {
+        set("labels", json!([stage]));
+    }
+    // A cluster with keys of its owner's can't be set up before it has them.
+    cluster.status = if encryption.as_deref() == Some("External") {
+        set(
+            "encryption",
+            json!({ "type": "External", "status": "ExternalEncryptionKeyNotSupplied" }),
+        );
+        Status::same("WaitingForInput", plan.optimize)
+    } else {
+        if let Some(encryption) = encryption {
+            set(
+                "encryption",
+                json!({ "type": encryption, "status": "Ready" }),
+            );
+        }
+        cluster.status.towards_healthy("Creating", now, takes)
+    };
+    call.state.clusters.push(cluster);
+    call.record(
+        Change::Created,
+        "cluster",
+        &uuid,
+        &format!("created cluster {name}"),
+    );
+    Ok(Answer::ok(&json!({ "clusterId": uuid })))
+}
+
+pub(super) fn parameters(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    Ok(Answer::ok(&call.state.catalog.parameters()))
+}
+
+pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let now = call.now;
+    let allowlist = call
+        .may(Permission::IpAllowlist)
+        .then_some(call.state.allowlist_field);
+    Ok(Answer::ok(&call.cluster()?.answer(now, allowlist)))
+}
+
+pub(super) fn update(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let mut fields = call.fields()?;
+    let name = fields
+        .optional_text("name")?
+        .map(cluster_name)
+        .transpose()?;
+    let description = fields.optional_text("description")?;
+    let stage = fields.optional_word("stageLabel", &STAGES)?;
+    hardware_packages(&mut fields, "numberOfAllocatedHwPackages")?;
+    fields.finish()?;
+
+    let cluster = call.cluster()?;
+    if let Some(name) = name {
+        cluster.document.insert("name".into(), name.into());
+    }
+    match description {
+        None => {}
+        Some(text) if text.is_empty() => drop(cluster.document.remove("description")),
+        Some(text) => drop(cluster.document.insert("description".into(), text.into())),
+    }
+    if let Some(stage) = stage {
+        cluster.document.insert("labels".into(), json!([stage]));
+    }
+    let uuid = cluster.uuid.clone();
+    call.record(Change::Updated, "cluster", &uuid, "updated cluster");
+    Ok(Answer::no_content())
+}
+
+/// The cluster stays to be seen for half the time that it takes to make one.
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let gone_at = call.now + call.state.settings.healthy_after / 2;
+    let cluster = call.cluster()?;
+    cluster.gone_at.get_or_insert(gone_at);
+    let uuid = cluster.uuid.clone();
+    call.record(Change::Deleted, "cluster", &uuid, "deleted cluster");
+    Ok(Answer::no_content())
+}
+
+/// A cluster that isn't suspended stays as it is.
+pub(super) fn wake(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let cluster = call.cluster()?;
+    if cluster.failed_over {
+        return Err(Answer::message(
+            409,
+            "the cluster was failed over and stays suspended",
+        ));
+    }
+    if cluster.ready(now) == "Suspended" {
+        cluster.status = cluster.status.towards_healthy("Resuming", now, takes);
+        let uuid = cluster.uuid.clone();
+        call.record(Change::Updated, "cluster", &uuid, "woke cluster");
+    }
+    Ok(Answer::no_content())
+}
+
+/// The generation changes when the cluster is `Healthy` again.
+pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let cluster = call.cluster()?;
+    let uuid = cluster.uuid.clone();
+    let cluster_name = cluster.name().to_owned();
+    let channel = cluster.resource_uuid("channel").to_owned();
+    let current = cluster.resource_uuid("generation").to_owned();
+    let old = cluster
+        .document
+        .get("generation")
+        .cloned()
+        .unwrap_or_default();
+    let newest = call
+        .state
+        .catalog
+        .channel(&channel)
+        .and_then(|channel| channel.generations.first())
+        .filter(|newest| newest.uuid != current)
+        .ok_or_else(|| Answer::message(400, "no upgrade is available"))?
+        .clone();
+
+    let organisation = call.state.organisation.clone();
+    let cluster = call.cluster()?;
+    if let Some(gate) = &cluster.upgrade_gate {
+        return Err(Answer::json(
+            409,
+            &json!({
+                "message": "the upgrade is blocked",
+                "reason": gate.reason,
+                "nextStep": gate.next_step,
+            }),
+        ));
+    }
+    if cluster.ready(now) != "Healthy" {
+        return Err(Answer::message(
+            412,
+            "the cluster is not ready for an upgrade",
+        ));
+    }
+    cluster.upgrade = Some((now + takes, newest.resource()));
+    cluster.status = cluster.status.towards_healthy("Updating", now, takes);
+    let audit = format!("upgraded cluster to {}", newest.name);
+    call.record(Change::Updated, "cluster", &uuid, &audit);
+    Ok(Answer::ok(&json!({
+        "cluster": { "id": uuid, "name": cluster_name },
+        "oldGeneration": { "id": old["uuid"], "name": old["name"] },
+        "newGeneration": { "id": newest.uuid, "name": newest.name },
+        "orgId": organisation,
+    })))
+}
+
+pub(super) fn set_ip_allowlist(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    set_allowed_addresses(call, "ipallowlist")
+}
+
+pub(super) fn set_ip_whitelist(call: &mut Call<'_>) -> Result<Answer, Answer> {
+    set_allowed_addresses(call, "ipwhitelist")
+}
+
+fn set_allowed_addresses(call: &mut Call<'_>, field: &str) -> Result<Answer, Answer> {
+    let mut fields = call.fields()?;
+    let entries = fields.array(field)?;
+    fields.finish()?;
+    let mut allowlist = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let Value::Object(entry) = entry else {
+            return Err(Answer::message(
+                400,
+                format!("field \"{field}\" must hold objects"),
+            ));
+        };
+        let mut entry = Fields::from_object(entry);
+        let ip = entry.text("ip")?;
+        let description = entry.text("description")?;
+        entry.finish()?;
+        if let Some(wrong) = ip.split(',').map(str::trim).find(|cidr| !is_cidr(cidr)) {
+            return Err(Answer::message(400, format!("\"{wrong}\" is no CIDR")));
+        }
+        allowlist.push(json!({ "ip": ip, "description": description }));
+    }
+    let cluster = call.cluster()?;
+    cluster.ip_allowlist = allowlist;
+    let uuid = cluster.uuid.clone();
+    call.record(Change::Updated, "cluster", &uuid, "set IP allowlist");
+    Ok(Answer::no_content())
+}
+
+/// Whether it is an address with or without the length of its prefix.
+fn is_cidr(text: &str) -> bool {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let Ok(address) = address.parse::<std::net::IpAddr>() else {
+        return false;
+    };
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    prefix.is_none_or(|prefix| {
+        prefix.bytes().all(|digit| digit.is_ascii_digit())
+            && prefix.parse::<u8>().is_ok_and(|length| length <= longest)
+    })
+}
+
+fn cluster_name(name: String) -> Result<String, Answer> {
+    if name.chars().count() > LONGEST_NAME {
+        return Err(Answer::message(400, "Name is too long"));
+    }
+    not_empty("name", name)
+}
+
+fn hardware_packages(fields: &mut Fields, name: &str) -> Result<(), Answer> {
+    match fields.optional_number(name)? {
+        Some(packages) if packages < 0.0 => Err(Answer::message(
+            400,
+            format!("field \"{name}\" must not be negative"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_cidr;
+
+    #[test]
+    fn addresses_and_ranges_are_told_from_anything_else() {
+        for cidr in ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "0.0.0.0/0"] {
+            assert!(is_cidr(cidr), "{cidr}");
+        }
+        for other in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "office",
+        ] {
+            assert!(!is_cidr(other), "{other}");
+        }
+    }
+}

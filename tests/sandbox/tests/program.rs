@@ -1,0 +1,152 @@
+//! The program: what it prints, how it stops.
+
+#![cfg(unix)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_camunda-admin-sandbox");
+
+/// A running program that doesn't outlive its test.
+struct Program {
+    child: Child,
+    variables: Vec<(String, String)>,
+}
+
+impl Program {
+    fn start(arguments: &[&str], lines: usize) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // What is read from is closed at the end of this function.
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let variables = stdout
+            .lines()
+            .take(lines)
+            .map(|line| {
+                let line = line.unwrap();
+                let assignment = line.strip_prefix("export ").unwrap();
+                let (name, value) = assignment.split_once('=').unwrap();
+                let value = value
+                    .strip_prefix('\'')
+                    .unwrap()
+                    .strip_suffix('\'')
+                    .unwrap();
+                (name.to_owned(), value.to_owned())
+            })
+            .collect();
+        Self { child, variables }
+    }
+
+    fn variable(&self, name: &str) -> &str {
+        &self
+            .variables
+            .iter()
+            .find(|(known, _)| known == name)
+            .unwrap()
+            .1
+    }
+
+    fn stop(mut self, signal: &str) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn stats(base_url: &str) -> String {
+    let mut stream = TcpStream::connect(base_url.strip_prefix("http://").unwrap()).unwrap();
+    let request = "GET /_sandbox/stats HTTP/1.1\r\nhost: sandbox\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn it_prints_the_environment_and_serves_until_it_is_stopped() {
+    for signal in ["-TERM", "-INT"] {
+        let program = Program::start(&["--port", "0", "--healthy-after-ms=50"], 5);
+        let names: Vec<&str> = program
+            .variables
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "CAMUNDA_CONSOLE_CLIENT_ID",
+                "CAMUNDA_CONSOLE_CLIENT_SECRET",
+                "CAMUNDA_CONSOLE_BASE_URL",
+                "CAMUNDA_CONSOLE_OAUTH_AUDIENCE",
+                "CAMUNDA_OAUTH_URL",
+            ]
+        );
+        let base_url = program.variable("CAMUNDA_CONSOLE_BASE_URL");
+        assert_eq!(
+            program.variable("CAMUNDA_OAUTH_URL"),
+            format!("{base_url}/oauth/token")
+        );
+        // By now the program's output is closed.
+        assert!(stats(base_url).contains("\"token_requests\":0"));
+        assert_eq!(program.stop(signal), Some(0));
+    }
+}
+
+#[test]
+fn it_takes_its_certificates_away_with_it() {
+    let program = Program::start(&["--client-certificates"], 8);
+    let root = program.variable("CAMUNDA_CUSTOM_ROOT_CERT_PATH").to_owned();
+    assert!(
+        program
+            .variable("CAMUNDA_CONSOLE_BASE_URL")
+            .starts_with("https://")
+    );
+    assert!(std::path::Path::new(&root).exists());
+    assert_eq!(program.stop("-TERM"), Some(0));
+    assert!(!std::path::Path::new(&root).exists());
+}
+
+#[test]
+fn it_explains_itself() {
+    let help = Command::new(PROGRAM).arg("--help").output().unwrap();
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    for option in [
+        "--port",
+        "--tls",
+        "--hold-back-ms",
+        "--ban-ms",
+        "--token-lifetime-s",
+    ] {
+        assert!(help.contains(option), "{option}");
+    }
+    for (arguments, complaint) in [
+        (&["--prot", "1"][..], "unknown option --prot"),
+        (&["--port"], "--port wants a number"),
+        (&["--port", "70000"], "70000 is no port"),
+        (&["--ban-ms", "soon"], "not soon"),
+        (&["--tls=yes"], "--tls takes no value"),
+    ] {
+        let refused = Command::new(PROGRAM).args(arguments).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2));
+        let stderr = String::from_utf8(refused.stderr).unwrap();
+        assert!(stderr.contains(complaint), "{stderr}");
+    }
+}

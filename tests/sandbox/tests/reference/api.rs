@@ -1,0 +1,317 @@
+//! A caller of the API that does nothing for itself: every byte it sends is the test's.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use camunda_admin_sandbox::{Permission, Sandbox, SandboxBuilder};
+use serde_json::{Value, json};
+
+/// Longer than anything takes that goes well.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Api {
+    pub(crate) sandbox: Sandbox,
+    token: String,
+}
+
+impl Api {
+    /// A sandbox whose life cycles go by its clock only, and which doesn't limit token requests.
+    pub(crate) fn new() -> Self {
+        Self::with(Sandbox::builder().healthy_after(Duration::from_secs(600)))
+    }
+
+    pub(crate) fn with(builder: SandboxBuilder) -> Self {
+        let sandbox = builder.token_rate_limit(false).start();
+        let token = token(&sandbox, &sandbox.client_id(), &sandbox.client_secret());
+        Self { sandbox, token }
+    }
+
+    /// Gets another token: for after a reset, or when the clock has gone too far.
+    pub(crate) fn renew_token(&mut self) {
+        let sandbox = &self.sandbox;
+        self.token = token(sandbox, &sandbox.client_id(), &sandbox.client_secret());
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// A token of credentials that have only these permissions.
+    pub(crate) fn limited_token(&self, permissions: &[Permission]) -> String {
+        let credentials = self.sandbox.add_credentials(permissions);
+        token(
+            &self.sandbox,
+            &credentials.client_id,
+            &credentials.client_secret,
+        )
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        self.call("GET", path, None)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: Value) -> Reply {
+        self.call("POST", path, Some(&body))
+    }
+
+    pub(crate) fn put(&self, path: &str, body: Value) -> Reply {
+        self.call("PUT", path, Some(&body))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Reply {
+        self.call("DELETE", path, None)
+    }
+
+    pub(crate) fn call(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
+        self.call_with(&self.token, method, path, body)
+    }
+
+    pub(crate) fn call_with(
+        &self,
+        token: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Reply {
+        let authorization = format!("Bearer {token}");
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let mut headers = vec![("authorization", authorization.as_str())];
+        if !body.is_empty() {
+            headers.push(("content-type", "application/json"));
+        }
+        send(&self.sandbox, method, path, &headers, body.as_bytes())
+    }
+
+    /// Puts the clock forward by as long as it takes to make a cluster.
+    pub(crate) fn settle(&self) {
+        self.sandbox.advance(Duration::from_secs(601));
+    }
+
+    /// A cluster that is healthy and can be anything: enterprise plan, AWS, two regions.
+    pub(crate) fn cluster(&self) -> String {
+        self.sandbox.create_cluster(json!({}))
+    }
+
+    /// What `POST /clusters` needs, from what the parameters offer.
+    pub(crate) fn new_cluster(&self) -> Value {
+        let parameters = self.get("/clusters/parameters").expect(200).json();
+        let channel = &parameters["channels"][0];
+        json!({
+            "name": "orders",
+            "channelId": channel["uuid"],
+            "generationId": channel["defaultGeneration"]["uuid"],
+            "regionId": parameters["regions"][0]["uuid"],
+            "planTypeId": parameters["clusterPlanTypes"][0]["uuid"],
+        })
+    }
+}
+
+/// Gets a token for the API.
+pub(crate) fn token(sandbox: &Sandbox, client_id: &str, client_secret: &str) -> String {
+    let reply = request_token(sandbox, "api.cloud.camunda.io", client_id, client_secret);
+    reply.expect(200).json()["access_token"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+pub(crate) fn request_token(
+    sandbox: &Sandbox,
+    audience: &str,
+    client_id: &str,
+    client_secret: &str,
+) -> Reply {
+    let body = json!({
+        "grant_type": "client_credentials",
+        "audience": audience,
+        "client_id": client_id,
+        "client_secret": client_secret,
+    });
+    let headers = [("content-type", "application/json")];
+    send(
+        sandbox,
+        "POST",
+        "/oauth/token",
+        &headers,
+        body.to_string().as_bytes(),
+    )
+}
+
+/// Sends one request on a connection of its own.
+pub(crate) fn send(
+    sandbox: &Sandbox,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Reply {
+    try_send(sandbox, method, path, headers, body).expect("an answer comes")
+}
+
+pub(crate) fn try_send(
+    sandbox: &Sandbox,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Reply> {
+    Connection::open(sandbox).exchange(method, path, headers, body)
+}
+
+/// A connection that stays open between requests.
+pub(crate) struct Connection<S: Read + Write = TcpStream> {
+    pub(crate) stream: BufReader<S>,
+}
+
+impl Connection {
+    pub(crate) fn open(sandbox: &Sandbox) -> Self {
+        let address = sandbox.base_url().split_once("//").unwrap().1.to_owned();
+        let stream = TcpStream::connect(address).expect("the sandbox listens");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self {
+            stream: BufReader::new(stream),
+        }
+    }
+
+    pub(crate) fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<Reply> {
+        self.send(method, path, headers, body)?;
+        self.receive()
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> io::Result<()> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: sandbox\r\n");
+        for (name, value) in headers {
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !body.is_empty() {
+            request.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        request.push_str("\r\n");
+        let mut request = request.into_bytes();
+        request.extend_from_slice(body);
+        self.stream.get_mut().write_all(&request)
+    }
+
+    /// Reads one answer. One that is cut short is an error.
+    pub(crate) fn receive(&mut self) -> io::Result<Reply> {
+        let status_line = self.line()?;
+        let status = status_line
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3)?.parse().ok())
+            .ok_or_else(|| io::Error::other(format!("no status line: {status_line:?}")))?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(": ") else {
+                break;
+            };
+            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        }
+        let mut reply = Reply {
+            status,
+            headers,
+            body: Vec::new(),
+        };
+        let length = reply
+            .header("content-length")
+            .map_or(0, |length| length.parse().unwrap());
+        reply.body.resize(length, 0);
+        self.stream.read_exact(&mut reply.body)?;
+        Ok(reply)
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = Vec::new();
+        if self.stream.read_until(b'\n', &mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text());
+        self
+    }
+
+    /// Expects a refusal whose message has this in it.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, message: &str) {
+        let reply = self.expect(status);
+        assert!(
+            reply.text().contains(message),
+            "{message:?} is not in {}",
+            reply.text()
+        );
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(present, _)| present == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.header("content-type")
+            .is_some_and(|it| it.starts_with("application/json"))
+    }
+}
+
+/// The names of an object's fields, sorted.
+#[track_caller]
+pub(crate) fn names(object: &Value) -> Vec<&str> {
+    let fields = object.as_object().expect("an object");
+    let mut names: Vec<&str> = fields.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Waits for something that has to come true soon.
+#[track_caller]
+pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not come true");
+        std::thread::yield_now();
+    }
+}

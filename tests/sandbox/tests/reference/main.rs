@@ -1,0 +1,18 @@
+//! Holds the sandbox against the description of the API, status by status.
+
+mod activity_and_meta;
+mod api;
+mod backups;
+mod cluster_clients;
+mod clusters;
+mod control;
+mod encryption;
+mod failover;
+mod faults;
+mod members;
+mod monitoring;
+mod operations;
+mod secrets;
+mod secure_connectivity;
+mod tls;
+mod token_endpoint;

@@ -1,0 +1,46 @@
+use camunda_admin_sandbox::Limits;
+use serde_json::json;
+
+use crate::api::{Api, names};
+
+#[test]
+fn members_are_invited_changed_and_removed() {
+    let api = Api::new();
+    let owner = &api.get("/members").expect(200).json()[0];
+    assert_eq!(names(owner), ["email", "invitePending", "name", "roles"]);
+    assert_eq!(owner["roles"], json!(["owner"]));
+    assert_eq!(owner["invitePending"], false);
+
+    let set = |roles: &[&str]| api.post("/members/ann@example.com", json!({ "orgRoles": roles }));
+    set(&["admin", "analyst"]).expect(204);
+    let invited = &api.get("/members").json()[1];
+    assert_eq!(invited["email"], "ann@example.com");
+    assert_eq!(invited["roles"], json!(["admin", "analyst"]));
+    assert_eq!(invited["invitePending"], true);
+    set(&["modeler"]).expect(204);
+    assert_eq!(api.get("/members").json()[1]["roles"], json!(["modeler"]));
+    set(&["owner"]).refused(400, "owner");
+    set(&["member"]).refused(400, "member");
+    for discouraged in ["operationsengineer", "taskuser", "developer", "visitor"] {
+        set(&[discouraged]).expect(204);
+    }
+    api.delete("/members/ann@example.com").expect(204);
+    api.delete("/members/ann@example.com")
+        .refused(404, "member");
+}
+
+#[test]
+fn there_are_as_many_members_as_seats() {
+    let api = Api::new();
+    api.sandbox.set_limits(Limits {
+        seats_left: Some(1),
+        ..Limits::default()
+    });
+    let roles = || json!({ "orgRoles": ["admin"] });
+    api.post("/members/a@example.com", roles()).expect(204);
+    api.post("/members/b@example.com", roles())
+        .refused(403, "no seat left");
+    api.post("/members/a@example.com", roles()).expect(204);
+    api.delete("/members/a@example.com").expect(204);
+    api.post("/members/b@example.com", roles()).expect(204);
+}

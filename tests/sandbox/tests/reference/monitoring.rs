@@ -1,0 +1,62 @@
+use serde_json::json;
+
+use crate::api::{Api, names};
+
+#[test]
+fn monitoring_is_switched_on_and_off() {
+    let api = Api::new();
+    let path = format!("/clusters/{}/monitoring", api.cluster());
+    let clients = format!("{path}/clients");
+    assert_eq!(
+        api.get(&clients).expect(200).json(),
+        json!({ "clients": [], "status": {} })
+    );
+    api.delete(&path).refused(409, "not active");
+    api.call("POST", &path, None).expect(204);
+    api.call("POST", &path, None).refused(409, "active already");
+    let status = &api.get(&clients).json()["status"];
+    assert_eq!(
+        names(&status["metricsEndpoint"]),
+        ["path", "scheme", "target"]
+    );
+    api.delete(&path).expect(204);
+    assert_eq!(api.get(&clients).json()["status"], json!({}));
+}
+
+#[test]
+fn a_password_is_shown_when_it_is_made() {
+    let api = Api::new();
+    let clients = format!("/clusters/{}/monitoring/clients", api.cluster());
+    let created = api
+        .post(&clients, json!({ "username": "prometheus" }))
+        .expect(200)
+        .json();
+    let shown = [
+        "created",
+        "createdBy",
+        "createdByName",
+        "lastUsed",
+        "name",
+        "username",
+        "uuid",
+    ];
+    let listed = &api.get(&clients).expect(200).json()["clients"][0];
+    assert_eq!(names(listed), shown);
+    assert_eq!(names(&created).len(), shown.len() + 1);
+    assert_eq!(created["username"], "prometheus");
+    assert_eq!(created["createdBy"], api.sandbox.client_id());
+
+    let client = format!("{clients}/{}", created["uuid"].as_str().unwrap());
+    let rotated = api
+        .call("POST", &format!("{client}/rotate"), None)
+        .expect(200)
+        .json();
+    assert_ne!(rotated["password"], created["password"]);
+    assert_eq!(rotated["uuid"], created["uuid"]);
+    api.delete(&client).expect(204);
+    api.delete(&client).refused(404, "client");
+    api.call("POST", &format!("{client}/rotate"), None)
+        .refused(404, "client");
+    api.post(&clients, json!({ "username": "" }))
+        .refused(400, "username");
+}

@@ -1,0 +1,206 @@
+use std::time::{Duration, Instant};
+
+use camunda_admin_sandbox::Sandbox;
+use serde_json::{Value, json};
+
+use crate::api::{Api, Reply, request_token, send};
+
+const API: &str = "api.cloud.camunda.io";
+
+fn ask(sandbox: &Sandbox, content_type: &str, body: &str) -> Reply {
+    send(
+        sandbox,
+        "POST",
+        "/oauth/token",
+        &[("content-type", content_type)],
+        body.as_bytes(),
+    )
+}
+
+fn unlimited() -> Sandbox {
+    Sandbox::builder().token_rate_limit(false).start()
+}
+
+fn good(sandbox: &Sandbox) -> Reply {
+    request_token(sandbox, API, &sandbox.client_id(), &sandbox.client_secret())
+}
+
+#[test]
+fn a_token_is_given_for_json_and_for_a_form() {
+    let sandbox = Sandbox::builder()
+        .token_rate_limit(false)
+        .token_lifetime(Duration::from_secs(300))
+        .start();
+    let (id, secret) = (sandbox.client_id(), sandbox.client_secret());
+    let json = json!({
+        "grant_type": "client_credentials", "audience": API, "client_id": id,
+        "client_secret": secret, "scope": "a b", "something": "else",
+    });
+    let form = format!(
+        "grant_type=client_credentials&audience=api.cloud.camunda.io&client_id={id}\
+         &client_secret={secret}&scope=a+b"
+    );
+    let mut tokens = Vec::new();
+    for (content_type, body) in [
+        ("application/json", json.to_string()),
+        ("application/json; charset=utf-8", json.to_string()),
+        ("application/x-www-form-urlencoded", form),
+    ] {
+        let reply = ask(&sandbox, content_type, &body).expect(200);
+        assert!(reply.header("date").is_some());
+        let answer = reply.json();
+        assert_eq!(answer["expires_in"], 300);
+        assert_eq!(answer["token_type"], "Bearer");
+        assert_eq!(answer["scope"], "a b");
+        let token = answer["access_token"].as_str().unwrap().to_owned();
+        assert_eq!(token.split('.').count(), 3, "it looks like a JWT");
+        assert!(!tokens.contains(&token), "no two are the same");
+        tokens.push(token);
+    }
+    assert!(good(&sandbox).expect(200).json().get("scope").is_none());
+}
+
+#[test]
+fn what_is_no_token_request_is_refused() {
+    let sandbox = unlimited();
+    let complete = json!({
+        "grant_type": "client_credentials", "audience": API,
+        "client_id": sandbox.client_id(), "client_secret": sandbox.client_secret(),
+    });
+    let refused = |change: &dyn Fn(&mut Value), status: u16, message: &str| {
+        let mut body = complete.clone();
+        change(&mut body);
+        ask(&sandbox, "application/json", &body.to_string()).refused(status, message);
+    };
+    for field in ["grant_type", "audience", "client_id", "client_secret"] {
+        refused(
+            &|body| drop(body.as_object_mut().unwrap().remove(field)),
+            400,
+            field,
+        );
+        refused(&|body| body[field] = json!(""), 400, field);
+        refused(&|body| body[field] = json!(7), 400, field);
+    }
+    refused(
+        &|body| body["grant_type"] = json!("password"),
+        400,
+        "unsupported_grant_type",
+    );
+    refused(
+        &|body| body["audience"] = json!("example.com"),
+        403,
+        "Service not found",
+    );
+    refused(&|body| *body = json!([]), 400, "no JSON object");
+    ask(&sandbox, "text/plain", &complete.to_string()).refused(415, "invalid_request");
+    let form = "application/x-www-form-urlencoded";
+    ask(&sandbox, form, "grant_type=%zz").refused(400, "no form");
+    ask(&sandbox, form, "audience=a&audience=b").refused(400, "more than once");
+    ask(&sandbox, form, "").refused(400, "grant_type");
+    assert_eq!(
+        sandbox.stats().refused_token_requests,
+        sandbox.stats().token_requests
+    );
+}
+
+#[test]
+fn wrong_credentials_are_refused_and_then_held_back() {
+    let hold_back = Duration::from_millis(300);
+    let sandbox = Sandbox::builder()
+        .token_rate_limit(false)
+        .hold_back(hold_back)
+        .start();
+    let wrong = |secret: &str| {
+        let start = Instant::now();
+        let reply = request_token(&sandbox, API, &sandbox.client_id(), secret).expect(401);
+        let refusal = json!({ "error": "access_denied", "error_description": "Unauthorized" });
+        assert_eq!(reply.json(), refusal);
+        start.elapsed()
+    };
+    assert!(wrong("stale") < hold_back);
+    assert!(wrong("other") < hold_back);
+    assert!(wrong("stale") >= hold_back);
+    assert!(wrong("stale") >= hold_back);
+    good(&sandbox).expect(200);
+}
+
+#[test]
+fn credentials_are_good_for_their_own_kind_of_audience() {
+    let api = Api::with(Sandbox::builder().hold_back(Duration::ZERO));
+    let clients = format!("/clusters/{}/clients", api.cluster());
+    let client = api
+        .post(&clients, json!({ "clientName": "a" }))
+        .expect(200)
+        .json();
+    let (id, secret) = (
+        client["clientId"].as_str().unwrap(),
+        client["clientSecret"].as_str().unwrap(),
+    );
+    request_token(&api.sandbox, API, id, secret).expect(401);
+    for component in ["zeebe", "operate", "tasklist", "optimize"] {
+        let audience = format!("{component}.camunda.io");
+        let token = request_token(&api.sandbox, &audience, id, secret)
+            .expect(200)
+            .json();
+        let token = token["access_token"].as_str().unwrap();
+        api.call_with(token, "GET", "/clusters", None).expect(401);
+        let (id, secret) = (api.sandbox.client_id(), api.sandbox.client_secret());
+        request_token(&api.sandbox, &audience, &id, &secret).expect(401);
+    }
+    let stats = api.sandbox.stats();
+    assert_eq!(stats.token_requests_by_audience["zeebe.camunda.io"], 2);
+    assert_eq!(stats.token_requests_by_audience[API], 2);
+}
+
+#[test]
+fn a_token_lives_as_long_as_it_says_unless_revoked() {
+    let mut api = Api::with(Sandbox::builder().token_lifetime(Duration::from_secs(300)));
+    api.get("/clusters").expect(200);
+    api.sandbox.advance(Duration::from_secs(200));
+    api.get("/clusters").expect(200);
+    api.sandbox.advance(Duration::from_secs(100));
+    api.get("/clusters").expect(401);
+    api.renew_token();
+    api.get("/clusters").expect(200);
+    api.sandbox.revoke_tokens();
+    api.get("/clusters").expect(401);
+}
+
+#[test]
+fn a_rotated_secret_takes_the_place_of_the_old_one() {
+    let sandbox = unlimited();
+    let rotated = sandbox.rotate_secret();
+    good(&sandbox).expect(401);
+    request_token(&sandbox, API, &sandbox.client_id(), &rotated).expect(200);
+    sandbox.reset();
+    good(&sandbox).expect(200);
+}
+
+#[test]
+fn more_than_one_request_per_second_is_too_many() {
+    let sandbox = Sandbox::builder().ban(Duration::from_secs(60)).start();
+    good(&sandbox).expect(200);
+    good(&sandbox).expect(429);
+    // Everybody is banned, whatever they ask for, and for as long as it takes.
+    request_token(&sandbox, API, "somebody", "else").expect(429);
+    sandbox.advance(Duration::from_secs(59));
+    good(&sandbox).expect(429);
+    sandbox.advance(Duration::from_secs(2));
+    good(&sandbox).expect(200);
+    sandbox.advance(Duration::from_millis(1000));
+    good(&sandbox).expect(200);
+
+    let stats = sandbox.stats();
+    assert_eq!(stats.token_requests, 6);
+    assert_eq!(stats.refused_token_requests, 3);
+    assert_eq!(stats.rate_limited_token_requests, 3);
+    assert_eq!(stats.token_request_times_ms.len(), 6);
+    assert!(stats.token_request_times_ms.is_sorted());
+}
+
+#[test]
+fn refused_requests_count_against_the_limit() {
+    let sandbox = Sandbox::start();
+    request_token(&sandbox, API, "nobody", "wrong").expect(401);
+    good(&sandbox).expect(429);
+}
