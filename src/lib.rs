@@ -99,7 +99,7 @@ pub use api::secure_connectivity::{
     SecureConnectivitySpec, SecureConnectivityState, SecureConnectivityStatus, SecureEndpoint,
 };
 pub use api::wait::Wait;
-pub use auth::Token;
+pub use auth::{StoreLock, Token, TokenStore};
 pub use call::{CallOptions, Cancel};
 pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::record::PaceRecord;
 use super::time::Moment;
 
 /// The least time between two token requests.
@@ -47,6 +48,8 @@ pub(crate) struct Gate {
     strikes: u32,
     queue: BTreeSet<Ticket>,
     tickets: u64,
+    /// The same as it is shared with other processes.
+    shared: PaceRecord,
 }
 
 impl Gate {
@@ -90,6 +93,7 @@ impl Gate {
     /// Takes the turn: to be called before the request is sent, since one that fails counts too.
     pub(crate) fn stamp(&mut self, now: Moment) {
         self.last = Some(now.mono);
+        self.shared.last = now.wall_millis();
     }
 
     /// An answer came, of whatever kind except 429.
@@ -99,8 +103,8 @@ impl Gate {
     /// next one has not. An answer that took longer than the spacing says nothing of use.
     pub(crate) fn answered(&mut self, stamped: Moment, now: Moment) {
         self.strikes = 0;
-        if now.mono.saturating_sub(stamped.mono) < SPACING {
-            self.last = self.last.max(Some(now.mono));
+        if now.mono.saturating_sub(stamped.mono) < SPACING && self.last < Some(now.mono) {
+            self.stamp(now);
         }
     }
 
@@ -113,7 +117,47 @@ impl Gate {
         let block = own.max(asked);
         let block = block + (block / JITTER_SHARE).mul_f64(jitter.clamp(0.0, 1.0));
         self.strikes = self.strikes.saturating_add(1);
-        self.blocked_until = self.blocked_until.max(now.mono.saturating_add(block));
+        let until = now.after(block);
+        if until.mono > self.blocked_until {
+            self.blocked_until = until.mono;
+            self.shared.blocked_at = now.wall_millis();
+            self.shared.blocked_until = until.wall_millis();
+        }
+    }
+
+    /// What this process knows, for others to [`learn`](Gate::learn).
+    pub(crate) fn record(&self) -> PaceRecord {
+        PaceRecord {
+            strikes: self.strikes,
+            ..self.shared
+        }
+    }
+
+    /// Takes over what another process shared.
+    ///
+    /// A stamp is compared with the wall clock once, when it is first seen, and is kept by the
+    /// monotonic clock from then on: so one from the future, left by a clock that was wrong, holds
+    /// nobody up for longer than if it were from now.
+    pub(crate) fn learn(&mut self, record: PaceRecord, now: Moment) {
+        if record.last != self.shared.last {
+            self.shared.last = record.last;
+            let age = Duration::from_millis(now.wall_millis().saturating_sub(record.last));
+            if age < SPACING {
+                self.last = self.last.max(Some(now.mono.saturating_sub(age)));
+            }
+        }
+        if record.blocked_at >= self.shared.blocked_at {
+            self.strikes = record.strikes;
+        }
+        let news = (record.blocked_at, record.blocked_until);
+        if news != (self.shared.blocked_at, self.shared.blocked_until) {
+            let left = record.block_left(now);
+            let until = now.mono.saturating_add(left);
+            if !left.is_zero() && until > self.blocked_until {
+                self.blocked_until = until;
+                (self.shared.blocked_at, self.shared.blocked_until) = news;
+            }
+        }
     }
 
     /// Whether a 429 keeps it shut now.
@@ -127,6 +171,7 @@ impl Gate {
             last: self.last,
             blocked_until: self.blocked_until,
             strikes: self.strikes,
+            shared: self.shared,
             ..Gate::default()
         }
     }
@@ -205,5 +250,55 @@ mod tests {
         assert_eq!(gate.opens() - now.mono, Duration::from_secs(99));
         gate.rate_limited(now, Some(Duration::MAX), 1.0);
         assert_eq!(gate.opens() - now.mono, LONGEST_BLOCK);
+    }
+
+    #[test]
+    fn another_process_is_minded_as_if_it_were_a_thread() {
+        let mut other = Gate::default();
+        other.stamp(at(0));
+        let mut gate = Gate::default();
+        gate.learn(other.record(), at(300));
+        assert_eq!(gate.opens(), at(1_100).mono);
+        other.rate_limited(at(400), None, 0.0);
+        gate.learn(other.record(), at(500));
+        assert_eq!(gate.opens(), at(60_400).mono);
+        gate.rate_limited(at(60_400), None, 0.0);
+        assert_eq!(gate.opens(), at(180_400).mono);
+        gate.answered(at(180_400), at(180_500));
+        other.learn(gate.record(), at(180_600));
+        other.rate_limited(at(180_600), None, 0.0);
+        assert_eq!(other.opens(), at(240_600).mono);
+    }
+
+    #[test]
+    fn a_stamp_from_the_future_holds_nobody_up_for_long() {
+        let mut other = Gate::default();
+        other.stamp(at(3_600_000));
+        let mut gate = Gate::default();
+        gate.learn(other.record(), at(0));
+        gate.learn(other.record(), at(900));
+        assert_eq!(gate.opens(), at(1_100).mono);
+        // Nor does a block from further ahead than blocks are long.
+        other.rate_limited(at(24 * 3_600_000), None, 0.0);
+        gate.learn(other.record(), at(900));
+        assert_eq!(gate.opens(), at(1_100).mono);
+    }
+
+    #[test]
+    fn a_wall_clock_that_jumps_changes_nothing_that_is_already_known() {
+        let mut gate = Gate::default();
+        gate.rate_limited(START, None, 0.0);
+        let mut other = Gate::default();
+        other.learn(gate.record(), START);
+        for wall in [Duration::ZERO, START.wall + Duration::from_secs(9_000)] {
+            let now = Moment { wall, ..at(1_000) };
+            let record = gate.record();
+            gate.learn(record, now);
+            other.learn(record, now);
+            assert_eq!(
+                (gate.opens(), other.opens()),
+                (at(60_000).mono, at(60_000).mono)
+            );
+        }
     }
 }

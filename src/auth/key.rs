@@ -47,7 +47,7 @@ impl SlotKey {
 
 impl fmt::Display for SlotKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        hex(&self.0[..16], f)
+        f.write_str(&hex(&self.0[..16]))
     }
 }
 
@@ -90,21 +90,15 @@ impl GateKey {
 
     /// A name in small letters and digits.
     pub(crate) fn digest(&self) -> String {
-        struct Hex(digest::Digest);
-        impl fmt::Display for Hex {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                hex(&self.0.as_ref()[..16], f)
-            }
-        }
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(DOMAIN);
         context.update(self.0.as_bytes());
-        Hex(context.finish()).to_string()
+        hex(&context.finish().as_ref()[..16])
     }
 }
 
-fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -2,23 +2,29 @@
 //! stores. Knows the time and what happened only by being told; sends no bytes itself.
 //!
 //! - `slot`: the token of one key, and `gate`: the pace of one token host; both pure.
-//! - `cache`: the shell around them, with its clock, locks and waiting.
-//! - `token`: a token and its life; `time`: two clocks.
+//! - `shell`: clocks, locks and waiting around them; `store`: where processes share them.
+//! - `token`: a token and its life; `record`: what of it is shared; `time`: two clocks; `key`: names.
 
-mod cache;
 mod gate;
 mod key;
+mod record;
+mod shell;
 mod slot;
-mod sync;
+mod store;
 #[cfg(test)]
 mod testing;
 mod time;
 mod token;
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub(crate) use cache::{TokenSlot, slot};
+use ring::rand::{SecureRandom, SystemRandom};
+
+pub(crate) use shell::{TokenSlot, slot};
+pub use store::{StoreLock, TokenStore};
 pub use token::Token;
 
 use crate::call::Call;
@@ -92,7 +98,7 @@ pub(crate) enum FetchFailure {
 }
 
 /// Where tokens are kept besides memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Default)]
 pub(crate) enum TokenCacheChoice {
     /// Files in the user's cache directory.
     #[default]
@@ -101,4 +107,27 @@ pub(crate) enum TokenCacheChoice {
     Memory,
     /// Files in this directory.
     Directory(PathBuf),
+    /// The caller's own store.
+    Custom(Arc<dyn TokenStore>),
+}
+
+impl fmt::Debug for TokenCacheChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TokenCacheChoice::Auto => f.write_str("Auto"),
+            TokenCacheChoice::Memory => f.write_str("Memory"),
+            TokenCacheChoice::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
+            TokenCacheChoice::Custom(store) => {
+                f.debug_tuple("Custom").field(&store.describe()).finish()
+            }
+        }
+    }
+}
+
+/// A random number from 0 to 1.
+fn random() -> f64 {
+    let mut bytes = [0; 4];
+    // Without randomness there is no jitter; nothing else depends on it.
+    let _ = SystemRandom::new().fill(&mut bytes);
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }

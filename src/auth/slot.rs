@@ -119,6 +119,10 @@ impl Held {
     pub(crate) fn lives(&self, now: Moment) -> bool {
         !self.expires.reached(now)
     }
+
+    pub(crate) fn is_due(&self, now: Moment) -> bool {
+        self.due.reached(now)
+    }
 }
 
 /// Why nobody asks for a token at the moment.
@@ -154,10 +158,9 @@ pub(crate) enum Phase {
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     held: Option<Held>,
-    /// The highest generation ever held.
+    /// The highest generation ever held. None up to it is taken again, even if it is gone: the API
+    /// refused it, or it was forgotten.
     newest: u64,
-    /// No generation up to this one is taken again: the API refused it, or it was forgotten.
-    dropped: u64,
     trouble: Option<Trouble>,
     flight: Option<Flight>,
     /// When the flight expects to be allowed to send, once it knows.
@@ -165,6 +168,8 @@ pub(crate) struct Slot {
     flights: u64,
     /// Refusals of the credentials in a row.
     refusals: u32,
+    /// Refusals up to this time (milliseconds since 1970) are forgiven.
+    pardoned: u64,
     /// Passing failures in a row.
     outages: u32,
     /// Passing failures in all.
@@ -181,7 +186,7 @@ impl Slot {
     /// request.
     pub(crate) fn fresh(&mut self, now: Moment) -> Option<Token> {
         match &self.held {
-            Some(held) if !held.due.reached(now) => {
+            Some(held) if !held.is_due(now) => {
                 self.hits += 1;
                 Some(held.token.clone())
             }
@@ -201,7 +206,7 @@ impl Slot {
                 .as_ref()
                 .is_none_or(|trouble| trouble.until <= now.mono);
             let may_refresh = self.flight.is_none() && quiet && held.postponed <= now.mono;
-            return if held.due.reached(now) && may_refresh {
+            return if held.is_due(now) && may_refresh {
                 Answer::Refresh(self.take_off(), token)
             } else {
                 Answer::Use(token)
@@ -266,13 +271,39 @@ impl Slot {
         }
     }
 
-    /// The endpoint refused the credentials. The answer is how long nobody asks again.
-    pub(crate) fn refused(&mut self, flight: Flight, now: Moment, error: Error) -> Duration {
+    /// The endpoint refused the credentials, after it had refused them this often before in other
+    /// processes. The answer is how long nobody asks again, and how often it is now.
+    pub(crate) fn refused(
+        &mut self,
+        flight: Flight,
+        now: Moment,
+        error: Error,
+        before: u32,
+    ) -> (Duration, u32) {
         self.end(flight);
-        self.refusals = self.refusals.saturating_add(1);
+        self.refusals = self.refusals.max(before).saturating_add(1);
         let window = doubled(FIRST_REFUSAL, self.refusals, LONGEST_REFUSAL);
         self.refuse_until(now.mono.saturating_add(window), error);
-        window
+        (window, self.refusals)
+    }
+
+    /// Another process was refused, and shared it.
+    pub(crate) fn learned_refusal(
+        &mut self,
+        flight: Flight,
+        now: Moment,
+        left: Duration,
+        count: u32,
+        error: Error,
+    ) {
+        self.end(flight);
+        self.refusals = self.refusals.max(count);
+        self.refuse_until(now.mono.saturating_add(left), error);
+    }
+
+    /// Whether a refusal that was noted at this time (milliseconds since 1970) still counts.
+    pub(crate) fn minds_refusal(&self, at: u64) -> bool {
+        at > self.pardoned
     }
 
     fn refuse_until(&mut self, until: Duration, error: Error) {
@@ -326,7 +357,6 @@ impl Slot {
         else {
             return false;
         };
-        self.dropped = self.dropped.max(generation);
         let related = now.mono.saturating_sub(self.rejected_at) < REJECTIONS_RELATED;
         self.rejections = match (held.token.was_accepted(), related) {
             (true, _) => 0,
@@ -349,16 +379,21 @@ impl Slot {
 
     /// Drops the token, whatever it is.
     pub(crate) fn forget(&mut self) {
-        self.dropped = self.newest;
         self.held = None;
     }
 
     /// Lets the next caller ask again although the credentials were refused.
-    pub(crate) fn retry_credentials(&mut self) {
+    pub(crate) fn retry_credentials(&mut self, now: Moment) {
+        self.pardoned = now.wall_millis();
         self.refusals = 0;
         self.rejections = 0;
         self.trouble
             .take_if(|trouble| trouble.kind == TroubleKind::Refused);
+    }
+
+    /// The highest generation ever held: only a higher one is news.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest
     }
 
     /// The generation of a token that is issued now, given the newest one that a store knows.
@@ -378,8 +413,8 @@ impl Slot {
             held: self.held.clone(),
             trouble: self.trouble.clone(),
             newest: self.newest,
-            dropped: self.dropped,
             refusals: self.refusals,
+            pardoned: self.pardoned,
             outages: self.outages,
             rejections: self.rejections,
             rejected_at: self.rejected_at,
@@ -393,7 +428,7 @@ impl Slot {
             .as_ref()
             .filter(|trouble| trouble.until > now.mono);
         match (&self.held, trouble.map(|trouble| trouble.kind)) {
-            (Some(held), _) if held.lives(now) && !held.due.reached(now) => Phase::Fresh,
+            (Some(held), _) if held.lives(now) && !held.is_due(now) => Phase::Fresh,
             (Some(held), _) if held.lives(now) => Phase::Due,
             _ if self.flight.is_some() => Phase::Fetching,
             (_, Some(TroubleKind::Refused)) => Phase::Refused,
@@ -555,13 +590,13 @@ mod tests {
         let Answer::Refresh(flight, _) = ask(&mut slot, now) else {
             panic!()
         };
-        slot.refused(flight, now, error(ErrorKind::Authentication));
+        slot.refused(flight, now, error(ErrorKind::Authentication), 0);
         assert_eq!(uses(&mut slot, now.after(Duration::from_secs(29))), 1);
         // Once it has expired, what forbids asking again is everybody's answer.
         let Answer::Refresh(flight, _) = ask(&mut slot, at(3590)) else {
             panic!()
         };
-        slot.refused(flight, at(3590), error(ErrorKind::Authentication));
+        slot.refused(flight, at(3590), error(ErrorKind::Authentication), 0);
         let error = fails(ask(&mut slot, at(3600)));
         assert_eq!(error.kind(), ErrorKind::Authentication);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(50)));
@@ -603,7 +638,7 @@ mod tests {
         let mut now = START;
         for window in [30, 60, 120, 240, 480, 900, 900] {
             let flight = lead(&mut slot, now);
-            slot.refused(flight, now, error(ErrorKind::Authentication));
+            slot.refused(flight, now, error(ErrorKind::Authentication), 0);
             let first = fails(ask(&mut slot, now));
             assert_eq!(first.retry_after(), Some(Duration::from_secs(window)));
             now = now.after(Duration::from_secs(window - 1));
@@ -613,10 +648,10 @@ mod tests {
             now = now.after(Duration::from_secs(1));
         }
         let flight = lead(&mut slot, now);
-        slot.refused(flight, now, error(ErrorKind::Authentication));
-        slot.retry_credentials();
+        slot.refused(flight, now, error(ErrorKind::Authentication), 0);
+        slot.retry_credentials(now);
         let flight = lead(&mut slot, now);
-        slot.refused(flight, now, error(ErrorKind::Authentication));
+        slot.refused(flight, now, error(ErrorKind::Authentication), 0);
         let again = fails(ask(&mut slot, now));
         assert_eq!(again.retry_after(), Some(Duration::from_secs(30)));
     }

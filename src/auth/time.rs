@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// A point in time on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
-    /// Since the clock was made; comparable within one process only.
+    /// Since some time before the clock was made; comparable within one process only.
     pub(crate) mono: Duration,
     /// Since 1970; zero if the machine believes in an earlier year.
     pub(crate) wall: Duration,
@@ -50,6 +50,9 @@ impl Moment {
     }
 }
 
+/// Where a clock begins, so that what happened before it was made has a time too.
+const BEFORE: Duration = Duration::from_secs(1 << 32);
+
 /// Reads the time. Copies of a simulated clock show the same time.
 #[derive(Debug, Clone)]
 pub(crate) enum Clock {
@@ -68,7 +71,7 @@ impl Clock {
     pub(crate) fn now(&self) -> Moment {
         match self {
             Clock::Real(start) => Moment {
-                mono: start.elapsed(),
+                mono: BEFORE + start.elapsed(),
                 wall: SystemTime::now()
                     .duration_since(UNIX_EPOCH)
                     .unwrap_or_default(),

@@ -1,7 +1,4 @@
-//! The shell around slots and gates: the process-wide cache, with its clock, locks and waiting.
-//!
-//! The rules are in `slot` and `gate`; here is only how threads and processes come to follow them.
-//! No lock is held while anything is sent, read or written, and none is taken while another is held.
+//! The process-wide cache: slots and gates by their keys, and what becomes of them in a forked child.
 //!
 //! # Fork
 //!
@@ -17,23 +14,22 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use ring::rand::{SecureRandom, SystemRandom};
 
-use super::gate::{Gate, SPACING, Ticket};
-use super::key::{GateKey, SlotKey};
-use super::slot::{Answer, Caller, Flight, Held, Patience, Slot, rate_limited};
+use super::leader::{Leader, Purpose, stopped};
+use super::pacing::GateCell;
 use super::sync::{Condvar, Mutex, MutexGuard};
-use super::time::{Clock, Moment};
-use super::token::{Token, lifetime};
-use super::{FetchError, FetchFailure, TokenAnswer, TokenCacheChoice, TokenEndpoint, TokenRequest};
-use crate::call::{Call, Stop};
-use crate::error::{Error, ErrorKind, Outcome, Stage};
+use crate::auth::gate::Gate;
+use crate::auth::key::{GateKey, SlotKey};
+use crate::auth::slot::{Answer, Caller, Patience, Slot};
+use crate::auth::store::{StoreId, Stores, Vault};
+use crate::auth::time::Clock;
+use crate::auth::token::Token;
+use crate::auth::{TokenCacheChoice, TokenEndpoint, TokenRequest};
+use crate::call::Call;
+use crate::error::Error;
 
 /// The longest a caller who holds a living token is kept by refreshing it.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(5);
-
-/// When a refresh that had to be put off is tried again.
-const REFRESH_AGAIN: Duration = Duration::from_secs(2);
 
 /// More slots than this, and the idle ones that nobody holds go.
 const SLOTS_KEPT: usize = 64;
@@ -55,23 +51,26 @@ pub(crate) struct Counters {
     pub(crate) token_requests: AtomicU64,
     /// Those of them that were to replace a living token.
     pub(crate) refreshes: AtomicU64,
+    /// Tokens that another process had asked for.
+    pub(crate) shared: AtomicU64,
     /// Tokens dropped because the API answered 401.
     pub(crate) rejections: AtomicU64,
     /// Calls that had to wait for a token.
     pub(crate) waits: AtomicU64,
 }
 
-fn count(counter: &AtomicU64) {
+pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// All slots and gates of one process.
+/// All slots, gates and stores of one process.
 #[derive(Debug)]
 pub(crate) struct Cache {
     pid: u32,
     clock: Clock,
-    cells: Mutex<HashMap<(SlotKey, TokenCacheChoice), Arc<Cell>>>,
+    cells: Mutex<HashMap<(SlotKey, StoreId), Arc<Cell>>>,
     gates: Mutex<HashMap<GateKey, Arc<GateCell>>>,
+    stores: Mutex<HashMap<StoreId, Arc<Stores>>>,
     counters: Arc<Counters>,
 }
 
@@ -82,6 +81,7 @@ impl Cache {
             clock,
             cells: Mutex::default(),
             gates: Mutex::default(),
+            stores: Mutex::default(),
             counters: Arc::default(),
         }
     }
@@ -99,19 +99,17 @@ impl Cache {
         }
     }
 
-    /// The cache of a forked child: what could be read of its parent's, with locks of its own.
+    /// The cache of a forked child: what could be read of its parent's, with locks, stores and
+    /// connections of its own.
     ///
     /// Only tries the locks: one that was held while the process forked stays held in the child.
     fn inherited(parents: &Cache) -> Cache {
         let child = Cache::new(parents.clock.clone());
+        #[cfg(unix)]
+        crate::auth::store::close_inherited_locks();
         if let Ok(gates) = parents.gates.try_lock() {
-            for (key, cell) in gates.iter() {
-                let gate = cell
-                    .gate
-                    .try_lock()
-                    .map(|gate| gate.inherited())
-                    .unwrap_or_default();
-                lock(&child.gates).insert(key.clone(), Arc::new(GateCell::new(key.clone(), gate)));
+            for (key, gate) in gates.iter() {
+                lock(&child.gates).insert(key.clone(), Arc::new(gate.inherited()));
             }
         }
         if let Ok(cells) = parents.cells.try_lock() {
@@ -121,7 +119,7 @@ impl Cache {
                     .try_lock()
                     .map(|slot| slot.inherited())
                     .unwrap_or_default();
-                let cell = child.new_cell(slot, child.gate(&cell.gate.key));
+                let cell = child.new_cell(slot, &cell.gate.key, &key.1, &cell.choice);
                 lock(&child.cells).insert(key.clone(), cell);
             }
         }
@@ -140,7 +138,13 @@ impl Cache {
     }
 
     fn cell(&self, key: SlotKey, request: &TokenRequest, choice: &TokenCacheChoice) -> Arc<Cell> {
-        let gate = self.gate(&GateKey::of(&request.token_url));
+        let store = Stores::id(choice);
+        let known = lock(&self.cells).get(&(key, store.clone())).cloned();
+        if let Some(cell) = known {
+            return cell;
+        }
+        let gate = GateKey::of(&request.token_url);
+        let new = self.new_cell(Slot::default(), &gate, &store, choice);
         let mut cells = lock(&self.cells);
         if cells.len() >= SLOTS_KEPT {
             let now = self.clock.now();
@@ -149,27 +153,35 @@ impl Cache {
                     || cell.slot.try_lock().is_ok_and(|slot| !slot.is_idle(now))
             });
         }
-        let cell = cells
-            .entry((key, choice.clone()))
-            .or_insert_with(|| self.new_cell(Slot::default(), gate));
-        Arc::clone(cell)
+        // Another thread may have been faster.
+        Arc::clone(cells.entry((key, store)).or_insert(new))
     }
 
-    fn gate(&self, key: &GateKey) -> Arc<GateCell> {
-        let mut gates = lock(&self.gates);
-        let gate = gates
-            .entry(key.clone())
-            .or_insert_with(|| Arc::new(GateCell::new(key.clone(), Gate::default())));
-        Arc::clone(gate)
-    }
-
-    fn new_cell(&self, slot: Slot, gate: Arc<GateCell>) -> Arc<Cell> {
+    fn new_cell(
+        &self,
+        slot: Slot,
+        gate: &GateKey,
+        store: &StoreId,
+        choice: &TokenCacheChoice,
+    ) -> Arc<Cell> {
+        let gate = {
+            let mut gates = lock(&self.gates);
+            let new = || Arc::new(GateCell::new(gate.clone(), Gate::default()));
+            Arc::clone(gates.entry(gate.clone()).or_insert_with(new))
+        };
+        let stores = {
+            let mut stores = lock(&self.stores);
+            let new = || Arc::new(Stores::new(choice, &self.clock));
+            Arc::clone(stores.entry(store.clone()).or_insert_with(new))
+        };
         Arc::new(Cell {
             pid: self.pid,
             clock: self.clock.clone(),
             slot: Mutex::new(slot),
             changed: Condvar::new(),
             gate,
+            stores,
+            choice: choice.clone(),
             counters: Arc::clone(&self.counters),
         })
     }
@@ -227,7 +239,7 @@ impl TokenSlot {
             let step = call.slice(Duration::MAX);
             let now = cell.clock.now();
             let patience = Patience {
-                deadline: deadline(now, call),
+                deadline: now.mono.saturating_add(call.remaining()),
                 turn: cell.gate.turn(now),
             };
             let mut slot = lock(&cell.slot);
@@ -249,118 +261,63 @@ impl TokenSlot {
                 }
                 Answer::Lead(flight) => {
                     drop(slot);
-                    let leader = Leader {
-                        cell: &cell,
-                        flight,
-                        landed: false,
-                    };
-                    if let Err(stop) = step {
-                        return Err(stopped(call, stop));
-                    }
-                    if let Some(token) = self.fetch(leader, endpoint, call)? {
+                    let leader = Leader::new(&cell, flight, Purpose::Fetch);
+                    step.map_err(|stop| stopped(call, stop))?;
+                    if let Some(token) = leader.lead(&self.request, self.key, endpoint, call)? {
                         return Ok(token);
                     }
                 }
                 Answer::Refresh(flight, token) => {
                     drop(slot);
-                    let leader = Leader {
-                        cell: &cell,
-                        flight,
-                        landed: false,
-                    };
-                    let patience = REFRESH_PATIENCE.min(call.remaining() / 2);
-                    let refreshed = self.refresh(leader, endpoint, &call.at_most(patience));
-                    return Ok(refreshed.unwrap_or(token));
+                    let leader = Leader::new(&cell, flight, Purpose::Refresh);
+                    let call = call.at_most(REFRESH_PATIENCE.min(call.remaining() / 2));
+                    let refreshed = leader.lead(&self.request, self.key, endpoint, &call);
+                    // Whatever went wrong, the slot knows, and this caller has a token.
+                    return Ok(refreshed.ok().flatten().unwrap_or(token));
                 }
             }
         }
     }
 
-    /// Leads a request because no token lives. `None` means that there is none yet, and that the
-    /// slot knows what is to be done about it.
-    fn fetch(
-        &self,
-        leader: Leader<'_>,
-        endpoint: &dyn TokenEndpoint,
-        call: &Call,
-    ) -> Result<Option<Token>, Error> {
-        let cell = leader.cell;
-        match cell
-            .gate
-            .pass(&cell.clock, call, |turn| leader.expect_turn(turn))
-        {
-            Pass::Go(sent) => self.send(leader, sent, endpoint, call),
-            Pass::TooLate(wait) => Err(rate_limited(wait)),
-            Pass::Stopped(stop) => Err(stopped(call, stop)),
-        }
-    }
-
-    /// Leads a request although a token lives: without waiting for anything but the answer, and
-    /// without an error.
-    fn refresh(
-        &self,
-        mut leader: Leader<'_>,
-        endpoint: &dyn TokenEndpoint,
-        call: &Call,
-    ) -> Option<Token> {
-        call.check().ok()?;
-        let cell = leader.cell;
-        let now = cell.clock.now();
-        if !cell.gate.pass_now(now) {
-            let again = cell
-                .gate
-                .turn(now)
-                .max(now.mono.saturating_add(REFRESH_AGAIN));
-            leader.land(|slot, flight| slot.postponed(flight, again));
-            return None;
-        }
-        count(&cell.counters.refreshes);
-        self.send(leader, now, endpoint, call).ok().flatten()
-    }
-
-    /// Sends the request whose turn was taken at `sent`.
-    fn send(
-        &self,
-        mut leader: Leader<'_>,
-        sent: Moment,
-        endpoint: &dyn TokenEndpoint,
-        call: &Call,
-    ) -> Result<Option<Token>, Error> {
-        let cell = leader.cell;
-        count(&cell.counters.token_requests);
-        let outcome = endpoint.fetch(&self.request, call);
-        let now = cell.clock.now();
-        let outcome = outcome.and_then(|answer| held(&lock(&cell.slot), &answer, sent, now));
-        match outcome {
-            Ok(held) => {
-                cell.gate.answered(sent, now);
-                let token = held.token.clone();
-                leader.land(|slot, flight| slot.landed(flight, held));
-                Ok(Some(token))
-            }
-            Err(failure) => failed(leader, sent, now, call, failure),
-        }
-    }
-
-    /// The API answered 401 to this token: it is not used again. A newer one stays.
+    /// The API answered 401 to this token: it is not used again, here or by whoever shares the
+    /// stores. A newer one stays.
     pub(crate) fn reject(&self, token: &Token) {
         let cell = self.current();
         let now = cell.clock.now();
-        if lock(&cell.slot).reject(token.generation(), now) {
+        let generation = token.generation();
+        if cell.lock().reject(generation, now) {
             count(&cell.counters.rejections);
+            if let Some(vault) = self.vault(&cell) {
+                vault.edit(now, |record| {
+                    record.generation == generation && record.token.take().is_some()
+                });
+            }
         }
     }
 
-    /// Lets the next call ask again although the credentials were refused.
+    /// Lets the next call ask again although the credentials were refused, here or in another
+    /// process.
     pub(crate) fn retry_credentials(&self) {
         let cell = self.current();
-        lock(&cell.slot).retry_credentials();
+        let now = cell.clock.now();
+        cell.lock().retry_credentials(now);
+        if let Some(vault) = self.vault(&cell) {
+            vault.edit(now, |record| record.refusal.take().is_some());
+        }
     }
 
-    /// Drops the token.
+    /// Drops the token, here and in the stores.
     pub(crate) fn forget(&self) {
         let cell = self.current();
-        lock(&cell.slot).forget();
+        let now = cell.clock.now();
+        cell.lock().forget();
+        if let Some(vault) = self.vault(&cell) {
+            vault.edit(now, |record| record.token.take().is_some());
+        }
+    }
+
+    fn vault<'a>(&self, cell: &'a Cell) -> Option<Vault<'a>> {
+        Vault::new(&cell.stores, &self.request, self.key)
     }
 
     /// The slot's state in this process, which may be another than the one that made `self`.
@@ -385,224 +342,22 @@ impl fmt::Debug for TokenSlot {
 
 /// A slot with its lock.
 #[derive(Debug)]
-struct Cell {
+pub(super) struct Cell {
     pid: u32,
-    clock: Clock,
+    pub(super) clock: Clock,
     slot: Mutex<Slot>,
     /// Notified whenever a flight ends or learns its turn.
-    changed: Condvar,
-    gate: Arc<GateCell>,
-    counters: Arc<Counters>,
+    pub(super) changed: Condvar,
+    pub(super) gate: Arc<GateCell>,
+    pub(super) stores: Arc<Stores>,
+    choice: TokenCacheChoice,
+    pub(super) counters: Arc<Counters>,
 }
 
-/// The thread that leads a flight. Dropped without landing, by an error or a panic, it gives up, so
-/// that another can lead.
-struct Leader<'a> {
-    cell: &'a Cell,
-    flight: Flight,
-    landed: bool,
-}
-
-impl Leader<'_> {
-    fn land(&mut self, event: impl FnOnce(&mut Slot, Flight)) {
-        event(&mut lock(&self.cell.slot), self.flight);
-        self.landed = true;
-        self.cell.changed.notify_all();
+impl Cell {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
+        lock(&self.slot)
     }
-
-    fn expect_turn(&self, turn: Duration) {
-        lock(&self.cell.slot).expect_turn(self.flight, turn);
-        self.cell.changed.notify_all();
-    }
-}
-
-impl Drop for Leader<'_> {
-    fn drop(&mut self) {
-        if !self.landed {
-            self.land(|slot, flight| slot.gave_up(flight));
-        }
-    }
-}
-
-/// A gate with its lock.
-#[derive(Debug)]
-struct GateCell {
-    key: GateKey,
-    gate: Mutex<Gate>,
-    /// Notified whenever the queue moves or the gate is blocked.
-    changed: Condvar,
-}
-
-/// How waiting at a gate ended.
-enum Pass {
-    /// The turn is taken, at this moment: send.
-    Go(Moment),
-    /// The turn comes this much later, beyond the caller's deadline.
-    TooLate(Duration),
-    Stopped(Stop),
-}
-
-impl GateCell {
-    fn new(key: GateKey, gate: Gate) -> Self {
-        GateCell {
-            key,
-            gate: Mutex::new(gate),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// The earliest turn (monotonic) of someone who comes now.
-    fn turn(&self, now: Moment) -> Duration {
-        lock(&self.gate).turn(None, now)
-    }
-
-    /// Waits for a turn and takes it. `expect` is told whenever the expected turn changes.
-    fn pass(&self, clock: &Clock, call: &Call, expect: impl Fn(Duration)) -> Pass {
-        let place = Place {
-            cell: self,
-            ticket: lock(&self.gate).enter(),
-        };
-        let mut expected = Duration::ZERO;
-        loop {
-            let step = match call.slice(Duration::MAX) {
-                Ok(step) => step,
-                Err(stop) => return Pass::Stopped(stop),
-            };
-            let now = clock.now();
-            let mut gate = lock(&self.gate);
-            let turn = gate.turn(Some(place.ticket), now);
-            if turn <= now.mono {
-                gate.stamp(now);
-                return Pass::Go(now);
-            }
-            if turn > deadline(now, call) {
-                return Pass::TooLate(turn - now.mono);
-            }
-            if turn.abs_diff(expected) < SPACING / 4 {
-                let step = step.min(clock.real_wait(turn - now.mono));
-                drop(self.changed.wait_timeout(gate, step));
-            } else {
-                // Told without this lock; then looked at again, as things may have changed.
-                drop(gate);
-                expected = turn;
-                expect(turn);
-            }
-        }
-    }
-
-    /// Takes the turn if it is now; never waits.
-    fn pass_now(&self, now: Moment) -> bool {
-        let mut gate = lock(&self.gate);
-        let passes = gate.turn(None, now) <= now.mono;
-        if passes {
-            gate.stamp(now);
-        }
-        passes
-    }
-
-    fn answered(&self, sent: Moment, now: Moment) {
-        lock(&self.gate).answered(sent, now);
-    }
-
-    /// Closes the gate; the answer is when it opens (monotonic).
-    fn rate_limited(&self, now: Moment, retry_after: Option<Duration>) -> Duration {
-        let opens = {
-            let mut gate = lock(&self.gate);
-            gate.rate_limited(now, retry_after, random());
-            gate.opens()
-        };
-        // Those who queue have to see that their turn is later now.
-        self.changed.notify_all();
-        opens
-    }
-}
-
-/// A place in the queue of a gate, left on drop.
-struct Place<'a> {
-    cell: &'a GateCell,
-    ticket: Ticket,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        lock(&self.cell.gate).leave(self.ticket);
-        self.cell.changed.notify_all();
-    }
-}
-
-/// The token of an answer, made ready to be kept.
-fn held(slot: &Slot, answer: &TokenAnswer, sent: Moment, now: Moment) -> Result<Held, FetchError> {
-    let life = lifetime(answer, sent, now);
-    let generation = slot.next_generation(0, now);
-    let expires_at = now.after(life).system_time();
-    match Token::new(&answer.access_token, expires_at, generation) {
-        Some(token) => Ok(Held::new(token, life, life, now, random())),
-        None => Err(FetchError {
-            cause: FetchFailure::Transient,
-            error: error(
-                ErrorKind::Decode,
-                "the token endpoint's answer has no usable token in it",
-            ),
-        }),
-    }
-}
-
-/// What the failure of a request means for everybody; the error, if it is this caller's alone.
-fn failed(
-    mut leader: Leader<'_>,
-    sent: Moment,
-    now: Moment,
-    call: &Call,
-    failure: FetchError,
-) -> Result<Option<Token>, Error> {
-    let gate = &leader.cell.gate;
-    let error = failure.error.with_outcome(Outcome::NotSent);
-    match failure.cause {
-        FetchFailure::NotSent | FetchFailure::Transient => {
-            gate.answered(sent, now);
-            leader.land(|slot, flight| slot.failed(flight, now, error, random()));
-            Ok(None)
-        }
-        FetchFailure::BadCredentials => {
-            gate.answered(sent, now);
-            leader.land(|slot, flight| {
-                slot.refused(flight, now, error);
-            });
-            Ok(None)
-        }
-        FetchFailure::RateLimited { retry_after } => {
-            let opens = gate.rate_limited(now, retry_after);
-            if opens > deadline(now, call) {
-                return Err(error.with_retry_after(Some(opens.saturating_sub(now.mono))));
-            }
-            Ok(None)
-        }
-        FetchFailure::Stopped => {
-            // A caller who went away says nothing about the endpoint. One whose time was up says
-            // that the endpoint is slow, and the next should not press it.
-            if call.check() == Err(Stop::Deadline) {
-                let slow = self::error(
-                    ErrorKind::Network,
-                    "the token endpoint did not answer before the last call had to be over",
-                );
-                leader.land(|slot, flight| slot.failed(flight, now, slow, random()));
-            }
-            Err(error)
-        }
-    }
-}
-
-fn error(kind: ErrorKind, message: &str) -> Error {
-    Error::new(kind, Stage::Token, Outcome::NotSent, message)
-}
-
-fn stopped(call: &Call, stop: Stop) -> Error {
-    call.stopped(stop, Stage::Token, Outcome::NotSent)
-}
-
-/// When the call has to be over, by the monotonic clock of `now`.
-fn deadline(now: Moment, call: &Call) -> Duration {
-    now.mono.saturating_add(call.remaining())
 }
 
 /// A lock that another thread's panic does not close: what it guards is consistent after every
@@ -611,23 +366,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A random number from 0 to 1.
-fn random() -> f64 {
-    let mut bytes = [0; 4];
-    // Without randomness there is no jitter; nothing else depends on it.
-    let _ = SystemRandom::new().fill(&mut bytes);
-    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
     use std::thread;
 
-    use super::super::testing::{Endpoint, MEMORY, Reply, call, call_within, request};
-    use super::super::time::Simulation;
     use super::*;
+    use crate::auth::FetchFailure;
+    use crate::auth::gate::SPACING;
+    use crate::auth::testing::{Endpoint, MEMORY, Reply, call, call_within, request};
+    use crate::auth::time::Simulation;
     use crate::call::{CallOptions, Cancel};
+    use crate::error::{ErrorKind, Outcome};
 
     /// A cache whose clock jumps over every wait.
     fn skipping() -> (Cache, Clock) {

@@ -1,0 +1,373 @@
+//! What stores keep: the token of one key, sealed, and the pace of one token host, in the clear.
+
+use std::time::Duration;
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::TokenRequest;
+use super::gate::LONGEST_BLOCK;
+use super::key::{DOMAIN, SlotKey};
+use super::slot::LONGEST_REFUSAL;
+use super::time::Moment;
+use crate::error::{Error, ErrorKind, Outcome, Stage};
+use crate::secret::Secret;
+
+/// A record from further ahead than this is from a clock that was wrong, and is not believed.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// Begins every sealed record; the number is the version of what follows.
+const MAGIC: &[u8; 8] = b"cadmtok1";
+
+/// What is known of one key, as it is shared. Times are milliseconds since 1970.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// The highest generation ever issued, even if its token is gone.
+    pub(crate) generation: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<StoredToken>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refusal: Option<StoredRefusal>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StoredToken {
+    pub(crate) text: Secret,
+    pub(crate) obtained: u64,
+    pub(crate) expires: u64,
+}
+
+/// That the endpoint refused the credentials, so that nobody else has to ask.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StoredRefusal {
+    pub(crate) at: u64,
+    pub(crate) until: u64,
+    /// Refusals in a row.
+    pub(crate) count: u32,
+    pub(crate) message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) http_status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) server_message: Option<String>,
+}
+
+impl StoredToken {
+    /// The whole life and what is left of it; `None` once it is over, and for a token from the
+    /// future, whose age nobody can tell.
+    pub(crate) fn life(&self, now: Moment) -> Option<(Duration, Duration)> {
+        let now = now.wall_millis();
+        let believable = self.obtained <= now.saturating_add(millis(CLOCK_TOLERANCE));
+        let life = Duration::from_millis(self.expires.saturating_sub(self.obtained));
+        let left = Duration::from_millis(self.expires.saturating_sub(now)).min(life);
+        (believable && !left.is_zero()).then_some((life, left))
+    }
+}
+
+impl StoredRefusal {
+    pub(crate) fn new(at: Moment, window: Duration, count: u32, error: &Error) -> Self {
+        StoredRefusal {
+            at: at.wall_millis(),
+            until: at.after(window).wall_millis(),
+            count,
+            message: error.message().to_owned(),
+            http_status: error.http_status(),
+            server_message: error.server_message().map(str::to_owned),
+        }
+    }
+
+    /// How much longer nobody is to ask; `None` once that is over, and for what cannot be believed.
+    pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
+        left_of(self.at, self.until, now, LONGEST_REFUSAL, CLOCK_TOLERANCE)
+    }
+
+    /// Whether it is recent enough for the next refusal to be one more in a row.
+    pub(crate) fn counts(&self, now: Moment) -> bool {
+        let age = now.wall_millis().saturating_sub(self.at);
+        age <= 2 * millis(LONGEST_REFUSAL)
+    }
+
+    pub(crate) fn error(&self) -> Error {
+        let error = Error::new(
+            ErrorKind::Authentication,
+            Stage::Token,
+            Outcome::NotSent,
+            self.message.clone(),
+        )
+        .with_server_message(self.server_message.clone());
+        match self.http_status {
+            Some(status) => error.with_http_status(status),
+            None => error,
+        }
+    }
+}
+
+/// The pace of one token host, as it is shared. Times are milliseconds since 1970.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PaceRecord {
+    /// When the last request was sent, or is known to have been answered.
+    #[serde(default)]
+    pub(crate) last: u64,
+    /// When the last 429 came, and until when it blocks.
+    #[serde(default)]
+    pub(crate) blocked_at: u64,
+    #[serde(default)]
+    pub(crate) blocked_until: u64,
+    /// 429s in a row.
+    #[serde(default)]
+    pub(crate) strikes: u32,
+}
+
+impl PaceRecord {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // A struct of numbers always has a JSON form.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// How much longer it is blocked.
+    pub(crate) fn block_left(&self, now: Moment) -> Duration {
+        // A clock that was set back in the middle of a block still has to be minded, so the
+        // tolerance is that of the block itself.
+        left_of(
+            self.blocked_at,
+            self.blocked_until,
+            now,
+            LONGEST_BLOCK,
+            LONGEST_BLOCK,
+        )
+        .unwrap_or_default()
+    }
+}
+
+/// What is left of a span of time that somebody noted by the wall clock: never more than its
+/// length; nothing if it is longer than such spans are, or begins further ahead than `tolerance`.
+fn left_of(
+    at: u64,
+    until: u64,
+    now: Moment,
+    longest: Duration,
+    tolerance: Duration,
+) -> Option<Duration> {
+    let now = now.wall_millis();
+    let span = until.saturating_sub(at);
+    if span > millis(longest) || at > now.saturating_add(millis(tolerance)) {
+        return None;
+    }
+    let left = until.saturating_sub(now).min(span);
+    (left > 0).then(|| Duration::from_millis(left))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Seals records of one key, with a key derived from the client secret: who does not know the
+/// secret, which is all it takes to get a token, can neither read nor make one.
+pub(crate) struct Seal {
+    key: LessSafeKey,
+    slot: SlotKey,
+}
+
+impl Seal {
+    pub(crate) fn new(request: &TokenRequest, slot: SlotKey) -> Self {
+        let secret = request.client_secret.expose().as_bytes();
+        let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
+        // The algorithm's own key length is never too long.
+        let key = UnboundKey::from(keyed.expand(&[b"seal"], &AES_256_GCM).unwrap());
+        Seal {
+            key: LessSafeKey::new(key),
+            slot,
+        }
+    }
+
+    /// Binds the version, and through the key's digest everything the token was asked for with: a
+    /// record that is put in the place of another's does not open.
+    fn context(&self) -> Aad<Vec<u8>> {
+        Aad::from([&MAGIC[..], self.slot.as_bytes()].concat())
+    }
+
+    /// `None` only without a source of random numbers.
+    pub(crate) fn seal(&self, record: &Record) -> Option<Vec<u8>> {
+        // Room for everything at once: a buffer that grows leaves copies behind.
+        let token = record
+            .token
+            .as_ref()
+            .map_or(0, |token| token.text.expose().len());
+        let mut text = Zeroizing::new(Vec::with_capacity(2 * token + 4096));
+        serde_json::to_writer(&mut *text, record).ok()?;
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce).ok()?;
+        let tag = self
+            .key
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                self.context(),
+                text.as_mut_slice(),
+            )
+            .ok()?;
+        Some([&MAGIC[..], &nonce, &text, tag.as_ref()].concat())
+    }
+
+    /// `None` for anything that was not sealed by this version for this key.
+    pub(crate) fn open(&self, sealed: &[u8]) -> Option<Record> {
+        let (nonce, text) = sealed
+            .strip_prefix(MAGIC)?
+            .split_first_chunk::<NONCE_LEN>()?;
+        let mut text = Zeroizing::new(text.to_vec());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let text = self
+            .key
+            .open_in_place(nonce, self.context(), text.as_mut_slice())
+            .ok()?;
+        serde_json::from_slice(text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::request;
+    use super::*;
+
+    const NOW: Moment = Moment {
+        mono: Duration::from_secs(1_000),
+        wall: Duration::from_secs(1_780_000_000),
+    };
+    const NOW_MILLIS: u64 = 1_780_000_000_000;
+
+    fn record() -> Record {
+        let text = Secret::from("eyJhbGci.eyJleHAi.c2ln");
+        Record {
+            generation: 7,
+            token: Some(StoredToken {
+                text,
+                obtained: NOW_MILLIS,
+                expires: NOW_MILLIS + 60_000,
+            }),
+            refusal: None,
+        }
+    }
+
+    fn seal() -> Seal {
+        Seal::new(&request(), SlotKey::of(&request()))
+    }
+
+    #[test]
+    fn a_sealed_record_opens_with_the_same_credentials_only() {
+        let sealed = seal().seal(&record()).unwrap();
+        let opened = seal().open(&sealed).unwrap();
+        assert_eq!(opened.generation, 7);
+        assert_eq!(
+            opened.token.unwrap().text.expose(),
+            "eyJhbGci.eyJleHAi.c2ln"
+        );
+        assert!(!sealed.windows(8).any(|window| window == b"eyJhbGci"));
+
+        let mut other = request();
+        other.client_secret = Secret::from("hunter3");
+        assert!(
+            Seal::new(&other, SlotKey::of(&other))
+                .open(&sealed)
+                .is_none()
+        );
+        // The right secret, but for another audience.
+        let mut other = request();
+        other.audience = "other.example".into();
+        assert!(
+            Seal::new(&other, SlotKey::of(&other))
+                .open(&sealed)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn whatever_is_not_a_record_is_none() {
+        let sealed = seal().seal(&record()).unwrap();
+        for cut in 0..sealed.len() {
+            assert!(seal().open(&sealed[..cut]).is_none(), "cut at {cut}");
+        }
+        for at in 0..sealed.len() {
+            let mut broken = sealed.clone();
+            broken[at] ^= 1;
+            assert!(seal().open(&broken).is_none(), "broken at {at}");
+        }
+        for text in ["", "{", "7", r#"{"last":-1}"#, r#"{"last":"soon"}"#] {
+            assert!(PaceRecord::decode(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_with_more_in_it_opens() {
+        let more =
+            r#"{"generation":3,"sparkle":[1],"token":{"text":"t","obtained":1,"expires":2,"x":0}}"#;
+        let record: Record = serde_json::from_str(more).unwrap();
+        assert_eq!(record.generation, 3);
+    }
+
+    #[test]
+    fn the_life_of_a_stored_token() {
+        #[rustfmt::skip]
+        let table = [
+            ("new",               0,       600_000,  Some((600, 600))),
+            ("half over",         -300_000, 300_000, Some((600, 300))),
+            ("over",              -600_000, 0,       None),
+            ("a little ahead",    30_000,  630_000,  Some((600, 600))),
+            ("from the future",   90_000,  690_000,  None),
+            ("expires backwards", 0,       -1,       None),
+        ];
+        for (name, obtained, expires, expected) in table {
+            let token = StoredToken {
+                text: Secret::from("t"),
+                obtained: NOW_MILLIS.saturating_add_signed(obtained),
+                expires: NOW_MILLIS.saturating_add_signed(expires),
+            };
+            let expected =
+                expected.map(|(life, left)| (Duration::from_secs(life), Duration::from_secs(left)));
+            assert_eq!(token.life(NOW), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_span() {
+        let hour = Duration::from_secs(3600);
+        #[rustfmt::skip]
+        let table = [
+            ("as noted",            -10_000, 20_000,     Some(20)),
+            ("over",                -30_000, 0,          None),
+            ("the clock went back", 600_000, 630_000,    Some(30)),
+            ("from the far future", 7_200_000, 7_230_000, None),
+            ("longer than allowed", 0,       7_200_000,  None),
+        ];
+        for (name, at, until, expected) in table {
+            let at = NOW_MILLIS.saturating_add_signed(at);
+            let until = NOW_MILLIS.saturating_add_signed(until);
+            let left = left_of(at, until, NOW, hour, hour);
+            assert_eq!(left, expected.map(Duration::from_secs), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_shared_refusal_reads_as_it_did_where_it_happened() {
+        let error = Error::new(
+            ErrorKind::Authentication,
+            Stage::Token,
+            Outcome::NotSent,
+            "denied: x",
+        )
+        .with_http_status(401)
+        .with_server_message(Some("access_denied".into()));
+        let refusal = StoredRefusal::new(NOW, Duration::from_secs(30), 1, &error);
+        let shared: StoredRefusal =
+            serde_json::from_str(&serde_json::to_string(&refusal).unwrap()).unwrap();
+        assert_eq!(shared.left(NOW), Some(Duration::from_secs(30)));
+        let shared = shared.error();
+        assert_eq!(shared.to_string(), error.to_string());
+        assert_eq!(shared.http_status(), Some(401));
+        assert_eq!(shared.server_message(), Some("access_denied"));
+    }
+}

@@ -1,0 +1,353 @@
+//! What the one caller does who leads a flight: looks into the stores, waits for its turn among
+//! processes and at the gate, asks the endpoint, and tells everybody what came of it.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::cache::{Cell, count};
+use super::pacing::Pass;
+use crate::auth::key::SlotKey;
+use crate::auth::random;
+use crate::auth::record::{Record, StoredRefusal, StoredToken};
+use crate::auth::slot::{Flight, Held, Slot, rate_limited};
+use crate::auth::store::{Locks, Vault};
+use crate::auth::time::Moment;
+use crate::auth::token::{Token, lifetime};
+use crate::auth::{FetchError, FetchFailure, TokenAnswer, TokenEndpoint, TokenRequest};
+use crate::call::{Call, Stop};
+use crate::error::{Error, ErrorKind, Outcome, Stage};
+
+/// How long the leader of another process is waited for, at most: longer than the endpoint holds
+/// back its answer to bad credentials, which is what everybody waits for then. Whoever takes longer
+/// is stopped or stuck.
+const LEADER_PATIENCE: Duration = Duration::from_secs(40);
+
+/// How often it is looked whether that leader is done: at first, and in the long run.
+const FIRST_POLL: Duration = Duration::from_millis(5);
+const LAST_POLL: Duration = Duration::from_millis(25);
+
+/// For how long a store that cannot tell that a leader died keeps its lock.
+const LEASE: Duration = Duration::from_secs(40);
+
+/// When a refresh that had to be put off is tried again.
+const REFRESH_AGAIN: Duration = Duration::from_secs(2);
+
+/// Why a flight is led.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// No token lives.
+    Fetch,
+    /// A token lives; nobody has to wait for anything but the answer.
+    Refresh,
+}
+
+/// The thread that leads a flight. Dropped without landing, by an error or a panic, it gives up, so
+/// that another can lead.
+pub(super) struct Leader<'a> {
+    cell: &'a Cell,
+    flight: Flight,
+    purpose: Purpose,
+    landed: bool,
+}
+
+/// How waiting for other processes ended.
+enum Turn<'a> {
+    /// This process is to ask; with what was known when its turn came.
+    Taken(Locks<'a>, Record),
+    /// There is nothing left to do: a token, or a state of the slot that says why there is none.
+    Settled(Option<Token>),
+}
+
+impl<'a> Leader<'a> {
+    pub(super) fn new(cell: &'a Cell, flight: Flight, purpose: Purpose) -> Self {
+        Leader {
+            cell,
+            flight,
+            purpose,
+            landed: false,
+        }
+    }
+
+    /// Leads the flight to its end. `None` means that there is no new token, and that the slot
+    /// knows what is to be done about it.
+    pub(super) fn lead(
+        mut self,
+        request: &TokenRequest,
+        key: SlotKey,
+        endpoint: &dyn TokenEndpoint,
+        call: &Call,
+    ) -> Result<Option<Token>, Error> {
+        let cell = self.cell;
+        let vault = Vault::new(&cell.stores, request, key);
+        let (locks, known) = match &vault {
+            Some(vault) => match self.turn_among_processes(vault, call)? {
+                Turn::Taken(locks, known) => (locks, known),
+                Turn::Settled(token) => return Ok(token),
+            },
+            None => Default::default(),
+        };
+        let waits = self.purpose == Purpose::Fetch;
+        let expect = |turn| self.expect_turn(turn);
+        let sent = match cell
+            .gate
+            .pass(&cell.stores, &cell.clock, call, waits, expect)
+        {
+            Pass::Go(sent) => sent,
+            Pass::TooLate(wait) if !waits => {
+                self.put_off(wait);
+                return Ok(None);
+            }
+            Pass::TooLate(wait) => return Err(rate_limited(wait)),
+            Pass::Stopped(stop) => return Err(stopped(call, stop)),
+        };
+        count(&cell.counters.token_requests);
+        if self.purpose == Purpose::Refresh {
+            count(&cell.counters.refreshes);
+        }
+        let share = |record: &Record| {
+            if let Some(vault) = &vault {
+                vault.write(&locks, record, cell.clock.now());
+            }
+        };
+        let outcome = endpoint.fetch(request, call);
+        let now = cell.clock.now();
+        let outcome = outcome.and_then(|answer| {
+            let generation = cell.lock().next_generation(known.generation, now);
+            issued(answer, generation, sent, now)
+        });
+        match outcome {
+            Ok((held, record)) => {
+                let token = held.token.clone();
+                self.land(|slot, flight| slot.landed(flight, held));
+                share(&record);
+                drop(locks);
+                cell.gate.answered(&cell.stores, &cell.clock, sent);
+                Ok(Some(token))
+            }
+            Err(FetchError { cause, error }) => {
+                self.failed(known, share, call, now, cause, error, sent)
+            }
+        }
+    }
+
+    /// Waits until no other process that shares a store is asking for this key's token, and takes
+    /// its turn; meanwhile looks whether the other one is done.
+    fn turn_among_processes<'v>(
+        &mut self,
+        vault: &Vault<'v>,
+        call: &Call,
+    ) -> Result<Turn<'v>, Error> {
+        let cell = self.cell;
+        let patience = LEADER_PATIENCE.min(call.remaining() / 3 * 2);
+        let give_up_at = cell.clock.now().mono.saturating_add(patience);
+        let mut locks = Locks::default();
+        let mut poll = FIRST_POLL;
+        // The stores may have it already, and reading needs no lock.
+        if let Some(settled) = self.learn(vault) {
+            return Ok(Turn::Settled(settled));
+        }
+        loop {
+            let complete = vault.try_lock(&mut locks, LEASE);
+            let known = vault.read(|_| false);
+            if let Some(settled) = self.learn_from(&known) {
+                return Ok(Turn::Settled(settled));
+            }
+            if complete {
+                return Ok(Turn::Taken(locks, known));
+            }
+            if self.purpose == Purpose::Refresh {
+                self.put_off(Duration::ZERO);
+                return Ok(Turn::Settled(None));
+            }
+            cell.gate.learn(&cell.stores, &cell.clock);
+            let now = cell.clock.now();
+            let wait = cell.gate.turn(now).saturating_sub(now.mono);
+            if wait > call.remaining() {
+                return Err(rate_limited(wait));
+            }
+            if now.mono >= give_up_at {
+                log::debug!("another process takes too long to get a token; asking ourselves");
+                return Ok(Turn::Taken(locks, known));
+            }
+            call.sleep(cell.clock.real_wait(poll))
+                .map_err(|stop| stopped(call, stop))?;
+            poll = (poll * 3 / 2).min(LAST_POLL);
+        }
+    }
+
+    /// Looks into the stores without waiting for anybody.
+    fn learn(&mut self, vault: &Vault<'_>) -> Option<Option<Token>> {
+        let now = self.cell.clock.now();
+        let newest = self.cell.lock().newest();
+        let known = vault.read(|record| {
+            record.generation > newest
+                && record
+                    .token
+                    .as_ref()
+                    .is_some_and(|token| token.life(now).is_some())
+        });
+        self.learn_from(&known)
+    }
+
+    /// Lands with what another process found out, if that settles it.
+    fn learn_from(&mut self, known: &Record) -> Option<Option<Token>> {
+        let cell = self.cell;
+        let now = cell.clock.now();
+        if let Some(held) = stored(known, now)
+            && known.generation > cell.lock().newest()
+            && held.lives(now)
+            && !(self.purpose == Purpose::Refresh && held.is_due(now))
+        {
+            count(&cell.counters.shared);
+            let token = held.token.clone();
+            self.land(|slot, flight| slot.landed(flight, held));
+            return Some(Some(token));
+        }
+        let refusal = known.refusal.as_ref()?;
+        let left = refusal.left(now)?;
+        if !cell.lock().minds_refusal(refusal.at) {
+            return None;
+        }
+        self.land(|slot, flight| {
+            slot.learned_refusal(flight, now, left, refusal.count, refusal.error());
+        });
+        Some(None)
+    }
+
+    /// What a failed request means for everybody; the error, if it is this caller's alone.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of `lead`, set apart to be readable"
+    )]
+    fn failed(
+        mut self,
+        mut known: Record,
+        share: impl Fn(&Record),
+        call: &Call,
+        now: Moment,
+        cause: FetchFailure,
+        error: Error,
+        sent: Moment,
+    ) -> Result<Option<Token>, Error> {
+        let cell = self.cell;
+        let error = error.with_outcome(Outcome::NotSent);
+        match cause {
+            FetchFailure::NotSent | FetchFailure::Transient => {
+                self.land(|slot, flight| slot.failed(flight, now, error, random()));
+                cell.gate.answered(&cell.stores, &cell.clock, sent);
+                Ok(None)
+            }
+            FetchFailure::BadCredentials => {
+                let recent = known.refusal.take().filter(|refusal| refusal.counts(now));
+                let before = recent.filter(|refusal| cell.lock().minds_refusal(refusal.at));
+                let before = before.map_or(0, |refusal| refusal.count);
+                let shown = error.clone();
+                let mut refused = (Duration::ZERO, 0);
+                self.land(|slot, flight| refused = slot.refused(flight, now, error, before));
+                let (window, count) = refused;
+                known.refusal = Some(StoredRefusal::new(now, window, count, &shown));
+                share(&known);
+                cell.gate.answered(&cell.stores, &cell.clock, sent);
+                Ok(None)
+            }
+            FetchFailure::RateLimited { retry_after } => {
+                let opens = cell
+                    .gate
+                    .rate_limited(&cell.stores, &cell.clock, retry_after);
+                let wait = opens.saturating_sub(now.mono);
+                if wait > call.remaining() {
+                    return Err(error.with_retry_after(Some(wait)));
+                }
+                Ok(None)
+            }
+            FetchFailure::Stopped => {
+                // A caller who went away says nothing about the endpoint. One whose time was up says
+                // that the endpoint is slow, and the next should not press it.
+                if call.check() == Err(Stop::Deadline) {
+                    let slow = self::error(
+                        ErrorKind::Network,
+                        "the token endpoint did not answer before the last call had to be over",
+                    );
+                    self.land(|slot, flight| slot.failed(flight, now, slow, random()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Leaves a refresh to another caller, no sooner than after `wait`.
+    fn put_off(&mut self, wait: Duration) {
+        let again = self
+            .cell
+            .clock
+            .now()
+            .mono
+            .saturating_add(wait.max(REFRESH_AGAIN));
+        self.land(|slot, flight| slot.postponed(flight, again));
+    }
+
+    fn expect_turn(&self, turn: Duration) {
+        self.cell.lock().expect_turn(self.flight, turn);
+        self.cell.changed.notify_all();
+    }
+
+    fn land(&mut self, event: impl FnOnce(&mut Slot, Flight)) {
+        event(&mut self.cell.lock(), self.flight);
+        self.landed = true;
+        self.cell.changed.notify_all();
+    }
+}
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.land(|slot, flight| slot.gave_up(flight));
+        }
+    }
+}
+
+/// The token of an answer, made ready to be kept here and in the stores.
+fn issued(
+    answer: TokenAnswer,
+    generation: u64,
+    sent: Moment,
+    now: Moment,
+) -> Result<(Held, Record), FetchError> {
+    let life = lifetime(&answer, sent, now);
+    let expires = now.after(life);
+    let Some(token) = Token::new(&answer.access_token, expires.system_time(), generation) else {
+        let message = "the token endpoint's answer has no usable token in it";
+        let error = error(ErrorKind::Decode, message);
+        return Err(FetchError {
+            cause: FetchFailure::Transient,
+            error,
+        });
+    };
+    let stored = StoredToken {
+        text: answer.access_token,
+        obtained: now.wall_millis(),
+        expires: expires.wall_millis(),
+    };
+    let record = Record {
+        generation,
+        token: Some(stored),
+        refusal: None,
+    };
+    Ok((Held::new(token, life, life, now, random()), record))
+}
+
+/// The token of a record, if there is one that lives.
+fn stored(record: &Record, now: Moment) -> Option<Held> {
+    let stored = record.token.as_ref()?;
+    let (life, left) = stored.life(now)?;
+    let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(stored.expires))?;
+    let token = Token::new(&stored.text, expires_at, record.generation)?;
+    Some(Held::new(token, life, left, now, random()))
+}
+
+fn error(kind: ErrorKind, message: &str) -> Error {
+    Error::new(kind, Stage::Token, Outcome::NotSent, message)
+}
+
+pub(super) fn stopped(call: &Call, stop: Stop) -> Error {
+    call.stopped(stop, Stage::Token, Outcome::NotSent)
+}

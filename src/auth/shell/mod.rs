@@ -1,0 +1,20 @@
+//! The shell around slots and gates: clocks, locks, waiting, and the order in which threads and
+//! processes come to follow the rules, which are in `slot` and `gate`.
+//!
+//! No lock of the process is held while anything is sent, read or written, and none is taken while
+//! another is held.
+
+mod cache;
+mod leader;
+mod pacing;
+
+pub(crate) use cache::{TokenSlot, slot};
+
+/// The locks of the shell, in one place so that the tests can put their own in.
+///
+/// The standard library's rather than `parking_lot`'s: those park waiting threads in one table for
+/// the whole process, whose locks a fork can leave held in the child for ever. The standard ones
+/// consist of nothing but their own few bytes.
+mod sync {
+    pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+}

@@ -1,0 +1,233 @@
+//! Waiting for a turn at a gate: among the threads of this process, then among all processes that
+//! share a store.
+
+use std::sync::PoisonError;
+use std::thread;
+use std::time::Duration;
+
+use super::sync::{Condvar, Mutex, MutexGuard};
+use crate::auth::gate::{Gate, SPACING, Ticket};
+use crate::auth::key::GateKey;
+use crate::auth::random;
+use crate::auth::record::PaceRecord;
+use crate::auth::store::{Locks, Stores, Tier};
+use crate::auth::time::{Clock, Moment};
+use crate::call::{Call, Stop};
+
+/// A gate's lock in a store is held for an instant only. Whoever holds it longer is stopped or
+/// stuck, and is not waited for.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_POLL: Duration = Duration::from_millis(2);
+const LOCK_LEASE: Duration = Duration::from_secs(2);
+/// After an answer, the call it was for should not be kept.
+const LOCK_TRIES_AFTERWARDS: u32 = 10;
+
+/// How long a record of the pace is of use.
+const PACE_KEPT: Duration = Duration::from_secs(2 * 3600);
+
+/// A gate with its lock.
+#[derive(Debug)]
+pub(super) struct GateCell {
+    pub(super) key: GateKey,
+    name: String,
+    gate: Mutex<Gate>,
+    /// Notified whenever the queue moves or the gate is blocked.
+    changed: Condvar,
+}
+
+/// How waiting at a gate ended.
+#[derive(Debug)]
+pub(super) enum Pass {
+    /// The turn is taken, at this moment: send.
+    Go(Moment),
+    /// The turn comes this much later, which is too late for the caller.
+    TooLate(Duration),
+    Stopped(Stop),
+}
+
+impl GateCell {
+    pub(super) fn new(key: GateKey, gate: Gate) -> Self {
+        let name = format!("gate-{}", key.digest());
+        GateCell {
+            key,
+            name,
+            gate: Mutex::new(gate),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// What a forked child goes on with, if it can be read.
+    pub(super) fn inherited(&self) -> GateCell {
+        let gate = self
+            .gate
+            .try_lock()
+            .map(|gate| gate.inherited())
+            .unwrap_or_default();
+        GateCell::new(self.key.clone(), gate)
+    }
+
+    /// The earliest turn (monotonic) of someone who comes now.
+    pub(super) fn turn(&self, now: Moment) -> Duration {
+        self.lock().turn(None, now)
+    }
+
+    /// Waits for a turn and takes it. `expect` is told whenever the expected turn changes. Who does
+    /// not want to wait gets the turn only if it is now.
+    pub(super) fn pass(
+        &self,
+        stores: &Stores,
+        clock: &Clock,
+        call: &Call,
+        waits: bool,
+        expect: impl Fn(Duration),
+    ) -> Pass {
+        let place = Place {
+            cell: self,
+            ticket: self.lock().enter(),
+        };
+        let mut expected = Duration::ZERO;
+        loop {
+            let step = match call.slice(Duration::MAX) {
+                Ok(step) => step,
+                Err(stop) => return Pass::Stopped(stop),
+            };
+            let now = clock.now();
+            let mut gate = self.lock();
+            let turn = gate.turn(Some(place.ticket), now);
+            if turn <= now.mono {
+                if stores.all().is_empty() {
+                    gate.stamp(now);
+                    return Pass::Go(now);
+                }
+                drop(gate);
+                match self.pass_stores(stores, clock, call, place.ticket) {
+                    Some(now) => return Pass::Go(now),
+                    None => continue,
+                }
+            }
+            let wait = turn - now.mono;
+            if !waits || wait > call.remaining() {
+                return Pass::TooLate(wait);
+            }
+            if turn.abs_diff(expected) < SPACING / 4 {
+                drop(
+                    self.changed
+                        .wait_timeout(gate, step.min(clock.real_wait(wait))),
+                );
+            } else {
+                // Told without this lock; then looked at again, as things may have changed.
+                drop(gate);
+                expected = turn;
+                expect(turn);
+            }
+        }
+    }
+
+    /// Takes the turn in the stores too. `None` if another process was faster, which this gate then
+    /// knows. Only the first of the queue comes here, so one thread of a process at a time.
+    fn pass_stores(
+        &self,
+        stores: &Stores,
+        clock: &Clock,
+        call: &Call,
+        ticket: Ticket,
+    ) -> Option<Moment> {
+        let mut locks = Locks::default();
+        let give_up_at = clock.now().mono.saturating_add(LOCK_PATIENCE);
+        while !locks.take(stores, &self.name, LOCK_LEASE) && clock.now().mono < give_up_at {
+            call.sleep(clock.real_wait(LOCK_POLL)).ok()?;
+        }
+        self.learn(stores, clock);
+        let now = clock.now();
+        let record = {
+            let mut gate = self.lock();
+            if gate.turn(Some(ticket), now) > now.mono {
+                return None;
+            }
+            gate.stamp(now);
+            gate.record()
+        };
+        self.put(locks.tiers(), record);
+        Some(now)
+    }
+
+    /// Learns what other processes know of the pace.
+    pub(super) fn learn(&self, stores: &Stores, clock: &Clock) {
+        for tier in stores.usable() {
+            if let Some(record) = tier
+                .get(&self.name)
+                .and_then(|text| PaceRecord::decode(&text))
+            {
+                self.lock().learn(record, clock.now());
+            }
+        }
+    }
+
+    /// An answer came that is no 429.
+    pub(super) fn answered(&self, stores: &Stores, clock: &Clock, sent: Moment) {
+        let now = clock.now();
+        self.lock().answered(sent, now);
+        self.share(stores, clock);
+    }
+
+    /// A 429 came: closes the gate. The answer is when it opens (monotonic).
+    pub(super) fn rate_limited(
+        &self,
+        stores: &Stores,
+        clock: &Clock,
+        retry_after: Option<Duration>,
+    ) -> Duration {
+        let now = clock.now();
+        let opens = {
+            let mut gate = self.lock();
+            gate.rate_limited(now, retry_after, random());
+            gate.opens()
+        };
+        // Those who queue have to see that their turn is later now.
+        self.changed.notify_all();
+        self.share(stores, clock);
+        opens
+    }
+
+    /// Tells the other processes what this one knows. If somebody holds the lock for so long that it
+    /// cannot be had, a stamp may get lost, which is less bad than a 429 that nobody hears of.
+    fn share(&self, stores: &Stores, clock: &Clock) {
+        if stores.all().is_empty() {
+            return;
+        }
+        let mut locks = Locks::default();
+        for _ in 0..LOCK_TRIES_AFTERWARDS {
+            if locks.take(stores, &self.name, LOCK_LEASE) {
+                break;
+            }
+            thread::sleep(LOCK_POLL);
+        }
+        self.learn(stores, clock);
+        let record = self.lock().record();
+        self.put(stores.usable(), record);
+    }
+
+    fn put<'a>(&self, tiers: impl Iterator<Item = &'a Tier>, record: PaceRecord) {
+        let text = record.encode();
+        for tier in tiers {
+            tier.put(&self.name, &text, PACE_KEPT);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the queue of a gate, left on drop.
+struct Place<'a> {
+    cell: &'a GateCell,
+    ticket: Ticket,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.cell.lock().leave(self.ticket);
+        self.cell.changed.notify_all();
+    }
+}
