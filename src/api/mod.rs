@@ -7,6 +7,7 @@ pub(crate) mod admin;
 pub(crate) mod backups;
 pub(crate) mod cluster_clients;
 pub(crate) mod clusters;
+mod locate;
 pub(crate) mod members;
 pub(crate) mod meta;
 pub(crate) mod monitoring;
