@@ -7,6 +7,8 @@
 
 mod gate;
 mod key;
+#[cfg(all(test, unix))]
+mod processes;
 mod record;
 mod shell;
 mod slot;
