@@ -4,7 +4,7 @@
 //! on while the machine sleeps, yet it jumps. What must not be used too long is therefore measured
 //! on both; what only paces this process is measured on the monotonic one alone.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,32 +50,32 @@ impl Moment {
     }
 }
 
-/// Where a clock begins, so that what happened before it was made has a time too.
+/// Where the monotonic clock begins, so that what happened before it did has a time too.
 const BEFORE: Duration = Duration::from_secs(1 << 32);
 
 /// Reads the time. Copies of a simulated clock show the same time.
 #[derive(Debug, Clone)]
 pub(crate) enum Clock {
-    /// The machine's clocks; the monotonic one counted from this instant.
-    Real(Instant),
+    /// The machine's clocks.
+    Real,
     /// Moved by the test that owns it.
     #[cfg(test)]
     Simulated(std::sync::Arc<Simulation>),
 }
 
 impl Clock {
-    pub(crate) fn real() -> Self {
-        Clock::Real(Instant::now())
-    }
-
     pub(crate) fn now(&self) -> Moment {
         match self {
-            Clock::Real(start) => Moment {
-                mono: BEFORE + start.elapsed(),
-                wall: SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default(),
-            },
+            Clock::Real => real::now(),
+            #[cfg(test)]
+            Clock::Simulated(simulation) => simulation.now(),
+        }
+    }
+
+    /// As [`now`](Self::now), but perhaps some milliseconds behind, for a fraction of the price.
+    pub(crate) fn now_roughly(&self) -> Moment {
+        match self {
+            Clock::Real => real::now_roughly(),
             #[cfg(test)]
             Clock::Simulated(simulation) => simulation.now(),
         }
@@ -84,10 +84,66 @@ impl Clock {
     /// How long a thread may really block to wait for `duration` of this clock's time.
     pub(crate) fn real_wait(&self, duration: Duration) -> Duration {
         match self {
-            Clock::Real(_) => duration,
+            Clock::Real => duration,
             #[cfg(test)]
             Clock::Simulated(simulation) => simulation.real_wait(duration),
         }
+    }
+}
+
+/// The machine's clocks, by name: `Instant` cannot be compared with a coarse clock.
+#[cfg(unix)]
+mod real {
+    use std::time::Duration;
+
+    use rustix::time::{ClockId, clock_gettime};
+
+    use super::{BEFORE, Moment};
+
+    pub(super) fn now() -> Moment {
+        at(ClockId::Monotonic, ClockId::Realtime)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) fn now_roughly() -> Moment {
+        at(ClockId::MonotonicCoarse, ClockId::RealtimeCoarse)
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(super) fn now_roughly() -> Moment {
+        now()
+    }
+
+    fn at(mono: ClockId, wall: ClockId) -> Moment {
+        Moment { mono: BEFORE + read(mono), wall: read(wall) }
+    }
+
+    fn read(clock: ClockId) -> Duration {
+        let time = clock_gettime(clock);
+        // The nanoseconds are below a second, the seconds below zero only before 1970.
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), time.tv_nsec as u32)
+    }
+}
+
+/// The machine's clocks, where there are no others.
+#[cfg(not(unix))]
+mod real {
+    use std::sync::OnceLock;
+    use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+    use super::{BEFORE, Moment};
+
+    static START: OnceLock<Instant> = OnceLock::new();
+
+    pub(super) fn now() -> Moment {
+        Moment {
+            mono: BEFORE + START.get_or_init(Instant::now).elapsed(),
+            wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn now_roughly() -> Moment {
+        now()
     }
 }
 

@@ -93,7 +93,7 @@ impl Cache {
             let fresh = match &*known {
                 Some(cache) if cache.pid == pid => return Arc::clone(cache),
                 Some(parents) => Cache::inherited(parents),
-                None => Cache::new(Clock::real()),
+                None => Cache::new(Clock::Real),
             };
             PROCESS_CACHE.compare_and_swap(&known, Some(Arc::new(fresh)));
         }
@@ -215,7 +215,7 @@ impl TokenSlot {
     /// - Any other that the endpoint's failure calls for, after up to three tries.
     pub(crate) fn token(&self, endpoint: &dyn TokenEndpoint, call: &Call) -> Result<Token, Error> {
         let cell = self.cell.load();
-        let now = cell.clock.now();
+        let now = cell.clock.now_roughly();
         // A lock that is taken may be that of a thread which a fork left behind.
         if let Ok(mut slot) = cell.slot.try_lock()
             && let Some(token) = slot.fresh(now)
@@ -387,7 +387,7 @@ mod tests {
 
     #[test]
     fn many_threads_cold_make_one_request() {
-        let clock = Clock::real();
+        let clock = Clock::Real;
         let cache = Cache::new(clock.clone());
         let slot = cache.slot(request(), &MEMORY);
         let mut endpoint = Endpoint::with_script(&clock, []);
@@ -514,7 +514,7 @@ mod tests {
 
     #[test]
     fn a_call_ends_when_it_has_to() {
-        let clock = Clock::real();
+        let clock = Clock::Real;
         let cache = Cache::new(clock.clone());
         let slot = cache.slot(request(), &MEMORY);
         let mut endpoint = Endpoint::with_script(&clock, [Reply::Fails(FetchFailure::Stopped)]);
