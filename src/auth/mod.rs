@@ -23,8 +23,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 pub(crate) use shell::{TokenSlot, slot};
 pub use store::{StoreLock, TokenStore};
 pub use token::Token;
@@ -124,12 +122,4 @@ impl fmt::Debug for TokenCacheChoice {
             }
         }
     }
-}
-
-/// A random number from 0 to 1.
-fn random() -> f64 {
-    let mut bytes = [0; 4];
-    // Without randomness there is no jitter; nothing else depends on it.
-    let _ = SystemRandom::new().fill(&mut bytes);
-    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }

@@ -6,6 +6,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::call::Call;
+
 /// A point in time on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
@@ -81,6 +85,30 @@ impl Clock {
         }
     }
 
+    /// How much of this clock's time a call has left.
+    pub(crate) fn remaining(&self, call: &Call) -> Duration {
+        match self {
+            Clock::Real => call.remaining(),
+            #[cfg(test)]
+            Clock::Simulated(simulation) => simulation.patience.unwrap_or_else(|| call.remaining()),
+        }
+    }
+
+    /// A random number from 0 to 1, for jitter. It comes with the clock, since who simulates the one
+    /// has to foresee the other: then it is always 0.
+    pub(crate) fn jitter(&self) -> f64 {
+        match self {
+            Clock::Real => {
+                let mut bytes = [0; 4];
+                // Without random numbers there is no jitter; nothing else depends on them.
+                let _ = SystemRandom::new().fill(&mut bytes);
+                f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+            }
+            #[cfg(test)]
+            Clock::Simulated(_) => 0.0,
+        }
+    }
+
     /// How long a thread may really block to wait for `duration` of this clock's time.
     pub(crate) fn real_wait(&self, duration: Duration) -> Duration {
         match self {
@@ -115,7 +143,10 @@ mod real {
     }
 
     fn at(mono: ClockId, wall: ClockId) -> Moment {
-        Moment { mono: BEFORE + read(mono), wall: read(wall) }
+        Moment {
+            mono: BEFORE + read(mono),
+            wall: read(wall),
+        }
     }
 
     fn read(clock: ClockId) -> Duration {
@@ -138,7 +169,9 @@ mod real {
     pub(super) fn now() -> Moment {
         Moment {
             mono: BEFORE + START.get_or_init(Instant::now).elapsed(),
-            wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            wall: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
         }
     }
 
@@ -155,25 +188,33 @@ pub(crate) struct Simulation {
     wall_nanos: std::sync::atomic::AtomicU64,
     /// Whether a wait moves the clock itself instead of waiting for somebody to move it.
     waits_advance: bool,
+    /// What every call has left, whatever its deadline says.
+    patience: Option<Duration>,
 }
 
 #[cfg(test)]
 impl Simulation {
     /// A quiet day in 2026, with a clock that stands still unless advanced.
     pub(crate) fn standing() -> std::sync::Arc<Self> {
-        Self::new(false)
+        Self::new(false, None)
+    }
+
+    /// As [`standing`](Self::standing), for calls none of which waits any longer than this.
+    pub(crate) fn impatient(patience: Duration) -> std::sync::Arc<Self> {
+        Self::new(false, Some(patience))
     }
 
     /// As [`standing`](Self::standing), but whoever waits is at once at the end of the wait.
     pub(crate) fn skipping() -> std::sync::Arc<Self> {
-        Self::new(true)
+        Self::new(true, None)
     }
 
-    fn new(waits_advance: bool) -> std::sync::Arc<Self> {
+    fn new(waits_advance: bool, patience: Option<Duration>) -> std::sync::Arc<Self> {
         std::sync::Arc::new(Simulation {
             mono_nanos: (1_000 * 1_000_000_000).into(),
             wall_nanos: (1_780_000_000 * 1_000_000_000).into(),
             waits_advance,
+            patience,
         })
     }
 
