@@ -6,6 +6,8 @@
 //! - `token`: a token and its life; `record`: what of it is shared; `time`: two clocks; `key`: names.
 
 mod gate;
+#[cfg(test)]
+mod interleavings;
 mod key;
 #[cfg(all(test, unix))]
 mod processes;
