@@ -4,11 +4,12 @@
 //! of what the settings are used for.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 
-use crate::auth::{TokenCacheChoice, TokenEncoding, TokenRequest};
+use crate::auth::{TokenCacheChoice, TokenEncoding, TokenRequest, TokenStore};
 use crate::call::DEFAULT_TIMEOUT;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -188,6 +189,10 @@ impl Config {
 
     pub(crate) fn set_timeout(&mut self, timeout: Duration) {
         self.timeout = timeout;
+    }
+
+    pub(crate) fn set_token_store(&mut self, store: Arc<dyn TokenStore>) {
+        self.token_cache = TokenCacheChoice::Custom(store);
     }
 
     /// What a token for this audience is asked for with; `None` without credentials.

@@ -65,6 +65,7 @@ mod credentials;
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
+mod process;
 mod secret;
 mod transport;
 

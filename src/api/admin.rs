@@ -20,7 +20,7 @@ use crate::api::object::Json;
 use crate::api::operation::{self, Operation};
 use crate::api::secrets::ClusterSecrets;
 use crate::api::secure_connectivity::SecureConnectivity;
-use crate::auth::{self, Token, TokenSlot};
+use crate::auth::{self, Token, TokenSlot, TokenStore};
 use crate::call::{Call, CallOptions};
 use crate::config::Config;
 use crate::credentials::{ClusterCredentials, read_env_file};
@@ -478,6 +478,12 @@ impl AdminClientBuilder {
     /// directory, or a `redis://` address where the library is built with the feature `redis`.
     pub fn token_cache(self, cache: &str) -> Self {
         self.with("token_cache", cache)
+    }
+
+    /// A token store of the caller's own instead of `token_cache`.
+    pub fn token_store(mut self, store: Arc<dyn TokenStore>) -> Self {
+        self.config.set_token_store(store);
+        self
     }
 
     /// `timeout`: the deadline of a call, 60 s unless set; it covers waiting for locks and turns,

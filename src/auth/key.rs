@@ -13,7 +13,7 @@ pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 1";
 ///
 /// It is a digest keyed with the client secret, so that a name made of it tells neither the secret
 /// nor the client id, and cannot even be compared with a guess of the client id alone.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SlotKey([u8; 32]);
 
 impl SlotKey {
@@ -58,7 +58,7 @@ impl fmt::Debug for SlotKey {
 }
 
 /// Stands for a token host: all that the endpoint's rate limit tells apart, seen from one address.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GateKey(String);
 
 impl GateKey {

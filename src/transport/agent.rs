@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use rustls::ClientConfig;
 use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use ureq::http::{HeaderValue, Response};
 use ureq::unversioned::transport::{
@@ -34,32 +34,9 @@ const IDLE_TIME: Duration = Duration::from_secs(30);
 /// The most bytes that the headers of an answer may have.
 const MOST_HEADER_BYTES: usize = 64 * 1024;
 
-/// The agents of one process; a forked child makes its own, since it must not touch the sockets
-/// that it shares with its parent.
-#[derive(Debug)]
-pub(super) struct AgentsCell(ArcSwap<Agents>);
-
-impl AgentsCell {
-    pub(super) fn new(config: &Config) -> Result<Self> {
-        Ok(AgentsCell(ArcSwap::from_pointee(Agents::new(config)?)))
-    }
-
-    pub(super) fn get(&self, config: &Config) -> Result<Arc<Agents>> {
-        let agents = self.0.load_full();
-        if agents.process == std::process::id() {
-            return Ok(agents);
-        }
-        let own = Arc::new(Agents::new(config)?);
-        // The parent's agents are left alone for good: another of its threads may have held their
-        // locks at the moment of the fork.
-        std::mem::forget(self.0.swap(own.clone()));
-        Ok(own)
-    }
-}
-
-/// Two agents over one set of settings.
+/// Two agents over one set of settings, for one process.
 pub(super) struct Agents {
-    process: u32,
+    settings: Settings,
     /// Keeps connections for the next request.
     pooled: Agent,
     /// Opens a connection for each request, for what must not ride on one that may be dead.
@@ -67,35 +44,58 @@ pub(super) struct Agents {
     resolver: CachingResolver,
 }
 
+/// What agents are made from.
+#[derive(Clone)]
+struct Settings {
+    tls: Arc<ClientConfig>,
+    proxy: Option<Proxy>,
+    user_agent: String,
+}
+
 impl Agents {
-    fn new(config: &Config) -> Result<Self> {
-        let tls = tls::client_config(config)?;
-        let proxy = proxy(config)?;
+    pub(super) fn new(config: &Config) -> Result<Self> {
+        Ok(Agents::with(Settings {
+            tls: tls::client_config(config)?,
+            proxy: proxy(config)?,
+            user_agent: config.user_agent().to_owned(),
+        }))
+    }
+
+    /// The same for a forked child, which shares neither sockets nor TLS sessions with its parent.
+    pub(super) fn inherited(&self) -> Self {
+        Agents::with(Settings {
+            tls: tls::without_sessions(&self.settings.tls),
+            ..self.settings.clone()
+        })
+    }
+
+    fn with(settings: Settings) -> Self {
         let resolver = CachingResolver::default();
         let agent = |idle_per_host, idle| {
-            let settings = ureq::config::Config::builder()
+            let config = ureq::config::Config::builder()
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .max_redirects_will_error(false)
-                .proxy(proxy.clone())
-                .user_agent(config.user_agent())
+                .proxy(settings.proxy.clone())
+                .user_agent(&settings.user_agent)
                 .max_response_header_size(MOST_HEADER_BYTES)
                 .max_idle_connections_per_host(idle_per_host)
                 .max_idle_connections(idle)
                 .max_idle_age(IDLE_TIME)
                 .build();
+            let tls = TlsConnector {
+                config: settings.tls.clone(),
+            };
             let connector = ().chain(Begin).chain(TunnelConnector::default());
-            let connector = connector.chain(SocketConnector).chain(TlsConnector {
-                config: tls.clone(),
-            });
-            Agent::with_parts(settings, connector, resolver.clone())
+            let connector = connector.chain(SocketConnector).chain(tls);
+            Agent::with_parts(config, connector, resolver.clone())
         };
-        Ok(Agents {
-            process: std::process::id(),
+        Agents {
             pooled: agent(IDLE_PER_HOST, IDLE_IN_ALL),
             fresh: agent(0, 0),
-            resolver: resolver.clone(),
-        })
+            settings,
+            resolver,
+        }
     }
 
     /// Sends a request and reads the answer's head.
@@ -142,9 +142,7 @@ impl Agents {
 
 impl fmt::Debug for Agents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agents")
-            .field("process", &self.process)
-            .finish_non_exhaustive()
+        f.debug_struct("Agents").finish_non_exhaustive()
     }
 }
 

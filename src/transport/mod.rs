@@ -24,6 +24,7 @@ use crate::auth::{Token, TokenSlot};
 use crate::call::Call;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::process::PerProcess;
 
 use agent::{Agents, Exchange};
 use answer::Answer;
@@ -95,7 +96,8 @@ pub(crate) struct Request<'a> {
 #[derive(Debug)]
 pub(crate) struct Transport {
     config: Config,
-    agents: agent::AgentsCell,
+    /// A forked child must not touch the sockets that it shares with its parent.
+    agents: PerProcess<Agents>,
     slot: Option<Arc<TokenSlot>>,
     stats: stats::Counters,
 }
@@ -103,7 +105,7 @@ pub(crate) struct Transport {
 impl Transport {
     /// Sets a connection up; nothing is sent yet.
     pub(crate) fn new(config: Config, slot: Option<Arc<TokenSlot>>) -> Result<Self> {
-        let agents = agent::AgentsCell::new(&config)?;
+        let agents = PerProcess::with(Agents::new(&config)?);
         Ok(Transport {
             config,
             agents,
@@ -195,6 +197,10 @@ impl Transport {
         Err(error)
     }
 
+    fn agents(&self) -> &Agents {
+        self.agents.inherit(Agents::inherited)
+    }
+
     fn token_for(&self, request: &Request<'_>, call: &Call) -> Result<Option<Token>> {
         match &self.slot {
             _ if !request.authenticated => Ok(None),
@@ -217,10 +223,7 @@ impl Transport {
         call: &Call,
         consume: &mut impl FnMut(Answer) -> Result<T, answer::ReadFailure>,
     ) -> Result<T, (Failure, Error)> {
-        let agents = self
-            .agents
-            .get(&self.config)
-            .map_err(|error| (Failure::Final, error))?;
+        let agents = self.agents();
         self.stats.count_request();
         log::debug!("{}: {} {}", request.operation, request.method, request.path);
         let url = format!("{}{}", self.config.base_url(), request.path);
@@ -264,7 +267,7 @@ impl Transport {
         exchange: &Exchange,
         error: ureq::Error,
         call: &Call,
-        agents: Arc<Agents>,
+        agents: &Agents,
     ) -> (Failure, Error) {
         let outcome = if exchange.sent() {
             Outcome::Unknown

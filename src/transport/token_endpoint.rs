@@ -31,10 +31,7 @@ impl TokenEndpoint for Transport {
             cause,
             error: Error::new(kind, Stage::Token, Outcome::NotSent, message),
         };
-        let agents = self.agents.get(&self.config).map_err(|error| FetchError {
-            cause: FetchFailure::NotSent,
-            error,
-        })?;
+        let agents = self.agents();
         self.stats.count_token_request();
         log::debug!(
             "asking {} for a token, audience {}",

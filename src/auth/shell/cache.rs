@@ -7,13 +7,13 @@
 //! token is as good as any. Everything else first compares the process id with the one that made the
 //! state, and in a child moves on to state of its own.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 
 use super::leader::{Leader, Purpose, stopped};
 use super::pacing::GateCell;
@@ -27,6 +27,7 @@ use crate::auth::token::Token;
 use crate::auth::{TokenCacheChoice, TokenEndpoint, TokenRequest};
 use crate::call::Call;
 use crate::error::Error;
+use crate::process::PerProcess;
 
 /// The longest a caller who holds a living token is kept by refreshing it.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(5);
@@ -34,7 +35,7 @@ const REFRESH_PATIENCE: Duration = Duration::from_secs(5);
 /// More slots than this, and the idle ones that nobody holds go.
 const SLOTS_KEPT: usize = 64;
 
-static PROCESS_CACHE: ArcSwapOption<Cache> = ArcSwapOption::const_empty();
+static PROCESS_CACHE: PerProcess<Cache> = PerProcess::new();
 
 /// The slot for these credentials in the process-wide cache.
 pub(crate) fn slot(
@@ -68,9 +69,11 @@ pub(super) fn count(counter: &AtomicU64) {
 pub(crate) struct Cache {
     pid: u32,
     clock: Clock,
-    cells: Mutex<HashMap<(SlotKey, StoreId), Arc<Cell>>>,
-    gates: Mutex<HashMap<GateKey, Arc<GateCell>>>,
-    stores: Mutex<HashMap<StoreId, Arc<Stores>>>,
+    // Trees rather than hash tables, which leak checkers cannot follow: a leak of ours is told from
+    // what is kept for the life of the process.
+    cells: Mutex<BTreeMap<(SlotKey, StoreId), Arc<Cell>>>,
+    gates: Mutex<BTreeMap<GateKey, Arc<GateCell>>>,
+    stores: Mutex<BTreeMap<StoreId, Arc<Stores>>>,
     counters: Arc<Counters>,
 }
 
@@ -86,17 +89,11 @@ impl Cache {
         }
     }
 
-    fn of_this_process() -> Arc<Cache> {
-        let pid = std::process::id();
-        loop {
-            let known = PROCESS_CACHE.load();
-            let fresh = match &*known {
-                Some(cache) if cache.pid == pid => return Arc::clone(cache),
-                Some(parents) => Cache::inherited(parents),
-                None => Cache::new(Clock::real()),
-            };
-            PROCESS_CACHE.compare_and_swap(&known, Some(Arc::new(fresh)));
-        }
+    fn of_this_process() -> &'static Cache {
+        PROCESS_CACHE.get(|parents| match parents {
+            Some(parents) => Cache::inherited(parents),
+            None => Cache::new(Clock::real()),
+        })
     }
 
     /// The cache of a forked child: what could be read of its parent's, with locks, stores and

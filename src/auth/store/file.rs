@@ -8,7 +8,7 @@
 //! credentials do not hold up the others, and one for each token host, held for an instant. The
 //! kernel releases them when their owner dies.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -16,15 +16,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwapOption;
 use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::{StoreLock, TokenStore};
+use crate::process::PerProcess;
 
 /// Larger files are not read; a token is a few KiB.
 const LARGEST_VALUE: u64 = 1024 * 1024;
@@ -221,7 +221,7 @@ fn refused(why: &str) -> io::Error {
 /// duplicate is closed. So the owner releases it expressly, whoever may have a duplicate, while a
 /// child closes its duplicates without releasing anything.
 struct FileLock {
-    held: Arc<HeldLocks>,
+    held: &'static HeldLocks,
     number: u64,
 }
 
@@ -229,41 +229,30 @@ struct FileLock {
 #[derive(Debug)]
 struct HeldLocks {
     pid: u32,
-    files: Mutex<HashMap<u64, File>>,
+    files: Mutex<BTreeMap<u64, File>>,
     numbers: AtomicU64,
 }
 
-static HELD: ArcSwapOption<HeldLocks> = ArcSwapOption::const_empty();
+static HELD: PerProcess<HeldLocks> = PerProcess::new();
 
 impl HeldLocks {
     /// Those of this process. A forked child closes its duplicates of its parent's here, which
     /// otherwise would keep the locks of a parent that is killed.
-    fn of_this_process() -> Arc<Self> {
-        let pid = std::process::id();
-        loop {
-            let known = HELD.load();
-            if let Some(held) = &*known
-                && held.pid == pid
-            {
-                return Arc::clone(held);
-            }
-            let fresh = HeldLocks {
-                pid,
-                files: Mutex::default(),
-                numbers: AtomicU64::new(0),
-            };
-            let before = HELD.compare_and_swap(&known, Some(Arc::new(fresh)));
+    fn of_this_process() -> &'static Self {
+        HELD.get(|parents| {
             // Only tried: if the lock was held while the process forked, it stays held.
-            if let Some(parents) = &*before
-                && parents.pid != pid
-                && let Ok(mut files) = parents.files.try_lock()
-            {
+            if let Some(mut files) = parents.and_then(|parents| parents.files.try_lock().ok()) {
                 files.clear();
             }
-        }
+            HeldLocks {
+                pid: std::process::id(),
+                files: Mutex::default(),
+                numbers: AtomicU64::new(0),
+            }
+        })
     }
 
-    fn files(&self) -> MutexGuard<'_, HashMap<u64, File>> {
+    fn files(&self) -> MutexGuard<'_, BTreeMap<u64, File>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -142,7 +142,7 @@ impl Stores {
 }
 
 /// A choice of stores by name, to be compared.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StoreId(String);
 
 /// One store, and how it is doing.
