@@ -4,6 +4,7 @@
 //! `CAMUNDA_ADMIN_REFRESH=1 cargo test --features capi --test generated` writes them anew.
 
 mod c;
+mod cpp;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ fn refreshing() -> bool {
 fn generated_files_are_fresh() {
     let mut stale = Vec::new();
     // In this order: what follows the header is made from it.
-    for generate in [c::generate, c::generate_from_header] {
+    for generate in [c::generate, c::generate_from_header, cpp::generate] {
         for Generated { path, text } in generate() {
             let found = fs::read_to_string(top().join(path)).unwrap_or_default();
             if found == text {
