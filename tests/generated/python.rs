@@ -330,7 +330,17 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
                 kind => format!("pop({key}, None) or {}", kind.empty()),
             },
         };
-        writeln!(text, "            \"{}\": {value},", python_name(field)).unwrap();
+        let name = python_name(field);
+        let line = format!("            \"{name}\": {value},");
+        match value.split_once(" if ").and_then(|(none, rest)| Some((none, rest.rsplit_once(" else ")?))) {
+            Some((none, (condition, other))) if line.len() > 100 => writeln!(
+                text,
+                "            \"{name}\": (\n                {none}\n                if {condition}\n                \
+                 else {other}\n            ),"
+            )
+            .unwrap(),
+            _ => writeln!(text, "{line}").unwrap(),
+        }
     }
     text.push_str("            \"extra\": data or {},\n        })\n        return result\n\n");
     text.push_str(
@@ -476,21 +486,22 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
     push_doc(text, 8, &operation_doc(operation, &arguments));
     let in_body: Vec<_> = arguments.iter().filter(|argument| argument.json.is_some()).collect();
     if operation.body.is_some() {
-        text.push_str("        body: Dict[str, Any] = {\n");
-        for argument in in_body.iter().filter(|argument| !argument.optional) {
-            writeln!(text, "            {}: {},", quoted(argument.json.unwrap()), argument.value)
-                .unwrap();
+        let (optional, required): (Vec<&Argument>, Vec<&Argument>) =
+            in_body.into_iter().partition(|argument| argument.optional);
+        if required.is_empty() {
+            text.push_str("        body: Dict[str, Any] = {}\n");
+        } else {
+            text.push_str("        body: Dict[str, Any] = {\n");
+            for argument in required {
+                let key = quoted(argument.json.unwrap());
+                push_fitting(text, &format!("            {key}: "), &argument.value, ",");
+            }
+            text.push_str("        }\n");
         }
-        text.push_str("        }\n");
-        for argument in in_body.iter().filter(|argument| argument.optional) {
+        for argument in optional {
+            let key = quoted(argument.json.unwrap());
             writeln!(text, "        if {} is not None:", argument.name).unwrap();
-            writeln!(
-                text,
-                "            body[{}] = {}",
-                quoted(argument.json.unwrap()),
-                argument.value
-            )
-            .unwrap();
+            push_fitting(text, &format!("            body[{key}] = "), &argument.value, "");
         }
     }
     let mut passed = vec![format!("lib.{}", operation.c_name), quoted(operation.name)];
@@ -503,11 +514,33 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
         passed.push("*body_of(body)".into());
     }
     let method = if decode.is_some() { "ask" } else { "tell" };
-    let call = format!("self._connection.{method}(\n            {},\n        )", passed.join(",\n            "));
-    match (decode.is_some(), one_field) {
-        (false, _) => writeln!(text, "        {call}").unwrap(),
-        (true, None) => writeln!(text, "        return {call}").unwrap(),
-        (true, Some(field)) => writeln!(text, "        return {call}.{field}").unwrap(),
+    let keyword = if decode.is_some() { "return " } else { "" };
+    let field = one_field.map(|field| format!(".{field}")).unwrap_or_default();
+    let line =
+        format!("        {keyword}self._connection.{method}({}){field}", passed.join(", "));
+    if line.len() <= 100 {
+        writeln!(text, "{line}").unwrap();
+    } else {
+        writeln!(
+            text,
+            "        {keyword}self._connection.{method}(\n            {},\n        ){field}",
+            passed.join(",\n            ")
+        )
+        .unwrap();
+    }
+}
+
+/// A line, or three of them where the call that is its value makes it too long.
+fn push_fitting(text: &mut String, before: &str, value: &str, after: &str) {
+    let line = format!("{before}{value}{after}");
+    let call = value.strip_suffix(')').and_then(|value| value.split_once('('));
+    match call {
+        Some((function, arguments)) if line.len() > 100 => writeln!(
+            text,
+            "{before}{function}(\n                {arguments}\n            ){after}"
+        )
+        .unwrap(),
+        _ => writeln!(text, "{line}").unwrap(),
     }
 }
 

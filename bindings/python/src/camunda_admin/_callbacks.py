@@ -18,7 +18,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from threading import get_ident
-from typing import Any, Callable, Dict, Generator, Iterator, Optional
+from typing import Any, Callable, ContextManager, Dict, Generator, Iterator, Optional
 
 from . import _prototypes
 from ._handles import borrow_text
@@ -89,7 +89,7 @@ class Watch:
     __slots__ = ("callback", "busy", "_generator")
 
     def __init__(self) -> None:
-        self._generator = _watch()
+        self._generator: Any = _watch()
         next(self._generator)
         self.callback: Any = _prototypes.camunda_interrupt_fn(self._generator.send)
         #: A signal handler that makes a call of its own, during a call, needs another watch.
@@ -104,12 +104,12 @@ class Watch:
 # ---- Progress and CSV -------------------------------------------------------------------------
 
 # C gets a number, and this table says what it stands for: nothing is collected while C has it.
-_targets: Dict[int, Callable[..., None]] = {}
+_targets: Dict[int, Callable[[bytes], object]] = {}
 _numbers = itertools.count(1)
 
 
 @contextmanager
-def _target(function: Callable[..., None]) -> Iterator[int]:
+def _target(function: Callable[[bytes], object]) -> Iterator[int]:
     number = next(_numbers)
     _targets[number] = function
     try:
@@ -118,12 +118,12 @@ def _target(function: Callable[..., None]) -> Iterator[int]:
         del _targets[number]
 
 
-def call_progress(report: Callable[[bytes], None]) -> Any:
+def call_progress(report: Callable[[bytes], object]) -> ContextManager[int]:
     """Makes `report` reachable, during a `with`, through `progress` and the number given."""
     return _target(report)
 
 
-def call_sink(write: Callable[[bytes], None]) -> Any:
+def call_sink(write: Callable[[bytes], object]) -> ContextManager[int]:
     """Makes `write` reachable, during a `with`, through `sink` and the number given."""
     return _target(write)
 

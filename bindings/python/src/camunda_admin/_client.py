@@ -3,7 +3,7 @@
 import os
 from ctypes import byref, c_size_t, c_void_p, string_at
 from dataclasses import dataclass, field
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Callable, Dict, Mapping, Optional, TypeVar, Union
 
 from . import _callbacks, _prototypes
 from ._arguments import body_of, number_of, path_of, text_of
@@ -16,6 +16,9 @@ from ._native import lib
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
 
 __all__ = ["AdminClient", "Cancel", "Stats", "TokenSource"]
+
+
+T = TypeVar("T")
 
 
 class Cancel:
@@ -113,7 +116,7 @@ def _setting(key: str, value: Any) -> str:
             raise ArgumentTypeError(f"{key} is a {type(value).__name__}, not an int")
         return str(value)
     if isinstance(value, os.PathLike) and key in ("ca_file", "client_cert", "client_key", "token_cache"):
-        return os.fspath(value)
+        return str(os.fspath(value))
     if isinstance(value, str):
         return value
     raise ArgumentTypeError(f"{key} is a {type(value).__name__}, not a str")
@@ -334,7 +337,7 @@ class AdminClient(AdminOperations, Handle):
         """Closes the connections. Calls under way are finished first; further calls fail."""
         self._connection.shared.handle = None
 
-    def _look(self, function: Any, operation: str, make: Any) -> Any:
+    def _look(self, function: Any, operation: str, make: Callable[[Any], T]) -> T:
         handle, value, error = self._connection.handle(), c_void_p(), c_void_p()
         check(function(handle.pointer, byref(value), byref(error)), error)
         return decode(take_text(value), operation, make)

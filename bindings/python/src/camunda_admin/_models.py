@@ -183,7 +183,11 @@ class Generation(Answer):
         set_fields(result, "__dict__", {
             "uuid": pop("uuid", None) or "",
             "name": pop("name", None) or "",
-            "classification": None if (v := pop("classification", None)) is None else _generation_classification[v],
+            "classification": (
+                None
+                if (v := pop("classification", None)) is None
+                else _generation_classification[v]
+            ),
             "extra": data or {},
         })
         return result
@@ -347,7 +351,11 @@ class Region(Answer):
             "uuid": pop("uuid", None) or "",
             "name": pop("name", None) or "",
             "provider": pop("provider", None) or "",
-            "backups": None if (v := pop("backups", None)) is None else [_backup_option(v) for v in v],
+            "backups": (
+                None
+                if (v := pop("backups", None)) is None
+                else [_backup_option(v) for v in v]
+            ),
             "extra": data or {},
         })
         return result
@@ -576,11 +584,31 @@ class ClusterStatus(Answer):
         result: ClusterStatus = new_object(ClusterStatus)
         set_fields(result, "__dict__", {
             "ready": _cluster_component_status[pop("ready", None)],
-            "zeebe_status": None if (v := pop("zeebeStatus", None)) is None else _cluster_component_status[v],
-            "operate_status": None if (v := pop("operateStatus", None)) is None else _cluster_component_status[v],
-            "tasklist_status": None if (v := pop("tasklistStatus", None)) is None else _cluster_component_status[v],
-            "optimize_status": None if (v := pop("optimizeStatus", None)) is None else _cluster_component_status[v],
-            "connectors_status": None if (v := pop("connectorsStatus", None)) is None else _cluster_component_status[v],
+            "zeebe_status": (
+                None
+                if (v := pop("zeebeStatus", None)) is None
+                else _cluster_component_status[v]
+            ),
+            "operate_status": (
+                None
+                if (v := pop("operateStatus", None)) is None
+                else _cluster_component_status[v]
+            ),
+            "tasklist_status": (
+                None
+                if (v := pop("tasklistStatus", None)) is None
+                else _cluster_component_status[v]
+            ),
+            "optimize_status": (
+                None
+                if (v := pop("optimizeStatus", None)) is None
+                else _cluster_component_status[v]
+            ),
+            "connectors_status": (
+                None
+                if (v := pop("connectorsStatus", None)) is None
+                else _cluster_component_status[v]
+            ),
             "extra": data or {},
         })
         return result
@@ -763,14 +791,30 @@ class Cluster(ClusterMethods):
             "channel": _named_resource(pop("channel", None)),
             "generation": _named_resource(pop("generation", None)),
             "region": _named_resource(pop("region", None)),
-            "backup_region": None if (v := pop("backupRegion", None)) is None else _named_resource(v),
+            "backup_region": (
+                None
+                if (v := pop("backupRegion", None)) is None
+                else _named_resource(v)
+            ),
             "plan_type": _named_resource(pop("planType", None)),
             "labels": pop("labels", None),
             "links": _cluster_links(pop("links", None)),
             "status": _cluster_status(pop("status", None)),
-            "encryption": None if (v := pop("encryption", None)) is None else _cluster_encryption(v),
-            "ipallowlist": None if (v := pop("ipallowlist", None)) is None else [_ip_allowlist_entry(v) for v in v],
-            "ipwhitelist": None if (v := pop("ipwhitelist", None)) is None else [_ip_allowlist_entry(v) for v in v],
+            "encryption": (
+                None
+                if (v := pop("encryption", None)) is None
+                else _cluster_encryption(v)
+            ),
+            "ipallowlist": (
+                None
+                if (v := pop("ipallowlist", None)) is None
+                else [_ip_allowlist_entry(v) for v in v]
+            ),
+            "ipwhitelist": (
+                None
+                if (v := pop("ipwhitelist", None)) is None
+                else [_ip_allowlist_entry(v) for v in v]
+            ),
             "extra": data or {},
         })
         return result
@@ -1612,7 +1656,11 @@ class MonitoringStatus(Answer):
         pop = data.pop
         result: MonitoringStatus = new_object(MonitoringStatus)
         set_fields(result, "__dict__", {
-            "metrics_endpoint": None if (v := pop("metricsEndpoint", None)) is None else _metrics_endpoint(v),
+            "metrics_endpoint": (
+                None
+                if (v := pop("metricsEndpoint", None)) is None
+                else _metrics_endpoint(v)
+            ),
             "conditions": pop("conditions", None),
             "extra": data or {},
         })
@@ -1994,7 +2042,11 @@ class SecureConnectivityState(Answer):
             "conditions": [_condition(v) for v in pop("conditions", None) or ()],
             "endpoint": _secure_endpoint(pop("endpoint", None)),
             "endpoint_connection_count": pop("endpointConnectionCount", None) or 0,
-            "endpoint_connections": None if (v := pop("endpointConnections", None)) is None else [_endpoint_connection(v) for v in v],
+            "endpoint_connections": (
+                None
+                if (v := pop("endpointConnections", None)) is None
+                else [_endpoint_connection(v) for v in v]
+            ),
             "observed_generation": pop("observedGeneration", None) or 0,
             "urls": pop("urls", None),
             "extra": data or {},
@@ -2039,7 +2091,11 @@ class SecureConnectivityOrEmpty(Answer):
         pop = data.pop
         result: SecureConnectivityOrEmpty = new_object(SecureConnectivityOrEmpty)
         set_fields(result, "__dict__", {
-            "metadata": None if (v := pop("metadata", None)) is None else _secure_connectivity_metadata(v),
+            "metadata": (
+                None
+                if (v := pop("metadata", None)) is None
+                else _secure_connectivity_metadata(v)
+            ),
             "spec": None if (v := pop("spec", None)) is None else _secure_connectivity_spec(v),
             "status": None if (v := pop("status", None)) is None else _secure_connectivity_state(v),
             "extra": data or {},

@@ -173,8 +173,7 @@ class ClusterHandle(ClusterHandleMethods):
 
         - `NotFoundError` (404): no such cluster
         """
-        body: Dict[str, Any] = {
-        }
+        body: Dict[str, Any] = {}
         if name is not None:
             body["name"] = str_of("name", name)
         if description is not None:
@@ -197,19 +196,11 @@ class ClusterHandle(ClusterHandleMethods):
 
         - `NotFoundError` (404): no such cluster
         """
-        self._connection.tell(
-            lib.camunda_cluster_delete,
-            "delete cluster",
-            self._id,
-        )
+        self._connection.tell(lib.camunda_cluster_delete, "delete cluster", self._id)
 
     def wake(self) -> None:
         """Resumes a suspended cluster, which takes minutes."""
-        self._connection.tell(
-            lib.camunda_cluster_wake,
-            "wake cluster",
-            self._id,
-        )
+        self._connection.tell(lib.camunda_cluster_wake, "wake cluster", self._id)
 
     def upgrade(self) -> GenerationUpgrade:
         """Begins the upgrade to the newest generation of the cluster's channel, which takes
@@ -252,10 +243,14 @@ class ClusterHandle(ClusterHandleMethods):
         - `ConflictError` (409): cluster was not created with External encryption
         """
         body: Dict[str, Any] = {
-            "primaryEncryptionKeyId": str_of("primary_encryption_key_id", primary_encryption_key_id),
+            "primaryEncryptionKeyId": str_of(
+                "primary_encryption_key_id", primary_encryption_key_id
+            ),
         }
         if secondary_encryption_key_id is not None:
-            body["secondaryEncryptionKeyId"] = str_of("secondary_encryption_key_id", secondary_encryption_key_id)
+            body["secondaryEncryptionKeyId"] = str_of(
+                "secondary_encryption_key_id", secondary_encryption_key_id
+            )
         return self._connection.ask(
             lib.camunda_cluster_set_encryption,
             "update cluster encryption",
@@ -766,12 +761,7 @@ class ClusterSecrets(Resource):
         - `PermissionDeniedError` (403): cluster belongs to another organisation
         - `NotFoundError` (404): no such cluster
         """
-        return self._connection.ask(
-            lib.camunda_secret_list,
-            "list secrets",
-            Secrets,
-            self._id,
-        )
+        return self._connection.ask(lib.camunda_secret_list, "list secrets", Secrets, self._id)
 
     def create(self, name: str, value: str) -> None:
         """Creates a connector secret; its name has fewer than 50 characters.
@@ -792,12 +782,7 @@ class ClusterSecrets(Resource):
             "secretName": str_of("name", name),
             "secretValue": str_of("value", value),
         }
-        self._connection.tell(
-            lib.camunda_secret_create,
-            "create secret",
-            self._id,
-            *body_of(body),
-        )
+        self._connection.tell(lib.camunda_secret_create, "create secret", self._id, *body_of(body))
 
     def update(self, name: str, value: str) -> None:
         """Gives a connector secret another value.
@@ -851,11 +836,7 @@ class ClusterMonitoring(Resource):
         - `NotFoundError` (404): no such cluster
         - `ConflictError` (409): already active
         """
-        self._connection.tell(
-            lib.camunda_monitoring_activate,
-            "activate monitoring",
-            self._id,
-        )
+        self._connection.tell(lib.camunda_monitoring_activate, "activate monitoring", self._id)
 
     def deactivate(self) -> None:
         """Switches external monitoring off.
@@ -866,11 +847,7 @@ class ClusterMonitoring(Resource):
         - `NotFoundError` (404): no such cluster
         - `ConflictError` (409): not active
         """
-        self._connection.tell(
-            lib.camunda_monitoring_deactivate,
-            "deactivate monitoring",
-            self._id,
-        )
+        self._connection.tell(lib.camunda_monitoring_deactivate, "deactivate monitoring", self._id)
 
     def get(self) -> Monitoring:
         """Reads the monitoring clients and how monitoring is; its `status` is an empty object
@@ -1051,11 +1028,7 @@ class Members(Resource):
         - `PermissionDeniedError` (403): missing permission
         - `NotFoundError` (404): not a member of the organisation
         """
-        self._connection.tell(
-            lib.camunda_member_delete,
-            "delete member",
-            text_of("email", email),
-        )
+        self._connection.tell(lib.camunda_member_delete, "delete member", text_of("email", email))
 
 
 class Activity(Resource):
