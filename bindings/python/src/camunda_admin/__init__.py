@@ -15,12 +15,12 @@ from ._base import Answer, Secrets, Word
 from ._client import AdminClient, Cancel, Stats, TokenSource
 from ._credentials import ClusterCredentials
 from ._errors import *
-from ._errors import __all__ as _errors
+from ._errors import __all__ as _errors_names
 from ._models import *
-from ._models import __all__ as _models
+from ._models import __all__ as _models_names
 from ._native import version
 from ._operations import *
-from ._operations import __all__ as _operations
+from ._operations import __all__ as _operations_names
 
 __version__ = version()
 
@@ -36,6 +36,6 @@ __all__ = [
     "Word",
     "__version__",
 ]
-__all__ += _errors
-__all__ += _models
-__all__ += _operations
+__all__ += _errors_names
+__all__ += _models_names
+__all__ += _operations_names

@@ -29,7 +29,7 @@ def _load() -> ctypes.CDLL:
         library = ctypes.CDLL(path)
     except OSError as error:
         origin = f"the variable {_VARIABLE}" if named else "the installed package"
-        raise ImportError(f"camunda_admin: {origin} names {path}: {error}") from error
+        raise ImportError(f"camunda_admin: cannot load the library of {origin}: {error}") from None
     try:
         library.camunda_abi_version.restype = ctypes.c_uint32
         abi = library.camunda_abi_version()
