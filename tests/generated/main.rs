@@ -5,6 +5,7 @@
 
 mod c;
 mod cpp;
+mod python;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,12 @@ fn refreshing() -> bool {
 fn generated_files_are_fresh() {
     let mut stale = Vec::new();
     // In this order: what follows the header is made from it.
-    for generate in [c::generate, c::generate_from_header, cpp::generate] {
+    for generate in [
+        c::generate,
+        c::generate_from_header,
+        cpp::generate,
+        python::generate,
+    ] {
         for Generated { path, text } in generate() {
             let found = fs::read_to_string(top().join(path)).unwrap_or_default();
             if found == text {
