@@ -1,0 +1,168 @@
+// The main job in C++: what can be created, a cluster, waiting until it is healthy, a client for it,
+// keeping the client's credentials, a token as that client, listing, cleaning up.
+//
+//     quickstart [--create] [FILE]
+//
+// Takes its settings from the environment: CAMUNDA_CONSOLE_CLIENT_ID and the others. Against the
+// sandbox, or anything else on this machine, it does all of it; against the service it only reads,
+// unless --create is given, which costs money until the cluster is deleted again. The credentials go
+// to FILE, which must not be there yet; without one to a temporary file, deleted at the end.
+
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <iomanip>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+#include "camunda_admin.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// A file in a folder of its own; both are gone at the end.
+class TemporaryFile {
+ public:
+  TemporaryFile() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "quickstart-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    folder_ = pattern;
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  std::filesystem::path path() const { return folder_ / "worker.env"; }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+void list(const camunda::AdminClient& admin) {
+  const auto clusters = admin.clusters().list();
+  std::cout << "The organisation has " << clusters.size() << " cluster(s).\n";
+  for (const camunda::Cluster& cluster : clusters) {
+    std::cout << "  " << cluster.uuid << ' ' << cluster.name << ' ' << cluster.status.ready << '\n';
+  }
+}
+
+camunda::Cluster wait_until_healthy(const camunda::ClusterHandle& cluster) {
+  const auto begun = Clock::now();
+  camunda::ClusterComponentStatus shown;
+  return cluster.wait_until_healthy(
+      camunda::Wait{}.timeout(20min).on_progress([&](const camunda::Cluster& seen) {
+        if (seen.status.ready == shown) return;
+        shown = seen.status.ready;
+        const camunda::Seconds passed = Clock::now() - begun;
+        std::cout << "  " << std::fixed << std::setprecision(1) << std::setw(5) << passed.count()
+                  << " s " << shown << std::endl;
+      }));
+}
+
+void use(const camunda::AdminClient& admin, const camunda::ClusterHandle& cluster,
+         const std::filesystem::path& file) {
+  const camunda::Cluster healthy = wait_until_healthy(cluster);
+
+  const auto created = cluster.clients().create(
+      {"worker", {{camunda::ClientPermission::Zeebe, camunda::ClientPermission::Operate}}});
+  std::cout << "Created the client " << created.name << " (" << created.client_id
+            << "); its secret is shown this once.\n";
+  const auto credentials = created.credentials(healthy);
+  credentials.write_env_file(file);
+  std::cout << "Kept its credentials in " << file.string() << ".\n";
+
+  const camunda::Token token = camunda::TokenSource(credentials).bearer();
+  const auto left = token.expires_at() - std::chrono::system_clock::now();
+  std::cout << "Got a token for Zeebe as that client, good for "
+            << std::chrono::duration_cast<std::chrono::minutes>(left).count() << " minutes.\n";
+
+  list(admin);
+  for (const camunda::ClusterClient& client : cluster.clients().list()) {
+    std::cout << "  client " << client.name << " may use";
+    for (const auto& permission : client.permissions) std::cout << ' ' << permission;
+    std::cout << '\n';
+  }
+  cluster.clients().delete_(created.client_id);
+  std::cout << "Deleted the client.\n";
+}
+
+void create_use_and_delete(const camunda::AdminClient& admin, const std::filesystem::path& file) {
+  const camunda::Parameters offer = admin.clusters().parameters();
+  const camunda::Channel& channel = offer.channels.at(0);
+  const camunda::Region& region = offer.regions.at(0);
+  const camunda::NamedResource& plan = offer.cluster_plan_types.at(0);
+  std::cout << "Creating a cluster: " << channel.default_generation.name << ", " << region.name
+            << ", " << plan.name << ".\n";
+  camunda::CreateCluster request{"quickstart", channel.uuid, channel.default_generation.uuid,
+                                 region.uuid, plan.uuid};
+  request.description = "Made by an example; may be deleted";
+  const camunda::ClusterId id = admin.clusters().create(request);
+  std::cout << "Created " << id << ".\n";
+
+  // Whatever happens from here on, the cluster must not be left behind.
+  const camunda::ClusterHandle cluster = admin.cluster(id);
+  std::exception_ptr failure;
+  try {
+    use(admin, cluster, file);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  cluster.delete_();
+  cluster.wait_until_gone();
+  std::cout << "Deleted " << id << ".\n";
+  if (failure) std::rethrow_exception(failure);
+}
+
+/// Whether the API is on this machine: nothing there costs money.
+bool is_local() {
+  const char* variable = std::getenv("CAMUNDA_CONSOLE_BASE_URL");
+  const std::string_view url = variable == nullptr ? "" : variable;
+  // The library takes http:// for this machine only.
+  if (url.substr(0, 7) == "http://") return true;
+  for (const std::string_view host : {"https://localhost", "https://127.0.0.1", "https://[::1]"}) {
+    const std::string_view rest = url.substr(0, host.size()) == host ? url.substr(host.size()) : "x";
+    if (rest.empty() || rest.front() == ':' || rest.front() == '/') return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bool may_create = is_local();
+  std::filesystem::path file;
+  for (int i = 1; i < argc; ++i) {
+    if (std::string_view(argv[i]) == "--create") {
+      may_create = true;
+    } else {
+      file = argv[i];
+    }
+  }
+  try {
+    const auto admin = camunda::AdminClient::from_env();
+    if (may_create) {
+      const TemporaryFile temporary;
+      create_use_and_delete(admin, file.empty() ? temporary.path() : file);
+    } else {
+      list(admin);
+      std::cout << "Nothing was changed; --create creates a cluster and deletes it again.\n";
+    }
+    const camunda::Stats stats = admin.stats();
+    std::cout << stats.requests << " requests, " << stats.retries << " of them repeated; "
+              << stats.token_requests << " token request(s), " << stats.token_cache_hits
+              << " token(s) from the cache.\n";
+  } catch (const camunda::OutcomeUnknownError& error) {
+    std::cerr << error.what() << "\nLook whether it was done before doing it again.\n";
+    return EXIT_FAILURE;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return EXIT_FAILURE;
+  }
+}
