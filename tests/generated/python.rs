@@ -16,10 +16,26 @@ use crate::{Generated, top};
 
 /// Where operations live in Python: the beginning of their `call`, the class, what it stands for.
 const PLACES: &[(&str, &str, &str)] = &[
-    ("clusters", "Clusters", "The clusters of the organisation: `admin.clusters`."),
-    ("cluster", "ClusterHandle", "One cluster: `admin.cluster(id)`."),
-    ("cluster.clients", "ClusterClients", "The clients of a cluster: `admin.cluster(id).clients`."),
-    ("cluster.backups", "Backups", "The backups of a cluster: `admin.cluster(id).backups`."),
+    (
+        "clusters",
+        "Clusters",
+        "The clusters of the organisation: `admin.clusters`.",
+    ),
+    (
+        "cluster",
+        "ClusterHandle",
+        "One cluster: `admin.cluster(id)`.",
+    ),
+    (
+        "cluster.clients",
+        "ClusterClients",
+        "The clients of a cluster: `admin.cluster(id).clients`.",
+    ),
+    (
+        "cluster.backups",
+        "Backups",
+        "The backups of a cluster: `admin.cluster(id).backups`.",
+    ),
     (
         "cluster.secrets",
         "ClusterSecrets",
@@ -35,19 +51,37 @@ const PLACES: &[(&str, &str, &str)] = &[
         "SecureConnectivity",
         "The secure connectivity of a cluster: `admin.cluster(id).secure_connectivity`.",
     ),
-    ("members", "Members", "The members of the organisation: `admin.members`."),
-    ("activity", "Activity", "The organisation's audit log: `admin.activity`."),
-    ("", "AdminOperations", "The operations that belong to no resource: methods of `AdminClient`."),
+    (
+        "members",
+        "Members",
+        "The members of the organisation: `admin.members`.",
+    ),
+    (
+        "activity",
+        "Activity",
+        "The organisation's audit log: `admin.activity`.",
+    ),
+    (
+        "",
+        "AdminOperations",
+        "The operations that belong to no resource: methods of `AdminClient`.",
+    ),
 ];
 
 /// Fields of requests that are arguments by position, and what they are called then: the one or two
 /// that say everything. All others are keywords under their own names.
 const BY_POSITION: &[(&str, &[(&str, &str)])] = &[
     ("cluster.clients.create", &[("clientName", "name")]),
-    ("cluster.secrets.create", &[("secretName", "name"), ("secretValue", "value")]),
+    (
+        "cluster.secrets.create",
+        &[("secretName", "name"), ("secretValue", "value")],
+    ),
     ("cluster.secrets.update", &[("secretValue", "value")]),
     ("cluster.backups.set_schedule", &[("schedule", "cron")]),
-    ("cluster.monitoring.create_client", &[("username", "username")]),
+    (
+        "cluster.monitoring.create_client",
+        &[("username", "username")],
+    ),
     ("cluster.set_ip_allowlist", &[("ipallowlist", "entries")]),
     ("members.set_roles", &[("orgRoles", "roles")]),
 ];
@@ -60,9 +94,18 @@ const WITH_METHODS: &[&str] = &["Cluster", "CreatedClusterClient", "IpRanges"];
 
 pub(crate) fn generate() -> Vec<Generated> {
     vec![
-        Generated { path: "bindings/python/src/camunda_admin/_models.py", text: models() },
-        Generated { path: "bindings/python/src/camunda_admin/_operations.py", text: operations() },
-        Generated { path: "bindings/python/src/camunda_admin/_prototypes.py", text: prototypes() },
+        Generated {
+            path: "bindings/python/src/camunda_admin/_models.py",
+            text: models(),
+        },
+        Generated {
+            path: "bindings/python/src/camunda_admin/_operations.py",
+            text: operations(),
+        },
+        Generated {
+            path: "bindings/python/src/camunda_admin/_prototypes.py",
+            text: prototypes(),
+        },
     ]
 }
 
@@ -191,7 +234,10 @@ impl Type {
 }
 
 fn inside<'a>(written: &'a str, outer: &str) -> Option<&'a str> {
-    written.strip_prefix(outer)?.strip_prefix('<')?.strip_suffix('>')
+    written
+        .strip_prefix(outer)?
+        .strip_prefix('<')?
+        .strip_suffix('>')
 }
 
 fn models() -> String {
@@ -204,7 +250,10 @@ fn models() -> String {
          from ._base import Answer, FailoverStep, Number, Word, WordTable, new_object, set_fields\n\
          from ._methods import ",
     );
-    let methods: Vec<_> = WITH_METHODS.iter().map(|name| format!("{name}Methods")).collect();
+    let methods: Vec<_> = WITH_METHODS
+        .iter()
+        .map(|name| format!("{name}Methods"))
+        .collect();
     writeln!(text, "{}\n", methods.join(", ")).unwrap();
     let answered = answered();
     let names: Vec<&str> = TYPES
@@ -223,7 +272,9 @@ fn models() -> String {
     text.push_str("]\n");
     for description in TYPES {
         match description {
-            Description::Object { name, doc, fields, .. } if answered.contains(name) => {
+            Description::Object {
+                name, doc, fields, ..
+            } if answered.contains(name) => {
                 push_object(&mut text, name, doc, fields);
             }
             Description::Words { name, doc, words } => {
@@ -253,7 +304,15 @@ fn answered() -> HashSet<&'static str> {
     let mut answered = HashSet::new();
     // Each type is listed after those that it is made of, so once backwards is enough.
     for description in TYPES.iter().rev() {
-        let Description::Object { name, direction, fields, .. } = description else { continue };
+        let Description::Object {
+            name,
+            direction,
+            fields,
+            ..
+        } = description
+        else {
+            continue;
+        };
         if *direction == Direction::Answer {
             answered.insert(*name);
         }
@@ -281,8 +340,9 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
     push_doc(text, 4, doc);
     text.push('\n');
     // Fields without a default have to come first.
-    let (required, others): (Vec<_>, Vec<_>) =
-        fields.iter().partition(|field| field.presence == Presence::Required);
+    let (required, others): (Vec<_>, Vec<_>) = fields
+        .iter()
+        .partition(|field| field.presence == Presence::Required);
     for field in required.iter().chain(&others) {
         let (optional, kind) = Type::of(field);
         push_comment(text, field.doc);
@@ -291,7 +351,10 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
             (Presence::Required, _) if hidden => format!("{} = field(repr=False)", kind.hint()),
             (Presence::Required, _) => kind.hint(),
             (_, true) if hidden => {
-                format!("Optional[{}] = field(default=None, repr=False)", kind.hint())
+                format!(
+                    "Optional[{}] = field(default=None, repr=False)",
+                    kind.hint()
+                )
             }
             (_, true) => format!("Optional[{}] = None", kind.hint()),
             _ if hidden => format!("{} = field(default=\"\", repr=False)", kind.hint()),
@@ -305,7 +368,11 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
          extra: Dict[str, Any] = field(default_factory=dict, repr=False)\n\n    \
          @staticmethod\n",
     );
-    writeln!(text, "    def _decode(data: Optional[Dict[str, Any]]) -> \"{name}\":").unwrap();
+    writeln!(
+        text,
+        "    def _decode(data: Optional[Dict[str, Any]]) -> \"{name}\":"
+    )
+    .unwrap();
     text.push_str("        data = {} if data is None else data\n        pop = data.pop\n");
     writeln!(text, "        result: {name} = new_object({name})").unwrap();
     text.push_str("        set_fields(result, \"__dict__\", {\n");
@@ -316,7 +383,10 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
             (Presence::Required, _) => kind.decode(&format!("pop({key})")),
             (_, true) if kind.plain() => format!("pop({key}, None)"),
             (_, true) => {
-                format!("None if (v := pop({key}, None)) is None else {}", kind.decode("v"))
+                format!(
+                    "None if (v := pop({key}, None)) is None else {}",
+                    kind.decode("v")
+                )
             }
             _ => match &kind {
                 Type::Step | Type::Words(_) | Type::Object(_) => {
@@ -348,13 +418,19 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
          \"\"\"The object under the service's own names, unknown fields included.\"\"\"\n        \
          result: Dict[str, Any] = {\n",
     );
-    for field in fields.iter().filter(|field| field.presence != Presence::Optional) {
+    for field in fields
+        .iter()
+        .filter(|field| field.presence != Presence::Optional)
+    {
         let (_, kind) = Type::of(field);
         let value = kind.encode(&format!("self.{}", python_name(field)));
         writeln!(text, "            {}: {value},", quoted(field.json)).unwrap();
     }
     text.push_str("        }\n");
-    for field in fields.iter().filter(|field| field.presence == Presence::Optional) {
+    for field in fields
+        .iter()
+        .filter(|field| field.presence == Presence::Optional)
+    {
         let (_, kind) = Type::of(field);
         let name = python_name(field);
         writeln!(text, "        if self.{name} is not None:").unwrap();
@@ -408,8 +484,14 @@ fn operations() -> String {
     text.push_str("]\n");
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
     for operation in OPERATIONS {
-        let (place, name) = operation.call.rsplit_once('.').unwrap_or(("", operation.call));
-        let csv = matches!(operation.answer.as_ref().map(|shape| &shape.kind), Some(ShapeKind::Csv));
+        let (place, name) = operation
+            .call
+            .rsplit_once('.')
+            .unwrap_or(("", operation.call));
+        let csv = matches!(
+            operation.answer.as_ref().map(|shape| &shape.kind),
+            Some(ShapeKind::Csv)
+        );
         let methods = places.entry(place).or_default();
         match csv {
             true => push_csv(methods, operation, name),
@@ -429,7 +511,9 @@ fn operations() -> String {
         text.push_str("\n    __slots__ = ()\n");
         text.push_str(&places.remove(place).unwrap_or_default());
         for (inner, class, doc) in PLACES {
-            let name = inner.strip_prefix(place).and_then(|rest| rest.strip_prefix('.'));
+            let name = inner
+                .strip_prefix(place)
+                .and_then(|rest| rest.strip_prefix('.'));
             if let (Some(name), false) = (name, place.is_empty()) {
                 write!(
                     text,
@@ -440,7 +524,11 @@ fn operations() -> String {
             }
         }
     }
-    assert!(places.is_empty(), "Python has no class for {:?}", places.keys());
+    assert!(
+        places.is_empty(),
+        "Python has no class for {:?}",
+        places.keys()
+    );
     text
 }
 
@@ -478,13 +566,19 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
         }
         Some(ShapeKind::List(description)) => (
             format!("List[{}]", description.name()),
-            Some(format!("lambda answer: [{}(v) for v in answer]", decoder(description))),
+            Some(format!(
+                "lambda answer: [{}(v) for v in answer]",
+                decoder(description)
+            )),
         ),
         Some(ShapeKind::Csv) => unreachable!("has a function of its own"),
     };
     push_signature(text, name, &arguments, &[], &hint);
     push_doc(text, 8, &operation_doc(operation, &arguments));
-    let in_body: Vec<_> = arguments.iter().filter(|argument| argument.json.is_some()).collect();
+    let in_body: Vec<_> = arguments
+        .iter()
+        .filter(|argument| argument.json.is_some())
+        .collect();
     if operation.body.is_some() {
         let (optional, required): (Vec<&Argument>, Vec<&Argument>) =
             in_body.into_iter().partition(|argument| argument.optional);
@@ -501,23 +595,35 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
         for argument in optional {
             let key = quoted(argument.json.unwrap());
             writeln!(text, "        if {} is not None:", argument.name).unwrap();
-            push_fitting(text, &format!("            body[{key}] = "), &argument.value, "");
+            push_fitting(
+                text,
+                &format!("            body[{key}] = "),
+                &argument.value,
+                "",
+            );
         }
     }
     let mut passed = vec![format!("lib.{}", operation.c_name), quoted(operation.name)];
     passed.extend(decode.clone());
     passed.extend(has_id(operation.arguments()).then(|| "self._id".to_owned()));
     passed.extend(
-        arguments.iter().filter(|argument| argument.json.is_none()).map(|a| a.value.clone()),
+        arguments
+            .iter()
+            .filter(|argument| argument.json.is_none())
+            .map(|a| a.value.clone()),
     );
     if operation.body.is_some() {
         passed.push("*body_of(body)".into());
     }
     let method = if decode.is_some() { "ask" } else { "tell" };
     let keyword = if decode.is_some() { "return " } else { "" };
-    let field = one_field.map(|field| format!(".{field}")).unwrap_or_default();
-    let line =
-        format!("        {keyword}self._connection.{method}({}){field}", passed.join(", "));
+    let field = one_field
+        .map(|field| format!(".{field}"))
+        .unwrap_or_default();
+    let line = format!(
+        "        {keyword}self._connection.{method}({}){field}",
+        passed.join(", ")
+    );
     if line.len() <= 100 {
         writeln!(text, "{line}").unwrap();
     } else {
@@ -533,7 +639,9 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
 /// A line, or three of them where the call that is its value makes it too long.
 fn push_fitting(text: &mut String, before: &str, value: &str, after: &str) {
     let line = format!("{before}{value}{after}");
-    let call = value.strip_suffix(')').and_then(|value| value.split_once('('));
+    let call = value
+        .strip_suffix(')')
+        .and_then(|value| value.split_once('('));
     match call {
         Some((function, arguments)) if line.len() > 100 => writeln!(
             text,
@@ -591,8 +699,16 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     let mut passed = vec!["self._id".to_owned()];
     passed.extend(arguments.into_iter().map(|argument| argument.value));
     let decode = format!("_models._{}", snake(shown));
-    let method = if waiter.answer.is_some() { "wait" } else { "wait_for_end" };
-    let keyword = if waiter.answer.is_some() { "return " } else { "" };
+    let method = if waiter.answer.is_some() {
+        "wait"
+    } else {
+        "wait_for_end"
+    };
+    let keyword = if waiter.answer.is_some() {
+        "return "
+    } else {
+        ""
+    };
     writeln!(
         text,
         "        {keyword}self._connection.{method}(\n            lib.{},\n            {},\n            \
@@ -615,7 +731,10 @@ fn decoder(description: &Description) -> String {
 }
 
 fn one_field(operation: &Operation) -> Option<&'static str> {
-    ONE_FIELD.iter().find(|(call, _)| *call == operation.call).map(|(_, field)| *field)
+    ONE_FIELD
+        .iter()
+        .find(|(call, _)| *call == operation.call)
+        .map(|(_, field)| *field)
 }
 
 fn has_id<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
@@ -648,7 +767,9 @@ fn body_argument(operation: &Operation, field: &'static Field) -> Argument {
         .iter()
         .find(|(call, _)| *call == operation.call)
         .and_then(|(_, fields)| fields.iter().find(|(json, _)| *json == field.json));
-    let name = by_position.map_or(python_name(field), |(_, name)| name).to_owned();
+    let name = by_position
+        .map_or(python_name(field), |(_, name)| name)
+        .to_owned();
     let (optional, kind) = Type::of(field);
     let hint = kind.argument_hint();
     let value = match &kind {
@@ -661,7 +782,11 @@ fn body_argument(operation: &Operation, field: &'static Field) -> Argument {
         _ => name.clone(),
     };
     Argument {
-        hint: if optional { format!("Optional[{hint}]") } else { hint },
+        hint: if optional {
+            format!("Optional[{hint}]")
+        } else {
+            hint
+        },
         value,
         name,
         json: Some(field.json),
@@ -681,14 +806,23 @@ fn push_signature(
     let mut parameters = vec!["self".to_owned()];
     let (by_position, by_name): (Vec<_>, Vec<_>) =
         arguments.iter().partition(|argument| argument.by_position);
-    parameters.extend(by_position.iter().map(|a| format!("{}: {}", a.name, a.hint)));
+    parameters.extend(
+        by_position
+            .iter()
+            .map(|a| format!("{}: {}", a.name, a.hint)),
+    );
     if !by_name.is_empty() || !options.is_empty() {
         parameters.push("*".into());
     }
     // Between keywords the order is free: those that have to be there come first.
     for optional in [false, true] {
         parameters.extend(by_name.iter().filter(|a| a.optional == optional).map(|a| {
-            format!("{}: {}{}", a.name, a.hint, if optional { " = None" } else { "" })
+            format!(
+                "{}: {}{}",
+                a.name,
+                a.hint,
+                if optional { " = None" } else { "" }
+            )
         }));
     }
     parameters.extend(options.iter().cloned());
@@ -764,15 +898,25 @@ fn prototypes() -> String {
     );
     for function in &header.functions {
         let name = &function.name;
-        let sized = function.parameters.iter().any(|parameter| parameter.ends_with("size_t*"));
-        writeln!(text, "    library.{name}.restype = {}", ctype(&function.answer, "", sized))
-            .unwrap();
+        let sized = function
+            .parameters
+            .iter()
+            .any(|parameter| parameter.ends_with("size_t*"));
+        writeln!(
+            text,
+            "    library.{name}.restype = {}",
+            ctype(&function.answer, "", sized)
+        )
+        .unwrap();
         let types: Vec<String> = function
             .ctypes(false)
             .into_iter()
             .zip(&function.parameters)
             .map(|(found, parameter)| {
-                let callback = header.callbacks.iter().any(|callback| &callback.name == parameter);
+                let callback = header
+                    .callbacks
+                    .iter()
+                    .any(|callback| &callback.name == parameter);
                 if callback { parameter.clone() } else { found }
             })
             .collect();
@@ -808,13 +952,20 @@ struct Function {
 impl Function {
     /// The parameters for ctypes. In callbacks, text that comes with its length is not terminated.
     fn ctypes(&self, callback: bool) -> Vec<String> {
-        let followed_by_size =
-            |at: usize| self.parameters.get(at + 1).is_some_and(|next| next == "size_t");
+        let followed_by_size = |at: usize| {
+            self.parameters
+                .get(at + 1)
+                .is_some_and(|next| next == "size_t")
+        };
         self.parameters
             .iter()
             .enumerate()
             .map(|(at, parameter)| {
-                ctype(parameter, parameter, callback && parameter == "char*" && followed_by_size(at))
+                ctype(
+                    parameter,
+                    parameter,
+                    callback && parameter == "char*" && followed_by_size(at),
+                )
             })
             .collect()
     }
@@ -852,12 +1003,17 @@ impl Header {
                 None => {
                     if let Some((start, parameters)) = statement.split_once('(') {
                         let at = start.rfind([' ', '*']).unwrap() + 1;
-                        header.functions.push(function(&start[..at], &start[at..], parameters));
+                        header
+                            .functions
+                            .push(function(&start[..at], &start[at..], parameters));
                     }
                 }
             }
         }
-        assert!(!header.functions.is_empty(), "the header declares no function");
+        assert!(
+            !header.functions.is_empty(),
+            "the header declares no function"
+        );
         header
     }
 }
@@ -917,7 +1073,10 @@ fn without_comments(text: &str) -> String {
         rest = rest[start..].split_once("*/").map_or("", |(_, rest)| rest);
     }
     code.push_str(rest);
-    code.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
+    code.lines()
+        .map(|line| line.split("//").next().unwrap_or(""))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 // ---- Text -------------------------------------------------------------------------------------
@@ -975,7 +1134,10 @@ fn wrapped(text: &str, width: usize, first: &str, other: &str) -> Vec<String> {
 
 /// Rust's links and paths as plain code.
 fn rust_to_python(doc: &str) -> String {
-    doc.replace("[`", "`").replace("`]", "`").replace("::", ".").replace('\\', "\\\\")
+    doc.replace("[`", "`")
+        .replace("`]", "`")
+        .replace("::", ".")
+        .replace('\\', "\\\\")
 }
 
 fn quoted(text: &str) -> String {
