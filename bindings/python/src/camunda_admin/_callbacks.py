@@ -160,9 +160,20 @@ _LEVELS = {
 
 
 def log_level() -> Optional[int]:
-    """The most that the logger takes now, as a level of C; `None` where it takes nothing."""
+    """The most that the logger takes now, as a level of C; `None` where nobody would see it."""
+    if not _is_heard(_logger):
+        return None
     enabled = [number for number, level in _LEVELS.items() if _logger.isEnabledFor(level)]
     return max(enabled, default=None)
+
+
+def _is_heard(logger: Optional[logging.Logger]) -> bool:
+    """Whether there is a handler other than the one that this module adds against complaints."""
+    while logger is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 def _log(_user: Optional[int], level: int, target: Optional[bytes], message: bytes) -> None:
