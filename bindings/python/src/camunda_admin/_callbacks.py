@@ -46,9 +46,12 @@ def take_kept() -> Optional[BaseException]:
     return _kept.pop(get_ident(), None) if _kept else None
 
 
+_main_thread = threading.main_thread().ident
+
+
 def on_main_thread() -> bool:
     """Whether this is the thread on which Python runs signal handlers."""
-    return get_ident() == threading.main_thread().ident
+    return get_ident() == _main_thread
 
 
 # ---- Signals ----------------------------------------------------------------------------------
@@ -227,6 +230,14 @@ def unraisable_kept() -> Iterator[None]:
             sys.unraisablehook = before
 
 
+def _begin_anew() -> None:
+    """In a forked child: the one thread that is left is the main one, and none of its calls is under
+    way.
+    """
+    global _main_thread
+    _main_thread = get_ident()
+    _kept.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    # The calls of the parent's other threads are not under way in the child.
-    os.register_at_fork(after_in_child=_kept.clear)
+    os.register_at_fork(after_in_child=_begin_anew)
