@@ -4,6 +4,7 @@
 //! `CAMUNDA_ADMIN_REFRESH=1 cargo test --features capi --test generated` writes them anew.
 
 mod c;
+mod cpp;
 mod python;
 
 use std::fs;
@@ -20,29 +21,32 @@ fn top() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Whether stale files are to be written anew rather than reported.
+fn refreshing() -> bool {
+    std::env::var_os("CAMUNDA_ADMIN_REFRESH").is_some()
+}
+
 #[test]
 fn generated_files_are_fresh() {
-    let refresh = std::env::var_os("CAMUNDA_ADMIN_REFRESH").is_some();
     let mut stale = Vec::new();
-    // In this order: what C exports makes the header, and the header makes what Python declares.
-    for (generate, refresh_more) in [
-        (c::generate as fn() -> Vec<Generated>, c::refresh_header as fn()),
-        (python::generate, || ()),
+    // In this order: what follows the header is made from it.
+    for generate in [
+        c::generate,
+        c::generate_from_header,
+        cpp::generate,
+        python::generate,
     ] {
         for Generated { path, text } in generate() {
             let found = fs::read_to_string(top().join(path)).unwrap_or_default();
             if found == text {
                 continue;
             }
-            if refresh {
+            if refreshing() {
                 fs::create_dir_all(top().join(Path::new(path).parent().unwrap())).unwrap();
                 fs::write(top().join(path), &text).unwrap();
             } else {
                 stale.push(format!("{path}: {}", first_difference(&found, &text)));
             }
-        }
-        if refresh {
-            refresh_more();
         }
     }
     assert!(

@@ -7,6 +7,8 @@
 mod cache;
 mod leader;
 mod pacing;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use cache::{TokenSlot, slot};
 

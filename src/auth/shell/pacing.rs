@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::auth::gate::{Gate, SPACING, Ticket};
 use crate::auth::key::GateKey;
-use crate::auth::random;
 use crate::auth::record::PaceRecord;
 use crate::auth::store::{Locks, Stores, Tier};
 use crate::auth::time::{Clock, Moment};
@@ -106,7 +105,7 @@ impl GateCell {
                 }
             }
             let wait = turn - now.mono;
-            if !waits || wait > call.remaining() {
+            if !waits || wait > clock.remaining(call) {
                 return Pass::TooLate(wait);
             }
             if turn.abs_diff(expected) < SPACING / 4 {
@@ -180,7 +179,7 @@ impl GateCell {
         let now = clock.now();
         let opens = {
             let mut gate = self.lock();
-            gate.rate_limited(now, retry_after, random());
+            gate.rate_limited(now, retry_after, clock.jitter());
             gate.opens()
         };
         // Those who queue have to see that their turn is later now.

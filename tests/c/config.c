@@ -1,0 +1,207 @@
+/* Versions, settings, and the files with credentials. */
+#include "check.h"
+
+static void versions_agree_with_the_header(void) {
+  CHECK_STR(camunda_version(), CAMUNDA_VERSION);
+  CHECK_INT(camunda_abi_version(), CAMUNDA_ABI_VERSION);
+}
+
+static void every_setting_can_be_set(void) {
+  const char *const settings[][2] = {
+      {"client_id", "a"},       {"client_secret", "b"},       {"base_url", "https://example.com"},
+      {"oauth_url", "http://localhost:1/x"}, {"audience", "c"}, {"scope", "d"},
+      {"token_cache", "memory"}, {"timeout", "2.5"},           {"ca_file", "/tmp/ca.pem"},
+      {"client_cert", "/tmp/c.pem"}, {"client_key", "/tmp/k.pem"}, {"proxy", "http://localhost:3128"},
+      {"user_agent", "mine/1"},  {"token_request_format", "form"}, {"max_response_bytes", "1000"},
+  };
+  camunda_config *config = camunda_config_new();
+  camunda_error *error = NULL;
+  for (size_t i = 0; i < sizeof settings / sizeof *settings; ++i) {
+    CHECK_OK(camunda_config_set(config, settings[i][0], settings[i][1], &error));
+  }
+  camunda_config_free(config);
+}
+
+static void a_bad_setting_is_named_and_no_secret_is_shown(void) {
+  const char *const bad[][2] = {
+      {"colour", "red"},
+      {"", ""},
+      {"timeout", "soon"},
+      {"timeout", "-1"},
+      {"base_url", "http://example.com"},
+      {"base_url", "nowhere"},
+      {"oauth_url", "http://10.0.0.1/token"},
+      {"user_agent", "a\r\nX-Evil: 1"},
+      {"token_request_format", "xml"},
+      {"max_response_bytes", "0"},
+      {"client_secret", ""},
+  };
+  camunda_config *config = camunda_config_new();
+  camunda_error *error = NULL;
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+    CHECK_FAILS(camunda_config_set(config, bad[i][0], bad[i][1], &error), CAMUNDA_STATUS_CONFIG);
+    CHECK_PART(camunda_error_message(error), bad[i][0]);
+    CHECK_INT(camunda_error_stage(error), CAMUNDA_STAGE_CONFIG);
+    CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_NOT_SENT);
+    CHECK_INT(camunda_error_http_status(error), 0);
+    CHECK(camunda_error_retry_after(error) < 0);
+    FORGET(error);
+  }
+  CHECK_FAILS(camunda_config_set(config, "client_id", "hunter2\n", &error), CAMUNDA_STATUS_CONFIG);
+  CHECK(strstr(camunda_error_message(error), "hunter2") == NULL);
+  FORGET(error);
+  camunda_config_free(config);
+}
+
+static void half_of_the_credentials_is_refused(void) {
+  camunda_config *config = camunda_config_new();
+  camunda_admin *admin = (camunda_admin *)(void *)config;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_config_set(config, "client_id", "a", &error));
+  CHECK_FAILS(camunda_admin_new(config, &admin, &error), CAMUNDA_STATUS_CONFIG);
+  CHECK(admin == NULL);
+  CHECK_PART(camunda_error_message(error), "client_secret");
+  FORGET(error);
+  camunda_config_free(config);
+}
+
+static void a_missing_variable_is_named(void) {
+  const char *const names[] = {"CAMUNDA_CONSOLE_CLIENT_ID", "CAMUNDA_CONSOLE_CLIENT_SECRET"};
+  for (size_t i = 0; i < 2; ++i) {
+    char *kept = strdup(variable(names[i]));
+    unsetenv(names[i]);
+    camunda_config *config = NULL;
+    camunda_error *error = NULL;
+    CHECK_FAILS(camunda_config_from_env(&config, &error), CAMUNDA_STATUS_CONFIG);
+    CHECK(config == NULL);
+    CHECK_PART(camunda_error_message(error), names[i]);
+    FORGET(error);
+    setenv(names[i], kept, 1);
+    free(kept);
+  }
+}
+
+static void write_file(const char *path, const char *text) {
+  FILE *file = fopen(path, "w");
+  fputs(text, file);
+  fclose(file);
+}
+
+static void settings_come_from_a_file(void) {
+  char *path = scratch("console.env");
+  char text[1024];
+  snprintf(text, sizeof text,
+           "# from the Console\nexport CAMUNDA_CONSOLE_CLIENT_ID='%s'\n"
+           "CAMUNDA_CONSOLE_CLIENT_SECRET=\"%s\"\nCAMUNDA_CONSOLE_BASE_URL=%s\n"
+           "CAMUNDA_OAUTH_URL=%s\n",
+           variable("CAMUNDA_CONSOLE_CLIENT_ID"), variable("CAMUNDA_CONSOLE_CLIENT_SECRET"),
+           variable("CAMUNDA_CONSOLE_BASE_URL"), variable("CAMUNDA_OAUTH_URL"));
+  write_file(path, text);
+  camunda_config *config = NULL;
+  camunda_admin *admin = NULL;
+  camunda_value *clusters = NULL;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_config_from_env_file(path, &config, &error));
+  CHECK_OK(camunda_config_set(config, "token_cache", "memory", &error));
+  CHECK_OK(camunda_admin_new(config, &admin, &error));
+  camunda_config_free(config);
+  CHECK_OK(camunda_cluster_list(admin, NULL, &clusters, &error));
+  CHECK_INT(camunda_value_kind(clusters), CAMUNDA_KIND_ARRAY);
+  camunda_value_free(clusters);
+  camunda_admin_free(admin);
+
+  write_file(path, "CAMUNDA_CONSOLE_CLIENT_ID=a\nCAMUNDA_CONSOLE_CLIENT_SECRET='hunter2\n");
+  CHECK_FAILS(camunda_config_from_env_file(path, &config, &error), CAMUNDA_STATUS_CONFIG);
+  CHECK_PART(camunda_error_message(error), "line 2");
+  CHECK(strstr(camunda_error_message(error), "hunter2") == NULL);
+  FORGET(error);
+  remove(path);
+  CHECK_FAILS(camunda_config_from_env_file(path, &config, &error), CAMUNDA_STATUS_IO);
+  FORGET(error);
+  free(path);
+}
+
+static void credentials_are_written_and_read_back(void) {
+  const char *created_json =
+      "{\"name\":\"w\",\"uuid\":\"u\",\"clientId\":\"id\",\"clientSecret\":\"it's \\\"$x\\\\\","
+      "\"permissions\":[\"Zeebe\",\"Operate\"],\"audience\":\"zeebe.camunda.io\","
+      "\"links\":{\"zeebe\":\"z:443\",\"oauth\":\"https://o/token\",\"operate\":\"https://op\"}}";
+  const char *cluster_json = "{\"uuid\":\"c1\",\"region\":{\"uuid\":\"r\",\"name\":\"bru-2\"}}";
+  camunda_value *created = NULL;
+  camunda_value *cluster = NULL;
+  camunda_value *credentials = NULL;
+  camunda_value *again = NULL;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_value_parse(created_json, strlen(created_json), &created, &error));
+  CHECK_OK(camunda_value_parse(cluster_json, strlen(cluster_json), &cluster, &error));
+  CHECK_OK(camunda_credentials_from_client(created, cluster, &credentials, &error));
+  camunda_value_free(created);
+  CHECK_STR(camunda_value_str(camunda_value_get(credentials, "ZEEBE_CLIENT_SECRET"), NULL),
+            "it's \"$x\\");
+  CHECK_STR(camunda_value_str(camunda_value_get(credentials, "CAMUNDA_CLUSTER_ID"), NULL), "c1");
+  CHECK_STR(camunda_value_str(camunda_value_get(credentials, "CAMUNDA_CREDENTIALS_SCOPES"), NULL),
+            "Zeebe,Operate");
+
+  char *path = scratch("worker.env");
+  CHECK_OK(camunda_credentials_write(credentials, path, &error));
+  struct stat status;
+  CHECK_INT(stat(path, &status), 0);
+  CHECK_INT(status.st_mode & 0777, 0600);
+  CHECK_OK(camunda_credentials_read(path, &again, &error));
+  CHECK_STR(camunda_value_json(again, NULL), camunda_value_json(credentials, NULL));
+  camunda_value_free(again);
+
+  /* Neither over a file nor through a link. */
+  CHECK_FAILS(camunda_credentials_write(credentials, path, &error), CAMUNDA_STATUS_IO);
+  CHECK_PART(camunda_error_message(error), path);
+  FORGET(error);
+  char *link = scratch("link.env");
+  char *elsewhere = scratch("elsewhere");
+  CHECK_INT(symlink(elsewhere, link), 0);
+  CHECK_FAILS(camunda_credentials_write(credentials, link, &error), CAMUNDA_STATUS_IO);
+  FORGET(error);
+  CHECK(access(elsewhere, F_OK) != 0);
+  CHECK_FAILS(camunda_credentials_write(cluster, elsewhere, &error),
+              CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FORGET(error);
+  CHECK(access(elsewhere, F_OK) != 0);
+
+  CHECK_FAILS(camunda_credentials_from_client(cluster, cluster, &again, &error),
+              CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FORGET(error);
+  camunda_value_free(credentials);
+  camunda_value_free(cluster);
+  free(path);
+  free(link);
+  free(elsewhere);
+}
+
+static void a_config_serves_several_clients_and_may_go_first(void) {
+  camunda_config *config = NULL;
+  camunda_admin *admins[3] = {NULL, NULL, NULL};
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_config_from_env(&config, &error));
+  for (int i = 0; i < 3; ++i) CHECK_OK(camunda_admin_new(config, &admins[i], &error));
+  camunda_config_free(config);
+  for (int i = 0; i < 3; ++i) {
+    camunda_value *ranges = NULL;
+    CHECK_OK(camunda_ip_ranges(admins[i], NULL, &ranges, &error));
+    CHECK_INT(camunda_value_kind(camunda_value_get(ranges, "web-modeler")), CAMUNDA_KIND_ARRAY);
+    camunda_value_free(ranges);
+    camunda_admin_free(admins[i]);
+  }
+  camunda_admin_free(NULL);
+  camunda_config_free(NULL);
+}
+
+int main(void) {
+  RUN(versions_agree_with_the_header);
+  RUN(every_setting_can_be_set);
+  RUN(a_bad_setting_is_named_and_no_secret_is_shown);
+  RUN(half_of_the_credentials_is_refused);
+  RUN(a_missing_variable_is_named);
+  RUN(settings_come_from_a_file);
+  RUN(credentials_are_written_and_read_back);
+  RUN(a_config_serves_several_clients_and_may_go_first);
+  return check_finish();
+}

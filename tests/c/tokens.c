@@ -1,0 +1,152 @@
+/* Tokens: one request however many ask, the audiences, a token that is not accepted, and credentials
+ * that are wrong. */
+#include "check.h"
+
+enum { THREADS = 16 };
+
+static camunda_admin *admin;
+static pthread_barrier_t start;
+
+static void *list_clusters(void *own) {
+  camunda_admin *mine = own == NULL ? admin : connect_from_env();
+  camunda_value *clusters = NULL;
+  camunda_error *error = NULL;
+  pthread_barrier_wait(&start);
+  const camunda_status status = camunda_cluster_list(mine, NULL, &clusters, &error);
+  const bool good = status == CAMUNDA_STATUS_OK;
+  if (!good) fprintf(stderr, "%s\n", camunda_error_message(error));
+  camunda_error_free(error);
+  camunda_value_free(clusters);
+  if (own != NULL) camunda_admin_free(mine);
+  return good ? NULL : (void *)&start;
+}
+
+/* Half of the threads share a client, the others bring their own. */
+static void sixteen_threads_that_start_cold_make_one_token_request(void) {
+  pthread_t threads[THREADS];
+  pthread_barrier_init(&start, NULL, THREADS);
+  for (int i = 0; i < THREADS; ++i) {
+    pthread_create(&threads[i], NULL, list_clusters, i % 2 == 0 ? NULL : &start);
+  }
+  for (int i = 0; i < THREADS; ++i) {
+    void *failed = NULL;
+    pthread_join(threads[i], &failed);
+    CHECK(failed == NULL);
+  }
+  pthread_barrier_destroy(&start);
+  CHECK_INT(sandbox_count("token_requests"), 1);
+  CHECK_INT(sandbox_count("requests"), THREADS);
+}
+
+static void a_token_is_text_with_an_end(void) {
+  camunda_token *token = NULL;
+  camunda_token *again = NULL;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_admin_token(admin, NULL, NULL, &token, &error));
+  CHECK_OK(camunda_admin_token(admin, NULL, variable("CAMUNDA_CONSOLE_OAUTH_AUDIENCE"), &again, &error));
+  size_t length = 0;
+  const char *text = camunda_token_str(token, &length);
+  CHECK(text != NULL && length > 10 && strlen(text) == length);
+  CHECK_STR(camunda_token_str(again, NULL), text);
+  const int64_t wall = (int64_t)time(NULL) * 1000;
+  CHECK(camunda_token_expires_at(token) > wall + 3600 * 1000);
+  CHECK(camunda_token_expires_at(token) < wall + 48 * 3600 * 1000LL);
+  CHECK_INT(sandbox_count("token_requests"), 1);
+  camunda_token_free(again);
+  camunda_token_free(token);
+  camunda_token_free(NULL);
+  CHECK(camunda_token_str(NULL, &length) == NULL);
+  CHECK_INT(camunda_token_expires_at(NULL), 0);
+}
+
+static void a_token_that_is_not_accepted_is_replaced_once(void) {
+  camunda_token *token = NULL;
+  camunda_token *next = NULL;
+  camunda_error *error = NULL;
+  const long long before = sandbox_count("token_requests");
+  CHECK_OK(camunda_admin_token(admin, NULL, NULL, &token, &error));
+  CHECK_OK(camunda_admin_reject_token(admin, NULL, token, &error));
+  CHECK_OK(camunda_admin_token(admin, NULL, NULL, &next, &error));
+  CHECK(strcmp(camunda_token_str(token, NULL), camunda_token_str(next, NULL)) != 0);
+  /* The newer one does not suffer from what is said of the older one. */
+  CHECK_OK(camunda_admin_reject_token(admin, NULL, token, &error));
+  camunda_token_free(token);
+  CHECK_OK(camunda_admin_token(admin, NULL, NULL, &token, &error));
+  CHECK_STR(camunda_token_str(token, NULL), camunda_token_str(next, NULL));
+  CHECK_INT(sandbox_count("token_requests") - before, 1);
+  camunda_token_free(token);
+  camunda_token_free(next);
+}
+
+static void forgotten_tokens_are_asked_for_again(void) {
+  camunda_value *clusters = NULL;
+  camunda_error *error = NULL;
+  const long long before = sandbox_count("token_requests");
+  CHECK_OK(camunda_admin_forget_tokens(admin, &error));
+  CHECK_OK(camunda_cluster_list(admin, NULL, &clusters, &error));
+  camunda_value_free(clusters);
+  CHECK_INT(sandbox_count("token_requests") - before, 1);
+}
+
+static void a_cluster_client_has_a_token_of_its_own(void) {
+  char *id = sandbox_cluster("{\"name\":\"zeebe\"}");
+  camunda_value *created = NULL;
+  camunda_value *cluster = NULL;
+  camunda_value *credentials = NULL;
+  camunda_config *config = NULL;
+  camunda_admin *source = NULL;
+  camunda_token *token = NULL;
+  camunda_error *error = NULL;
+  const char *request = "{\"clientName\":\"worker\"}";
+  CHECK_OK(camunda_cluster_client_create(admin, NULL, id, request, strlen(request), &created, &error));
+  CHECK_OK(camunda_cluster_get(admin, NULL, id, &cluster, &error));
+  CHECK_OK(camunda_credentials_from_client(created, cluster, &credentials, &error));
+  CHECK_OK(camunda_config_from_credentials(credentials, &config, &error));
+  CHECK_OK(camunda_admin_new(config, &source, &error));
+  CHECK_OK(camunda_admin_token(source, NULL, NULL, &token, &error));
+  CHECK(camunda_token_str(token, NULL) != NULL);
+  camunda_token_free(token);
+  camunda_admin_free(source);
+  camunda_config_free(config);
+  camunda_value_free(credentials);
+  camunda_value_free(cluster);
+  camunda_value_free(created);
+  free(id);
+}
+
+static void wrong_credentials_ask_once_and_then_stay_quiet(void) {
+  camunda_config *config = NULL;
+  camunda_admin *stale = NULL;
+  camunda_value *clusters = NULL;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_config_from_env(&config, &error));
+  CHECK_OK(camunda_config_set(config, "client_secret", "hunter2", &error));
+  CHECK_OK(camunda_admin_new(config, &stale, &error));
+  camunda_config_free(config);
+  const long long before = sandbox_count("token_requests");
+  for (int i = 0; i < 3; ++i) {
+    CHECK_FAILS(camunda_cluster_list(stale, NULL, &clusters, &error), CAMUNDA_STATUS_AUTHENTICATION);
+    CHECK_INT(camunda_error_stage(error), CAMUNDA_STAGE_TOKEN);
+    CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_NOT_SENT);
+    CHECK(strstr(camunda_error_message(error), "hunter2") == NULL);
+    FORGET(error);
+  }
+  CHECK_INT(sandbox_count("token_requests") - before, 1);
+  CHECK_OK(camunda_admin_retry_credentials(stale, &error));
+  CHECK_FAILS(camunda_cluster_list(stale, NULL, &clusters, &error), CAMUNDA_STATUS_AUTHENTICATION);
+  FORGET(error);
+  CHECK_INT(sandbox_count("token_requests") - before, 2);
+  camunda_admin_free(stale);
+}
+
+int main(void) {
+  admin = connect_from_env();
+  RUN(sixteen_threads_that_start_cold_make_one_token_request);
+  RUN(a_token_is_text_with_an_end);
+  RUN(a_token_that_is_not_accepted_is_replaced_once);
+  RUN(forgotten_tokens_are_asked_for_again);
+  RUN(a_cluster_client_has_a_token_of_its_own);
+  RUN(wrong_credentials_ask_once_and_then_stay_quiet);
+  camunda_admin_free(admin);
+  return check_finish();
+}

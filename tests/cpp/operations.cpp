@@ -1,0 +1,238 @@
+// Every operation and every waiter once, typed.
+#include <sstream>
+#include <string>
+
+#include "camunda_admin.hpp"
+#include "check.h"
+
+using namespace camunda;
+using namespace std::chrono_literals;
+
+namespace {
+
+AdminClient admin = AdminClient::from_env();
+
+Seconds stretched(double seconds) { return Seconds(within(seconds)); }
+
+ClusterId make_cluster(const char* fields) {
+  char* uuid = sandbox_cluster(fields);
+  ClusterId id(uuid);
+  free(uuid);
+  return id;
+}
+
+void control(const std::string& changes) { free(sandbox_control(changes.c_str(), nullptr)); }
+
+template <class T = Cluster>
+Wait<T> quick() {
+  return Wait<T>{}.timeout(stretched(30)).interval(50ms);
+}
+
+void clusters() {
+  const Parameters offer = admin.clusters().parameters();
+  const Channel& channel = offer.channels.at(0);
+  const ClusterId id = admin.clusters().create({"orders", channel.uuid,
+                                                channel.default_generation.uuid,
+                                                offer.regions.at(0).uuid,
+                                                offer.cluster_plan_types.at(0).uuid});
+  const ClusterHandle cluster = admin.cluster(id);
+  int looks = 0;
+  const Cluster healthy = cluster.wait_until_healthy(quick().on_progress([&](const Cluster& seen) {
+    CHECK(seen.uuid == id);
+    ++looks;
+  }));
+  CHECK(looks >= 2);
+  CHECK(healthy.status.ready == ClusterComponentStatus::Healthy);
+
+  UpdateCluster change;
+  change.name = "new";
+  change.description = "";
+  cluster.update(change);
+  CHECK_STR(cluster.get().name.c_str(), "new");
+  const auto all = admin.clusters().list();
+  CHECK_INT(all.size(), 1);
+  CHECK(all.at(0).uuid == id);
+  CHECK(cluster.id() == id);
+  cluster.delete_();
+  cluster.wait_until_gone(quick());
+}
+
+void waking_upgrading_and_encryption() {
+  const ClusterId id = make_cluster(R"({"name":"sleeper"})");
+  const ClusterHandle cluster = admin.cluster(id);
+  control(R"({"status":{"cluster":")" + id.str() + R"(","ready":"Suspended"}})");
+  cluster.wake();
+  CHECK(cluster.wait_until_woken(quick()).status.ready == ClusterComponentStatus::Healthy);
+  control(R"({"upgrade_available":{"cluster":")" + id.str() + R"("}})");
+  const GenerationUpgrade upgrade = cluster.upgrade();
+  CHECK(cluster.wait_until_upgraded(upgrade.new_generation.id, quick()).generation.uuid ==
+        upgrade.new_generation.id);
+
+  bool refused = false;
+  try {
+    cluster.set_encryption({"arn:nonsense"});
+  } catch (const Error& error) {
+    refused = error.http_status().has_value();
+  }
+  CHECK(refused);
+  control(R"({"update_cluster":{"cluster":")" + id.str() +
+          R"(","encryption":{"type":"External","status":"Ready"}}})");
+  CHECK(cluster.wait_until_encrypted(quick()).encryption->status == EncryptionStatus::Ready);
+
+  sandbox_fault(
+      R"({"operation":"POST /clusters/{clusterUuid}/failover","status":200,)"
+      R"("body":{"newClusterId":"n","results":{"backupClone":"ok","restore":"ok"}}})");
+  const FailoverResult result = cluster.fail_over({{"b"}, "b"});
+  CHECK(result.new_cluster_id == ClusterId("n") && result.results.restore.is_ok());
+}
+
+void allowlist() {
+  const ClusterHandle cluster = admin.cluster(make_cluster(R"({"name":"guarded"})"));
+  cluster.set_ip_allowlist({{"10.0.0.0/8", "office"}});
+  CHECK_INT(cluster.add_to_ip_allowlist({"192.0.2.0/24", "lab"}).size(), 2);
+  const auto left = cluster.remove_from_ip_allowlist("10.0.0.0/8");
+  CHECK_INT(left.size(), 1);
+  CHECK_STR(left.at(0).description.c_str(), "lab");
+  CHECK_INT(cluster.get().allowlist()->size(), 1);
+}
+
+void cluster_clients_and_their_credentials() {
+  const ClusterHandle cluster = admin.cluster(make_cluster(R"({"name":"clients"})"));
+  const ClusterClients clients = cluster.clients();
+  const CreatedClusterClient created =
+      clients.create({"worker", {{ClientPermission::Zeebe, ClientPermission::Operate}}});
+  CHECK(!created.client_secret.empty());
+  CHECK(clients.list().at(0).client_id == created.client_id);
+  CHECK_STR(clients.get(created.client_id).zeebe_client_id.c_str(), created.client_id.c_str());
+
+  const ClusterCredentials credentials = created.credentials(cluster.get());
+  CHECK(credentials.get("ZEEBE_CLIENT_SECRET") == created.client_secret.expose());
+  CHECK(!credentials.get("NO_SUCH_THING"));
+  CHECK(credentials.names().size() > 8);
+  char* path = scratch("worker.env");
+  credentials.write_env_file(path);
+  bool refused = false;
+  try {
+    credentials.write_env_file(path);
+  } catch (const IoError& error) {
+    refused = std::string(error.what()).find("worker.env") != std::string::npos;
+  }
+  CHECK(refused);
+  const ClusterCredentials again = ClusterCredentials::from_env_file(path);
+  CHECK(again.get("ZEEBE_CLIENT_SECRET") == created.client_secret.expose());
+  free(path);
+
+  const TokenSource zeebe(again);
+  const Token token = zeebe.bearer();
+  CHECK(!token.expose().empty() && token.expires_at() > std::chrono::system_clock::now());
+  zeebe.reject(token);
+  CHECK(zeebe.bearer().expose() != token.expose());
+
+  clients.delete_(created.client_id);
+  CHECK(clients.list().empty());
+}
+
+void backups() {
+  const Backups backups = admin.cluster(make_cluster(R"({"name":"saved"})")).backups();
+  const Backup backup = backups.create();
+  int looks = 0;
+  const auto wait = quick<Backup>().on_progress([&](const Backup& seen) {
+    CHECK(seen.uuid == backup.uuid);
+    ++looks;
+  });
+  CHECK(backups.wait_until_complete(backup.uuid, wait).status == BackupStatus::Complete);
+  CHECK(looks >= 1);
+  const Restore restore = backups.restore(backup.uuid);
+  CHECK_STR(backups.restore_status(backup.uuid).uuid.c_str(), restore.uuid.c_str());
+  CHECK(backups.wait_until_restored(backup.uuid, quick<Restore>()).state == RestoreState::Completed);
+  CHECK_STR(backups.set_schedule("0 2 * * *").schedule.c_str(), "0 2 * * *");
+  CHECK_STR(backups.schedule().schedule.c_str(), "0 2 * * *");
+  backups.delete_schedule();
+  CHECK_INT(backups.list().size(), 1);
+  CHECK(backups.delete_(backup.uuid).uuid == backup.uuid);
+}
+
+void secrets() {
+  const ClusterSecrets secrets = admin.cluster(make_cluster(R"({"name":"secretive"})")).secrets();
+  secrets.create("KEY", "v1");
+  secrets.update("KEY", std::string("v2"));
+  const Secrets all = secrets.list();
+  CHECK_INT(all.size(), 1);
+  CHECK(all.at(0).first == "KEY" && all.at(0).second.expose() == "v2");
+  secrets.delete_("KEY");
+}
+
+void monitoring() {
+  const ClusterMonitoring monitoring =
+      admin.cluster(make_cluster(R"({"name":"watched"})")).monitoring();
+  monitoring.activate();
+  const CreatedMonitoringClient created = monitoring.create_client("prometheus");
+  CHECK(monitoring.rotate_password(created.uuid).password != created.password);
+  CHECK_STR(monitoring.get().clients.at(0).username.c_str(), "prometheus");
+  monitoring.delete_client(created.uuid);
+  monitoring.deactivate();
+}
+
+void secure_connectivity() {
+  const SecureConnectivity connectivity =
+      admin.cluster(make_cluster(R"({"name":"private"})")).secure_connectivity();
+  connectivity.activate({{"arn:aws:iam::123456789012:root"}, {"eu-central-1"}});
+  CHECK(connectivity.get().status.spec->allowed_regions.at(0) == "eu-central-1");
+  connectivity.deactivate();
+}
+
+void members_activity_and_addresses() {
+  admin.members().set_roles("ann@example.com", {AssignableRole::Analyst});
+  bool found = false;
+  for (const Member& member : admin.members().list()) {
+    found = found || (member.email == "ann@example.com" &&
+                      member.roles.at(0) == OrganizationRole::Analyst);
+  }
+  CHECK(found);
+  admin.members().delete_("ann@example.com");
+  CHECK(!admin.activity().list().empty());
+  std::ostringstream csv;
+  admin.activity().csv(csv);
+  std::string again;
+  admin.activity().csv([&](std::string_view piece) { again += piece; });
+  CHECK(csv.str().size() > 10);
+  CHECK(csv.str() == again);
+  CHECK(!admin.ip_ranges().web_modeler.empty());
+}
+
+void what_is_newer_goes_through_request() {
+  CHECK(admin.request("GET", "/clusters?new=1").kind() == Kind::Array);
+  const ClusterId id = make_cluster(R"({"name":"raw"})");
+  CHECK(admin.request_as(Class::Repeatable, "PATCH", "/clusters/" + id.str(), R"({"name":"new"})")
+            .is_null());
+  CHECK_STR(admin.cluster(id).get().name.c_str(), "new");
+}
+
+void tokens_and_stats() {
+  const Token token = admin.token("api.cloud.camunda.io");
+  CHECK(admin.token_source("api.cloud.camunda.io").bearer().expose() == token.expose());
+  const Stats stats = admin.stats();
+  CHECK(stats.token_requests == 1 && stats.requests > 20 && stats.calls > 20);
+  CHECK(stats.bytes_sent > 0 && stats.bytes_received > 0 && stats.token_cache_hits > 0);
+  CHECK(stats.extra.empty());
+  admin.retry_credentials();
+  admin.forget_tokens();
+  CHECK(admin.token("api.cloud.camunda.io").expose() != token.expose());
+}
+
+}  // namespace
+
+int main() {
+  RUN(clusters);
+  RUN(waking_upgrading_and_encryption);
+  RUN(allowlist);
+  RUN(cluster_clients_and_their_credentials);
+  RUN(backups);
+  RUN(secrets);
+  RUN(monitoring);
+  RUN(secure_connectivity);
+  RUN(members_activity_and_addresses);
+  RUN(what_is_newer_goes_through_request);
+  RUN(tokens_and_stats);
+  return check_finish();
+}

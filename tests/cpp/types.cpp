@@ -1,0 +1,249 @@
+// The types of the header: what they keep, how they are read and written, and what they refuse.
+#include <iomanip>
+#include <sstream>
+#include <string>
+#include <unordered_set>
+
+#include "camunda_admin.hpp"
+#include "check.h"
+
+using namespace camunda;
+
+namespace {
+
+constexpr const char* cluster_json =
+    R"({"uuid":"u1","name":"orders \"é\"\n","ownerId":"o","created":"2024-01-01T00:00:00Z",)"
+    R"("autoUpdate":true,"channel":{"uuid":"c","name":"Stable"},"generation":{"uuid":"g","name":"8.8"},)"
+    R"("region":{"uuid":"r","name":"bru-2","zone":"z"},"planType":{"uuid":"p","name":"G3"},)"
+    R"("labels":["prod","a"],"links":{"zeebe":"z:443"},)"
+    R"("status":{"ready":"Hibernating","zeebeStatus":"Healthy"},)"
+    R"("encryption":{"type":"External","status":"Melted"},)"
+    R"("ipallowlist":[{"ip":"10.0.0.0/8","description":"office","since":1.50}],)"
+    R"("future":{"b":1e400,"a":[1.0,null]},"digits":123456789012345678901234567890})";
+
+void what_is_read_is_written_unchanged() {
+  const Cluster cluster = Cluster::from_json(cluster_json);
+  CHECK_STR(cluster.uuid.c_str(), "u1");
+  CHECK_STR(cluster.name.c_str(), "orders \"\xc3\xa9\"\n");
+  CHECK(cluster.auto_update);
+  CHECK(!cluster.description);
+  CHECK(cluster.labels && cluster.labels->size() == 2);
+  CHECK(cluster.status.ready.str() == "Hibernating");
+  CHECK(!cluster.status.ready.is_known());
+  CHECK(cluster.status.zeebe_status == ClusterComponentStatus::Healthy);
+  CHECK(!cluster.status.operate_status);
+  CHECK(cluster.encryption->type == EncryptionKeyType::External);
+  CHECK(cluster.encryption->status->str() == "Melted");
+  CHECK_STR(cluster.region.extra.find("zone")->str().c_str(), "\"z\"");
+  CHECK_STR(cluster.extra.find("future")->str().c_str(), R"({"b":1e400,"a":[1.0,null]})");
+  CHECK_STR(cluster.extra.find("digits")->str().c_str(), "123456789012345678901234567890");
+  CHECK(cluster.extra.find("uuid") == nullptr);
+  CHECK(cluster.allowlist() != nullptr && cluster.allowlist()->size() == 1);
+  // Read again it is the same, though the name is escaped in another way.
+  const std::string json = cluster.to_json();
+  CHECK_STR(Cluster::from_json(json).to_json().c_str(), json.c_str());
+  CHECK_PART(json.c_str(), R"("since":1.50)");
+  CHECK_PART(json.c_str(), R"("ready":"Hibernating")");
+  CHECK_PART(json.c_str(), R"("digits":123456789012345678901234567890})");
+}
+
+void absent_and_null_are_alike_where_a_field_may_be_absent() {
+  const Cluster absent = Cluster::from_json(R"({"uuid":"a"})");
+  const Cluster null = Cluster::from_json(
+      R"({"uuid":"a","name":null,"description":null,"labels":null,"status":null,"channel":null,)"
+      R"("autoUpdate":null,"encryption":null,"ipallowlist":null})");
+  CHECK_STR(absent.to_json().c_str(), null.to_json().c_str());
+  CHECK(absent.name.empty() && !absent.labels && absent.status.ready.str().empty());
+  CHECK(absent.allowlist() == nullptr);
+  const Cluster old = Cluster::from_json(R"({"uuid":"a","ipwhitelist":[{"ip":"1.2.3.4/32"}]})");
+  CHECK(old.allowlist() != nullptr && old.allowlist()->front().description.empty());
+}
+
+template <class F>
+void fails_to_decode(F&& decode, const char* part) {
+  try {
+    decode();
+    check_fail(__FILE__, __LINE__, "no error with `%s`", part);
+  } catch (const DecodeError& error) {
+    CHECK_PART(error.what(), part);
+    CHECK(error.stage() == Stage::Decode);
+  }
+}
+
+void what_cannot_be_read_is_named_with_its_place() {
+  fails_to_decode([] { Cluster::from_json("{}"); }, "missing field `uuid`");
+  fails_to_decode([] { Cluster::from_json(R"({"uuid":null})"); }, "uuid: expected a string");
+  fails_to_decode([] { Cluster::from_json(R"({"uuid":"a","status":{"ready":3}})"); },
+                  "status.ready: expected a string");
+  fails_to_decode([] { Cluster::from_json(R"({"uuid":"a","labels":["a",1]})"); },
+                  "labels[1]: expected a string");
+  fails_to_decode([] { Cluster::from_json("[]"); }, "expected an object");
+  fails_to_decode([] { AuditEvent::from_json(R"({"timestamp":"3"})"); },
+                  "timestamp: expected a number");
+  try {
+    Cluster::from_json("{");
+    CHECK(false);
+  } catch (const InvalidArgumentError& error) {
+    CHECK(error.outcome() == Outcome::NotSent);
+  }
+}
+
+void the_last_of_two_equal_fields_counts() {
+  CHECK_STR(NamedResource::from_json(R"({"uuid":"a","uuid":"b"})").uuid.c_str(), "b");
+  const ClusterLinks links = ClusterLinks::from_json(R"({"zeebe":"a","zeebe":null})");
+  CHECK(!links.zeebe);
+  CHECK_STR(Member::from_json(R"({"email":"e","new":1,"new":2})").extra.find("new")->str().c_str(), "2");
+}
+
+void words_compare_with_known_ones_and_keep_unknown_ones() {
+  ClusterComponentStatus word;
+  CHECK(word.str().empty() && !word.is_known());
+  word = ClusterComponentStatus::Creating;
+  CHECK(word == ClusterComponentStatus::Creating && word != ClusterComponentStatus::Healthy);
+  CHECK(word.str() == "Creating");
+  CHECK(ClusterComponentStatus("Creating") == word);
+  CHECK(BackupStatus("In progress").is_known());
+  switch (ClusterComponentStatus("Napping").known()) {
+    case ClusterComponentStatus::Unknown: break;
+    default: CHECK(false);
+  }
+  CHECK(ClusterComponentStatus("Napping") == ClusterComponentStatus("Napping"));
+  CHECK(ClusterComponentStatus("Napping") != ClusterComponentStatus("Dozing"));
+  std::ostringstream stream;
+  stream << std::setw(10) << ClusterComponentStatus("Napping");
+  CHECK_STR(stream.str().c_str(), "   Napping");
+}
+
+void ids_are_text_of_a_type_of_their_own() {
+  const ClusterId a = "a";
+  const ClusterId b = std::string("b");
+  CHECK(a != b && a < b && a == ClusterId(std::string_view("a")));
+  CHECK(ClusterId().empty());
+  static_assert(!std::is_convertible_v<ClusterClientId, ClusterId>, "one id is no other");
+  const std::unordered_set<ClusterId> set{a, b, a};
+  CHECK_INT(set.size(), 2);
+  std::ostringstream stream;
+  stream << a;
+  CHECK_STR(stream.str().c_str(), "a");
+}
+
+template <class T, class = void>
+constexpr bool can_be_printed = false;
+template <class T>
+constexpr bool
+    can_be_printed<T, std::void_t<decltype(std::declval<std::ostream&>() << std::declval<T>())>> =
+        true;
+
+void a_secret_is_not_printed_by_accident() {
+  static_assert(can_be_printed<ClusterId>, "an id can");
+  static_assert(!can_be_printed<Secret>, "a secret cannot");
+  static_assert(!can_be_printed<Token>, "a token cannot");
+  const CreatedClusterClient created = CreatedClusterClient::from_json(
+      R"({"name":"a","clientId":"b","clientSecret":"hunter2"})");
+  CHECK_STR(created.client_secret.expose().c_str(), "hunter2");
+  CHECK(created.uuid.empty() && created.permissions.empty() && !created.links);
+
+  // Short and long ones, moved and copied.
+  for (const std::string text : {"short", "a secret that is too long to lie in the object itself"}) {
+    Secret secret(text);
+    const Secret copy = secret;
+    Secret moved = std::move(secret);
+    CHECK(copy == moved && moved.expose() == text);
+    moved = Secret("other");
+    CHECK(copy != moved);
+    secret = copy;
+    CHECK(secret.expose() == text);
+  }
+  alignas(Secret) unsigned char memory[sizeof(Secret)] = {};
+  (new (memory) Secret("hunter2"))->~Secret();
+  const std::string left(reinterpret_cast<const char*>(memory), sizeof memory);
+  CHECK(left.find("hunter2") == std::string::npos);
+}
+
+void numbers_lose_no_digit() {
+  const AuditEvent event = AuditEvent::from_json(R"({"timestamp":1763700000123})");
+  CHECK_INT(event.timestamp->as_i64().value_or(0), 1763700000123);
+  CHECK(event.timestamp->as_f64() == 1763700000123.0);
+  const AuditEvent large = AuditEvent::from_json(R"({"timestamp":123456789012345678901234567890})");
+  CHECK(!large.timestamp->as_i64());
+  CHECK(large.timestamp->as_f64() > 1.2e29);
+  CHECK_STR(large.timestamp->str().c_str(), "123456789012345678901234567890");
+  CHECK(!AuditEvent::from_json(R"({"timestamp":-2.5})").timestamp->as_i64());
+  CHECK(Number(7).as_i64() == 7);
+}
+
+void steps_of_a_failover_are_a_word_or_an_error() {
+  const FailoverResult result = FailoverResult::from_json(
+      R"({"newClusterId":"n","results":{"backupClone":"ok","restore":{"error":"no room"}}})");
+  CHECK(result.results.backup_clone.is_ok() && !result.results.backup_clone.error());
+  CHECK(!result.results.restore.is_ok());
+  CHECK_STR(result.results.restore.error().value_or("").c_str(), "no room");
+  CHECK(!FailoverResult::from_json(R"({"newClusterId":"n"})").results.restore.is_ok());
+  CHECK_PART(result.to_json().c_str(), R"("restore":{"error":"no room"})");
+}
+
+void requests_are_written_with_what_is_set() {
+  CreateCluster cluster{"n\t", "c", "g", "r", "p"};
+  CHECK_STR(cluster.to_json().c_str(),
+            R"({"name":"n\u0009","channelId":"c","generationId":"g","regionId":"r","planTypeId":"p"})");
+  cluster.hardware_packages = 4294967295U;
+  cluster.auto_update = false;
+  cluster.stage_label = ClusterStage::Dev;
+  CHECK_PART(cluster.to_json().c_str(),
+             R"("autoUpdate":false,"hardwarePackages":4294967295,"stageLabel":"dev"})");
+  CHECK_STR(UpdateCluster{}.to_json().c_str(), "{}");
+  CHECK_STR(ActivateSecureConnectivity({{"p"}, {}}).to_json().c_str(),
+            R"({"allowedPrincipals":["p"],"allowedRegions":[]})");
+}
+
+void all_products_have_their_ranges() {
+  const IpRanges ranges =
+      IpRanges::from_json(R"({"web-modeler":["1.2.3.4/32"],"connectors":["5.6.7.8/32"],"n":7})");
+  const auto all = ranges.all();
+  CHECK_INT(all.size(), 2);
+  CHECK_STR(all[1].first.c_str(), "connectors");
+  CHECK_STR(all[1].second.at(0).c_str(), "5.6.7.8/32");
+}
+
+void values_hold_their_tree() {
+  Value inner;
+  {
+    const Value whole = Value::parse(R"({"a":{"b":["x","y\u0000z"]},"k\u0000y":true})");
+    CHECK(whole.kind() == Kind::Object && whole.size() == 2);
+    CHECK(whole[std::string_view("k\0y", 3)].boolean());
+    CHECK(whole["k"].is_null() && whole["nope"]["never"][3].path("a.b").is_null());
+    CHECK(whole.key(1) == std::string_view("k\0y", 3));
+    inner = whole.path("a.b");
+  }
+  CHECK(inner[0].str() == "x");
+  CHECK(inner[1].str() == std::string_view("y\0z", 3));
+  CHECK(inner[2].is_null() && !inner[2].str() && inner[2].json() == "null");
+  CHECK(inner.json() == R"(["x","y\u0000z"])");
+  CHECK_INT(Value::parse("7").integer(), 7);
+  CHECK(Value::parse("[1.5]")[0].number() == 1.5);
+  bool refused = false;
+  try {
+    Value::parse("{}").path(std::string_view("a\0b", 3));
+  } catch (const InvalidArgumentError&) {
+    refused = true;
+  }
+  CHECK(refused);
+}
+
+}  // namespace
+
+int main() {
+  RUN(what_is_read_is_written_unchanged);
+  RUN(absent_and_null_are_alike_where_a_field_may_be_absent);
+  RUN(what_cannot_be_read_is_named_with_its_place);
+  RUN(the_last_of_two_equal_fields_counts);
+  RUN(words_compare_with_known_ones_and_keep_unknown_ones);
+  RUN(ids_are_text_of_a_type_of_their_own);
+  RUN(a_secret_is_not_printed_by_accident);
+  RUN(numbers_lose_no_digit);
+  RUN(steps_of_a_failover_are_a_word_or_an_error);
+  RUN(requests_are_written_with_what_is_set);
+  RUN(all_products_have_their_ranges);
+  RUN(values_hold_their_tree);
+  return check_finish();
+}
