@@ -1,8 +1,11 @@
 """Operations: the main job, and every group of them once."""
 
+import copy
 import csv
+import dataclasses
 import io
 import os
+import pickle
 import stat
 import unittest
 from pathlib import Path
@@ -250,6 +253,17 @@ class Fidelity(SandboxTest):
         encoded = cluster.to_dict()
         self.assertEqual({**encoded, **plain}, encoded)
         self.assertEqual(Cluster.from_dict(encoded), cluster)
+
+    def test_answers_can_be_copied(self):
+        cluster = self.client().cluster(self.cluster(future=1)).get()
+        self.assertEqual(pickle.loads(pickle.dumps(cluster)), cluster)
+        self.assertEqual(copy.deepcopy(cluster), cluster)
+        self.assertEqual(dataclasses.replace(cluster, name="b").name, "b")
+        self.assertEqual(dataclasses.asdict(cluster)["status"]["ready"], "Healthy")
+        self.assertIs(cluster.status.ready, ClusterComponentStatus.HEALTHY)
+        self.assertIs(type(cluster.to_dict()["status"]["ready"]), str)
+        with self.assertRaises(dataclasses.FrozenInstanceError):
+            cluster.name = "b"
 
     def test_older_answers(self):
         self.fault(

@@ -152,7 +152,7 @@ class Signals(SandboxTest):
         program = """
 import logging, os, signal, sys, threading, time
 from camunda_admin import AdminClient
-logging.getLogger("camunda_admin").setLevel(5)
+logging.basicConfig(level=5, stream=open(os.devnull, "w"))
 admin = AdminClient.from_env()
 handle = admin.cluster(sys.argv[1])
 handle.get()
@@ -244,8 +244,8 @@ class Callbacks(SandboxTest):
         logger.setLevel(logging.DEBUG)
         self.addCleanup(logger.setLevel, level)
         settings = self.settings()
-        admin = AdminClient(**settings)
         with self.assertLogs(logger, logging.DEBUG) as logs:
+            admin = AdminClient(**settings)
             admin.clusters.list()
         text = "\n".join(logs.output)
         self.assertNotIn(settings["client_secret"], text)

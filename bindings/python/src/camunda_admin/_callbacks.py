@@ -46,9 +46,12 @@ def take_kept() -> Optional[BaseException]:
     return _kept.pop(get_ident(), None) if _kept else None
 
 
+_main_thread = threading.main_thread().ident
+
+
 def on_main_thread() -> bool:
     """Whether this is the thread on which Python runs signal handlers."""
-    return get_ident() == threading.main_thread().ident
+    return get_ident() == _main_thread
 
 
 # ---- Signals ----------------------------------------------------------------------------------
@@ -160,9 +163,20 @@ _LEVELS = {
 
 
 def log_level() -> Optional[int]:
-    """The most that the logger takes now, as a level of C; `None` where it takes nothing."""
+    """The most that the logger takes now, as a level of C; `None` where nobody would see it."""
+    if not _is_heard(_logger):
+        return None
     enabled = [number for number, level in _LEVELS.items() if _logger.isEnabledFor(level)]
     return max(enabled, default=None)
+
+
+def _is_heard(logger: Optional[logging.Logger]) -> bool:
+    """Whether there is a handler other than the one that this module adds against complaints."""
+    while logger is not None:
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
 
 
 def _log(_user: Optional[int], level: int, target: Optional[bytes], message: bytes) -> None:
@@ -216,6 +230,14 @@ def unraisable_kept() -> Iterator[None]:
             sys.unraisablehook = before
 
 
+def _begin_anew() -> None:
+    """In a forked child: the one thread that is left is the main one, and none of its calls is under
+    way.
+    """
+    global _main_thread
+    _main_thread = get_ident()
+    _kept.clear()
+
+
 if hasattr(os, "register_at_fork"):
-    # The calls of the parent's other threads are not under way in the child.
-    os.register_at_fork(after_in_child=_kept.clear)
+    os.register_at_fork(after_in_child=_begin_anew)

@@ -175,8 +175,9 @@ class AdminClient(AdminOperations, Handle):
 
     Raises `ConfigError`, naming the setting that cannot be used.
 
-    Events are logged under the logger `camunda_admin`, as far as its level allows when the client is
-    made: set the level before. Without logging configured these are warnings and errors.
+    Events are logged under the logger `camunda_admin`, as far as its level and handlers allow when
+    the client is made: configure logging before. Where nothing is configured, nothing is logged, and
+    no call pays for it.
     """
 
     __slots__ = ("clusters", "members", "activity")

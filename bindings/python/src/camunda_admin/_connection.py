@@ -231,30 +231,30 @@ class Connection:
             call = None if plain is None else plain.pointer
             status = function(handle.pointer, call, *arguments, byref(error))
         else:
-            status = self._run_on_main_thread(function, handle, arguments, error)
+            watch, owned = self._watched_call()
+            try:
+                watch.busy = True
+                if self.shared.logging:
+                    with unraisable_kept():
+                        status = function(handle.pointer, owned.pointer, *arguments, byref(error))
+                else:
+                    status = function(handle.pointer, owned.pointer, *arguments, byref(error))
+            finally:
+                watch.busy = False
         _finish(status, error)
 
-    def _run_on_main_thread(
-        self, function: Any, handle: Owned, arguments: Tuple[Any, ...], error: c_void_p
-    ) -> int:
-        watch = _watch_of_main_thread()
+    def _watched_call(self) -> Tuple[Watch, Owned]:
+        """These options with a watch that is free: the same ones as long as calls are not nested."""
         watched = self._watched
-        if watched is None or watched[0] is not watch:
-            watched = (watch, self.options.call(watch))
-            if watch is _main_watch:
-                self._watched = watched
-        call = watched[1]
-        status: int
-        try:
-            watch.busy = True
-            if self.shared.logging:
-                with unraisable_kept():
-                    status = function(handle.pointer, call.pointer, *arguments, byref(error))
-            else:
-                status = function(handle.pointer, call.pointer, *arguments, byref(error))
-        finally:
-            watch.busy = False
-        return status
+        if watched is not None:
+            watch = watched[0]
+            if watch is _main_watch and not watch.busy and watch.alive:
+                return watched
+        watch = _watch_of_main_thread()
+        watched = (watch, self.options.call(watch))
+        if watch is _main_watch:
+            self._watched = watched
+        return watched
 
     def _wait(
         self,
