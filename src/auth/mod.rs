@@ -9,6 +9,8 @@ mod gate;
 #[cfg(test)]
 mod interleavings;
 mod key;
+#[cfg(test)]
+mod models;
 #[cfg(all(test, unix))]
 mod processes;
 mod record;
