@@ -10,6 +10,8 @@ mod gate;
 mod interleavings;
 mod key;
 #[cfg(test)]
+mod long_run;
+#[cfg(test)]
 mod models;
 #[cfg(all(test, unix))]
 mod processes;

@@ -34,7 +34,12 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn error(kind: ErrorKind) -> Error {
-    Error::new(kind, Stage::Token, Outcome::NotSent, "as the history has it")
+    Error::new(
+        kind,
+        Stage::Token,
+        Outcome::NotSent,
+        "as the history has it",
+    )
 }
 
 /// What happens to the clocks.
@@ -63,7 +68,11 @@ enum Event {
     Tick(Tick),
     /// A caller asks who has so many seconds and whose turn would come in so many; the same as
     /// before, or a new one.
-    Ask { has: u64, turn: u64, new: bool },
+    Ask {
+        has: u64,
+        turn: u64,
+        new: bool,
+    },
     /// The flight under way gets a token that lives so many seconds.
     Land(u64),
     Fail,
@@ -71,7 +80,9 @@ enum Event {
     GiveUp,
     PutOff(u64),
     /// The API refuses the token held, or an older one.
-    Reject { current: bool },
+    Reject {
+        current: bool,
+    },
     Accept,
     Forget,
     Retry,
@@ -188,7 +199,9 @@ impl SlotModel {
 }
 
 fn doubled(first: u64, times: u32, longest: u64) -> u64 {
-    (0..times.saturating_sub(1)).fold(first, |window, _| (window * 2).min(longest)).min(longest)
+    (0..times.saturating_sub(1))
+        .fold(first, |window, _| (window * 2).min(longest))
+        .min(longest)
 }
 
 fn play_slot(history: Vec<Event>) {
@@ -207,8 +220,10 @@ fn play_slot(history: Vec<Event>) {
                 if new {
                     caller = Caller::default();
                 }
-                let patience =
-                    Patience { deadline: now.mono + seconds(has), turn: now.mono + seconds(turn) };
+                let patience = Patience {
+                    deadline: now.mono + seconds(has),
+                    turn: now.mono + seconds(turn),
+                };
                 let expected = model.ask(clocks, mono + has * 1_000, mono + turn * 1_000, new);
                 let answer = slot.ask(now, patience, &mut caller);
                 let got = match answer {
@@ -230,11 +245,16 @@ fn play_slot(history: Vec<Event>) {
                 assert_eq!(got, expected);
             }
             Event::Land(life) => {
-                let Some(flight) = flight.take() else { continue };
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
                 let generation = slot.next_generation(0, now);
                 assert!(generation > model.generations);
                 let token = Token::new(&Secret::from("t"), UNIX_EPOCH, generation).unwrap();
-                slot.landed(flight, Held::new(token, seconds(life), seconds(life), now, 0.0));
+                slot.landed(
+                    flight,
+                    Held::new(token, seconds(life), seconds(life), now, 0.0),
+                );
                 let life = life * 1_000;
                 let leeway = (life / 20).min(5_000);
                 model = SlotModel {
@@ -255,7 +275,9 @@ fn play_slot(history: Vec<Event>) {
                 };
             }
             Event::Fail => {
-                let Some(flight) = flight.take() else { continue };
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
                 slot.failed(flight, now, error(ErrorKind::Network), 0.0);
                 model.fetching = false;
                 model.failures += 1;
@@ -263,19 +285,28 @@ fn play_slot(history: Vec<Event>) {
                 model.quiet = Some((Cause::Outage, mono + doubled(1_000, model.failed, 60_000)));
             }
             Event::Refuse => {
-                let Some(flight) = flight.take() else { continue };
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
                 slot.refused(flight, now, error(ErrorKind::Authentication), 0);
                 model.fetching = false;
                 model.refused += 1;
-                model.quiet = Some((Cause::Refused, mono + doubled(30_000, model.refused, 900_000)));
+                model.quiet = Some((
+                    Cause::Refused,
+                    mono + doubled(30_000, model.refused, 900_000),
+                ));
             }
             Event::GiveUp => {
-                let Some(flight) = flight.take() else { continue };
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
                 slot.gave_up(flight);
                 model.fetching = false;
             }
             Event::PutOff(delay) => {
-                let Some(flight) = flight.take() else { continue };
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
                 slot.postponed(flight, now.mono + seconds(delay));
                 model.fetching = false;
                 if let Some(token) = &mut model.token {
@@ -325,7 +356,9 @@ fn play_slot(history: Vec<Event>) {
         }
         let now = simulation.now();
         let clocks = [now.mono.as_millis() as u64, now.wall_millis()];
-        let fresh = model.token.filter(|token| !SlotModel::passed(token, clocks, token.due_after));
+        let fresh = model
+            .token
+            .filter(|token| !SlotModel::passed(token, clocks, token.due_after));
         let got = slot.fresh(now).map(|token| token.generation());
         assert_eq!(got, fresh.map(|token| token.generation));
     }
@@ -401,7 +434,9 @@ fn play_gate(history: Vec<AtGate>) {
             }
             AtGate::Try(process, place) => {
                 let gate = &mut gates[process];
-                let Some(ticket) = queues[process].get(place).copied() else { continue };
+                let Some(ticket) = queues[process].get(place).copied() else {
+                    continue;
+                };
                 gate.learn(shared, now);
                 let turn = gate.turn(Some(ticket), now);
                 let ahead = SPACING * place as u32;
@@ -421,7 +456,9 @@ fn play_gate(history: Vec<AtGate>) {
                 nobody_before = nobody_before.max(now.mono + SPACING);
             }
             AtGate::Answered(process) => {
-                let Some(sent) = last_sent[process].take() else { continue };
+                let Some(sent) = last_sent[process].take() else {
+                    continue;
+                };
                 let gate = &mut gates[process];
                 gate.learn(shared, now);
                 gate.answered(sent, now);
@@ -508,11 +545,19 @@ impl TokenEndpoint for WorldEndpoint {
         let now = self.clock.now();
         let mut requests = self.requests.lock().unwrap();
         requests.push(now);
-        let failed = |cause| Err(FetchError { cause, error: failure(cause) });
+        let failed = |cause| {
+            Err(FetchError {
+                cause,
+                error: failure(cause),
+            })
+        };
         match *self.mood.lock().unwrap() {
             Mood::Tokens(life) => {
                 let text = format!("token-{}", requests.len());
-                self.issued.lock().unwrap().insert(text.clone(), (now, life));
+                self.issued
+                    .lock()
+                    .unwrap()
+                    .insert(text.clone(), (now, life));
                 Ok(TokenAnswer {
                     access_token: Secret::new(text),
                     expires_in: Some(life as f64),
@@ -549,7 +594,13 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
     let processes = [0, 1].map(|_| Cache::new(clock.clone()));
     let slots: [[Arc<TokenSlot>; 2]; 2] = processes.each_ref().map(|process| {
         ["a", "b"].map(|audience| {
-            process.slot(TokenRequest { audience: audience.into(), ..request() }, &choice)
+            process.slot(
+                TokenRequest {
+                    audience: audience.into(),
+                    ..request()
+                },
+                &choice,
+            )
         })
     });
     let mut holds: HashMap<(usize, usize), Holds> = HashMap::new();
@@ -579,7 +630,10 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
                     for mate in mates {
                         assert!(now.mono >= blocked[*mate], "asked in spite of a 429");
                         let apart = last_sent[*mate].map(|last| now.mono - last);
-                        assert!(apart.is_none_or(|apart| apart >= SPACING), "{apart:?} apart");
+                        assert!(
+                            apart.is_none_or(|apart| apart >= SPACING),
+                            "{apart:?} apart"
+                        );
                         let quiet = refused.get(&(*mate, key)).copied().unwrap_or_default();
                         assert!(now.mono >= quiet, "asked in spite of a refusal");
                     }
@@ -597,18 +651,32 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
                     Ok(token) => {
                         let issued = endpoint.issued.lock().unwrap()[token.expose()];
                         let (issued_at, life) = issued;
-                        assert!(now.wall < issued_at.wall + seconds(life), "dead by the wall clock");
+                        assert!(
+                            now.wall < issued_at.wall + seconds(life),
+                            "dead by the wall clock"
+                        );
                         let generation = token.generation();
                         let newest = generations.entry(at).or_default();
                         assert!(generation >= *newest, "an older token after a newer one");
                         let is_new = generation > *newest;
                         *newest = generation;
-                        assert!(!in_step || !rejected.contains(&generation), "rejected before");
+                        assert!(
+                            !in_step || !rejected.contains(&generation),
+                            "rejected before"
+                        );
                         if is_new {
                             let leeway = seconds(life) / 20;
                             let left = (issued_at.wall + seconds(life)).saturating_sub(now.wall);
-                            let left = left.min(seconds(life)).saturating_sub(leeway.min(seconds(5)));
-                            holds.insert(at, Holds { token, dies: now.after(left) });
+                            let left = left
+                                .min(seconds(life))
+                                .saturating_sub(leeway.min(seconds(5)));
+                            holds.insert(
+                                at,
+                                Holds {
+                                    token,
+                                    dies: now.after(left),
+                                },
+                            );
                         } else if let Some(held) = holds.get(&at) {
                             assert!(!held.dies.reached(now), "dead by a clock");
                         }
