@@ -9,6 +9,10 @@ mod gate;
 #[cfg(test)]
 mod interleavings;
 mod key;
+#[cfg(test)]
+mod long_run;
+#[cfg(test)]
+mod models;
 #[cfg(all(test, unix))]
 mod processes;
 mod record;

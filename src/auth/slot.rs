@@ -306,7 +306,7 @@ impl Slot {
 
     /// Whether a refusal that was noted at this time (milliseconds since 1970) still counts.
     pub(crate) fn minds_refusal(&self, at: u64) -> bool {
-        at > self.pardoned
+        at >= self.pardoned
     }
 
     fn refuse_until(&mut self, until: Duration, error: Error) {
