@@ -71,6 +71,10 @@ impl Program {
         })
     }
 
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Runs the program with a sandbox and a home of its own; it has to exit with 0.
     pub(crate) fn run(&self) {
         let sandbox = Sandbox::builder()
@@ -86,13 +90,7 @@ impl Program {
             }
             _ => Command::new(&self.binary),
         };
-        // Nothing of the developer's own environment.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CAMUNDA_") || text.to_ascii_lowercase().ends_with("_proxy") {
-                command.env_remove(&name);
-            }
-        }
+        without_camunda(&mut command, &[]);
         let home = self.folder.path();
         command
             .current_dir(home)
@@ -111,5 +109,16 @@ impl Program {
             }
         }
         run(command);
+    }
+}
+
+/// Takes the developer's own settings out of the environment of a program, but for some.
+pub(crate) fn without_camunda(command: &mut Command, but: &[&str]) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let ours = text.starts_with("CAMUNDA_") || text.to_ascii_lowercase().ends_with("_proxy");
+        if ours && !but.contains(&&*text) {
+            command.env_remove(&name);
+        }
     }
 }
