@@ -7,6 +7,9 @@ pub(crate) mod admin;
 pub(crate) mod backups;
 pub(crate) mod cluster_clients;
 pub(crate) mod clusters;
+#[cfg(test)]
+mod fidelity;
+mod locate;
 pub(crate) mod members;
 pub(crate) mod meta;
 pub(crate) mod monitoring;
@@ -20,15 +23,22 @@ use object::{Describe, Description};
 use operation::Operation;
 use wait::Waiter;
 
-macro_rules! describe {
+macro_rules! types {
     ($($module:ident: $($name:ident)*;)*) => {
-        &[$($(<$module::$name as Describe>::DESCRIPTION,)*)*]
+        /// All types of the API, each after those that it is made of: what other languages' types
+        /// are generated from.
+        pub static TYPES: &[&Description] =
+            &[$($(<$module::$name as Describe>::DESCRIPTION,)*)*];
+
+        /// For each type, decoding a text and encoding it again.
+        #[cfg(test)]
+        static ROUND_TRIPS: &[(&Description, fn(&str) -> Result<String, String>)] = &[$($(
+            (<$module::$name as Describe>::DESCRIPTION, fidelity::round_trip::<$module::$name>),
+        )*)*];
     };
 }
 
-/// All types of the API, each after those that it is made of: what other languages' types are
-/// generated from.
-pub static TYPES: &[&Description] = describe! {
+types! {
     clusters: ClusterId NamedResource NamedId GenerationClassification Generation Channel
         BackupRegionOption BackupOption Region Parameters IpAllowlistEntry ClusterLinks
         ClusterComponentStatus ClusterStatus EncryptionKeyType EncryptionStatus ClusterEncryption
@@ -46,7 +56,7 @@ pub static TYPES: &[&Description] = describe! {
     members: OrganizationRole AssignableRole Member SetMemberRoles;
     activity: AuditType AuditEvent;
     meta: IpRanges;
-};
+}
 
 /// All operations of the API, in the order of the reference.
 pub static OPERATIONS: &[&Operation] = &[

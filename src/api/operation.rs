@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::api::locate;
 use crate::api::object::{Describe, Description, Direction, check_segment};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::transport::{Class, Method};
@@ -264,18 +265,7 @@ fn check<T: DeserializeOwned>(json: &[u8]) -> Result<(), String> {
 /// Decodes JSON; a failure says where it is, as a path such as `status.ready`.
 pub(crate) fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
     let json = without_bom(json);
-    serde_json::from_slice(json).or_else(|_| {
-        // Keeping track of the path costs time, so only a failure pays for it, by a second pass.
-        let mut deserializer = serde_json::Deserializer::from_slice(json);
-        let decoded = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            match error.path().to_string().as_str() {
-                "." | "" => error.inner().to_string(),
-                path => format!("{path}: {}", error.inner()),
-            }
-        })?;
-        deserializer.end().map_err(|error| error.to_string())?;
-        Ok(decoded)
-    })
+    serde_json::from_slice(json).map_err(|error| locate::describe(json, &error))
 }
 
 /// The text without the byte-order mark that some proxies and editors put in front.

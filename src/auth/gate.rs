@@ -50,6 +50,8 @@ pub(crate) struct Gate {
     tickets: u64,
     /// The same as it is shared with other processes.
     shared: PaceRecord,
+    /// What was learned last, as it was written.
+    heard: PaceRecord,
 }
 
 impl Gate {
@@ -139,25 +141,29 @@ impl Gate {
     /// monotonic clock from then on: so one from the future, left by a clock that was wrong, holds
     /// nobody up for longer than if it were from now.
     pub(crate) fn learn(&mut self, record: PaceRecord, now: Moment) {
-        if record.last != self.shared.last {
-            self.shared.last = record.last;
+        if record.last != self.heard.last && record.last != self.shared.last {
             let age = Duration::from_millis(now.wall_millis().saturating_sub(record.last));
-            if age < SPACING {
-                self.last = self.last.max(Some(now.mono.saturating_sub(age)));
+            let last = now.mono.saturating_sub(age);
+            if self.last < Some(last) {
+                self.last = Some(last);
+                self.shared.last = record.last;
             }
         }
         if record.blocked_at >= self.shared.blocked_at {
             self.strikes = record.strikes;
         }
-        let news = (record.blocked_at, record.blocked_until);
-        if news != (self.shared.blocked_at, self.shared.blocked_until) {
-            let left = record.block_left(now);
-            let until = now.mono.saturating_add(left);
-            if !left.is_zero() && until > self.blocked_until {
-                self.blocked_until = until;
-                (self.shared.blocked_at, self.shared.blocked_until) = news;
+        let block = |record: &PaceRecord| (record.blocked_at, record.blocked_until);
+        if block(&record) != block(&self.heard) && block(&record) != block(&self.shared) {
+            let until = now.mono.saturating_add(record.block_left(now));
+            // One that is over is passed on too, lest it be news to somebody after a jump of the
+            // clock.
+            let later = until > self.blocked_until || !self.blocked(now);
+            if later && record.blocked_at > 0 {
+                self.blocked_until = self.blocked_until.max(until);
+                (self.shared.blocked_at, self.shared.blocked_until) = block(&record);
             }
         }
+        self.heard = record;
     }
 
     /// Whether a 429 keeps it shut now.
@@ -172,6 +178,7 @@ impl Gate {
             blocked_until: self.blocked_until,
             strikes: self.strikes,
             shared: self.shared,
+            heard: self.heard,
             ..Gate::default()
         }
     }

@@ -6,7 +6,15 @@
 //! - `token`: a token and its life; `record`: what of it is shared; `time`: two clocks; `key`: names.
 
 mod gate;
+#[cfg(test)]
+mod interleavings;
 mod key;
+#[cfg(test)]
+mod long_run;
+#[cfg(test)]
+mod models;
+#[cfg(all(test, unix))]
+mod processes;
 mod record;
 mod shell;
 mod slot;
@@ -20,8 +28,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-
-use ring::rand::{SecureRandom, SystemRandom};
 
 pub(crate) use shell::{TokenSlot, slot};
 pub use store::{StoreLock, TokenStore};
@@ -122,12 +128,4 @@ impl fmt::Debug for TokenCacheChoice {
             }
         }
     }
-}
-
-/// A random number from 0 to 1.
-fn random() -> f64 {
-    let mut bytes = [0; 4];
-    // Without randomness there is no jitter; nothing else depends on it.
-    let _ = SystemRandom::new().fill(&mut bytes);
-    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }

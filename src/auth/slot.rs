@@ -43,6 +43,8 @@ const FAILURES_PER_CALL: u64 = 3;
 const FREE_REJECTIONS: u32 = 3;
 /// After this long, an older refusal by the API says nothing about the next.
 const REJECTIONS_RELATED: Duration = LONGEST_REFUSAL;
+/// A token that was in use for this long was accepted, whether anybody told us or not.
+const SURELY_ACCEPTED: Duration = Duration::from_secs(60);
 
 /// A token request under way, led by one thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +89,8 @@ pub(crate) struct Held {
     expires: Moment,
     /// From then on one caller at a time tries to replace it.
     due: Moment,
-    obtained: Moment,
+    /// Monotonic.
+    obtained: Duration,
     /// No refresh before then, because another process is at it or the gate is busy.
     postponed: Duration,
 }
@@ -111,7 +114,7 @@ impl Held {
             token,
             expires: now.after(left.saturating_sub(leeway)),
             due: now.after(left.saturating_sub(lead)),
-            obtained: now,
+            obtained: now.mono,
             postponed: Duration::ZERO,
         }
     }
@@ -303,7 +306,7 @@ impl Slot {
 
     /// Whether a refusal that was noted at this time (milliseconds since 1970) still counts.
     pub(crate) fn minds_refusal(&self, at: u64) -> bool {
-        at > self.pardoned
+        at >= self.pardoned
     }
 
     fn refuse_until(&mut self, until: Duration, error: Error) {
@@ -358,7 +361,9 @@ impl Slot {
             return false;
         };
         let related = now.mono.saturating_sub(self.rejected_at) < REJECTIONS_RELATED;
-        self.rejections = match (held.token.was_accepted(), related) {
+        let worked =
+            held.token.was_accepted() || now.mono.saturating_sub(held.obtained) >= SURELY_ACCEPTED;
+        self.rejections = match (worked, related) {
             (true, _) => 0,
             (false, true) => self.rejections.saturating_add(1),
             (false, false) => 1,

@@ -1,19 +1,21 @@
 //! What the tests of this module share: an endpoint that plays a script, and callers.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::time::{Clock, Moment};
 use super::{
-    FetchError, FetchFailure, TokenAnswer, TokenCacheChoice, TokenEncoding, TokenEndpoint,
-    TokenRequest,
+    FetchError, FetchFailure, StoreLock, TokenAnswer, TokenCacheChoice, TokenEncoding,
+    TokenEndpoint, TokenRequest, TokenStore,
 };
 use crate::call::{Call, CallOptions, DEFAULT_TIMEOUT};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::Secret;
 
+/// No store.
 pub(crate) const MEMORY: TokenCacheChoice = TokenCacheChoice::Memory;
 
 pub(crate) fn request() -> TokenRequest {
@@ -40,6 +42,8 @@ pub(crate) fn call_within(timeout: Duration) -> Call {
 pub(crate) enum Reply {
     /// A new token that lives this many seconds.
     Token(f64),
+    /// Always the same token, with this `expires_in`.
+    Same(Option<f64>),
     Fails(FetchFailure),
     Panics,
 }
@@ -52,6 +56,8 @@ pub(crate) struct Endpoint {
     script: Mutex<VecDeque<Reply>>,
     sent: Mutex<Vec<Moment>>,
     tokens: AtomicU64,
+    /// The reply when the script is at an end.
+    pub(crate) then: Reply,
     /// What happens while a request is under way.
     pub(crate) meanwhile: Option<Meanwhile>,
 }
@@ -67,6 +73,7 @@ impl Endpoint {
             script: Mutex::new(script.into_iter().collect()),
             sent: Mutex::default(),
             tokens: AtomicU64::default(),
+            then: Reply::Token(3600.0),
             meanwhile: None,
         }
     }
@@ -86,12 +93,7 @@ impl TokenEndpoint for Endpoint {
         if let Some(meanwhile) = &self.meanwhile {
             meanwhile(call);
         }
-        let reply = self
-            .script
-            .lock()
-            .unwrap()
-            .pop_front()
-            .unwrap_or(Reply::Token(3600.0));
+        let reply = self.script.lock().unwrap().pop_front().unwrap_or(self.then);
         match reply {
             Reply::Token(expires_in) => Ok(TokenAnswer {
                 access_token: Secret::new(format!(
@@ -99,6 +101,11 @@ impl TokenEndpoint for Endpoint {
                     self.tokens.fetch_add(1, Ordering::SeqCst)
                 )),
                 expires_in: Some(expires_in),
+                server_date: None,
+            }),
+            Reply::Same(expires_in) => Ok(TokenAnswer {
+                access_token: Secret::from("the-same-token"),
+                expires_in,
                 server_date: None,
             }),
             Reply::Fails(cause) => Err(FetchError {
@@ -118,4 +125,89 @@ pub(crate) fn failure(cause: FetchFailure) -> Error {
         FetchFailure::NotSent | FetchFailure::Transient => (ErrorKind::Network, "no connection"),
     };
     Error::new(kind, Stage::Token, Outcome::Unknown, message)
+}
+
+/// A store in memory, with what goes wrong set from outside.
+#[derive(Default)]
+pub(crate) struct MemoryStore {
+    values: Mutex<HashMap<String, Vec<u8>>>,
+    locked: Arc<Mutex<HashSet<String>>>,
+    pub(crate) reads_fail: AtomicBool,
+    pub(crate) writes_fail: AtomicBool,
+    pub(crate) locking_fails: AtomicBool,
+    /// Called at the beginning of every operation.
+    pub(crate) before: Option<fn()>,
+}
+
+impl MemoryStore {
+    pub(crate) fn choice(self: &Arc<Self>) -> TokenCacheChoice {
+        TokenCacheChoice::Custom(Arc::clone(self) as Arc<dyn TokenStore>)
+    }
+
+    pub(crate) fn everything_fails(&self, fails: bool) {
+        for fault in [&self.reads_fail, &self.writes_fail, &self.locking_fails] {
+            fault.store(fails, Ordering::SeqCst);
+        }
+    }
+
+    /// Takes the locks whose names begin so, and keeps them.
+    pub(crate) fn hold(&self, names: &[&str]) {
+        self.locked
+            .lock()
+            .unwrap()
+            .extend(names.iter().map(|name| name.to_string()));
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.values.lock().unwrap().keys().cloned().collect()
+    }
+
+    fn begin(&self, fault: &AtomicBool) -> io::Result<()> {
+        if let Some(before) = self.before {
+            before();
+        }
+        match fault.load(Ordering::SeqCst) {
+            true => Err(io::Error::other("as the test says")),
+            false => Ok(()),
+        }
+    }
+}
+
+impl TokenStore for MemoryStore {
+    fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.begin(&self.reads_fail)?;
+        Ok(self.values.lock().unwrap().get(name).cloned())
+    }
+
+    fn put(&self, name: &str, value: &[u8], _keep: Duration) -> io::Result<()> {
+        self.begin(&self.writes_fail)?;
+        self.values
+            .lock()
+            .unwrap()
+            .insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    fn try_lock(&self, name: &str, _lease: Duration) -> io::Result<Option<StoreLock>> {
+        struct Unlock(Arc<Mutex<HashSet<String>>>, String);
+        impl Drop for Unlock {
+            fn drop(&mut self) {
+                self.0.lock().unwrap().remove(&self.1);
+            }
+        }
+        self.begin(&self.locking_fails)?;
+        let mut locked = self.locked.lock().unwrap();
+        if locked.iter().any(|held| name.starts_with(held.as_str())) {
+            return Ok(None);
+        }
+        locked.insert(name.to_owned());
+        Ok(Some(StoreLock::new(Unlock(
+            Arc::clone(&self.locked),
+            name.to_owned(),
+        ))))
+    }
+
+    fn describe(&self) -> String {
+        "memory, for tests".to_owned()
+    }
 }

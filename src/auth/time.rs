@@ -4,7 +4,11 @@
 //! on while the machine sleeps, yet it jumps. What must not be used too long is therefore measured
 //! on both; what only paces this process is measured on the monotonic one alone.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::call::Call;
 
 /// A point in time on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,44 +54,129 @@ impl Moment {
     }
 }
 
-/// Where a clock begins, so that what happened before it was made has a time too.
+/// Where the monotonic clock begins, so that what happened before it did has a time too.
 const BEFORE: Duration = Duration::from_secs(1 << 32);
 
 /// Reads the time. Copies of a simulated clock show the same time.
 #[derive(Debug, Clone)]
 pub(crate) enum Clock {
-    /// The machine's clocks; the monotonic one counted from this instant.
-    Real(Instant),
+    /// The machine's clocks.
+    Real,
     /// Moved by the test that owns it.
     #[cfg(test)]
     Simulated(std::sync::Arc<Simulation>),
 }
 
 impl Clock {
-    pub(crate) fn real() -> Self {
-        Clock::Real(Instant::now())
-    }
-
     pub(crate) fn now(&self) -> Moment {
         match self {
-            Clock::Real(start) => Moment {
-                mono: BEFORE + start.elapsed(),
-                wall: SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default(),
-            },
+            Clock::Real => real::now(),
             #[cfg(test)]
             Clock::Simulated(simulation) => simulation.now(),
+        }
+    }
+
+    /// As [`now`](Self::now), but perhaps some milliseconds behind, for a fraction of the price.
+    pub(crate) fn now_roughly(&self) -> Moment {
+        match self {
+            Clock::Real => real::now_roughly(),
+            #[cfg(test)]
+            Clock::Simulated(simulation) => simulation.now(),
+        }
+    }
+
+    /// How much of this clock's time a call has left.
+    pub(crate) fn remaining(&self, call: &Call) -> Duration {
+        match self {
+            Clock::Real => call.remaining(),
+            #[cfg(test)]
+            Clock::Simulated(simulation) => simulation.patience.unwrap_or_else(|| call.remaining()),
+        }
+    }
+
+    /// A random number from 0 to 1, for jitter. It comes with the clock, since who simulates the one
+    /// has to foresee the other: then it is always 0.
+    pub(crate) fn jitter(&self) -> f64 {
+        match self {
+            Clock::Real => {
+                let mut bytes = [0; 4];
+                // Without random numbers there is no jitter; nothing else depends on them.
+                let _ = SystemRandom::new().fill(&mut bytes);
+                f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+            }
+            #[cfg(test)]
+            Clock::Simulated(_) => 0.0,
         }
     }
 
     /// How long a thread may really block to wait for `duration` of this clock's time.
     pub(crate) fn real_wait(&self, duration: Duration) -> Duration {
         match self {
-            Clock::Real(_) => duration,
+            Clock::Real => duration,
             #[cfg(test)]
             Clock::Simulated(simulation) => simulation.real_wait(duration),
         }
+    }
+}
+
+/// The machine's clocks, by name: `Instant` cannot be compared with a coarse clock.
+#[cfg(unix)]
+mod real {
+    use std::time::Duration;
+
+    use rustix::time::{ClockId, clock_gettime};
+
+    use super::{BEFORE, Moment};
+
+    pub(super) fn now() -> Moment {
+        at(ClockId::Monotonic, ClockId::Realtime)
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) fn now_roughly() -> Moment {
+        at(ClockId::MonotonicCoarse, ClockId::RealtimeCoarse)
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(super) fn now_roughly() -> Moment {
+        now()
+    }
+
+    fn at(mono: ClockId, wall: ClockId) -> Moment {
+        Moment {
+            mono: BEFORE + read(mono),
+            wall: read(wall),
+        }
+    }
+
+    fn read(clock: ClockId) -> Duration {
+        let time = clock_gettime(clock);
+        // The nanoseconds are below a second, the seconds below zero only before 1970.
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), time.tv_nsec as u32)
+    }
+}
+
+/// The machine's clocks, where there are no others.
+#[cfg(not(unix))]
+mod real {
+    use std::sync::OnceLock;
+    use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+    use super::{BEFORE, Moment};
+
+    static START: OnceLock<Instant> = OnceLock::new();
+
+    pub(super) fn now() -> Moment {
+        Moment {
+            mono: BEFORE + START.get_or_init(Instant::now).elapsed(),
+            wall: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn now_roughly() -> Moment {
+        now()
     }
 }
 
@@ -99,25 +188,33 @@ pub(crate) struct Simulation {
     wall_nanos: std::sync::atomic::AtomicU64,
     /// Whether a wait moves the clock itself instead of waiting for somebody to move it.
     waits_advance: bool,
+    /// What every call has left, whatever its deadline says.
+    patience: Option<Duration>,
 }
 
 #[cfg(test)]
 impl Simulation {
     /// A quiet day in 2026, with a clock that stands still unless advanced.
     pub(crate) fn standing() -> std::sync::Arc<Self> {
-        Self::new(false)
+        Self::new(false, None)
+    }
+
+    /// As [`standing`](Self::standing), for calls none of which waits any longer than this.
+    pub(crate) fn impatient(patience: Duration) -> std::sync::Arc<Self> {
+        Self::new(false, Some(patience))
     }
 
     /// As [`standing`](Self::standing), but whoever waits is at once at the end of the wait.
     pub(crate) fn skipping() -> std::sync::Arc<Self> {
-        Self::new(true)
+        Self::new(true, None)
     }
 
-    fn new(waits_advance: bool) -> std::sync::Arc<Self> {
+    fn new(waits_advance: bool, patience: Option<Duration>) -> std::sync::Arc<Self> {
         std::sync::Arc::new(Simulation {
             mono_nanos: (1_000 * 1_000_000_000).into(),
             wall_nanos: (1_780_000_000 * 1_000_000_000).into(),
             waits_advance,
+            patience,
         })
     }
 

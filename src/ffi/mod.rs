@@ -21,6 +21,8 @@ pub mod token;
 pub mod value;
 
 mod boundary;
+#[cfg(test)]
+mod panics;
 
 use std::ffi::c_char;
 

@@ -23,7 +23,6 @@ const REQUEST_ID_HEADERS: [&str; 4] = [
 ];
 
 /// An answer whose head has arrived.
-#[derive(Debug)]
 pub(super) struct Answer {
     head: ureq::http::response::Parts,
     body: Body,
@@ -31,7 +30,6 @@ pub(super) struct Answer {
 }
 
 /// Anything but success, read to its end.
-#[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) words: Option<String>,
@@ -41,7 +39,6 @@ pub(super) struct Refusal {
 }
 
 /// Why a success could not be read to its end, with what had arrived by then.
-#[derive(Debug)]
 pub(super) enum ReadFailure {
     Broken {
         error: io::Error,

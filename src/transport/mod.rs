@@ -78,7 +78,6 @@ pub enum Class {
 }
 
 /// A request, told by its operation.
-#[derive(Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) operation: &'static str,
     pub(crate) method: Method,

@@ -40,7 +40,9 @@ impl Function {
     }
 
     fn can_fail(&self) -> bool {
-        self.parameters.last().is_some_and(|last| last.kind == "camunda_error**")
+        self.parameters
+            .last()
+            .is_some_and(|last| last.kind == "camunda_error**")
     }
 }
 
@@ -77,7 +79,11 @@ pub(crate) fn functions() -> Vec<Function> {
                     })
                     .collect(),
             };
-            Function { name, returns, parameters }
+            Function {
+                name,
+                returns,
+                parameters,
+            }
         })
         .collect();
     functions.sort_by(|a, b| a.name.cmp(&b.name));
@@ -226,8 +232,15 @@ fn push_call(
         writeln!(text, "{expectation}").unwrap();
         for parameter in &function.parameters {
             let out = format!("out_{}", parameter.name);
-            if parameter.is_out() && parameter.name != "error" && arguments.contains(&format!("&{out}")) {
-                writeln!(text, "    if (status != CAMUNDA_STATUS_OK) CHECK({out} == NULL);").unwrap();
+            if parameter.is_out()
+                && parameter.name != "error"
+                && arguments.contains(&format!("&{out}"))
+            {
+                writeln!(
+                    text,
+                    "    if (status != CAMUNDA_STATUS_OK) CHECK({out} == NULL);"
+                )
+                .unwrap();
             }
         }
         writeln!(text, "    (void)status;").unwrap();
@@ -235,7 +248,11 @@ fn push_call(
         writeln!(text, "    check_case = \"{name}\";\n    {call};").unwrap();
     } else if function.name.ends_with("_new") {
         let kind = function.returns.trim_end_matches('*');
-        writeln!(text, "    check_case = \"{name}\";\n    {kind}_free({call});").unwrap();
+        writeln!(
+            text,
+            "    check_case = \"{name}\";\n    {kind}_free({call});"
+        )
+        .unwrap();
     } else {
         writeln!(text, "    check_case = \"{name}\";\n    (void){call};").unwrap();
     }
@@ -246,8 +263,12 @@ pub(crate) fn null_test() -> String {
     let mut text = String::from(PROLOGUE);
     text.push_str("\nint main(void) {\n  set_up();\n");
     for function in functions() {
-        let all = |_: usize, parameter: &Parameter| parameter.is_pointer().then(|| "NULL".to_owned());
-        let refused = if function.parameters.iter().any(|parameter| parameter.is_out() && parameter.name != "error")
+        let all =
+            |_: usize, parameter: &Parameter| parameter.is_pointer().then(|| "NULL".to_owned());
+        let refused = if function
+            .parameters
+            .iter()
+            .any(|parameter| parameter.is_out() && parameter.name != "error")
             || function.parameters.iter().any(Parameter::is_text)
         {
             "    CHECK_INT(status, CAMUNDA_STATUS_INVALID_ARGUMENT);"

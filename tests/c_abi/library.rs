@@ -22,7 +22,11 @@ impl Library {
     /// What a compiler is given to link with the shared library and to find it again.
     pub(crate) fn link_flags(&self) -> Vec<String> {
         let folder = self.folder().display();
-        vec![format!("-L{folder}"), format!("-Wl,-rpath,{folder}"), "-lcamunda_admin".to_owned()]
+        vec![
+            format!("-L{folder}"),
+            format!("-Wl,-rpath,{folder}"),
+            "-lcamunda_admin".to_owned(),
+        ]
     }
 }
 
@@ -36,8 +40,15 @@ pub(crate) fn library() -> &'static Library {
         let profile = folder.file_name().unwrap().to_str().unwrap().to_owned();
         let mut command = Command::new(env!("CARGO"));
         command.args(["build", "--lib", "--features", "capi", "--profile"]);
-        command.arg(if profile == "debug" { "dev" } else { profile.as_str() });
-        command.arg("--target-dir").arg(folder.parent().unwrap()).current_dir(top());
+        command.arg(if profile == "debug" {
+            "dev"
+        } else {
+            profile.as_str()
+        });
+        command
+            .arg("--target-dir")
+            .arg(folder.parent().unwrap())
+            .current_dir(top());
         run(command);
         Library {
             shared: folder.join("libcamunda_admin.so"),

@@ -80,15 +80,30 @@ fn headers_compile_without_a_warning() {
             }
             let source = folder.path().join(format!("{name}.{extension}"));
             // Twice: it has to bear that.
-            let text = format!("#include \"{name}\"\n#include \"{name}\"\nint main(void) {{ return 0; }}\n");
-            let text = if extension == "cpp" { text.replace("(void)", "()") } else { text };
+            let text = format!(
+                "#include \"{name}\"\n#include \"{name}\"\nint main(void) {{ return 0; }}\n"
+            );
+            let text = if extension == "cpp" {
+                text.replace("(void)", "()")
+            } else {
+                text
+            };
             fs::write(&source, text).unwrap();
             for compiler in compilers {
-                let Some(compiler) = tool(compiler) else { continue };
+                let Some(compiler) = tool(compiler) else {
+                    continue;
+                };
                 for standard in standards {
                     let mut command = Command::new(&compiler);
-                    command.arg(format!("-std={standard}")).args(program::WARNINGS);
-                    command.args(["-Wshadow", "-Wconversion", "-Wsign-conversion", "-fsyntax-only"]);
+                    command
+                        .arg(format!("-std={standard}"))
+                        .args(program::WARNINGS);
+                    command.args([
+                        "-Wshadow",
+                        "-Wconversion",
+                        "-Wsign-conversion",
+                        "-fsyntax-only",
+                    ]);
                     command.arg("-I").arg(top().join("include")).arg(&source);
                     run(command);
                 }
@@ -126,7 +141,9 @@ fn generated_program(name: &str, text: &str) {
 fn symbols_are_those_of_the_header() {
     let Some(nm) = tool("nm") else { return };
     let mut command = Command::new(nm);
-    command.args(["-D", "--defined-only"]).arg(&library().shared);
+    command
+        .args(["-D", "--defined-only"])
+        .arg(&library().shared);
     let mut exported: Vec<String> = run(command)
         .lines()
         .filter_map(|line| line.split_whitespace().last())
@@ -135,22 +152,39 @@ fn symbols_are_those_of_the_header() {
     exported.sort_unstable();
     let list = fs::read_to_string(top().join("tests/c/symbols.txt")).unwrap();
     let listed: Vec<&str> = list.lines().collect();
-    let declared: Vec<String> =
-        header::functions().into_iter().map(|function| function.name).collect();
+    let declared: Vec<String> = header::functions()
+        .into_iter()
+        .map(|function| function.name)
+        .collect();
     for name in &exported {
-        assert!(listed.contains(&name.as_str()), "{name} is exported and not in tests/c/symbols.txt");
+        assert!(
+            listed.contains(&name.as_str()),
+            "{name} is exported and not in tests/c/symbols.txt"
+        );
     }
     for name in &listed {
-        assert!(exported.iter().any(|symbol| symbol == name), "{name} is listed and not exported");
-        assert!(declared.iter().any(|symbol| symbol == name), "{name} is not in the header");
+        assert!(
+            exported.iter().any(|symbol| symbol == name),
+            "{name} is listed and not exported"
+        );
+        assert!(
+            declared.iter().any(|symbol| symbol == name),
+            "{name} is not in the header"
+        );
     }
-    assert_eq!(declared.len(), listed.len(), "the header has functions that are not listed");
+    assert_eq!(
+        declared.len(),
+        listed.len(),
+        "the header has functions that are not listed"
+    );
 }
 
 /// The library is small and needs the C library only.
 #[test]
 fn the_library_needs_little() {
-    let (Some(readelf), Some(strip)) = (tool("readelf"), tool("strip")) else { return };
+    let (Some(readelf), Some(strip)) = (tool("readelf"), tool("strip")) else {
+        return;
+    };
     let mut command = Command::new(readelf);
     command.arg("-d").arg(&library().shared);
     let dynamic = run(command);
@@ -165,10 +199,17 @@ fn the_library_needs_little() {
     command.arg("-o").arg(&stripped).arg(&library().shared);
     run(command);
     let size = fs::metadata(&stripped).unwrap().len();
-    println!("{} profile: {size} bytes stripped, needs {}", library().profile, needed.join(" "));
+    println!(
+        "{} profile: {size} bytes stripped, needs {}",
+        library().profile,
+        needed.join(" ")
+    );
     for name in needed {
         let allowed = ["libc.so", "libm.so", "libgcc_s.so", "ld-linux"];
-        assert!(allowed.iter().any(|allowed| name.starts_with(allowed)), "needs {name}");
+        assert!(
+            allowed.iter().any(|allowed| name.starts_with(allowed)),
+            "needs {name}"
+        );
     }
     // What is not optimized is not what anybody ships.
     if library().profile == "release" {
@@ -183,9 +224,18 @@ fn links_statically() {
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("values");
     let mut command = Command::new(compiler);
-    command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]).args(program::WARNINGS);
-    command.arg("-I").arg(top().join("include")).arg(top().join("tests/c/values.c"));
-    command.arg("-o").arg(&binary).arg(&library().archive).args(["-lpthread", "-ldl", "-lm"]);
+    command
+        .args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"])
+        .args(program::WARNINGS);
+    command
+        .arg("-I")
+        .arg(top().join("include"))
+        .arg(top().join("tests/c/values.c"));
+    command
+        .arg("-o")
+        .arg(&binary)
+        .arg(&library().archive)
+        .args(["-lpthread", "-ldl", "-lm"]);
     run(command);
     run(Command::new(binary));
 }
@@ -194,13 +244,17 @@ fn links_statically() {
 fn install(prefix: &Path) {
     let mut command = Command::new("sh");
     command.arg(top().join("bindings/c/install.sh")).arg(prefix);
-    command.env("LIBRARY_DIR", library().folder()).env_remove("DESTDIR");
+    command
+        .env("LIBRARY_DIR", library().folder())
+        .env_remove("DESTDIR");
     run(command);
 }
 
 #[test]
 fn pkg_config_finds_it() {
-    let (Some(pkg_config), Some(compiler)) = (tool("pkg-config"), tool("cc")) else { return };
+    let (Some(pkg_config), Some(compiler)) = (tool("pkg-config"), tool("cc")) else {
+        return;
+    };
     let stage = tempfile::tempdir().unwrap();
     install(stage.path());
     for (statically, linked) in [(false, "shared"), (true, "static")] {
@@ -216,7 +270,10 @@ fn pkg_config_finds_it() {
         let binary = stage.path().join(linked);
         let mut command = Command::new(&compiler);
         command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]);
-        command.arg(top().join("tests/c/objects.c")).arg("-o").arg(&binary);
+        command
+            .arg(top().join("tests/c/objects.c"))
+            .arg("-o")
+            .arg(&binary);
         command.args(flags.split_whitespace());
         run(command);
         let mut command = Command::new(binary);
@@ -288,7 +345,11 @@ fn another_abi_is_refused() {
     .unwrap();
     let binary = folder.path().join("abi");
     let mut command = Command::new(compiler);
-    command.arg("-std=c++17").arg("-I").arg(top().join("include")).arg(&source);
+    command
+        .arg("-std=c++17")
+        .arg("-I")
+        .arg(top().join("include"))
+        .arg(&source);
     command.arg("-o").arg(&binary).args(library().link_flags());
     run(command);
     run(Command::new(binary));

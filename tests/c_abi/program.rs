@@ -54,16 +54,28 @@ impl Program {
         if checker == Checker::Sanitizers {
             command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
         }
-        command.arg("-I").arg(top().join("include")).arg("-I").arg(top().join("tests/c"));
+        command
+            .arg("-I")
+            .arg(top().join("include"))
+            .arg("-I")
+            .arg(top().join("tests/c"));
         command.arg(source).arg("-o").arg(&binary);
-        command.args(library().link_flags()).args(["-lpthread", "-lm"]);
+        command
+            .args(library().link_flags())
+            .args(["-lpthread", "-lm"]);
         run(command);
-        Some(Program { binary, checker, folder })
+        Some(Program {
+            binary,
+            checker,
+            folder,
+        })
     }
 
     /// Runs the program with a sandbox and a home of its own; it has to exit with 0.
     pub(crate) fn run(&self) {
-        let sandbox = Sandbox::builder().healthy_after(Duration::from_millis(200)).start();
+        let sandbox = Sandbox::builder()
+            .healthy_after(Duration::from_millis(200))
+            .start();
         let mut command = match self.checker {
             Checker::Valgrind => {
                 let mut command = Command::new("valgrind");
@@ -82,7 +94,10 @@ impl Program {
             }
         }
         let home = self.folder.path();
-        command.current_dir(home).env("HOME", home).env_remove("XDG_CACHE_HOME");
+        command
+            .current_dir(home)
+            .env("HOME", home)
+            .env_remove("XDG_CACHE_HOME");
         command.env("CAMUNDA_TOKEN_CACHE_DIR", home.join("tokens"));
         command.envs(sandbox.environment());
         match self.checker {

@@ -16,16 +16,61 @@ const TEMPLATE: &str = include_str!("camunda_admin.hpp.in");
 /// Where operations are reached: the beginning of their `call`, the class, what it is, and whether
 /// it belongs to a cluster.
 const PLACES: &[Place] = &[
-    Place { call: "clusters", class: "Clusters", doc: "The clusters of the organisation.", of_cluster: false },
-    Place { call: "cluster.clients", class: "ClusterClients", doc: "The clients of a cluster: the credentials that the API hands out for it.", of_cluster: true },
-    Place { call: "cluster.backups", class: "Backups", doc: "The backups of a cluster, their schedule and their restores.", of_cluster: true },
-    Place { call: "cluster.secrets", class: "ClusterSecrets", doc: "The connector secrets of a cluster.", of_cluster: true },
-    Place { call: "cluster.monitoring", class: "ClusterMonitoring", doc: "External (bring-your-own) monitoring of a cluster.", of_cluster: true },
-    Place { call: "cluster.secure_connectivity", class: "SecureConnectivity", doc: "Reaching a cluster over the cloud provider's private network.", of_cluster: true },
+    Place {
+        call: "clusters",
+        class: "Clusters",
+        doc: "The clusters of the organisation.",
+        of_cluster: false,
+    },
+    Place {
+        call: "cluster.clients",
+        class: "ClusterClients",
+        doc: "The clients of a cluster: the credentials that the API hands out for it.",
+        of_cluster: true,
+    },
+    Place {
+        call: "cluster.backups",
+        class: "Backups",
+        doc: "The backups of a cluster, their schedule and their restores.",
+        of_cluster: true,
+    },
+    Place {
+        call: "cluster.secrets",
+        class: "ClusterSecrets",
+        doc: "The connector secrets of a cluster.",
+        of_cluster: true,
+    },
+    Place {
+        call: "cluster.monitoring",
+        class: "ClusterMonitoring",
+        doc: "External (bring-your-own) monitoring of a cluster.",
+        of_cluster: true,
+    },
+    Place {
+        call: "cluster.secure_connectivity",
+        class: "SecureConnectivity",
+        doc: "Reaching a cluster over the cloud provider's private network.",
+        of_cluster: true,
+    },
     // After those that it leads to.
-    Place { call: "cluster", class: "ClusterHandle", doc: "One cluster.", of_cluster: true },
-    Place { call: "members", class: "Members", doc: "The members of the organisation and their roles.", of_cluster: false },
-    Place { call: "activity", class: "Activity", doc: "The organisation's audit log.", of_cluster: false },
+    Place {
+        call: "cluster",
+        class: "ClusterHandle",
+        doc: "One cluster.",
+        of_cluster: true,
+    },
+    Place {
+        call: "members",
+        class: "Members",
+        doc: "The members of the organisation and their roles.",
+        of_cluster: false,
+    },
+    Place {
+        call: "activity",
+        class: "Activity",
+        doc: "The organisation's audit log.",
+        of_cluster: false,
+    },
 ];
 
 /// Requests whose one or two fields say everything: they are arguments rather than an object.
@@ -63,18 +108,45 @@ const MEMBERS: &[(&str, &str)] = &[
 const SETTINGS: &[(&str, &str)] = &[
     ("client_id", "The client id of the credentials."),
     ("client_secret", "The client secret of the credentials."),
-    ("base_url", "The address of the API; `http://` for this machine only."),
+    (
+        "base_url",
+        "The address of the API; `http://` for this machine only.",
+    ),
     ("oauth_url", "The address of the token endpoint."),
     ("audience", "The audience to ask a token for."),
     ("scope", "The scope to ask a token for; none unless set."),
-    ("token_cache", "Where tokens are kept: `auto`, `memory`, or a directory."),
-    ("ca_file", "A file of further certificates to trust, in PEM."),
-    ("client_cert", "A file with the client's certificate chain for mTLS, in PEM."),
-    ("client_key", "A file with the private key of the client's certificate, in PEM."),
-    ("proxy", "The address of a proxy; that of the environment unless set."),
-    ("user_agent", "How the program introduces itself: printable ASCII."),
-    ("token_request_format", "How the token endpoint is asked: `json` or `form`."),
-    ("max_response_bytes", "The largest answer to be read, in bytes; 64 MiB unless set."),
+    (
+        "token_cache",
+        "Where tokens are kept: `auto`, `memory`, or a directory.",
+    ),
+    (
+        "ca_file",
+        "A file of further certificates to trust, in PEM.",
+    ),
+    (
+        "client_cert",
+        "A file with the client's certificate chain for mTLS, in PEM.",
+    ),
+    (
+        "client_key",
+        "A file with the private key of the client's certificate, in PEM.",
+    ),
+    (
+        "proxy",
+        "The address of a proxy; that of the environment unless set.",
+    ),
+    (
+        "user_agent",
+        "How the program introduces itself: printable ASCII.",
+    ),
+    (
+        "token_request_format",
+        "How the token endpoint is asked: `json` or `form`.",
+    ),
+    (
+        "max_response_bytes",
+        "The largest answer to be read, in bytes; 64 MiB unless set.",
+    ),
 ];
 
 struct Place {
@@ -85,11 +157,17 @@ struct Place {
 }
 
 pub(crate) fn generate() -> Vec<Generated> {
-    vec![Generated { path: "include/camunda_admin.hpp", text: header() }]
+    vec![
+        Generated {
+            path: "include/camunda_admin.hpp",
+            text: header(),
+        },
+        symbols(),
+    ]
 }
 
 /// The functions that the C header declares: what the library has to export, and nothing else.
-pub(crate) fn symbols() -> Generated {
+fn symbols() -> Generated {
     let header = fs::read_to_string(top().join("include/camunda_admin.h")).unwrap_or_default();
     let mut names: Vec<&str> = header
         .lines()
@@ -101,7 +179,10 @@ pub(crate) fn symbols() -> Generated {
         })
         .collect();
     names.sort_unstable();
-    Generated { path: "tests/c/symbols.txt", text: names.join("\n") + "\n" }
+    Generated {
+        path: "tests/c/symbols.txt",
+        text: names.join("\n") + "\n",
+    }
 }
 
 fn header() -> String {
@@ -145,7 +226,12 @@ fn answered() -> HashSet<&'static str> {
     let mut answered = HashSet::new();
     // Each type comes after those that it is made of.
     for description in TYPES.iter().rev() {
-        if let Description::Object { name, direction, fields, .. } = description
+        if let Description::Object {
+            name,
+            direction,
+            fields,
+            ..
+        } = description
             && (*direction == Direction::Answer || answered.contains(name))
         {
             answered.insert(*name);
@@ -176,19 +262,36 @@ fn push_id(text: &mut String, name: &str, documentation: &str) {
 }
 
 fn push_words(text: &mut String, name: &str, documentation: &str, description: &Description) {
-    let Description::Words { words, .. } = description else { unreachable!() };
+    let Description::Words { words, .. } = description else {
+        unreachable!()
+    };
     doc(text, "", documentation);
-    doc(text, "", "A word that this version does not know is kept, and written unchanged.");
-    writeln!(text, "class {name} : public detail::Word<{name}> {{\n public:").unwrap();
+    doc(
+        text,
+        "",
+        "A word that this version does not know is kept, and written unchanged.",
+    );
+    writeln!(
+        text,
+        "class {name} : public detail::Word<{name}> {{\n public:"
+    )
+    .unwrap();
     doc(text, "  ", "The words known to this version.");
     writeln!(text, "  enum Known : unsigned char {{").unwrap();
-    doc(text, "    ", "A word that this version does not know, or none.");
+    doc(
+        text,
+        "    ",
+        "A word that this version does not know, or none.",
+    );
     writeln!(text, "    Unknown,").unwrap();
     for word in *words {
         doc(text, "    ", word.doc);
         writeln!(text, "    {},", word.name).unwrap();
     }
-    let list: Vec<String> = words.iter().map(|word| format!("\"{}\"", word.json)).collect();
+    let list: Vec<String> = words
+        .iter()
+        .map(|word| format!("\"{}\"", word.json))
+        .collect();
     writeln!(
         text,
         "  }};\n\n  \
@@ -203,14 +306,26 @@ fn push_words(text: &mut String, name: &str, documentation: &str, description: &
 }
 
 fn push_object(text: &mut String, description: &Description, answered: &HashSet<&str>) {
-    let Description::Object { name, doc: documentation, fields, .. } = description else {
+    let Description::Object {
+        name,
+        doc: documentation,
+        fields,
+        ..
+    } = description
+    else {
         unreachable!()
     };
     doc(text, "", documentation);
     writeln!(text, "struct {name} {{").unwrap();
     for field in *fields {
         doc(text, "  ", field.doc);
-        writeln!(text, "  {} {}{{}};", cpp_type(field.rust_type), cpp_name(field.name)).unwrap();
+        writeln!(
+            text,
+            "  {} {}{{}};",
+            cpp_type(field.rust_type),
+            cpp_name(field.name)
+        )
+        .unwrap();
     }
     if answered.contains(name) {
         doc(text, "  ", "Fields that this version does not know.");
@@ -220,7 +335,11 @@ fn push_object(text: &mut String, description: &Description, answered: &HashSet<
     if let Some((_, members)) = MEMBERS.iter().find(|(of, _)| of == name) {
         text.push_str(members);
     }
-    doc(text, "  ", "Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.");
+    doc(
+        text,
+        "  ",
+        "Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.",
+    );
     writeln!(text, "  static {name} from_json(std::string_view json);").unwrap();
     doc(
         text,
@@ -259,7 +378,11 @@ fn push_object(text: &mut String, description: &Description, answered: &HashSet<
 fn cpp_type(rust_type: &str) -> String {
     let compact: String = rust_type.split_whitespace().collect();
     let inner = |wrapper: &str| {
-        compact.strip_prefix(wrapper)?.strip_prefix('<')?.strip_suffix('>').map(cpp_type)
+        compact
+            .strip_prefix(wrapper)?
+            .strip_prefix('<')?
+            .strip_suffix('>')
+            .map(cpp_type)
     };
     if let Some(inner) = inner("Option") {
         return format!("std::optional<{inner}>");
@@ -285,8 +408,10 @@ fn cpp_type(rust_type: &str) -> String {
 fn cpp_name(name: &str) -> String {
     let name = name.strip_prefix("r#").unwrap_or(name);
     match name {
-        "delete" | "namespace" | "operator" | "class" | "new" | "default" | "register" | "public"
-        | "private" | "template" | "this" | "union" | "virtual" | "export" => format!("{name}_"),
+        "delete" | "namespace" | "operator" | "class" | "new" | "default" | "register"
+        | "public" | "private" | "template" | "this" | "union" | "virtual" | "export" => {
+            format!("{name}_")
+        }
         name => name.to_owned(),
     }
 }
@@ -317,7 +442,12 @@ fn push_admin(text: &mut String) {
         match place.call.split_once('.') {
             None if place.of_cluster => {
                 doc(text, "  ", "One cluster; sends nothing.");
-                writeln!(text, "  {} {}(ClusterId id) const;", place.class, place.call).unwrap();
+                writeln!(
+                    text,
+                    "  {} {}(ClusterId id) const;",
+                    place.class, place.call
+                )
+                .unwrap();
             }
             None => {
                 doc(text, "  ", place.doc);
@@ -361,11 +491,22 @@ fn push_resources(text: &mut String) {
 
 fn push_resource(text: &mut String, place: &Place) {
     let Place { call, class, .. } = place;
-    doc(text, "", &format!("{} Reached through the client; safe from several threads at once.", place.doc));
+    doc(
+        text,
+        "",
+        &format!(
+            "{} Reached through the client; safe from several threads at once.",
+            place.doc
+        ),
+    );
     writeln!(text, "class {class} {{\n public:").unwrap();
     if *call == "cluster" {
         doc(text, "  ", "Its id.");
-        writeln!(text, "  const ClusterId& id() const noexcept {{ return cluster_; }}").unwrap();
+        writeln!(
+            text,
+            "  const ClusterId& id() const noexcept {{ return cluster_; }}"
+        )
+        .unwrap();
         for other in PLACES {
             if let Some((_, name)) = other.call.split_once('.') {
                 doc(text, "  ", other.doc);
@@ -387,7 +528,11 @@ fn push_resource(text: &mut String, place: &Place) {
     for waiter in waiters_of(call) {
         push_waiter_declaration(text, waiter);
     }
-    let friend = if call.contains('.') { "ClusterHandle" } else { "AdminClient" };
+    let friend = if call.contains('.') {
+        "ClusterHandle"
+    } else {
+        "AdminClient"
+    };
     if place.of_cluster {
         writeln!(
             text,
@@ -426,7 +571,9 @@ fn push_allowlist_helpers(text: &mut String) {
     doc(
         text,
         "  ",
-        &format!("Removes the entry with that `ip` from the allowlist, and answers the list as it is then. {race}"),
+        &format!(
+            "Removes the entry with that `ip` from the allowlist, and answers the list as it is then. {race}"
+        ),
     );
     writeln!(
         text,
@@ -440,11 +587,17 @@ fn place_of(call: &str) -> (&str, &str) {
 }
 
 fn operations_of(place: &str) -> impl Iterator<Item = &'static Operation> {
-    OPERATIONS.iter().copied().filter(move |operation| place_of(operation.call).0 == place)
+    OPERATIONS
+        .iter()
+        .copied()
+        .filter(move |operation| place_of(operation.call).0 == place)
 }
 
 fn waiters_of(place: &str) -> impl Iterator<Item = &'static Waiter> {
-    WAITERS.iter().copied().filter(move |waiter| place_of(waiter.call).0 == place)
+    WAITERS
+        .iter()
+        .copied()
+        .filter(move |waiter| place_of(waiter.call).0 == place)
 }
 
 fn class_of(place: &str) -> &'static str {
@@ -452,7 +605,9 @@ fn class_of(place: &str) -> &'static str {
         "" => "AdminClient",
         place => {
             let found = PLACES.iter().find(|known| known.call == place);
-            found.unwrap_or_else(|| panic!("{place} has no class in C++ yet")).class
+            found
+                .unwrap_or_else(|| panic!("{place} has no class in C++ yet"))
+                .class
         }
     }
 }
@@ -510,7 +665,9 @@ fn arguments(operation: &Operation) -> Vec<Argument> {
         let ShapeKind::Object(description) = shape.kind else {
             panic!("{} sends something else than an object", operation.name)
         };
-        let Description::Object { name, fields, .. } = description else { unreachable!() };
+        let Description::Object { name, fields, .. } = description else {
+            unreachable!()
+        };
         if AS_ARGUMENTS.contains(name) {
             let mut declared = Vec::new();
             let mut before = format!("  {name} request;\n");
@@ -523,7 +680,10 @@ fn arguments(operation: &Operation) -> Vec<Argument> {
                 let (kind, value) = match cpp_type(field.rust_type).as_str() {
                     "std::string" => ("std::string_view".to_owned(), short.to_owned()),
                     "Secret" => ("Secret".to_owned(), format!("std::move({short})")),
-                    other => (format!("std::vector<{}>", &other[12..other.len() - 1]), format!("std::move({short})")),
+                    other => (
+                        format!("std::vector<{}>", &other[12..other.len() - 1]),
+                        format!("std::move({short})"),
+                    ),
                 };
                 declared.push(format!("{kind} {short}"));
                 writeln!(before, "  request.{} = {value};", cpp_name(field.name)).unwrap();
@@ -563,13 +723,22 @@ fn answer(operation: &Operation) -> (String, String) {
 }
 
 fn is_csv(operation: &Operation) -> bool {
-    matches!(operation.answer.as_ref().map(|shape| &shape.kind), Some(ShapeKind::Csv))
+    matches!(
+        operation.answer.as_ref().map(|shape| &shape.kind),
+        Some(ShapeKind::Csv)
+    )
 }
 
 fn signature(operation: &Operation) -> String {
-    let arguments: Vec<String> =
-        arguments(operation).into_iter().map(|argument| argument.declared).collect();
-    format!("{}({}) const", cpp_name(place_of(operation.call).1), arguments.join(", "))
+    let arguments: Vec<String> = arguments(operation)
+        .into_iter()
+        .map(|argument| argument.declared)
+        .collect();
+    format!(
+        "{}({}) const",
+        cpp_name(place_of(operation.call).1),
+        arguments.join(", ")
+    )
 }
 
 fn push_declaration(text: &mut String, operation: &Operation) {
@@ -580,11 +749,19 @@ fn push_declaration(text: &mut String, operation: &Operation) {
             .iter()
             .map(|(status, reason)| format!("{status} {reason}"))
             .collect();
-        doc(text, "  ", &format!("Refusals of the service: {}.", errors.join("; ")));
+        doc(
+            text,
+            "  ",
+            &format!("Refusals of the service: {}.", errors.join("; ")),
+        );
     }
     if is_csv(operation) {
         let name = cpp_name(place_of(operation.call).1);
-        doc(text, "  ", "To a stream. Throws IoError where it cannot take more.");
+        doc(
+            text,
+            "  ",
+            "To a stream. Throws IoError where it cannot take more.",
+        );
         writeln!(text, "  void {name}(std::ostream& stream) const;").unwrap();
         doc(text, "  ", operation.doc);
         doc(
@@ -683,7 +860,12 @@ fn push_definition(text: &mut String, operation: &Operation) {
     }
     passed.extend(arguments.iter().map(|argument| argument.passed.clone()));
     let (returns, read_as) = answer(operation);
-    writeln!(text, "inline {returns} {class}::{} {{", signature(operation)).unwrap();
+    writeln!(
+        text,
+        "inline {returns} {class}::{} {{",
+        signature(operation)
+    )
+    .unwrap();
     for argument in &arguments {
         text.push_str(&argument.before);
     }
@@ -700,7 +882,11 @@ fn push_definition(text: &mut String, operation: &Operation) {
         )
         .unwrap();
         push_call(text, operation.c_name, &passed);
-        let field = if returns == read_as { "" } else { ".cluster_id" };
+        let field = if returns == read_as {
+            ""
+        } else {
+            ".cluster_id"
+        };
         writeln!(text, "  }}){field};").unwrap();
     }
     writeln!(text, "}}\n").unwrap();
@@ -784,8 +970,11 @@ fn push_waiter_definition(text: &mut String, waiter: &Waiter) {
         waiter_arguments(waiter, false)
     )
     .unwrap();
-    let arguments: Vec<Argument> =
-        waiter.arguments.iter().filter_map(|name| path_argument(name, true)).collect();
+    let arguments: Vec<Argument> = waiter
+        .arguments
+        .iter()
+        .filter_map(|name| path_argument(name, true))
+        .collect();
     for argument in &arguments {
         text.push_str(&argument.before);
     }

@@ -5,6 +5,7 @@
 
 mod c;
 mod cpp;
+mod python;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,36 +21,32 @@ fn top() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Whether stale files are to be written anew rather than reported.
+fn refreshing() -> bool {
+    std::env::var_os("CAMUNDA_ADMIN_REFRESH").is_some()
+}
+
 #[test]
 fn generated_files_are_fresh() {
-    let refresh = std::env::var_os("CAMUNDA_ADMIN_REFRESH").is_some();
     let mut stale = Vec::new();
-    for generate in [c::generate, cpp::generate] {
+    // In this order: what follows the header is made from it.
+    for generate in [
+        c::generate,
+        c::generate_from_header,
+        cpp::generate,
+        python::generate,
+    ] {
         for Generated { path, text } in generate() {
             let found = fs::read_to_string(top().join(path)).unwrap_or_default();
             if found == text {
                 continue;
             }
-            if refresh {
+            if refreshing() {
                 fs::create_dir_all(top().join(Path::new(path).parent().unwrap())).unwrap();
                 fs::write(top().join(path), &text).unwrap();
             } else {
                 stale.push(format!("{path}: {}", first_difference(&found, &text)));
             }
-        }
-    }
-    if refresh {
-        c::refresh_header();
-    }
-    // Out of the header, so after it.
-    let symbols = cpp::symbols();
-    let found = fs::read_to_string(top().join(symbols.path)).unwrap_or_default();
-    if found != symbols.text {
-        if refresh {
-            fs::write(top().join(symbols.path), &symbols.text).unwrap();
-        } else {
-            let difference = first_difference(&found, &symbols.text);
-            stale.push(format!("{}: {difference}", symbols.path));
         }
     }
     assert!(

@@ -67,7 +67,7 @@ pub(super) fn count(counter: &AtomicU64) {
 /// All slots, gates and stores of one process.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    pid: u32,
+    pub(super) pid: u32,
     clock: Clock,
     // Trees rather than hash tables, which leak checkers cannot follow: a leak of ours is told from
     // what is kept for the life of the process.
@@ -92,7 +92,7 @@ impl Cache {
     fn of_this_process() -> &'static Cache {
         PROCESS_CACHE.get(|parents| match parents {
             Some(parents) => Cache::inherited(parents),
-            None => Cache::new(Clock::real()),
+            None => Cache::new(Clock::Real),
         })
     }
 
@@ -100,7 +100,7 @@ impl Cache {
     /// connections of its own.
     ///
     /// Only tries the locks: one that was held while the process forked stays held in the child.
-    fn inherited(parents: &Cache) -> Cache {
+    pub(super) fn inherited(parents: &Cache) -> Cache {
         let child = Cache::new(parents.clock.clone());
         #[cfg(unix)]
         crate::auth::store::close_inherited_locks();
@@ -190,7 +190,7 @@ pub(crate) struct TokenSlot {
     key: SlotKey,
     choice: TokenCacheChoice,
     /// Replaced once in every forked child.
-    cell: ArcSwap<Cell>,
+    pub(super) cell: ArcSwap<Cell>,
 }
 
 impl TokenSlot {
@@ -212,7 +212,7 @@ impl TokenSlot {
     /// - Any other that the endpoint's failure calls for, after up to three tries.
     pub(crate) fn token(&self, endpoint: &dyn TokenEndpoint, call: &Call) -> Result<Token, Error> {
         let cell = self.cell.load();
-        let now = cell.clock.now();
+        let now = cell.clock.now_roughly();
         // A lock that is taken may be that of a thread which a fork left behind.
         if let Ok(mut slot) = cell.slot.try_lock()
             && let Some(token) = slot.fresh(now)
@@ -236,7 +236,7 @@ impl TokenSlot {
             let step = call.slice(Duration::MAX);
             let now = cell.clock.now();
             let patience = Patience {
-                deadline: now.mono.saturating_add(call.remaining()),
+                deadline: now.mono.saturating_add(cell.clock.remaining(call)),
                 turn: cell.gate.turn(now),
             };
             let mut slot = lock(&cell.slot);
@@ -361,198 +361,4 @@ impl Cell {
 /// single step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Barrier;
-    use std::thread;
-
-    use super::*;
-    use crate::auth::FetchFailure;
-    use crate::auth::gate::SPACING;
-    use crate::auth::testing::{Endpoint, MEMORY, Reply, call, call_within, request};
-    use crate::auth::time::Simulation;
-    use crate::call::{CallOptions, Cancel};
-    use crate::error::{ErrorKind, Outcome};
-
-    /// A cache whose clock jumps over every wait.
-    fn skipping() -> (Cache, Clock) {
-        let clock = Clock::Simulated(Simulation::skipping());
-        (Cache::new(clock.clone()), clock)
-    }
-
-    #[test]
-    fn many_threads_cold_make_one_request() {
-        let clock = Clock::real();
-        let cache = Cache::new(clock.clone());
-        let slot = cache.slot(request(), &MEMORY);
-        let mut endpoint = Endpoint::with_script(&clock, []);
-        endpoint.meanwhile = Some(Box::new(|_| thread::sleep(Duration::from_millis(20))));
-        let barrier = Barrier::new(32);
-        thread::scope(|scope| {
-            for _ in 0..32 {
-                scope.spawn(|| {
-                    barrier.wait();
-                    let token = slot.token(&endpoint, &call()).unwrap();
-                    assert_eq!(token.expose(), "token-0");
-                });
-            }
-        });
-        assert_eq!(endpoint.requests(), 1);
-    }
-
-    #[test]
-    fn the_same_credentials_share_a_slot_and_others_do_not() {
-        let (cache, clock) = skipping();
-        let endpoint = Endpoint::new(&clock, []);
-        let other = TokenRequest {
-            audience: "other.example".into(),
-            ..request()
-        };
-        let slots = [request(), request(), other].map(|request| cache.slot(request, &MEMORY));
-        let tokens = slots.map(|slot| slot.token(&*endpoint, &call()).unwrap());
-        assert_eq!(tokens[0].expose(), tokens[1].expose());
-        assert_ne!(tokens[0].expose(), tokens[2].expose());
-        let sent = endpoint.sent();
-        assert_eq!(sent.len(), 2);
-        assert!(sent[1].mono - sent[0].mono >= SPACING);
-    }
-
-    #[test]
-    fn bad_credentials_are_sent_once_and_everybody_learns_of_it() {
-        let (cache, clock) = skipping();
-        let slot = cache.slot(request(), &MEMORY);
-        let endpoint = Endpoint::new(&clock, [Reply::Fails(FetchFailure::BadCredentials)]);
-        for _ in 0..10 {
-            let error = slot.token(&*endpoint, &call()).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Authentication);
-            assert_eq!(error.outcome(), Outcome::NotSent);
-            assert_eq!(error.message(), "access_denied");
-            assert!(error.retry_after().is_some());
-        }
-        assert_eq!(endpoint.requests(), 1);
-        slot.retry_credentials();
-        assert!(slot.token(&*endpoint, &call()).is_ok());
-    }
-
-    #[test]
-    fn an_outage_is_waited_out() {
-        let (cache, clock) = skipping();
-        let slot = cache.slot(request(), &MEMORY);
-        let down = Reply::Fails(FetchFailure::Transient);
-        let endpoint = Endpoint::new(&clock, [down, down, Reply::Token(60.0), down, down, down]);
-        assert!(slot.token(&*endpoint, &call()).is_ok());
-        slot.forget();
-        let error = slot.token(&*endpoint, &call()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Network);
-        assert_eq!(endpoint.requests(), 6);
-    }
-
-    #[test]
-    fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
-        let clock = Clock::Simulated(Simulation::standing());
-        let cache = Cache::new(clock.clone());
-        let limited = Reply::Fails(FetchFailure::RateLimited { retry_after: None });
-        let endpoint = Endpoint::new(&clock, [limited]);
-        let other = TokenRequest {
-            audience: "other.example".into(),
-            ..request()
-        };
-        for request in [request(), other, request()] {
-            let slot = cache.slot(request, &MEMORY);
-            let error = slot
-                .token(&*endpoint, &call_within(Duration::from_secs(30)))
-                .unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::RateLimited);
-            assert!(error.retry_after().unwrap() >= Duration::from_secs(59));
-        }
-        assert_eq!(endpoint.requests(), 1);
-    }
-
-    #[test]
-    fn a_leader_that_panics_is_succeeded() {
-        let (cache, clock) = skipping();
-        let slot = cache.slot(request(), &MEMORY);
-        let endpoint = Endpoint::new(&clock, [Reply::Panics]);
-        thread::scope(|scope| {
-            let leader = scope.spawn(|| slot.token(&*endpoint, &call()));
-            assert!(leader.join().is_err());
-        });
-        assert!(slot.token(&*endpoint, &call()).is_ok());
-    }
-
-    #[test]
-    fn a_refresh_that_fails_costs_nobody_the_token() {
-        let simulation = Simulation::standing();
-        let clock = Clock::Simulated(simulation.clone());
-        let cache = Cache::new(clock.clone());
-        let slot = cache.slot(request(), &MEMORY);
-        let endpoint = Endpoint::new(
-            &clock,
-            [
-                Reply::Token(1_000.0),
-                Reply::Fails(FetchFailure::Transient),
-                Reply::Fails(FetchFailure::Stopped),
-                Reply::Fails(FetchFailure::BadCredentials),
-            ],
-        );
-        let first = slot.token(&*endpoint, &call()).unwrap();
-        simulation.advance(Duration::from_secs(850));
-        while endpoint.requests() < 4 {
-            let token = slot.token(&*endpoint, &call()).unwrap();
-            assert_eq!(token.expose(), first.expose());
-            simulation.advance(Duration::from_secs(1));
-        }
-        simulation.advance(Duration::from_secs(30));
-        let second = slot.token(&*endpoint, &call()).unwrap();
-        assert_ne!(second.expose(), first.expose());
-    }
-
-    #[test]
-    fn a_call_ends_when_it_has_to() {
-        let clock = Clock::real();
-        let cache = Cache::new(clock.clone());
-        let slot = cache.slot(request(), &MEMORY);
-        let mut endpoint = Endpoint::with_script(&clock, [Reply::Fails(FetchFailure::Stopped)]);
-        endpoint.meanwhile = Some(Box::new(|call| while call.sleep(Duration::MAX).is_ok() {}));
-        let cancel = Cancel::new();
-        let barrier = Barrier::new(2);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let options = CallOptions::new().cancel(cancel.clone());
-                let call = Call::start(&options, Duration::from_secs(60));
-                barrier.wait();
-                assert!(slot.token(&endpoint, &call).is_err());
-            });
-            barrier.wait();
-            let error = slot
-                .token(&endpoint, &call_within(Duration::from_millis(60)))
-                .unwrap_err();
-            assert!(matches!(
-                error.kind(),
-                ErrorKind::Timeout | ErrorKind::RateLimited
-            ));
-            cancel.cancel();
-        });
-    }
-
-    #[test]
-    fn a_child_never_waits_for_a_lock_it_inherited() {
-        let clock = Clock::Simulated(Simulation::skipping());
-        // The cache of a parent, as its child sees it.
-        let parents = Cache {
-            pid: 0,
-            ..Cache::new(clock.clone())
-        };
-        let endpoint = Endpoint::new(&clock, []);
-        let slot = parents.slot(request(), &MEMORY);
-        let held = slot.cell.load_full();
-        let locked = held.slot.lock().unwrap();
-        let child = Cache::inherited(&parents);
-        assert_eq!(child.pid, std::process::id());
-        let childs = child.slot(request(), &MEMORY);
-        assert!(childs.token(&*endpoint, &call()).is_ok());
-        drop(locked);
-    }
 }

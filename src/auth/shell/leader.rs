@@ -6,7 +6,6 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::cache::{Cell, count};
 use super::pacing::Pass;
 use crate::auth::key::SlotKey;
-use crate::auth::random;
 use crate::auth::record::{Record, StoredRefusal, StoredToken};
 use crate::auth::slot::{Flight, Held, Slot, rate_limited};
 use crate::auth::store::{Locks, Vault};
@@ -112,7 +111,7 @@ impl<'a> Leader<'a> {
         let now = cell.clock.now();
         let outcome = outcome.and_then(|answer| {
             let generation = cell.lock().next_generation(known.generation, now);
-            issued(answer, generation, sent, now)
+            issued(answer, generation, sent, now, cell.clock.jitter())
         });
         match outcome {
             Ok((held, record)) => {
@@ -137,7 +136,7 @@ impl<'a> Leader<'a> {
         call: &Call,
     ) -> Result<Turn<'v>, Error> {
         let cell = self.cell;
-        let patience = LEADER_PATIENCE.min(call.remaining() / 3 * 2);
+        let patience = LEADER_PATIENCE.min(cell.clock.remaining(call) / 3 * 2);
         let give_up_at = cell.clock.now().mono.saturating_add(patience);
         let mut locks = Locks::default();
         let mut poll = FIRST_POLL;
@@ -161,7 +160,7 @@ impl<'a> Leader<'a> {
             cell.gate.learn(&cell.stores, &cell.clock);
             let now = cell.clock.now();
             let wait = cell.gate.turn(now).saturating_sub(now.mono);
-            if wait > call.remaining() {
+            if wait > cell.clock.remaining(call) {
                 return Err(rate_limited(wait));
             }
             if now.mono >= give_up_at {
@@ -192,7 +191,7 @@ impl<'a> Leader<'a> {
     fn learn_from(&mut self, known: &Record) -> Option<Option<Token>> {
         let cell = self.cell;
         let now = cell.clock.now();
-        if let Some(held) = stored(known, now)
+        if let Some(held) = stored(known, now, cell.clock.jitter())
             && known.generation > cell.lock().newest()
             && held.lives(now)
             && !(self.purpose == Purpose::Refresh && held.is_due(now))
@@ -230,9 +229,10 @@ impl<'a> Leader<'a> {
     ) -> Result<Option<Token>, Error> {
         let cell = self.cell;
         let error = error.with_outcome(Outcome::NotSent);
+        let jitter = cell.clock.jitter();
         match cause {
             FetchFailure::NotSent | FetchFailure::Transient => {
-                self.land(|slot, flight| slot.failed(flight, now, error, random()));
+                self.land(|slot, flight| slot.failed(flight, now, error, jitter));
                 cell.gate.answered(&cell.stores, &cell.clock, sent);
                 Ok(None)
             }
@@ -254,7 +254,7 @@ impl<'a> Leader<'a> {
                     .gate
                     .rate_limited(&cell.stores, &cell.clock, retry_after);
                 let wait = opens.saturating_sub(now.mono);
-                if wait > call.remaining() {
+                if wait > cell.clock.remaining(call) {
                     return Err(error.with_retry_after(Some(wait)));
                 }
                 Ok(None)
@@ -267,7 +267,7 @@ impl<'a> Leader<'a> {
                         ErrorKind::Network,
                         "the token endpoint did not answer before the last call had to be over",
                     );
-                    self.land(|slot, flight| slot.failed(flight, now, slow, random()));
+                    self.land(|slot, flight| slot.failed(flight, now, slow, jitter));
                 }
                 Err(error)
             }
@@ -311,6 +311,7 @@ fn issued(
     generation: u64,
     sent: Moment,
     now: Moment,
+    jitter: f64,
 ) -> Result<(Held, Record), FetchError> {
     let life = lifetime(&answer, sent, now);
     let expires = now.after(life);
@@ -332,16 +333,16 @@ fn issued(
         token: Some(stored),
         refusal: None,
     };
-    Ok((Held::new(token, life, life, now, random()), record))
+    Ok((Held::new(token, life, life, now, jitter), record))
 }
 
 /// The token of a record, if there is one that lives.
-fn stored(record: &Record, now: Moment) -> Option<Held> {
+fn stored(record: &Record, now: Moment, jitter: f64) -> Option<Held> {
     let stored = record.token.as_ref()?;
     let (life, left) = stored.life(now)?;
     let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(stored.expires))?;
     let token = Token::new(&stored.text, expires_at, record.generation)?;
-    Some(Held::new(token, life, left, now, random()))
+    Some(Held::new(token, life, left, now, jitter))
 }
 
 fn error(kind: ErrorKind, message: &str) -> Error {

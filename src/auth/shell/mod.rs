@@ -7,7 +7,11 @@
 mod cache;
 mod leader;
 mod pacing;
+#[cfg(test)]
+mod tests;
 
+#[cfg(test)]
+pub(crate) use cache::Cache;
 pub(crate) use cache::{TokenSlot, slot};
 
 /// The locks of the shell, in one place so that the tests can put their own in.

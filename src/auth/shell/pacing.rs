@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::auth::gate::{Gate, SPACING, Ticket};
 use crate::auth::key::GateKey;
-use crate::auth::random;
 use crate::auth::record::PaceRecord;
 use crate::auth::store::{Locks, Stores, Tier};
 use crate::auth::time::{Clock, Moment};
@@ -106,7 +105,7 @@ impl GateCell {
                 }
             }
             let wait = turn - now.mono;
-            if !waits || wait > call.remaining() {
+            if !waits || wait > clock.remaining(call) {
                 return Pass::TooLate(wait);
             }
             if turn.abs_diff(expected) < SPACING / 4 {
@@ -166,8 +165,8 @@ impl GateCell {
     /// An answer came that is no 429.
     pub(super) fn answered(&self, stores: &Stores, clock: &Clock, sent: Moment) {
         let now = clock.now();
-        self.lock().answered(sent, now);
-        self.share(stores, clock);
+        // What the others wrote meanwhile is older news than this answer.
+        self.share(stores, clock, |gate| gate.answered(sent, now));
     }
 
     /// A 429 came: closes the gate. The answer is when it opens (monotonic).
@@ -177,22 +176,22 @@ impl GateCell {
         clock: &Clock,
         retry_after: Option<Duration>,
     ) -> Duration {
-        let now = clock.now();
         let opens = {
             let mut gate = self.lock();
-            gate.rate_limited(now, retry_after, random());
+            gate.rate_limited(clock.now(), retry_after, clock.jitter());
             gate.opens()
         };
         // Those who queue have to see that their turn is later now.
         self.changed.notify_all();
-        self.share(stores, clock);
+        self.share(stores, clock, |_| {});
         opens
     }
 
-    /// Tells the other processes what this one knows. If somebody holds the lock for so long that it
-    /// cannot be had, a stamp may get lost, which is less bad than a 429 that nobody hears of.
-    fn share(&self, stores: &Stores, clock: &Clock) {
+    /// Tells the other processes of an event. If somebody holds the lock for so long that it cannot
+    /// be had, a stamp may get lost, which is less bad than a 429 that nobody hears of.
+    fn share(&self, stores: &Stores, clock: &Clock, event: impl FnOnce(&mut Gate)) {
         if stores.all().is_empty() {
+            event(&mut self.lock());
             return;
         }
         let mut locks = Locks::default();
@@ -203,7 +202,11 @@ impl GateCell {
             thread::sleep(LOCK_POLL);
         }
         self.learn(stores, clock);
-        let record = self.lock().record();
+        let record = {
+            let mut gate = self.lock();
+            event(&mut gate);
+            gate.record()
+        };
         self.put(stores.usable(), record);
     }
 

@@ -1,0 +1,278 @@
+//! The shell of the token cache under shuttle, which runs its threads one at a time and chooses who
+//! is next at every lock and every wake-up: no deadlock, no lost wake-up, no second leader.
+//!
+//! The shell's own files are compiled here once more, with shuttle's locks in the place of the
+//! standard library's. Waiting without a time limit lasts until somebody wakes the thread, so a lost
+//! wake-up is a deadlock, which shuttle reports. Waiting until a certain time moves the simulated
+//! clock there.
+
+#[allow(dead_code)]
+#[path = "shell/cache.rs"]
+mod cache;
+#[path = "shell/leader.rs"]
+mod leader;
+#[path = "shell/pacing.rs"]
+mod pacing;
+
+mod sync {
+    use std::time::Duration;
+
+    pub(super) use shuttle::sync::{Mutex, MutexGuard};
+
+    #[derive(Debug, Default)]
+    pub(super) struct Condvar(shuttle::sync::Condvar);
+
+    impl Condvar {
+        pub(super) fn new() -> Self {
+            Condvar::default()
+        }
+
+        pub(super) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+
+        /// The guard is of no use to the shell, which begins again after every wait.
+        pub(super) fn wait_timeout<'a, T>(
+            &self,
+            guard: MutexGuard<'a, T>,
+            timeout: Duration,
+        ) -> Option<MutexGuard<'a, T>> {
+            if timeout.is_zero() {
+                drop(guard);
+                shuttle::thread::yield_now();
+                return None;
+            }
+            self.0.wait(guard).ok()
+        }
+    }
+}
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cache::{Cache, TokenSlot};
+use shuttle::thread;
+
+use super::testing::{Endpoint, MEMORY, MemoryStore, Reply, call, request};
+use super::time::{Clock, Simulation};
+use super::{FetchError, FetchFailure, TokenAnswer, TokenCacheChoice, TokenEndpoint, TokenRequest};
+use crate::call::{Call, CallOptions, Cancel};
+use crate::error::ErrorKind;
+
+/// How many schedules each test tries.
+const SCHEDULES: usize = 1_000;
+
+fn explore(test: impl Fn() + Send + Sync + 'static) {
+    shuttle::check_random(test, SCHEDULES);
+}
+
+/// An endpoint that lets the others run while it is asked, and is never asked twice at a time for
+/// the same credentials.
+struct Watched {
+    endpoint: Endpoint,
+    busy: Mutex<HashMap<String, bool>>,
+}
+
+impl Watched {
+    fn new(clock: &Clock, script: impl IntoIterator<Item = Reply>) -> Arc<Self> {
+        let endpoint = Endpoint::with_script(clock, script);
+        Arc::new(Watched {
+            endpoint,
+            busy: Mutex::default(),
+        })
+    }
+
+    fn set_busy(&self, request: &TokenRequest, busy: bool) {
+        let before = self
+            .busy
+            .lock()
+            .unwrap()
+            .insert(request.audience.clone(), busy);
+        assert_ne!(before.unwrap_or(false), busy, "a second leader");
+    }
+}
+
+impl TokenEndpoint for Watched {
+    fn fetch(&self, request: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+        self.set_busy(request, true);
+        thread::yield_now();
+        let result = self.endpoint.fetch(request, call);
+        thread::yield_now();
+        self.set_busy(request, false);
+        result
+    }
+}
+
+struct World {
+    clock: Clock,
+    simulation: Arc<Simulation>,
+    endpoint: Arc<Watched>,
+}
+
+impl World {
+    fn new(script: impl IntoIterator<Item = Reply>) -> Self {
+        let simulation = Simulation::skipping();
+        let clock = Clock::Simulated(simulation.clone());
+        let endpoint = Watched::new(&clock, script);
+        World {
+            clock,
+            simulation,
+            endpoint,
+        }
+    }
+
+    fn slot(&self, choice: &TokenCacheChoice) -> Arc<TokenSlot> {
+        Cache::new(self.clock.clone()).slot(request(), choice)
+    }
+
+    fn requests(&self) -> usize {
+        self.endpoint.endpoint.requests()
+    }
+}
+
+/// Runs the same on several threads; what each of them answers.
+fn on_threads<T: Send + 'static>(
+    threads: usize,
+    work: impl Fn(usize) -> T + Send + Sync + 'static,
+) -> Vec<T> {
+    let work = Arc::new(work);
+    let running: Vec<_> = (0..threads)
+        .map(|number| {
+            let work = Arc::clone(&work);
+            thread::spawn(move || work(number))
+        })
+        .collect();
+    running
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect()
+}
+
+#[test]
+fn one_leads_and_all_get_its_token() {
+    explore(|| {
+        let world = World::new([]);
+        let (slot, endpoint) = (world.slot(&MEMORY), Arc::clone(&world.endpoint));
+        let tokens = on_threads(4, move |_| slot.token(&*endpoint, &call()).unwrap());
+        assert!(tokens.iter().all(|token| token.expose() == "token-0"));
+        assert_eq!(world.requests(), 1);
+    });
+}
+
+#[test]
+fn leaders_that_fail_are_succeeded() {
+    explore(|| {
+        let world = World::new([
+            Reply::Fails(FetchFailure::Stopped),
+            Reply::Fails(FetchFailure::Transient),
+        ]);
+        let (slot, endpoint) = (world.slot(&MEMORY), Arc::clone(&world.endpoint));
+        let results = on_threads(3, move |_| slot.token(&*endpoint, &call()));
+        assert!(results.iter().filter(|result| result.is_err()).count() <= 1);
+        assert_eq!(world.requests(), 3);
+    });
+}
+
+#[test]
+fn a_refusal_reaches_everybody() {
+    explore(|| {
+        let world = World::new([Reply::Fails(FetchFailure::BadCredentials)]);
+        let (slot, endpoint) = (world.slot(&MEMORY), Arc::clone(&world.endpoint));
+        for error in on_threads(4, move |_| slot.token(&*endpoint, &call()).unwrap_err()) {
+            assert_eq!(error.kind(), ErrorKind::Authentication);
+        }
+        assert_eq!(world.requests(), 1);
+    });
+}
+
+#[test]
+fn several_keys_pass_one_gate_in_turn() {
+    explore(|| {
+        let world = World::new([]);
+        let cache = Cache::new(world.clock.clone());
+        let slots = ["a", "b", "c"].map(|audience| {
+            cache.slot(
+                TokenRequest {
+                    audience: audience.into(),
+                    ..request()
+                },
+                &MEMORY,
+            )
+        });
+        let endpoint = Arc::clone(&world.endpoint);
+        on_threads(6, move |number| {
+            assert!(slots[number % 3].token(&*endpoint, &call()).is_ok());
+        });
+        let sent = world.endpoint.endpoint.sent();
+        assert_eq!(sent.len(), 3);
+        for pair in sent.windows(2) {
+            // Between its turn and the endpoint's clock a thread can be overtaken by the clock, but
+            // not by another thread's turn.
+            assert!(pair[1].mono >= pair[0].mono);
+        }
+    });
+}
+
+#[test]
+fn rejections_and_refreshes_at_the_same_time() {
+    explore(|| {
+        let world = World::new([]);
+        let (slot, endpoint) = (world.slot(&MEMORY), Arc::clone(&world.endpoint));
+        let first = slot.token(&*endpoint, &call()).unwrap();
+        // Due for refresh.
+        world.simulation.advance(Duration::from_secs(3000));
+        let rejected = first.clone();
+        let tokens = on_threads(4, move |number| {
+            if number % 2 == 0 {
+                slot.reject(&rejected);
+            }
+            let token = slot.token(&*endpoint, &call()).unwrap();
+            (number, token)
+        });
+        for (number, token) in tokens {
+            assert!(number % 2 == 1 || token.generation() > first.generation());
+        }
+        assert!((2..=3).contains(&world.requests()), "{}", world.requests());
+    });
+}
+
+#[test]
+fn a_cancelled_leader_is_succeeded() {
+    explore(|| {
+        let world = World::new([Reply::Fails(FetchFailure::Stopped)]);
+        let (slot, endpoint) = (world.slot(&MEMORY), Arc::clone(&world.endpoint));
+        let cancel = Cancel::new();
+        let succeeded = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&succeeded);
+        on_threads(3, move |number| {
+            if number == 0 {
+                let options = CallOptions::new().cancel(cancel.clone());
+                let call = Call::start(&options, Duration::from_secs(60));
+                cancel.cancel();
+                let _ = slot.token(&*endpoint, &call);
+            } else if slot.token(&*endpoint, &call()).is_ok() {
+                seen.store(true, Ordering::SeqCst);
+            }
+        });
+        assert!(succeeded.load(Ordering::SeqCst));
+    });
+}
+
+#[test]
+fn caches_that_share_a_store_ask_once() {
+    explore(|| {
+        let world = World::new([]);
+        let mut store = MemoryStore::default();
+        store.before = Some(thread::yield_now);
+        let choice = Arc::new(store).choice();
+        let slots: Vec<_> = (0..2).map(|_| world.slot(&choice)).collect();
+        let endpoint = Arc::clone(&world.endpoint);
+        let tokens = on_threads(4, move |number| {
+            slots[number % 2].token(&*endpoint, &call()).unwrap()
+        });
+        assert!(tokens.iter().all(|token| token.expose() == "token-0"));
+        assert_eq!(world.requests(), 1);
+    });
+}

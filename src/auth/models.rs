@@ -1,0 +1,744 @@
+//! Random histories, played to the slot, the gate and the shell, and held against what must be true
+//! of them: models that are told the same, and know the rules in other words.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, UNIX_EPOCH};
+
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
+use super::gate::{Gate, LONGEST_BLOCK, SPACING, Ticket};
+use super::record::PaceRecord;
+use super::shell::{Cache, TokenSlot};
+use super::slot::{Answer, Caller, Flight, Held, Patience, Slot};
+use super::testing::{MEMORY, MemoryStore, call, failure, request};
+use super::time::{Clock, Moment, Simulation};
+use super::token::Token;
+use super::{FetchError, FetchFailure, TokenAnswer, TokenEndpoint, TokenRequest};
+use crate::call::Call;
+use crate::error::{Error, ErrorKind, Outcome, Stage};
+use crate::secret::Secret;
+
+fn config(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        // Failures are for the reader of the output; nothing is written into the sources.
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..ProptestConfig::default()
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn error(kind: ErrorKind) -> Error {
+    Error::new(
+        kind,
+        Stage::Token,
+        Outcome::NotSent,
+        "as the history has it",
+    )
+}
+
+/// What happens to the clocks.
+#[derive(Debug, Clone, Copy)]
+enum Tick {
+    /// Both go on, by milliseconds.
+    Both(u64),
+    /// The wall clock is set, or goes on while the machine sleeps.
+    Wall(i64),
+}
+
+fn tick() -> impl Strategy<Value = Tick> {
+    prop_oneof![
+        4 => (0..3_000u64).prop_map(Tick::Both),
+        4 => (0..400_000u64).prop_map(Tick::Both),
+        1 => (0..100_000_000u64).prop_map(Tick::Both),
+        1 => (-10_000_000..10_000_000i64).prop_map(Tick::Wall),
+    ]
+}
+
+// The slot.
+
+/// What happens to a slot.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Tick(Tick),
+    /// A caller asks who has so many seconds and whose turn would come in so many; the same as
+    /// before, or a new one.
+    Ask {
+        has: u64,
+        turn: u64,
+        new: bool,
+    },
+    /// The flight under way gets a token that lives so many seconds.
+    Land(u64),
+    Fail,
+    Refuse,
+    GiveUp,
+    PutOff(u64),
+    /// The API refuses the token held, or an older one.
+    Reject {
+        current: bool,
+    },
+    Accept,
+    Forget,
+    Retry,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => tick().prop_map(Event::Tick),
+        10 => (0..100u64, 0..3u64, any::<bool>()).prop_map(|(has, turn, new)| {
+            Event::Ask { has, turn: turn * 30, new }
+        }),
+        5 => prop_oneof![1..10u64, 1..5_000u64, 1..200_000u64].prop_map(Event::Land),
+        2 => Just(Event::Fail),
+        2 => Just(Event::Refuse),
+        1 => Just(Event::GiveUp),
+        1 => (0..5u64).prop_map(Event::PutOff),
+        2 => any::<bool>().prop_map(|current| Event::Reject { current }),
+        1 => Just(Event::Accept),
+        1 => Just(Event::Forget),
+        1 => Just(Event::Retry),
+    ]
+}
+
+/// A token as the model sees it: everything in milliseconds, on both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Issued {
+    generation: u64,
+    at: [u64; 2],
+    due_after: u64,
+    dead_after: u64,
+    not_refreshed_before: u64,
+    accepted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Cause {
+    Refused,
+    Outage,
+    Rejections,
+}
+
+/// The rules of a slot, in the words of the specification.
+#[derive(Debug, Default)]
+struct SlotModel {
+    token: Option<Issued>,
+    generations: u64,
+    fetching: bool,
+    quiet: Option<(Cause, u64)>,
+    refused: u32,
+    failed: u32,
+    failures: u64,
+    rejected: u32,
+    rejected_at: u64,
+    /// Failures when the caller that asks again asked first.
+    caller: Option<u64>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Expected {
+    Use(u64),
+    Refresh(u64),
+    Lead,
+    Wait,
+    Fail(ErrorKind),
+}
+
+impl SlotModel {
+    fn passed(token: &Issued, now: [u64; 2], after: u64) -> bool {
+        (0..2).any(|clock| now[clock] >= token.at[clock] + after)
+    }
+
+    fn ask(&mut self, now: [u64; 2], deadline: u64, turn: u64, new: bool) -> Expected {
+        if new {
+            self.caller = None;
+        }
+        let mono = now[0];
+        if let Some(token) = &self.token
+            && !Self::passed(token, now, token.dead_after)
+        {
+            let quiet = self.quiet.is_some_and(|(_, until)| until > mono);
+            let refresh = Self::passed(token, now, token.due_after)
+                && !quiet
+                && !self.fetching
+                && token.not_refreshed_before <= mono;
+            self.fetching |= refresh;
+            let generation = token.generation;
+            return match refresh {
+                true => Expected::Refresh(generation),
+                false => Expected::Use(generation),
+            };
+        }
+        let first = *self.caller.get_or_insert(self.failures);
+        if self.fetching {
+            return Expected::Wait;
+        }
+        match self.quiet {
+            Some((Cause::Outage, until)) => {
+                if self.failures >= first + 3 || (until > mono && until > deadline) {
+                    return Expected::Fail(ErrorKind::Network);
+                }
+                if until > mono {
+                    return Expected::Wait;
+                }
+            }
+            Some((_, until)) if until > mono => return Expected::Fail(ErrorKind::Authentication),
+            _ => {}
+        }
+        if turn > deadline {
+            return Expected::Fail(ErrorKind::RateLimited);
+        }
+        self.fetching = true;
+        Expected::Lead
+    }
+}
+
+fn doubled(first: u64, times: u32, longest: u64) -> u64 {
+    (0..times.saturating_sub(1))
+        .fold(first, |window, _| (window * 2).min(longest))
+        .min(longest)
+}
+
+fn play_slot(history: Vec<Event>) {
+    let simulation = Simulation::standing();
+    let mut slot = Slot::default();
+    let mut model = SlotModel::default();
+    let mut flight: Option<Flight> = None;
+    let mut caller = Caller::default();
+    for event in history {
+        let now = simulation.now();
+        let clocks = [now.mono.as_millis() as u64, now.wall_millis()];
+        let mono = clocks[0];
+        match event {
+            Event::Tick(tick) => tick_clock(&simulation, tick),
+            Event::Ask { has, turn, new } => {
+                if new {
+                    caller = Caller::default();
+                }
+                let patience = Patience {
+                    deadline: now.mono + seconds(has),
+                    turn: now.mono + seconds(turn),
+                };
+                let expected = model.ask(clocks, mono + has * 1_000, mono + turn * 1_000, new);
+                let answer = slot.ask(now, patience, &mut caller);
+                let got = match answer {
+                    Answer::Use(token) => Expected::Use(token.generation()),
+                    Answer::Refresh(new, token) => {
+                        assert!(flight.replace(new).is_none(), "a second leader");
+                        Expected::Refresh(token.generation())
+                    }
+                    Answer::Lead(new) => {
+                        assert!(flight.replace(new).is_none(), "a second leader");
+                        Expected::Lead
+                    }
+                    Answer::Wait(_) => Expected::Wait,
+                    Answer::Fail(error) => {
+                        assert!(error.retry_after().is_some());
+                        Expected::Fail(error.kind())
+                    }
+                };
+                assert_eq!(got, expected);
+            }
+            Event::Land(life) => {
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
+                let generation = slot.next_generation(0, now);
+                assert!(generation > model.generations);
+                let token = Token::new(&Secret::from("t"), UNIX_EPOCH, generation).unwrap();
+                slot.landed(
+                    flight,
+                    Held::new(token, seconds(life), seconds(life), now, 0.0),
+                );
+                let life = life * 1_000;
+                let leeway = (life / 20).min(5_000);
+                model = SlotModel {
+                    token: Some(Issued {
+                        generation,
+                        at: clocks,
+                        due_after: life - (life / 5).min(900_000).max(leeway),
+                        dead_after: life - leeway,
+                        not_refreshed_before: 0,
+                        accepted: false,
+                    }),
+                    generations: generation,
+                    fetching: false,
+                    quiet: None,
+                    refused: 0,
+                    failed: 0,
+                    ..model
+                };
+            }
+            Event::Fail => {
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
+                slot.failed(flight, now, error(ErrorKind::Network), 0.0);
+                model.fetching = false;
+                model.failures += 1;
+                model.failed += 1;
+                model.quiet = Some((Cause::Outage, mono + doubled(1_000, model.failed, 60_000)));
+            }
+            Event::Refuse => {
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
+                slot.refused(flight, now, error(ErrorKind::Authentication), 0);
+                model.fetching = false;
+                model.refused += 1;
+                model.quiet = Some((
+                    Cause::Refused,
+                    mono + doubled(30_000, model.refused, 900_000),
+                ));
+            }
+            Event::GiveUp => {
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
+                slot.gave_up(flight);
+                model.fetching = false;
+            }
+            Event::PutOff(delay) => {
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
+                slot.postponed(flight, now.mono + seconds(delay));
+                model.fetching = false;
+                if let Some(token) = &mut model.token {
+                    let until = mono + delay * 1_000;
+                    token.not_refreshed_before = token.not_refreshed_before.max(until);
+                }
+            }
+            Event::Reject { current } => {
+                let Some(token) = model.token else { continue };
+                let generation = token.generation - u64::from(!current);
+                assert_eq!(slot.reject(generation, now), current);
+                if !current {
+                    continue;
+                }
+                model.token = None;
+                let worked = token.accepted || mono >= token.at[0] + 60_000;
+                let related = mono < model.rejected_at + 900_000;
+                model.rejected = match (worked, related) {
+                    (true, _) => 0,
+                    (false, true) => model.rejected + 1,
+                    (false, false) => 1,
+                };
+                model.rejected_at = mono;
+                if model.rejected > 3 {
+                    let window = doubled(30_000, model.rejected - 3, 900_000);
+                    model.quiet = Some((Cause::Rejections, mono + window));
+                }
+            }
+            Event::Accept => {
+                if let Some(token) = slot.fresh(now) {
+                    token.accepted();
+                    model.token.as_mut().unwrap().accepted = true;
+                }
+            }
+            Event::Forget => {
+                slot.forget();
+                model.token = None;
+            }
+            Event::Retry => {
+                slot.retry_credentials(now);
+                model.refused = 0;
+                model.rejected = 0;
+                if model.quiet.is_some_and(|(cause, _)| cause != Cause::Outage) {
+                    model.quiet = None;
+                }
+            }
+        }
+        let now = simulation.now();
+        let clocks = [now.mono.as_millis() as u64, now.wall_millis()];
+        let fresh = model
+            .token
+            .filter(|token| !SlotModel::passed(token, clocks, token.due_after));
+        let got = slot.fresh(now).map(|token| token.generation());
+        assert_eq!(got, fresh.map(|token| token.generation));
+    }
+}
+
+fn tick_clock(simulation: &Simulation, tick: Tick) {
+    match tick {
+        Tick::Both(millis) => simulation.advance(Duration::from_millis(millis)),
+        Tick::Wall(millis) => simulation.jump_wall(millis),
+    }
+}
+
+// The gate.
+
+/// What happens at a gate that two processes share.
+#[derive(Debug, Clone, Copy)]
+enum AtGate {
+    Tick(u64),
+    Jump(i64),
+    Enter(usize),
+    /// The caller at this place of the queue goes away.
+    Leave(usize, usize),
+    /// The caller at this place of the queue tries to send.
+    Try(usize, usize),
+    /// The last request of this process is answered.
+    Answered(usize),
+    Limited(usize, Option<u64>),
+}
+
+fn at_gate() -> impl Strategy<Value = AtGate> {
+    let process = 0..2usize;
+    let place = 0..4usize;
+    prop_oneof![
+        6 => prop_oneof![0..500u64, 0..2_000u64, 0..200_000u64].prop_map(AtGate::Tick),
+        1 => (-5_000_000..5_000_000i64).prop_map(AtGate::Jump),
+        5 => process.clone().prop_map(AtGate::Enter),
+        1 => (process.clone(), place.clone()).prop_map(|(process, place)| {
+            AtGate::Leave(process, place)
+        }),
+        8 => (process.clone(), place).prop_map(|(process, place)| AtGate::Try(process, place)),
+        2 => process.clone().prop_map(AtGate::Answered),
+        1 => (process, proptest::option::of(0..10_000u64)).prop_map(|(process, after)| {
+            AtGate::Limited(process, after)
+        }),
+    ]
+}
+
+fn play_gate(history: Vec<AtGate>) {
+    let simulation = Simulation::standing();
+    let mut gates = [Gate::default(), Gate::default()];
+    let mut queues: [Vec<Ticket>; 2] = Default::default();
+    let mut last_sent: [Option<Moment>; 2] = [None; 2];
+    let mut shared = PaceRecord::default();
+    // What must be true.
+    let mut nobody_before = Duration::ZERO;
+    let mut limited = 0u32;
+    for event in history {
+        let now = simulation.now();
+        match event {
+            AtGate::Tick(millis) => simulation.advance(Duration::from_millis(millis)),
+            AtGate::Jump(millis) => {
+                // Both have seen the record before the clock jumps; what they have not seen yet
+                // they can only understand by a clock that is right.
+                gates.iter_mut().for_each(|gate| gate.learn(shared, now));
+                simulation.jump_wall(millis);
+            }
+            AtGate::Enter(process) => queues[process].push(gates[process].enter()),
+            AtGate::Leave(process, place) => {
+                if place < queues[process].len() {
+                    let ticket = queues[process].remove(place);
+                    gates[process].leave(ticket);
+                }
+            }
+            AtGate::Try(process, place) => {
+                let gate = &mut gates[process];
+                let Some(ticket) = queues[process].get(place).copied() else {
+                    continue;
+                };
+                gate.learn(shared, now);
+                let turn = gate.turn(Some(ticket), now);
+                let ahead = SPACING * place as u32;
+                assert_eq!(turn, gate.opens().max(now.mono) + ahead);
+                if turn > now.mono {
+                    // Nobody waits without a reason, nor longer than the reason lasts.
+                    assert!(place > 0 || nobody_before > now.mono);
+                    assert!(turn <= nobody_before.max(now.mono) + ahead);
+                    continue;
+                }
+                assert_eq!(place, 0, "first come, first served");
+                assert!(now.mono >= nobody_before, "too early");
+                gate.stamp(now);
+                gate.leave(queues[process].remove(0));
+                shared = gate.record();
+                last_sent[process] = Some(now);
+                nobody_before = nobody_before.max(now.mono + SPACING);
+            }
+            AtGate::Answered(process) => {
+                let Some(sent) = last_sent[process].take() else {
+                    continue;
+                };
+                let gate = &mut gates[process];
+                gate.learn(shared, now);
+                gate.answered(sent, now);
+                shared = gate.record();
+                limited = 0;
+                if now.mono - sent.mono < SPACING {
+                    nobody_before = nobody_before.max(now.mono + SPACING);
+                }
+            }
+            AtGate::Limited(process, retry_after) => {
+                if last_sent[process].take().is_none() {
+                    continue;
+                }
+                let gate = &mut gates[process];
+                gate.learn(shared, now);
+                gate.rate_limited(now, retry_after.map(seconds), 0.0);
+                shared = gate.record();
+                limited += 1;
+                let own = (60u64 << (limited - 1).min(10)).min(600);
+                let block = seconds(own.max(retry_after.unwrap_or(0).min(3600)));
+                assert!(block <= LONGEST_BLOCK);
+                nobody_before = nobody_before.max(now.mono + block);
+            }
+        }
+    }
+}
+
+// The shell, with its store.
+
+/// What happens to programs that share a store.
+#[derive(Debug, Clone, Copy)]
+enum InWorld {
+    Tick(Tick),
+    /// A process asks for the token of one of its keys.
+    Call(usize, usize),
+    /// The API refuses the last token of that key to a process.
+    Reject(usize, usize),
+    Forget(usize, usize),
+    Retry(usize, usize),
+    Endpoint(Mood),
+    /// The store fails from now on, or works again.
+    Store(bool),
+}
+
+/// How the endpoint answers from now on.
+#[derive(Debug, Clone, Copy)]
+enum Mood {
+    /// With tokens that live so many seconds.
+    Tokens(u64),
+    Down,
+    BadCredentials,
+    Limited,
+}
+
+fn in_world() -> impl Strategy<Value = InWorld> {
+    let key = || (0..2usize, 0..2usize);
+    prop_oneof![
+        6 => tick().prop_map(InWorld::Tick),
+        12 => key().prop_map(|(process, key)| InWorld::Call(process, key)),
+        2 => key().prop_map(|(process, key)| InWorld::Reject(process, key)),
+        1 => key().prop_map(|(process, key)| InWorld::Forget(process, key)),
+        1 => key().prop_map(|(process, key)| InWorld::Retry(process, key)),
+        4 => prop_oneof![
+            3 => (40..100_000u64).prop_map(Mood::Tokens),
+            1 => Just(Mood::Down),
+            1 => Just(Mood::BadCredentials),
+            1 => Just(Mood::Limited),
+        ].prop_map(InWorld::Endpoint),
+        1 => any::<bool>().prop_map(InWorld::Store),
+    ]
+}
+
+/// The endpoint of the world, and what it remembers.
+struct WorldEndpoint {
+    clock: Clock,
+    mood: Mutex<Mood>,
+    requests: Mutex<Vec<Moment>>,
+    /// When each token was issued, and for how many seconds.
+    issued: Mutex<HashMap<String, (Moment, u64)>>,
+}
+
+impl TokenEndpoint for WorldEndpoint {
+    fn fetch(&self, _: &TokenRequest, _: &Call) -> Result<TokenAnswer, FetchError> {
+        let now = self.clock.now();
+        let mut requests = self.requests.lock().unwrap();
+        requests.push(now);
+        let failed = |cause| {
+            Err(FetchError {
+                cause,
+                error: failure(cause),
+            })
+        };
+        match *self.mood.lock().unwrap() {
+            Mood::Tokens(life) => {
+                let text = format!("token-{}", requests.len());
+                self.issued
+                    .lock()
+                    .unwrap()
+                    .insert(text.clone(), (now, life));
+                Ok(TokenAnswer {
+                    access_token: Secret::new(text),
+                    expires_in: Some(life as f64),
+                    server_date: None,
+                })
+            }
+            Mood::Down => failed(FetchFailure::Transient),
+            Mood::BadCredentials => failed(FetchFailure::BadCredentials),
+            Mood::Limited => failed(FetchFailure::RateLimited { retry_after: None }),
+        }
+    }
+}
+
+/// What a process is known to hold.
+#[derive(Debug, Clone)]
+struct Holds {
+    token: Token,
+    /// By when either clock makes it useless.
+    dies: Moment,
+}
+
+fn play_world(shares: bool, history: Vec<InWorld>) {
+    // Nobody waits for anything: what does not go at once fails at once.
+    let simulation = Simulation::impatient(Duration::ZERO);
+    let clock = Clock::Simulated(simulation.clone());
+    let endpoint = WorldEndpoint {
+        clock: clock.clone(),
+        mood: Mutex::new(Mood::Tokens(3600)),
+        requests: Mutex::default(),
+        issued: Mutex::default(),
+    };
+    let store = Arc::new(MemoryStore::default());
+    let choice = if shares { store.choice() } else { MEMORY };
+    let processes = [0, 1].map(|_| Cache::new(clock.clone()));
+    let slots: [[Arc<TokenSlot>; 2]; 2] = processes.each_ref().map(|process| {
+        ["a", "b"].map(|audience| {
+            process.slot(
+                TokenRequest {
+                    audience: audience.into(),
+                    ..request()
+                },
+                &choice,
+            )
+        })
+    });
+    let mut holds: HashMap<(usize, usize), Holds> = HashMap::new();
+    let mut generations: HashMap<(usize, usize), u64> = HashMap::new();
+    let mut rejected: Vec<u64> = Vec::new();
+    // Before these times (monotonic) no request may be sent: by a process, and by one for a key.
+    let mut blocked = [Duration::ZERO; 2];
+    let mut refused: HashMap<(usize, usize), Duration> = HashMap::new();
+    let mut last_sent: [Option<Duration>; 2] = [None; 2];
+    // What one process knows, the other knows too, as long as the store and the clock were right.
+    let mut in_step = shares;
+    for event in history {
+        let now = simulation.now();
+        match event {
+            InWorld::Tick(tick) => {
+                in_step &= matches!(tick, Tick::Both(_));
+                tick_clock(&simulation, tick);
+            }
+            InWorld::Call(process, key) => {
+                let at = (process, key);
+                let before = endpoint.requests.lock().unwrap().len();
+                let result = slots[process][key].token(&endpoint, &call());
+                let requests = endpoint.requests.lock().unwrap().len() - before;
+                assert!(requests <= 1, "one call, {requests} requests");
+                if requests == 1 {
+                    let mates: &[usize] = if in_step { &[0, 1] } else { &[process] };
+                    for mate in mates {
+                        assert!(now.mono >= blocked[*mate], "asked in spite of a 429");
+                        let apart = last_sent[*mate].map(|last| now.mono - last);
+                        assert!(
+                            apart.is_none_or(|apart| apart >= SPACING),
+                            "{apart:?} apart"
+                        );
+                        let quiet = refused.get(&(*mate, key)).copied().unwrap_or_default();
+                        assert!(now.mono >= quiet, "asked in spite of a refusal");
+                    }
+                    last_sent[process] = Some(now.mono);
+                    match *endpoint.mood.lock().unwrap() {
+                        Mood::Limited => blocked[process] = now.mono + seconds(60),
+                        Mood::BadCredentials => {
+                            refused.insert(at, now.mono + seconds(30));
+                        }
+                        _ => {}
+                    }
+                }
+                let held = holds.get(&at).filter(|held| !held.dies.reached(now));
+                match result {
+                    Ok(token) => {
+                        let issued = endpoint.issued.lock().unwrap()[token.expose()];
+                        let (issued_at, life) = issued;
+                        assert!(
+                            now.wall < issued_at.wall + seconds(life),
+                            "dead by the wall clock"
+                        );
+                        let generation = token.generation();
+                        let newest = generations.entry(at).or_default();
+                        assert!(generation >= *newest, "an older token after a newer one");
+                        let is_new = generation > *newest;
+                        *newest = generation;
+                        assert!(
+                            !in_step || !rejected.contains(&generation),
+                            "rejected before"
+                        );
+                        if is_new {
+                            let leeway = seconds(life) / 20;
+                            let left = (issued_at.wall + seconds(life)).saturating_sub(now.wall);
+                            let left = left
+                                .min(seconds(life))
+                                .saturating_sub(leeway.min(seconds(5)));
+                            holds.insert(
+                                at,
+                                Holds {
+                                    token,
+                                    dies: now.after(left),
+                                },
+                            );
+                        } else if let Some(held) = holds.get(&at) {
+                            assert!(!held.dies.reached(now), "dead by a clock");
+                        }
+                    }
+                    Err(error) => {
+                        assert!(held.is_none(), "failed in spite of a living token: {error}");
+                        assert_eq!(error.stage(), Stage::Token);
+                        assert_eq!(error.outcome(), Outcome::NotSent);
+                    }
+                }
+            }
+            InWorld::Reject(process, key) => {
+                if let Some(held) = holds.remove(&(process, key)) {
+                    slots[process][key].reject(&held.token);
+                    rejected.push(held.token.generation());
+                    // The other one may still hold it, and has to find out by itself.
+                    in_step &= !holds
+                        .get(&(1 - process, key))
+                        .is_some_and(|other| other.token.generation() == held.token.generation());
+                }
+            }
+            InWorld::Forget(process, key) => {
+                slots[process][key].forget();
+                holds.remove(&(process, key));
+            }
+            InWorld::Retry(process, key) => {
+                slots[process][key].retry_credentials();
+                refused.remove(&(process, key));
+                // The other one keeps to what it was told.
+                refused.remove(&(1 - process, key));
+            }
+            InWorld::Endpoint(mood) => *endpoint.mood.lock().unwrap() = mood,
+            InWorld::Store(fails) => {
+                store.everything_fails(fails);
+                in_step &= !fails;
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(10_000))]
+
+    #[test]
+    fn a_slot_does_what_its_model_says(history in prop::collection::vec(event(), 1..80)) {
+        play_slot(history);
+    }
+
+    #[test]
+    fn a_gate_keeps_the_pace(history in prop::collection::vec(at_gate(), 1..80)) {
+        play_gate(history);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(2_000))]
+
+    #[test]
+    fn the_shell_keeps_its_promises(
+        shares in any::<bool>(),
+        history in prop::collection::vec(in_world(), 1..60),
+    ) {
+        play_world(shares, history);
+    }
+}

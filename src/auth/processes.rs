@@ -1,0 +1,621 @@
+//! Tests with real processes: the test binary starts itself with a scenario to play.
+//!
+//! The token endpoint of a scenario is a file to which every request adds a line, so that all
+//! processes together can be counted.
+
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use super::shell::slot;
+use super::testing::{call_within, failure, request};
+use super::{FetchError, FetchFailure, TokenAnswer, TokenCacheChoice, TokenEndpoint, TokenRequest};
+use crate::call::Call;
+use crate::secret::Secret;
+
+const VARIABLE: &str = "CAMUNDA_ADMIN_TEST_SCENARIO";
+/// Begins the lines of a child that are for its parent.
+const MARK: &str = "@@";
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum Answers {
+    Tokens,
+    BadCredentials,
+    TooMany,
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Scenario {
+    cache: PathBuf,
+    /// Where requests are logged, and the file whose appearance starts everybody.
+    log: PathBuf,
+    go: PathBuf,
+    threads: usize,
+    calls: usize,
+    /// Whether every thread of every process has credentials of its own.
+    strangers: bool,
+    answers: Answers,
+    /// Bytes that a token has besides what makes it unique.
+    padding: usize,
+    answer_after: Duration,
+    timeout: Duration,
+}
+
+impl Scenario {
+    fn new(place: &TempDir) -> Self {
+        Scenario {
+            cache: place.path().join("cache"),
+            log: place.path().join("requests"),
+            go: place.path().join("go"),
+            threads: 8,
+            calls: 1,
+            strangers: false,
+            answers: Answers::Tokens,
+            padding: 0,
+            answer_after: Duration::from_millis(50),
+            timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Starts a process that plays this, once everybody may go.
+    fn start(&self) -> Playing {
+        self.start_by(Command::new(std::env::current_exe().unwrap()))
+    }
+
+    /// The same with a limit of the shell's, such as `-f 1`.
+    fn start_limited(&self, limit: &str) -> Playing {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+        command
+            .args(["-c", &script])
+            .arg(std::env::current_exe().unwrap());
+        self.start_by(command)
+    }
+
+    fn start_by(&self, mut command: Command) -> Playing {
+        let mut child = command
+            .args([
+                "--exact",
+                "auth::processes::play",
+                "--nocapture",
+                "--test-threads=1",
+            ])
+            .env(VARIABLE, serde_json::to_string(self).unwrap())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        // Everybody is waiting at the start before anybody may go.
+        read_mark(&mut lines).expect("the process starts");
+        Playing { child, lines }
+    }
+
+    /// Lets everybody go and waits for what they got.
+    fn run(&self, players: Vec<Playing>) -> Vec<Outcome> {
+        fs::write(&self.go, "").unwrap();
+        let outcomes = players.into_iter().flat_map(Playing::finish).collect();
+        fs::remove_file(&self.go).unwrap();
+        outcomes
+    }
+
+    /// When each request was sent.
+    fn requests(&self) -> Vec<Duration> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let mut sent: Vec<_> = log
+            .lines()
+            .map(|line| Duration::from_nanos(line.parse().unwrap()))
+            .collect();
+        sent.sort();
+        sent
+    }
+}
+
+/// A process under way.
+struct Playing {
+    child: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Playing {
+    fn finish(mut self) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        while let Some(line) = read_mark(&mut self.lines) {
+            outcomes.push(serde_json::from_str(&line).unwrap());
+        }
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        outcomes
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// What a call got.
+#[derive(Debug, Serialize, Deserialize)]
+struct Outcome {
+    result: Result<String, (String, String)>,
+    took: Duration,
+}
+
+impl Outcome {
+    #[track_caller]
+    fn token(&self) -> &str {
+        self.result.as_ref().expect("a token")
+    }
+}
+
+fn read_mark(lines: &mut impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if lines.read_line(&mut line).unwrap() == 0 {
+            return None;
+        }
+        if let Some((_, marked)) = line.split_once(MARK) {
+            return Some(marked.trim_end().to_owned());
+        }
+    }
+}
+
+/// Plays a scenario, if this process was started to do so.
+#[test]
+fn play() {
+    let Ok(scenario) = std::env::var(VARIABLE) else {
+        return;
+    };
+    let scenario: Scenario = serde_json::from_str(&scenario).unwrap();
+    println!("{MARK}");
+    while !scenario.go.exists() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::scope(|scope| {
+        for number in 0..scenario.threads {
+            let scenario = &scenario;
+            scope.spawn(move || play_thread(scenario, number));
+        }
+    });
+}
+
+fn play_thread(scenario: &Scenario, number: usize) {
+    let mut request = request();
+    if scenario.strangers {
+        request.audience = format!("{}-{number}", std::process::id());
+    }
+    let choice = TokenCacheChoice::Directory(scenario.cache.clone());
+    let slot = slot(request, &choice).unwrap();
+    for _ in 0..scenario.calls {
+        let started = Instant::now();
+        let result = slot.token(scenario, &call_within(scenario.timeout));
+        let outcome = Outcome {
+            result: result
+                .map(|token| token.expose().to_owned())
+                .map_err(|error| (format!("{:?}", error.kind()), error.message().to_owned())),
+            took: started.elapsed(),
+        };
+        println!("{MARK}{}", serde_json::to_string(&outcome).unwrap());
+    }
+}
+
+impl TokenEndpoint for Scenario {
+    fn fetch(&self, _: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos();
+        let mut log = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&self.log)
+            .unwrap();
+        // One write, so that lines of different processes do not mix.
+        log.write_all(format!("{now}\n").as_bytes()).unwrap();
+        let failed = |cause| {
+            Err(FetchError {
+                cause,
+                error: failure(cause),
+            })
+        };
+        if call.sleep(self.answer_after).is_err() {
+            return failed(FetchFailure::Stopped);
+        }
+        match self.answers {
+            Answers::Tokens => Ok(TokenAnswer {
+                access_token: Secret::new(format!("token-{now}{}", "x".repeat(self.padding))),
+                expires_in: Some(3600.0),
+                server_date: None,
+            }),
+            Answers::BadCredentials => failed(FetchFailure::BadCredentials),
+            Answers::TooMany => failed(FetchFailure::RateLimited { retry_after: None }),
+        }
+    }
+}
+
+fn place() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn invariant_01_one_token_request() {
+    for round in 0..20 {
+        let place = place();
+        let scenario = Scenario::new(&place);
+        let players = (0..8).map(|_| scenario.start()).collect();
+        let outcomes = scenario.run(players);
+        assert_eq!(outcomes.len(), 64);
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.token() == outcomes[0].token())
+        );
+        assert_eq!(scenario.requests().len(), 1, "round {round}");
+    }
+}
+
+#[test]
+fn invariant_02_at_most_one_request_in_1100_ms_over_all_processes() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 2,
+        strangers: true,
+        ..Scenario::new(&place)
+    };
+    let players = (0..3).map(|_| scenario.start()).collect();
+    let outcomes = scenario.run(players);
+    let requests = scenario.requests();
+    assert_eq!((outcomes.len(), requests.len()), (6, 6));
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
+    for pair in requests.windows(2) {
+        // The line is written a moment after the turn was taken; a machine under load can make
+        // that moment longer for the one than for the other.
+        let apart = pair[1] - pair[0];
+        assert!(apart >= Duration::from_millis(1_080), "{apart:?}");
+    }
+}
+
+#[test]
+fn invariant_03_bad_credentials_are_asked_once() {
+    for round in 0..20 {
+        let place = place();
+        let scenario = Scenario {
+            answers: Answers::BadCredentials,
+            calls: 3,
+            ..Scenario::new(&place)
+        };
+        let players = (0..8).map(|_| scenario.start()).collect();
+        let outcomes = scenario.run(players);
+        assert_eq!(outcomes.len(), 8 * 8 * 3);
+        for outcome in outcomes {
+            let (kind, message) = outcome.result.unwrap_err();
+            assert_eq!((&*kind, &*message), ("Authentication", "access_denied"));
+            assert!(outcome.took < Duration::from_secs(10), "{:?}", outcome.took);
+        }
+        assert_eq!(scenario.requests().len(), 1, "round {round}");
+        // Nor does a process that comes later ask again.
+        let late = scenario.run(vec![scenario.start()]);
+        assert!(late.iter().all(|outcome| outcome.result.is_err()));
+        assert_eq!(scenario.requests().len(), 1);
+    }
+}
+
+#[test]
+fn invariant_06_a_killed_leader_has_one_successor() {
+    for round in 0..20 {
+        let place = place();
+        let dying = Scenario {
+            threads: 1,
+            answer_after: Duration::from_secs(3600),
+            ..Scenario::new(&place)
+        };
+        let leader = dying.start();
+        fs::write(&dying.go, "").unwrap();
+        while dying.requests().is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_file(&dying.go).unwrap();
+        let scenario = Scenario::new(&place);
+        let players: Vec<_> = (0..4).map(|_| scenario.start()).collect();
+        fs::write(&scenario.go, "").unwrap();
+        leader.kill();
+        let outcomes = scenario.run(players);
+        assert_eq!(outcomes.len(), 32);
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.token() == outcomes[0].token())
+        );
+        let requests = scenario.requests();
+        assert_eq!(requests.len(), 2, "round {round}");
+        assert!(requests[1] - requests[0] >= Duration::from_millis(1_080));
+    }
+}
+
+#[test]
+fn a_429_is_everybodys() {
+    let place = place();
+    let scenario = Scenario {
+        answers: Answers::TooMany,
+        strangers: true,
+        threads: 3,
+        ..Scenario::new(&place)
+    };
+    let first = scenario.run(vec![scenario.start()]);
+    let second = scenario.run(vec![scenario.start(), scenario.start()]);
+    for outcome in first.iter().chain(&second) {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "RateLimited");
+    }
+    assert!(
+        second
+            .iter()
+            .all(|outcome| outcome.took < Duration::from_secs(1)),
+        "{second:?}"
+    );
+    assert_eq!(scenario.requests().len(), 1);
+}
+
+#[test]
+fn what_is_written_is_private_and_says_nothing() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        ..Scenario::new(&place)
+    };
+    let outcomes = scenario.run(vec![scenario.start()]);
+    let token = outcomes[0].token();
+    assert_eq!(
+        fs::metadata(&scenario.cache).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    let mut files = 0;
+    for entry in fs::read_dir(&scenario.cache).unwrap() {
+        let entry = entry.unwrap();
+        files += 1;
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let name = entry.file_name().into_string().unwrap();
+        let bytes = fs::read(entry.path()).unwrap();
+        for secret in [token, "hunter2", "the-client-id"] {
+            assert!(!name.contains(secret), "{name}");
+            assert!(!contains(&bytes, secret.as_bytes()), "{name}");
+        }
+    }
+    // A value and a lock for the token, and for the gate.
+    assert_eq!(files, 4);
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// The file of this name's beginning and end in the cache.
+fn file(cache: &Path, prefix: &str, suffix: &str) -> PathBuf {
+    let mut entries = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap());
+    let found = entries.find(|entry| {
+        let name = entry.file_name().into_string().unwrap();
+        name.starts_with(prefix) && name.ends_with(suffix)
+    });
+    found.expect("such a file").path()
+}
+
+/// What is done to a cache between two processes, and whether the second has to ask again.
+struct Damage {
+    name: &'static str,
+    does: fn(&Scenario),
+    asks_again: bool,
+}
+
+fn value(scenario: &Scenario) -> PathBuf {
+    file(&scenario.cache, "token-", ".value")
+}
+
+#[test]
+fn whatever_happens_to_the_files_no_call_fails() {
+    #[rustfmt::skip]
+    let table = [
+        Damage { name: "nothing", asks_again: false, does: |_| {} },
+        Damage { name: "value empty", asks_again: true, does: |scenario| {
+            fs::write(value(scenario), "").unwrap();
+        }},
+        Damage { name: "value cut", asks_again: true, does: |scenario| {
+            let bytes = fs::read(value(scenario)).unwrap();
+            fs::write(value(scenario), &bytes[..bytes.len() / 2]).unwrap();
+        }},
+        Damage { name: "garbage", asks_again: true, does: |scenario| {
+            fs::write(value(scenario), [7; 100_000]).unwrap();
+        }},
+        Damage { name: "garbage without end", asks_again: true, does: |scenario| {
+            OpenOptions::new().write(true).open(value(scenario)).unwrap().set_len(1 << 40).unwrap();
+        }},
+        Damage { name: "readable by others", asks_again: true, does: |scenario| {
+            fs::set_permissions(value(scenario), PermissionsExt::from_mode(0o644)).unwrap();
+        }},
+        Damage { name: "a link in its place", asks_again: true, does: |scenario| {
+            let value = value(scenario);
+            let elsewhere = scenario.cache.with_file_name("elsewhere");
+            fs::rename(&value, &elsewhere).unwrap();
+            symlink(&elsewhere, &value).unwrap();
+        }},
+        Damage { name: "a directory in its place", asks_again: true, does: |scenario| {
+            let value = value(scenario);
+            fs::remove_file(&value).unwrap();
+            fs::create_dir(&value).unwrap();
+        }},
+        Damage { name: "a pipe in its place", asks_again: true, does: |scenario| {
+            let value = value(scenario);
+            fs::remove_file(&value).unwrap();
+            assert!(Command::new("mkfifo").arg(&value).status().unwrap().success());
+        }},
+        Damage { name: "a link in the lock's place", asks_again: false, does: |scenario| {
+            let lock = file(&scenario.cache, "token-", ".lock");
+            fs::remove_file(&lock).unwrap();
+            symlink("/etc/passwd", &lock).unwrap();
+        }},
+        Damage { name: "gate garbage", asks_again: false, does: |scenario| {
+            fs::write(file(&scenario.cache, "gate-", ".value"), "{]").unwrap();
+        }},
+        Damage { name: "directory gone", asks_again: true, does: |scenario| {
+            fs::remove_dir_all(&scenario.cache).unwrap();
+        }},
+        Damage { name: "a file in the directory's place", asks_again: true, does: |scenario| {
+            fs::remove_dir_all(&scenario.cache).unwrap();
+            fs::write(&scenario.cache, "").unwrap();
+        }},
+        Damage { name: "directory open to others", asks_again: true, does: |scenario| {
+            fs::set_permissions(&scenario.cache, PermissionsExt::from_mode(0o777)).unwrap();
+        }},
+        Damage { name: "a link in the directory's place", asks_again: true, does: |scenario| {
+            let elsewhere = scenario.cache.with_file_name("elsewhere");
+            fs::rename(&scenario.cache, &elsewhere).unwrap();
+            symlink(&elsewhere, &scenario.cache).unwrap();
+        }},
+    ];
+    for Damage {
+        name,
+        does,
+        asks_again,
+    } in table
+    {
+        let place = place();
+        let scenario = Scenario {
+            threads: 1,
+            ..Scenario::new(&place)
+        };
+        let first = scenario.run(vec![scenario.start()]);
+        does(&scenario);
+        let second = scenario.run(vec![scenario.start()]);
+        assert!(second[0].result.is_ok(), "{name}: {second:?}");
+        assert_eq!(first[0].token() != second[0].token(), asks_again, "{name}");
+        // Nothing was written through a link.
+        let elsewhere = scenario.cache.with_file_name("elsewhere");
+        if name == "a link in its place" {
+            assert!(!fs::symlink_metadata(value(&scenario)).unwrap().is_symlink());
+            assert!(elsewhere.is_file());
+        }
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_costs_sharing_only() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 2,
+        calls: 2,
+        padding: 2_000,
+        ..Scenario::new(&place)
+    };
+    let outcomes = scenario.run(vec![scenario.start_limited("-f 1")]);
+    assert_eq!(outcomes.len(), 4);
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome.token() == outcomes[0].token())
+    );
+    assert_eq!(scenario.requests().len(), 1);
+}
+
+/// Whether this process can do what only the system's administrator can.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn a_full_disk_costs_sharing_only() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 2,
+        ..Scenario::new(&place)
+    };
+    fs::create_dir(&scenario.cache).unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=4k,mode=0700", "none"])
+        .arg(&scenario.cache)
+        .stderr(Stdio::null())
+        .status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("not tested: a full disk (mounting needs privileges)");
+        return;
+    }
+    // The only page.
+    fs::write(scenario.cache.join("filler"), [0; 4096]).unwrap();
+    let outcomes = scenario.run(vec![scenario.start()]);
+    let unmounted = Command::new("umount")
+        .arg(&scenario.cache)
+        .status()
+        .unwrap();
+    assert!(unmounted.success());
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome.token() == outcomes[0].token())
+    );
+    assert_eq!(scenario.requests().len(), 1);
+}
+
+#[test]
+fn another_users_directory_is_not_used() {
+    if !is_root() {
+        eprintln!("not tested: directories of other users (needs privileges)");
+        return;
+    }
+    const NOBODY: u32 = 65534;
+    // The directories above have to let the other user through.
+    let place = place();
+    fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let copy = place.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let scenario = Scenario {
+        threads: 2,
+        ..Scenario::new(&place)
+    };
+    let mine = scenario.run(vec![scenario.start()]);
+    fs::set_permissions(&scenario.log, PermissionsExt::from_mode(0o666)).unwrap();
+    let before: Vec<_> = fs::read_dir(&scenario.cache)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
+    for mode in [0o700, 0o755, 0o777] {
+        fs::set_permissions(&scenario.cache, PermissionsExt::from_mode(mode)).unwrap();
+        let mut command = Command::new(&copy);
+        command.uid(NOBODY).gid(NOBODY);
+        let theirs = scenario.run(vec![scenario.start_by(command)]);
+        assert!(
+            theirs
+                .iter()
+                .all(|outcome| outcome.token() != mine[0].token())
+        );
+        let after: Vec<_> = fs::read_dir(&scenario.cache)
+            .unwrap()
+            .map(|it| it.unwrap().path())
+            .collect();
+        assert_eq!(before, after);
+    }
+    // Their own directory, but read-only.
+    fs::remove_dir_all(&scenario.cache).unwrap();
+    fs::create_dir(&scenario.cache).unwrap();
+    std::os::unix::fs::chown(&scenario.cache, Some(NOBODY), Some(NOBODY)).unwrap();
+    fs::set_permissions(&scenario.cache, PermissionsExt::from_mode(0o500)).unwrap();
+    let mut command = Command::new(&copy);
+    command.uid(NOBODY).gid(NOBODY);
+    let theirs = scenario.run(vec![scenario.start_by(command)]);
+    assert!(
+        theirs
+            .iter()
+            .all(|outcome| outcome.token() == theirs[0].token())
+    );
+    assert_eq!(fs::metadata(&scenario.cache).unwrap().uid(), NOBODY);
+}

@@ -1,0 +1,604 @@
+//! The invariants of the shell and its stores, within one process; see also `auth::processes`.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::cache::{Cache, TokenSlot};
+use crate::auth::gate::SPACING;
+use crate::auth::testing::{Endpoint, MEMORY, MemoryStore, Reply, call, call_within, request};
+use crate::auth::time::{Clock, Simulation};
+use crate::auth::{FetchFailure, Token, TokenRequest};
+use crate::call::{Call, CallOptions, Cancel};
+use crate::error::{ErrorKind, Outcome, Stage};
+
+/// A cache whose clock jumps over every wait.
+fn skipping() -> (Cache, Clock) {
+    let clock = Clock::Simulated(Simulation::skipping());
+    (Cache::new(clock.clone()), clock)
+}
+
+#[test]
+fn many_threads_cold_make_one_request() {
+    let clock = Clock::Real;
+    let cache = Cache::new(clock.clone());
+    let slot = cache.slot(request(), &MEMORY);
+    let mut endpoint = Endpoint::with_script(&clock, []);
+    endpoint.meanwhile = Some(Box::new(|_| thread::sleep(Duration::from_millis(20))));
+    let barrier = Barrier::new(32);
+    thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                barrier.wait();
+                let token = slot.token(&endpoint, &call()).unwrap();
+                assert_eq!(token.expose(), "token-0");
+            });
+        }
+    });
+    assert_eq!(endpoint.requests(), 1);
+}
+
+#[test]
+fn the_same_credentials_share_a_slot_and_others_do_not() {
+    let (cache, clock) = skipping();
+    let endpoint = Endpoint::new(&clock, []);
+    let other = TokenRequest {
+        audience: "other.example".into(),
+        ..request()
+    };
+    let slots = [request(), request(), other].map(|request| cache.slot(request, &MEMORY));
+    let tokens = slots.map(|slot| slot.token(&*endpoint, &call()).unwrap());
+    assert_eq!(tokens[0].expose(), tokens[1].expose());
+    assert_ne!(tokens[0].expose(), tokens[2].expose());
+    let sent = endpoint.sent();
+    assert_eq!(sent.len(), 2);
+    assert!(sent[1].mono - sent[0].mono >= SPACING);
+}
+
+#[test]
+fn bad_credentials_are_sent_once_and_everybody_learns_of_it() {
+    let (cache, clock) = skipping();
+    let slot = cache.slot(request(), &MEMORY);
+    let endpoint = Endpoint::new(&clock, [Reply::Fails(FetchFailure::BadCredentials)]);
+    for _ in 0..10 {
+        let error = slot.token(&*endpoint, &call()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Authentication);
+        assert_eq!(error.outcome(), Outcome::NotSent);
+        assert_eq!(error.message(), "access_denied");
+        assert!(error.retry_after().is_some());
+    }
+    assert_eq!(endpoint.requests(), 1);
+    slot.retry_credentials();
+    assert!(slot.token(&*endpoint, &call()).is_ok());
+}
+
+#[test]
+fn an_outage_is_waited_out() {
+    let (cache, clock) = skipping();
+    let slot = cache.slot(request(), &MEMORY);
+    let down = Reply::Fails(FetchFailure::Transient);
+    let endpoint = Endpoint::new(&clock, [down, down, Reply::Token(60.0), down, down, down]);
+    assert!(slot.token(&*endpoint, &call()).is_ok());
+    slot.forget();
+    let error = slot.token(&*endpoint, &call()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Network);
+    assert_eq!(endpoint.requests(), 6);
+}
+
+#[test]
+fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
+    let clock = Clock::Simulated(Simulation::standing());
+    let cache = Cache::new(clock.clone());
+    let limited = Reply::Fails(FetchFailure::RateLimited { retry_after: None });
+    let endpoint = Endpoint::new(&clock, [limited]);
+    let other = TokenRequest {
+        audience: "other.example".into(),
+        ..request()
+    };
+    for request in [request(), other, request()] {
+        let slot = cache.slot(request, &MEMORY);
+        let error = slot
+            .token(&*endpoint, &call_within(Duration::from_secs(30)))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        assert!(error.retry_after().unwrap() >= Duration::from_secs(59));
+    }
+    assert_eq!(endpoint.requests(), 1);
+}
+
+#[test]
+fn a_leader_that_panics_is_succeeded() {
+    let (cache, clock) = skipping();
+    let slot = cache.slot(request(), &MEMORY);
+    let endpoint = Endpoint::new(&clock, [Reply::Panics]);
+    thread::scope(|scope| {
+        let leader = scope.spawn(|| slot.token(&*endpoint, &call()));
+        assert!(leader.join().is_err());
+    });
+    assert!(slot.token(&*endpoint, &call()).is_ok());
+}
+
+#[test]
+fn invariant_04_a_failed_refresh_never_removes_a_living_token() {
+    let simulation = Simulation::standing();
+    let clock = Clock::Simulated(simulation.clone());
+    let cache = Cache::new(clock.clone());
+    let slot = cache.slot(request(), &MEMORY);
+    let endpoint = Endpoint::new(
+        &clock,
+        [
+            Reply::Token(1_000.0),
+            Reply::Fails(FetchFailure::Transient),
+            Reply::Fails(FetchFailure::Stopped),
+            Reply::Fails(FetchFailure::BadCredentials),
+        ],
+    );
+    let first = slot.token(&*endpoint, &call()).unwrap();
+    simulation.advance(Duration::from_secs(850));
+    while endpoint.requests() < 4 {
+        let token = slot.token(&*endpoint, &call()).unwrap();
+        assert_eq!(token.expose(), first.expose());
+        simulation.advance(Duration::from_secs(1));
+    }
+    simulation.advance(Duration::from_secs(30));
+    let second = slot.token(&*endpoint, &call()).unwrap();
+    assert_ne!(second.expose(), first.expose());
+}
+
+#[test]
+fn invariant_09_a_child_never_waits_for_a_lock_it_inherited() {
+    let clock = Clock::Simulated(Simulation::skipping());
+    // The cache of a parent, as its child sees it.
+    let mut parents = Cache::new(clock.clone());
+    parents.pid = 0;
+    let endpoint = Endpoint::new(&clock, []);
+    let slot = parents.slot(request(), &MEMORY);
+    let held = slot.cell.load_full();
+    let locked = held.lock();
+    let child = Cache::inherited(&parents);
+    assert_eq!(child.pid, std::process::id());
+    let childs = child.slot(request(), &MEMORY);
+    assert!(childs.token(&*endpoint, &call()).is_ok());
+    drop(locked);
+}
+
+/// What happens while a request is under way: nothing, until the call has to end.
+fn hangs(call: &Call) {
+    while call.sleep(Duration::from_secs(3600)).is_ok() {}
+}
+
+/// Asks on every one of `threads` threads at the same time.
+fn together(threads: usize, slot: &TokenSlot, endpoint: &Endpoint) -> Vec<Token> {
+    let barrier = Barrier::new(threads);
+    thread::scope(|scope| {
+        let ask = || {
+            barrier.wait();
+            slot.token(endpoint, &call()).unwrap()
+        };
+        let asking: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
+        asking
+            .into_iter()
+            .map(|asking| asking.join().unwrap())
+            .collect()
+    })
+}
+
+#[test]
+fn invariant_01_one_token_request_for_a_fleet_with_a_shared_store() {
+    let store = Arc::new(MemoryStore::default());
+    let mut endpoint = Endpoint::with_script(&Clock::Real, []);
+    endpoint.meanwhile = Some(Box::new(|_| thread::sleep(Duration::from_millis(20))));
+    let machines: Vec<_> = (0..4).map(|_| Cache::new(Clock::Real)).collect();
+    thread::scope(|scope| {
+        for machine in &machines {
+            let slot = machine.slot(request(), &store.choice());
+            let endpoint = &endpoint;
+            scope.spawn(move || {
+                for token in together(8, &slot, endpoint) {
+                    assert_eq!(token.expose(), "token-0");
+                }
+            });
+        }
+    });
+    assert_eq!(endpoint.requests(), 1);
+    assert!(store.names().iter().all(|name| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    }));
+}
+
+#[test]
+fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
+    let (cache, clock) = skipping();
+    let endpoint = Endpoint::new(&clock, []);
+    let slot = cache.slot(request(), &MEMORY);
+    let old = slot.token(&*endpoint, &call()).unwrap();
+    let new = thread::scope(|scope| {
+        let replace = || {
+            slot.reject(&old);
+            slot.token(&*endpoint, &call()).unwrap()
+        };
+        let replacing: Vec<_> = (0..8).map(|_| scope.spawn(replace)).collect();
+        replacing
+            .into_iter()
+            .map(|it| it.join().unwrap())
+            .collect::<Vec<_>>()
+    });
+    assert!(new.iter().all(|token| token.expose() == "token-1"));
+    slot.reject(&old);
+    assert_eq!(slot.token(&*endpoint, &call()).unwrap().expose(), "token-1");
+    assert_eq!(endpoint.requests(), 2);
+}
+
+#[test]
+fn invariant_05_a_token_that_another_machine_replaced_is_not_asked_for_again() {
+    let clock = Clock::Simulated(Simulation::skipping());
+    let store = Arc::new(MemoryStore::default());
+    let endpoint = Endpoint::new(&clock, []);
+    let machines = [Cache::new(clock.clone()), Cache::new(clock.clone())];
+    let slots = machines
+        .each_ref()
+        .map(|machine| machine.slot(request(), &store.choice()));
+    let old = slots
+        .each_ref()
+        .map(|slot| slot.token(&*endpoint, &call()).unwrap());
+    assert_eq!(old[0].expose(), old[1].expose());
+    slots[0].reject(&old[0]);
+    // Whoever comes now does not get it from the store either.
+    let third = Cache::new(clock.clone()).slot(request(), &store.choice());
+    assert_eq!(
+        third.token(&*endpoint, &call()).unwrap().expose(),
+        "token-1"
+    );
+    slots[1].reject(&old[1]);
+    for slot in &slots {
+        assert_eq!(slot.token(&*endpoint, &call()).unwrap().expose(), "token-1");
+    }
+    assert_eq!(endpoint.requests(), 2);
+}
+
+#[test]
+fn a_forgotten_token_is_forgotten_by_the_store_too() {
+    let clock = Clock::Simulated(Simulation::skipping());
+    let store = Arc::new(MemoryStore::default());
+    let endpoint = Endpoint::new(&clock, []);
+    let slot = Cache::new(clock.clone()).slot(request(), &store.choice());
+    slot.token(&*endpoint, &call()).unwrap();
+    slot.forget();
+    let other = Cache::new(clock.clone()).slot(request(), &store.choice());
+    assert_eq!(
+        other.token(&*endpoint, &call()).unwrap().expose(),
+        "token-1"
+    );
+}
+
+#[test]
+fn forgiven_credentials_are_forgiven_by_the_store_too() {
+    let clock = Clock::Simulated(Simulation::skipping());
+    let store = Arc::new(MemoryStore::default());
+    let endpoint = Endpoint::new(&clock, [Reply::Fails(FetchFailure::BadCredentials)]);
+    let slots = [0, 1].map(|_| Cache::new(clock.clone()).slot(request(), &store.choice()));
+    for slot in &slots {
+        assert!(slot.token(&*endpoint, &call()).is_err());
+    }
+    assert_eq!(endpoint.requests(), 1);
+    slots[0].retry_credentials();
+    let third = Cache::new(clock.clone()).slot(request(), &store.choice());
+    assert!(third.token(&*endpoint, &call()).is_ok());
+}
+
+/// Within 100 ms after this deadline, says the invariant.
+const SOON: Duration = Duration::from_millis(60);
+
+#[track_caller]
+fn ends_in_time(slot: &TokenSlot, endpoint: &Endpoint) -> ErrorKind {
+    let started = Instant::now();
+    let error = slot.token(endpoint, &call_within(SOON)).unwrap_err();
+    assert!(
+        started.elapsed() < SOON + Duration::from_millis(100),
+        "{:?}",
+        started.elapsed()
+    );
+    assert_eq!(
+        (error.stage(), error.outcome()),
+        (Stage::Token, Outcome::NotSent)
+    );
+    error.kind()
+}
+
+#[test]
+fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
+    // The endpoint.
+    let cache = Cache::new(Clock::Real);
+    let slot = cache.slot(request(), &MEMORY);
+    let mut endpoint = Endpoint::with_script(&Clock::Real, []);
+    endpoint.meanwhile = Some(Box::new(hangs));
+    endpoint.then = Reply::Fails(FetchFailure::Stopped);
+    ends_in_time(&slot, &endpoint);
+    // The backoff after that.
+    assert_eq!(ends_in_time(&slot, &endpoint), ErrorKind::Network);
+    // The gate.
+    let other = TokenRequest {
+        audience: "other.example".into(),
+        ..request()
+    };
+    let other = cache.slot(other, &MEMORY);
+    assert_eq!(ends_in_time(&other, &endpoint), ErrorKind::RateLimited);
+
+    // The leader in the same process.
+    let slot = Cache::new(Clock::Real).slot(request(), &MEMORY);
+    let cancel = Cancel::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let options = CallOptions::new().cancel(cancel.clone());
+            slot.token(&endpoint, &Call::start(&options, Duration::from_secs(60)))
+        });
+        while endpoint.requests() < 2 {
+            thread::yield_now();
+        }
+        assert_eq!(ends_in_time(&slot, &endpoint), ErrorKind::Timeout);
+        cancel.cancel();
+    });
+
+    // Another process, stopped while it holds the lock of the key or of the gate.
+    for lock in ["token-", "gate-"] {
+        let store = Arc::new(MemoryStore::default());
+        store.hold(&[lock]);
+        let slot = Cache::new(Clock::Real).slot(request(), &store.choice());
+        ends_in_time(&slot, &endpoint);
+    }
+}
+
+#[test]
+fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
+    let slot = Cache::new(Clock::Real).slot(request(), &MEMORY);
+    let mut endpoint = Endpoint::with_script(&Clock::Real, []);
+    endpoint.meanwhile = Some(Box::new(hangs));
+    endpoint.then = Reply::Fails(FetchFailure::Stopped);
+    let cancel = Cancel::new();
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let options = CallOptions::new().cancel(cancel.clone());
+                    let error = slot.token(&endpoint, &Call::start(&options, SOON * 1000));
+                    (error.unwrap_err(), Instant::now())
+                })
+            })
+            .collect();
+        while endpoint.requests() < 1 {
+            thread::yield_now();
+        }
+        cancel.cancel();
+        let cancelled = Instant::now();
+        for asking in asking {
+            let (_, ended) = asking.join().unwrap();
+            assert!(ended.saturating_duration_since(cancelled) < Duration::from_millis(100));
+        }
+    });
+    endpoint.meanwhile = None;
+    endpoint.then = Reply::Token(60.0);
+    assert!(slot.token(&endpoint, &call()).is_ok());
+}
+
+/// A slot and its endpoint, with a clock moved by the test.
+fn standing(then: Reply) -> (Arc<Simulation>, Arc<TokenSlot>, Endpoint) {
+    let simulation = Simulation::standing();
+    let clock = Clock::Simulated(simulation.clone());
+    let slot = Cache::new(clock.clone()).slot(request(), &MEMORY);
+    let mut endpoint = Endpoint::with_script(&clock, []);
+    endpoint.then = then;
+    (simulation, slot, endpoint)
+}
+
+#[test]
+fn invariant_08_jumps_of_the_clock_do_no_harm() {
+    const HOUR: i64 = 3_600_000;
+    let (simulation, slot, endpoint) = standing(Reply::Token(3600.0));
+    let ask = || slot.token(&endpoint, &call()).unwrap();
+    ask();
+    // Back: the monotonic clock still makes it expire.
+    simulation.jump_wall(-100 * HOUR);
+    ask();
+    assert_eq!(endpoint.requests(), 1);
+    simulation.advance(Duration::from_secs(3601));
+    ask();
+    assert_eq!(endpoint.requests(), 2);
+    // Forward, or a machine that slept: the wall clock makes it expire.
+    simulation.advance(Duration::from_secs(10));
+    simulation.jump_wall(2 * HOUR);
+    ask();
+    assert_eq!(endpoint.requests(), 3);
+    // A process that runs while the wall clock stands still, or goes backwards.
+    for _ in 0..24 * 60 {
+        simulation.advance_mono(Duration::from_secs(60));
+        simulation.jump_wall(-1_000);
+        ask();
+    }
+    let requests = endpoint.requests() - 3;
+    assert!((24..=32).contains(&requests), "{requests}");
+}
+
+#[test]
+fn invariant_08_odd_lives_do_no_harm() {
+    #[rustfmt::skip]
+    let table = [
+        // What the endpoint answers, and requests in a day of one call a minute.
+        ("zero",          Reply::Token(0.0),               1440..=1440),
+        ("negative",      Reply::Token(-3600.0),           1440..=1440),
+        ("no number",     Reply::Token(f64::NAN),          288..=480),
+        ("2^64 - 1",      Reply::Token(u64::MAX as f64),   1..=1),
+        ("absent",        Reply::Same(None),               288..=480),
+        ("a day",         Reply::Token(86_400.0),          1..=2),
+        ("the same token", Reply::Same(Some(3600.0)),      24..=36),
+        ("the same, zero", Reply::Same(Some(0.0)),         1440..=1440),
+    ];
+    for (name, reply, expected) in table {
+        let (simulation, slot, endpoint) = standing(reply);
+        for _ in 0..24 * 60 {
+            let token = slot.token(&endpoint, &call()).unwrap();
+            assert!(token.expires_at() > SystemTime::UNIX_EPOCH, "{name}");
+            // Once more, as a program does that makes two requests.
+            slot.token(&endpoint, &call()).unwrap();
+            simulation.advance(Duration::from_secs(60));
+        }
+        assert!(
+            expected.contains(&endpoint.requests()),
+            "{name}: {}",
+            endpoint.requests()
+        );
+    }
+}
+
+#[test]
+fn a_store_that_fails_costs_sharing_only() {
+    let faults: [(&str, fn(&MemoryStore)); 4] = [
+        ("reading", |store| {
+            store.reads_fail.store(true, Ordering::SeqCst)
+        }),
+        ("writing", |store| {
+            store.writes_fail.store(true, Ordering::SeqCst)
+        }),
+        ("locking", |store| {
+            store.locking_fails.store(true, Ordering::SeqCst)
+        }),
+        ("everything", |store| store.everything_fails(true)),
+    ];
+    for (name, fault) in faults {
+        let clock = Clock::Simulated(Simulation::skipping());
+        let store = Arc::new(MemoryStore::default());
+        fault(&store);
+        let endpoint = Endpoint::new(&clock, []);
+        let slot = Cache::new(clock.clone()).slot(request(), &store.choice());
+        for _ in 0..3 {
+            assert!(slot.token(&*endpoint, &call()).is_ok(), "{name}");
+        }
+        assert_eq!(endpoint.requests(), 1, "{name}");
+        slot.reject(&slot.token(&*endpoint, &call()).unwrap());
+        assert!(slot.token(&*endpoint, &call()).is_ok(), "{name}");
+        // Once it works again, it is used again.
+        store.everything_fails(false);
+        if let Clock::Simulated(simulation) = &clock {
+            simulation.advance(Duration::from_secs(3600));
+        }
+        let token = slot.token(&*endpoint, &call()).unwrap();
+        let other = Cache::new(clock.clone()).slot(request(), &store.choice());
+        let shared = other.token(&*endpoint, &call()).unwrap();
+        assert_eq!(shared.expose(), token.expose(), "{name}");
+    }
+}
+
+#[test]
+fn a_process_that_hangs_on_to_a_lock_is_not_waited_for_for_ever() {
+    for lock in ["token-", "gate-"] {
+        let clock = Clock::Simulated(Simulation::skipping());
+        let store = Arc::new(MemoryStore::default());
+        store.hold(&[lock]);
+        let endpoint = Endpoint::new(&clock, []);
+        let slot = Cache::new(clock.clone()).slot(request(), &store.choice());
+        let started = clock.now();
+        assert!(slot.token(&*endpoint, &call()).is_ok(), "{lock}");
+        assert!(
+            clock.now().mono - started.mono < Duration::from_secs(45),
+            "{lock}"
+        );
+    }
+}
+
+#[test]
+fn invariant_10_nothing_secret_is_shown() {
+    let (cache, clock) = skipping();
+    let endpoint = Endpoint::new(&clock, []);
+    let request = request();
+    let slot = cache.slot(request.clone(), &MEMORY);
+    let token = slot.token(&*endpoint, &call()).unwrap();
+    let shown = format!(
+        "{request:?} {slot:?} {token:?} {cache:?} {:#?}",
+        (&slot, &cache)
+    );
+    for secret in ["hunter2", token.expose()] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+/// Looks through all of this process's memory for a text that was a token, after the last owner of
+/// it is gone. The text itself is never whole in memory but in the token.
+#[cfg(target_os = "linux")]
+#[test]
+fn invariant_10_nothing_secret_stays_in_memory() {
+    use std::os::unix::fs::FileExt;
+
+    use crate::auth::key::SlotKey;
+    use crate::auth::record::{Record, Seal, StoredToken};
+    use crate::auth::{TokenAnswer, token};
+    use crate::secret::Secret;
+
+    let mask = |byte: u8| byte ^ 0x15;
+    let masked: Vec<u8> = (0..40)
+        .map(|at: u16| mask(b'a' + (at * 7 % 26) as u8))
+        .collect();
+    let text = || {
+        Secret::new(
+            masked
+                .iter()
+                .map(|byte| mask(*byte) as char)
+                .collect::<String>(),
+        )
+    };
+    let places = || {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let memory = std::fs::File::open("/proc/self/mem").unwrap();
+        // It cannot look at itself, so it lies in the middle of nothing, far from what is looked for.
+        // It moves on by half its size, so that nothing is missed in between.
+        let mut room = vec![0; 1 << 20];
+        let window = &mut room[1 << 19..][..8192];
+        let own = window.as_ptr() as u64..window.as_ptr() as u64 + 8192;
+        let mut found = std::collections::BTreeSet::new();
+        for line in maps.lines().filter(|line| line.contains(" rw")) {
+            let (from, to) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+            let [from, to] = [from, to].map(|at| u64::from_str_radix(at, 16).unwrap());
+            for at in (from..to).step_by(4096) {
+                if at < own.end && own.start < at + 8192 {
+                    continue;
+                }
+                let Ok(read) = memory.read_at(window, at) else {
+                    break;
+                };
+                let texts = window[..read].windows(masked.len()).enumerate();
+                let equal = texts.filter(|(_, text)| {
+                    text.iter()
+                        .zip(&masked)
+                        .all(|(byte, masked)| mask(*byte) == *masked)
+                });
+                found.extend(equal.map(|(offset, _)| at + offset as u64));
+                window.fill(0);
+            }
+        }
+        found.len()
+    };
+    let now = Clock::Real.now();
+    let answer = TokenAnswer {
+        access_token: text(),
+        expires_in: Some(60.0),
+        server_date: None,
+    };
+    let life = token::lifetime(&answer, now, now);
+    let token = Token::new(&answer.access_token, now.after(life).system_time(), 1).unwrap();
+    let stored = StoredToken {
+        text: answer.access_token,
+        obtained: now.wall_millis(),
+        expires: now.after(life).wall_millis(),
+    };
+    let record = Record {
+        generation: 1,
+        token: Some(stored),
+        refusal: None,
+    };
+    let seal = Seal::new(&request(), SlotKey::of(&request()));
+    let sealed = seal.seal(&record).unwrap();
+    let opened = seal.open(&sealed).unwrap();
+    assert!(places() >= 2, "the search finds what is there");
+    drop((token, record, opened));
+    assert_eq!(places(), 0);
+}
