@@ -55,7 +55,6 @@ programs! {
     cpp_operations: Cpp "tests/cpp/operations.cpp";
     cpp_errors: Cpp "tests/cpp/errors.cpp";
     cpp_calls: Cpp "tests/cpp/calls.cpp";
-    // On a machine of its own, so to speak: the sandbox is on this one, so both do the whole job.
     c_example: C "examples/c/quickstart.c";
     cpp_example: Cpp "examples/cpp/quickstart.cpp";
 }
