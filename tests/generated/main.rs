@@ -4,6 +4,7 @@
 //! `CAMUNDA_ADMIN_REFRESH=1 cargo test --features capi --test generated` writes them anew.
 
 mod c;
+mod cpp;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ fn top() -> PathBuf {
 fn generated_files_are_fresh() {
     let refresh = std::env::var_os("CAMUNDA_ADMIN_REFRESH").is_some();
     let mut stale = Vec::new();
-    for generate in [c::generate] {
+    for generate in [c::generate, cpp::generate] {
         for Generated { path, text } in generate() {
             let found = fs::read_to_string(top().join(path)).unwrap_or_default();
             if found == text {
@@ -39,6 +40,17 @@ fn generated_files_are_fresh() {
     }
     if refresh {
         c::refresh_header();
+    }
+    // Out of the header, so after it.
+    let symbols = cpp::symbols();
+    let found = fs::read_to_string(top().join(symbols.path)).unwrap_or_default();
+    if found != symbols.text {
+        if refresh {
+            fs::write(top().join(symbols.path), &symbols.text).unwrap();
+        } else {
+            let difference = first_difference(&found, &symbols.text);
+            stale.push(format!("{}: {difference}", symbols.path));
+        }
     }
     assert!(
         stale.is_empty(),

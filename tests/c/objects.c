@@ -1,0 +1,101 @@
+/* Building the body of a request: what goes in comes out as JSON, escaped and in order. */
+#include "check.h"
+
+static void every_kind_of_field(void) {
+  camunda_object *object = camunda_object_new();
+  camunda_error *error = NULL;
+  const char *const words[] = {"Zeebe", "a\"b", ""};
+  CHECK_OK(camunda_object_set_str(object, "text", "x", &error));
+  CHECK_OK(camunda_object_set_integer(object, "whole", INT64_MIN, &error));
+  CHECK_OK(camunda_object_set_number(object, "number", 0.5, &error));
+  CHECK_OK(camunda_object_set_bool(object, "yes", true, &error));
+  CHECK_OK(camunda_object_set_strings(object, "words", words, 3, &error));
+  CHECK_OK(camunda_object_set_strings(object, "none", NULL, 0, &error));
+  CHECK_OK(camunda_object_set_json(object, "json", "{\"a\":[1.0]}", 11, &error));
+  size_t length = 0;
+  const char *json = camunda_object_json(object, &length);
+  CHECK_STR(json,
+            "{\"text\":\"x\",\"whole\":-9223372036854775808,\"number\":0.5,\"yes\":true,"
+            "\"words\":[\"Zeebe\",\"a\\\"b\",\"\"],\"none\":[],\"json\":{\"a\":[1.0]}}");
+  CHECK_INT(length, json == NULL ? 0 : strlen(json));
+  camunda_object_free(object);
+}
+
+static void an_object_without_fields(void) {
+  camunda_object *object = camunda_object_new();
+  CHECK_STR(camunda_object_json(object, NULL), "{}");
+  camunda_object_free(object);
+  camunda_object_free(NULL);
+}
+
+static void text_is_escaped_both_as_name_and_as_value(void) {
+  const char *const texts[] = {"\"", "\\", "\n\r\t\b\f", "\x01\x1f\x7f", "\xc3\xa9\xf0\x9f\x98\x80",
+                               "</script>", "\xe2\x80\xa8", "{\"a\":1}", ""};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i) {
+    camunda_object *object = camunda_object_new();
+    camunda_error *error = NULL;
+    CHECK_OK(camunda_object_set_str(object, texts[i], texts[i], &error));
+    size_t length = 0;
+    const char *json = camunda_object_json(object, &length);
+    camunda_value *value = NULL;
+    CHECK_OK(camunda_value_parse(json, length, &value, &error));
+    CHECK_INT(camunda_value_len(value), 1);
+    CHECK_STR(camunda_value_key(value, 0, NULL), texts[i]);
+    CHECK_STR(camunda_value_str(camunda_value_at(value, 0), NULL), texts[i]);
+    camunda_value_free(value);
+    camunda_object_free(object);
+  }
+}
+
+static void a_field_that_is_set_again_is_replaced(void) {
+  camunda_object *object = camunda_object_new();
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_object_set_str(object, "a", "1", &error));
+  CHECK_OK(camunda_object_set_str(object, "b", "2", &error));
+  CHECK_OK(camunda_object_set_bool(object, "a", false, &error));
+  camunda_value *value = NULL;
+  size_t length = 0;
+  const char *json = camunda_object_json(object, &length);
+  CHECK_OK(camunda_value_parse(json, length, &value, &error));
+  CHECK_INT(camunda_value_len(value), 2);
+  CHECK_INT(camunda_value_kind(camunda_value_get(value, "a")), CAMUNDA_KIND_BOOL);
+  camunda_value_free(value);
+  camunda_object_free(object);
+}
+
+static void what_is_refused_changes_nothing(void) {
+  camunda_object *object = camunda_object_new();
+  camunda_error *error = NULL;
+  const char *const bad_words[] = {"a", "\xff"};
+  const char *const null_word[] = {"a", NULL};
+  CHECK_OK(camunda_object_set_str(object, "a", "1", &error));
+  CHECK_FAILS(camunda_object_set_str(object, "b", "\xc3", &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FORGET(error);
+  CHECK_FAILS(camunda_object_set_str(object, "\xff", "x", &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FORGET(error);
+  CHECK_FAILS(camunda_object_set_number(object, "b", (double)NAN, &error),
+              CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FORGET(error);
+  CHECK_FAILS(camunda_object_set_number(object, "b", (double)INFINITY, &error),
+              CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FORGET(error);
+  CHECK_FAILS(camunda_object_set_json(object, "b", "{", 1, &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FORGET(error);
+  CHECK_FAILS(camunda_object_set_strings(object, "b", bad_words, 2, &error),
+              CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FORGET(error);
+  CHECK_FAILS(camunda_object_set_strings(object, "b", null_word, 2, &error),
+              CAMUNDA_STATUS_INVALID_ARGUMENT);
+  FORGET(error);
+  CHECK_STR(camunda_object_json(object, NULL), "{\"a\":\"1\"}");
+  camunda_object_free(object);
+}
+
+int main(void) {
+  RUN(every_kind_of_field);
+  RUN(an_object_without_fields);
+  RUN(text_is_escaped_both_as_name_and_as_value);
+  RUN(a_field_that_is_set_again_is_replaced);
+  RUN(what_is_refused_changes_nothing);
+  return check_finish();
+}

@@ -1,0 +1,252 @@
+/* Reading values: kinds, lookups, text, numbers, what is odd, and what ends when. */
+#include "check.h"
+
+static camunda_value *parse(const char *json) {
+  camunda_value *value = NULL;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_value_parse(json, strlen(json), &value, &error));
+  return value;
+}
+
+static void kinds(void) {
+  camunda_value *value = parse("[null, true, 1.5, \"a\", [], {}]");
+  const int32_t wanted[] = {CAMUNDA_KIND_NULL,   CAMUNDA_KIND_BOOL,  CAMUNDA_KIND_NUMBER,
+                            CAMUNDA_KIND_STRING, CAMUNDA_KIND_ARRAY, CAMUNDA_KIND_OBJECT};
+  CHECK_INT(camunda_value_len(value), 6);
+  for (size_t i = 0; i < 6; ++i) {
+    CHECK_INT(camunda_value_kind(camunda_value_at(value, i)), wanted[i]);
+  }
+  CHECK(camunda_value_at(value, 6) == NULL);
+  CHECK(camunda_value_at(value, SIZE_MAX) == NULL);
+  CHECK_INT(camunda_value_kind(NULL), CAMUNDA_KIND_NULL);
+  camunda_value_free(value);
+}
+
+static void paths(void) {
+  camunda_value *value = parse("{\"a\":{\"b\":[10,{\"c\":\"deep\"}]},\"\":{\"\":7}}");
+  CHECK_STR(camunda_value_str(camunda_value_path(value, "a.b.1.c"), NULL), "deep");
+  CHECK_INT(camunda_value_integer(camunda_value_path(value, "a.b.0"), -1), 10);
+  const char *const missing[] = {"x", "a.x", "a.b.2", "a.b.-1", "a.b.x", "a.b.1.c.d",
+                                 "a..b", "a.b.99999999999999999999"};
+  for (size_t i = 0; i < sizeof missing / sizeof *missing; ++i) {
+    if (camunda_value_path(value, missing[i]) != NULL) {
+      check_fail(__FILE__, __LINE__, "the path `%s` leads somewhere", missing[i]);
+    }
+  }
+  CHECK(camunda_value_path(value, "\xff") == NULL);
+  CHECK(camunda_value_path(value, NULL) == NULL);
+  camunda_value_free(value);
+}
+
+static void wrong_kinds_give_the_fallback(void) {
+  camunda_value *value = parse("{\"text\":\"1\",\"list\":[1],\"number\":1,\"no\":false}");
+  const camunda_value *text = camunda_value_get(value, "text");
+  CHECK(camunda_value_number(text, -2.5) == -2.5);
+  CHECK_INT(camunda_value_integer(text, -7), -7);
+  CHECK(camunda_value_bool(text, true));
+  CHECK(!camunda_value_bool(camunda_value_get(value, "no"), true));
+  CHECK(camunda_value_str(camunda_value_get(value, "number"), NULL) == NULL);
+  size_t length = 99;
+  CHECK(camunda_value_str(camunda_value_get(value, "list"), &length) == NULL);
+  CHECK_INT(length, 0);
+  CHECK(camunda_value_get(camunda_value_get(value, "list"), "0") == NULL);
+  CHECK(camunda_value_key(camunda_value_get(value, "list"), 0, NULL) == NULL);
+  CHECK_INT(camunda_value_len(text), 0);
+  CHECK(camunda_value_json(NULL, &length) == NULL);
+  camunda_value_free(value);
+}
+
+static void keys_keep_their_order_and_the_last_of_two_counts(void) {
+  camunda_value *value = parse("{\"b\":1,\"a\":2,\"b\":3}");
+  size_t length = 0;
+  CHECK_INT(camunda_value_len(value), 3);
+  CHECK_STR(camunda_value_key(value, 0, &length), "b");
+  CHECK_INT(length, 1);
+  CHECK_STR(camunda_value_key(value, 1, NULL), "a");
+  CHECK(camunda_value_key(value, 3, NULL) == NULL);
+  CHECK_INT(camunda_value_integer(camunda_value_at(value, 0), 0), 1);
+  CHECK_INT(camunda_value_integer(camunda_value_get(value, "b"), 0), 3);
+  camunda_value_free(value);
+}
+
+static void escapes_are_resolved_and_a_nul_is_told_by_the_length(void) {
+  camunda_value *value =
+      parse("{\"text\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\",\"nul\":\"a\\u0000b\","
+            "\"k\\u0000y\":1}");
+  CHECK_STR(camunda_value_str(camunda_value_get(value, "text"), NULL),
+            "\"\\/\b\f\n\r\t\xc3\xa9\xf0\x9f\x98\x80");
+  size_t length = 0;
+  const char *text = camunda_value_str(camunda_value_get(value, "nul"), &length);
+  CHECK_INT(length, 3);
+  CHECK(text != NULL && memcmp(text, "a\0b", 4) == 0);
+  text = camunda_value_key(value, 2, &length);
+  CHECK_INT(length, 3);
+  CHECK(text != NULL && memcmp(text, "k\0y", 4) == 0);
+  /* The C text `k` is another key than `k\0y`. */
+  CHECK(camunda_value_get(value, "k") == NULL);
+  camunda_value_free(value);
+
+  /* Half a surrogate pair makes no text: it is refused, or read as no text. */
+  camunda_value *half = NULL;
+  if (camunda_value_parse("[\"\\ud800\"]", 10, &half, NULL) == CAMUNDA_STATUS_OK) {
+    CHECK(camunda_value_str(camunda_value_at(half, 0), NULL) == NULL);
+  }
+  camunda_value_free(half);
+}
+
+static void numbers_lose_no_digit(void) {
+  camunda_value *value = parse(
+      "[9223372036854775807,-9223372036854775808,9223372036854775808,9007199254740993,1e3,1.0,"
+      "123456789012345678901234567890,-0,1e400,0.1]");
+  CHECK(camunda_value_integer(camunda_value_at(value, 0), 0) == INT64_MAX);
+  CHECK(camunda_value_integer(camunda_value_at(value, 1), 0) == INT64_MIN);
+  CHECK_INT(camunda_value_integer(camunda_value_at(value, 2), -5), -5);
+  CHECK_INT(camunda_value_integer(camunda_value_at(value, 3), 0), 9007199254740993);
+  CHECK(camunda_value_number(camunda_value_at(value, 4), 0) == 1000);
+  CHECK(camunda_value_number(camunda_value_at(value, 5), 0) == 1);
+  CHECK_INT(camunda_value_integer(camunda_value_at(value, 6), -5), -5);
+  CHECK_STR(camunda_value_json(camunda_value_at(value, 6), NULL),
+            "123456789012345678901234567890");
+  CHECK(camunda_value_number(camunda_value_at(value, 6), 0) > 1.2e29);
+  CHECK(camunda_value_number(camunda_value_at(value, 7), 1) == 0);
+  /* Beyond a double: infinity or the fallback, and the digits are there. */
+  CHECK(camunda_value_number(camunda_value_at(value, 8), 1) != 0);
+  CHECK_STR(camunda_value_json(camunda_value_at(value, 8), NULL), "1e400");
+  CHECK(camunda_value_number(camunda_value_at(value, 9), 0) == 0.1);
+  camunda_value_free(value);
+}
+
+static void json_is_what_came(void) {
+  const char *json = "{ \"a\" : [ 1.0 , {\"b\":\"\\u00e9\"} ] }";
+  camunda_value *value = parse(json);
+  size_t length = 0;
+  CHECK_STR(camunda_value_json(value, &length), json);
+  CHECK_INT(length, strlen(json));
+  CHECK_STR(camunda_value_json(camunda_value_path(value, "a.1"), &length), "{\"b\":\"\\u00e9\"}");
+  CHECK_INT(length, 14);
+  camunda_value_free(value);
+}
+
+static void what_is_no_json_is_refused(void) {
+  const char *const bad[] = {"",      " ",     "{",    "[1,]", "{\"a\":}", "nul",  "'a'", "[1] 2",
+                             "{a:1}", "\"\n\"", "+1",   "01",   "\xff",     "\"\xff\"", "\"\xc3\"",
+                             "[NaN]"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
+    camunda_value *value = (camunda_value *)(void *)&i;
+    camunda_error *error = NULL;
+    if (camunda_value_parse(bad[i], strlen(bad[i]), &value, &error) !=
+        CAMUNDA_STATUS_INVALID_ARGUMENT) {
+      check_fail(__FILE__, __LINE__, "`%s` is taken for JSON", bad[i]);
+    }
+    CHECK(value == NULL);
+    CHECK(camunda_error_message(error) != NULL);
+    FORGET(error);
+  }
+  /* The text ends where its length says, not at a NUL. */
+  camunda_value *value = NULL;
+  CHECK_INT(camunda_value_parse("1\0", 2, &value, NULL), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  CHECK_INT(camunda_value_parse("12345", 2, &value, NULL), CAMUNDA_STATUS_OK);
+  CHECK_INT(camunda_value_integer(value, 0), 12);
+  camunda_value_free(value);
+}
+
+static void deep_nesting_is_read_or_refused(void) {
+  for (size_t depth = 10; depth <= 100000; depth *= 10) {
+    char *json = (char *)malloc(2 * depth + 1);
+    memset(json, '[', depth);
+    memset(json + depth, ']', depth);
+    json[2 * depth] = '\0';
+    camunda_value *value = NULL;
+    camunda_error *error = NULL;
+    const camunda_status status = camunda_value_parse(json, 2 * depth, &value, &error);
+    CHECK(status == CAMUNDA_STATUS_OK || status == CAMUNDA_STATUS_INVALID_ARGUMENT);
+    if (depth == 10) CHECK_INT(status, CAMUNDA_STATUS_OK);
+    const camunda_value *inner = value;
+    /* Each level is read anew from the rest of the text, so a hundred thousand are too many here. */
+    for (size_t level = 0; inner != NULL && level < 50; ++level) {
+      inner = camunda_value_at(inner, 0);
+    }
+    camunda_value_free(value);
+    FORGET(error);
+    free(json);
+  }
+}
+
+static void many_elements(void) {
+  const size_t count = 10000;
+  char *json = (char *)malloc(count * 24 + 3);
+  char *end = json;
+  *end++ = '[';
+  for (size_t i = 0; i < count; ++i) end += sprintf(end, "%s{\"n\":%zu}", i == 0 ? "" : ",", i);
+  strcpy(end, "]");
+  camunda_value *value = parse(json);
+  CHECK_INT(camunda_value_len(value), count);
+  long long sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    sum += camunda_value_integer(camunda_value_get(camunda_value_at(value, i), "n"), -1);
+  }
+  CHECK_INT(sum, (long long)count * ((long long)count - 1) / 2);
+  camunda_value_free(value);
+  free(json);
+}
+
+/* What a part hands out stays where it is as long as the whole, whatever else is read. */
+static void borrowed_text_lives_as_long_as_its_value(void) {
+  camunda_value *value = parse("{\"a\":{\"b\":\"one\",\"c\":\"two\"},\"d\":[\"three\"]}");
+  const camunda_value *a = camunda_value_get(value, "a");
+  const char *one = camunda_value_str(camunda_value_get(a, "b"), NULL);
+  const char *json = camunda_value_json(a, NULL);
+  const char *key = camunda_value_key(a, 1, NULL);
+  CHECK(camunda_value_get(value, "a") == a);
+  CHECK(camunda_value_path(value, "d.0") != NULL);
+  CHECK(camunda_value_json(value, NULL) != NULL);
+  CHECK(camunda_value_str(camunda_value_path(value, "a.b"), NULL) == one);
+  CHECK(camunda_value_json(a, NULL) == json);
+  CHECK_STR(one, "one");
+  CHECK_STR(key, "c");
+  CHECK_STR(json, "{\"b\":\"one\",\"c\":\"two\"}");
+  camunda_value_free(value);
+  camunda_value_free(NULL);
+}
+
+static camunda_value *shared;
+
+static void *read_shared(void *unused) {
+  (void)unused;
+  for (int i = 0; i < 50; ++i) {
+    for (size_t at = 0; at < camunda_value_len(shared); ++at) {
+      const camunda_value *item = camunda_value_at(shared, at);
+      if (camunda_value_integer(camunda_value_path(item, "n.0"), -1) != (int64_t)at) return shared;
+      if (camunda_value_json(item, NULL) == NULL) return shared;
+    }
+  }
+  return NULL;
+}
+
+static void a_value_is_read_from_several_threads(void) {
+  shared = parse("[{\"n\":[0]},{\"n\":[1]},{\"n\":[2]},{\"n\":[3]}]");
+  pthread_t threads[8];
+  for (int i = 0; i < 8; ++i) pthread_create(&threads[i], NULL, read_shared, NULL);
+  for (int i = 0; i < 8; ++i) {
+    void *wrong = NULL;
+    pthread_join(threads[i], &wrong);
+    CHECK(wrong == NULL);
+  }
+  camunda_value_free(shared);
+}
+
+int main(void) {
+  RUN(kinds);
+  RUN(paths);
+  RUN(wrong_kinds_give_the_fallback);
+  RUN(keys_keep_their_order_and_the_last_of_two_counts);
+  RUN(escapes_are_resolved_and_a_nul_is_told_by_the_length);
+  RUN(numbers_lose_no_digit);
+  RUN(json_is_what_came);
+  RUN(what_is_no_json_is_refused);
+  RUN(deep_nesting_is_read_or_refused);
+  RUN(many_elements);
+  RUN(borrowed_text_lives_as_long_as_its_value);
+  RUN(a_value_is_read_from_several_threads);
+  return check_finish();
+}

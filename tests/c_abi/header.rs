@@ -1,0 +1,320 @@
+//! The C header as data: its functions with their parameters, and the C tests that call every one
+//! of them in the same odd way, so that none is forgotten.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use crate::tools::top;
+
+/// A function of the header.
+pub(crate) struct Function {
+    pub(crate) name: String,
+    returns: String,
+    parameters: Vec<Parameter>,
+}
+
+struct Parameter {
+    /// Without spaces around stars: `const char*`.
+    kind: String,
+    name: String,
+}
+
+impl Parameter {
+    fn is_text(&self) -> bool {
+        self.kind == "const char*"
+    }
+
+    fn is_pointer(&self) -> bool {
+        self.kind.ends_with('*') || self.kind.ends_with("_fn")
+    }
+
+    /// Whether it is where something is stored: `camunda_value**`.
+    fn is_out(&self) -> bool {
+        self.kind.ends_with("**") && self.kind.starts_with("camunda_")
+    }
+}
+
+impl Function {
+    fn is_free(&self) -> bool {
+        self.name.ends_with("_free")
+    }
+
+    fn can_fail(&self) -> bool {
+        self.parameters.last().is_some_and(|last| last.kind == "camunda_error**")
+    }
+}
+
+/// Every function that the header declares.
+pub(crate) fn functions() -> Vec<Function> {
+    let text = fs::read_to_string(top().join("include/camunda_admin.h")).unwrap();
+    let mut code = String::new();
+    let mut in_comment = false;
+    for line in text.lines() {
+        let trimmed = line.trim();
+        in_comment |= trimmed.starts_with("/*");
+        if !in_comment && !trimmed.starts_with('#') {
+            code.push_str(trimmed);
+            code.push(' ');
+        }
+        in_comment &= !trimmed.ends_with("*/");
+    }
+    let mut functions: Vec<Function> = code
+        .replace("extern \"C\" {", "")
+        .split(';')
+        .map(str::trim)
+        .filter(|statement| statement.ends_with(')') && !statement.starts_with("typedef"))
+        .map(|statement| {
+            let (before, parameters) = statement.split_once('(').unwrap();
+            let (returns, name) = split_name(before);
+            let parameters = parameters.trim_end_matches(')');
+            let parameters = match parameters {
+                "void" => Vec::new(),
+                list => list
+                    .split(',')
+                    .map(|parameter| {
+                        let (kind, name) = split_name(parameter.trim());
+                        Parameter { kind, name }
+                    })
+                    .collect(),
+            };
+            Function { name, returns, parameters }
+        })
+        .collect();
+    functions.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(functions.len() > 100, "the header is not understood");
+    functions
+}
+
+/// Splits `const char *key` into `const char*` and `key`.
+fn split_name(declared: &str) -> (String, String) {
+    let start = declared.rfind([' ', '*']).map_or(0, |at| at + 1);
+    let kind = declared[..start].trim().replace(" *", "*");
+    (kind, declared[start..].to_owned())
+}
+
+/// What both tests begin with: one good thing of each kind.
+const PROLOGUE: &str = r#"/* Generated from the header. */
+#include "check.h"
+
+static camunda_admin *admin;
+static camunda_call *call;
+static camunda_cancel *cancel;
+static camunda_config *config;
+static camunda_object *object;
+static camunda_value *value;
+static camunda_error *sample;
+static const char *const texts[] = {"x"};
+
+static void log_line(void *user, int32_t level, const char *target, const char *message) {
+  (void)user, (void)level, (void)target, (void)message;
+}
+static void progress(void *user, const camunda_value *seen) { (void)user, (void)seen; }
+static int32_t interrupt(void *user) { (void)user; return 0; }
+static int32_t write_piece(void *user, const char *data, size_t length) {
+  (void)user, (void)data, (void)length;
+  return 0;
+}
+
+/* A client without credentials, whose service is not there: nothing that it is asked to do takes
+ * long or has an effect. */
+static void set_up(void) {
+  camunda_error *error = NULL;
+  config = camunda_config_new();
+  CHECK_OK(camunda_config_set(config, "base_url", "http://127.0.0.1:1", &error));
+  CHECK_OK(camunda_config_set(config, "timeout", "0.05", &error));
+  CHECK_OK(camunda_admin_new(config, &admin, &error));
+  call = camunda_call_new();
+  CHECK_OK(camunda_call_set_timeout(call, 0.05, &error));
+  cancel = camunda_cancel_new();
+  object = camunda_object_new();
+  CHECK_OK(camunda_value_parse("{\"a\":1}", 7, &value, &error));
+  CHECK_INT(camunda_cluster_get(admin, NULL, "", &value, &sample), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  CHECK(value == NULL);
+  CHECK_OK(camunda_value_parse("{\"a\":1}", 7, &value, &error));
+  CHECK(sample != NULL);
+}
+
+static void tear_down(void) {
+  camunda_admin_free(admin);
+  camunda_call_free(call);
+  camunda_cancel_free(cancel);
+  camunda_config_free(config);
+  camunda_object_free(object);
+  camunda_value_free(value);
+  camunda_error_free(sample);
+}
+
+/* An error comes exactly where the status is none of success. */
+static void check_status(const char *name, camunda_status status, const camunda_error *error) {
+  check_case = name;
+  if ((status == CAMUNDA_STATUS_OK) != (error == NULL) || camunda_error_status(error) != status) {
+    check_fail(__FILE__, __LINE__, "status %d and error %d", (int)status,
+               (int)camunda_error_status(error));
+  }
+  if (error != NULL && camunda_error_message(error) == NULL) {
+    check_fail(__FILE__, __LINE__, "an error without a message");
+  }
+}
+"#;
+
+/// A good argument for a parameter.
+fn good(parameter: &Parameter) -> String {
+    match parameter.kind.as_str() {
+        "const camunda_admin*" => "admin",
+        "const camunda_call*" | "camunda_call*" => "call",
+        "const camunda_cancel*" => "cancel",
+        "const camunda_config*" | "camunda_config*" => "config",
+        "const camunda_object*" | "camunda_object*" => "object",
+        "const camunda_value*" => "value",
+        "const camunda_error*" => "sample",
+        // There is none without a service.
+        "const camunda_token*" => "NULL",
+        "const char*const*" | "const char*const *" => "texts",
+        "const char*" if parameter.name == "json" => "\"{}\"",
+        "const char*" if parameter.name == "method" => "\"GET\"",
+        "const char*" if parameter.name == "path" => "\"/nowhere/at/all\"",
+        "const char*" => "\"x\"",
+        "camunda_log_fn" => "log_line",
+        "camunda_progress_fn" => "progress",
+        "camunda_interrupt_fn" => "interrupt",
+        "camunda_write_fn" => "write_piece",
+        "size_t*" => "&length",
+        "void*" => "NULL",
+        "size_t" if parameter.name == "json_len" => "2",
+        "size_t" => "1",
+        "double" => "0.05",
+        "int64_t" | "int32_t" => "1",
+        "bool" => "true",
+        kind if kind.ends_with("**") => return format!("&out_{}", parameter.name),
+        kind => panic!("no example of a {kind} yet"),
+    }
+    .to_owned()
+}
+
+/// A call of a function, with one parameter or all pointers replaced, and what has to hold of it.
+fn push_call(
+    text: &mut String,
+    function: &Function,
+    replaced: &dyn Fn(usize, &Parameter) -> Option<String>,
+    expectation: &str,
+) {
+    writeln!(text, "  {{").unwrap();
+    let mut arguments = Vec::new();
+    let mut clean = String::new();
+    for (index, parameter) in function.parameters.iter().enumerate() {
+        let replacement = replaced(index, parameter);
+        if parameter.is_out() && replacement.is_none() {
+            let kind = parameter.kind.trim_end_matches("**");
+            let name = &parameter.name;
+            // A dangling pointer, which has to be overwritten.
+            writeln!(text, "    {kind} *out_{name} = ({kind} *)(void *)&call;").unwrap();
+            writeln!(clean, "    {kind}_free(out_{name});").unwrap();
+        }
+        if parameter.kind == "size_t*" && replacement.is_none() {
+            writeln!(text, "    size_t length = 0;").unwrap();
+            writeln!(clean, "    (void)length;").unwrap();
+        }
+        arguments.push(replacement.unwrap_or_else(|| good(parameter)));
+    }
+    let call = format!("{}({})", function.name, arguments.join(", "));
+    let name = &function.name;
+    if function.returns == "camunda_status" && function.can_fail() {
+        writeln!(text, "    const camunda_status status = {call};").unwrap();
+        if arguments.last().is_some_and(|last| last == "&out_error") {
+            writeln!(text, "    check_status(\"{name}\", status, out_error);").unwrap();
+        }
+        writeln!(text, "{expectation}").unwrap();
+        for parameter in &function.parameters {
+            let out = format!("out_{}", parameter.name);
+            if parameter.is_out() && parameter.name != "error" && arguments.contains(&format!("&{out}")) {
+                writeln!(text, "    if (status != CAMUNDA_STATUS_OK) CHECK({out} == NULL);").unwrap();
+            }
+        }
+        writeln!(text, "    (void)status;").unwrap();
+    } else if function.returns == "void" {
+        writeln!(text, "    check_case = \"{name}\";\n    {call};").unwrap();
+    } else if function.name.ends_with("_new") {
+        let kind = function.returns.trim_end_matches('*');
+        writeln!(text, "    check_case = \"{name}\";\n    {kind}_free({call});").unwrap();
+    } else {
+        writeln!(text, "    check_case = \"{name}\";\n    (void){call};").unwrap();
+    }
+    write!(text, "{clean}  }}\n").unwrap();
+}
+
+pub(crate) fn null_test() -> String {
+    let mut text = String::from(PROLOGUE);
+    text.push_str("\nint main(void) {\n  set_up();\n");
+    for function in functions() {
+        let all = |_: usize, parameter: &Parameter| parameter.is_pointer().then(|| "NULL".to_owned());
+        let refused = if function.parameters.iter().any(|parameter| parameter.is_out() && parameter.name != "error")
+            || function.parameters.iter().any(Parameter::is_text)
+        {
+            "    CHECK_INT(status, CAMUNDA_STATUS_INVALID_ARGUMENT);"
+        } else {
+            ""
+        };
+        push_call(&mut text, &function, &all, refused);
+        if function.is_free() {
+            continue;
+        }
+        for index in 0..function.parameters.len() {
+            let parameter = &function.parameters[index];
+            if !parameter.is_pointer() {
+                continue;
+            }
+            let one = |at: usize, _: &Parameter| (at == index).then(|| "NULL".to_owned());
+            // A handle, a text or a place for the answer that is missing is always refused; the
+            // rest may be left out.
+            let needed = match parameter.kind.as_str() {
+                "camunda_error**" | "const camunda_call*" | "void*" | "size_t*" => false,
+                "const camunda_cancel*" => false,
+                "const char*" => parameter.name != "json" && parameter.name != "audience",
+                kind => !kind.ends_with("_fn") || kind == "camunda_write_fn",
+            };
+            let expectation = if needed {
+                "    CHECK_INT(status, CAMUNDA_STATUS_INVALID_ARGUMENT);"
+            } else {
+                ""
+            };
+            push_call(&mut text, &function, &one, expectation);
+        }
+    }
+    text.push_str("  tear_down();\n  return check_finish();\n}\n");
+    text
+}
+
+pub(crate) fn utf8_test() -> String {
+    let mut text = String::from(PROLOGUE);
+    text.push_str("\nint main(void) {\n  set_up();\n");
+    for function in functions() {
+        for index in 0..function.parameters.len() {
+            let parameter = &function.parameters[index];
+            if !parameter.is_text() && !parameter.kind.contains("const*") {
+                continue;
+            }
+            // A stray byte, half a character, an overlong one, half a surrogate pair.
+            for bytes in ["\\xff\\xfe", "a\\xc3", "\\xc0\\xaf", "\\xed\\xa0\\x80"] {
+                let length = bytes.matches("\\x").count() + usize::from(bytes.starts_with('a'));
+                let one = |at: usize, other: &Parameter| {
+                    if at == index {
+                        return Some(match parameter.is_text() {
+                            true => format!("\"{bytes}\""),
+                            false => format!("(const char *const[]){{\"{bytes}\"}}"),
+                        });
+                    }
+                    (other.kind == "size_t" && other.name.ends_with("len") && at == index + 1)
+                        .then(|| length.to_string())
+                };
+                push_call(
+                    &mut text,
+                    &function,
+                    &one,
+                    "    CHECK_INT(status, CAMUNDA_STATUS_INVALID_ARGUMENT);",
+                );
+            }
+        }
+    }
+    text.push_str("  tear_down();\n  return check_finish();\n}\n");
+    text
+}

@@ -1,0 +1,48 @@
+//! The library under test: built with the feature `capi` into the folder that this test lies in.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::tools::{run, top};
+
+/// The built library.
+pub(crate) struct Library {
+    pub(crate) shared: PathBuf,
+    pub(crate) archive: PathBuf,
+    /// `debug` or `release`, as the folder is called.
+    pub(crate) profile: String,
+}
+
+impl Library {
+    pub(crate) fn folder(&self) -> &Path {
+        self.shared.parent().unwrap()
+    }
+
+    /// What a compiler is given to link with the shared library and to find it again.
+    pub(crate) fn link_flags(&self) -> Vec<String> {
+        let folder = self.folder().display();
+        vec![format!("-L{folder}"), format!("-Wl,-rpath,{folder}"), "-lcamunda_admin".to_owned()]
+    }
+}
+
+/// Builds the library, once.
+pub(crate) fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        // …/target/debug/deps/c_abi-0123
+        let test = std::env::current_exe().unwrap();
+        let folder = test.ancestors().nth(2).unwrap();
+        let profile = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["build", "--lib", "--features", "capi", "--profile"]);
+        command.arg(if profile == "debug" { "dev" } else { profile.as_str() });
+        command.arg("--target-dir").arg(folder.parent().unwrap()).current_dir(top());
+        run(command);
+        Library {
+            shared: folder.join("libcamunda_admin.so"),
+            archive: folder.join("libcamunda_admin.a"),
+            profile,
+        }
+    })
+}

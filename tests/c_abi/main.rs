@@ -1,0 +1,295 @@
+//! The C ABI and the C++ header from outside: compiles the tests in `tests/c` and `tests/cpp` and
+//! the examples with the system's compilers, and runs them against a sandbox, plain, under valgrind
+//! and with sanitizers.
+//!
+//! A tool that is missing is named and its tests are left out; with `CI=true` that is a failure.
+
+mod header;
+mod library;
+mod program;
+mod tools;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use library::library;
+use program::{Checker, Language, Program};
+use tools::{run, tool, top};
+
+/// One test for each test program and way of running it.
+macro_rules! programs {
+    ($($module:ident: $language:ident $source:literal;)*) => { $(
+        mod $module {
+            use super::*;
+
+            #[test]
+            fn plain() {
+                test_program(Language::$language, $source, Checker::None);
+            }
+
+            #[test]
+            fn under_valgrind() {
+                test_program(Language::$language, $source, Checker::Valgrind);
+            }
+
+            #[test]
+            fn with_sanitizers() {
+                test_program(Language::$language, $source, Checker::Sanitizers);
+            }
+        }
+    )* };
+}
+
+programs! {
+    c_values: C "tests/c/values.c";
+    c_objects: C "tests/c/objects.c";
+    c_config: C "tests/c/config.c";
+    c_operations: C "tests/c/operations.c";
+    c_errors: C "tests/c/errors.c";
+    c_cancel: C "tests/c/cancel.c";
+    c_callbacks: C "tests/c/callbacks.c";
+    c_tokens: C "tests/c/tokens.c";
+    cpp_types: Cpp "tests/cpp/types.cpp";
+    cpp_operations: Cpp "tests/cpp/operations.cpp";
+    cpp_errors: Cpp "tests/cpp/errors.cpp";
+    cpp_calls: Cpp "tests/cpp/calls.cpp";
+    c_example: C "examples/c/quickstart.c";
+    cpp_example: Cpp "examples/cpp/quickstart.cpp";
+}
+
+fn test_program(language: Language, source: &str, checker: Checker) {
+    if let Some(program) = Program::compile(language, &top().join(source), checker) {
+        program.run();
+    }
+}
+
+/// The headers under every standard and compiler that they promise to be clean with.
+#[test]
+fn headers_compile_without_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let matrix: [(&[&str], &str, &[&str]); 2] = [
+        (&["gcc", "clang"], "c", &["c99", "c11", "c2x"]),
+        (&["g++", "clang++"], "cpp", &["c++17", "c++20", "c++2b"]),
+    ];
+    for (compilers, extension, standards) in matrix {
+        // The C header is for C++ as well.
+        for name in ["camunda_admin.h", "camunda_admin.hpp"] {
+            if extension == "c" && name == "camunda_admin.hpp" {
+                continue;
+            }
+            let source = folder.path().join(format!("{name}.{extension}"));
+            // Twice: it has to bear that.
+            let text = format!("#include \"{name}\"\n#include \"{name}\"\nint main(void) {{ return 0; }}\n");
+            let text = if extension == "cpp" { text.replace("(void)", "()") } else { text };
+            fs::write(&source, text).unwrap();
+            for compiler in compilers {
+                let Some(compiler) = tool(compiler) else { continue };
+                for standard in standards {
+                    let mut command = Command::new(&compiler);
+                    command.arg(format!("-std={standard}")).args(program::WARNINGS);
+                    command.args(["-Wshadow", "-Wconversion", "-Wsign-conversion", "-fsyntax-only"]);
+                    command.arg("-I").arg(top().join("include")).arg(&source);
+                    run(command);
+                }
+            }
+        }
+    }
+}
+
+/// Every exported function gets NULL for every pointer: all at once, and each alone.
+#[test]
+fn null_never_crashes() {
+    generated_program("null", &header::null_test());
+}
+
+/// Every exported function gets bytes that are no UTF-8 for every text.
+#[test]
+fn what_is_no_utf8_is_refused() {
+    generated_program("utf8", &header::utf8_test());
+}
+
+fn generated_program(name: &str, text: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join(format!("{name}.c"));
+    fs::write(&source, text).unwrap();
+    for checker in [Checker::None, Checker::Valgrind, Checker::Sanitizers] {
+        if let Some(program) = Program::compile(Language::C, &source, checker) {
+            program.run();
+        }
+    }
+}
+
+/// The library exports the functions of the header and nothing else, and the checked-in list says
+/// the same.
+#[test]
+fn symbols_are_those_of_the_header() {
+    let Some(nm) = tool("nm") else { return };
+    let mut command = Command::new(nm);
+    command.args(["-D", "--defined-only"]).arg(&library().shared);
+    let mut exported: Vec<String> = run(command)
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .map(|symbol| symbol.split('@').next().unwrap_or_default().to_owned())
+        .collect();
+    exported.sort_unstable();
+    let list = fs::read_to_string(top().join("tests/c/symbols.txt")).unwrap();
+    let listed: Vec<&str> = list.lines().collect();
+    let declared: Vec<String> =
+        header::functions().into_iter().map(|function| function.name).collect();
+    for name in &exported {
+        assert!(listed.contains(&name.as_str()), "{name} is exported and not in tests/c/symbols.txt");
+    }
+    for name in &listed {
+        assert!(exported.iter().any(|symbol| symbol == name), "{name} is listed and not exported");
+        assert!(declared.iter().any(|symbol| symbol == name), "{name} is not in the header");
+    }
+    assert_eq!(declared.len(), listed.len(), "the header has functions that are not listed");
+}
+
+/// The library is small and needs the C library only.
+#[test]
+fn the_library_needs_little() {
+    let (Some(readelf), Some(strip)) = (tool("readelf"), tool("strip")) else { return };
+    let mut command = Command::new(readelf);
+    command.arg("-d").arg(&library().shared);
+    let dynamic = run(command);
+    let needed: Vec<&str> = dynamic
+        .lines()
+        .filter(|line| line.contains("(NEEDED)"))
+        .filter_map(|line| line.split(['[', ']']).nth(1))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let stripped = folder.path().join("stripped.so");
+    let mut command = Command::new(strip);
+    command.arg("-o").arg(&stripped).arg(&library().shared);
+    run(command);
+    let size = fs::metadata(&stripped).unwrap().len();
+    println!("{} profile: {size} bytes stripped, needs {}", library().profile, needed.join(" "));
+    for name in needed {
+        let allowed = ["libc.so", "libm.so", "libgcc_s.so", "ld-linux"];
+        assert!(allowed.iter().any(|allowed| name.starts_with(allowed)), "needs {name}");
+    }
+    // What is not optimized is not what anybody ships.
+    if library().profile == "release" {
+        assert!(size <= 3 * 1024 * 1024, "{size} bytes");
+    }
+}
+
+/// A program can have the library inside.
+#[test]
+fn links_statically() {
+    let Some(compiler) = tool("cc") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("values");
+    let mut command = Command::new(compiler);
+    command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]).args(program::WARNINGS);
+    command.arg("-I").arg(top().join("include")).arg(top().join("tests/c/values.c"));
+    command.arg("-o").arg(&binary).arg(&library().archive).args(["-lpthread", "-ldl", "-lm"]);
+    run(command);
+    run(Command::new(binary));
+}
+
+/// Installs the library as a user would.
+fn install(prefix: &Path) {
+    let mut command = Command::new("sh");
+    command.arg(top().join("bindings/c/install.sh")).arg(prefix);
+    command.env("LIBRARY_DIR", library().folder()).env_remove("DESTDIR");
+    run(command);
+}
+
+#[test]
+fn pkg_config_finds_it() {
+    let (Some(pkg_config), Some(compiler)) = (tool("pkg-config"), tool("cc")) else { return };
+    let stage = tempfile::tempdir().unwrap();
+    install(stage.path());
+    for (statically, linked) in [(false, "shared"), (true, "static")] {
+        let mut command = Command::new(&pkg_config);
+        command.args(["--cflags", "--libs", "camunda_admin"]);
+        command.env("PKG_CONFIG_PATH", stage.path().join("lib/pkgconfig"));
+        if statically {
+            command.arg("--static");
+            // The archive only, as a linker picks the shared one where it finds both.
+            fs::remove_file(stage.path().join("lib/libcamunda_admin.so")).unwrap();
+        }
+        let flags = run(command);
+        let binary = stage.path().join(linked);
+        let mut command = Command::new(&compiler);
+        command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]);
+        command.arg(top().join("tests/c/objects.c")).arg("-o").arg(&binary);
+        command.args(flags.split_whitespace());
+        run(command);
+        let mut command = Command::new(binary);
+        command.env("LD_LIBRARY_PATH", stage.path().join("lib"));
+        run(command);
+    }
+}
+
+#[test]
+fn cmake_finds_it() {
+    let Some(cmake) = tool("cmake") else { return };
+    let stage = tempfile::tempdir().unwrap();
+    install(stage.path());
+    let project = stage.path().join("project");
+    fs::create_dir(&project).unwrap();
+    fs::write(
+        project.join("CMakeLists.txt"),
+        "cmake_minimum_required(VERSION 3.14)\n\
+         project(consumer C CXX)\n\
+         find_package(camunda_admin 0.1 REQUIRED)\n\
+         add_executable(c_consumer c_consumer.c)\n\
+         target_link_libraries(c_consumer PRIVATE camunda_admin::camunda_admin)\n\
+         add_executable(cpp_consumer cpp_consumer.cpp)\n\
+         target_compile_features(cpp_consumer PRIVATE cxx_std_17)\n\
+         target_link_libraries(cpp_consumer PRIVATE camunda_admin::camunda_admin)\n",
+    )
+    .unwrap();
+    fs::write(
+        project.join("c_consumer.c"),
+        "#include <camunda_admin.h>\n\
+         int main(void) { return camunda_abi_version() == CAMUNDA_ABI_VERSION ? 0 : 1; }\n",
+    )
+    .unwrap();
+    fs::write(
+        project.join("cpp_consumer.cpp"),
+        "#include <camunda_admin.hpp>\n\
+         int main() { return camunda::Value::parse(\"[1]\")[0].integer() == 1 ? 0 : 1; }\n",
+    )
+    .unwrap();
+    let build = stage.path().join("build");
+    let mut command = Command::new(&cmake);
+    command.arg("-S").arg(&project).arg("-B").arg(&build);
+    command.arg(format!("-DCMAKE_PREFIX_PATH={}", stage.path().display()));
+    run(command);
+    let mut command = Command::new(&cmake);
+    command.arg("--build").arg(&build);
+    run(command);
+    run(Command::new(build.join("c_consumer")));
+    run(Command::new(build.join("cpp_consumer")));
+}
+
+/// A library of another ABI is told by name before anything is done with it.
+#[test]
+fn another_abi_is_refused() {
+    let Some(compiler) = tool("c++") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("abi.cpp");
+    fs::write(
+        &source,
+        "#include \"camunda_admin.h\"\n\
+         #undef CAMUNDA_ABI_VERSION\n\
+         #define CAMUNDA_ABI_VERSION 4711u\n\
+         #include \"camunda_admin.hpp\"\n\
+         #include <cstring>\n\
+         int main() {\n\
+           try {\n    camunda::AdminClient::builder();\n  } catch (const camunda::ConfigError& error) {\n    \
+             return std::strstr(error.what(), \"4711\") ? 0 : 1;\n  }\n  return 2;\n}\n",
+    )
+    .unwrap();
+    let binary = folder.path().join("abi");
+    let mut command = Command::new(compiler);
+    command.arg("-std=c++17").arg("-I").arg(top().join("include")).arg(&source);
+    command.arg("-o").arg(&binary).args(library().link_flags());
+    run(command);
+    run(Command::new(binary));
+}

@@ -1,0 +1,851 @@
+//! The C++ header: the hand-written `camunda_admin.hpp.in` with the types and operations of the
+//! description put in, and the checked-in list of the symbols that the library exports.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::fs;
+
+use camunda_admin::description::{
+    Description, Direction, OPERATIONS, Operation, Presence, ShapeKind, TYPES, WAITERS, Waiter,
+};
+
+use crate::{Generated, top};
+
+const TEMPLATE: &str = include_str!("camunda_admin.hpp.in");
+
+/// Where operations are reached: the beginning of their `call`, the class, what it is, and whether
+/// it belongs to a cluster.
+const PLACES: &[Place] = &[
+    Place { call: "clusters", class: "Clusters", doc: "The clusters of the organisation.", of_cluster: false },
+    Place { call: "cluster.clients", class: "ClusterClients", doc: "The clients of a cluster: the credentials that the API hands out for it.", of_cluster: true },
+    Place { call: "cluster.backups", class: "Backups", doc: "The backups of a cluster, their schedule and their restores.", of_cluster: true },
+    Place { call: "cluster.secrets", class: "ClusterSecrets", doc: "The connector secrets of a cluster.", of_cluster: true },
+    Place { call: "cluster.monitoring", class: "ClusterMonitoring", doc: "External (bring-your-own) monitoring of a cluster.", of_cluster: true },
+    Place { call: "cluster.secure_connectivity", class: "SecureConnectivity", doc: "Reaching a cluster over the cloud provider's private network.", of_cluster: true },
+    // After those that it leads to.
+    Place { call: "cluster", class: "ClusterHandle", doc: "One cluster.", of_cluster: true },
+    Place { call: "members", class: "Members", doc: "The members of the organisation and their roles.", of_cluster: false },
+    Place { call: "activity", class: "Activity", doc: "The organisation's audit log.", of_cluster: false },
+];
+
+/// Requests whose one or two fields say everything: they are arguments rather than an object.
+const AS_ARGUMENTS: &[&str] = &[
+    "UpdateIpAllowlist",
+    "SetBackupSchedule",
+    "CreateSecret",
+    "UpdateSecret",
+    "CreateMonitoringClient",
+    "SetMemberRoles",
+];
+
+/// What types can do besides holding their fields; defined at the end of the template.
+const MEMBERS: &[(&str, &str)] = &[
+    (
+        "Cluster",
+        "  /// The addresses that may reach the cluster: `ipallowlist`, else `ipwhitelist`; nullptr without\n\
+         \x20 /// the permission to see them.\n\
+         \x20 const std::vector<IpAllowlistEntry>* allowlist() const noexcept;\n",
+    ),
+    (
+        "CreatedClusterClient",
+        "  /// Everything a program needs to use the cluster as this client, ready to be kept:\n\
+         \x20 /// ClusterCredentials::write_env_file().\n\
+         \x20 ClusterCredentials credentials(const Cluster& cluster) const;\n",
+    ),
+    (
+        "IpRanges",
+        "  /// All products with their ranges, those that this version does not know included.\n\
+         \x20 std::vector<std::pair<std::string, std::vector<std::string>>> all() const;\n",
+    ),
+];
+
+/// The settings of a client, each with what it sets.
+const SETTINGS: &[(&str, &str)] = &[
+    ("client_id", "The client id of the credentials."),
+    ("client_secret", "The client secret of the credentials."),
+    ("base_url", "The address of the API; `http://` for this machine only."),
+    ("oauth_url", "The address of the token endpoint."),
+    ("audience", "The audience to ask a token for."),
+    ("scope", "The scope to ask a token for; none unless set."),
+    ("token_cache", "Where tokens are kept: `auto`, `memory`, or a directory."),
+    ("ca_file", "A file of further certificates to trust, in PEM."),
+    ("client_cert", "A file with the client's certificate chain for mTLS, in PEM."),
+    ("client_key", "A file with the private key of the client's certificate, in PEM."),
+    ("proxy", "The address of a proxy; that of the environment unless set."),
+    ("user_agent", "How the program introduces itself: printable ASCII."),
+    ("token_request_format", "How the token endpoint is asked: `json` or `form`."),
+    ("max_response_bytes", "The largest answer to be read, in bytes; 64 MiB unless set."),
+];
+
+struct Place {
+    call: &'static str,
+    class: &'static str,
+    doc: &'static str,
+    of_cluster: bool,
+}
+
+pub(crate) fn generate() -> Vec<Generated> {
+    vec![Generated { path: "include/camunda_admin.hpp", text: header() }]
+}
+
+/// The functions that the C header declares: what the library has to export, and nothing else.
+pub(crate) fn symbols() -> Generated {
+    let header = fs::read_to_string(top().join("include/camunda_admin.h")).unwrap_or_default();
+    let mut names: Vec<&str> = header
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(['*', '/']) && !line.contains("typedef"))
+        .filter_map(|line| {
+            let before = line.split_once('(')?.0;
+            let name = before.rsplit([' ', '*']).next()?;
+            (name.starts_with("camunda_") && before.len() > name.len()).then_some(name)
+        })
+        .collect();
+    names.sort_unstable();
+    Generated { path: "tests/c/symbols.txt", text: names.join("\n") + "\n" }
+}
+
+fn header() -> String {
+    let mut text = String::new();
+    for line in TEMPLATE.lines() {
+        match line {
+            "//@types" => push_types(&mut text),
+            "//@handles" => push_handles(&mut text),
+            "//@admin" => push_admin(&mut text),
+            "//@settings" => push_settings(&mut text),
+            "//@resources" => push_resources(&mut text),
+            "//@operations" => push_definitions(&mut text),
+            "//@hashes" => push_hashes(&mut text),
+            line if line.starts_with("//@ ") => {
+                text.push_str("// Generated by tests/generated; not to be edited.\n");
+            }
+            line => writeln!(text, "{line}").unwrap(),
+        }
+    }
+    text
+}
+
+// Types
+
+fn push_types(text: &mut String) {
+    let answered = answered();
+    for (index, description) in TYPES.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        match description {
+            Description::Id { name, doc } => push_id(text, name, doc),
+            Description::Words { name, doc, .. } => push_words(text, name, doc, description),
+            Description::Object { .. } => push_object(text, description, &answered),
+        }
+    }
+}
+
+/// The types that an answer can have in it: those that have to keep fields that they do not know.
+fn answered() -> HashSet<&'static str> {
+    let mut answered = HashSet::new();
+    // Each type comes after those that it is made of.
+    for description in TYPES.iter().rev() {
+        if let Description::Object { name, direction, fields, .. } = description
+            && (*direction == Direction::Answer || answered.contains(name))
+        {
+            answered.insert(*name);
+            for field in *fields {
+                answered.extend(
+                    TYPES
+                        .iter()
+                        .map(|known| known.name())
+                        .filter(|known| words_of(field.rust_type).any(|word| word == *known)),
+                );
+            }
+        }
+    }
+    answered
+}
+
+fn words_of(rust_type: &str) -> impl Iterator<Item = &str> {
+    rust_type.split(|c: char| !c.is_alphanumeric())
+}
+
+fn push_id(text: &mut String, name: &str, documentation: &str) {
+    doc(text, "", documentation);
+    writeln!(
+        text,
+        "class {name} : public detail::Id<{name}> {{\n public:\n  using Id::Id;\n}};"
+    )
+    .unwrap();
+}
+
+fn push_words(text: &mut String, name: &str, documentation: &str, description: &Description) {
+    let Description::Words { words, .. } = description else { unreachable!() };
+    doc(text, "", documentation);
+    doc(text, "", "A word that this version does not know is kept, and written unchanged.");
+    writeln!(text, "class {name} : public detail::Word<{name}> {{\n public:").unwrap();
+    doc(text, "  ", "The words known to this version.");
+    writeln!(text, "  enum Known : unsigned char {{").unwrap();
+    doc(text, "    ", "A word that this version does not know, or none.");
+    writeln!(text, "    Unknown,").unwrap();
+    for word in *words {
+        doc(text, "    ", word.doc);
+        writeln!(text, "    {},", word.name).unwrap();
+    }
+    let list: Vec<String> = words.iter().map(|word| format!("\"{}\"", word.json)).collect();
+    writeln!(
+        text,
+        "  }};\n\n  \
+         /// No word: the field was absent.\n  {name}() = default;\n  \
+         /// A known word.\n  {name}(Known known) : Word(static_cast<unsigned char>(known)) {{}}\n  \
+         /// Any word, as the service writes it.\n  explicit {name}(std::string_view word) : Word(word) {{}}\n  \
+         /// The word for a `switch`.\n  Known known() const noexcept {{ return static_cast<Known>(index()); }}\n\n  \
+         /// @private\n  static constexpr std::string_view words[] = {{\n      {}}};\n}};",
+        list.join(", ")
+    )
+    .unwrap();
+}
+
+fn push_object(text: &mut String, description: &Description, answered: &HashSet<&str>) {
+    let Description::Object { name, doc: documentation, fields, .. } = description else {
+        unreachable!()
+    };
+    doc(text, "", documentation);
+    writeln!(text, "struct {name} {{").unwrap();
+    for field in *fields {
+        doc(text, "  ", field.doc);
+        writeln!(text, "  {} {}{{}};", cpp_type(field.rust_type), cpp_name(field.name)).unwrap();
+    }
+    if answered.contains(name) {
+        doc(text, "  ", "Fields that this version does not know.");
+        writeln!(text, "  Extra extra{{}};").unwrap();
+    }
+    text.push('\n');
+    if let Some((_, members)) = MEMBERS.iter().find(|(of, _)| of == name) {
+        text.push_str(members);
+    }
+    doc(text, "  ", "Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.");
+    writeln!(text, "  static {name} from_json(std::string_view json);").unwrap();
+    doc(
+        text,
+        "  ",
+        "Writes it as JSON under the service's own names, unknown fields and secrets included.",
+    );
+    writeln!(text, "  std::string to_json() const;\n}};\n").unwrap();
+
+    writeln!(text, "template <>\nstruct detail::Fields<{name}> {{").unwrap();
+    writeln!(text, "  static constexpr Field<{name}> list[] = {{").unwrap();
+    for field in *fields {
+        let presence = match field.presence {
+            Presence::Required => "required",
+            Presence::Expected => "expected",
+            Presence::Optional => "optional",
+        };
+        writeln!(
+            text,
+            "      {presence}<&{name}::{}>(\"{}\"),",
+            cpp_name(field.name),
+            field.json
+        )
+        .unwrap();
+    }
+    writeln!(text, "  }};\n}};\n").unwrap();
+    writeln!(
+        text,
+        "inline {name} {name}::from_json(std::string_view json) {{\n  \
+         return detail::from_json<{name}>(json);\n}}\n\n\
+         inline std::string {name}::to_json() const {{ return detail::to_json(*this); }}"
+    )
+    .unwrap();
+}
+
+/// A Rust type as written, such as `Option < Vec < Generation > >`, in C++.
+fn cpp_type(rust_type: &str) -> String {
+    let compact: String = rust_type.split_whitespace().collect();
+    let inner = |wrapper: &str| {
+        compact.strip_prefix(wrapper)?.strip_prefix('<')?.strip_suffix('>').map(cpp_type)
+    };
+    if let Some(inner) = inner("Option") {
+        return format!("std::optional<{inner}>");
+    }
+    if let Some(inner) = inner("Vec") {
+        return format!("std::vector<{inner}>");
+    }
+    match compact.as_str() {
+        "String" => "std::string".to_owned(),
+        "u32" => "std::uint32_t".to_owned(),
+        other => {
+            let own = ["bool", "Secret", "Json", "Number", "FailoverStep"];
+            assert!(
+                own.contains(&other) || TYPES.iter().any(|known| known.name() == other),
+                "{other} has no counterpart in C++ yet"
+            );
+            other.to_owned()
+        }
+    }
+}
+
+/// A Rust name in C++: keywords of either language get or lose their mark.
+fn cpp_name(name: &str) -> String {
+    let name = name.strip_prefix("r#").unwrap_or(name);
+    match name {
+        "delete" | "namespace" | "operator" | "class" | "new" | "default" | "register" | "public"
+        | "private" | "template" | "this" | "union" | "virtual" | "export" => format!("{name}_"),
+        name => name.to_owned(),
+    }
+}
+
+fn push_hashes(text: &mut String) {
+    for description in TYPES {
+        if let Description::Id { name, .. } = description {
+            writeln!(
+                text,
+                "template <>\nstruct std::hash<camunda::{name}> : camunda::detail::HashId<camunda::{name}> {{}};"
+            )
+            .unwrap();
+        }
+    }
+}
+
+// Operations
+
+fn push_handles(text: &mut String) {
+    writeln!(text, "class AdminClientBuilder;\nclass TokenSource;").unwrap();
+    for place in PLACES {
+        writeln!(text, "class {};", place.class).unwrap();
+    }
+}
+
+fn push_admin(text: &mut String) {
+    for place in PLACES {
+        match place.call.split_once('.') {
+            None if place.of_cluster => {
+                doc(text, "  ", "One cluster; sends nothing.");
+                writeln!(text, "  {} {}(ClusterId id) const;", place.class, place.call).unwrap();
+            }
+            None => {
+                doc(text, "  ", place.doc);
+                writeln!(text, "  {} {}() const;", place.class, place.call).unwrap();
+            }
+            Some(_) => {}
+        }
+    }
+    for operation in operations_of("") {
+        push_declaration(text, operation);
+    }
+}
+
+fn push_settings(text: &mut String) {
+    for (key, documentation) in SETTINGS {
+        doc(text, "  ", documentation);
+        let (argument, value) = match *key {
+            "client_secret" => ("const Secret& secret", "secret.expose()"),
+            "max_response_bytes" => ("std::uint64_t bytes", "std::to_string(bytes)"),
+            _ => ("std::string_view value", "value"),
+        };
+        let name = argument.rsplit(' ').next().unwrap();
+        writeln!(
+            text,
+            "  AdminClientBuilder& {key}({argument}) & {{ return set(\"{key}\", {value}); }}\n  \
+             /// @copydoc {key}\n  \
+             AdminClientBuilder&& {key}({argument}) && {{\n    return std::move({key}({name}));\n  }}"
+        )
+        .unwrap();
+    }
+}
+
+fn push_resources(text: &mut String) {
+    for (index, place) in PLACES.iter().enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        push_resource(text, place);
+    }
+}
+
+fn push_resource(text: &mut String, place: &Place) {
+    let Place { call, class, .. } = place;
+    doc(text, "", &format!("{} Reached through the client; safe from several threads at once.", place.doc));
+    writeln!(text, "class {class} {{\n public:").unwrap();
+    if *call == "cluster" {
+        doc(text, "  ", "Its id.");
+        writeln!(text, "  const ClusterId& id() const noexcept {{ return cluster_; }}").unwrap();
+        for other in PLACES {
+            if let Some((_, name)) = other.call.split_once('.') {
+                doc(text, "  ", other.doc);
+                writeln!(
+                    text,
+                    "  {0} {name}() const {{ return {0}(admin_, cluster_); }}",
+                    other.class
+                )
+                .unwrap();
+            }
+        }
+    }
+    for operation in operations_of(call) {
+        push_declaration(text, operation);
+    }
+    if *call == "cluster" {
+        push_allowlist_helpers(text);
+    }
+    for waiter in waiters_of(call) {
+        push_waiter_declaration(text, waiter);
+    }
+    let friend = if call.contains('.') { "ClusterHandle" } else { "AdminClient" };
+    if place.of_cluster {
+        writeln!(
+            text,
+            "\n private:\n  friend class {friend};\n  {class}(AdminClient admin, ClusterId cluster)\n      \
+             : admin_(std::move(admin)), cluster_(std::move(cluster)) {{}}\n\n  \
+             AdminClient admin_;\n  ClusterId cluster_;\n}};"
+        )
+        .unwrap();
+    } else {
+        writeln!(
+            text,
+            "\n private:\n  friend class {friend};\n  explicit {class}(AdminClient admin) : admin_(std::move(admin)) {{}}\n\n  \
+             AdminClient admin_;\n}};"
+        )
+        .unwrap();
+    }
+}
+
+fn push_allowlist_helpers(text: &mut String) {
+    let race = "The service has no operation for this, so two of them at once can race: the later \
+                write wins, and the other's change is lost. Throws PermissionDeniedError where the \
+                credentials may not see the list.";
+    doc(
+        text,
+        "  ",
+        &format!(
+            "Adds an entry to the allowlist, and answers the list as it is then: reads, changes, \
+             writes. An entry with the same `ip` is replaced. {race}"
+        ),
+    );
+    writeln!(
+        text,
+        "  std::vector<IpAllowlistEntry> add_to_ip_allowlist(const IpAllowlistEntry& entry) const;"
+    )
+    .unwrap();
+    doc(
+        text,
+        "  ",
+        &format!("Removes the entry with that `ip` from the allowlist, and answers the list as it is then. {race}"),
+    );
+    writeln!(
+        text,
+        "  std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;"
+    )
+    .unwrap();
+}
+
+fn place_of(call: &str) -> (&str, &str) {
+    call.rsplit_once('.').unwrap_or(("", call))
+}
+
+fn operations_of(place: &str) -> impl Iterator<Item = &'static Operation> {
+    OPERATIONS.iter().copied().filter(move |operation| place_of(operation.call).0 == place)
+}
+
+fn waiters_of(place: &str) -> impl Iterator<Item = &'static Waiter> {
+    WAITERS.iter().copied().filter(move |waiter| place_of(waiter.call).0 == place)
+}
+
+fn class_of(place: &str) -> &'static str {
+    match place {
+        "" => "AdminClient",
+        place => {
+            let found = PLACES.iter().find(|known| known.call == place);
+            found.unwrap_or_else(|| panic!("{place} has no class in C++ yet")).class
+        }
+    }
+}
+
+/// An argument of a C++ function: its type, its name, and how C gets it.
+struct Argument {
+    declared: String,
+    /// What has to be said before the call.
+    before: String,
+    /// The argument or arguments of the C function.
+    passed: String,
+}
+
+fn path_argument(name: &str, of_cluster: bool) -> Option<Argument> {
+    let id = match name {
+        "clusterUuid" if of_cluster => return None,
+        "clusterUuid" => Some("ClusterId"),
+        "clientId" => Some("ClusterClientId"),
+        "clientUuid" => Some("MonitoringClientId"),
+        "backupId" => Some("BackupId"),
+        _ => None,
+    };
+    let snake = snake(name);
+    Some(match id {
+        Some(id) => {
+            let short = match name {
+                "clusterUuid" => "cluster",
+                "backupId" => "backup",
+                _ => "client",
+            };
+            Argument {
+                declared: format!("const {id}& {short}"),
+                before: String::new(),
+                passed: format!("detail::c_text({short}.str(), \"{snake}\")"),
+            }
+        }
+        None => {
+            let short = snake.strip_prefix("secret_").unwrap_or(&snake);
+            Argument {
+                declared: format!("std::string_view {short}"),
+                before: format!("  const detail::CText {short}_text({short}, \"{snake}\");\n"),
+                passed: format!("{short}_text.get()"),
+            }
+        }
+    })
+}
+
+fn arguments(operation: &Operation) -> Vec<Argument> {
+    let of_cluster = operation.call.starts_with("cluster.");
+    let mut arguments: Vec<Argument> = operation
+        .arguments()
+        .filter_map(|name| path_argument(name, of_cluster))
+        .collect();
+    if let Some(shape) = &operation.body {
+        let ShapeKind::Object(description) = shape.kind else {
+            panic!("{} sends something else than an object", operation.name)
+        };
+        let Description::Object { name, fields, .. } = description else { unreachable!() };
+        if AS_ARGUMENTS.contains(name) {
+            let mut declared = Vec::new();
+            let mut before = format!("  {name} request;\n");
+            for field in *fields {
+                let short = match field.name.rsplit('_').next().unwrap() {
+                    "schedule" => "cron",
+                    "ipallowlist" => "entries",
+                    short => short,
+                };
+                let (kind, value) = match cpp_type(field.rust_type).as_str() {
+                    "std::string" => ("std::string_view".to_owned(), short.to_owned()),
+                    "Secret" => ("Secret".to_owned(), format!("std::move({short})")),
+                    other => (format!("std::vector<{}>", &other[12..other.len() - 1]), format!("std::move({short})")),
+                };
+                declared.push(format!("{kind} {short}"));
+                writeln!(before, "  request.{} = {value};", cpp_name(field.name)).unwrap();
+            }
+            before.push_str("  const detail::Body body(request);\n");
+            arguments.push(Argument {
+                declared: declared.join(", "),
+                before,
+                passed: "body.data(), body.size()".to_owned(),
+            });
+        } else {
+            arguments.push(Argument {
+                declared: format!("const {name}& request"),
+                before: "  const detail::Body body(request);\n".to_owned(),
+                passed: "body.data(), body.size()".to_owned(),
+            });
+        }
+    }
+    arguments
+}
+
+/// What an operation answers in C++, and what its JSON is read as.
+fn answer(operation: &Operation) -> (String, String) {
+    match operation.answer.as_ref().map(|shape| &shape.kind) {
+        None | Some(ShapeKind::Csv) => ("void".to_owned(), String::new()),
+        Some(ShapeKind::List(item)) => {
+            let list = format!("std::vector<{}>", item.name());
+            (list.clone(), list)
+        }
+        Some(ShapeKind::Secrets) => ("Secrets".to_owned(), "Secrets".to_owned()),
+        // The id is all there is to know.
+        Some(ShapeKind::Object(object)) if object.name() == "CreatedCluster" => {
+            ("ClusterId".to_owned(), "CreatedCluster".to_owned())
+        }
+        Some(ShapeKind::Object(object)) => (object.name().to_owned(), object.name().to_owned()),
+    }
+}
+
+fn is_csv(operation: &Operation) -> bool {
+    matches!(operation.answer.as_ref().map(|shape| &shape.kind), Some(ShapeKind::Csv))
+}
+
+fn signature(operation: &Operation) -> String {
+    let arguments: Vec<String> =
+        arguments(operation).into_iter().map(|argument| argument.declared).collect();
+    format!("{}({}) const", cpp_name(place_of(operation.call).1), arguments.join(", "))
+}
+
+fn push_declaration(text: &mut String, operation: &Operation) {
+    doc(text, "  ", operation.doc);
+    if !operation.errors.is_empty() {
+        let errors: Vec<String> = operation
+            .errors
+            .iter()
+            .map(|(status, reason)| format!("{status} {reason}"))
+            .collect();
+        doc(text, "  ", &format!("Refusals of the service: {}.", errors.join("; ")));
+    }
+    if is_csv(operation) {
+        let name = cpp_name(place_of(operation.call).1);
+        doc(text, "  ", "To a stream. Throws IoError where it cannot take more.");
+        writeln!(text, "  void {name}(std::ostream& stream) const;").unwrap();
+        doc(text, "  ", operation.doc);
+        doc(
+            text,
+            "  ",
+            "To a callback, piece by piece. Where it answers `false` the call ends with IoError; \
+             one that answers nothing gets all of it.",
+        );
+        writeln!(
+            text,
+            "  template <class Sink,\n            \
+             class = std::enable_if_t<std::is_invocable_v<Sink&, std::string_view>>>\n  \
+             void {name}(Sink&& sink) const;"
+        )
+        .unwrap();
+        return;
+    }
+    writeln!(text, "  {} {};", answer(operation).0, signature(operation)).unwrap();
+}
+
+fn push_waiter_declaration(text: &mut String, waiter: &Waiter) {
+    doc(text, "  ", waiter.doc);
+    doc(
+        text,
+        "  ",
+        "Throws FailedError at once where the state cannot come any more, TimeoutError at the \
+         deadline of the wait.",
+    );
+    writeln!(
+        text,
+        "  {} {}({}) const;",
+        waiter.answer.map_or("void", |answer| answer.name()),
+        cpp_name(place_of(waiter.call).1),
+        waiter_arguments(waiter, true)
+    )
+    .unwrap();
+}
+
+fn waiter_arguments(waiter: &Waiter, with_default: bool) -> String {
+    let mut declared: Vec<String> = waiter
+        .arguments
+        .iter()
+        .filter_map(|name| path_argument(name, true))
+        .map(|argument| argument.declared)
+        .collect();
+    let default = if with_default { " = {}" } else { "" };
+    declared.push(format!("const Wait<{}>& wait{default}", seen_by(waiter)));
+    declared.join(", ")
+}
+
+fn seen_by(waiter: &Waiter) -> &'static str {
+    waiter.answer.map_or("Cluster", |answer| answer.name())
+}
+
+fn push_definitions(text: &mut String) {
+    for place in PLACES {
+        match place.call.split_once('.') {
+            None if place.of_cluster => writeln!(
+                text,
+                "inline {0} AdminClient::{1}(ClusterId id) const {{\n  return {0}(*this, std::move(id));\n}}\n",
+                place.class, place.call
+            ),
+            None => writeln!(
+                text,
+                "inline {0} AdminClient::{1}() const {{ return {0}(*this); }}\n",
+                place.class, place.call
+            ),
+            Some(_) => Ok(()),
+        }
+        .unwrap();
+    }
+    for operation in OPERATIONS {
+        push_definition(text, operation);
+    }
+    push_allowlist_definitions(text);
+    for waiter in WAITERS {
+        push_waiter_definition(text, waiter);
+    }
+}
+
+fn push_definition(text: &mut String, operation: &Operation) {
+    let (place, _) = place_of(operation.call);
+    let class = class_of(place);
+    if is_csv(operation) {
+        push_csv(text, operation, class);
+        return;
+    }
+    let arguments = arguments(operation);
+    let mut passed = if class == "AdminClient" {
+        vec!["get()".to_owned(), "call()".to_owned()]
+    } else {
+        vec!["admin_.get()".to_owned(), "admin_.call()".to_owned()]
+    };
+    if operation.call.starts_with("cluster.") {
+        passed.push("detail::c_text(cluster_.str(), \"cluster_uuid\")".to_owned());
+    }
+    passed.extend(arguments.iter().map(|argument| argument.passed.clone()));
+    let (returns, read_as) = answer(operation);
+    writeln!(text, "inline {returns} {class}::{} {{", signature(operation)).unwrap();
+    for argument in &arguments {
+        text.push_str(&argument.before);
+    }
+    if read_as.is_empty() {
+        passed.push("error".to_owned());
+        writeln!(text, "  detail::run([&](camunda_error** error) {{").unwrap();
+        push_call(text, operation.c_name, &passed);
+        writeln!(text, "  }});").unwrap();
+    } else {
+        passed.extend(["value".to_owned(), "error".to_owned()]);
+        writeln!(
+            text,
+            "  return detail::ask<{read_as}>([&](camunda_value** value, camunda_error** error) {{"
+        )
+        .unwrap();
+        push_call(text, operation.c_name, &passed);
+        let field = if returns == read_as { "" } else { ".cluster_id" };
+        writeln!(text, "  }}){field};").unwrap();
+    }
+    writeln!(text, "}}\n").unwrap();
+}
+
+fn push_call(text: &mut String, function: &str, passed: &[String]) {
+    let mut line = format!("    return {function}(");
+    for (index, argument) in passed.iter().enumerate() {
+        let separator = if index + 1 == passed.len() { ");" } else { "," };
+        if line.len() + argument.len() + separator.len() + 1 > 99 {
+            writeln!(text, "{}", line.trim_end()).unwrap();
+            line = "        ".to_owned();
+        }
+        line.push_str(argument);
+        line.push_str(separator);
+        if separator == "," {
+            line.push(' ');
+        }
+    }
+    writeln!(text, "{}", line.trim_end()).unwrap();
+}
+
+fn push_csv(text: &mut String, operation: &Operation, class: &str) {
+    let name = cpp_name(place_of(operation.call).1);
+    writeln!(
+        text,
+        "inline void {class}::{name}(std::ostream& stream) const {{\n  \
+           {name}([&](std::string_view piece) {{\n    \
+             stream.write(piece.data(), static_cast<std::streamsize>(piece.size()));\n    \
+             return stream.good();\n  }});\n}}\n\n\
+         template <class Sink, class>\nvoid {class}::{name}(Sink&& sink) const {{\n  \
+           const camunda_write_fn write = [](void* user, const char* data,\n                                    \
+           std::size_t size) noexcept -> std::int32_t {{\n    \
+             try {{\n      \
+               auto& sink_of_caller = *static_cast<std::remove_reference_t<Sink>*>(user);\n      \
+               const std::string_view piece(data, size);\n      \
+               if constexpr (std::is_void_v<std::invoke_result_t<Sink&, std::string_view>>) {{\n        \
+                 sink_of_caller(piece);\n        return 0;\n      \
+               }} else {{\n        return sink_of_caller(piece) ? 0 : 1;\n      }}\n    \
+             }} catch (...) {{\n      detail::keep_exception(true);\n      return 1;\n    }}\n  }};\n  \
+           void* const user = const_cast<void*>(static_cast<const void*>(std::addressof(sink)));\n  \
+           detail::run([&](camunda_error** error) {{\n    \
+             return {}(admin_.get(), admin_.call(), write, user, error);\n  }});\n}}\n",
+        operation.c_name
+    )
+    .unwrap();
+}
+
+fn push_allowlist_definitions(text: &mut String) {
+    writeln!(
+        text,
+        "inline std::vector<IpAllowlistEntry> ClusterHandle::add_to_ip_allowlist(\n    \
+         const IpAllowlistEntry& entry) const {{\n  \
+         return detail::ask<std::vector<IpAllowlistEntry>>(\n      \
+         [&](camunda_value** value, camunda_error** error) {{\n        \
+         return camunda_cluster_add_to_ip_allowlist(\n            \
+         admin_.get(), admin_.call(), detail::c_text(cluster_.str(), \"cluster_uuid\"),\n            \
+         detail::c_text(entry.ip, \"ip\"), detail::c_text(entry.description, \"description\"), value, error);\n      \
+         }});\n}}\n\n\
+         inline std::vector<IpAllowlistEntry> ClusterHandle::remove_from_ip_allowlist(\n    \
+         std::string_view ip) const {{\n  \
+         const detail::CText ip_text(ip, \"ip\");\n  \
+         return detail::ask<std::vector<IpAllowlistEntry>>(\n      \
+         [&](camunda_value** value, camunda_error** error) {{\n        \
+         return camunda_cluster_remove_from_ip_allowlist(\n            \
+         admin_.get(), admin_.call(), detail::c_text(cluster_.str(), \"cluster_uuid\"), ip_text.get(),\n            \
+         value, error);\n      }});\n}}\n"
+    )
+    .unwrap();
+}
+
+fn push_waiter_definition(text: &mut String, waiter: &Waiter) {
+    let (place, name) = place_of(waiter.call);
+    let answer = waiter.answer.map(|answer| answer.name());
+    writeln!(
+        text,
+        "inline {} {}::{}({}) const {{",
+        answer.unwrap_or("void"),
+        class_of(place),
+        cpp_name(name),
+        waiter_arguments(waiter, false)
+    )
+    .unwrap();
+    let arguments: Vec<Argument> =
+        waiter.arguments.iter().filter_map(|name| path_argument(name, true)).collect();
+    for argument in &arguments {
+        text.push_str(&argument.before);
+    }
+    let mut passed = vec![
+        "admin_.get()".to_owned(),
+        "handle.get()".to_owned(),
+        "detail::c_text(cluster_.str(), \"cluster_uuid\")".to_owned(),
+    ];
+    passed.extend(arguments.into_iter().map(|argument| argument.passed));
+    writeln!(
+        text,
+        "  const detail::WaitHandle<{}> handle(admin_.options(), wait);",
+        seen_by(waiter)
+    )
+    .unwrap();
+    match answer {
+        Some(answer) => {
+            passed.extend(["value".to_owned(), "error".to_owned()]);
+            writeln!(
+                text,
+                "  return detail::ask<{answer}>([&](camunda_value** value, camunda_error** error) {{"
+            )
+        }
+        None => {
+            passed.push("error".to_owned());
+            writeln!(text, "  detail::run([&](camunda_error** error) {{")
+        }
+    }
+    .unwrap();
+    push_call(text, waiter.c_name, &passed);
+    writeln!(text, "  }});\n}}\n").unwrap();
+}
+
+// Text
+
+/// Writes a paragraph as a Doxygen comment; links of Rust's documentation become plain names.
+fn doc(text: &mut String, indent: &str, paragraph: &str) {
+    let plain = paragraph.replace("[`", "").replace("`]", "");
+    let width = 97 - indent.len();
+    let mut line = String::new();
+    for word in plain.split_whitespace() {
+        if !line.is_empty() && line.len() + word.len() > width {
+            writeln!(text, "{indent}/// {line}").unwrap();
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(text, "{indent}/// {line}").unwrap();
+}
+
+fn snake(camel: &str) -> String {
+    let mut snake = String::new();
+    for c in camel.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
