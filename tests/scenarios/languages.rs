@@ -52,7 +52,7 @@ fn cpp() -> Option<Start> {
 }
 
 fn compiled(mut command: Command, folder: &TempDir, source: &str) {
-    command.args(["-Wall", "-Wextra", "-Werror", "-pedantic", "-g"]);
+    command.args(["-Wall", "-Wextra", "-Werror", "-pedantic"]);
     command.arg("-I").arg(top().join("include")).arg("-I").arg(folder.path());
     command.arg(sources().join(source)).arg("-o").arg(folder.path().join("driver"));
     command.args(library().link_flags());

@@ -266,12 +266,25 @@ impl Running<'_> {
         Ok(())
     }
 
-    /// The value with each `$name` and `$name.field` in its texts replaced.
+    /// The value with each `$name` and `$name.field` in its texts replaced, and what is told rather
+    /// than written, `{"$repeat": [text, times]}` and `{"$join": [...]}`, made.
     fn filled(&self, value: &Value) -> Result<Value, String> {
         match value {
             Value::String(text) => self.filled_text(text),
             Value::Array(elements) => {
                 elements.iter().map(|element| self.filled(element)).collect::<Result<_, _>>()
+            }
+            Value::Object(fields) if fields.contains_key("$repeat") => {
+                let (text, times) = (&fields["$repeat"][0], &fields["$repeat"][1]);
+                let text = text.as_str().ok_or("$repeat takes a text and a number")?;
+                let times = times.as_u64().ok_or("$repeat takes a text and a number")?;
+                Ok(text.repeat(times as usize).into())
+            }
+            Value::Object(fields) if fields.contains_key("$join") => {
+                let parts = fields["$join"].as_array().ok_or("$join takes texts")?;
+                let parts = parts.iter().map(|part| self.filled(part));
+                let parts: Vec<Value> = parts.collect::<Result<_, String>>()?;
+                Ok(parts.iter().filter_map(Value::as_str).collect::<String>().into())
             }
             Value::Object(fields) => {
                 let fields =
