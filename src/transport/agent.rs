@@ -191,7 +191,11 @@ thread_local! {
 /// ureq keeps connections across calls and does its work on the calling thread, so the call that a
 /// socket serves at the moment is found by thread rather than by argument.
 #[derive(Debug)]
-pub(super) struct Exchange(Rc<Progress>);
+pub(super) struct Exchange {
+    progress: Rc<Progress>,
+    /// The exchange around this one: a callback of a call may make a call of its own.
+    outer: Option<Rc<Progress>>,
+}
 
 #[derive(Debug)]
 struct Progress {
@@ -215,30 +219,32 @@ impl Exchange {
             written: Cell::new(0),
             received: Cell::new(0),
         });
-        UNDER_WAY.set(Some(progress.clone()));
-        Exchange(progress)
+        let outer = UNDER_WAY.replace(Some(progress.clone()));
+        Exchange { progress, outer }
     }
 
     /// Whether a byte of the request itself may have left; setting a connection up does not count.
     pub(super) fn sent(&self) -> bool {
-        self.0.sent.get()
+        self.progress.sent.get()
     }
 
     /// Whether, and why, the exchange was ended from our side.
     pub(super) fn stopped(&self) -> Option<Stop> {
-        self.0.stopped.get()
+        self.progress.stopped.get()
     }
 
     pub(super) fn written(&self) -> u64 {
-        self.0.written.get()
+        self.progress.written.get()
     }
 
     pub(super) fn received(&self) -> u64 {
-        self.0.received.get()
+        self.progress.received.get()
     }
 
     fn current<T>(look: impl FnOnce(&Progress) -> T) -> Option<T> {
-        UNDER_WAY.with_borrow(|under_way| under_way.as_deref().map(look))
+        // Not borrowed while looking: the call may ask its caller, who may begin an exchange.
+        let under_way = UNDER_WAY.with_borrow(Clone::clone);
+        under_way.as_deref().map(look)
     }
 
     /// How long a wait on this thread may take at once; fails where the call has to end.
@@ -290,7 +296,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        UNDER_WAY.set(None);
+        UNDER_WAY.set(self.outer.take());
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod c;
 mod cpp;
+mod python;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,12 @@ fn top() -> PathBuf {
 fn generated_files_are_fresh() {
     let refresh = std::env::var_os("CAMUNDA_ADMIN_REFRESH").is_some();
     let mut stale = Vec::new();
-    for generate in [c::generate, cpp::generate] {
+    // In this order: what C exports makes the header, and the header makes what Python declares.
+    for (generate, refresh_more) in [
+        (c::generate as fn() -> Vec<Generated>, c::refresh_header as fn()),
+        (cpp::generate, || ()),
+        (python::generate, || ()),
+    ] {
         for Generated { path, text } in generate() {
             let found = fs::read_to_string(top().join(path)).unwrap_or_default();
             if found == text {
@@ -37,9 +43,9 @@ fn generated_files_are_fresh() {
                 stale.push(format!("{path}: {}", first_difference(&found, &text)));
             }
         }
-    }
-    if refresh {
-        c::refresh_header();
+        if refresh {
+            refresh_more();
+        }
     }
     // Out of the header, so after it.
     let symbols = cpp::symbols();

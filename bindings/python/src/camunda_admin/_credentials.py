@@ -1,0 +1,77 @@
+"""The credentials of a cluster's client: what is in them, and the files that the Console hands out."""
+
+import os
+from ctypes import byref, c_void_p
+from typing import Any, Dict, Iterator, Mapping, Union
+
+from ._arguments import body_of, path_of
+from ._connection import decode
+from ._handles import Owned, check, take_text
+from ._native import lib
+
+__all__ = ["ClusterCredentials"]
+
+
+class ClusterCredentials(Mapping[str, str]):
+    """The variables of a cluster client's credentials, such as `ZEEBE_ADDRESS`, by name.
+
+    Printing shows the names only.
+    """
+
+    __slots__ = ("_variables",)
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables: Dict[str, str] = dict(variables)
+
+    @classmethod
+    def from_env_file(cls, path: Union[str, "os.PathLike[str]"]) -> "ClusterCredentials":
+        """Reads a file of `export NAME='value'` or `NAME=value` lines, quotes and comments understood.
+
+        Nothing is expanded: `$` is a dollar sign. Raises `FileError` where the file cannot be read,
+        `ConfigError` naming the line that cannot be understood.
+        """
+        value, error = c_void_p(), c_void_p()
+        check(
+            lib.camunda_credentials_read(path_of("path", path), byref(value), byref(error)), error
+        )
+        return cls(decode(take_text(value), "read credentials", dict))
+
+    def write_env_file(self, path: Union[str, "os.PathLike[str]"]) -> None:
+        """Writes the variables as `export NAME='value'` lines to a new file with mode 0600.
+
+        Never overwrites: where the path exists, a symbolic link included, nothing is changed and
+        `FileError` is raised.
+        """
+        value, error = parse(self._variables), c_void_p()
+        name = path_of("path", path)
+        check(lib.camunda_credentials_write(value.pointer, name, byref(error)), error)
+
+    def __getitem__(self, name: str) -> str:
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+    def __repr__(self) -> str:
+        return f"ClusterCredentials({', '.join(map(repr, self))})"
+
+
+def parse(data: Any) -> Owned:
+    """A value in C of something that JSON can write."""
+    value, error = c_void_p(), c_void_p()
+    check(lib.camunda_value_parse(*body_of(data), byref(value), byref(error)), error)
+    return Owned(value.value, lib.camunda_value_free)
+
+
+def from_client(created: Dict[str, Any], cluster: Dict[str, Any]) -> ClusterCredentials:
+    """The credentials of a client that was just created."""
+    client, at = parse(created), parse(cluster)
+    value, error = c_void_p(), c_void_p()
+    status = lib.camunda_credentials_from_client(
+        client.pointer, at.pointer, byref(value), byref(error)
+    )
+    check(status, error)
+    return ClusterCredentials(decode(take_text(value), "make credentials", dict))

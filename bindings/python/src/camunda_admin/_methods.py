@@ -1,0 +1,51 @@
+"""Methods of generated classes that are written by hand."""
+
+from typing import TYPE_CHECKING, Dict, List, Optional
+
+from ._base import Answer
+
+if TYPE_CHECKING:
+    from ._credentials import ClusterCredentials
+    from ._models import Cluster, IpAllowlistEntry
+
+__all__ = ["ClusterMethods", "CreatedClusterClientMethods", "IpRangesMethods"]
+
+
+class ClusterMethods(Answer):
+    """What a cluster can do."""
+
+    if TYPE_CHECKING:
+        ipallowlist: Optional[List[IpAllowlistEntry]]
+        ipwhitelist: Optional[List[IpAllowlistEntry]]
+
+    @property
+    def allowlist(self) -> "Optional[List[IpAllowlistEntry]]":
+        """The addresses that may reach the cluster: `ipallowlist`, else `ipwhitelist`.
+
+        `None` without the permission to see them.
+        """
+        return self.ipwhitelist if self.ipallowlist is None else self.ipallowlist
+
+
+class CreatedClusterClientMethods(Answer):
+    """What a client just created can do."""
+
+    def credentials(self, cluster: "Cluster") -> "ClusterCredentials":
+        """Everything a program needs to use the cluster as this client, ready to be kept:
+        `write_env_file`.
+        """
+        from ._credentials import from_client
+
+        return from_client(self.to_dict(), cluster.to_dict())
+
+
+class IpRangesMethods(Answer):
+    """What the ranges of addresses can do."""
+
+    if TYPE_CHECKING:
+        web_modeler: List[str]
+
+    def by_product(self) -> Dict[str, List[str]]:
+        """All products with their CIDRs, those that this version does not know included."""
+        others = {name: value for name, value in self.extra.items() if isinstance(value, list)}
+        return {"web-modeler": self.web_modeler, **others}

@@ -1,0 +1,287 @@
+"""What a caller sees when something goes wrong."""
+
+import builtins
+import pickle
+import unittest
+
+import camunda_admin
+from camunda_admin import (
+    AdminClient,
+    AuthenticationError,
+    CamundaError,
+    Cancel,
+    CancelledError,
+    ConfigError,
+    ConflictError,
+    DecodeError,
+    InvalidArgumentError,
+    InvalidRequestError,
+    NetworkError,
+    NotFoundError,
+    NotReadyError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ServiceError,
+    TimeoutError,
+)
+from support import BASE_URL, OAUTH_URL, SandboxTest, stats
+
+GET = "GET /clusters/{clusterUuid}"
+CREATE = "POST /clusters/{clusterUuid}/clients"
+
+
+class Kinds(SandboxTest):
+    def test_each_status_is_a_class(self):
+        cluster_id = self.cluster()
+        handle = self.client().cluster(cluster_id)
+        for status, kind in [
+            (400, InvalidRequestError),
+            (403, PermissionDeniedError),
+            (404, NotFoundError),
+            (409, ConflictError),
+            (412, NotReadyError),
+            (422, InvalidRequestError),
+        ]:
+            with self.subTest(status=status):
+                self.fault(GET, status=status, body={"message": "the service's own words"})
+                with self.assertRaises(kind) as raised:
+                    handle.get()
+                error = raised.exception
+                self.assertEqual(error.http_status, status)
+                self.assertEqual(error.server_message, "the service's own words")
+                self.assertIn("the service's own words", str(error))
+                self.assertEqual((error.outcome, error.stage), ("refused", "request"))
+                self.assertEqual((error.operation, error.method), ("get cluster", "GET"))
+                self.assertEqual(error.path, f"/clusters/{cluster_id}")
+                self.assertEqual(error.attempts, 1)
+                self.assertGreater(error.elapsed, 0)
+                self.assertEqual(error.status, camunda_admin._errors._STATUS_OF_KIND[error.kind])
+
+    def test_patience_ends_with_the_deadline(self):
+        handle = self.client().with_options(timeout=2).cluster(self.cluster())
+        self.fault(GET, status=503, times=None)
+        with self.assertRaises(ServiceError) as raised:
+            handle.get()
+        self.assertGreater(raised.exception.attempts, 1)
+
+    def test_retry_after_beyond_the_deadline(self):
+        handle = self.client().with_options(timeout=5).cluster(self.cluster())
+        self.fault(GET, status=429, headers={"retry-after": "60"})
+        with self.assertRaises(RateLimitedError) as raised:
+            handle.get()
+        self.assertGreater(raised.exception.retry_after, 50)
+
+    def test_timeout_is_the_built_in_one_too(self):
+        admin = self.client()
+        admin.token()
+        self.fault(GET, stall=True, times=None)
+        with self.assertRaises(builtins.TimeoutError) as raised:
+            admin.with_options(timeout=0.3).cluster(self.cluster()).get()
+        self.assertIsInstance(raised.exception, TimeoutError)
+        # A read changes nothing, whatever became of it.
+        self.assertNotIsInstance(raised.exception, OutcomeUnknownError)
+
+    def test_a_change_with_unknown_outcome(self):
+        admin = self.client()
+        admin.token()
+        handle = admin.with_options(timeout=0.5).cluster(self.cluster())
+        for fault, kind in [({"stall": True}, TimeoutError), ({"reset": True}, NetworkError)]:
+            with self.subTest(kind=kind):
+                self.fault(CREATE, when="after", **fault)
+                with self.assertRaises(OutcomeUnknownError) as raised:
+                    handle.clients.create("twin")
+                error = raised.exception
+                self.assertIsInstance(error, kind)
+                self.assertEqual(error.outcome, "unknown")
+                self.assertIn("may have been done", str(error))
+                copy = pickle.loads(pickle.dumps(error))
+                self.assertIs(type(copy), type(error))
+                self.assertEqual(copy.__dict__, error.__dict__)
+
+    def test_nothing_listens(self):
+        admin = AdminClient(base_url="http://127.0.0.1:9", timeout=0.5)
+        with self.assertRaises((NetworkError, TimeoutError)) as raised:
+            admin.ip_ranges()
+        self.assertEqual(raised.exception.outcome, "not sent")
+
+    def test_missing_permission(self):
+        admin = self.client(["members"])
+        with self.assertRaises(PermissionDeniedError):
+            admin.clusters.list()
+
+    def test_wrong_secret_asks_once(self):
+        admin = self.client(client_secret=f"hunter2-{self.folder.name}")
+        before = stats()["token_requests"]
+        for _ in range(3):
+            with self.assertRaises(AuthenticationError) as raised:
+                admin.clusters.list()
+            self.assertEqual(raised.exception.stage, "token")
+            self.assertNotIn("hunter2", f"{raised.exception} {raised.exception!r}")
+        self.assertEqual(stats()["token_requests"] - before, 1)
+
+    def test_an_answer_given_once_is_in_the_error(self):
+        self.fault(CREATE, body='{"name": "worker", "clientSecret": "hunter2"}')
+        with self.assertRaises(DecodeError) as raised:
+            self.client().cluster(self.cluster()).clients.create("worker")
+        error = raised.exception
+        self.assertEqual(error.outcome, "done")
+        self.assertIn(b"hunter2", error.body)
+        self.assertNotIn("hunter2", f"{error} {error!r}")
+
+    def test_deep_nesting_is_an_error_and_keeps_the_answer(self):
+        body = '{"uuid": "a", "deep": ' + "[" * 100_000 + "]" * 100_000 + "}"
+        self.fault(GET, body=body)
+        with self.assertRaises(DecodeError) as raised:
+            self.client().cluster(self.cluster()).get()
+        self.assertEqual(raised.exception.body, body.encode())
+
+    def test_cancel_from_another_thread(self):
+        import threading
+
+        admin = self.client()
+        admin.token()
+        cancel = Cancel()
+        self.fault(GET, stall=True)
+        timer = threading.Timer(0.2, cancel.cancel)
+        timer.start()
+        with self.assertRaises(CancelledError):
+            admin.with_options(cancel=cancel).cluster(self.cluster()).get()
+        timer.join()
+        self.assertTrue(cancel.is_cancelled)
+        cancel.reset()
+        admin.with_options(cancel=cancel).cluster(self.cluster()).get()
+
+    def test_every_class_is_a_camunda_error(self):
+        for name in camunda_admin._errors.__all__:
+            self.assertTrue(issubclass(getattr(camunda_admin, name), CamundaError), name)
+
+
+class Arguments(SandboxTest):
+    def test_ids_stay_ids(self):
+        admin = self.client()
+        before = stats()["requests"]
+        members = stats()["requests_by_operation"].get("GET /members", 0)
+        for bad in ["", ".", "..", "a\0b", "\ud800"]:
+            with self.subTest(id=bad), self.assertRaises(InvalidArgumentError):
+                admin.cluster(bad).get()
+        for bad in [None, 5, b"a", ["a"]]:
+            with self.subTest(id=bad), self.assertRaises((InvalidArgumentError)) as raised:
+                admin.cluster(bad).get()
+            self.assertIsInstance(raised.exception, TypeError)
+        self.assertEqual(stats()["requests"], before)
+        for odd in ["../members", "a\r\nHost: b", "a?b#c", "%2e%2e", "ü", "x" * 100_000]:
+            with self.subTest(id=odd[:20]), self.assertRaises(CamundaError):
+                admin.cluster(odd).get()
+        self.assertEqual(stats()["requests_by_operation"].get("GET /members", 0), members)
+
+    def test_bodies(self):
+        handle = self.client().cluster(self.cluster())
+        before = stats()["requests"]
+        for call in [
+            lambda: handle.clients.create("a", permissions="Zeebe"),
+            lambda: handle.clients.create("a", permissions=[5]),
+            lambda: handle.clients.create("a", permissions=5),
+            lambda: handle.clients.create(5),
+            lambda: handle.secrets.create("a", 5),
+            lambda: handle.secrets.create("a", b"hunter2"),
+            lambda: handle.set_ip_allowlist("10.0.0.0/8"),
+            lambda: handle.set_ip_allowlist(["10.0.0.0/8"]),
+            lambda: handle.set_ip_allowlist([(1, 2)]),
+            lambda: handle.update(number_of_allocated_hw_packages="many"),
+            lambda: handle.update(number_of_allocated_hw_packages=float("nan")),
+            lambda: handle.add_to_ip_allowlist("10.0.0.0/8", None),
+            lambda: handle.backups.delete(""),
+        ]:
+            with self.assertRaises(InvalidArgumentError) as raised:
+                call()
+            self.assertNotIn("hunter2", str(raised.exception))
+            self.assertEqual(raised.exception.outcome, "not sent")
+        self.assertEqual(stats()["requests"], before)
+
+    def test_waiters_and_requests(self):
+        admin = self.client()
+        handle = admin.cluster(self.cluster())
+        for call in [
+            lambda: handle.wait_until_healthy(timeout=0),
+            lambda: handle.wait_until_healthy(timeout="long"),
+            lambda: handle.wait_until_healthy(interval=float("nan")),
+            lambda: admin.with_options(timeout=-1),
+            lambda: admin.with_options(timeout=10**400),
+            lambda: admin.request("BREW", "/clusters"),
+            lambda: admin.request("GET", "clusters"),
+            lambda: admin.request("GET", "/a/../b"),
+            lambda: admin.request("GET", "/clusters", retry_class="often"),
+            lambda: admin.request("POST", "/clusters", object()),
+            lambda: admin.token(""),
+        ]:
+            with self.assertRaises(InvalidArgumentError):
+                call()
+
+    def test_settings(self):
+        for settings, name in [
+            ({"base_url": "http://example.com"}, "base_url"),
+            ({"timeout": 0}, "timeout"),
+            ({"token_cache": ""}, "token_cache"),
+            ({"max_response_bytes": 0}, "max_response_bytes"),
+            ({"client_id": "a"}, "client_secret"),
+            ({"ca_file": "/nowhere"}, "ca_file"),
+            ({"token_request_format": "xml"}, "token_request_format"),
+        ]:
+            with self.subTest(settings=settings), self.assertRaises(ConfigError) as raised:
+                AdminClient(**settings)
+            self.assertIn(name, str(raised.exception))
+        for settings, name in [
+            ({"client_secret": 5}, "client_secret"),
+            ({"timeout": "soon"}, "timeout"),
+            ({"timeout": True}, "timeout"),
+            ({"max_response_bytes": 1.5}, "max_response_bytes"),
+            ({"colour": "red"}, "colour"),
+        ]:
+            with self.subTest(settings=settings), self.assertRaises(TypeError) as raised:
+                AdminClient(**settings)
+            self.assertIn(name, str(raised.exception))
+
+    def test_a_missing_variable_is_named(self):
+        program = "from camunda_admin import AdminClient; AdminClient.from_env()"
+        ran = self.run_python(program, CAMUNDA_CONSOLE_CLIENT_ID="")
+        self.assertIn("ConfigError", ran.stderr)
+        self.assertIn("CAMUNDA_CONSOLE_CLIENT_ID", ran.stderr)
+
+    def test_settings_from_a_file(self):
+        settings = self.settings()
+        path = self.folder / "console.env"
+        path.write_text(
+            f"export CAMUNDA_CONSOLE_CLIENT_ID='{settings['client_id']}'\n"
+            f"CAMUNDA_CONSOLE_CLIENT_SECRET={settings['client_secret']}  # secret\n"
+            f"CAMUNDA_CONSOLE_BASE_URL={BASE_URL}\nCAMUNDA_OAUTH_URL={OAUTH_URL}\n"
+            f"CAMUNDA_TOKEN_CACHE_DIR={settings['token_cache']}\n"
+        )
+        with AdminClient.from_env_file(path) as admin:
+            admin.clusters.list()
+
+    def test_after_close(self):
+        admin = self.client()
+        clusters, again = admin.clusters, admin.with_options(timeout=1)
+        admin.close()
+        admin.close()
+        for call in [clusters.list, again.clusters.list, admin.stats, admin.token]:
+            with self.assertRaises(InvalidArgumentError) as raised:
+                call()
+            self.assertIn("closed", str(raised.exception))
+        self.assertIn("closed", repr(admin))
+
+    def test_copies(self):
+        import copy
+
+        admin = self.client()
+        with self.assertRaises(TypeError):
+            pickle.dumps(admin)
+        with self.assertRaises(TypeError):
+            copy.deepcopy(admin)
+        with self.assertRaises(TypeError):
+            pickle.dumps(Cancel())
+
+
+if __name__ == "__main__":
+    unittest.main()

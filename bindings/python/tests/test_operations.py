@@ -1,0 +1,298 @@
+"""Operations: the main job, and every group of them once."""
+
+import copy
+import csv
+import dataclasses
+import io
+import os
+import pickle
+import stat
+import unittest
+from pathlib import Path
+
+from camunda_admin import (
+    Backup,
+    ClientPermission,
+    Cluster,
+    ClusterComponentStatus,
+    ClusterCredentials,
+    FileError,
+    IpAllowlistEntry,
+    Secrets,
+    TokenSource,
+    WaitFailedError,
+)
+from support import ALL_PERMISSIONS, SandboxTest, control, stats
+
+
+class MainJob(SandboxTest):
+    def test_from_creating_to_cleaning_up(self):
+        before = stats()["token_requests"]
+        admin = self.client(ALL_PERMISSIONS)
+        offer = admin.clusters.parameters()
+        channel = offer.channels[0]
+        cluster_id = admin.clusters.create(
+            name="orders",
+            channel_id=channel.uuid,
+            generation_id=channel.default_generation.uuid,
+            region_id=offer.regions[0].uuid,
+            plan_type_id=offer.cluster_plan_types[0].uuid,
+            description="made by a test",
+        )
+        self.assertIs(type(cluster_id), str)
+        handle = admin.cluster(cluster_id)
+        seen = []
+        cluster = handle.wait_until_healthy(timeout=30, interval=0.05, progress=seen.append)
+        self.assertIsInstance(cluster, Cluster)
+        self.assertEqual(cluster.uuid, cluster_id)
+        self.assertEqual(cluster.status.ready, "Healthy")
+        self.assertEqual(cluster.plan_type.name, offer.cluster_plan_types[0].name)
+        self.assertEqual(f"{cluster.status.ready}", "Healthy")
+        self.assertEqual(seen[-1], cluster)
+        self.assertIn(cluster_id, [each.uuid for each in admin.clusters.list()])
+
+        created = handle.clients.create("worker", permissions=["Zeebe", ClientPermission.OPERATE])
+        path = self.folder / "worker.env"
+        created.credentials(cluster).write_env_file(path)
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        credentials = ClusterCredentials.from_env_file(path)
+        self.assertEqual(credentials["ZEEBE_CLIENT_ID"], created.client_id)
+        self.assertEqual(credentials["ZEEBE_CLIENT_SECRET"], created.client_secret)
+        self.assertEqual(credentials["CAMUNDA_CLUSTER_ID"], cluster_id)
+        source = TokenSource(credentials, token_cache=Path(os.environ["CAMUNDA_TOKEN_CACHE_DIR"]))
+        token = source.bearer()
+        self.assertGreater(len(token), 20)
+        self.assertEqual(source.bearer(), token)
+        source.reject("another")
+        self.assertEqual(source.bearer(), token)
+        source.reject(token)
+        self.assertNotEqual(source.bearer(), token)
+
+        (client,) = handle.clients.list()
+        self.assertEqual((client.name, client.permissions), ("worker", ["Zeebe", "Operate"]))
+        details = handle.clients.get(created.client_id)
+        self.assertEqual(details.zeebe_client_id, created.client_id)
+        self.assertTrue(details.zeebe_address)
+        handle.clients.delete(created.client_id)
+        handle.update(name="orders 2", description="")
+        self.assertEqual(handle.get().name, "orders 2")
+        handle.delete()
+        handle.wait_until_gone(timeout=30, interval=0.05)
+        # One for this API, one for Zeebe and one for that after it was rejected.
+        self.assertEqual(stats()["token_requests"] - before, 3)
+        self.assertEqual(admin.stats().token_requests, 1)
+        self.assertGreater(admin.stats()["requests"], 10)
+
+    def test_credentials_are_not_overwritten(self):
+        path = self.folder / "worker.env"
+        path.write_text("mine")
+        credentials = ClusterCredentials({"ZEEBE_CLIENT_SECRET": "hunter2"})
+        with self.assertRaises(FileError) as raised:
+            credentials.write_env_file(path)
+        self.assertIsInstance(raised.exception, OSError)
+        self.assertNotIn("hunter2", str(raised.exception))
+        self.assertEqual(path.read_text(), "mine")
+        with self.assertRaises(FileError):
+            ClusterCredentials.from_env_file(self.folder / "nothing")
+
+    def test_credentials_survive_what_shells_make_of_them(self):
+        path = self.folder / "odd.env"
+        variables = {"A": "it's $HOME \"x\"\\", "B": "", "C": "two\nlines", "D": "ü"}
+        ClusterCredentials(variables).write_env_file(path)
+        self.assertEqual(dict(ClusterCredentials.from_env_file(path)), variables)
+
+
+class Resources(SandboxTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster_id = control(cluster={"name": "resources"})["uuid"]
+        control(kind={"cluster": cls.cluster_id, "enterprise": True, "aws": True})
+
+    def setUp(self):
+        super().setUp()
+        self.admin = self.client()
+        self.handle = self.admin.cluster(self.cluster_id)
+
+    def test_backups(self):
+        backups = self.handle.backups
+        backup = backups.create()
+        self.assertIsInstance(backup, Backup)
+        seen = []
+        done = backups.wait_until_complete(backup.uuid, interval=0.05, progress=seen.append)
+        self.assertEqual((done.uuid, done.status), (backup.uuid, "Complete"))
+        self.assertEqual(seen[-1].status, "Complete")
+        self.assertIn(backup.uuid, [each.uuid for each in backups.list()])
+        self.assertEqual(backups.restore(backup.uuid).backup_id, backup.uuid)
+        restored = backups.wait_until_restored(backup.uuid, interval=0.05)
+        self.assertEqual(restored.state, "COMPLETED")
+        self.assertEqual(backups.restore_status(backup.uuid).state, "COMPLETED")
+        self.assertEqual(backups.delete(backup.uuid).uuid, backup.uuid)
+
+    def test_backup_schedule(self):
+        backups = self.handle.backups
+        self.assertEqual(backups.set_schedule("0 2 * * *").schedule, "0 2 * * *")
+        self.assertEqual(backups.schedule().schedule, "0 2 * * *")
+        backups.delete_schedule()
+
+    def test_secrets(self):
+        secrets = self.handle.secrets
+        secrets.create("KEY", "hunter2")
+        listed = secrets.list()
+        self.assertIsInstance(listed, Secrets)
+        self.assertEqual(listed["KEY"], "hunter2")
+        self.assertNotIn("hunter2", f"{listed} {listed!r}")
+        self.assertIn("KEY", repr(listed))
+        secrets.update("KEY", "hunter3")
+        self.assertEqual(secrets.list().to_dict()["KEY"], "hunter3")
+        secrets.delete("KEY")
+
+    def test_monitoring(self):
+        monitoring = self.handle.monitoring
+        monitoring.activate()
+        created = monitoring.create_client("prometheus")
+        self.assertTrue(created.password)
+        self.assertNotIn(created.password, repr(created))
+        rotated = monitoring.rotate_password(created.uuid)
+        self.assertNotEqual(rotated.password, created.password)
+        state = monitoring.get()
+        self.assertIn("prometheus", [client.username for client in state.clients])
+        self.assertIsNotNone(state.status.metrics_endpoint)
+        monitoring.delete_client(created.uuid)
+        monitoring.deactivate()
+
+    def test_secure_connectivity(self):
+        secure = self.handle.secure_connectivity
+        secure.activate(allowed_principals=["arn:aws:iam::1:root"], allowed_regions=["eu-west-1"])
+        spec = secure.get().status.spec
+        self.assertEqual(spec.allowed_regions, ["eu-west-1"])
+        secure.deactivate()
+
+    def test_allowlist(self):
+        handle = self.handle
+        handle.set_ip_allowlist([("10.0.0.0/8", "office"), IpAllowlistEntry("192.0.2.0/24", "vpn")])
+        self.assertEqual([entry.ip for entry in handle.get().allowlist], ["10.0.0.0/8", "192.0.2.0/24"])
+        entries = handle.add_to_ip_allowlist("198.51.100.0/24", "lab")
+        self.assertEqual(entries[-1], IpAllowlistEntry("198.51.100.0/24", "lab"))
+        entries = handle.remove_from_ip_allowlist("10.0.0.0/8")
+        self.assertEqual([entry.ip for entry in entries], ["192.0.2.0/24", "198.51.100.0/24"])
+        handle.set_ip_allowlist([])
+
+    def test_the_old_name_of_the_allowlist(self):
+        self.handle.set_ip_allowlist([("10.0.0.0/8", "office")])
+        control(allowlist_field="ipwhitelist")
+        self.addCleanup(control, allowlist_field="ipallowlist")
+        cluster = self.handle.get()
+        self.assertIsNone(cluster.ipallowlist)
+        self.assertEqual(cluster.allowlist[0].ip, "10.0.0.0/8")
+
+    def test_members(self):
+        members = self.admin.members
+        members.set_roles("jo@example.com", ["admin", "analyst"])
+        (member,) = [each for each in members.list() if each.email == "jo@example.com"]
+        self.assertEqual(sorted(member.roles), ["admin", "analyst"])
+        members.delete("jo@example.com")
+
+    def test_activity(self):
+        self.handle.update(description="noted")
+        events = self.admin.activity.list()
+        self.assertTrue(events and events[0].audit)
+        rows = list(csv.reader(self.admin.activity.csv()))
+        self.assertGreaterEqual(len(rows), len(events))
+        text, data = io.StringIO(newline=""), io.BytesIO()
+        self.admin.activity.csv(text)
+        self.admin.activity.csv(data)
+        self.assertEqual(text.getvalue().encode()[:200], data.getvalue()[:200])
+        with open(self.folder / "raw.csv", "wb", buffering=0) as raw:
+            self.admin.activity.csv(raw)
+        self.assertTrue((self.folder / "raw.csv").read_bytes().startswith(data.getvalue()[:100]))
+
+    def test_encryption_upgrade_wake(self):
+        handle = self.admin.cluster(self.cluster(encryption={"type": "External"}))
+        control(kind={"cluster": handle.id, "enterprise": True, "aws": True})
+        region = handle.get().region.name
+        handle.set_encryption(
+            primary_encryption_key_id="arn:aws:kms:eu-central-1:123456789012:key/"
+            "12345678-1234-1234-1234-123456789012"
+        ) if "eu-central-1" in region else None
+        control(upgrade_available={"cluster": handle.id})
+        upgrade = handle.upgrade()
+        done = handle.wait_until_upgraded(upgrade.new_generation.id, interval=0.05)
+        self.assertEqual(done.generation.uuid, upgrade.new_generation.id)
+        control(status={"cluster": handle.id, "ready": "Suspended"})
+        with self.assertRaises(WaitFailedError) as raised:
+            handle.wait_until_healthy()
+        self.assertIn("suspended", str(raised.exception))
+        handle.wake()
+        self.assertEqual(handle.wait_until_woken(interval=0.05).status.ready, "Healthy")
+
+    def test_ip_ranges_without_credentials(self):
+        admin = self.client(client_id=None, client_secret=None)
+        self.assertTrue(admin.ip_ranges().web_modeler)
+
+    def test_what_is_newer_than_this_version(self):
+        answer = self.admin.request("GET", "/clusters")
+        self.assertIn(self.cluster_id, [cluster["uuid"] for cluster in answer])
+        path = f"/clusters/{self.cluster_id}"
+        self.assertIsNone(
+            self.admin.request("PATCH", path, {"description": "by hand"}, retry_class="repeatable")
+        )
+        self.assertEqual(self.handle.get().description, "by hand")
+
+
+class Fidelity(SandboxTest):
+    def test_what_is_not_known_survives(self):
+        fields = {"future": {"n": 9007199254740993, "list": [1.5, None]}}
+        cluster_id = self.cluster(name="ü", **fields)
+        control(status={"cluster": cluster_id, "ready": "Hibernating"})
+        admin = self.client()
+        cluster = admin.cluster(cluster_id).get()
+        self.assertEqual(cluster.status.ready, "Hibernating")
+        self.assertIsInstance(cluster.status.ready, ClusterComponentStatus)
+        self.assertEqual(cluster.extra["future"], fields["future"])
+        plain = admin.request("GET", f"/clusters/{cluster_id}")
+        encoded = cluster.to_dict()
+        self.assertEqual({**encoded, **plain}, encoded)
+        self.assertEqual(Cluster.from_dict(encoded), cluster)
+
+    def test_answers_can_be_copied(self):
+        cluster = self.client().cluster(self.cluster(future=1)).get()
+        self.assertEqual(pickle.loads(pickle.dumps(cluster)), cluster)
+        self.assertEqual(copy.deepcopy(cluster), cluster)
+        self.assertEqual(dataclasses.replace(cluster, name="b").name, "b")
+        self.assertEqual(dataclasses.asdict(cluster)["status"]["ready"], "Healthy")
+        self.assertIs(cluster.status.ready, ClusterComponentStatus.HEALTHY)
+        self.assertIs(type(cluster.to_dict()["status"]["ready"]), str)
+        with self.assertRaises(dataclasses.FrozenInstanceError):
+            cluster.name = "b"
+
+    def test_older_answers(self):
+        self.fault(
+            "POST /clusters/{clusterUuid}/clients",
+            body={"name": "old", "clientId": "id", "clientSecret": "hunter2", "links": None},
+        )
+        created = self.client().cluster(self.cluster()).clients.create("old")
+        self.assertEqual((created.uuid, created.permissions, created.links), ("", [], None))
+        self.assertEqual(created.client_secret, "hunter2")
+        self.assertNotIn("hunter2", f"{created} {created!r}")
+
+    def test_numbers_lose_no_digit(self):
+        from decimal import Decimal
+
+        self.fault(
+            "GET /clusters/{clusterUuid}",
+            body='{"uuid": "a", "a": 1e400, "b": 0.1, "c": 1.10, "d": 9007199254740993, "e": '
+            '0.1234567890123456789, "f": ' + "9" * 5000 + "}",
+        )
+        extra = self.client().cluster(self.cluster()).get().extra
+        self.assertEqual(extra["a"], Decimal("1e400"))
+        self.assertEqual((extra["b"], extra["c"], extra["d"]), (0.1, 1.1, 9007199254740993))
+        self.assertEqual(extra["e"], Decimal("0.1234567890123456789"))
+        self.assertEqual(Decimal(extra["f"]), Decimal("9" * 5000))
+
+    def test_byte_order_mark(self):
+        self.fault("GET /clusters/{clusterUuid}", body='\ufeff{"uuid": "a"}')
+        self.assertEqual(self.client().cluster(self.cluster()).get().uuid, "a")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,375 @@
+"""Threads, signals, fork, callbacks, logging: the client inside a Python program."""
+
+import ctypes.util
+import gc
+import http.server
+import io
+import json
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import unittest
+
+from camunda_admin import AdminClient, CancelledError
+from camunda_admin._progress import Display
+from support import ALL_PERMISSIONS, SandboxTest, control, stats
+
+GET = "GET /clusters/{clusterUuid}"
+
+
+class Threads(SandboxTest):
+    def test_eight_cold_threads_ask_for_one_token(self):
+        admin = self.client(ALL_PERMISSIONS)
+        before = stats()["token_requests"]
+        barrier = threading.Barrier(8)
+        answers = []
+
+        def work():
+            barrier.wait()
+            answers.append(admin.clusters.list())
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(answers), 8)
+        self.assertEqual(stats()["token_requests"] - before, 1)
+
+    def test_close_during_a_call_of_another_thread(self):
+        admin = self.client()
+        admin.token()
+        cluster_id = self.cluster()
+        self.fault(GET, delay_ms=300)
+        result = []
+        thread = threading.Thread(target=lambda: result.append(admin.cluster(cluster_id).get()))
+        before = stats()["requests"]
+        thread.start()
+        while stats()["requests"] == before:
+            time.sleep(0.01)
+        admin.close()
+        gc.collect()
+        thread.join()
+        self.assertEqual(result[0].uuid, cluster_id)
+
+    def test_the_lock_is_free_during_a_call(self):
+        admin = self.client()
+        admin.token()
+        cluster_id = self.cluster()
+        self.fault(GET, delay_ms=300)
+        thread = threading.Thread(target=admin.cluster(cluster_id).get)
+        thread.start()
+        turns = 0
+        while thread.is_alive():
+            turns += 1
+        self.assertGreater(turns, 1000)
+
+
+class Signals(SandboxTest):
+    def stalled(self, call, stall="stall", prepare=None):
+        """Runs a call on the main thread that is interrupted while it stalls."""
+        admin = self.client()
+        admin.token()
+        cluster_id = self.cluster()
+        self.fault(GET, **{stall: True})
+        before = stats()["requests"]
+
+        def interrupt():
+            while stats()["requests"] == before:
+                time.sleep(0.01)
+            self.interrupted = time.monotonic()
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        try:
+            return call(admin.cluster(cluster_id))
+        finally:
+            thread.join()
+
+    def test_ctrl_c_ends_a_call(self):
+        with self.assertRaises(KeyboardInterrupt) as raised:
+            self.stalled(lambda handle: handle.get())
+        self.assertLess(time.monotonic() - self.interrupted, 1)
+        self.assertIsInstance(raised.exception.__cause__, CancelledError)
+        # What it was interrupted with is used up: the next call is as any other.
+        self.client().cluster(self.cluster()).get()
+
+    def test_ctrl_c_ends_a_wait(self):
+        with self.assertRaises(KeyboardInterrupt):
+            self.stalled(lambda handle: handle.wait_until_healthy(progress=lambda _: None))
+        self.assertLess(time.monotonic() - self.interrupted, 1)
+
+    def test_a_handler_of_the_program_decides(self):
+        class Stop(Exception):
+            pass
+
+        def stop(*_):
+            raise Stop
+
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, stop))
+        with self.assertRaises(Stop):
+            self.stalled(lambda handle: handle.get())
+
+    def test_a_handler_that_returns_ends_nothing(self):
+        handled = []
+        handler = signal.signal(signal.SIGINT, lambda *_: handled.append(1))
+        self.addCleanup(signal.signal, signal.SIGINT, handler)
+        admin = self.client()
+        admin.token()
+        cluster_id = self.cluster()
+        self.fault(GET, delay_ms=400)
+        timer = threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        self.assertEqual(admin.cluster(cluster_id).get().uuid, cluster_id)
+        self.assertEqual(handled, [1])
+        timer.join()
+
+    def test_a_handler_may_call_itself(self):
+        other = self.client()
+        cluster_id = self.cluster()
+        seen = []
+        handler = signal.signal(
+            signal.SIGINT, lambda *_: seen.append(other.cluster(cluster_id).get())
+        )
+        self.addCleanup(signal.signal, signal.SIGINT, handler)
+        admin = self.client()
+        admin.token()
+        other.token()
+        self.fault(GET, delay_ms=400)
+        timer = threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        admin.cluster(cluster_id).get()
+        timer.join()
+        self.assertEqual(seen[0].uuid, cluster_id)
+
+    def test_no_ctrl_c_is_lost_in_a_storm_of_callbacks(self):
+        # Each is raised wherever Python happens to be: in a callback's first step, even.
+        program = """
+import logging, os, signal, sys, threading, time
+from camunda_admin import AdminClient
+logging.basicConfig(level=5, stream=open(os.devnull, "w"))
+admin = AdminClient.from_env()
+handle = admin.cluster(sys.argv[1])
+handle.get()
+asked = caught = 0
+go = threading.Event()
+def ask():
+    global asked
+    while go.wait() and asked < 40:
+        go.clear()
+        time.sleep(0.0003 * (asked % 13))
+        asked += 1
+        os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=ask, daemon=True).start()
+for turn in range(40):
+    try:
+        go.set()
+        while True:
+            handle.wait_until_healthy(interval=0.01, progress=lambda _: None)
+    except KeyboardInterrupt:
+        caught += 1
+print(asked, caught)
+"""
+        ran = self.run_python(program, self.cluster())
+        self.assertEqual((ran.stdout, ran.stderr), ("40 40\n", ""))
+
+
+class Callbacks(SandboxTest):
+    def test_an_exception_in_progress_ends_the_wait(self):
+        handle = self.client().cluster(self.cluster())
+        control(status={"cluster": handle.id, "ready": "Creating"})
+
+        class Stop(Exception):
+            pass
+
+        def stop(_):
+            raise Stop
+
+        def wait():
+            with self.assertRaises(Stop):
+                handle.wait_until_healthy(progress=stop)
+
+        wait()
+        thread = threading.Thread(target=wait)
+        thread.start()
+        thread.join()
+
+    def test_an_exception_in_a_file_ends_the_csv(self):
+        class Full(io.RawIOBase):
+            def write(self, piece):
+                raise OSError(28, "full")
+
+        admin = self.client()
+        admin.cluster(self.cluster()).update(description="noted")
+        with self.assertRaisesRegex(OSError, "full"):
+            admin.activity.csv(Full())
+        admin.activity.csv(io.BytesIO())
+
+    def test_a_display_for_people(self):
+        class Terminal(io.StringIO):
+            def isatty(self):
+                return True
+
+        cluster = self.client().cluster(self.cluster(name="a\x1b[2Jb")).get()
+        for stream, parts in [
+            (Terminal(), ["\ra?[2Jb: Healthy (0 s)\x1b[K", "\n"]),
+            (io.StringIO(), ["a?[2Jb: Healthy (0 s)\n"]),
+        ]:
+            with Display(stream) as display:
+                display.show(cluster)
+            self.assertEqual(stream.getvalue(), "".join(parts))
+        with Display(io.StringIO()) as display:
+            display.show(cluster)
+            display.show(cluster)
+            self.assertEqual(display._stream.getvalue().count("\n"), 1)
+
+    def test_progress_for_people(self):
+        handle = self.client().cluster(self.cluster(name="shown"))
+        stderr, sys.stderr = sys.stderr, io.StringIO()
+        try:
+            handle.wait_until_healthy(progress=True, interval=0.01)
+            shown = sys.stderr.getvalue()
+        finally:
+            sys.stderr = stderr
+        self.assertIn("shown: Healthy", shown)
+
+    def test_logging(self):
+        logger = logging.getLogger("camunda_admin")
+        level = logger.level
+        logger.setLevel(logging.DEBUG)
+        self.addCleanup(logger.setLevel, level)
+        settings = self.settings()
+        with self.assertLogs(logger, logging.DEBUG) as logs:
+            admin = AdminClient(**settings)
+            admin.clusters.list()
+        text = "\n".join(logs.output)
+        self.assertNotIn(settings["client_secret"], text)
+        self.assertNotIn(admin.token(), text)
+
+
+def in_child(settings, cluster_id, results):
+    with AdminClient(**settings) as admin:
+        results.put((admin.cluster(cluster_id).get().uuid, admin.stats().token_requests))
+
+
+class Processes(SandboxTest):
+    @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
+    def test_fork(self):
+        settings = self.settings()
+        admin = AdminClient(**settings)
+        cluster_id = self.cluster()
+        admin.cluster(cluster_id).get()
+        before = stats()["token_requests"]
+        context = multiprocessing.get_context("fork")
+        results = context.Queue()
+        children = [
+            context.Process(target=in_child, args=(settings, cluster_id, results))
+            for _ in range(4)
+        ]
+
+        def with_parents_client():
+            results.put((admin.cluster(cluster_id).get().uuid, 0))
+
+        children.append(context.Process(target=with_parents_client))
+        for child in children:
+            child.start()
+        found = [results.get(timeout=30) for _ in children]
+        for child in children:
+            child.join()
+            self.assertEqual(child.exitcode, 0)
+        self.assertEqual(found, [(cluster_id, 0)] * 5)
+        self.assertEqual(stats()["token_requests"], before)
+        admin.cluster(cluster_id).get()
+
+    def test_ctrl_c_in_a_fork(self):
+        program = """
+import os, signal, sys, threading, time
+from camunda_admin import AdminClient
+admin = AdminClient.from_env()
+admin.token()
+if os.fork():
+    sys.exit(os.waitpid(-1, 0)[1] >> 8)
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    admin.cluster(sys.argv[1]).get()
+except KeyboardInterrupt:
+    os._exit(7)
+"""
+        self.fault(GET, stall=True)
+        ran = self.run_python(program, self.cluster())
+        self.assertEqual((ran.returncode, ran.stderr), (7, ""))
+
+
+class Loading(SandboxTest):
+    def test_a_wrong_library_is_named(self):
+        program = "import os; os.environ['CAMUNDA_ADMIN_LIBRARY'] = {!r}; import camunda_admin"
+        for path, words in [
+            ("/nowhere/libcamunda_admin.so", "CAMUNDA_ADMIN_LIBRARY"),
+            (ctypes.util.find_library("m") or "libm.so.6", "is not libcamunda_admin"),
+        ]:
+            ran = self.run_python(program.format(path))
+            self.assertIn("ImportError", ran.stderr)
+            self.assertIn(words, ran.stderr)
+
+    def test_another_abi_is_named(self):
+        program = """
+import importlib.util, sys, types
+spec = importlib.util.find_spec("camunda_admin")
+package = types.ModuleType("camunda_admin")
+package.__path__ = spec.submodule_search_locations
+sys.modules["camunda_admin"] = package
+from camunda_admin import _prototypes
+_prototypes.CAMUNDA_ABI_VERSION += 1
+from camunda_admin import _native
+"""
+        ran = self.run_python(program)
+        self.assertIn("ImportError", ran.stderr)
+        self.assertIn("install both from the same source", ran.stderr)
+
+    def test_nothing_is_left_behind(self):
+        # Clients that nobody closed, an answer that nobody took, and a program that just ends.
+        program = """
+from camunda_admin import AdminClient, Cancel
+admin = AdminClient.from_env()
+keep = [admin.with_options(cancel=Cancel(), timeout=5) for _ in range(3)]
+iterator = admin.clusters.list()
+"""
+        ran = self.run_python(program)
+        self.assertEqual((ran.returncode, ran.stderr), (0, ""))
+
+
+class Speed(SandboxTest):
+    def test_ten_thousand_clusters(self):
+        admin = self.client()
+        cluster = admin.request("GET", f"/clusters/{self.cluster()}")
+        text = json.dumps([cluster] * 10_000).encode()
+
+        class Listing(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.HTTPServer(("127.0.0.1", 0), Listing) as server:
+            threading.Thread(target=server.handle_request).start()
+            admin = self.client(base_url=f"http://127.0.0.1:{server.server_port}")
+            started = time.process_time()
+            clusters = admin.clusters.list()
+            took = time.process_time() - started
+        self.assertEqual(len(clusters), 10_000)
+        self.assertEqual(clusters[-1].to_dict(), clusters[0].to_dict())
+        # Far from what it takes, for slow machines and unoptimised builds.
+        self.assertLess(took, 30)
+
+
+if __name__ == "__main__":
+    unittest.main()

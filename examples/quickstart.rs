@@ -1,0 +1,173 @@
+//! The main job: a token, what can be created, a cluster, waiting until it is healthy, a client for
+//! it, keeping the client's credentials, listing, cleaning up.
+//!
+//! Without further ado it runs against the sandbox inside the process. With
+//! `CAMUNDA_CONSOLE_CLIENT_ID` and `CAMUNDA_CONSOLE_CLIENT_SECRET` set it talks to the real service:
+//! it reads only, unless `--create` is given, which costs money until the cluster is deleted again.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use camunda_admin::{
+    AdminClient, ClientPermission, Cluster, ClusterId, CreateCluster, CreateClusterClient,
+    TokenSource, Wait,
+};
+use camunda_admin_sandbox::Sandbox;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    if std::env::var_os("CAMUNDA_CONSOLE_CLIENT_ID").is_some() {
+        println!("Talking to the service of the environment.");
+        let admin = AdminClient::from_env()?;
+        if std::env::args().any(|argument| argument == "--create") {
+            create_use_and_delete(&admin, "auto")?;
+        } else {
+            list(&admin)?;
+            println!("Nothing was changed; `--create` creates a cluster and deletes it again.");
+        }
+        println!("{}", summary(&admin));
+        return Ok(());
+    }
+
+    let sandbox = Sandbox::builder()
+        .healthy_after(Duration::from_secs(2))
+        .start();
+    println!(
+        "Talking to a sandbox at {} (no credentials in the environment).",
+        sandbox.base_url()
+    );
+    let admin = AdminClient::builder()
+        .client_id(&sandbox.client_id())
+        .client_secret(sandbox.client_secret())
+        .base_url(&sandbox.base_url())
+        .oauth_url(&sandbox.oauth_url())
+        .token_cache("memory")
+        .build()?;
+    create_use_and_delete(&admin, "memory")?;
+    println!("{}", summary(&admin));
+    let asked = sandbox.stats();
+    println!("The sandbox saw {} token requests:", asked.token_requests);
+    for (audience, requests) in asked.token_requests_by_audience {
+        println!("  {requests} for {audience}");
+    }
+    Ok(())
+}
+
+fn create_use_and_delete(admin: &AdminClient, token_cache: &str) -> Result<(), Box<dyn Error>> {
+    let offer = admin.clusters().parameters()?;
+    let channel = offer
+        .channels
+        .first()
+        .ok_or("the service offers no channel")?;
+    let region = offer
+        .regions
+        .first()
+        .ok_or("the service offers no region")?;
+    let plan = offer
+        .cluster_plan_types
+        .first()
+        .ok_or("the service offers no plan type")?;
+    let generation = &channel.default_generation;
+    println!(
+        "Creating a cluster: {}, {}, {}.",
+        generation.name, region.name, plan.name
+    );
+    let id = admin.clusters().create(
+        &CreateCluster::new(
+            "quickstart",
+            &channel.uuid,
+            &generation.uuid,
+            &region.uuid,
+            &plan.uuid,
+        )
+        .description("Made by an example; may be deleted"),
+    )?;
+    println!("Created {id}.");
+    // Whatever happens from here on, the cluster must not be left behind.
+    let used = use_cluster(admin, &id, token_cache);
+    admin.cluster(&id).delete()?;
+    admin.cluster(&id).wait_until_gone(&Wait::new())?;
+    println!("Deleted {id}.");
+    used
+}
+
+fn use_cluster(
+    admin: &AdminClient,
+    id: &ClusterId,
+    token_cache: &str,
+) -> Result<(), Box<dyn Error>> {
+    let cluster = wait_until_healthy(admin, id)?;
+
+    let created = admin.cluster(id).clients().create(
+        &CreateClusterClient::new("worker")
+            .permissions([ClientPermission::Zeebe, ClientPermission::Operate]),
+    )?;
+    println!(
+        "Created the client {} ({}); its secret is shown this once.",
+        created.name, created.client_id
+    );
+    let credentials = created.credentials(&cluster);
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("worker.env");
+    credentials.write_env_file(&file)?;
+    println!(
+        "Kept its credentials in {} (deleted at the end).",
+        file.display()
+    );
+
+    let settings = AdminClient::builder().token_cache(token_cache);
+    let token = TokenSource::with_settings(&credentials, settings)?.bearer()?;
+    let left = token
+        .expires_at()
+        .duration_since(std::time::SystemTime::now())?;
+    println!(
+        "Got a token for Zeebe as that client, good for {} minutes.",
+        left.as_secs() / 60
+    );
+
+    list(admin)?;
+    for client in admin.cluster(id).clients().list()? {
+        println!("  client {} may use {:?}", client.name, client.permissions);
+    }
+    admin.cluster(id).clients().delete(&created.client_id)?;
+    println!("Deleted the client.");
+    Ok(())
+}
+
+fn wait_until_healthy(
+    admin: &AdminClient,
+    id: &ClusterId,
+) -> Result<Cluster, camunda_admin::Error> {
+    let begun = Instant::now();
+    let shown = RefCell::new(String::new());
+    let wait = Wait::new()
+        .timeout(Duration::from_secs(20 * 60))
+        .on_progress(|cluster: &Cluster| {
+            let status = cluster.status.ready.to_string();
+            if *shown.borrow() != status {
+                println!("  {:5.1} s {status}", begun.elapsed().as_secs_f64());
+                shown.replace(status);
+            }
+        });
+    admin.cluster(id).wait_until_healthy(&wait)
+}
+
+fn list(admin: &AdminClient) -> Result<(), camunda_admin::Error> {
+    let clusters = admin.clusters().list()?;
+    println!("The organisation has {} cluster(s).", clusters.len());
+    for cluster in clusters {
+        println!(
+            "  {} {} {}",
+            cluster.uuid, cluster.name, cluster.status.ready
+        );
+    }
+    Ok(())
+}
+
+fn summary(admin: &AdminClient) -> String {
+    let stats = admin.stats();
+    format!(
+        "{} requests, {} of them repeated; {} token request(s), {} token(s) from the cache.",
+        stats.requests, stats.retries, stats.token_requests, stats.token_cache_hits
+    )
+}

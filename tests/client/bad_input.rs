@@ -1,0 +1,154 @@
+//! What is refused before anything is sent, and what the service's own words look like.
+
+use camunda_admin::{AdminClient, ClusterId, ErrorKind, Json, Method, Outcome, Stage};
+use camunda_admin_sandbox::Sandbox;
+
+use crate::{builder, client, cluster};
+
+#[test]
+fn http_goes_to_this_machine_only() {
+    let error = AdminClient::builder()
+        .base_url("http://api.cloud.camunda.io")
+        .build()
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Config, Outcome::NotSent)
+    );
+    assert!(error.to_string().contains("base_url"), "{error}");
+}
+
+#[test]
+fn without_credentials_only_the_public_operation_works() {
+    let sandbox = Sandbox::start();
+    let admin = AdminClient::builder()
+        .base_url(&sandbox.base_url())
+        .build()
+        .unwrap();
+    assert!(!admin.ip_ranges().unwrap().web_modeler.is_empty());
+    let error = admin.clusters().list().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.stage()),
+        (ErrorKind::Config, Stage::Config)
+    );
+    assert!(
+        error.to_string().contains("CAMUNDA_CONSOLE_CLIENT_ID"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_unknown_cluster_is_not_found() {
+    let sandbox = Sandbox::start();
+    let error = client(&sandbox)
+        .cluster(&"nope".parse().unwrap())
+        .get()
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.http_status()),
+        (ErrorKind::NotFound, Some(404))
+    );
+    assert_eq!(error.outcome(), Outcome::Refused);
+    assert_eq!(
+        (error.method(), error.path()),
+        (Some("GET"), Some("/clusters/nope"))
+    );
+    assert_eq!(error.attempts(), 1);
+}
+
+#[test]
+fn the_service_speaks_for_itself() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let request = cluster(&admin, &"x".repeat(200));
+    let error = admin.clusters().create(&request).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.http_status()),
+        (ErrorKind::InvalidRequest, Some(400))
+    );
+    assert_eq!(error.server_message(), Some("Name is too long"));
+    assert_eq!(
+        error.to_string(),
+        "create cluster refused (400): Name is too long"
+    );
+}
+
+#[test]
+fn no_id_changes_the_path() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    for id in [
+        "../members",
+        "a/../../members",
+        "a\r\nX: y",
+        "a\0b",
+        "?a=b",
+        "#a",
+        "%2e%2e",
+        "\u{202e}",
+    ] {
+        let id = ClusterId::new(id).unwrap();
+        let error = admin.cluster(&id).get().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{id:?}: {error}");
+    }
+    for id in ["", ".", ".."] {
+        assert_eq!(
+            ClusterId::new(id).unwrap_err().kind(),
+            ErrorKind::InvalidArgument
+        );
+    }
+    let seen = sandbox.stats().requests_by_operation;
+    assert_eq!(
+        seen.keys().collect::<Vec<_>>(),
+        ["GET /clusters/{clusterUuid}"]
+    );
+}
+
+#[test]
+fn no_address_of_a_member_changes_the_path() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    for email in ["../clusters", "a@b/../c", "a\nb@c"] {
+        let error = admin.members().delete(email).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{email:?}: {error}");
+    }
+    assert_eq!(
+        admin.members().delete("").unwrap_err().kind(),
+        ErrorKind::InvalidArgument
+    );
+}
+
+#[test]
+fn request_reaches_what_this_version_does_not_know() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let listed = admin.request(Method::Get, "/clusters", None).unwrap();
+    assert_eq!(listed.as_str(), "[]");
+    let body = Json::new(r#"{"orgRoles":["admin"]}"#).unwrap();
+    let answer = admin
+        .request(Method::Post, "/members/a%40b.c", Some(&body))
+        .unwrap();
+    assert_eq!(answer.as_str(), "null");
+    let error = admin.request(Method::Get, "/../x", None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    let error = admin.request(Method::Get, "/nowhere", None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_setting_that_is_no_file_is_named() {
+    let sandbox = Sandbox::start();
+    let directory = tempfile::tempdir().unwrap();
+    let empty = directory.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    for path in ["/nonexistent/ca.pem", empty.to_str().unwrap()] {
+        let error = builder(&sandbox).ca_file(path).build().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("ca_file"), "{error}");
+    }
+    let error = builder(&sandbox)
+        .proxy("socks5://127.0.0.1:1080")
+        .build()
+        .unwrap_err();
+    assert!(error.to_string().contains("SOCKS"), "{error}");
+}

@@ -1,0 +1,40 @@
+//! The Rust client against the sandbox: what a program sees.
+
+mod bad_input;
+mod deadlines;
+mod fidelity;
+mod main_job;
+mod requests;
+mod settings;
+
+use std::time::Duration;
+
+use camunda_admin::{AdminClient, AdminClientBuilder, CreateCluster};
+use camunda_admin_sandbox::Sandbox;
+
+/// A client for a sandbox, with a token cache of its own.
+fn builder(sandbox: &Sandbox) -> AdminClientBuilder {
+    AdminClient::builder()
+        .client_id(&sandbox.client_id())
+        .client_secret(sandbox.client_secret())
+        .base_url(&sandbox.base_url())
+        .oauth_url(&sandbox.oauth_url())
+        .token_cache("memory")
+        .timeout(Duration::from_secs(20))
+}
+
+fn client(sandbox: &Sandbox) -> AdminClient {
+    builder(sandbox).build().unwrap()
+}
+
+/// A cluster that the sandbox is willing to create.
+fn cluster(admin: &AdminClient, name: &str) -> CreateCluster {
+    let offer = admin.clusters().parameters().unwrap();
+    CreateCluster::new(
+        name,
+        &offer.channels[0].uuid,
+        &offer.channels[0].default_generation.uuid,
+        &offer.regions[0].uuid,
+        &offer.cluster_plan_types[0].uuid,
+    )
+}

@@ -1,0 +1,328 @@
+//! Retries, once-operations, and what an error tells of the outcome.
+
+use std::time::Duration;
+
+use camunda_admin::{CreateClusterClient, ErrorKind, Outcome, UpdateCluster, Wait};
+use camunda_admin_sandbox::{Fault, Sandbox, When};
+
+use crate::{builder, client, cluster};
+
+const GET: &str = "GET /clusters/{clusterUuid}";
+const UPDATE: &str = "PATCH /clusters/{clusterUuid}";
+const CREATE: &str = "POST /clusters";
+
+#[test]
+fn reads_and_settings_survive_passing_failures() {
+    for status in [429, 502, 503, 504] {
+        let sandbox = Sandbox::start();
+        let admin = client(&sandbox);
+        let id = sandbox
+            .create_cluster(serde_json::json!({}))
+            .parse()
+            .unwrap();
+        for operation in [GET, UPDATE] {
+            sandbox.add_fault(Fault::on(operation).status(status).times(2));
+        }
+        admin.cluster(&id).get().unwrap();
+        admin
+            .cluster(&id)
+            .update(&UpdateCluster::new().name("new"))
+            .unwrap();
+        assert_eq!(sandbox.stats().requests_by_operation[GET], 3, "{status}");
+        assert_eq!(admin.stats().retries, 4);
+    }
+}
+
+#[test]
+fn reads_and_settings_survive_broken_connections() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    sandbox.add_fault(Fault::on(GET).reset());
+    sandbox.add_fault(Fault::on(GET).cut_body(10).skip(1));
+    admin.cluster(&id).get().unwrap();
+    sandbox.add_fault(Fault::on(UPDATE).reset().when(When::After));
+    admin
+        .cluster(&id)
+        .update(&UpdateCluster::new().name("new"))
+        .unwrap();
+    assert_eq!(sandbox.stats().requests_by_operation[UPDATE], 2);
+}
+
+#[test]
+fn other_refusals_are_final() {
+    for status in [400, 403, 404, 409, 412, 500] {
+        let sandbox = Sandbox::start();
+        sandbox.add_fault(Fault::on("GET /clusters").status(status).always());
+        let error = client(&sandbox).clusters().list().unwrap_err();
+        assert_eq!((error.attempts(), error.http_status()), (1, Some(status)));
+    }
+}
+
+#[test]
+fn a_redirect_is_never_followed() {
+    let sandbox = Sandbox::start();
+    let other = Sandbox::start();
+    let location = format!("{}/clusters", other.base_url());
+    sandbox.add_fault(
+        Fault::on("GET /clusters")
+            .status(302)
+            .header("location", &location),
+    );
+    let error = client(&sandbox).clusters().list().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.http_status()),
+        (ErrorKind::Network, Some(302))
+    );
+    assert_eq!(other.stats().connections, 0);
+}
+
+#[test]
+fn what_happens_once_is_sent_once() {
+    for fault in [
+        Fault::on(CREATE).reset(),
+        Fault::on(CREATE).reset().when(When::After),
+        Fault::on(CREATE).status(502),
+        Fault::on(CREATE).status(504).when(When::After),
+        Fault::on(CREATE).cut_body(5),
+        Fault::on(CREATE).garbage("SSH-2.0"),
+    ] {
+        let sandbox = Sandbox::start();
+        let admin = client(&sandbox);
+        let request = cluster(&admin, "once");
+        sandbox.add_fault(fault.clone());
+        let error = admin.clusters().create(&request).unwrap_err();
+        assert_eq!(
+            sandbox.stats().requests_by_operation[CREATE],
+            1,
+            "{fault:?}: {error}"
+        );
+        assert_eq!(error.attempts(), 1);
+        assert!(
+            matches!(error.outcome(), Outcome::Unknown | Outcome::Done),
+            "{fault:?}: {error:?}"
+        );
+        if error.outcome() == Outcome::Unknown {
+            assert!(
+                error
+                    .to_string()
+                    .contains("look for the name among the clusters"),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_refused_once_operation_says_so() {
+    for status in [401, 429, 503] {
+        let sandbox = Sandbox::start();
+        let admin = client(&sandbox);
+        let request = cluster(&admin, "once");
+        sandbox.add_fault(Fault::on(CREATE).status(status).header("retry-after", "7"));
+        let error = admin.clusters().create(&request).unwrap_err();
+        assert_eq!(
+            (error.outcome(), error.attempts()),
+            (Outcome::Refused, 1),
+            "{status}"
+        );
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
+        // Nothing stands in the way of the caller's own second attempt.
+        admin.clusters().create(&request).unwrap();
+    }
+}
+
+#[test]
+fn what_is_shown_once_is_in_the_error_where_it_cannot_be_decoded() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    let operation = "POST /clusters/{clusterUuid}/clients";
+    sandbox.add_fault(Fault::on(operation).replace("/clientId", serde_json::json!(17)));
+    let error = admin
+        .cluster(&id)
+        .clients()
+        .create(&CreateClusterClient::new("a"))
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Decode, Outcome::Done)
+    );
+    assert!(
+        error.to_string().contains("clientId: invalid type"),
+        "{error}"
+    );
+    let body: serde_json::Value = serde_json::from_slice(error.body().unwrap()).unwrap();
+    let secret = body["clientSecret"].as_str().unwrap();
+    assert!(!secret.is_empty() && !format!("{error} {error:?}").contains(secret));
+
+    // What had arrived before the connection broke is not lost either.
+    sandbox.add_fault(Fault::on(operation).cut_body(60));
+    let error = admin
+        .cluster(&id)
+        .clients()
+        .create(&CreateClusterClient::new("b"))
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Network, Outcome::Done)
+    );
+    assert_eq!(error.body().unwrap().len(), 60);
+}
+
+#[test]
+fn a_retry_after_beyond_the_deadline_fails_at_once() {
+    let sandbox = Sandbox::start();
+    let admin = builder(&sandbox)
+        .timeout(Duration::from_secs(10))
+        .build()
+        .unwrap();
+    sandbox.add_fault(
+        Fault::on("GET /clusters")
+            .status(503)
+            .header("retry-after", "3600"),
+    );
+    let error = admin.clusters().list().unwrap_err();
+    assert_eq!(
+        (error.attempts(), error.retry_after()),
+        (1, Some(Duration::from_secs(3600)))
+    );
+    assert!(error.elapsed().unwrap() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_revoked_token_is_replaced_once() {
+    let sandbox = Sandbox::builder().token_rate_limit(false).start();
+    let admin = client(&sandbox);
+    admin.clusters().list().unwrap();
+    sandbox.revoke_tokens();
+    admin.clusters().list().unwrap();
+    assert_eq!(sandbox.stats().token_requests, 2);
+
+    sandbox.add_fault(Fault::on("GET /clusters").status(401).always());
+    let error = admin.clusters().list().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.attempts()),
+        (ErrorKind::Authentication, 2)
+    );
+
+    sandbox.clear_faults();
+    sandbox.add_fault(Fault::on("GET /clusters").status(403));
+    let before = sandbox.stats().token_requests;
+    assert_eq!(
+        admin.clusters().list().unwrap_err().kind(),
+        ErrorKind::PermissionDenied
+    );
+    admin.clusters().list().unwrap();
+    assert!(
+        sandbox.stats().token_requests <= before + 1,
+        "403 never touches the token"
+    );
+}
+
+#[test]
+fn an_idle_connection_that_died_costs_a_read_nothing() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    sandbox.add_fault(
+        Fault::on("GET /clusters")
+            .close_after(Duration::ZERO)
+            .times(1),
+    );
+    admin.clusters().list().unwrap();
+    let before = sandbox.stats().connections;
+    admin.clusters().list().unwrap();
+    assert_eq!(sandbox.stats().connections, before + 1);
+}
+
+#[test]
+fn a_once_operation_opens_its_own_connection() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let request = cluster(&admin, "once");
+    let before = sandbox.stats().connections;
+    admin.clusters().create(&request).unwrap();
+    assert_eq!(sandbox.stats().connections, before + 1);
+}
+
+#[test]
+fn a_dead_server_is_told_as_not_sent() {
+    // Bound and closed again: nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let sandbox = Sandbox::start();
+    let admin = builder(&sandbox)
+        .base_url(&format!("http://127.0.0.1:{port}"))
+        .build()
+        .unwrap();
+    let error = admin.clusters().list().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Network, Outcome::NotSent)
+    );
+    assert!(error.attempts() > 1);
+}
+
+#[test]
+fn answers_are_bounded() {
+    let sandbox = Sandbox::start();
+    let admin = builder(&sandbox)
+        .max_response_bytes(100_000)
+        .build()
+        .unwrap();
+    sandbox.add_fault(Fault::on("GET /clusters").huge_body(200_000));
+    let error = admin.clusters().list().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Decode);
+    assert!(error.to_string().contains("max_response_bytes"), "{error}");
+}
+
+#[test]
+fn a_waiter_ends_at_once_where_there_is_no_hope() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    sandbox.set_status(
+        &format!("{id}"),
+        serde_json::json!({ "ready": "Suspended" }),
+    );
+    let error = admin
+        .cluster(&id)
+        .wait_until_healthy(&Wait::new())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Failed);
+    assert!(error.to_string().contains("suspended"), "{error}");
+}
+
+#[test]
+fn a_waiter_survives_passing_errors_and_keeps_its_deadline() {
+    let sandbox = Sandbox::builder()
+        .healthy_after(Duration::from_millis(10))
+        .start();
+    let admin = client(&sandbox);
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    sandbox.add_fault(Fault::on(GET).status(500).times(2));
+    let wait = Wait::new().interval(Duration::from_millis(10));
+    admin.cluster(&id).wait_until_healthy(&wait).unwrap();
+
+    sandbox.add_fault(Fault::on(GET).status(500).always());
+    let wait = wait.timeout(Duration::from_millis(100));
+    let error = admin.cluster(&id).wait_until_healthy(&wait).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("500"), "{cause}");
+}

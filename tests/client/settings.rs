@@ -1,0 +1,82 @@
+//! The environment and credential files; in a process of its own, since the environment is shared.
+
+use std::process::Command;
+
+use camunda_admin::AdminClient;
+use camunda_admin_sandbox::Sandbox;
+
+/// Runs one of the tests below in a process of its own, with this environment and no other.
+fn in_a_process(test: &str, environment: &[(String, String)]) {
+    let home = tempfile::tempdir().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            &format!("settings::{test}"),
+            "--include-ignored",
+            "--test-threads=1",
+        ])
+        .env_clear()
+        .env("HOME", home.path())
+        .envs(environment.iter().cloned())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_environment_is_read() {
+    let sandbox = Sandbox::start();
+    in_a_process("lists_with_the_environment", &sandbox.environment());
+    assert_eq!(sandbox.stats().requests, 1);
+}
+
+#[test]
+fn tls_with_the_certificates_of_the_environment() {
+    let sandbox = Sandbox::builder().client_certificates(true).start();
+    in_a_process("lists_with_the_environment", &sandbox.environment());
+    assert_eq!(sandbox.stats().requests, 1);
+}
+
+#[test]
+#[ignore = "run by others in a process of its own"]
+fn lists_with_the_environment() {
+    AdminClient::from_env().unwrap().clusters().list().unwrap();
+}
+
+#[test]
+fn a_missing_variable_is_named() {
+    in_a_process("names_the_missing_variable", &[]);
+}
+
+#[test]
+#[ignore = "run by others in a process of its own"]
+fn names_the_missing_variable() {
+    let error = AdminClient::from_env().unwrap_err().to_string();
+    assert!(error.contains("CAMUNDA_CONSOLE_CLIENT_ID"), "{error}");
+}
+
+#[test]
+fn a_file_of_the_console_is_read() {
+    let sandbox = Sandbox::start();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("console.env");
+    let mut lines = String::from("# from the Console\n");
+    for (name, value) in sandbox.environment() {
+        lines += &format!("export {name}='{value}'\n");
+    }
+    lines += &format!(
+        "CAMUNDA_TOKEN_CACHE_DIR=\"{}\"\n",
+        directory.path().display()
+    );
+    std::fs::write(&file, lines).unwrap();
+    AdminClient::from_env_file(&file)
+        .unwrap()
+        .clusters()
+        .list()
+        .unwrap();
+    assert_eq!(sandbox.stats().requests, 1);
+}
