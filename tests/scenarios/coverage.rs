@@ -18,7 +18,11 @@ pub(crate) fn check_successes(cases: &[Case]) {
     let all = OPERATIONS.iter().map(|operation| operation.call);
     let all = all.chain(WAITERS.iter().map(|waiter| waiter.call));
     let missing: Vec<&str> = all.filter(|call| !succeeds.contains(call)).collect();
-    assert!(missing.is_empty(), "no case in which these succeed: {}", missing.join(", "));
+    assert!(
+        missing.is_empty(),
+        "no case in which these succeed: {}",
+        missing.join(", ")
+    );
 }
 
 /// A text of the description may hold several reasons; `reasons.json` takes it apart. A case says
@@ -45,19 +49,30 @@ pub(crate) fn check_errors(cases: &[Case]) {
                     vec![(*text).to_owned()]
                 }
             };
-            documented.extend(reasons.into_iter().map(|reason| (operation.call, *status, reason)));
+            documented.extend(
+                reasons
+                    .into_iter()
+                    .map(|reason| (operation.call, *status, reason)),
+            );
         }
     }
     for text in apart.keys().filter(|text| !used.contains(text.as_str())) {
-        problems.push(format!("reasons.json knows `{text}`, and no operation does"));
+        problems.push(format!(
+            "reasons.json knows `{text}`, and no operation does"
+        ));
     }
     let mut covered = BTreeSet::new();
     for case in cases {
-        let (Some(reason), Some(error)) = (&case.covers, &case.then.error) else { continue };
+        let (Some(reason), Some(error)) = (&case.covers, &case.then.error) else {
+            continue;
+        };
         let status = error.http_status.unwrap_or_default();
         let entry = (case.when.call.as_str(), status, reason.clone());
         if !documented.contains(&entry) {
-            problems.push(format!("`{}` covers what is not documented: {entry:?}", case.name));
+            problems.push(format!(
+                "`{}` covers what is not documented: {entry:?}",
+                case.name
+            ));
         }
         covered.insert(entry);
     }

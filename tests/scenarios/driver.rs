@@ -1,6 +1,7 @@
 //! A driver: told a call as a line of JSON, it answers a line of JSON.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// One language's way to the library.
@@ -17,7 +18,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn start(mut command: Command) -> Program {
+    pub(crate) fn start(mut command: Command, environment: &[(&str, &PathBuf)]) -> Program {
         // Nothing of the developer's own environment.
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
@@ -25,9 +26,11 @@ impl Program {
                 command.env_remove(&name);
             }
         }
+        command.envs(environment.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child =
-            command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         Program {
             input: child.stdin.take(),
             output: BufReader::new(child.stdout.take().unwrap()),

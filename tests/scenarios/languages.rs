@@ -23,9 +23,22 @@ pub(crate) struct Language {
 }
 
 pub(crate) static LANGUAGES: &[Language] = &[
-    Language { name: "rust", prepare: rust },
-    Language { name: "c", prepare: c },
-    Language { name: "c++", prepare: cpp },
+    Language {
+        name: "rust",
+        prepare: rust,
+    },
+    Language {
+        name: "c",
+        prepare: c,
+    },
+    Language {
+        name: "c++",
+        prepare: cpp,
+    },
+    Language {
+        name: "python",
+        prepare: python,
+    },
 ];
 
 fn rust() -> Option<Start> {
@@ -51,10 +64,31 @@ fn cpp() -> Option<Start> {
     Some(started(folder))
 }
 
+fn python() -> Option<Start> {
+    let interpreter = tool("python3")?;
+    let shared = &library().shared;
+    Some(Box::new(move || {
+        let mut command = Command::new(&interpreter);
+        command.arg("-B").arg(sources().join("driver.py"));
+        command.env("PYTHONPATH", top().join("bindings/python/src"));
+        Box::new(Program::start(
+            command,
+            &[("CAMUNDA_ADMIN_LIBRARY", shared)],
+        ))
+    }))
+}
+
 fn compiled(mut command: Command, folder: &TempDir, source: &str) {
     command.args(["-Wall", "-Wextra", "-Werror", "-pedantic"]);
-    command.arg("-I").arg(top().join("include")).arg("-I").arg(folder.path());
-    command.arg(sources().join(source)).arg("-o").arg(folder.path().join("driver"));
+    command
+        .arg("-I")
+        .arg(top().join("include"))
+        .arg("-I")
+        .arg(folder.path());
+    command
+        .arg(sources().join(source))
+        .arg("-o")
+        .arg(folder.path().join("driver"));
     command.args(library().link_flags());
     run(command);
 }
@@ -64,7 +98,7 @@ fn started(folder: TempDir) -> Start {
     Box::new(move || {
         let mut command = Command::new(folder.path().join("driver"));
         command.current_dir(folder.path());
-        Box::new(Program::start(command))
+        Box::new(Program::start(command, &[]))
     })
 }
 
@@ -85,7 +119,11 @@ fn c_operations() -> String {
         push(operation.call, &c_shape(operation), operation.c_name);
     }
     for waiter in WAITERS {
-        let value = if waiter.answer.is_some() { "_value" } else { "" };
+        let value = if waiter.answer.is_some() {
+            "_value"
+        } else {
+            ""
+        };
         let shape = format!("texts_{}{value}", waiter.arguments.len());
         push(waiter.call, &shape, waiter.c_name);
     }
@@ -97,7 +135,11 @@ fn c_shape(operation: &Operation) -> String {
     if matches!(answer, Some(ShapeKind::Csv)) {
         return "csv".to_owned();
     }
-    let body = if operation.body.is_some() { "_body" } else { "" };
+    let body = if operation.body.is_some() {
+        "_body"
+    } else {
+        ""
+    };
     let value = if answer.is_some() { "_value" } else { "" };
     format!("texts_{}{body}{value}", operation.arguments().count())
 }

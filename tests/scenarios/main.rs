@@ -30,8 +30,10 @@ use table::Case;
 #[test]
 fn every_case_in_every_language() {
     let wanted = std::env::var("SCENARIOS").unwrap_or_default();
-    let cases: Vec<Case> =
-        table::read().into_iter().filter(|case| case.name.contains(&wanted)).collect();
+    let cases: Vec<Case> = table::read()
+        .into_iter()
+        .filter(|case| case.name.contains(&wanted))
+        .collect();
     let results: Vec<(&Language, Option<Vec<String>>)> = std::thread::scope(|scope| {
         let running: Vec<_> = LANGUAGES
             .iter()
@@ -54,12 +56,19 @@ fn every_case_in_every_language() {
         .into_iter()
         .flat_map(|(language, failures)| {
             let failures = failures.unwrap_or_default();
-            failures.into_iter().map(|failure| format!("{}: {failure}", language.name))
+            failures
+                .into_iter()
+                .map(|failure| format!("{}: {failure}", language.name))
         })
         .collect();
     // Not `println!`, which the test runner keeps to itself where the test passes.
     let _ = writeln!(std::io::stderr(), "scenarios: {}", counts.join(", "));
-    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 #[test]

@@ -20,7 +20,9 @@ pub(crate) fn mismatch(pattern: &Value, found: Option<&Value>, path: &str) -> Op
     let shown = || match found {
         Some(found) => {
             let text = found.to_string();
-            text.char_indices().nth(300).map_or(text.clone(), |(end, _)| format!("{}…", &text[..end]))
+            text.char_indices()
+                .nth(300)
+                .map_or(text.clone(), |(end, _)| format!("{}…", &text[..end]))
         }
         None => "nothing".to_owned(),
     };
@@ -38,16 +40,22 @@ pub(crate) fn mismatch(pattern: &Value, found: Option<&Value>, path: &str) -> Op
                 return wants("an object".to_owned());
             };
             fields.iter().find_map(|(name, pattern)| {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let path = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}.{name}")
+                };
                 mismatch(pattern, object.get(name), &path)
             })
         }
         Value::Array(patterns) => match found {
-            Some(Value::Array(elements)) if elements.len() == patterns.len() => {
-                patterns.iter().zip(elements).enumerate().find_map(|(index, (pattern, element))| {
+            Some(Value::Array(elements)) if elements.len() == patterns.len() => patterns
+                .iter()
+                .zip(elements)
+                .enumerate()
+                .find_map(|(index, (pattern, element))| {
                     mismatch(pattern, Some(element), &format!("{path}[{index}]"))
-                })
-            }
+                }),
             _ => wants(format!("an array of {}", patterns.len())),
         },
         _ if found == Some(pattern) => None,
@@ -74,14 +82,25 @@ fn holds(marker: &str, wanted: &Value, found: Option<&Value>) -> bool {
         "$contains" => {
             let none = Vec::new();
             let elements = found.and_then(Value::as_array).unwrap_or(&none);
-            wanted.as_array().expect("an array of patterns").iter().all(|pattern| {
-                elements.iter().any(|element| mismatch(pattern, Some(element), "").is_none())
-            })
+            wanted
+                .as_array()
+                .expect("an array of patterns")
+                .iter()
+                .all(|pattern| {
+                    elements
+                        .iter()
+                        .any(|element| mismatch(pattern, Some(element), "").is_none())
+                })
         }
-        "$len" => found.and_then(Value::as_array).map(|array| array.len() as u64) == wanted.as_u64(),
-        "$text" => found.and_then(Value::as_str).is_some_and(|text| {
-            text.contains(wanted.as_str().expect("a part of a text"))
-        }),
+        "$len" => {
+            found
+                .and_then(Value::as_array)
+                .map(|array| array.len() as u64)
+                == wanted.as_u64()
+        }
+        "$text" => found
+            .and_then(Value::as_str)
+            .is_some_and(|text| text.contains(wanted.as_str().expect("a part of a text"))),
         other => panic!("there is no marker {other}"),
     }
 }

@@ -20,9 +20,24 @@ const LIFE_CYCLE: Duration = Duration::from_secs(60);
 
 /// The kinds of errors in the order of the statuses of the C ABI.
 const KINDS: [&str; 18] = [
-    "Ok", "InvalidArgument", "Config", "Authentication", "PermissionDenied", "NotFound", "Conflict",
-    "NotReady", "InvalidRequest", "RateLimited", "Service", "Timeout", "Cancelled", "Network",
-    "Decode", "Failed", "Io", "Internal",
+    "Ok",
+    "InvalidArgument",
+    "Config",
+    "Authentication",
+    "PermissionDenied",
+    "NotFound",
+    "Conflict",
+    "NotReady",
+    "InvalidRequest",
+    "RateLimited",
+    "Service",
+    "Timeout",
+    "Cancelled",
+    "Network",
+    "Decode",
+    "Failed",
+    "Io",
+    "Internal",
 ];
 const STAGES: [&str; 5] = ["", "Config", "Token", "Request", "Decode"];
 const OUTCOMES: [&str; 5] = ["", "NotSent", "Refused", "Unknown", "Done"];
@@ -43,7 +58,11 @@ pub(crate) fn language(language: &Language, cases: &[Case]) -> Option<Vec<String
 fn run(driver: &mut Box<dyn Driver>, start: &Start, case: &Case) -> Result<(), String> {
     // A sandbox for each case, since a token host is asked for a token once a second at most.
     let sandbox = Sandbox::builder().healthy_after(LIFE_CYCLE).start();
-    let mut running = Running { driver, sandbox: &sandbox, names: BTreeMap::new() };
+    let mut running = Running {
+        driver,
+        sandbox: &sandbox,
+        names: BTreeMap::new(),
+    };
     let end = running.case(case);
     if matches!(&end, Err(error) if error.starts_with("the driver")) {
         *driver = start();
@@ -63,7 +82,8 @@ impl Running<'_> {
     fn case(&mut self, case: &Case) -> Result<(), String> {
         self.connect(&self.sandbox.client_id(), &self.sandbox.client_secret())?;
         for step in &case.given {
-            self.step(step).map_err(|failure| format!("given: {failure}"))?;
+            self.step(step)
+                .map_err(|failure| format!("given: {failure}"))?;
         }
         self.call(&case.when, &case.then).map(drop)
     }
@@ -78,7 +98,9 @@ impl Running<'_> {
             "timeout": "20",
         }});
         let reply = Reply::parse(&self.driver.exchange(&settings.to_string())?)?;
-        reply.error.map_or(Ok(()), |error| Err(format!("cannot connect: {error}")))
+        reply
+            .error
+            .map_or(Ok(()), |error| Err(format!("cannot connect: {error}")))
     }
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
@@ -88,7 +110,8 @@ impl Running<'_> {
                 self.bind(name, result);
             }
             Step::Fault(fault) => {
-                self.sandbox.add_fault(Fault::from_json(self.filled(fault)?)?);
+                self.sandbox
+                    .add_fault(Fault::from_json(self.filled(fault)?)?);
             }
             Step::Control { changes, name } => {
                 let given = self.sandbox.control(self.filled(changes)?)?;
@@ -109,7 +132,10 @@ impl Running<'_> {
         if let Some(name) = &call.credentials {
             let text = |field| self.filled(&format!("{name}.{field}").into());
             let (id, secret) = (text("client_id")?, text("client_secret")?);
-            self.connect(id.as_str().unwrap_or_default(), secret.as_str().unwrap_or_default())?;
+            self.connect(
+                id.as_str().unwrap_or_default(),
+                secret.as_str().unwrap_or_default(),
+            )?;
         }
         let before = self.sandbox.stats().requests_by_operation;
         let arguments = call.arguments.iter().map(|value| self.filled(value));
@@ -140,7 +166,8 @@ impl Running<'_> {
         let result = self.check_end(call, then, &reply)?;
         check_counts(call, then, &counts)?;
         for step in &then.after {
-            self.step(step).map_err(|failure| format!("after: {failure}"))?;
+            self.step(step)
+                .map_err(|failure| format!("after: {failure}"))?;
         }
         Ok(result)
     }
@@ -185,8 +212,14 @@ impl Running<'_> {
             Err(format!("{what} of the error has to be {wanted:?}: {error}"))
         };
         let word = |name: &str, number: &str, words: &'static [&'static str]| {
-            let numbered = error[number].as_u64().and_then(|n| words.get(n as usize).copied());
-            error[name].as_str().or(numbered).unwrap_or_default().to_owned()
+            let numbered = error[number]
+                .as_u64()
+                .and_then(|n| words.get(n as usize).copied());
+            error[name]
+                .as_str()
+                .or(numbered)
+                .unwrap_or_default()
+                .to_owned()
         };
         let kind = word("kind", "status", &KINDS);
         let outcome = word("outcome", "outcome", &OUTCOMES);
@@ -226,7 +259,11 @@ impl Running<'_> {
                 Value::Array(several) => several,
                 one => vec![one],
             };
-            if !wanted.iter().filter_map(Value::as_str).any(|part| message.contains(part)) {
+            if !wanted
+                .iter()
+                .filter_map(Value::as_str)
+                .any(|part| message.contains(part))
+            {
                 return wrong("the message", &wanted);
             }
         }
@@ -254,7 +291,9 @@ impl Running<'_> {
             return wrong("the time to wait", &seconds);
         }
         // What never got as far as an operation need not name one.
-        let operation = OPERATIONS.iter().find(|operation| operation.call == call.call);
+        let operation = OPERATIONS
+            .iter()
+            .find(|operation| operation.call == call.call);
         if let (Some(operation), Some(named)) = (operation, error["operation"].as_str())
             && named != operation.name
         {
@@ -271,9 +310,10 @@ impl Running<'_> {
     fn filled(&self, value: &Value) -> Result<Value, String> {
         match value {
             Value::String(text) => self.filled_text(text),
-            Value::Array(elements) => {
-                elements.iter().map(|element| self.filled(element)).collect::<Result<_, _>>()
-            }
+            Value::Array(elements) => elements
+                .iter()
+                .map(|element| self.filled(element))
+                .collect::<Result<_, _>>(),
             Value::Object(fields) if fields.contains_key("$repeat") => {
                 let (text, times) = (&fields["$repeat"][0], &fields["$repeat"][1]);
                 let text = text.as_str().ok_or("$repeat takes a text and a number")?;
@@ -284,12 +324,19 @@ impl Running<'_> {
                 let parts = fields["$join"].as_array().ok_or("$join takes texts")?;
                 let parts = parts.iter().map(|part| self.filled(part));
                 let parts: Vec<Value> = parts.collect::<Result<_, String>>()?;
-                Ok(parts.iter().filter_map(Value::as_str).collect::<String>().into())
+                Ok(parts
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .collect::<String>()
+                    .into())
             }
             Value::Object(fields) => {
-                let fields =
-                    fields.iter().map(|(name, field)| Ok((name.clone(), self.filled(field)?)));
-                fields.collect::<Result<serde_json::Map<_, _>, String>>().map(Value::from)
+                let fields = fields
+                    .iter()
+                    .map(|(name, field)| Ok((name.clone(), self.filled(field)?)));
+                fields
+                    .collect::<Result<serde_json::Map<_, _>, String>>()
+                    .map(Value::from)
             }
             _ => Ok(value.clone()),
         }
@@ -322,33 +369,41 @@ impl Running<'_> {
     /// What a name stands for: a thing's id where nothing more is asked for.
     fn named(&self, path: &str) -> Result<Value, String> {
         let (name, fields) = path.split_once('.').unwrap_or((path, ""));
-        let value = self.names.get(name).ok_or_else(|| format!("nothing is called ${name}"))?;
+        let value = self
+            .names
+            .get(name)
+            .ok_or_else(|| format!("nothing is called ${name}"))?;
         if fields.is_empty() {
             return Ok(value.get("uuid").unwrap_or(value).clone());
         }
         let pointer = format!("/{}", fields.replace('.', "/"));
-        value.pointer(&pointer).cloned().ok_or_else(|| format!("{name} has no {fields}: {value}"))
+        value
+            .pointer(&pointer)
+            .cloned()
+            .ok_or_else(|| format!("{name} has no {fields}: {value}"))
     }
 }
 
-fn check_counts(
-    call: &Call,
-    then: &Then,
-    counts: &BTreeMap<String, u64>,
-) -> Result<(), String> {
+fn check_counts(call: &Call, then: &Then, counts: &BTreeMap<String, u64>) -> Result<(), String> {
     if let Some(wanted) = &then.requests
         && wanted != counts
     {
-        return Err(format!("the service has to see {wanted:?}, and sees {counts:?}"));
+        return Err(format!(
+            "the service has to see {wanted:?}, and sees {counts:?}"
+        ));
     }
-    let operation = OPERATIONS.iter().find(|operation| operation.call == call.call);
+    let operation = OPERATIONS
+        .iter()
+        .find(|operation| operation.call == call.call);
     if let Some(operation) = operation
         && operation.class == Class::Once
     {
         let path = format!("{} {}", operation.method, operation.path);
         let count = counts.get(&path).copied().unwrap_or_default();
         if count > 1 {
-            return Err(format!("{path} may be sent once only, and is sent {count} times"));
+            return Err(format!(
+                "{path} may be sent once only, and is sent {count} times"
+            ));
         }
     }
     Ok(())
@@ -384,10 +439,13 @@ impl Reply {
         let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(line)
             .map_err(|error| format!("the driver answers no JSON ({error}): {line}"))?;
         let error = fields.remove("error");
-        let error = error.map(|error| serde_json::from_str(error.get())).transpose();
+        let error = error
+            .map(|error| serde_json::from_str(error.get()))
+            .transpose();
         Ok(Reply {
             result: fields.remove("result"),
-            error: error.map_err(|error| format!("the driver answers no error ({error}): {line}"))?,
+            error: error
+                .map_err(|error| format!("the driver answers no error ({error}): {line}"))?,
         })
     }
 }

@@ -95,7 +95,9 @@ impl Request<'_> {
     /// The body as its type. What a type cannot hold is what `check_body` refuses.
     fn body<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         let json = self.0.get("body").map(Value::to_string);
-        let operation = OPERATIONS.iter().find(|operation| Some(operation.call) == self.0["call"].as_str());
+        let operation = OPERATIONS
+            .iter()
+            .find(|operation| Some(operation.call) == self.0["call"].as_str());
         if let Some(operation) = operation
             && let Err(error) = operation.check_body(json.as_ref().map(String::as_bytes))
         {
@@ -158,7 +160,11 @@ fn call(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
         "members.list" => encode(admin.members().list()?),
         "members.set_roles" => {
             let body: SetMemberRoles = request.body()?;
-            encode(admin.members().set_roles(request.argument(0), &body.org_roles)?)
+            encode(
+                admin
+                    .members()
+                    .set_roles(request.argument(0), &body.org_roles)?,
+            )
         }
         "members.delete" => encode(admin.members().delete(request.argument(0))?),
         "activity.list" => encode(admin.activity().list()?),
@@ -177,11 +183,17 @@ fn call(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
                 "DELETE" => Method::Delete,
                 other => return Err(Failure::Language(format!("there is no method {other}"))),
             };
-            let body = request.0.get("body").map(|body| Json::new(body.to_string())).transpose()?;
+            let body = request
+                .0
+                .get("body")
+                .map(|body| Json::new(body.to_string()))
+                .transpose()?;
             let path = request.argument(1);
             encode(match request.0["class"].as_str() {
                 Some("safe") => admin.request_as(Class::Safe, method, path, body.as_ref())?,
-                Some("repeatable") => admin.request_as(Class::Repeatable, method, path, body.as_ref())?,
+                Some("repeatable") => {
+                    admin.request_as(Class::Repeatable, method, path, body.as_ref())?
+                }
                 Some("once") => admin.request_as(Class::Once, method, path, body.as_ref())?,
                 _ => admin.request(method, path, body.as_ref())?,
             })
@@ -238,20 +250,32 @@ fn cluster_call(
             encode(cluster.backups().set_schedule(&body.schedule)?)
         }
         "cluster.backups.delete_schedule" => encode(cluster.backups().delete_schedule()?),
-        "cluster.backups.wait_until_complete" => {
-            encode(cluster.backups().wait_until_complete(&request.backup()?, &request.wait())?)
-        }
-        "cluster.backups.wait_until_restored" => {
-            encode(cluster.backups().wait_until_restored(&request.backup()?, &request.wait())?)
-        }
+        "cluster.backups.wait_until_complete" => encode(
+            cluster
+                .backups()
+                .wait_until_complete(&request.backup()?, &request.wait())?,
+        ),
+        "cluster.backups.wait_until_restored" => encode(
+            cluster
+                .backups()
+                .wait_until_restored(&request.backup()?, &request.wait())?,
+        ),
         "cluster.secrets.list" => encode(cluster.secrets().list()?),
         "cluster.secrets.create" => {
             let body: CreateSecret = request.body()?;
-            encode(cluster.secrets().create(&body.secret_name, body.secret_value)?)
+            encode(
+                cluster
+                    .secrets()
+                    .create(&body.secret_name, body.secret_value)?,
+            )
         }
         "cluster.secrets.update" => {
             let body: UpdateSecret = request.body()?;
-            encode(cluster.secrets().update(request.argument(1), body.secret_value)?)
+            encode(
+                cluster
+                    .secrets()
+                    .update(request.argument(1), body.secret_value)?,
+            )
         }
         "cluster.secrets.delete" => encode(cluster.secrets().delete(request.argument(1))?),
         "cluster.monitoring.activate" => encode(cluster.monitoring().activate()?),
@@ -261,12 +285,16 @@ fn cluster_call(
             let body: camunda_admin::CreateMonitoringClient = request.body()?;
             encode(cluster.monitoring().create_client(&body.username)?)
         }
-        "cluster.monitoring.delete_client" => {
-            encode(cluster.monitoring().delete_client(&request.monitoring_client()?)?)
-        }
-        "cluster.monitoring.rotate_password" => {
-            encode(cluster.monitoring().rotate_password(&request.monitoring_client()?)?)
-        }
+        "cluster.monitoring.delete_client" => encode(
+            cluster
+                .monitoring()
+                .delete_client(&request.monitoring_client()?)?,
+        ),
+        "cluster.monitoring.rotate_password" => encode(
+            cluster
+                .monitoring()
+                .rotate_password(&request.monitoring_client()?)?,
+        ),
         "cluster.secure_connectivity.get" => encode(cluster.secure_connectivity().get()?),
         "cluster.secure_connectivity.activate" => {
             encode(cluster.secure_connectivity().activate(&request.body()?)?)

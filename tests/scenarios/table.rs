@@ -27,11 +27,18 @@ pub(crate) struct Case {
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// A call through the driver, which has to end as `then` says: well, where nothing is said.
-    Call { call: Call, name: Option<String>, then: Box<Then> },
+    Call {
+        call: Call,
+        name: Option<String>,
+        then: Box<Then>,
+    },
     /// A fault of the sandbox.
     Fault(Value),
     /// A change of the sandbox's state.
-    Control { changes: Value, name: Option<String> },
+    Control {
+        changes: Value,
+        name: Option<String>,
+    },
 }
 
 impl<'de> Deserialize<'de> for Step {
@@ -44,8 +51,9 @@ impl<'de> Deserialize<'de> for Step {
             Some(_) => return Err(D::Error::custom("`as` is a name")),
         };
         if fields.contains_key("call") {
-            let (call, then) =
-                fields.into_iter().partition::<Map<_, _>, _>(|(key, _)| CALL.contains(&&**key));
+            let (call, then) = fields
+                .into_iter()
+                .partition::<Map<_, _>, _>(|(key, _)| CALL.contains(&&**key));
             return Ok(Step::Call {
                 call: Call::deserialize(Value::from(call)).map_err(D::Error::custom)?,
                 name,
@@ -55,7 +63,10 @@ impl<'de> Deserialize<'de> for Step {
         match fields.remove("fault") {
             Some(fault) if fields.is_empty() && name.is_none() => Ok(Step::Fault(fault)),
             Some(_) => Err(D::Error::custom("a fault is a step of its own")),
-            None => Ok(Step::Control { changes: fields.into(), name }),
+            None => Ok(Step::Control {
+                changes: fields.into(),
+                name,
+            }),
         }
     }
 }
@@ -122,17 +133,17 @@ pub(crate) struct ExpectedError {
 }
 
 /// Tells `null` from nothing.
-fn present<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Value>, D::Error> {
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
 /// All cases, file by file.
 pub(crate) fn read() -> Vec<Case> {
     let folder = top().join("tests/scenarios/cases");
-    let mut files: Vec<_> =
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     let mut cases = Vec::new();
     for file in files {
@@ -148,9 +159,16 @@ pub(crate) fn read() -> Vec<Case> {
 pub(crate) fn check(cases: &[Case]) {
     let mut names = HashSet::new();
     for case in cases {
-        assert!(names.insert(&case.name), "there are two cases `{}`", case.name);
+        assert!(
+            names.insert(&case.name),
+            "there are two cases `{}`",
+            case.name
+        );
         let then = &case.then;
-        let said = [then.result.is_some() || then.result_text.is_some(), then.error.is_some()];
+        let said = [
+            then.result.is_some() || then.result_text.is_some(),
+            then.error.is_some(),
+        ];
         assert!(
             said == [true, false] || said == [false, true],
             "`{}` says nothing of the end of the call, or two things",
