@@ -6,11 +6,13 @@
 //! wake-up is a deadlock, which shuttle reports. Waiting until a certain time moves the simulated
 //! clock there.
 
-#[allow(dead_code)]
+#[allow(clippy::duplicate_mod, dead_code)]
 #[path = "shell/cache.rs"]
 mod cache;
+#[allow(clippy::duplicate_mod)]
 #[path = "shell/leader.rs"]
 mod leader;
+#[allow(clippy::duplicate_mod)]
 #[path = "shell/pacing.rs"]
 mod pacing;
 

@@ -3,8 +3,10 @@
 //!
 //! - `slot`: the token of one key, and `gate`: the pace of one token host; both pure.
 //! - `shell`: clocks, locks and waiting around them; `store`: where processes share them.
-//! - `token`: a token and its life; `record`: what of it is shared; `time`: two clocks; `key`: names.
+//! - `token`: a token and its life; `record`: what of it is shared; `time`: two clocks; `key`: names;
+//!   `diagnostics`: what is told about them.
 
+mod diagnostics;
 mod gate;
 #[cfg(test)]
 mod interleavings;
@@ -29,7 +31,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub(crate) use shell::{TokenSlot, slot};
+pub(crate) use diagnostics::Diagnostics;
+pub(crate) use shell::{TokenSlot, diagnostics, slot};
 pub use store::{StoreLock, TokenStore};
 pub use token::Token;
 

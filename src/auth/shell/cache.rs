@@ -18,11 +18,12 @@ use arc_swap::ArcSwap;
 use super::leader::{Leader, Purpose, stopped};
 use super::pacing::GateCell;
 use super::sync::{Condvar, Mutex, MutexGuard};
+use crate::auth::diagnostics::{CounterReport, Diagnostics, SlotReport};
 use crate::auth::gate::Gate;
 use crate::auth::key::{GateKey, SlotKey};
 use crate::auth::slot::{Answer, Caller, Patience, Slot};
 use crate::auth::store::{StoreId, Stores, Vault};
-use crate::auth::time::Clock;
+use crate::auth::time::{Clock, Moment};
 use crate::auth::token::Token;
 use crate::auth::{TokenCacheChoice, TokenEndpoint, TokenRequest};
 use crate::call::Call;
@@ -43,6 +44,11 @@ pub(crate) fn slot(
     choice: &TokenCacheChoice,
 ) -> Result<Arc<TokenSlot>, Error> {
     Ok(Cache::of_this_process().slot(request, choice))
+}
+
+/// What there is to say about the tokens of this process.
+pub(crate) fn diagnostics() -> Diagnostics {
+    Cache::of_this_process().diagnostics()
 }
 
 /// What became of token requests, since the process began.
@@ -116,7 +122,8 @@ impl Cache {
                     .try_lock()
                     .map(|slot| slot.inherited())
                     .unwrap_or_default();
-                let cell = child.new_cell(slot, &cell.gate.key, &key.1, &cell.choice);
+                let cell =
+                    child.new_cell(slot, &cell.gate.key, &key.1, &cell.choice, &cell.audience);
                 lock(&child.cells).insert(key.clone(), cell);
             }
         }
@@ -141,7 +148,7 @@ impl Cache {
             return cell;
         }
         let gate = GateKey::of(&request.token_url);
-        let new = self.new_cell(Slot::default(), &gate, &store, choice);
+        let new = self.new_cell(Slot::default(), &gate, &store, choice, &request.audience);
         let mut cells = lock(&self.cells);
         if cells.len() >= SLOTS_KEPT {
             let now = self.clock.now();
@@ -160,6 +167,7 @@ impl Cache {
         gate: &GateKey,
         store: &StoreId,
         choice: &TokenCacheChoice,
+        audience: &str,
     ) -> Arc<Cell> {
         let gate = {
             let mut gates = lock(&self.gates);
@@ -179,8 +187,47 @@ impl Cache {
             gate,
             stores,
             choice: choice.clone(),
+            audience: audience.to_owned(),
             counters: Arc::clone(&self.counters),
         })
+    }
+}
+
+impl Cache {
+    pub(crate) fn diagnostics(&self) -> Diagnostics {
+        let now = self.clock.now();
+        let mut cells: Vec<_> = lock(&self.cells)
+            .iter()
+            .map(|((key, _), cell)| (*key, Arc::clone(cell)))
+            .collect();
+        cells.sort_by(|(a, left), (b, right)| {
+            (&left.audience, a.as_bytes()).cmp(&(&right.audience, b.as_bytes()))
+        });
+        let slots: Vec<_> = cells
+            .iter()
+            .map(|(key, cell)| cell.report(*key, now))
+            .collect();
+        let gates: Vec<_> = lock(&self.gates).values().cloned().collect();
+        let stores: Vec<_> = lock(&self.stores).values().cloned().collect();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Diagnostics {
+            process_id: self.pid,
+            gates: gates.iter().map(|gate| gate.report(now)).collect(),
+            stores: stores
+                .iter()
+                .flat_map(|stores| stores.all())
+                .map(|tier| tier.report(now))
+                .collect(),
+            counters: CounterReport {
+                token_requests: read(&self.counters.token_requests),
+                refreshes: read(&self.counters.refreshes),
+                shared: read(&self.counters.shared),
+                cache_hits: slots.iter().map(|slot| slot.hits).sum(),
+                waits: read(&self.counters.waits),
+                rejections: read(&self.counters.rejections),
+            },
+            slots,
+        }
     }
 }
 
@@ -348,10 +395,29 @@ pub(super) struct Cell {
     pub(super) gate: Arc<GateCell>,
     pub(super) stores: Arc<Stores>,
     choice: TokenCacheChoice,
+    /// For the diagnostics.
+    audience: String,
     pub(super) counters: Arc<Counters>,
 }
 
 impl Cell {
+    fn report(&self, key: SlotKey, now: Moment) -> SlotReport {
+        let slot = self.lock();
+        let token = slot.token_left(now);
+        let trouble = slot.trouble_left(now);
+        SlotReport {
+            key: key.to_string()[..8].to_owned(),
+            audience: self.audience.clone(),
+            token_host: self.gate.key.as_str().to_owned(),
+            state: slot.phase(now),
+            expires_in: token.map(|(expires, _)| expires.as_secs_f64()),
+            refresh_in: token.map(|(_, due)| due.as_secs_f64()),
+            retry_in: trouble.map(|(left, _)| left.as_secs_f64()),
+            last_error: trouble.map(|(_, error)| error.message().to_owned()),
+            hits: slot.hits(),
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
         lock(&self.slot)
     }

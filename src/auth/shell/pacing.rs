@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::sync::{Condvar, Mutex, MutexGuard};
+use crate::auth::diagnostics::GateReport;
 use crate::auth::gate::{Gate, SPACING, Ticket};
 use crate::auth::key::GateKey;
 use crate::auth::record::PaceRecord;
@@ -68,6 +69,17 @@ impl GateCell {
     /// The earliest turn (monotonic) of someone who comes now.
     pub(super) fn turn(&self, now: Moment) -> Duration {
         self.lock().turn(None, now)
+    }
+
+    pub(super) fn report(&self, now: Moment) -> GateReport {
+        let gate = self.lock();
+        GateReport {
+            token_host: self.key.as_str().to_owned(),
+            opens_in: gate.opens().saturating_sub(now.mono).as_secs_f64(),
+            blocked: gate.blocked(now),
+            waiting: gate.waiting(),
+            strikes: gate.strikes(),
+        }
     }
 
     /// Waits for a turn and takes it. `expect` is told whenever the expected turn changes. Who does

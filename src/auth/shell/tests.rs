@@ -453,7 +453,8 @@ fn invariant_08_odd_lives_do_no_harm() {
 
 #[test]
 fn a_store_that_fails_costs_sharing_only() {
-    let faults: [(&str, fn(&MemoryStore)); 4] = [
+    type Fault = fn(&MemoryStore);
+    let faults: [(&str, Fault); 4] = [
         ("reading", |store| {
             store.reads_fail.store(true, Ordering::SeqCst)
         }),
@@ -534,6 +535,23 @@ fn invariant_10_nothing_secret_stays_in_memory() {
     use crate::auth::{TokenAnswer, token};
     use crate::secret::Secret;
 
+    // In a process of its own, whose memory is small and holds nothing of other tests.
+    const ALONE: &str = "CAMUNDA_ADMIN_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let name = "auth::shell::tests::invariant_10_nothing_secret_stays_in_memory";
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = alone
+            .args(["--exact", name])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
+        return;
+    }
     let mask = |byte: u8| byte ^ 0x15;
     let masked: Vec<u8> = (0..40)
         .map(|at: u16| mask(b'a' + (at * 7 % 26) as u8))
@@ -601,4 +619,47 @@ fn invariant_10_nothing_secret_stays_in_memory() {
     assert!(places() >= 2, "the search finds what is there");
     drop((token, record, opened));
     assert_eq!(places(), 0);
+}
+
+#[test]
+fn diagnostics_tell_what_is_going_on() {
+    let (simulation, _, mut endpoint) = standing(Reply::Token(1000.0));
+    let store = Arc::new(MemoryStore::default());
+    let cache = Cache::new(endpoint.clock.clone());
+    let slot = cache.slot(request(), &store.choice());
+    slot.token(&endpoint, &call()).unwrap();
+    slot.token(&endpoint, &call()).unwrap();
+    simulation.advance(Duration::from_secs(100));
+    let told = cache.diagnostics();
+    let slots = serde_json::to_value(&told.slots).unwrap();
+    assert_eq!(slots[0]["state"], "fresh");
+    assert_eq!(slots[0]["audience"], "api.example");
+    assert_eq!(slots[0]["expires_in"], 895.0);
+    assert_eq!(slots[0]["refresh_in"], 700.0);
+    assert_eq!(slots[0]["last_error"], serde_json::Value::Null);
+    assert_eq!(
+        (told.counters.token_requests, told.counters.cache_hits),
+        (1, 1)
+    );
+    assert_eq!(told.gates[0].token_host, "https://login.example:443");
+    assert!(told.stores[0].usable);
+
+    store.everything_fails(true);
+    slot.forget();
+    endpoint.then = Reply::Fails(FetchFailure::BadCredentials);
+    slot.token(&endpoint, &call()).unwrap_err();
+    let told = cache.diagnostics();
+    assert_eq!(
+        serde_json::to_value(&told.slots[0]).unwrap()["state"],
+        "refused"
+    );
+    assert_eq!(told.slots[0].retry_in, Some(30.0));
+    assert_eq!(told.slots[0].last_error.as_deref(), Some("access_denied"));
+    assert!(!told.stores[0].usable);
+    assert_eq!(
+        told.stores[0].last_error.as_deref(),
+        Some("as the test says")
+    );
+    let all = serde_json::to_string(&told).unwrap();
+    assert!(!all.contains("hunter2") && !all.contains("token-0") && !all.contains("client-id"));
 }
