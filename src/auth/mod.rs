@@ -31,7 +31,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub(crate) use diagnostics::Diagnostics;
 pub(crate) use shell::{TokenSlot, diagnostics, slot};
 pub use store::{StoreLock, TokenStore};
 pub use token::Token;

@@ -67,8 +67,12 @@ pub(super) unsafe fn run(
             let value = value.map(|value| required("value", value)).transpose()?;
             let client = admin.with(call.as_ref().map(camunda_call::options));
             let body = body.map(|body| Zeroizing::new(body.to_vec()));
-            let answer = admin.logging(|| client.exchange(operation, &arguments, body))?;
-            operation.check_answer(&answer)?;
+            let answer = admin.logging(|| {
+                client.exchange(operation, &arguments, body, |answer| {
+                    operation.check_answer(&answer)?;
+                    Ok(answer)
+                })
+            })?;
             if let Some(value) = value {
                 hand_over(value, camunda_value::new(answer)?);
             }
