@@ -159,7 +159,7 @@ pub(super) unsafe fn wait<const N: usize>(
 
 /// How to wait, from the options of a call.
 fn waiting<T: Serialize>(call: &camunda_call) -> Wait<'_, T> {
-    let mut wait = Wait::new();
+    let mut wait = Wait::default();
     if let Some(timeout) = call.timeout() {
         wait = wait.timeout(timeout);
     }

@@ -108,7 +108,7 @@ impl Request<'_> {
     }
 
     fn wait<T>(&self) -> Wait<'_, T> {
-        let mut wait = Wait::new();
+        let mut wait = Wait::default();
         if let Some(timeout) = self.0["timeout"].as_f64() {
             wait = wait.timeout(Duration::from_secs_f64(timeout));
         }
