@@ -58,7 +58,7 @@ fn every_case_in_every_language() {
             let failures = failures.unwrap_or_default();
             failures
                 .into_iter()
-                .map(|failure| format!("{}: {failure}", language.name))
+                .map(|failure| format!("{}: {failure:.600}", language.name))
         })
         .collect();
     // Not `println!`, which the test runner keeps to itself where the test passes.
