@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use camunda_admin_sandbox::{Fault, Sandbox};
 
 use crate::library::library;
-use crate::program::{Checker, Language, Program, without_camunda};
+use crate::program::{Build, Language, Program, without_camunda};
 use crate::tools::{tool, top};
 
 const PROCESSES: usize = 8;
@@ -55,7 +55,7 @@ impl Worker for Python {
 fn workers() -> Vec<Box<dyn Worker>> {
     let mut workers: Vec<Box<dyn Worker>> = Vec::new();
     let source = top().join("tests/c/fleet_worker.c");
-    if let Some(program) = Program::compile(Language::C, &source, Checker::None) {
+    if let Some(program) = Program::compile(Language::C, &source, Build::Plain) {
         workers.push(Box::new(C(program)));
     }
     if let Some(python) = tool("python3") {
