@@ -23,6 +23,8 @@ use crate::secret::Secret;
 
 #[cfg(unix)]
 pub(crate) use file::close_inherited_locks;
+#[cfg(all(test, feature = "redis"))]
+pub(crate) use redis::RedisStore;
 pub(crate) use vault::{Known, Locks, MOMENT, Vault};
 
 /// A place where processes share tokens: the caller's own, or one of the library's.

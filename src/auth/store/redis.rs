@@ -20,7 +20,7 @@ use super::{StoreLock, TokenStore};
 use crate::secret::Secret;
 
 /// The longest that any operation takes.
-pub(super) const PATIENCE: Duration = Duration::from_millis(250);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// Begins all names, since a Redis is often shared.
 const PREFIX: &str = "camunda-admin:";
@@ -36,7 +36,7 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1 end return 0";
 
 /// A Redis or Valkey server.
 #[derive(Clone)]
-pub(super) struct RedisStore(Arc<Inner>);
+pub(crate) struct RedisStore(Arc<Inner>);
 
 struct Inner {
     client: Client,
@@ -52,7 +52,7 @@ struct Inner {
 
 impl RedisStore {
     /// Nothing is sent yet.
-    pub(super) fn new(url: &Secret) -> Result<Self, String> {
+    pub(crate) fn new(url: &Secret) -> Result<Self, String> {
         // The error's own words could quote the password.
         let client = Client::open(url.expose())
             .map_err(|_| "is no address of a Redis, such as redis://:password@host:6379/0")?;
