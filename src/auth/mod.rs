@@ -115,6 +115,12 @@ pub(crate) enum TokenCacheChoice {
     Memory,
     /// Files in this directory.
     Directory(PathBuf),
+    /// Redis or Valkey at this address, and files besides: in this directory, or in the user's
+    /// cache directory. Needs the cargo feature `redis`.
+    Redis {
+        url: Secret,
+        directory: Option<PathBuf>,
+    },
     /// The caller's own store.
     Custom(Arc<dyn TokenStore>),
 }
@@ -125,6 +131,11 @@ impl fmt::Debug for TokenCacheChoice {
             TokenCacheChoice::Auto => f.write_str("Auto"),
             TokenCacheChoice::Memory => f.write_str("Memory"),
             TokenCacheChoice::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
+            TokenCacheChoice::Redis { url, directory } => f
+                .debug_struct("Redis")
+                .field("url", url)
+                .field("directory", directory)
+                .finish(),
             TokenCacheChoice::Custom(store) => {
                 f.debug_tuple("Custom").field(&store.describe()).finish()
             }

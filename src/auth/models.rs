@@ -594,13 +594,15 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
     let processes = [0, 1].map(|_| Cache::new(clock.clone()));
     let slots: [[Arc<TokenSlot>; 2]; 2] = processes.each_ref().map(|process| {
         ["a", "b"].map(|audience| {
-            process.slot(
-                TokenRequest {
-                    audience: audience.into(),
-                    ..request()
-                },
-                &choice,
-            )
+            process
+                .slot(
+                    TokenRequest {
+                        audience: audience.into(),
+                        ..request()
+                    },
+                    &choice,
+                )
+                .unwrap()
         })
     });
     let mut holds: HashMap<(usize, usize), Holds> = HashMap::new();

@@ -43,7 +43,7 @@ pub(crate) fn slot(
     request: TokenRequest,
     choice: &TokenCacheChoice,
 ) -> Result<Arc<TokenSlot>, Error> {
-    Ok(Cache::of_this_process().slot(request, choice))
+    Cache::of_this_process().slot(request, choice)
 }
 
 /// What there is to say about the tokens of this process.
@@ -117,38 +117,53 @@ impl Cache {
         }
         if let Ok(cells) = parents.cells.try_lock() {
             for (key, cell) in cells.iter() {
+                // What the parent could make sense of, the child can.
+                let Ok(stores) = child.stores(&cell.choice) else {
+                    continue;
+                };
                 let slot = cell
                     .slot
                     .try_lock()
                     .map(|slot| slot.inherited())
                     .unwrap_or_default();
                 let cell =
-                    child.new_cell(slot, &cell.gate.key, &key.1, &cell.choice, &cell.audience);
+                    child.new_cell(slot, &cell.gate.key, stores, &cell.choice, &cell.audience);
                 lock(&child.cells).insert(key.clone(), cell);
             }
         }
         child
     }
 
-    pub(crate) fn slot(&self, request: TokenRequest, choice: &TokenCacheChoice) -> Arc<TokenSlot> {
+    pub(crate) fn slot(
+        &self,
+        request: TokenRequest,
+        choice: &TokenCacheChoice,
+    ) -> Result<Arc<TokenSlot>, Error> {
         let key = SlotKey::of(&request);
-        let cell = self.cell(key, &request, choice);
-        Arc::new(TokenSlot {
+        let cell = self.cell(key, &request, choice)?;
+        let choice = choice.clone();
+        Ok(Arc::new(TokenSlot {
             request,
             key,
-            choice: choice.clone(),
+            choice,
             cell: ArcSwap::new(cell),
-        })
+        }))
     }
 
-    fn cell(&self, key: SlotKey, request: &TokenRequest, choice: &TokenCacheChoice) -> Arc<Cell> {
-        let store = Stores::id(choice);
-        let known = lock(&self.cells).get(&(key, store.clone())).cloned();
+    fn cell(
+        &self,
+        key: SlotKey,
+        request: &TokenRequest,
+        choice: &TokenCacheChoice,
+    ) -> Result<Arc<Cell>, Error> {
+        let id = (key, Stores::id(choice));
+        let known = lock(&self.cells).get(&id).cloned();
         if let Some(cell) = known {
-            return cell;
+            return Ok(cell);
         }
         let gate = GateKey::of(&request.token_url);
-        let new = self.new_cell(Slot::default(), &gate, &store, choice, &request.audience);
+        let stores = self.stores(choice)?;
+        let new = self.new_cell(Slot::default(), &gate, stores, choice, &request.audience);
         let mut cells = lock(&self.cells);
         if cells.len() >= SLOTS_KEPT {
             let now = self.clock.now();
@@ -158,14 +173,24 @@ impl Cache {
             });
         }
         // Another thread may have been faster.
-        Arc::clone(cells.entry((key, store)).or_insert(new))
+        Ok(Arc::clone(cells.entry(id).or_insert(new)))
+    }
+
+    fn stores(&self, choice: &TokenCacheChoice) -> Result<Arc<Stores>, Error> {
+        let id = Stores::id(choice);
+        let known = lock(&self.stores).get(&id).cloned();
+        if let Some(stores) = known {
+            return Ok(stores);
+        }
+        let new = Arc::new(Stores::new(choice, &self.clock)?);
+        Ok(Arc::clone(lock(&self.stores).entry(id).or_insert(new)))
     }
 
     fn new_cell(
         &self,
         slot: Slot,
         gate: &GateKey,
-        store: &StoreId,
+        stores: Arc<Stores>,
         choice: &TokenCacheChoice,
         audience: &str,
     ) -> Arc<Cell> {
@@ -173,11 +198,6 @@ impl Cache {
             let mut gates = lock(&self.gates);
             let new = || Arc::new(GateCell::new(gate.clone(), Gate::default()));
             Arc::clone(gates.entry(gate.clone()).or_insert_with(new))
-        };
-        let stores = {
-            let mut stores = lock(&self.stores);
-            let new = || Arc::new(Stores::new(choice, &self.clock));
-            Arc::clone(stores.entry(store.clone()).or_insert_with(new))
         };
         Arc::new(Cell {
             pid: self.pid,
@@ -215,8 +235,7 @@ impl Cache {
             gates: gates.iter().map(|gate| gate.report(now)).collect(),
             stores: stores
                 .iter()
-                .flat_map(|stores| stores.all())
-                .map(|tier| tier.report(now))
+                .flat_map(|stores| stores.reports(now))
                 .collect(),
             counters: CounterReport {
                 token_requests: read(&self.counters.token_requests),
@@ -370,9 +389,13 @@ impl TokenSlot {
         if cell.pid == std::process::id() {
             return cell;
         }
-        let cell = Cache::of_this_process().cell(self.key, &self.request, &self.choice);
-        self.cell.store(Arc::clone(&cell));
-        cell
+        let cache = Cache::of_this_process();
+        // It could be made in the parent, so it can be made here.
+        let Ok(fresh) = cache.cell(self.key, &self.request, &self.choice) else {
+            return cell;
+        };
+        self.cell.store(Arc::clone(&fresh));
+        fresh
     }
 }
 
