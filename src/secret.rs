@@ -98,7 +98,8 @@ impl<'de> Deserialize<'de> for Secret {
             E::custom("invalid type: a secret is a string")
         }
 
-        deserializer.deserialize_string(SecretVisitor)
+        // Not `deserialize_string`, whose own error would quote a number.
+        deserializer.deserialize_any(SecretVisitor)
     }
 }
 
