@@ -357,6 +357,15 @@ camunda_status camunda_admin_stats(const camunda_admin *admin,
                                    camunda_error **error);
 
 /**
+ * The state of all tokens of this process, of the pace of token requests, and of the stores, as an
+ * object without secrets: `slots`, `gates`, `stores` and `counters`. Times are seconds from now.
+ * `diagnostics` gets it, owned by the caller: camunda_value_free.
+ */
+camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
+                                         camunda_value **diagnostics,
+                                         camunda_error **error);
+
+/**
  * Forgets that the token endpoint refused these credentials, so that the next call asks again
  * instead of failing fast.
  */

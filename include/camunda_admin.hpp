@@ -3945,6 +3945,14 @@ class AdminClient {
       return camunda_admin_stats(get(), value, error);
     });
   }
+  /// The state of all tokens of this process, of the pace of token requests, and of the stores, as
+  /// an object without secrets: `slots`, `gates`, `stores` and `counters`. Times are seconds from
+  /// now.
+  Value diagnostics() const {
+    return Value(detail::make<camunda_value>([&](camunda_value** value, camunda_error** error) {
+      return camunda_admin_diagnostics(get(), value, error);
+    }));
+  }
   /// Lets credentials that were refused be tried again at once.
   void retry_credentials() const {
     detail::run([&](camunda_error** error) {

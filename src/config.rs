@@ -128,7 +128,20 @@ impl Config {
             }
         }
         if let Some(value) = read("CAMUNDA_TOKEN_CACHE_REDIS_URL")? {
+            let files = std::mem::take(&mut config.token_cache);
             config.set_from("CAMUNDA_TOKEN_CACHE_REDIS_URL", "token_cache", &value)?;
+            match (&mut config.token_cache, files) {
+                // The files that it falls back to stay where the other variable has them.
+                (TokenCacheChoice::Redis { directory, .. }, TokenCacheChoice::Directory(path)) => {
+                    *directory = Some(path);
+                }
+                (TokenCacheChoice::Redis { .. }, _) => {}
+                _ => {
+                    return Err(Error::config(
+                        "the variable CAMUNDA_TOKEN_CACHE_REDIS_URL is no redis:// address",
+                    ));
+                }
+            }
         }
         Ok(config)
     }
@@ -317,9 +330,12 @@ fn token_cache(value: &str) -> Result<TokenCacheChoice> {
         "" => Err(Error::config(
             "`token_cache` is empty; it is `auto`, `memory`, a directory or a redis:// address",
         )),
-        url if url.starts_with("redis://") || url.starts_with("rediss://") => Err(Error::config(
-            "`token_cache` is a redis:// address, which this build does not support",
-        )),
+        url if url.starts_with("redis://") || url.starts_with("rediss://") => {
+            Ok(TokenCacheChoice::Redis {
+                url: Secret::new(plain("token_cache", url)?),
+                directory: None,
+            })
+        }
         directory => Ok(TokenCacheChoice::Directory(path("token_cache", directory)?)),
     }
 }
@@ -475,6 +491,9 @@ mod tests {
         let mut config = set("client_secret", "hunter2").unwrap();
         config
             .set("proxy", "http://user:hunter2@proxy:3128")
+            .unwrap();
+        config
+            .set("token_cache", "redis://:hunter2@localhost")
             .unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
     }

@@ -295,8 +295,9 @@ impl fmt::Display for Error {
                 Some(status) if inner.outcome == Outcome::Refused => {
                     write!(f, " refused ({status}): ")?;
                 }
+                // A success of which only the answer is of no use.
+                Some(200..=299) | None => f.write_str(": ")?,
                 Some(status) => write!(f, " failed ({status}): ")?,
-                None => f.write_str(": ")?,
             }
         }
         f.write_str(&inner.message)?;

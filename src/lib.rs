@@ -57,6 +57,11 @@
 #![cfg_attr(not(feature = "capi"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+/// The README's own example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod api;
 mod auth;
 mod call;

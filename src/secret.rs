@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
@@ -58,7 +59,46 @@ impl Serialize for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Secret::new)
+        struct SecretVisitor;
+
+        impl Visitor<'_> for SecretVisitor {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret::new(text))
+            }
+
+            fn visit_string<E: de::Error>(self, text: String) -> Result<Secret, E> {
+                Ok(Secret::new(text))
+            }
+
+            // The errors of the provided methods would quote the value.
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
+                Err(not_a_string())
+            }
+
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+                Err(not_a_string())
+            }
+
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
+                Err(not_a_string())
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
+                Err(not_a_string())
+            }
+        }
+
+        fn not_a_string<E: de::Error>() -> E {
+            E::custom("invalid type: a secret is a string")
+        }
+
+        deserializer.deserialize_string(SecretVisitor)
     }
 }
 
@@ -71,6 +111,19 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?}"), "Secret(…)");
         assert_eq!(format!("{:?}", Some(&secret)), "Some(Secret(…))");
+    }
+
+    #[test]
+    fn what_is_no_secret_is_not_quoted() {
+        for json in ["4711", "-4711", "4711.5", "true", "[4711]", "null"] {
+            let error = serde_json::from_str::<Secret>(json)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.starts_with("invalid type") && !error.contains("4711"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

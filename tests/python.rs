@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -266,22 +266,18 @@ fn run(mut command: Command) -> String {
         String::from_utf8_lossy(&said).into_owned()
     });
     let started = Instant::now();
-    let mut ended: Option<ExitStatus> = None;
-    while ended.is_none() && started.elapsed() < LIMIT {
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > LIMIT {
+            // `faulthandler` prints where every thread is.
+            let _ = Command::new("kill")
+                .args(["-ABRT", &child.id().to_string()])
+                .status();
+            break;
+        }
         std::thread::sleep(Duration::from_millis(20));
-        ended = child.try_wait().unwrap();
     }
-    if ended.is_none() {
-        // `faulthandler` prints where every thread is.
-        let _ = Command::new("kill")
-            .args(["-ABRT", &child.id().to_string()])
-            .status();
-        let _ = child.wait();
-    }
+    let status = child.wait().unwrap();
     let said = said.join().unwrap();
-    assert!(
-        ended.is_some_and(|status| status.success()),
-        "{shown}\n{ended:?}\n{said}"
-    );
+    assert!(status.success(), "{shown}\n{status}\n{said}");
     said
 }

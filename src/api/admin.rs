@@ -158,48 +158,40 @@ impl AdminClient {
         path: &str,
         body: Option<&Json>,
     ) -> Result<Json> {
-        let body = body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec()));
-        let answer = self.request_bytes(class, method, path, body)?;
-        let json = operation::without_bom(&answer).trim_ascii();
-        if json.is_empty() {
-            return Ok(Json::default());
-        }
-        operation::decode(json).map_err(|problem| {
-            Error::new(
-                ErrorKind::Decode,
-                Stage::Decode,
-                Outcome::Done,
-                format!("the answer is not JSON: {problem}"),
-            )
-            .with_operation(REQUEST)
-            .with_body(answer.clone())
-        })
-    }
-
-    pub(crate) fn request_bytes(
-        &self,
-        class: Class,
-        method: Method,
-        path: &str,
-        body: Option<Zeroizing<Vec<u8>>>,
-    ) -> Result<Zeroizing<Vec<u8>>> {
         check_path(path)?;
         let request = Request {
             operation: REQUEST,
             method,
             path: path.to_owned(),
-            body,
+            body: body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec())),
             class,
             authenticated: true,
             hint: Some("look at what it changes before sending it again"),
             refusals: &[],
         };
-        self.transport.send(&request, &self.call())
+        self.transport.send(&request, &self.call(), |answer| {
+            let json = operation::without_bom(&answer).trim_ascii();
+            if json.is_empty() {
+                return Ok(Json::default());
+            }
+            operation::decode(json).map_err(|problem| {
+                let message = format!("the answer is not JSON: {problem}");
+                Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, message)
+                    .with_body(answer.clone())
+            })
+        })
     }
 
     /// What this client and its clones did so far.
     pub fn stats(&self) -> Stats {
         self.transport.stats()
+    }
+
+    /// The state of all tokens of this process, of the pace of token requests, and of the stores, as
+    /// JSON without secrets: `slots`, `gates`, `stores` and `counters`. Times are seconds from now.
+    pub fn diagnostics(&self) -> Json {
+        let told = serde_json::to_string(&auth::diagnostics()).unwrap_or_default();
+        Json::new(told).unwrap_or_default()
     }
 
     /// Forgets that the token endpoint refused these credentials, so that the next call asks again
@@ -232,7 +224,9 @@ impl AdminClient {
         operation: &Operation,
         arguments: &[&str],
     ) -> Result<T> {
-        operation.decode(self.exchange(operation, arguments, None)?)
+        self.exchange(operation, arguments, None, |answer| {
+            operation.decode(answer)
+        })
     }
 
     /// Calls an operation with a body and decodes its answer.
@@ -242,7 +236,9 @@ impl AdminClient {
         arguments: &[&str],
         body: &impl Serialize,
     ) -> Result<T> {
-        operation.decode(self.exchange(operation, arguments, Some(encode(body)?))?)
+        self.exchange(operation, arguments, Some(encode(body)?), |answer| {
+            operation.decode(answer)
+        })
     }
 
     /// Calls an operation that answers nothing.
@@ -253,7 +249,7 @@ impl AdminClient {
         body: Option<&impl Serialize>,
     ) -> Result<()> {
         let body = body.map(encode).transpose()?;
-        self.exchange(operation, arguments, body).map(drop)
+        self.exchange(operation, arguments, body, |_| Ok(()))
     }
 
     /// Calls an operation that answers CSV.
@@ -262,15 +258,16 @@ impl AdminClient {
         self.transport.stream(&request, &self.call(), sink)
     }
 
-    /// Calls an operation and returns the answer as it came.
-    pub(crate) fn exchange(
+    /// Calls an operation and makes of the answer what `decode` makes of it.
+    pub(crate) fn exchange<T>(
         &self,
         operation: &Operation,
         arguments: &[&str],
         body: Option<Zeroizing<Vec<u8>>>,
-    ) -> Result<Zeroizing<Vec<u8>>> {
+        decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
+    ) -> Result<T> {
         let request = self.request_for(operation, arguments, body)?;
-        self.transport.send(&request, &self.call())
+        self.transport.send(&request, &self.call(), decode)
     }
 
     fn request_for<'a>(

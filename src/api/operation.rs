@@ -141,6 +141,7 @@ impl Operation {
     }
 
     /// Checks an answer against its type without keeping the result.
+    #[cfg(feature = "capi")]
     pub(crate) fn check_answer(&self, answer: &Zeroizing<Vec<u8>>) -> Result<()> {
         match &self.answer {
             Some(shape) => {

@@ -42,16 +42,29 @@ pub struct Wait<'a, T> {
 
 type Progress<'a, T> = RefCell<Box<dyn FnMut(&T) + 'a>>;
 
-impl<'a, T> Wait<'a, T> {
-    /// At most 30 minutes, a look every half second at first and every 10 s later on.
+// Constructors for each type, so that the parameter of a callback needs no annotation.
+impl Wait<'_, Cluster> {
+    /// For a cluster: at most 30 minutes, a look every half second at first and every 10 s later on.
     pub fn new() -> Self {
-        Wait {
-            timeout: DEFAULT_TIMEOUT,
-            interval: DEFAULT_INTERVAL,
-            on_progress: None,
-        }
+        Wait::default()
     }
+}
 
+impl Wait<'_, Backup> {
+    /// For a backup: at most 30 minutes, a look every half second at first and every 10 s later on.
+    pub fn for_backup() -> Self {
+        Wait::default()
+    }
+}
+
+impl Wait<'_, Restore> {
+    /// For a restore: at most 30 minutes, a look every half second at first and every 10 s later on.
+    pub fn for_restore() -> Self {
+        Wait::default()
+    }
+}
+
+impl<'a, T> Wait<'a, T> {
     /// The deadline of the whole wait. The client's own timeout holds for each look.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -73,7 +86,11 @@ impl<'a, T> Wait<'a, T> {
 
 impl<T> Default for Wait<'_, T> {
     fn default() -> Self {
-        Wait::new()
+        Wait {
+            timeout: DEFAULT_TIMEOUT,
+            interval: DEFAULT_INTERVAL,
+            on_progress: None,
+        }
     }
 }
 

@@ -67,11 +67,6 @@ impl Gate {
         self.queue.remove(&ticket);
     }
 
-    /// Whether the ticket is the next: only then may its holder ask the gate of the store.
-    pub(crate) fn is_first(&self, ticket: Ticket) -> bool {
-        self.queue.first() == Some(&ticket)
-    }
-
     /// The earliest time at which a request may be sent if nobody else sends one.
     pub(crate) fn opens(&self) -> Duration {
         let spaced = self
@@ -166,6 +161,16 @@ impl Gate {
         self.heard = record;
     }
 
+    /// How many callers wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// 429s in a row.
+    pub(crate) fn strikes(&self) -> u32 {
+        self.strikes
+    }
+
     /// Whether a 429 keeps it shut now.
     pub(crate) fn blocked(&self, now: Moment) -> bool {
         self.blocked_until > now.mono
@@ -213,12 +218,10 @@ mod tests {
         let mut gate = Gate::default();
         gate.stamp(START);
         let (first, second, third) = (gate.enter(), gate.enter(), gate.enter());
-        assert!(gate.is_first(first) && !gate.is_first(third));
         assert_eq!(gate.turn(Some(third), START), at(3_300).mono);
         gate.leave(second);
         assert_eq!(gate.turn(Some(third), START), at(2_200).mono);
         gate.leave(first);
-        assert!(gate.is_first(third));
         assert_eq!(gate.turn(Some(third), START), at(1_100).mono);
     }
 

@@ -6,11 +6,13 @@
 //! wake-up is a deadlock, which shuttle reports. Waiting until a certain time moves the simulated
 //! clock there.
 
-#[allow(dead_code)]
+#[allow(clippy::duplicate_mod, dead_code)]
 #[path = "shell/cache.rs"]
 mod cache;
+#[allow(clippy::duplicate_mod)]
 #[path = "shell/leader.rs"]
 mod leader;
+#[allow(clippy::duplicate_mod)]
 #[path = "shell/pacing.rs"]
 mod pacing;
 
@@ -124,7 +126,9 @@ impl World {
     }
 
     fn slot(&self, choice: &TokenCacheChoice) -> Arc<TokenSlot> {
-        Cache::new(self.clock.clone()).slot(request(), choice)
+        Cache::new(self.clock.clone())
+            .slot(request(), choice)
+            .unwrap()
     }
 
     fn requests(&self) -> usize {
@@ -193,13 +197,15 @@ fn several_keys_pass_one_gate_in_turn() {
         let world = World::new([]);
         let cache = Cache::new(world.clock.clone());
         let slots = ["a", "b", "c"].map(|audience| {
-            cache.slot(
-                TokenRequest {
-                    audience: audience.into(),
-                    ..request()
-                },
-                &MEMORY,
-            )
+            cache
+                .slot(
+                    TokenRequest {
+                        audience: audience.into(),
+                        ..request()
+                    },
+                    &MEMORY,
+                )
+                .unwrap()
         });
         let endpoint = Arc::clone(&world.endpoint);
         on_threads(6, move |number| {

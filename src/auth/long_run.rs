@@ -162,7 +162,7 @@ fn days_of_200_threads() {
     let until = Instant::now() + Duration::from_secs(if minutes { 60 } else { 10 });
     let simulation = Simulation::impatient(Duration::ZERO);
     let cache = Cache::new(Clock::Simulated(simulation.clone()));
-    let slot = cache.slot(request(), &MEMORY);
+    let slot = cache.slot(request(), &MEMORY).unwrap();
     let service = Service {
         mood: Mutex::new(Mood::Well),
         requests: AtomicU64::new(0),

@@ -3,8 +3,10 @@
 //!
 //! - `slot`: the token of one key, and `gate`: the pace of one token host; both pure.
 //! - `shell`: clocks, locks and waiting around them; `store`: where processes share them.
-//! - `token`: a token and its life; `record`: what of it is shared; `time`: two clocks; `key`: names.
+//! - `token`: a token and its life; `record`: what of it is shared; `time`: two clocks; `key`: names;
+//!   `diagnostics`: what is told about them.
 
+mod diagnostics;
 mod gate;
 #[cfg(test)]
 mod interleavings;
@@ -29,7 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub(crate) use shell::{TokenSlot, slot};
+pub(crate) use shell::{TokenSlot, diagnostics, slot};
 pub use store::{StoreLock, TokenStore};
 pub use token::Token;
 
@@ -113,6 +115,12 @@ pub(crate) enum TokenCacheChoice {
     Memory,
     /// Files in this directory.
     Directory(PathBuf),
+    /// Redis or Valkey at this address, and files besides: in this directory, or in the user's
+    /// cache directory. Needs the cargo feature `redis`.
+    Redis {
+        url: Secret,
+        directory: Option<PathBuf>,
+    },
     /// The caller's own store.
     Custom(Arc<dyn TokenStore>),
 }
@@ -123,6 +131,11 @@ impl fmt::Debug for TokenCacheChoice {
             TokenCacheChoice::Auto => f.write_str("Auto"),
             TokenCacheChoice::Memory => f.write_str("Memory"),
             TokenCacheChoice::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
+            TokenCacheChoice::Redis { url, directory } => f
+                .debug_struct("Redis")
+                .field("url", url)
+                .field("directory", directory)
+                .finish(),
             TokenCacheChoice::Custom(store) => {
                 f.debug_tuple("Custom").field(&store.describe()).finish()
             }

@@ -594,13 +594,15 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
     let processes = [0, 1].map(|_| Cache::new(clock.clone()));
     let slots: [[Arc<TokenSlot>; 2]; 2] = processes.each_ref().map(|process| {
         ["a", "b"].map(|audience| {
-            process.slot(
-                TokenRequest {
-                    audience: audience.into(),
-                    ..request()
-                },
-                &choice,
-            )
+            process
+                .slot(
+                    TokenRequest {
+                        audience: audience.into(),
+                        ..request()
+                    },
+                    &choice,
+                )
+                .unwrap()
         })
     });
     let mut holds: HashMap<(usize, usize), Holds> = HashMap::new();
@@ -693,9 +695,10 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
                     slots[process][key].reject(&held.token);
                     rejected.push(held.token.generation());
                     // The other one may still hold it, and has to find out by itself.
-                    in_step &= !holds
+                    let generation = held.token.generation();
+                    in_step &= holds
                         .get(&(1 - process, key))
-                        .is_some_and(|other| other.token.generation() == held.token.generation());
+                        .is_none_or(|other| other.token.generation() != generation);
                 }
             }
             InWorld::Forget(process, key) => {

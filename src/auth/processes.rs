@@ -36,6 +36,8 @@ enum Answers {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Scenario {
     cache: PathBuf,
+    /// A Redis besides, and then a cache directory for every process.
+    redis: Option<String>,
     /// Where requests are logged, and the file whose appearance starts everybody.
     log: PathBuf,
     go: PathBuf,
@@ -43,6 +45,7 @@ struct Scenario {
     calls: usize,
     /// Whether every thread of every process has credentials of its own.
     strangers: bool,
+    client: String,
     answers: Answers,
     /// Bytes that a token has besides what makes it unique.
     padding: usize,
@@ -54,11 +57,13 @@ impl Scenario {
     fn new(place: &TempDir) -> Self {
         Scenario {
             cache: place.path().join("cache"),
+            redis: None,
             log: place.path().join("requests"),
             go: place.path().join("go"),
             threads: 8,
             calls: 1,
             strangers: false,
+            client: String::new(),
             answers: Answers::Tokens,
             padding: 0,
             answer_after: Duration::from_millis(50),
@@ -191,10 +196,17 @@ fn play() {
 
 fn play_thread(scenario: &Scenario, number: usize) {
     let mut request = request();
+    request.client_id += &scenario.client;
     if scenario.strangers {
         request.audience = format!("{}-{number}", std::process::id());
     }
-    let choice = TokenCacheChoice::Directory(scenario.cache.clone());
+    let choice = match &scenario.redis {
+        None => TokenCacheChoice::Directory(scenario.cache.clone()),
+        Some(url) => TokenCacheChoice::Redis {
+            url: Secret::new(url.clone()),
+            directory: Some(scenario.cache.join(std::process::id().to_string())),
+        },
+    };
     let slot = slot(request, &choice).unwrap();
     for _ in 0..scenario.calls {
         let started = Instant::now();
@@ -618,4 +630,272 @@ fn another_users_directory_is_not_used() {
             .all(|outcome| outcome.token() == theirs[0].token())
     );
     assert_eq!(fs::metadata(&scenario.cache).unwrap().uid(), NOBODY);
+}
+
+#[cfg(feature = "redis")]
+mod with_redis {
+    use super::*;
+    use crate::auth::store::RedisStore;
+    use crate::auth::{StoreLock, TokenStore};
+
+    /// A server of our own, on a free port; killed on drop.
+    struct Redis {
+        server: Child,
+        port: u16,
+        _place: TempDir,
+    }
+
+    impl Redis {
+        /// `None` where there is no `redis-server`, which only a machine that is made for these
+        /// tests has to have.
+        fn start() -> Option<Self> {
+            let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = socket.local_addr().unwrap().port();
+            drop(socket);
+            let redis = Self::start_at(port);
+            if redis.is_none() {
+                assert!(
+                    std::env::var_os("CI").is_none(),
+                    "redis-server is not installed"
+                );
+                eprintln!("not tested: Redis (redis-server is not installed)");
+            }
+            redis
+        }
+
+        fn start_at(port: u16) -> Option<Self> {
+            let place = place();
+            let server = Command::new("redis-server")
+                .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+                .args(["--save", "", "--appendonly", "no", "--dir"])
+                .arg(place.path())
+                .stdout(Stdio::null())
+                .spawn()
+                .ok()?;
+            let redis = Redis {
+                server,
+                port,
+                _place: place,
+            };
+            while redis.store().get("anything").is_err() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Some(redis)
+        }
+
+        fn url(&self) -> String {
+            format!("redis://127.0.0.1:{}/", self.port)
+        }
+
+        fn store(&self) -> RedisStore {
+            RedisStore::new(&Secret::new(self.url())).unwrap()
+        }
+
+        fn signal(&self, name: &str) {
+            let sent = Command::new("kill")
+                .args([name, &self.server.id().to_string()])
+                .status();
+            assert!(sent.unwrap().success());
+        }
+    }
+
+    impl Drop for Redis {
+        fn drop(&mut self) {
+            let _ = self.server.kill();
+            let _ = self.server.wait();
+        }
+    }
+
+    fn scenario(place: &TempDir, redis: &Redis) -> Scenario {
+        Scenario {
+            redis: Some(redis.url()),
+            ..Scenario::new(place)
+        }
+    }
+
+    #[test]
+    fn invariant_01_one_token_request_for_a_fleet() {
+        let Some(redis) = Redis::start() else { return };
+        for round in 0..5 {
+            let place = place();
+            let mut scenario = scenario(&place, &redis);
+            // Other credentials in every round, as the server remembers those before.
+            scenario.client = round.to_string();
+            let players = (0..8).map(|_| scenario.start()).collect();
+            let outcomes = scenario.run(players);
+            assert_eq!(outcomes.len(), 64);
+            assert!(
+                outcomes
+                    .iter()
+                    .all(|outcome| outcome.token() == outcomes[0].token())
+            );
+            assert_eq!(scenario.requests().len(), 1, "round {round}");
+        }
+    }
+
+    #[test]
+    fn invariant_03_bad_credentials_are_asked_once_by_a_fleet() {
+        let Some(redis) = Redis::start() else { return };
+        let place = place();
+        let scenario = Scenario {
+            answers: Answers::BadCredentials,
+            ..scenario(&place, &redis)
+        };
+        let outcomes = scenario.run((0..8).map(|_| scenario.start()).collect());
+        assert_eq!(outcomes.len(), 64);
+        for outcome in outcomes {
+            let (kind, message) = outcome.result.unwrap_err();
+            assert_eq!((&*kind, &*message), ("Authentication", "access_denied"));
+        }
+        assert_eq!(scenario.requests().len(), 1);
+    }
+
+    #[test]
+    fn invariant_02_a_fleet_keeps_the_pace() {
+        let Some(redis) = Redis::start() else { return };
+        let place = place();
+        let scenario = Scenario {
+            threads: 1,
+            strangers: true,
+            ..scenario(&place, &redis)
+        };
+        let outcomes = scenario.run((0..4).map(|_| scenario.start()).collect());
+        assert!(
+            outcomes.iter().all(|outcome| outcome.result.is_ok()),
+            "{outcomes:?}"
+        );
+        let requests = scenario.requests();
+        assert_eq!(requests.len(), 4);
+        for pair in requests.windows(2) {
+            assert!(pair[1] - pair[0] >= Duration::from_millis(1_080));
+        }
+    }
+
+    #[test]
+    fn invariant_06_a_killed_leader_has_one_successor_in_a_fleet() {
+        let Some(redis) = Redis::start() else { return };
+        let place = place();
+        let dying = Scenario {
+            threads: 1,
+            answer_after: Duration::from_secs(3600),
+            ..scenario(&place, &redis)
+        };
+        let leader = dying.start();
+        fs::write(&dying.go, "").unwrap();
+        while dying.requests().is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_file(&dying.go).unwrap();
+        let scenario = scenario(&place, &redis);
+        let players: Vec<_> = (0..3).map(|_| scenario.start()).collect();
+        leader.kill();
+        let outcomes = scenario.run(players);
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.token() == outcomes[0].token())
+        );
+        // On one machine it shows that the leader is gone; its lease need not run out.
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.took < Duration::from_secs(10))
+        );
+        assert_eq!(scenario.requests().len(), 2);
+    }
+
+    #[test]
+    fn without_its_redis_a_fleet_goes_on() {
+        let Some(mut redis) = Redis::start() else {
+            return;
+        };
+        let place = place();
+        // Frozen: it takes connections, and answers nothing. Then gone.
+        for signal in ["-STOP", "-KILL"] {
+            redis.signal(signal);
+            if signal == "-KILL" {
+                redis.server.wait().unwrap();
+            }
+            let mut scenario = scenario(&place, &redis);
+            scenario.client = signal.to_owned();
+            let outcomes = scenario.run((0..3).map(|_| scenario.start()).collect());
+            assert_eq!(outcomes.len(), 24);
+            assert!(
+                outcomes.iter().all(|outcome| outcome.result.is_ok()),
+                "{outcomes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_is_kept_until_its_time_is_over() {
+        let Some(redis) = Redis::start() else { return };
+        let store = redis.store();
+        assert_eq!(store.get("a").unwrap(), None);
+        store.put("a", b"\0\xff", Duration::from_secs(60)).unwrap();
+        assert_eq!(store.get("a").unwrap().as_deref(), Some(&b"\0\xff"[..]));
+        store.put("a", b"", Duration::from_millis(1)).unwrap();
+        while store.get("a").unwrap().is_some() {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_lock_is_its_owners() {
+        let Some(redis) = Redis::start() else { return };
+        let (store, other) = (redis.store(), redis.store());
+        let lease = Duration::from_secs(60);
+        let lock: StoreLock = store.try_lock("a", lease).unwrap().expect("it is free");
+        assert!(other.try_lock("a", lease).unwrap().is_none());
+        assert!(store.try_lock("a", lease).unwrap().is_none());
+        let another = other.try_lock("b", lease).unwrap();
+        assert!(another.is_some());
+        drop(lock);
+        // One whose lease is over is no longer its first owner's to release.
+        let over = store
+            .try_lock("a", Duration::from_millis(1))
+            .unwrap()
+            .expect("it is free");
+        let current = loop {
+            if let Some(lock) = other.try_lock("a", lease).unwrap() {
+                break lock;
+            }
+        };
+        drop(over);
+        assert!(store.try_lock("a", lease).unwrap().is_none());
+        drop(current);
+        assert!(store.try_lock("a", lease).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_server_that_was_restarted_is_found_again() {
+        let Some(redis) = Redis::start() else { return };
+        let store = redis.store();
+        store.put("a", b"1", Duration::from_secs(60)).unwrap();
+        let port = redis.port;
+        drop(redis);
+        assert!(store.get("a").is_err());
+        let _redis = Redis::start_at(port).unwrap();
+        assert_eq!(store.get("a").unwrap(), None);
+    }
+
+    #[test]
+    fn a_name_is_looked_up() {
+        let Some(redis) = Redis::start() else { return };
+        let url = format!("redis://localhost:{}/", redis.port);
+        let store = RedisStore::new(&Secret::new(url)).unwrap();
+        while store.put("a", b"1", Duration::from_secs(60)).is_err() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(store.get("a").unwrap().as_deref(), Some(&b"1"[..]));
+    }
+
+    #[test]
+    fn a_server_that_refuses_us_is_an_error_without_the_password() {
+        let Some(redis) = Redis::start() else { return };
+        let url = format!("redis://me:hunter2@127.0.0.1:{}/", redis.port);
+        let store = RedisStore::new(&Secret::new(url)).unwrap();
+        let error = store.get("a").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
 }

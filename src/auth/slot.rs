@@ -10,6 +10,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::time::Moment;
 use super::token::Token;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -146,11 +148,13 @@ enum TroubleKind {
 }
 
 /// What a slot is doing, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Phase {
     Empty,
     Fetching,
     Fresh,
+    /// The token lives, and is to be refreshed.
     Due,
     Expired,
     Refused,
@@ -441,6 +445,24 @@ impl Slot {
             (Some(_), None) => Phase::Expired,
             (None, None) => Phase::Empty,
         }
+    }
+
+    /// How often a living token was handed out.
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits
+    }
+
+    /// How long the token lives, and how long until it is due for refresh.
+    pub(crate) fn token_left(&self, now: Moment) -> Option<(Duration, Duration)> {
+        let held = self.held.as_ref().filter(|held| held.lives(now))?;
+        Some((held.expires.left(now), held.due.left(now)))
+    }
+
+    /// How long nobody asks for a token, and why.
+    pub(crate) fn trouble_left(&self, now: Moment) -> Option<(Duration, &Error)> {
+        let trouble = self.trouble.as_ref()?;
+        let left = trouble.until.saturating_sub(now.mono);
+        (!left.is_zero()).then_some((left, &trouble.error))
     }
 
     /// Whether nothing would be lost by dropping the whole slot.

@@ -86,6 +86,27 @@ pub unsafe extern "C" fn camunda_admin_stats(
     }
 }
 
+/// The state of all tokens of this process, of the pace of token requests, and of the stores, as an
+/// object without secrets: `slots`, `gates`, `stores` and `counters`. Times are seconds from now.
+/// `diagnostics` gets it, owned by the caller: camunda_value_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_admin_diagnostics(
+    admin: *const camunda_admin,
+    diagnostics: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        clear(diagnostics);
+        guard(error, || {
+            let admin = handle("admin", admin)?;
+            let diagnostics = required("diagnostics", diagnostics)?;
+            hand_over(diagnostics, encode(&admin.client.diagnostics())?);
+            Ok(())
+        })
+    }
+}
+
 /// Forgets that the token endpoint refused these credentials, so that the next call asks again
 /// instead of failing fast.
 #[unsafe(no_mangle)]

@@ -67,8 +67,12 @@ pub(super) unsafe fn run(
             let value = value.map(|value| required("value", value)).transpose()?;
             let client = admin.with(call.as_ref().map(camunda_call::options));
             let body = body.map(|body| Zeroizing::new(body.to_vec()));
-            let answer = admin.logging(|| client.exchange(operation, &arguments, body))?;
-            operation.check_answer(&answer)?;
+            let answer = admin.logging(|| {
+                client.exchange(operation, &arguments, body, |answer| {
+                    operation.check_answer(&answer)?;
+                    Ok(answer)
+                })
+            })?;
             if let Some(value) = value {
                 hand_over(value, camunda_value::new(answer)?);
             }
@@ -155,7 +159,7 @@ pub(super) unsafe fn wait<const N: usize>(
 
 /// How to wait, from the options of a call.
 fn waiting<T: Serialize>(call: &camunda_call) -> Wait<'_, T> {
-    let mut wait = Wait::new();
+    let mut wait = Wait::default();
     if let Some(timeout) = call.timeout() {
         wait = wait.timeout(timeout);
     }

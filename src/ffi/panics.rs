@@ -16,6 +16,7 @@ fn no_panic_crosses_the_boundary() {
         [
             ("camunda_admin_new", admin::camunda_admin_new(null(), null_mut(), null_mut())),
             ("camunda_admin_stats", admin::camunda_admin_stats(null(), null_mut(), null_mut())),
+            ("camunda_admin_diagnostics", admin::camunda_admin_diagnostics(null(), null_mut(), null_mut())),
             ("camunda_admin_retry_credentials", admin::camunda_admin_retry_credentials(null(), null_mut())),
             ("camunda_admin_forget_tokens", admin::camunda_admin_forget_tokens(null(), null_mut())),
             ("camunda_call_set_timeout", call::camunda_call_set_timeout(null_mut(), 0.0, null_mut())),

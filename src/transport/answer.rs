@@ -9,6 +9,7 @@ use ureq::http::{Response, StatusCode};
 use zeroize::Zeroizing;
 
 use super::MAX_RETRY_AFTER;
+use crate::error::Error;
 
 /// The most that is read of a refusal; the rest is of no use to anyone.
 const MOST_REFUSAL_BYTES: u64 = 64 * 1024;
@@ -40,6 +41,8 @@ pub(super) struct Refusal {
 
 /// Why a success could not be read to its end, with what had arrived by then.
 pub(super) enum ReadFailure {
+    /// It was read, and is not what was described.
+    Undecodable(Error),
     Broken {
         error: io::Error,
         body: Zeroizing<Vec<u8>>,

@@ -125,9 +125,16 @@ impl Transport {
         self.stats.read()
     }
 
-    /// Sends a request and reads the whole answer.
-    pub(crate) fn send(&self, request: &Request<'_>, call: &Call) -> Result<Zeroizing<Vec<u8>>> {
-        self.send_and_consume(request, call, |answer| answer.read())
+    /// Sends a request, reads the whole answer and decodes it.
+    pub(crate) fn send<T>(
+        &self,
+        request: &Request<'_>,
+        call: &Call,
+        decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
+    ) -> Result<T> {
+        self.send_and_consume(request, call, |answer| {
+            decode(answer.read()?).map_err(answer::ReadFailure::Undecodable)
+        })
     }
 
     /// Sends a request and passes the answer on as it arrives; CSV that comes wrapped in a JSON
@@ -244,6 +251,7 @@ impl Transport {
         {
             token.accepted();
         }
+        let status = answer.status();
         if answer.is_success() {
             let consumed = consume(answer);
             let (result, bytes) = match consumed {
@@ -251,7 +259,8 @@ impl Transport {
                 Err(failure) => (Err(failure), exchange.received()),
             };
             self.stats.count_bytes(exchange.written(), bytes);
-            return result.map_err(|failure| self.unread(request, &exchange, failure, call));
+            return result
+                .map_err(|failure| self.unread(request, &exchange, failure, call, status));
         }
         let refusal = answer.into_refusal(|text| self.redact(text, token));
         self.stats
@@ -304,13 +313,15 @@ impl Transport {
         exchange: &Exchange,
         failure: answer::ReadFailure,
         call: &Call,
+        status: u16,
     ) -> (Failure, Error) {
         // The status line said success, so the thing is done; what is lost is the answer.
         let outcome = match request.class {
             Class::Safe => Outcome::Unknown,
             _ => Outcome::Done,
         };
-        match failure {
+        let (failure, error) = match failure {
+            answer::ReadFailure::Undecodable(error) => (Failure::Final, error),
             answer::ReadFailure::Broken { error, body } => {
                 let (failure, error) = match exchange.stopped() {
                     Some(stop) => (Failure::Final, call.stopped(stop, Stage::Request, outcome)),
@@ -347,7 +358,8 @@ impl Transport {
                 )
                 .with_source(error),
             ),
-        }
+        };
+        (failure, error.with_http_status(status))
     }
 
     /// Takes what is secret to us out of the service's words, should it ever echo it.

@@ -255,7 +255,7 @@ fn push_call(
     } else {
         writeln!(text, "    check_case = \"{name}\";\n    (void){call};").unwrap();
     }
-    write!(text, "{clean}  }}\n").unwrap();
+    writeln!(text, "{clean}  }}").unwrap();
 }
 
 pub(crate) fn null_test() -> String {

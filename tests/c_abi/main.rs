@@ -4,6 +4,7 @@
 //!
 //! A tool that is missing is named and its tests are left out; with `CI=true` that is a failure.
 
+mod fleet;
 mod header;
 mod library;
 mod program;

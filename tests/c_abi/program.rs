@@ -64,6 +64,10 @@ impl Program {
         })
     }
 
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Runs the program; it has to exit with 0.
     pub(crate) fn run(&self) {
         let mut command = Command::new(&self.binary);
@@ -92,18 +96,23 @@ impl Program {
         let sandbox = Sandbox::builder()
             .healthy_after(Duration::from_millis(200))
             .start();
-        // Nothing of the developer's own environment.
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CAMUNDA_") || text.to_ascii_lowercase().ends_with("_proxy") {
-                command.env_remove(&name);
-            }
-        }
+        without_camunda(&mut command, &[]);
         let home = tempfile::tempdir_in(self.folder.path()).unwrap();
         command.current_dir(&home).env("HOME", home.path());
         command.env_remove("XDG_CACHE_HOME");
         command.env("CAMUNDA_TOKEN_CACHE_DIR", home.path().join("tokens"));
         command.envs(sandbox.environment());
         run(command);
+    }
+}
+
+/// Takes the developer's own settings out of the environment of a program, but for some.
+pub(crate) fn without_camunda(command: &mut Command, but: &[&str]) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let ours = text.starts_with("CAMUNDA_") || text.to_ascii_lowercase().ends_with("_proxy");
+        if ours && !but.contains(&&*text) {
+            command.env_remove(&name);
+        }
     }
 }

@@ -31,7 +31,10 @@ pub(crate) fn run(mut command: Command) -> String {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
-        "{command:?}\n{}\n{stdout}\n{}",
+        // Without the environment, which has secrets.
+        "{:?} {:?}\n{}\n{stdout}\n{}",
+        command.get_program(),
+        command.get_args().collect::<Vec<_>>(),
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );

@@ -842,7 +842,7 @@ fn operation_doc(operation: &Operation, arguments: &[Argument]) -> String {
     let mut doc = operation.doc.to_owned();
     let described: Vec<_> = arguments.iter().filter(|a| !a.doc.is_empty()).collect();
     if !described.is_empty() {
-        doc.push_str("\n");
+        doc.push('\n');
     }
     for argument in described {
         write!(doc, "\n- `{}`: {}", argument.name, argument.doc).unwrap();

@@ -18,11 +18,12 @@ use arc_swap::ArcSwap;
 use super::leader::{Leader, Purpose, stopped};
 use super::pacing::GateCell;
 use super::sync::{Condvar, Mutex, MutexGuard};
+use crate::auth::diagnostics::{CounterReport, Diagnostics, SlotReport};
 use crate::auth::gate::Gate;
 use crate::auth::key::{GateKey, SlotKey};
 use crate::auth::slot::{Answer, Caller, Patience, Slot};
 use crate::auth::store::{StoreId, Stores, Vault};
-use crate::auth::time::Clock;
+use crate::auth::time::{Clock, Moment};
 use crate::auth::token::Token;
 use crate::auth::{TokenCacheChoice, TokenEndpoint, TokenRequest};
 use crate::call::Call;
@@ -42,7 +43,12 @@ pub(crate) fn slot(
     request: TokenRequest,
     choice: &TokenCacheChoice,
 ) -> Result<Arc<TokenSlot>, Error> {
-    Ok(Cache::of_this_process().slot(request, choice))
+    Cache::of_this_process().slot(request, choice)
+}
+
+/// What there is to say about the tokens of this process.
+pub(crate) fn diagnostics() -> Diagnostics {
+    Cache::of_this_process().diagnostics()
 }
 
 /// What became of token requests, since the process began.
@@ -111,37 +117,53 @@ impl Cache {
         }
         if let Ok(cells) = parents.cells.try_lock() {
             for (key, cell) in cells.iter() {
+                // What the parent could make sense of, the child can.
+                let Ok(stores) = child.stores(&cell.choice) else {
+                    continue;
+                };
                 let slot = cell
                     .slot
                     .try_lock()
                     .map(|slot| slot.inherited())
                     .unwrap_or_default();
-                let cell = child.new_cell(slot, &cell.gate.key, &key.1, &cell.choice);
+                let cell =
+                    child.new_cell(slot, &cell.gate.key, stores, &cell.choice, &cell.audience);
                 lock(&child.cells).insert(key.clone(), cell);
             }
         }
         child
     }
 
-    pub(crate) fn slot(&self, request: TokenRequest, choice: &TokenCacheChoice) -> Arc<TokenSlot> {
+    pub(crate) fn slot(
+        &self,
+        request: TokenRequest,
+        choice: &TokenCacheChoice,
+    ) -> Result<Arc<TokenSlot>, Error> {
         let key = SlotKey::of(&request);
-        let cell = self.cell(key, &request, choice);
-        Arc::new(TokenSlot {
+        let cell = self.cell(key, &request, choice)?;
+        let choice = choice.clone();
+        Ok(Arc::new(TokenSlot {
             request,
             key,
-            choice: choice.clone(),
+            choice,
             cell: ArcSwap::new(cell),
-        })
+        }))
     }
 
-    fn cell(&self, key: SlotKey, request: &TokenRequest, choice: &TokenCacheChoice) -> Arc<Cell> {
-        let store = Stores::id(choice);
-        let known = lock(&self.cells).get(&(key, store.clone())).cloned();
+    fn cell(
+        &self,
+        key: SlotKey,
+        request: &TokenRequest,
+        choice: &TokenCacheChoice,
+    ) -> Result<Arc<Cell>, Error> {
+        let id = (key, Stores::id(choice));
+        let known = lock(&self.cells).get(&id).cloned();
         if let Some(cell) = known {
-            return cell;
+            return Ok(cell);
         }
         let gate = GateKey::of(&request.token_url);
-        let new = self.new_cell(Slot::default(), &gate, &store, choice);
+        let stores = self.stores(choice)?;
+        let new = self.new_cell(Slot::default(), &gate, stores, choice, &request.audience);
         let mut cells = lock(&self.cells);
         if cells.len() >= SLOTS_KEPT {
             let now = self.clock.now();
@@ -151,25 +173,31 @@ impl Cache {
             });
         }
         // Another thread may have been faster.
-        Arc::clone(cells.entry((key, store)).or_insert(new))
+        Ok(Arc::clone(cells.entry(id).or_insert(new)))
+    }
+
+    fn stores(&self, choice: &TokenCacheChoice) -> Result<Arc<Stores>, Error> {
+        let id = Stores::id(choice);
+        let known = lock(&self.stores).get(&id).cloned();
+        if let Some(stores) = known {
+            return Ok(stores);
+        }
+        let new = Arc::new(Stores::new(choice, &self.clock)?);
+        Ok(Arc::clone(lock(&self.stores).entry(id).or_insert(new)))
     }
 
     fn new_cell(
         &self,
         slot: Slot,
         gate: &GateKey,
-        store: &StoreId,
+        stores: Arc<Stores>,
         choice: &TokenCacheChoice,
+        audience: &str,
     ) -> Arc<Cell> {
         let gate = {
             let mut gates = lock(&self.gates);
             let new = || Arc::new(GateCell::new(gate.clone(), Gate::default()));
             Arc::clone(gates.entry(gate.clone()).or_insert_with(new))
-        };
-        let stores = {
-            let mut stores = lock(&self.stores);
-            let new = || Arc::new(Stores::new(choice, &self.clock));
-            Arc::clone(stores.entry(store.clone()).or_insert_with(new))
         };
         Arc::new(Cell {
             pid: self.pid,
@@ -179,8 +207,46 @@ impl Cache {
             gate,
             stores,
             choice: choice.clone(),
+            audience: audience.to_owned(),
             counters: Arc::clone(&self.counters),
         })
+    }
+}
+
+impl Cache {
+    pub(crate) fn diagnostics(&self) -> Diagnostics {
+        let now = self.clock.now();
+        let mut cells: Vec<_> = lock(&self.cells)
+            .iter()
+            .map(|((key, _), cell)| (*key, Arc::clone(cell)))
+            .collect();
+        cells.sort_by(|(a, left), (b, right)| {
+            (&left.audience, a.as_bytes()).cmp(&(&right.audience, b.as_bytes()))
+        });
+        let slots: Vec<_> = cells
+            .iter()
+            .map(|(key, cell)| cell.report(*key, now))
+            .collect();
+        let gates: Vec<_> = lock(&self.gates).values().cloned().collect();
+        let stores: Vec<_> = lock(&self.stores).values().cloned().collect();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Diagnostics {
+            process_id: self.pid,
+            gates: gates.iter().map(|gate| gate.report(now)).collect(),
+            stores: stores
+                .iter()
+                .flat_map(|stores| stores.reports(now))
+                .collect(),
+            counters: CounterReport {
+                token_requests: read(&self.counters.token_requests),
+                refreshes: read(&self.counters.refreshes),
+                shared: read(&self.counters.shared),
+                cache_hits: slots.iter().map(|slot| slot.hits).sum(),
+                waits: read(&self.counters.waits),
+                rejections: read(&self.counters.rejections),
+            },
+            slots,
+        }
     }
 }
 
@@ -323,9 +389,13 @@ impl TokenSlot {
         if cell.pid == std::process::id() {
             return cell;
         }
-        let cell = Cache::of_this_process().cell(self.key, &self.request, &self.choice);
-        self.cell.store(Arc::clone(&cell));
-        cell
+        let cache = Cache::of_this_process();
+        // It could be made in the parent, so it can be made here.
+        let Ok(fresh) = cache.cell(self.key, &self.request, &self.choice) else {
+            return cell;
+        };
+        self.cell.store(Arc::clone(&fresh));
+        fresh
     }
 }
 
@@ -348,10 +418,29 @@ pub(super) struct Cell {
     pub(super) gate: Arc<GateCell>,
     pub(super) stores: Arc<Stores>,
     choice: TokenCacheChoice,
+    /// For the diagnostics.
+    audience: String,
     pub(super) counters: Arc<Counters>,
 }
 
 impl Cell {
+    fn report(&self, key: SlotKey, now: Moment) -> SlotReport {
+        let slot = self.lock();
+        let token = slot.token_left(now);
+        let trouble = slot.trouble_left(now);
+        SlotReport {
+            key: key.to_string()[..8].to_owned(),
+            audience: self.audience.clone(),
+            token_host: self.gate.key.as_str().to_owned(),
+            state: slot.phase(now),
+            expires_in: token.map(|(expires, _)| expires.as_secs_f64()),
+            refresh_in: token.map(|(_, due)| due.as_secs_f64()),
+            retry_in: trouble.map(|(left, _)| left.as_secs_f64()),
+            last_error: trouble.map(|(_, error)| error.message().to_owned()),
+            hits: slot.hits(),
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
         lock(&self.slot)
     }

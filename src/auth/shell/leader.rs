@@ -8,7 +8,7 @@ use super::pacing::Pass;
 use crate::auth::key::SlotKey;
 use crate::auth::record::{Record, StoredRefusal, StoredToken};
 use crate::auth::slot::{Flight, Held, Slot, rate_limited};
-use crate::auth::store::{Locks, Vault};
+use crate::auth::store::{Known, Locks, Vault};
 use crate::auth::time::Moment;
 use crate::auth::token::{Token, lifetime};
 use crate::auth::{FetchError, FetchFailure, TokenAnswer, TokenEndpoint, TokenRequest};
@@ -26,6 +26,10 @@ const LAST_POLL: Duration = Duration::from_millis(25);
 
 /// For how long a store that cannot tell that a leader died keeps its lock.
 const LEASE: Duration = Duration::from_secs(40);
+
+/// While the store that is shared with other machines cannot be reached, first requests are spread
+/// over this time.
+const LONGEST_SPREAD: Duration = Duration::from_secs(5);
 
 /// When a refresh that had to be put off is tried again.
 const REFRESH_AGAIN: Duration = Duration::from_secs(2);
@@ -85,6 +89,13 @@ impl<'a> Leader<'a> {
             None => Default::default(),
         };
         let waits = self.purpose == Purpose::Fetch;
+        if waits && cell.stores.is_cut_off() {
+            // Other machines ask now too, and cannot be seen.
+            let spread = LONGEST_SPREAD.min(cell.clock.remaining(call) / 4);
+            let spread = spread.mul_f64(cell.clock.jitter());
+            call.sleep(cell.clock.real_wait(spread))
+                .map_err(|stop| stopped(call, stop))?;
+        }
         let expect = |turn| self.expect_turn(turn);
         let sent = match cell
             .gate
@@ -104,7 +115,7 @@ impl<'a> Leader<'a> {
         }
         let share = |record: &Record| {
             if let Some(vault) = &vault {
-                vault.write(&locks, record, cell.clock.now());
+                vault.write(&locks, record, cell.clock.now(), call.remaining());
             }
         };
         let outcome = endpoint.fetch(request, call);
@@ -119,7 +130,7 @@ impl<'a> Leader<'a> {
                 self.land(|slot, flight| slot.landed(flight, held));
                 share(&record);
                 drop(locks);
-                cell.gate.answered(&cell.stores, &cell.clock, sent);
+                cell.gate.answered(&cell.stores, &cell.clock, call, sent);
                 Ok(Some(token))
             }
             Err(FetchError { cause, error }) => {
@@ -141,23 +152,32 @@ impl<'a> Leader<'a> {
         let mut locks = Locks::default();
         let mut poll = FIRST_POLL;
         // The stores may have it already, and reading needs no lock.
-        if let Some(settled) = self.learn(vault) {
+        let newest = cell.lock().newest();
+        let now = cell.clock.now();
+        let known = vault.read(call.remaining(), |record| {
+            record.generation > newest
+                && record
+                    .token
+                    .as_ref()
+                    .is_some_and(|token| token.life(now).is_some())
+        });
+        if let Some(settled) = self.learn(vault, &locks, &known) {
             return Ok(Turn::Settled(settled));
         }
         loop {
-            let complete = vault.try_lock(&mut locks, LEASE);
-            let known = vault.read(|_| false);
-            if let Some(settled) = self.learn_from(&known) {
+            let complete = vault.try_lock(&mut locks, LEASE, call.remaining());
+            let known = vault.read(call.remaining(), |_| false);
+            if let Some(settled) = self.learn(vault, &locks, &known) {
                 return Ok(Turn::Settled(settled));
             }
             if complete {
-                return Ok(Turn::Taken(locks, known));
+                return Ok(Turn::Taken(locks, known.record));
             }
             if self.purpose == Purpose::Refresh {
                 self.put_off(Duration::ZERO);
                 return Ok(Turn::Settled(None));
             }
-            cell.gate.learn(&cell.stores, &cell.clock);
+            cell.gate.learn(&cell.stores, &cell.clock, call);
             let now = cell.clock.now();
             let wait = cell.gate.turn(now).saturating_sub(now.mono);
             if wait > cell.clock.remaining(call) {
@@ -165,7 +185,7 @@ impl<'a> Leader<'a> {
             }
             if now.mono >= give_up_at {
                 log::debug!("another process takes too long to get a token; asking ourselves");
-                return Ok(Turn::Taken(locks, known));
+                return Ok(Turn::Taken(locks, known.record));
             }
             call.sleep(cell.clock.real_wait(poll))
                 .map_err(|stop| stopped(call, stop))?;
@@ -173,35 +193,28 @@ impl<'a> Leader<'a> {
         }
     }
 
-    /// Looks into the stores without waiting for anybody.
-    fn learn(&mut self, vault: &Vault<'_>) -> Option<Option<Token>> {
-        let now = self.cell.clock.now();
-        let newest = self.cell.lock().newest();
-        let known = vault.read(|record| {
-            record.generation > newest
-                && record
-                    .token
-                    .as_ref()
-                    .is_some_and(|token| token.life(now).is_some())
-        });
-        self.learn_from(&known)
-    }
-
     /// Lands with what another process found out, if that settles it.
-    fn learn_from(&mut self, known: &Record) -> Option<Option<Token>> {
+    fn learn<'v>(
+        &mut self,
+        vault: &Vault<'v>,
+        locks: &Locks<'v>,
+        known: &Known<'v>,
+    ) -> Option<Option<Token>> {
         let cell = self.cell;
         let now = cell.clock.now();
-        if let Some(held) = stored(known, now, cell.clock.jitter())
-            && known.generation > cell.lock().newest()
+        let record = &known.record;
+        if let Some(held) = stored(record, now, cell.clock.jitter())
+            && record.generation > cell.lock().newest()
             && held.lives(now)
             && !(self.purpose == Purpose::Refresh && held.is_due(now))
         {
             count(&cell.counters.shared);
             let token = held.token.clone();
             self.land(|slot, flight| slot.landed(flight, held));
+            vault.level(locks, known, now);
             return Some(Some(token));
         }
-        let refusal = known.refusal.as_ref()?;
+        let refusal = record.refusal.as_ref()?;
         let left = refusal.left(now)?;
         if !cell.lock().minds_refusal(refusal.at) {
             return None;
@@ -233,7 +246,7 @@ impl<'a> Leader<'a> {
         match cause {
             FetchFailure::NotSent | FetchFailure::Transient => {
                 self.land(|slot, flight| slot.failed(flight, now, error, jitter));
-                cell.gate.answered(&cell.stores, &cell.clock, sent);
+                cell.gate.answered(&cell.stores, &cell.clock, call, sent);
                 Ok(None)
             }
             FetchFailure::BadCredentials => {
@@ -246,13 +259,13 @@ impl<'a> Leader<'a> {
                 let (window, count) = refused;
                 known.refusal = Some(StoredRefusal::new(now, window, count, &shown));
                 share(&known);
-                cell.gate.answered(&cell.stores, &cell.clock, sent);
+                cell.gate.answered(&cell.stores, &cell.clock, call, sent);
                 Ok(None)
             }
             FetchFailure::RateLimited { retry_after } => {
                 let opens = cell
                     .gate
-                    .rate_limited(&cell.stores, &cell.clock, retry_after);
+                    .rate_limited(&cell.stores, &cell.clock, call, retry_after);
                 let wait = opens.saturating_sub(now.mono);
                 if wait > cell.clock.remaining(call) {
                     return Err(error.with_retry_after(Some(wait)));

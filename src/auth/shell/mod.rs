@@ -12,7 +12,7 @@ mod tests;
 
 #[cfg(test)]
 pub(crate) use cache::Cache;
-pub(crate) use cache::{TokenSlot, slot};
+pub(crate) use cache::{TokenSlot, diagnostics, slot};
 
 /// The locks of the shell, in one place so that the tests can put their own in.
 ///

@@ -6,10 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use super::sync::{Condvar, Mutex, MutexGuard};
+use crate::auth::diagnostics::GateReport;
 use crate::auth::gate::{Gate, SPACING, Ticket};
 use crate::auth::key::GateKey;
 use crate::auth::record::PaceRecord;
-use crate::auth::store::{Locks, Stores, Tier};
+use crate::auth::store::{Locks, MOMENT, Stores};
 use crate::auth::time::{Clock, Moment};
 use crate::call::{Call, Stop};
 
@@ -17,7 +18,6 @@ use crate::call::{Call, Stop};
 /// stuck, and is not waited for.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 const LOCK_POLL: Duration = Duration::from_millis(2);
-const LOCK_LEASE: Duration = Duration::from_secs(2);
 /// After an answer, the call it was for should not be kept.
 const LOCK_TRIES_AFTERWARDS: u32 = 10;
 
@@ -70,6 +70,17 @@ impl GateCell {
         self.lock().turn(None, now)
     }
 
+    pub(super) fn report(&self, now: Moment) -> GateReport {
+        let gate = self.lock();
+        GateReport {
+            token_host: self.key.as_str().to_owned(),
+            opens_in: gate.opens().saturating_sub(now.mono).as_secs_f64(),
+            blocked: gate.blocked(now),
+            waiting: gate.waiting(),
+            strikes: gate.strikes(),
+        }
+    }
+
     /// Waits for a turn and takes it. `expect` is told whenever the expected turn changes. Who does
     /// not want to wait gets the turn only if it is now.
     pub(super) fn pass(
@@ -94,7 +105,7 @@ impl GateCell {
             let mut gate = self.lock();
             let turn = gate.turn(Some(place.ticket), now);
             if turn <= now.mono {
-                if stores.all().is_empty() {
+                if stores.is_empty() {
                     gate.stamp(now);
                     return Pass::Go(now);
                 }
@@ -133,10 +144,12 @@ impl GateCell {
     ) -> Option<Moment> {
         let mut locks = Locks::default();
         let give_up_at = clock.now().mono.saturating_add(LOCK_PATIENCE);
-        while !locks.take(stores, &self.name, LOCK_LEASE) && clock.now().mono < give_up_at {
+        while !locks.take(stores, &self.name, MOMENT, call.remaining())
+            && clock.now().mono < give_up_at
+        {
             call.sleep(clock.real_wait(LOCK_POLL)).ok()?;
         }
-        self.learn(stores, clock);
+        self.learn(stores, clock, call);
         let now = clock.now();
         let record = {
             let mut gate = self.lock();
@@ -146,13 +159,19 @@ impl GateCell {
             gate.stamp(now);
             gate.record()
         };
-        self.put(locks.tiers(), record);
+        let text = record.encode();
+        for tier in stores
+            .usable(call.remaining())
+            .filter(|tier| locks.has(tier))
+        {
+            tier.put(&self.name, &text, PACE_KEPT);
+        }
         Some(now)
     }
 
     /// Learns what other processes know of the pace.
-    pub(super) fn learn(&self, stores: &Stores, clock: &Clock) {
-        for tier in stores.usable() {
+    pub(super) fn learn(&self, stores: &Stores, clock: &Clock, call: &Call) {
+        for tier in stores.usable(call.remaining()) {
             if let Some(record) = tier
                 .get(&self.name)
                 .and_then(|text| PaceRecord::decode(&text))
@@ -163,10 +182,10 @@ impl GateCell {
     }
 
     /// An answer came that is no 429.
-    pub(super) fn answered(&self, stores: &Stores, clock: &Clock, sent: Moment) {
+    pub(super) fn answered(&self, stores: &Stores, clock: &Clock, call: &Call, sent: Moment) {
         let now = clock.now();
         // What the others wrote meanwhile is older news than this answer.
-        self.share(stores, clock, |gate| gate.answered(sent, now));
+        self.share(stores, clock, call, |gate| gate.answered(sent, now));
     }
 
     /// A 429 came: closes the gate. The answer is when it opens (monotonic).
@@ -174,6 +193,7 @@ impl GateCell {
         &self,
         stores: &Stores,
         clock: &Clock,
+        call: &Call,
         retry_after: Option<Duration>,
     ) -> Duration {
         let opens = {
@@ -183,36 +203,31 @@ impl GateCell {
         };
         // Those who queue have to see that their turn is later now.
         self.changed.notify_all();
-        self.share(stores, clock, |_| {});
+        self.share(stores, clock, call, |_| {});
         opens
     }
 
     /// Tells the other processes of an event. If somebody holds the lock for so long that it cannot
     /// be had, a stamp may get lost, which is less bad than a 429 that nobody hears of.
-    fn share(&self, stores: &Stores, clock: &Clock, event: impl FnOnce(&mut Gate)) {
-        if stores.all().is_empty() {
+    fn share(&self, stores: &Stores, clock: &Clock, call: &Call, event: impl FnOnce(&mut Gate)) {
+        if stores.is_empty() {
             event(&mut self.lock());
             return;
         }
         let mut locks = Locks::default();
         for _ in 0..LOCK_TRIES_AFTERWARDS {
-            if locks.take(stores, &self.name, LOCK_LEASE) {
+            if locks.take(stores, &self.name, MOMENT, call.remaining()) {
                 break;
             }
             thread::sleep(LOCK_POLL);
         }
-        self.learn(stores, clock);
-        let record = {
+        self.learn(stores, clock, call);
+        let text = {
             let mut gate = self.lock();
             event(&mut gate);
-            gate.record()
+            gate.record().encode()
         };
-        self.put(stores.usable(), record);
-    }
-
-    fn put<'a>(&self, tiers: impl Iterator<Item = &'a Tier>, record: PaceRecord) {
-        let text = record.encode();
-        for tier in tiers {
+        for tier in stores.usable(call.remaining()) {
             tier.put(&self.name, &text, PACE_KEPT);
         }
     }

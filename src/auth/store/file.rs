@@ -9,7 +9,6 @@
 //! kernel releases them when their owner dies.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -37,18 +36,6 @@ const SCRAPS_KEPT: Duration = Duration::from_secs(3600);
 const VALUE: &str = "value";
 const LOCK: &str = "lock";
 const SCRAP: &str = "new";
-
-/// `$XDG_CACHE_HOME/camunda-admin`, or `$HOME/.cache/camunda-admin`; `None` where neither variable
-/// names an absolute path.
-pub(super) fn default_directory() -> Option<PathBuf> {
-    let absolute = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
-    Some(caches.join("camunda-admin"))
-}
 
 /// A directory with one file for each value and each lock.
 #[derive(Debug)]

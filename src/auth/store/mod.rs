@@ -5,19 +5,27 @@
 
 #[cfg(unix)]
 mod file;
+#[cfg(feature = "redis")]
+mod redis;
 mod vault;
 
+use std::env;
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::TokenCacheChoice;
 use super::time::{Clock, Moment};
+use crate::error::Error;
+use crate::secret::Secret;
 
 #[cfg(unix)]
 pub(crate) use file::close_inherited_locks;
-pub(crate) use vault::{Locks, Vault};
+#[cfg(all(test, feature = "redis"))]
+pub(crate) use redis::RedisStore;
+pub(crate) use vault::{Known, Locks, MOMENT, Vault};
 
 /// A place where processes share tokens: the caller's own, or one of the library's.
 ///
@@ -84,6 +92,10 @@ impl fmt::Debug for StoreLock {
 /// How long a store is left alone after it failed.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
 
+/// Stores in other processes or machines are not asked on behalf of a call that has less time left
+/// than they may take.
+const FAR_PATIENCE: Duration = Duration::from_millis(250);
+
 /// The stores of one choice, nearest first. None of them is asked for anything while it is failing.
 #[derive(Debug, Default)]
 pub(crate) struct Stores {
@@ -92,62 +104,149 @@ pub(crate) struct Stores {
 
 impl Stores {
     /// The stores that a choice names. Nothing is opened yet.
-    pub(crate) fn new(choice: &TokenCacheChoice, clock: &Clock) -> Self {
-        let store: Arc<dyn TokenStore> = match choice {
-            TokenCacheChoice::Memory => return Stores::default(),
-            #[cfg(unix)]
-            TokenCacheChoice::Directory(path) => Arc::new(file::FileStore::new(path)),
-            #[cfg(unix)]
-            TokenCacheChoice::Auto => match file::default_directory() {
-                Some(path) => Arc::new(file::FileStore::new(&path)),
-                None => {
-                    say_once_that_there_is_no_home();
-                    return Stores::default();
-                }
-            },
-            #[cfg(not(unix))]
-            TokenCacheChoice::Directory(_) | TokenCacheChoice::Auto => return Stores::default(),
-            TokenCacheChoice::Custom(store) => Arc::clone(store),
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), if the choice cannot be understood.
+    pub(crate) fn new(choice: &TokenCacheChoice, clock: &Clock) -> Result<Self, Error> {
+        let tier = |store, far| Tier {
+            store,
+            far,
+            clock: clock.clone(),
+            health: Mutex::default(),
         };
-        Stores {
-            tiers: vec![Tier::new(store, clock)],
+        let mut tiers = Vec::new();
+        if let Some(directory) = directory(choice) {
+            tiers.extend(files(&directory).map(|store| tier(store, false)));
+        } else if needs_directory(choice) {
+            say_once_that_there_is_no_home();
         }
+        match choice {
+            TokenCacheChoice::Redis { url, .. } => tiers.push(tier(redis(url)?, true)),
+            TokenCacheChoice::Custom(store) => tiers.push(tier(Arc::clone(store), true)),
+            _ => {}
+        }
+        Ok(Stores { tiers })
     }
 
     /// Tells stores apart without telling what is in their addresses.
     pub(crate) fn id(choice: &TokenCacheChoice) -> StoreId {
-        let directory = |path: &std::path::Path| format!("files {}", path.display());
-        StoreId(match choice {
-            TokenCacheChoice::Memory => "memory".to_owned(),
-            TokenCacheChoice::Directory(path) => directory(path),
-            #[cfg(unix)]
-            TokenCacheChoice::Auto => match file::default_directory() {
-                Some(path) => directory(&path),
-                None => "memory".to_owned(),
-            },
-            #[cfg(not(unix))]
-            TokenCacheChoice::Auto => "memory".to_owned(),
-            TokenCacheChoice::Custom(store) => format!("custom {:p}", Arc::as_ptr(store)),
-        })
+        let store = match choice {
+            TokenCacheChoice::Redis { url, .. } => digest_of(url.expose().as_bytes()),
+            TokenCacheChoice::Custom(store) => format!("{:p}", Arc::as_ptr(store)),
+            _ => String::new(),
+        };
+        StoreId {
+            directory: directory(choice),
+            store,
+        }
     }
 
-    /// Those that can be used now.
-    pub(crate) fn usable(&self) -> impl Iterator<Item = &Tier> {
-        self.tiers.iter().filter(|tier| tier.is_usable())
+    /// Those that can be used now, on behalf of a call that has so much time left.
+    pub(crate) fn usable(&self, left: Duration) -> impl Iterator<Item = &Tier> {
+        self.tiers
+            .iter()
+            .filter(move |tier| (!tier.far || left >= FAR_PATIENCE) && tier.is_usable())
     }
 
-    pub(crate) fn all(&self) -> &[Tier] {
-        &self.tiers
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tiers.is_empty()
     }
+
+    /// Whether there are stores for other machines, none of which can be used now: then nothing
+    /// keeps their requests apart from ours.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let mut far = self.tiers.iter().filter(|tier| tier.far).peekable();
+        far.peek().is_some() && far.all(|tier| !tier.is_usable())
+    }
+
+    pub(crate) fn reports(&self, now: Moment) -> impl Iterator<Item = StoreReport> {
+        self.tiers.iter().map(move |tier| tier.report(now))
+    }
+}
+
+/// The directory of a choice that has one.
+fn directory(choice: &TokenCacheChoice) -> Option<PathBuf> {
+    match choice {
+        TokenCacheChoice::Directory(path)
+        | TokenCacheChoice::Redis {
+            directory: Some(path),
+            ..
+        } => Some(path.clone()),
+        _ if needs_directory(choice) => default_directory(),
+        _ => None,
+    }
+}
+
+/// Whether a choice leaves the directory to us.
+fn needs_directory(choice: &TokenCacheChoice) -> bool {
+    matches!(
+        choice,
+        TokenCacheChoice::Auto
+            | TokenCacheChoice::Redis {
+                directory: None,
+                ..
+            }
+    )
+}
+
+/// `$XDG_CACHE_HOME/camunda-admin`, or `$HOME/.cache/camunda-admin`; `None` where neither variable
+/// names an absolute path.
+fn default_directory() -> Option<PathBuf> {
+    let absolute = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(caches.join("camunda-admin"))
+}
+
+#[cfg(unix)]
+fn files(directory: &Path) -> Option<Arc<dyn TokenStore>> {
+    Some(Arc::new(file::FileStore::new(directory)))
+}
+
+/// Who owns a file, and who else may read it, is not known how to tell elsewhere.
+#[cfg(not(unix))]
+fn files(_directory: &Path) -> Option<Arc<dyn TokenStore>> {
+    None
+}
+
+#[cfg(feature = "redis")]
+fn redis(url: &Secret) -> Result<Arc<dyn TokenStore>, Error> {
+    match redis::RedisStore::new(url) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(why) => Err(Error::config(format!(
+            "the address of the token cache {why}"
+        ))),
+    }
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis(_url: &Secret) -> Result<Arc<dyn TokenStore>, Error> {
+    Err(Error::config(
+        "the token cache is a Redis, for which this library was built without support \
+         (cargo feature `redis`)",
+    ))
+}
+
+fn digest_of(text: &[u8]) -> String {
+    format!("{:?}", ring::digest::digest(&ring::digest::SHA256, text))
 }
 
 /// A choice of stores by name, to be compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct StoreId(String);
+pub(crate) struct StoreId {
+    directory: Option<PathBuf>,
+    store: String,
+}
 
 /// One store, and how it is doing.
 pub(crate) struct Tier {
     store: Arc<dyn TokenStore>,
+    /// Whether it may take long to answer, and is shared by other machines.
+    far: bool,
     clock: Clock,
     health: Mutex<Health>,
 }
@@ -171,14 +270,6 @@ pub(crate) enum Locked {
 }
 
 impl Tier {
-    fn new(store: Arc<dyn TokenStore>, clock: &Clock) -> Self {
-        Tier {
-            store,
-            clock: clock.clone(),
-            health: Mutex::default(),
-        }
-    }
-
     pub(crate) fn is_usable(&self) -> bool {
         self.clock.now().mono >= self.health().left_alone_until
     }
@@ -260,7 +351,6 @@ pub(crate) struct StoreReport {
     pub(crate) last_error: Option<String>,
 }
 
-#[cfg(unix)]
 fn say_once_that_there_is_no_home() {
     use std::sync::atomic::{AtomicBool, Ordering};
     static SAID: AtomicBool = AtomicBool::new(false);

@@ -12,6 +12,9 @@ use crate::auth::time::Moment;
 /// refusals are remembered.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 
+/// The lease of a lock that is held for an instant only.
+pub(crate) const MOMENT: Duration = Duration::from_secs(2);
+
 /// The way to one key's record.
 pub(crate) struct Vault<'a> {
     stores: &'a Stores,
@@ -19,74 +22,109 @@ pub(crate) struct Vault<'a> {
     name: String,
 }
 
+/// What the stores know between them.
+pub(crate) struct Known<'a> {
+    pub(crate) record: Record,
+    /// Those that know less than that.
+    behind: Vec<&'a Tier>,
+}
+
 impl<'a> Vault<'a> {
     /// `None` where there are no stores.
     pub(crate) fn new(stores: &'a Stores, request: &TokenRequest, key: SlotKey) -> Option<Self> {
-        let seal = || Seal::new(request, key);
-        (!stores.all().is_empty()).then(|| Vault {
+        let vault = || Vault {
             stores,
-            seal: seal(),
+            seal: Seal::new(request, key),
             name: format!("token-{key}"),
-        })
+        };
+        (!stores.is_empty()).then(vault)
     }
 
-    /// Takes those locks that are still missing, nearest store first. Whether it has all that can
-    /// be had.
-    pub(crate) fn try_lock(&self, locks: &mut Locks<'a>, lease: Duration) -> bool {
-        locks.take(self.stores, &self.name, lease)
+    /// Takes those locks that are still missing, nearest store first, on behalf of a call that has
+    /// so much time left. Whether it has all that can be had.
+    pub(crate) fn try_lock(&self, locks: &mut Locks<'a>, lease: Duration, left: Duration) -> bool {
+        locks.take(self.stores, &self.name, lease, left)
     }
 
-    /// What the stores know between them; those behind one that is enough are not asked.
-    pub(crate) fn read(&self, is_enough: impl Fn(&Record) -> bool) -> Record {
-        let mut known = Record::default();
-        for tier in self.stores.usable() {
-            if let Some(record) = self.record(tier) {
-                merge(&mut known, record);
-            }
-            if is_enough(&known) {
+    /// Reads the stores; those behind one that is enough are not asked.
+    pub(crate) fn read(&self, left: Duration, is_enough: impl Fn(&Record) -> bool) -> Known<'a> {
+        let mut record = Record::default();
+        let mut read = Vec::new();
+        for tier in self.stores.usable(left) {
+            let stored = self.record(tier).unwrap_or_default();
+            read.push((tier, stored.generation));
+            merge(&mut record, stored);
+            if is_enough(&record) {
                 break;
             }
         }
-        known
+        read.retain(|(_, generation)| *generation < record.generation);
+        Known {
+            record,
+            behind: read.into_iter().map(|(tier, _)| tier).collect(),
+        }
     }
 
-    /// Writes to every store whose lock is held, unless it knows better by now: a lock that ends
-    /// with its lease may have been somebody else's since.
-    pub(crate) fn write(&self, locks: &Locks<'a>, record: &Record, now: Moment) {
-        let Some(sealed) = self.seal.seal(record) else {
+    /// Brings up to date those stores that know less than others: what came from afar is kept near.
+    pub(crate) fn level(&self, locks: &Locks<'a>, known: &Known<'a>, now: Moment) {
+        let Some((sealed, keep)) = self.sealed(&known.record, now) else {
             return;
         };
-        let token = record.token.as_ref().map_or(0, |token| token.expires);
-        let refusal = record.refusal.as_ref().map_or(0, |refusal| refusal.until);
-        let useful = token.max(refusal).saturating_sub(now.wall_millis());
-        for (tier, _) in &locks.held {
-            let stored = self.record(tier).map_or(0, |stored| stored.generation);
-            if stored <= record.generation {
-                tier.put(
-                    &self.name,
-                    &sealed,
-                    REMEMBERED + Duration::from_millis(useful),
-                );
-            }
+        for tier in &known.behind {
+            let _lock = match locks.has(tier) {
+                true => None,
+                false => match tier.try_lock(&self.name, MOMENT) {
+                    Locked::Taken(lock) => Some(lock),
+                    Locked::Busy | Locked::Unusable => continue,
+                },
+            };
+            self.put(tier, &sealed, keep, known.record.generation);
+        }
+    }
+
+    /// Writes to every store whose lock is held.
+    pub(crate) fn write(&self, locks: &Locks<'a>, record: &Record, now: Moment, left: Duration) {
+        let Some((sealed, keep)) = self.sealed(record, now) else {
+            return;
+        };
+        for tier in self.stores.usable(left).filter(|tier| locks.has(tier)) {
+            self.put(tier, &sealed, keep, record.generation);
         }
     }
 
     /// Changes the record in every store whose lock is free; who holds the lock is about to write
     /// something newer.
     pub(crate) fn edit(&self, now: Moment, change: impl Fn(&mut Record) -> bool) {
-        for tier in self.stores.usable() {
-            if let Locked::Taken(lock) = tier.try_lock(&self.name, Duration::from_secs(2))
+        for tier in self.stores.usable(Duration::MAX) {
+            if let Locked::Taken(_lock) = tier.try_lock(&self.name, MOMENT)
                 && let Some(mut record) = self.record(tier)
                 && change(&mut record)
+                && let Some((sealed, keep)) = self.sealed(&record, now)
             {
-                self.write(
-                    &Locks {
-                        held: vec![(tier, lock)],
-                    },
-                    &record,
-                    now,
-                );
+                self.put(tier, &sealed, keep, record.generation);
             }
+        }
+    }
+
+    /// The sealed record, and how long it is of use.
+    fn sealed(&self, record: &Record, now: Moment) -> Option<(Vec<u8>, Duration)> {
+        let token = record.token.as_ref().map_or(0, |token| token.expires);
+        let refusal = record.refusal.as_ref().map_or(0, |refusal| refusal.until);
+        let useful = token.max(refusal).saturating_sub(now.wall_millis());
+        Some((
+            self.seal.seal(record)?,
+            REMEMBERED + Duration::from_millis(useful),
+        ))
+    }
+
+    /// Puts a record unless the store knows better: a lock that ends with its lease may have been
+    /// somebody else's since.
+    fn put(&self, tier: &Tier, sealed: &[u8], keep: Duration, generation: u64) {
+        if self
+            .record(tier)
+            .is_none_or(|stored| stored.generation <= generation)
+        {
+            tier.put(&self.name, sealed, keep);
         }
     }
 
@@ -113,9 +151,17 @@ pub(crate) struct Locks<'a> {
 }
 
 impl<'a> Locks<'a> {
-    pub(crate) fn take(&mut self, stores: &'a Stores, name: &str, lease: Duration) -> bool {
-        for tier in stores.usable() {
-            if self.held.iter().any(|(held, _)| std::ptr::eq(*held, tier)) {
+    /// Takes those locks that are still missing, nearest store first, on behalf of a call that has
+    /// so much time left. Whether it has all that can be had.
+    pub(crate) fn take(
+        &mut self,
+        stores: &'a Stores,
+        name: &str,
+        lease: Duration,
+        left: Duration,
+    ) -> bool {
+        for tier in stores.usable(left) {
+            if self.has(tier) {
                 continue;
             }
             match tier.try_lock(name, lease) {
@@ -127,8 +173,7 @@ impl<'a> Locks<'a> {
         true
     }
 
-    /// The stores whose locks are held.
-    pub(crate) fn tiers(&self) -> impl Iterator<Item = &'a Tier> {
-        self.held.iter().map(|(tier, _)| *tier)
+    pub(crate) fn has(&self, tier: &Tier) -> bool {
+        self.held.iter().any(|(held, _)| std::ptr::eq(*held, tier))
     }
 }

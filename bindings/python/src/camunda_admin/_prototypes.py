@@ -76,6 +76,8 @@ def declare(library: CDLL) -> None:
     library.camunda_admin_new.argtypes = [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]
     library.camunda_admin_stats.restype = c_int32
     library.camunda_admin_stats.argtypes = [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]
+    library.camunda_admin_diagnostics.restype = c_int32
+    library.camunda_admin_diagnostics.argtypes = [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]
     library.camunda_admin_retry_credentials.restype = c_int32
     library.camunda_admin_retry_credentials.argtypes = [c_void_p, POINTER(c_void_p)]
     library.camunda_admin_forget_tokens.restype = c_int32

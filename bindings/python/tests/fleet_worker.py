@@ -1,0 +1,34 @@
+"""One process of a fleet: says "ready", waits for a line, lets eight threads list the clusters at
+once, and prints what each of them got: "ok", or the error."""
+
+import sys
+import threading
+
+from camunda_admin import AdminClient, CamundaError
+
+THREADS = 8
+output = threading.Lock()
+
+
+def list_clusters(admin: AdminClient) -> None:
+    try:
+        admin.clusters.list()
+        line = "ok"
+    except CamundaError as error:
+        line = str(error)
+    with output:
+        print(line)
+
+
+def main() -> None:
+    with AdminClient.from_env() as admin:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        threads = [threading.Thread(target=list_clusters, args=(admin,)) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+main()

@@ -1,0 +1,322 @@
+//! Tokens in Redis or Valkey: shared by all machines behind one address.
+//!
+//! No operation takes longer than [`PATIENCE`], connecting included. Values expire with what is in
+//! them. A lock is a key with a lease and a name of its own for its owner, and is removed only by
+//! that owner. If the owner dies, its lease has to run out, unless whoever wants the lock next sees
+//! that the owner was a process of the same machine that is gone.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use redis::{Client, Connection, ConnectionAddr, FromRedisValue, RedisError, cmd};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::{StoreLock, TokenStore};
+use crate::secret::Secret;
+
+/// The longest that any operation takes.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// Begins all names, since a Redis is often shared.
+const PREFIX: &str = "camunda-admin:";
+
+/// Removes a lock if it is still that of the owner.
+const UNLOCK: &str = "\
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+
+/// Takes a lock over from the owner who was seen to be dead, if it is still that owner's.
+const TAKE_OVER: &str = "\
+if redis.call('GET', KEYS[1]) == ARGV[1] then \
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1 end return 0";
+
+/// A Redis or Valkey server.
+#[derive(Clone)]
+pub(crate) struct RedisStore(Arc<Inner>);
+
+struct Inner {
+    client: Client,
+    /// Where the server is, without user and password.
+    address: String,
+    /// A connection that nobody uses at the moment.
+    idle: Mutex<Option<Connection>>,
+    /// Whether a thread is busy looking the server's name up and connecting.
+    connecting: AtomicBool,
+    process: String,
+    locks: AtomicU64,
+}
+
+impl RedisStore {
+    /// Nothing is sent yet.
+    pub(crate) fn new(url: &Secret) -> Result<Self, String> {
+        // The error's own words could quote the password.
+        let client = Client::open(url.expose())
+            .map_err(|_| "is no address of a Redis, such as redis://:password@host:6379/0")?;
+        let address = client.get_connection_info().addr();
+        if matches!(address, ConnectionAddr::TcpTls { .. }) {
+            // Redis's client takes the process's default, of which there is none if a program
+            // around us has several. If one is set already, it stays.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        Ok(RedisStore(Arc::new(Inner {
+            address: address.to_string(),
+            client,
+            idle: Mutex::default(),
+            connecting: AtomicBool::new(false),
+            process: process_identity(),
+            locks: AtomicU64::new(0),
+        })))
+    }
+
+    fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> io::Result<T> {
+        let inner = &*self.0;
+        let idle = inner.idle().take();
+        if let Some(mut connection) = idle {
+            match command.query(&mut connection) {
+                Ok(answer) => return Ok(inner.keep(connection, answer)),
+                // The server may have closed it since; the command did not get through.
+                Err(error) if error.is_connection_dropped() => {}
+                Err(error) => return Err(told(error)),
+            }
+        }
+        let mut connection = self.connect()?;
+        let answer = command.query(&mut connection).map_err(told)?;
+        Ok(inner.keep(connection, answer))
+    }
+
+    fn connect(&self) -> io::Result<Connection> {
+        let host = match self.0.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => Some(host),
+            _ => None,
+        };
+        if host.is_none_or(|host| host.parse::<IpAddr>().is_ok()) {
+            return self.0.connect();
+        }
+        // Looking a name up knows no limit in time, so another thread does it, and no more than one.
+        if self.0.connecting.swap(true, Ordering::SeqCst) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "still connecting"));
+        }
+        let (sender, connected) = mpsc::channel();
+        let inner = Arc::clone(&self.0);
+        let spawned = thread::Builder::new()
+            .name("camunda-redis".into())
+            .spawn(move || {
+                let connection = inner.connect();
+                inner.connecting.store(false, Ordering::SeqCst);
+                // If it took too long, the next one can use it.
+                if let Err(mpsc::SendError(Ok(connection))) = sender.send(connection) {
+                    inner.keep(connection, ());
+                }
+            });
+        if let Err(error) = spawned {
+            self.0.connecting.store(false, Ordering::SeqCst);
+            return Err(error);
+        }
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "connecting takes too long");
+        connected.recv_timeout(PATIENCE).map_err(|_| late())?
+    }
+}
+
+impl Inner {
+    fn connect(&self) -> io::Result<Connection> {
+        let connection = self
+            .client
+            .get_connection_with_timeout(PATIENCE)
+            .map_err(told)?;
+        connection.set_read_timeout(Some(PATIENCE)).map_err(told)?;
+        connection.set_write_timeout(Some(PATIENCE)).map_err(told)?;
+        Ok(connection)
+    }
+
+    /// Keeps a connection on which everything asked was answered.
+    fn keep<T>(&self, connection: Connection, answer: T) -> T {
+        *self.idle() = Some(connection);
+        answer
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TokenStore for RedisStore {
+    fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.ask(cmd("GET").arg(value_key(name)))
+    }
+
+    fn put(&self, name: &str, value: &[u8], keep: Duration) -> io::Result<()> {
+        self.ask(
+            cmd("SET")
+                .arg(value_key(name))
+                .arg(value)
+                .arg("PX")
+                .arg(millis(keep)),
+        )
+    }
+
+    fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
+        let key = lock_key(name);
+        let number = self.0.locks.fetch_add(1, Ordering::Relaxed);
+        let owner = format!("{}{:016x}{number:x}", self.0.process, random());
+        let taken: Option<String> = self.ask(
+            cmd("SET")
+                .arg(&key)
+                .arg(&owner)
+                .arg("NX")
+                .arg("PX")
+                .arg(millis(lease)),
+        )?;
+        if taken.is_none() {
+            let other: Option<String> = self.ask(cmd("GET").arg(&key))?;
+            let dead = other.filter(|other| is_dead(other));
+            let Some(dead) = dead else { return Ok(None) };
+            let command = &mut cmd("EVAL");
+            command
+                .arg(TAKE_OVER)
+                .arg(1)
+                .arg(&key)
+                .arg(dead)
+                .arg(&owner)
+                .arg(millis(lease));
+            if self.ask::<i64>(command)? == 0 {
+                return Ok(None);
+            }
+        }
+        Ok(Some(StoreLock::new(RedisLock {
+            store: self.clone(),
+            key,
+            owner,
+        })))
+    }
+
+    fn describe(&self) -> String {
+        format!("Redis at {}", self.0.address)
+    }
+}
+
+/// A lock, removed on drop if it is still ours.
+struct RedisLock {
+    store: RedisStore,
+    key: String,
+    owner: String,
+}
+
+impl Drop for RedisLock {
+    fn drop(&mut self) {
+        // If it fails, the lease runs out.
+        let command = &mut cmd("EVAL");
+        let _ = self
+            .store
+            .ask::<i64>(command.arg(UNLOCK).arg(1).arg(&self.key).arg(&self.owner));
+    }
+}
+
+fn value_key(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
+fn lock_key(name: &str) -> String {
+    format!("{PREFIX}{name}:lock")
+}
+
+fn millis(duration: Duration) -> u64 {
+    // Zero is no time to live that Redis takes.
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, i64::MAX as u64)
+}
+
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    // The process and its counter tell owners apart as well.
+    let _ = SystemRandom::new().fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+fn told(error: RedisError) -> io::Error {
+    let kind = match error.is_timeout() {
+        true => io::ErrorKind::TimedOut,
+        false => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error.to_string())
+}
+
+/// Names this process among all of a fleet, with enough for another process of the same machine to
+/// see whether it is still there: `machine/process/started/`. Empty in its first part where that
+/// cannot be told.
+fn process_identity() -> String {
+    let pid = std::process::id();
+    let machine = machine().unwrap_or_default();
+    format!("{machine}/{pid}/{}/", started(pid).unwrap_or_default())
+}
+
+/// The machine since it was started, and the name space in which its process ids count.
+fn machine() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let space = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{} {}", boot.trim(), space.to_str()?))
+}
+
+/// When a process was started, in the kernel's own measure; `None` if there is no such process.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in parentheses, may have anything in it.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    // A zombie holds nothing any more.
+    (state != "Z" && state != "X").then(|| fields.nth(18)?.parse().ok())?
+}
+
+/// Whether the owner of a lock is a process of this machine that is gone.
+fn is_dead(owner: &str) -> bool {
+    let mut parts = owner.split('/');
+    let (Some(on), Some(pid), Some(since)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let same = !on.is_empty() && machine().is_some_and(|machine| machine == on);
+    match (pid.parse(), since.parse::<u64>()) {
+        (Ok(pid), Ok(since)) => same && started(pid) != Some(since),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_lives_is_not_dead() {
+        assert!(!is_dead(&process_identity()));
+        for garbage in ["", "x", "/1/2/", "///", "a/b/c"] {
+            assert!(!is_dead(garbage), "{garbage}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_ended_is_dead_even_if_its_number_is_used_again() {
+        let machine = machine().unwrap();
+        let pid = std::process::id();
+        let since = started(pid).unwrap();
+        assert!(!is_dead(&format!("{machine}/{pid}/{since}/1")));
+        assert!(is_dead(&format!("{machine}/{pid}/{}/1", since - 1)));
+        assert!(!is_dead(&format!("other {machine}/{pid}/{}/1", since - 1)));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let child_pid = child.id();
+        let child_since = started(child_pid).unwrap_or_default();
+        child.wait().unwrap();
+        assert!(is_dead(&format!("{machine}/{child_pid}/{child_since}/1")));
+    }
+
+    #[test]
+    fn an_address_is_described_without_its_password() {
+        let store = RedisStore::new(&Secret::from("redis://me:hunter2@redis.example:7000/3"));
+        assert_eq!(store.unwrap().describe(), "Redis at redis.example:7000");
+        let error = RedisStore::new(&Secret::from("http://me:hunter2@redis.example")).err();
+        assert!(!error.unwrap().contains("hunter2"));
+    }
+}

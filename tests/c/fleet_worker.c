@@ -1,0 +1,47 @@
+/* One process of a fleet: says "ready", waits for a line, lets eight threads list the clusters at
+ * once, and prints what each of them got: "ok", or the error. */
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "camunda_admin.h"
+
+enum { THREADS = 8 };
+
+static camunda_admin *admin;
+static pthread_mutex_t output = PTHREAD_MUTEX_INITIALIZER;
+
+static void *list(void *unused) {
+  camunda_value *clusters = NULL;
+  camunda_error *error = NULL;
+  camunda_status status = camunda_cluster_list(admin, NULL, &clusters, &error);
+  (void)unused;
+  pthread_mutex_lock(&output);
+  puts(status == CAMUNDA_STATUS_OK ? "ok" : camunda_error_message(error));
+  pthread_mutex_unlock(&output);
+  camunda_value_free(clusters);
+  camunda_error_free(error);
+  return NULL;
+}
+
+int main(void) {
+  camunda_config *config = NULL;
+  camunda_error *error = NULL;
+  pthread_t threads[THREADS];
+  int i;
+  if (camunda_config_from_env(&config, &error) || camunda_admin_new(config, &admin, &error)) {
+    fprintf(stderr, "%s\n", camunda_error_message(error));
+    return EXIT_FAILURE;
+  }
+  puts("ready");
+  fflush(stdout);
+  if (getchar() == EOF) return EXIT_FAILURE;
+  for (i = 0; i < THREADS; i++) {
+    if (pthread_create(&threads[i], NULL, list, NULL) != 0) return EXIT_FAILURE;
+  }
+  for (i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  camunda_admin_free(admin);
+  camunda_config_free(config);
+  return EXIT_SUCCESS;
+}
