@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
@@ -179,7 +179,7 @@ impl Seal {
         let secret = request.client_secret.expose().as_bytes();
         let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
         // The algorithm's own key length is never too long.
-        let key = UnboundKey::from(keyed.expand(&[b"seal"], &AES_256_GCM).unwrap());
+        let key = UnboundKey::from(keyed.expand(&[b"seal"], &CHACHA20_POLY1305).unwrap());
         Seal {
             key: LessSafeKey::new(key),
             slot,
