@@ -11,7 +11,7 @@ use crate::api::admin::{AdminClient, ClusterHandle};
 use crate::api::backups::{self, Backup, BackupId, BackupStatus, Backups, Restore, RestoreState};
 use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus};
 use crate::api::object::{Describe, Description};
-use crate::call::Call;
+use crate::call::{Call, Stop};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 
 /// How long is waited unless said otherwise.
@@ -431,10 +431,12 @@ fn poll<T, P>(
     let whole = Call::start(&admin.options().clone().timeout(wait.timeout), wait.timeout);
     let each = admin.call().timeout();
     let mut pause = FIRST_INTERVAL.min(wait.interval);
+    let mut last = None;
     loop {
         let options = admin.options().clone().timeout(each.min(whole.remaining()));
-        let last = match look(&admin.with(options)) {
+        match look(&admin.with(options)) {
             Ok(seen) => {
+                last = None;
                 progress(&seen, wait);
                 match judge(&seen) {
                     Seen::Reached => return Ok(seen),
@@ -450,18 +452,19 @@ fn poll<T, P>(
                         .with_elapsed(whole.started().elapsed()));
                     }
                 }
-                None
             }
+            // A look cut short by the end of the wait says less than the one before.
+            Err(_) if last.is_some() && whole.check() == Err(Stop::Deadline) => {}
             Err(error) if passes(error.kind()) => {
                 log::info!("{}: {error}; looking again", waiter.name);
                 if let Some(wanted) = error.retry_after() {
                     pause = pause.max(wanted.min(wait.interval));
                 }
-                Some(error)
+                last = Some(error);
             }
             Err(error) => return Err(error),
-        };
-        if let Err(stop) = whole.sleep(pause) {
+        }
+        if let Err(stop) = whole.sleep(pause).and_then(|()| whole.check()) {
             let stopped = whole
                 .stopped(stop, Stage::Request, Outcome::Unknown)
                 .with_operation(waiter.name)
