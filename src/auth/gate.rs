@@ -144,9 +144,6 @@ impl Gate {
                 self.shared.last = record.last;
             }
         }
-        if record.blocked_at >= self.shared.blocked_at {
-            self.strikes = record.strikes;
-        }
         let block = |record: &PaceRecord| (record.blocked_at, record.blocked_until);
         if block(&record) != block(&self.heard) && block(&record) != block(&self.shared) {
             let until = now.mono.saturating_add(record.block_left(now));
@@ -157,6 +154,11 @@ impl Gate {
                 self.blocked_until = self.blocked_until.max(until);
                 (self.shared.blocked_at, self.shared.blocked_until) = block(&record);
             }
+        }
+        // Last: a block that was just taken over counts, even if a clock set back makes it look
+        // older than one from before.
+        if record.blocked_at >= self.shared.blocked_at {
+            self.strikes = record.strikes;
         }
         self.heard = record;
     }
@@ -278,6 +280,23 @@ mod tests {
         other.learn(gate.record(), at(180_600));
         other.rate_limited(at(180_600), None, 0.0);
         assert_eq!(other.opens(), at(240_600).mono);
+    }
+
+    #[test]
+    fn a_429_after_the_clock_was_set_back_counts_on() {
+        let mut gate = Gate::default();
+        gate.rate_limited(START, None, 0.0);
+        let mut other = Gate::default();
+        other.learn(gate.record(), START);
+        // By more than has passed: the second 429 seems to be older than the first.
+        let set_back = |millis| Moment {
+            wall: at(millis).wall - Duration::from_secs(3_600),
+            ..at(millis)
+        };
+        gate.rate_limited(set_back(60_000), None, 0.0);
+        other.learn(gate.record(), set_back(60_000));
+        assert_eq!((gate.strikes(), other.strikes()), (2, 2));
+        assert_eq!(other.opens(), at(180_000).mono);
     }
 
     #[test]
