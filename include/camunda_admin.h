@@ -235,6 +235,99 @@ typedef void (*camunda_log_fn)(void *user, int32_t level, const char *target, co
 typedef int32_t (*camunda_write_fn)(void *user, const char *data, size_t len);
 
 /**
+ * Reads the value last put under `name`: hands it to `write` together with `value`, in one piece or
+ * several; does not call it where there is none, or none any more.
+ */
+typedef int32_t (*camunda_token_store_get_fn)(void *user,
+                                              const char *name,
+                                              camunda_write_fn write,
+                                              void *value);
+
+/**
+ * Keeps `len` bytes under `name` instead of what was there; a reader sees either of them whole.
+ * After `keep_ms` milliseconds they are of no use any more and may go.
+ */
+typedef int32_t (*camunda_token_store_put_fn)(void *user,
+                                              const char *name,
+                                              const char *data,
+                                              size_t len,
+                                              uint64_t keep_ms);
+
+/**
+ * Takes the lock of `name`, without waiting: `*lock` gets what camunda_token_store_unlock_fn will be
+ * given, not NULL; it is left as it is, NULL, where someone else has the lock.
+ *
+ * If the owner dies without releasing it, the store does: at once where it can tell, after
+ * `lease_ms` milliseconds where it cannot. Locks and values are apart, even where their names are
+ * the same.
+ */
+typedef int32_t (*camunda_token_store_try_lock_fn)(void *user,
+                                                   const char *name,
+                                                   uint64_t lease_ms,
+                                                   void **lock);
+
+/**
+ * Releases a lock. May run on another thread than the one that took it.
+ */
+typedef void (*camunda_token_store_unlock_fn)(void *user, void *lock);
+
+/**
+ * Says what the store is and where, for logs and diagnostics, without passwords. The text is copied
+ * when the store is set.
+ */
+typedef const char *(*camunda_token_store_describe_fn)(void *user);
+
+/**
+ * Frees what belongs to the store.
+ */
+typedef void (*camunda_token_store_free_fn)(void *user);
+
+/**
+ * A token store of the program's own, for camunda_config_set_token_store: what its functions do,
+ * each given the same `user`.
+ *
+ * What is kept are small values (a few kilobytes) under short names of small letters, digits and
+ * `-`. Both are safe to show: names are digests, and values with a token in them are sealed with a
+ * key that is derived from the client secret.
+ *
+ * The functions are called by many threads at once, and in forked children of the process. None
+ * should block for longer than a caller would like to wait, a quarter of a second, say; none may
+ * throw or jump out. Those that return a number return 0, or an `errno` that says what went wrong:
+ * no call fails because of it, and the store is left alone for half a minute.
+ */
+typedef struct {
+  /**
+   * sizeof(camunda_token_store), so that a library with more functions knows which are there.
+   */
+  size_t size;
+  /**
+   * Reads a value. Needed.
+   */
+  camunda_token_store_get_fn get;
+  /**
+   * Keeps a value. Needed.
+   */
+  camunda_token_store_put_fn put;
+  /**
+   * Takes a lock. Needed.
+   */
+  camunda_token_store_try_lock_fn try_lock;
+  /**
+   * Releases a lock. Needed.
+   */
+  camunda_token_store_unlock_fn unlock;
+  /**
+   * Says what it is. May be NULL.
+   */
+  camunda_token_store_describe_fn describe;
+  /**
+   * Called once, when neither the settings nor a client made from them are left that use the
+   * store; not in a forked child. May be NULL.
+   */
+  camunda_token_store_free_fn free;
+} camunda_token_store;
+
+/**
  * Done.
  */
 #define CAMUNDA_STATUS_OK 0
@@ -516,6 +609,18 @@ camunda_status camunda_config_set_log(camunda_config *config,
                                       camunda_log_fn log,
                                       void *user,
                                       camunda_error **error);
+
+/**
+ * Keeps tokens in a store of the program's own instead of where `token_cache` says; whichever is set
+ * last counts. `store` is copied; its functions are called with `user` until `store->free` is.
+ *
+ * CAMUNDA_STATUS_INVALID_ARGUMENT for a table that is too short or lacks a function that is needed,
+ * naming it; nothing is changed then, and `store->free` is not called.
+ */
+camunda_status camunda_config_set_token_store(camunda_config *config,
+                                              const camunda_token_store *store,
+                                              void *user,
+                                              camunda_error **error);
 
 /**
  * Frees settings; clients made from them go on unharmed. NULL does nothing.

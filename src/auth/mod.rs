@@ -33,6 +33,8 @@ use std::time::{Duration, SystemTime};
 
 pub(crate) use shell::{TokenSlot, diagnostics, slot};
 pub use store::{StoreLock, TokenStore};
+#[cfg(feature = "capi")]
+pub(crate) use time::millis;
 pub use token::Token;
 
 use crate::call::Call;

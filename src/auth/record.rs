@@ -12,7 +12,7 @@ use super::TokenRequest;
 use super::gate::LONGEST_BLOCK;
 use super::key::{DOMAIN, SlotKey};
 use super::slot::LONGEST_REFUSAL;
-use super::time::Moment;
+use super::time::{Moment, millis};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::Secret;
 
@@ -161,10 +161,6 @@ fn left_of(
     }
     let left = until.saturating_sub(now).min(span);
     (left > 0).then(|| Duration::from_millis(left))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Seals records of one key, with a key derived from the client secret: who does not know the

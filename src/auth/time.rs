@@ -50,8 +50,13 @@ impl Moment {
 
     /// The wall clock's part in whole milliseconds, as it is written to stores.
     pub(crate) fn wall_millis(self) -> u64 {
-        u64::try_from(self.wall.as_millis()).unwrap_or(u64::MAX)
+        millis(self.wall)
     }
+}
+
+/// Whole milliseconds, as they are written to stores.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Where the monotonic clock begins, so that what happened before it did has a time too.

@@ -1,6 +1,7 @@
 //! Settings in C.
 
 use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 
 use crate::api::admin::AdminClientBuilder;
 use crate::error::Result;
@@ -10,6 +11,7 @@ use crate::ffi::boundary::{
 use crate::ffi::credentials;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::log::{LogSink, camunda_log_fn};
+use crate::ffi::token_store::{Store, camunda_token_store};
 use crate::ffi::value::camunda_value;
 
 /// Settings of a client. To be used from one thread at a time.
@@ -143,6 +145,30 @@ pub unsafe extern "C" fn camunda_config_set_log(
     unsafe {
         guard(error, || {
             handle_mut("config", config)?.log = LogSink::new(level, log, user)?;
+            Ok(())
+        })
+    }
+}
+
+/// Keeps tokens in a store of the program's own instead of where `token_cache` says; whichever is set
+/// last counts. `store` is copied; its functions are called with `user` until `store->free` is.
+///
+/// CAMUNDA_STATUS_INVALID_ARGUMENT for a table that is too short or lacks a function that is needed,
+/// naming it; nothing is changed then, and `store->free` is not called.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_config_set_token_store(
+    config: *mut camunda_config,
+    store: *const camunda_token_store,
+    user: *mut c_void,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        guard(error, || {
+            let config = handle_mut("config", config)?;
+            let store = Store::new(handle("store", store)?, user)?;
+            let builder = std::mem::take(&mut config.builder);
+            config.builder = builder.token_store(Arc::new(store));
             Ok(())
         })
     }

@@ -18,6 +18,7 @@ pub mod object;
 pub mod operation;
 pub mod operations;
 pub mod token;
+pub mod token_store;
 pub mod value;
 
 mod boundary;

@@ -120,6 +120,26 @@ static inline int32_t write_piece(void *user, const char *data, size_t length) {
   (void)user, (void)data, (void)length;
   return 0;
 }
+static inline int32_t no_value(void *user, const char *name, camunda_write_fn write, void *value) {
+  (void)user, (void)name, (void)write, (void)value;
+  return 0;
+}
+static inline int32_t no_place(void *user, const char *name, const char *data, size_t length,
+                               uint64_t keep_ms) {
+  (void)user, (void)name, (void)data, (void)length, (void)keep_ms;
+  return 1;
+}
+static inline int32_t no_lock(void *user, const char *name, uint64_t lease_ms, void **lock) {
+  (void)user, (void)name, (void)lease_ms, (void)lock;
+  return 1;
+}
+static inline void no_unlock(void *user, void *lock) { (void)user, (void)lock; }
+static inline const camunda_token_store *token_store(void) {
+  static const camunda_token_store table = {
+    sizeof(camunda_token_store), no_value, no_place, no_lock, no_unlock, NULL, NULL,
+  };
+  return &table;
+}
 
 /* A client without credentials, whose service is not there: nothing that it is asked to do takes
  * long or has an effect. */
@@ -183,6 +203,7 @@ fn good(parameter: &Parameter) -> String {
         "camunda_progress_fn" => "progress",
         "camunda_interrupt_fn" => "interrupt",
         "camunda_write_fn" => "write_piece",
+        "const camunda_token_store*" => "token_store()",
         "size_t*" => "&length",
         "void*" => "NULL",
         "size_t" if parameter.name == "json_len" => "2",

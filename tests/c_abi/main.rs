@@ -47,6 +47,8 @@ programs! {
     c_cancel: C "tests/c/cancel.c";
     c_callbacks: C "tests/c/callbacks.c";
     c_tokens: C "tests/c/tokens.c";
+    c_token_store: C "tests/c/token_store.c";
+    c_fork: C "tests/c/fork.c";
     cpp_types: Cpp "tests/cpp/types.cpp";
     cpp_operations: Cpp "tests/cpp/operations.cpp";
     cpp_errors: Cpp "tests/cpp/errors.cpp";

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -77,9 +77,9 @@ pub(crate) struct Cache {
     clock: Clock,
     // Trees rather than hash tables, which leak checkers cannot follow: a leak of ours is told from
     // what is kept for the life of the process.
-    cells: Mutex<BTreeMap<(SlotKey, StoreId), Arc<Cell>>>,
+    cells: Mutex<BTreeMap<(SlotKey, StoreId), Kept<Cell>>>,
     gates: Mutex<BTreeMap<GateKey, Arc<GateCell>>>,
-    stores: Mutex<BTreeMap<StoreId, Arc<Stores>>>,
+    stores: Mutex<BTreeMap<StoreId, Kept<Stores>>>,
     counters: Arc<Counters>,
 }
 
@@ -117,6 +117,7 @@ impl Cache {
         }
         if let Ok(cells) = parents.cells.try_lock() {
             for (key, cell) in cells.iter() {
+                let Some(cell) = cell.get() else { continue };
                 // What the parent could make sense of, the child can.
                 let Ok(stores) = child.stores(&cell.choice) else {
                     continue;
@@ -126,9 +127,9 @@ impl Cache {
                     .try_lock()
                     .map(|slot| slot.inherited())
                     .unwrap_or_default();
-                let cell =
-                    child.new_cell(slot, &cell.gate.key, stores, &cell.choice, &cell.audience);
-                lock(&child.cells).insert(key.clone(), cell);
+                let choice = &cell.choice;
+                let own = child.new_cell(slot, &cell.gate.key, stores, choice, &cell.audience);
+                lock(&child.cells).insert(key.clone(), Kept::new(own, choice));
             }
         }
         child
@@ -157,7 +158,7 @@ impl Cache {
         choice: &TokenCacheChoice,
     ) -> Result<Arc<Cell>, Error> {
         let id = (key, Stores::id(choice));
-        let known = lock(&self.cells).get(&id).cloned();
+        let known = lock(&self.cells).get(&id).and_then(Kept::get);
         if let Some(cell) = known {
             return Ok(cell);
         }
@@ -167,23 +168,26 @@ impl Cache {
         let mut cells = lock(&self.cells);
         if cells.len() >= SLOTS_KEPT {
             let now = self.clock.now();
-            cells.retain(|_, cell| {
-                Arc::strong_count(cell) > 1
-                    || cell.slot.try_lock().is_ok_and(|slot| !slot.is_idle(now))
+            cells.retain(|_, cell| match cell {
+                Kept::Always(cell) => {
+                    Arc::strong_count(cell) > 1
+                        || cell.slot.try_lock().is_ok_and(|slot| !slot.is_idle(now))
+                }
+                Kept::WhileUsed(_) => true,
             });
         }
-        // Another thread may have been faster.
-        Ok(Arc::clone(cells.entry(id).or_insert(new)))
+        Ok(Kept::enter(&mut cells, id, new, choice))
     }
 
     fn stores(&self, choice: &TokenCacheChoice) -> Result<Arc<Stores>, Error> {
         let id = Stores::id(choice);
-        let known = lock(&self.stores).get(&id).cloned();
+        let known = lock(&self.stores).get(&id).and_then(Kept::get);
         if let Some(stores) = known {
             return Ok(stores);
         }
         let new = Arc::new(Stores::new(choice, &self.clock)?);
-        Ok(Arc::clone(lock(&self.stores).entry(id).or_insert(new)))
+        let mut stores = lock(&self.stores);
+        Ok(Kept::enter(&mut stores, id, new, choice))
     }
 
     fn new_cell(
@@ -213,12 +217,55 @@ impl Cache {
     }
 }
 
+/// How long the cache keeps what it made. A store of the caller's own goes when the last client
+/// that uses it does; everything else stays for the next client of the process.
+#[derive(Debug)]
+enum Kept<T> {
+    Always(Arc<T>),
+    WhileUsed(Weak<T>),
+}
+
+impl<T> Kept<T> {
+    fn new(value: Arc<T>, choice: &TokenCacheChoice) -> Self {
+        match choice {
+            TokenCacheChoice::Custom(_) => Kept::WhileUsed(Arc::downgrade(&value)),
+            _ => Kept::Always(value),
+        }
+    }
+
+    fn get(&self) -> Option<Arc<T>> {
+        match self {
+            Kept::Always(value) => Some(Arc::clone(value)),
+            Kept::WhileUsed(value) => value.upgrade(),
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        matches!(self, Kept::WhileUsed(value) if value.strong_count() == 0)
+    }
+
+    /// Enters a value that was not there a moment ago, unless another thread was faster.
+    fn enter<K: Ord>(
+        map: &mut BTreeMap<K, Kept<T>>,
+        key: K,
+        value: Arc<T>,
+        choice: &TokenCacheChoice,
+    ) -> Arc<T> {
+        if let Some(value) = map.get(&key).and_then(Kept::get) {
+            return value;
+        }
+        map.retain(|_, kept| !kept.is_gone());
+        map.insert(key, Kept::new(Arc::clone(&value), choice));
+        value
+    }
+}
+
 impl Cache {
     pub(crate) fn diagnostics(&self) -> Diagnostics {
         let now = self.clock.now();
         let mut cells: Vec<_> = lock(&self.cells)
             .iter()
-            .map(|((key, _), cell)| (*key, Arc::clone(cell)))
+            .filter_map(|((key, _), cell)| Some((*key, cell.get()?)))
             .collect();
         cells.sort_by(|(a, left), (b, right)| {
             (&left.audience, a.as_bytes()).cmp(&(&right.audience, b.as_bytes()))
@@ -228,7 +275,7 @@ impl Cache {
             .map(|(key, cell)| cell.report(*key, now))
             .collect();
         let gates: Vec<_> = lock(&self.gates).values().cloned().collect();
-        let stores: Vec<_> = lock(&self.stores).values().cloned().collect();
+        let stores: Vec<_> = lock(&self.stores).values().filter_map(Kept::get).collect();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Diagnostics {
             process_id: self.pid,
@@ -394,7 +441,8 @@ impl TokenSlot {
         let Ok(fresh) = cache.cell(self.key, &self.request, &self.choice) else {
             return cell;
         };
-        self.cell.store(Arc::clone(&fresh));
+        // The parent's is not dropped: a thread that is not here may have been changing it.
+        std::mem::forget(self.cell.swap(Arc::clone(&fresh)));
         fresh
     }
 }

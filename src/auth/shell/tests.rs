@@ -163,6 +163,28 @@ fn invariant_09_a_child_never_waits_for_a_lock_it_inherited() {
     drop(locked);
 }
 
+#[test]
+fn a_store_of_the_callers_own_goes_with_its_last_client() {
+    let (cache, clock) = skipping();
+    let store = Arc::new(MemoryStore::default());
+    let gone = Arc::downgrade(&store);
+    let choice = store.choice();
+    drop(store);
+    let slots = [(); 2].map(|()| cache.slot(request(), &choice).unwrap());
+    drop(choice);
+    let endpoint = Endpoint::new(&clock, []);
+    for slot in slots {
+        slot.token(&*endpoint, &call()).unwrap();
+        assert!(gone.strong_count() > 0);
+        assert_eq!(cache.diagnostics().slots.len(), 1);
+    }
+    // Both clients of the store shared a slot.
+    assert_eq!(endpoint.requests(), 1);
+    assert_eq!(gone.strong_count(), 0);
+    let diagnostics = cache.diagnostics();
+    assert!(diagnostics.slots.is_empty() && diagnostics.stores.is_empty());
+}
+
 /// What happens while a request is under way: nothing, until the call has to end.
 fn hangs(call: &Call) {
     while call.sleep(Duration::from_secs(3600)).is_ok() {}

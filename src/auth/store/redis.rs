@@ -17,6 +17,7 @@ use redis::{Client, Connection, ConnectionAddr, FromRedisValue, RedisError, cmd}
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{StoreLock, TokenStore};
+use crate::auth::time::millis;
 use crate::secret::Secret;
 
 /// The longest that any operation takes.
@@ -154,7 +155,7 @@ impl TokenStore for RedisStore {
                 .arg(value_key(name))
                 .arg(value)
                 .arg("PX")
-                .arg(millis(keep)),
+                .arg(time_to_live(keep)),
         )
     }
 
@@ -168,7 +169,7 @@ impl TokenStore for RedisStore {
                 .arg(&owner)
                 .arg("NX")
                 .arg("PX")
-                .arg(millis(lease)),
+                .arg(time_to_live(lease)),
         )?;
         if taken.is_none() {
             let other: Option<String> = self.ask(cmd("GET").arg(&key))?;
@@ -181,7 +182,7 @@ impl TokenStore for RedisStore {
                 .arg(&key)
                 .arg(dead)
                 .arg(&owner)
-                .arg(millis(lease));
+                .arg(time_to_live(lease));
             if self.ask::<i64>(command)? == 0 {
                 return Ok(None);
             }
@@ -223,11 +224,9 @@ fn lock_key(name: &str) -> String {
     format!("{PREFIX}{name}:lock")
 }
 
-fn millis(duration: Duration) -> u64 {
-    // Zero is no time to live that Redis takes.
-    u64::try_from(duration.as_millis())
-        .unwrap_or(u64::MAX)
-        .clamp(1, i64::MAX as u64)
+/// A time to live as Redis takes it: not zero, and signed.
+fn time_to_live(duration: Duration) -> u64 {
+    millis(duration).clamp(1, i64::MAX as u64)
 }
 
 fn random() -> u64 {

@@ -14,6 +14,7 @@ from ctypes import (
     c_int64,
     c_size_t,
     c_uint32,
+    c_uint64,
     c_void_p,
 )
 
@@ -64,6 +65,12 @@ camunda_progress_fn = CFUNCTYPE(None, c_void_p, c_void_p)
 camunda_interrupt_fn = CFUNCTYPE(c_int32, c_void_p)
 camunda_log_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_char_p)
 camunda_write_fn = CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
+camunda_token_store_get_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, camunda_write_fn, c_void_p)
+camunda_token_store_put_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_void_p, c_size_t, c_uint64)
+camunda_token_store_try_lock_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_uint64, POINTER(c_void_p))
+camunda_token_store_unlock_fn = CFUNCTYPE(None, c_void_p, c_void_p)
+camunda_token_store_describe_fn = CFUNCTYPE(c_char_p, c_void_p)
+camunda_token_store_free_fn = CFUNCTYPE(None, c_void_p)
 
 
 def declare(library: CDLL) -> None:
@@ -137,6 +144,13 @@ def declare(library: CDLL) -> None:
         c_void_p,
         c_int32,
         camunda_log_fn,
+        c_void_p,
+        POINTER(c_void_p),
+    ]
+    library.camunda_config_set_token_store.restype = c_int32
+    library.camunda_config_set_token_store.argtypes = [
+        c_void_p,
+        c_void_p,
         c_void_p,
         POINTER(c_void_p),
     ]
