@@ -3678,6 +3678,36 @@ enum class LogLevel : std::int32_t {
 /// uses the client, at the same time.
 using LogCallback = std::function<void(LogLevel, std::string_view, std::string_view)>;
 
+/// A token store of the program's own, for AdminClientBuilder::token_store().
+///
+/// What is kept are small values (a few kilobytes) under short names of small letters, digits and
+/// `-`. Both are safe to show: names are digests, and values with a token in them are sealed with a
+/// key that is derived from the client secret.
+///
+/// The methods are called by many threads at once, and in forked children of the process. None
+/// should block for longer than a caller would like to wait, a quarter of a second, say. What one of
+/// them throws fails no call: the store is left alone for half a minute.
+class TokenStore {
+ public:
+  /// A lock that was taken; destroying it, on whatever thread, releases it. Throws nothing then.
+  using Lock = std::shared_ptr<void>;
+
+  virtual ~TokenStore() = default;
+
+  /// The value last put under `name`; nothing where there is none, or none any more.
+  virtual std::optional<std::string> get(const std::string& name) = 0;
+  /// Keeps `value` under `name` instead of what was there; a reader sees either of them whole. After
+  /// `keep` it is of no use any more and may go.
+  virtual void put(const std::string& name, std::string_view value,
+                   std::chrono::milliseconds keep) = 0;
+  /// Takes the lock of `name`, without waiting; nothing where someone else has it. If the owner dies
+  /// without releasing it, the store does: at once where it can tell, after `lease` where it cannot.
+  /// Locks and values are apart, even where their names are the same.
+  virtual Lock try_lock(const std::string& name, std::chrono::milliseconds lease) = 0;
+  /// What it is and where, for logs and diagnostics; without passwords. Asked once.
+  virtual std::string describe() const { return "the program's own store"; }
+};
+
 /// Whether a request may be sent again, for AdminClient::request_as().
 enum class Class : std::int32_t {
   /// Safe for GET, Once for all else.
@@ -3787,6 +3817,66 @@ class WaitHandle : public CallHandle {
   }
 
   const Wait<T>& wait_;
+};
+
+/// A token store as C has it. The table's `user` owns one of these.
+struct StoreHandle {
+  std::shared_ptr<TokenStore> store;
+  std::string description;
+
+  static const camunda_token_store& table() {
+    static const camunda_token_store table = {sizeof(camunda_token_store), get, put, try_lock,
+                                              unlock, describe, free};
+    return table;
+  }
+
+ private:
+  static std::int32_t get(void* user, const char* name, camunda_write_fn write,
+                          void* value) noexcept {
+    return number([&] {
+      const std::optional<std::string> found = of(user).get(name);
+      if (found) write(value, found->data(), found->size());
+    });
+  }
+  static std::int32_t put(void* user, const char* name, const char* data, std::size_t length,
+                          std::uint64_t keep_ms) noexcept {
+    return number([&] { of(user).put(name, {data, length}, millis(keep_ms)); });
+  }
+  static std::int32_t try_lock(void* user, const char* name, std::uint64_t lease_ms,
+                               void** lock) noexcept {
+    return number([&] {
+      if (TokenStore::Lock taken = of(user).try_lock(name, millis(lease_ms))) {
+        *lock = new TokenStore::Lock(std::move(taken));
+      }
+    });
+  }
+  static void unlock(void*, void* lock) noexcept { delete static_cast<TokenStore::Lock*>(lock); }
+  static const char* describe(void* user) noexcept {
+    return static_cast<const StoreHandle*>(user)->description.c_str();
+  }
+  static void free(void* user) noexcept { delete static_cast<StoreHandle*>(user); }
+
+  static TokenStore& of(void* user) { return *static_cast<const StoreHandle*>(user)->store; }
+
+  static std::chrono::milliseconds millis(std::uint64_t count) {
+    constexpr auto longest = std::chrono::milliseconds::max().count();
+    return std::chrono::milliseconds(
+        count < static_cast<std::uint64_t>(longest) ? static_cast<std::int64_t>(count) : longest);
+  }
+
+  /// 0, or the number of what was thrown as C knows it.
+  template <class Body>
+  static std::int32_t number(Body&& body) noexcept {
+    try {
+      body();
+      return 0;
+    } catch (const std::system_error& error) {
+      const int value = error.code().default_error_condition().value();
+      return value > 0 ? value : static_cast<int>(std::errc::io_error);
+    } catch (...) {
+      return static_cast<int>(std::errc::io_error);
+    }
+  }
 };
 
 /// What the copies of a client share. The log callback has to outlive the handle.
@@ -4139,6 +4229,27 @@ class AdminClientBuilder {
   /// @copydoc on_log
   AdminClientBuilder&& on_log(LogLevel level, LogCallback log) && {
     return std::move(on_log(level, std::move(log)));
+  }
+
+  /// Keeps tokens in a store of the program's own instead of where `token_cache` says; whichever is
+  /// set last counts. It is held for as long as these settings or a client made from them use it.
+  AdminClientBuilder& token_store(std::shared_ptr<TokenStore> store) & {
+    if (!store) detail::raise_invalid_argument("the token store is null");
+    std::string description = store->describe();
+    detail::c_text(description, "the description of the token store");
+    auto handle = std::unique_ptr<detail::StoreHandle>(
+        new detail::StoreHandle{std::move(store), std::move(description)});
+    detail::run([&](camunda_error** error) {
+      return camunda_config_set_token_store(config_.get(), &detail::StoreHandle::table(),
+                                            handle.get(), error);
+    });
+    // From here on the table's `free` is who ends it.
+    static_cast<void>(handle.release());
+    return *this;
+  }
+  /// @copydoc token_store
+  AdminClientBuilder&& token_store(std::shared_ptr<TokenStore> store) && {
+    return std::move(token_store(std::move(store)));
   }
 
   /// Makes a client; nothing is sent yet. Can be called again.

@@ -53,6 +53,7 @@ programs! {
     cpp_operations: Cpp "tests/cpp/operations.cpp";
     cpp_errors: Cpp "tests/cpp/errors.cpp";
     cpp_calls: Cpp "tests/cpp/calls.cpp";
+    cpp_token_store: Cpp "tests/cpp/token_store.cpp";
     c_example: C "examples/c/quickstart.c";
     cpp_example: Cpp "examples/cpp/quickstart.cpp";
 }

@@ -1,0 +1,118 @@
+// A token store of the program's own.
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "camunda_admin.hpp"
+#include "check.h"
+
+using namespace camunda;
+
+namespace {
+
+/// Several may be over the same memory, as those of several machines would be.
+struct Memory {
+  std::mutex mutex;
+  std::map<std::string, std::string> values;
+  std::set<std::string> locked;
+};
+
+class Store : public TokenStore {
+ public:
+  explicit Store(std::shared_ptr<Memory> memory) : memory_(std::move(memory)) {}
+
+  std::optional<std::string> get(const std::string& name) override {
+    const std::lock_guard<std::mutex> guard(memory_->mutex);
+    const auto found = memory_->values.find(name);
+    if (found == memory_->values.end()) return std::nullopt;
+    return found->second;
+  }
+  void put(const std::string& name, std::string_view value,
+           std::chrono::milliseconds keep) override {
+    CHECK(keep.count() > 0);
+    const std::lock_guard<std::mutex> guard(memory_->mutex);
+    memory_->values[name] = value;
+  }
+  Lock try_lock(const std::string& name, std::chrono::milliseconds lease) override {
+    CHECK(lease.count() > 0);
+    const std::lock_guard<std::mutex> guard(memory_->mutex);
+    if (!memory_->locked.insert(name).second) return nullptr;
+    return Lock(memory_.get(), [memory = memory_, name](void*) {
+      const std::lock_guard<std::mutex> own(memory->mutex);
+      memory->locked.erase(name);
+    });
+  }
+  std::string describe() const override { return "a map"; }
+
+ private:
+  std::shared_ptr<Memory> memory_;
+};
+
+class Failing : public TokenStore {
+ public:
+  std::optional<std::string> get(const std::string&) override {
+    throw std::system_error(std::make_error_code(std::errc::no_space_on_device));
+  }
+  void put(const std::string&, std::string_view, std::chrono::milliseconds) override { throw 1; }
+  Lock try_lock(const std::string&, std::chrono::milliseconds) override { throw 2; }
+};
+
+void what_one_asked_for_serves_the_other() {
+  const auto memory = std::make_shared<Memory>();
+  std::weak_ptr<TokenStore> here, there;
+  {
+    const auto make = [&](std::weak_ptr<TokenStore>& seen) {
+      const auto store = std::make_shared<Store>(memory);
+      seen = store;
+      return AdminClientBuilder::from_env().token_store(store).build();
+    };
+    const AdminClient first = make(here);
+    const AdminClient second = make(there);
+    const long long before = sandbox_count("token_requests");
+    first.clusters().list();
+    second.clusters().list();
+    CHECK_INT(sandbox_count("token_requests") - before, 1);
+    CHECK(!here.expired() && !there.expired());
+    const Token token = second.token(variable("CAMUNDA_CONSOLE_OAUTH_AUDIENCE"));
+    for (const auto& [name, value] : memory->values) {
+      CHECK(value.find(token.expose()) == std::string::npos);
+    }
+    CHECK(!memory->values.empty() && memory->locked.empty());
+  }
+  CHECK(here.expired() && there.expired());
+}
+
+void what_it_throws_fails_no_call() {
+  const auto store = std::make_shared<Failing>();
+  const AdminClient admin = AdminClientBuilder::from_env().token_store(store).build();
+  for (int i = 0; i < 3; ++i) admin.clusters().list();
+  bool told = false;
+  const Value stores = admin.diagnostics()["stores"];
+  for (std::size_t i = 0; i < stores.size(); ++i) {
+    if (stores[i]["store"].str() != "the program's own store") continue;
+    told = true;
+    CHECK(!stores[i]["usable"].boolean(true));
+    CHECK_PART(std::string(stores[i]["last_error"].json()).c_str(), "No space left");
+  }
+  CHECK(told);
+}
+
+void none_is_refused() {
+  bool refused = false;
+  try {
+    AdminClientBuilder().token_store(nullptr);
+  } catch (const InvalidArgumentError&) {
+    refused = true;
+  }
+  CHECK(refused);
+}
+
+}  // namespace
+
+int main() {
+  RUN(what_one_asked_for_serves_the_other);
+  RUN(what_it_throws_fails_no_call);
+  RUN(none_is_refused);
+  return check_finish();
+}
