@@ -518,6 +518,10 @@ impl<'de> serde::Deserialize<'de> for FailoverStep {
     }
 }
 
+impl crate::api::form::Formed for FailoverStep {
+    const FORM: crate::api::form::Form = crate::api::form::Form::Any;
+}
+
 words! {
     /// How a cluster or a component of it is.
     enum ClusterComponentStatus {

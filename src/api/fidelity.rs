@@ -5,12 +5,13 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::form::{self, Form};
 use super::object::{Description, Field, Presence};
 use super::operation::decode;
 use super::{ROUND_TRIPS, TYPES};
 
-pub(super) fn round_trip<T: DeserializeOwned + Serialize>(json: &str) -> Result<String, String> {
-    let value: T = decode(json.as_bytes())?;
+pub(super) fn round_trip<T: DeserializeOwned + Serialize>(json: &[u8]) -> Result<String, String> {
+    let value: T = decode(json)?;
     serde_json::to_string(&value).map_err(|error| error.to_string())
 }
 
@@ -121,12 +122,60 @@ fn inside<'a>(rust_type: &'a str, outer: &str) -> Option<&'a str> {
     Some(inner.strip_suffix('>')?.trim())
 }
 
+/// What spoils a text, or leaves it as good as it was.
+static SPOILERS: &[&[u8]] = &[
+    b"",
+    b"null",
+    b"3",
+    b"-1.5",
+    b"1e999",
+    b"4294967296",
+    b"true",
+    b"\"x\"",
+    b"{}",
+    b"[]",
+    b",",
+    b":",
+    b"{",
+    b"]",
+    b"\"",
+    b"\\",
+    b"\"uuid\":1,",
+    b"\"uuid\":\"b\",",
+    b"\xff",
+    b"\"x\":\"\xff\",",
+];
+
 proptest! {
     #[test]
     fn what_is_decoded_is_encoded_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         for (description, round_trip) in ROUND_TRIPS {
             let json = Draw(bytes.iter()).described(description);
-            prop_assert_eq!(round_trip(&json), Ok(json.clone()), "{}", description.name());
+            prop_assert_eq!(round_trip(json.as_bytes()), Ok(json.clone()), "{}", description.name());
+        }
+    }
+
+    /// What the C ABI takes and refuses, and how it says so, is what decoding does.
+    #[test]
+    fn a_text_is_checked_as_it_would_be_decoded(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        place in any::<prop::sample::Index>(),
+        length in 0usize..12,
+        put in prop::sample::select(SPOILERS),
+    ) {
+        for (description, round_trip) in ROUND_TRIPS {
+            let mut json = Draw(bytes.iter()).described(description).into_bytes();
+            let start = place.index(json.len() + 1);
+            let end = json.len().min(start + length);
+            json.splice(start..end, put.iter().copied());
+            let checked = form::check(Form::Described(description), &json);
+            prop_assert_eq!(
+                checked.err(),
+                round_trip(&json).err(),
+                "{} {}",
+                description.name(),
+                String::from_utf8_lossy(&json)
+            );
         }
     }
 
@@ -135,8 +184,8 @@ proptest! {
         let json = Draw(text.as_bytes().iter()).object(&[]);
         let cut = (0..=cut.min(json.len())).rev().find(|at| json.is_char_boundary(*at)).unwrap();
         for (_, round_trip) in ROUND_TRIPS {
-            let _ = round_trip(&text);
-            let _ = round_trip(&json[..cut]);
+            let _ = round_trip(text.as_bytes());
+            let _ = round_trip(&json.as_bytes()[..cut]);
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod cluster_clients;
 pub(crate) mod clusters;
 #[cfg(test)]
 mod fidelity;
+mod form;
 mod locate;
 pub(crate) mod members;
 pub(crate) mod meta;
@@ -32,7 +33,7 @@ macro_rules! types {
 
         /// For each type, decoding a text and encoding it again.
         #[cfg(test)]
-        static ROUND_TRIPS: &[(&Description, fn(&str) -> Result<String, String>)] = &[$($(
+        static ROUND_TRIPS: &[(&Description, fn(&[u8]) -> Result<String, String>)] = &[$($(
             (<$module::$name as Describe>::DESCRIPTION, fidelity::round_trip::<$module::$name>),
         )*)*];
     };

@@ -11,6 +11,8 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use crate::api::form::Form;
+
 /// Whether a field of an object is always there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
@@ -35,6 +37,7 @@ pub struct Field {
     pub presence: Presence,
     /// What it means.
     pub doc: &'static str,
+    pub(crate) form: Form,
 }
 
 /// A word of an enumeration.
@@ -311,8 +314,15 @@ macro_rules! object {
                         rust_type: stringify!($type),
                         presence: $crate::api::object::object!(@presence $presence),
                         doc: concat!($($field_doc, "\n"),*),
+                        form: <$type as $crate::api::form::Formed>::FORM,
                     }, )* ],
                 };
+        }
+
+        impl $crate::api::form::Formed for $name {
+            const FORM: $crate::api::form::Form = $crate::api::form::Form::Described(
+                <$name as $crate::api::object::Describe>::DESCRIPTION,
+            );
         }
 
         impl serde::Serialize for $name {
@@ -478,6 +488,12 @@ macro_rules! words {
                 };
         }
 
+        impl $crate::api::form::Formed for $name {
+            const FORM: $crate::api::form::Form = $crate::api::form::Form::Described(
+                <$name as $crate::api::object::Describe>::DESCRIPTION,
+            );
+        }
+
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.as_str())
@@ -547,6 +563,12 @@ macro_rules! id {
                     doc: concat!($($doc, "\n"),*),
                 };
         }
+
+        impl $crate::api::form::Formed for $name {
+            const FORM: $crate::api::form::Form = $crate::api::form::Form::Described(
+                <$name as $crate::api::object::Describe>::DESCRIPTION,
+            );
+        }
     };
 }
 pub(crate) use id;
@@ -579,8 +601,13 @@ mod tests {
             /// Its size.
             optional size: Option<Number> = "size",
             /// What it is made of.
-            optional parts: Option<Vec<Thing>> = "parts",
+            optional parts: Option<Vec<Part>> = "parts",
         }
+    }
+
+    object! {
+        /// A part of a thing.
+        answer struct Part {}
     }
 
     words! {

@@ -5,11 +5,11 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::api::form::{self, Form, Formed, UnknownField};
 use crate::api::locate;
-use crate::api::object::{Describe, Description, Direction, check_segment};
+use crate::api::object::{Describe, Description, check_segment};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::transport::{Class, Method};
 
@@ -126,8 +126,12 @@ impl Operation {
             (None, None) => return Ok(()),
             (None, Some(_)) => "takes no body".to_owned(),
             (Some(_), None) => "needs a body".to_owned(),
-            (Some(shape), Some(body)) => match shape.check_strictly(body) {
-                Ok(()) => return Ok(()),
+            (Some(shape), Some(body)) => match shape.check(body) {
+                Ok(None) => return Ok(()),
+                Ok(Some(UnknownField { of, name })) => format!(
+                    "body: {of} has no field `{name}`; what is newer than this version goes \
+                     through `request`"
+                ),
                 Err(problem) => format!("body: {problem}"),
             },
         };
@@ -144,9 +148,10 @@ impl Operation {
     #[cfg(feature = "capi")]
     pub(crate) fn check_answer(&self, answer: &Zeroizing<Vec<u8>>) -> Result<()> {
         match &self.answer {
-            Some(shape) => {
-                (shape.check)(answer).map_err(|problem| self.undecodable(problem, answer.clone()))
-            }
+            Some(shape) => match shape.check(answer) {
+                Ok(_) => Ok(()),
+                Err(problem) => Err(self.undecodable(problem, answer.clone())),
+            },
             None => Ok(()),
         }
     }
@@ -188,79 +193,42 @@ pub enum ShapeKind {
 pub struct Shape {
     /// How it is built.
     pub kind: ShapeKind,
-    check: fn(&[u8]) -> Result<(), String>,
+    /// `None` is text that is not JSON.
+    form: Option<Form>,
 }
 
 impl Shape {
-    pub(crate) const fn object<T: Describe + DeserializeOwned>() -> Shape {
+    pub(crate) const fn object<T: Describe + Formed>() -> Shape {
         Shape {
             kind: ShapeKind::Object(T::DESCRIPTION),
-            check: check::<T>,
+            form: Some(T::FORM),
         }
     }
 
-    pub(crate) const fn list<T: Describe + DeserializeOwned>() -> Shape {
+    pub(crate) const fn list<T: Describe + Formed>() -> Shape {
         Shape {
             kind: ShapeKind::List(T::DESCRIPTION),
-            check: check::<Vec<T>>,
+            form: Some(Vec::<T>::FORM),
         }
     }
 
     pub(crate) const fn secrets() -> Shape {
         Shape {
             kind: ShapeKind::Secrets,
-            check: check::<crate::api::secrets::Secrets>,
+            form: Some(crate::api::secrets::Secrets::FORM),
         }
     }
 
     pub(crate) const fn csv() -> Shape {
         Shape {
             kind: ShapeKind::Csv,
-            check: |_| Ok(()),
+            form: None,
         }
     }
 
-    fn check_strictly(&self, body: &[u8]) -> Result<(), String> {
-        (self.check)(body)?;
-        let ShapeKind::Object(description) = self.kind else {
-            return Ok(());
-        };
-        let value: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        match unknown_field(description, &value) {
-            Some(field) => Err(format!(
-                "{} has no field `{field}`; what is newer than this version goes through `request`",
-                description.name(),
-            )),
-            None => Ok(()),
-        }
+    fn check(&self, json: &[u8]) -> Result<Option<UnknownField>, String> {
+        self.form.map_or(Ok(None), |form| form::check(form, json))
     }
-}
-
-fn unknown_field(description: &Description, value: &Value) -> Option<String> {
-    let Description::Object {
-        fields,
-        direction: Direction::Request,
-        ..
-    } = description
-    else {
-        return None;
-    };
-    value.as_object()?.iter().find_map(|(name, value)| {
-        let Some(field) = fields.iter().find(|field| field.json == name) else {
-            return Some(name.clone());
-        };
-        let element = super::TYPES
-            .iter()
-            .find(|known| field.rust_type.contains(known.name()))?;
-        let elements = value.as_array()?;
-        elements
-            .iter()
-            .find_map(|value| unknown_field(element, value))
-    })
-}
-
-fn check<T: DeserializeOwned>(json: &[u8]) -> Result<(), String> {
-    decode::<T>(json).map(drop)
 }
 
 /// Decodes JSON; a failure says where it is, as a path such as `status.ready`.
