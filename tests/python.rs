@@ -202,21 +202,14 @@ fn python() -> Option<&'static Python> {
     python.as_ref()
 }
 
-/// Builds the library with the C ABI into the folder that this test lies in; that folder, and it.
+/// Builds the library with all features into the folder that this test lies in; that folder, and it.
 fn library() -> (PathBuf, PathBuf) {
     // …/target/debug/deps/python-0123
     let test = std::env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).unwrap().to_owned();
     let profile = folder.file_name().and_then(OsStr::to_str).unwrap();
     let mut command = Command::new(env!("CARGO"));
-    command.args([
-        "build",
-        "--quiet",
-        "--lib",
-        "--features",
-        "capi",
-        "--profile",
-    ]);
+    command.args(["build", "--quiet", "--lib", "--all-features", "--profile"]);
     command.arg(if profile == "debug" { "dev" } else { profile });
     command
         .arg("--target-dir")

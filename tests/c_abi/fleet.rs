@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use camunda_admin_sandbox::{Fault, Sandbox};
 
 use crate::library::library;
 use crate::program::{Build, Language, Program, without_camunda};
+use crate::redis::Redis;
 use crate::tools::{tool, top};
 
 const PROCESSES: usize = 8;
@@ -38,7 +39,7 @@ impl Worker for C {
     }
 }
 
-struct Python(std::path::PathBuf);
+struct Python(PathBuf);
 
 impl Worker for Python {
     fn command(&self) -> Command {
@@ -107,8 +108,17 @@ impl Ready {
 
 /// Starts a fleet on a barrier, and gives what all of its threads got.
 fn run_fleet(worker: &dyn Worker, environment: &[(String, String)], home: &Path) -> Vec<String> {
+    run_fleet_at(worker, environment, |_| home.to_owned())
+}
+
+/// The same with a home for each of the processes.
+fn run_fleet_at(
+    worker: &dyn Worker,
+    environment: &[(String, String)],
+    home: impl Fn(usize) -> PathBuf,
+) -> Vec<String> {
     let mut fleet: Vec<Ready> = (0..PROCESSES)
-        .map(|_| Ready::start(worker, environment, home))
+        .map(|process| Ready::start(worker, environment, &home(process)))
         .collect();
     fleet.iter_mut().for_each(Ready::wait_until_ready);
     fleet.iter_mut().for_each(Ready::go);
@@ -131,6 +141,30 @@ fn a_cold_fleet_makes_one_token_request() {
                     stats.requests
                 ),
                 (1, 0, (PROCESSES * THREADS) as u64),
+                "round {round}"
+            );
+        }
+    }
+}
+
+/// Machines behind one address: nothing in common but the Redis.
+#[test]
+fn a_fleet_of_machines_with_one_redis_makes_one_token_request() {
+    for worker in workers() {
+        for round in 0..rounds() {
+            let Some(redis) = Redis::start() else { return };
+            let sandbox = Sandbox::start();
+            let homes = tempfile::tempdir().unwrap();
+            let mut environment = sandbox.environment();
+            environment.push(("CAMUNDA_TOKEN_CACHE_REDIS_URL".into(), redis.url()));
+            let lines = run_fleet_at(&*worker, &environment, |process| {
+                homes.path().join(process.to_string())
+            });
+            assert_eq!(lines, vec!["ok"; PROCESSES * THREADS], "round {round}");
+            let stats = sandbox.stats();
+            assert_eq!(
+                (stats.token_requests, stats.rate_limited_token_requests),
+                (1, 0),
                 "round {round}"
             );
         }

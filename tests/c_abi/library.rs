@@ -1,4 +1,4 @@
-//! The library under test: built with the feature `capi` into the folder that this test lies in.
+//! The library under test: built with all features into the folder that this test lies in.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,7 +39,7 @@ pub(crate) fn library() -> &'static Library {
         let folder = test.ancestors().nth(2).unwrap();
         let profile = folder.file_name().unwrap().to_str().unwrap().to_owned();
         let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--lib", "--features", "capi", "--profile"]);
+        command.args(["build", "--lib", "--all-features", "--profile"]);
         command.arg(if profile == "debug" {
             "dev"
         } else {

@@ -8,6 +8,7 @@ mod fleet;
 mod header;
 mod library;
 mod program;
+mod redis;
 mod tools;
 
 use std::fs;

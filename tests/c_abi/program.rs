@@ -91,6 +91,13 @@ impl Program {
         self.run_with_sandbox(command);
     }
 
+    /// Runs the program with more in its environment; it has to exit with 0.
+    pub(crate) fn run_with(&self, environment: &[(&str, &str)]) {
+        let mut command = Command::new(&self.binary);
+        command.envs(environment.iter().copied());
+        self.run_with_sandbox(command);
+    }
+
     /// Runs a command with a sandbox and a home of its own.
     fn run_with_sandbox(&self, mut command: Command) {
         let sandbox = Sandbox::builder()

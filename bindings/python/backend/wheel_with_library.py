@@ -45,7 +45,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     for path in sorted(SOURCES.iterdir()):
         if path.suffix == ".py" or path.name == "py.typed":
             files[f"{NAME}/{path.name}"] = path.read_bytes()
-    library = find_library()
+    library = find_library(features(config_settings))
     files[f"{NAME}/{library_name()}"] = library.read_bytes()
     for name, text in metadata().items():
         files[f"{dist_info()}/{name}"] = text.encode()
@@ -75,17 +75,24 @@ def build_sdist(sdist_directory, config_settings=None):
     )
 
 
-def find_library():
+def features(config_settings):
+    """The cargo features of the library: the C ABI, and those that `-C features=…` names."""
+    more = (config_settings or {}).get("features", "")
+    # Given several times, it is a list.
+    return ",".join(["capi", more] if isinstance(more, str) else ["capi", *more]).rstrip(",")
+
+
+def find_library(features):
     given = os.environ.get("CAMUNDA_ADMIN_LIBRARY")
     if given:
         library = Path(given)
         if not library.is_file():
             raise SystemExit(f"CAMUNDA_ADMIN_LIBRARY names {given}, which is no file")
         return library
-    return build_library()
+    return build_library(features)
 
 
-def build_library():
+def build_library(features):
     manifest = CRATE / "Cargo.toml"
     if not manifest.is_file():
         raise SystemExit(f"there is no Rust source at {CRATE}: install from a clone of the repository")
@@ -95,7 +102,7 @@ def build_library():
             "cargo was not found: install Rust (https://rustup.rs), or name a built library in "
             "CAMUNDA_ADMIN_LIBRARY"
         )
-    command = [cargo, "build", "--release", "--lib", "--features", "capi"]
+    command = [cargo, "build", "--release", "--lib", "--features", features]
     command += ["--manifest-path", str(manifest), "--message-format", "json-render-diagnostics"]
     # In the crate's folder, for the toolchain and the settings that it asks for.
     built = subprocess.run(command, cwd=CRATE, stdout=subprocess.PIPE, check=False)

@@ -1,0 +1,85 @@
+//! A real Redis server, which machines behind one address share.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::program::{Build, Language, Program};
+use crate::tools::{tool, top};
+
+/// A server of our own, on a free port; killed on drop.
+pub(crate) struct Redis {
+    server: Child,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl Redis {
+    /// `None` where there is no `redis-server`.
+    pub(crate) fn start() -> Option<Redis> {
+        let program = tool("redis-server")?;
+        loop {
+            let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = socket.local_addr().unwrap().port();
+            drop(socket);
+            let folder = tempfile::tempdir().unwrap();
+            let server = Command::new(&program)
+                .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+                .args(["--save", "", "--appendonly", "no", "--dir"])
+                .arg(folder.path())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut redis = Redis {
+                server,
+                port,
+                _folder: folder,
+            };
+            // Somebody else may have taken the port meanwhile: then it ends, and another is tried.
+            while redis.server.try_wait().unwrap().is_none() {
+                if redis.answers() {
+                    return Some(redis);
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    fn answers(&self) -> bool {
+        let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) else {
+            return false;
+        };
+        let mut answer = [0; 7];
+        connection.write_all(b"PING\r\n").is_ok()
+            && connection.read_exact(&mut answer).is_ok()
+            && &answer == b"+PONG\r\n"
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn killed_midway_it_fails_no_call() {
+    let source = top().join("tests/c/redis.c");
+    let Some(program) = Program::compile(Language::C, &source, Build::Plain) else {
+        return;
+    };
+    let Some(redis) = Redis::start() else { return };
+    program.run_with(&[
+        ("REDIS_URL", &redis.url()),
+        ("REDIS_PID", &redis.server.id().to_string()),
+    ]);
+}
