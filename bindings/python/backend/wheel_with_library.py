@@ -76,7 +76,7 @@ def build_sdist(sdist_directory, config_settings=None):
 
 
 def features(config_settings):
-    """The cargo features of the library: the C ABI, and those that `-C features=…` names."""
+    """The cargo features of the library: the C ABI, and those that `--config-settings features=…` names."""
     more = (config_settings or {}).get("features", "")
     # Given several times, it is a list.
     return ",".join(["capi", more] if isinstance(more, str) else ["capi", *more]).rstrip(",")
