@@ -1,9 +1,10 @@
-/* Ours from C. Arguments: what to do (get or list), and how often. */
+/* Ours from C. Arguments: what to do (get, list or decode), and how often. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "camunda_admin.h"
+#include "read_body.h"
 
 static size_t clusters, bytes;
 
@@ -25,10 +26,11 @@ static void look_at(const camunda_value *cluster) {
            length(cluster, "region.name") + length(cluster, "status.ready");
 }
 
-int main(int count, char **arguments) {
-  if (count != 3) return 2;
-  const char *work = arguments[1];
-  const long times = strtol(arguments[2], NULL, 10);
+static void look_at_all(const camunda_value *list) {
+  for (size_t i = 0; i < camunda_value_len(list); ++i) look_at(camunda_value_at(list, i));
+}
+
+static void call(const char *work, long times) {
   camunda_config *config;
   camunda_admin *admin;
   camunda_value *value;
@@ -41,12 +43,35 @@ int main(int count, char **arguments) {
       look_at(value);
     } else {
       check(camunda_cluster_list(admin, NULL, &value, &error), error);
-      for (size_t j = 0; j < camunda_value_len(value); ++j) look_at(camunda_value_at(value, j));
+      look_at_all(value);
     }
     camunda_value_free(value);
   }
   camunda_admin_free(admin);
   camunda_config_free(config);
+}
+
+static void decode(long times) {
+  size_t length;
+  char *json = read_body(&length);
+  for (long i = 0; i < times; ++i) {
+    camunda_value *value;
+    camunda_error *error;
+    check(camunda_value_parse(json, length, &value, &error), error);
+    look_at_all(value);
+    camunda_value_free(value);
+  }
+  free(json);
+}
+
+int main(int count, char **arguments) {
+  if (count != 3) return 2;
+  const long times = strtol(arguments[2], NULL, 10);
+  if (strcmp(arguments[1], "decode") == 0) {
+    decode(times);
+  } else {
+    call(arguments[1], times);
+  }
   printf("%zu %zu\n", clusters, bytes);
   return 0;
 }

@@ -1,6 +1,7 @@
 //! What one would write with ureq and serde_json alone: no retries, no deadline, no cancelling, one
 //! token for the life of the process. Arguments: what to do (`get`, `list` or `decode`), how often.
-#![allow(dead_code, reason = "the fields are decoded to be there")]
+
+mod plain;
 
 use std::env::var;
 use std::error::Error;
@@ -9,6 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use plain::Cluster;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -99,99 +102,6 @@ impl Admin {
             .read_to_vec()?;
         Ok(serde_json::from_slice(&body)?)
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Cluster {
-    uuid: String,
-    name: String,
-    description: Option<String>,
-    owner_id: String,
-    created: String,
-    auto_update: bool,
-    channel: NamedResource,
-    generation: NamedResource,
-    region: NamedResource,
-    backup_region: Option<NamedResource>,
-    plan_type: NamedResource,
-    labels: Option<Vec<String>>,
-    links: Links,
-    status: Status,
-    encryption: Option<Encryption>,
-    ipallowlist: Option<Vec<IpAllowlistEntry>>,
-    ipwhitelist: Option<Vec<IpAllowlistEntry>>,
-}
-
-#[derive(Deserialize)]
-struct NamedResource {
-    uuid: String,
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Links {
-    console: Option<String>,
-    connectors: Option<String>,
-    identity: Option<String>,
-    oauth: Option<String>,
-    operate: Option<String>,
-    optimize: Option<String>,
-    tasklist: Option<String>,
-    zeebe: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Status {
-    ready: ComponentStatus,
-    zeebe_status: Option<ComponentStatus>,
-    operate_status: Option<ComponentStatus>,
-    tasklist_status: Option<ComponentStatus>,
-    optimize_status: Option<ComponentStatus>,
-    connectors_status: Option<ComponentStatus>,
-}
-
-#[derive(Deserialize, Debug)]
-enum ComponentStatus {
-    Creating,
-    Healthy,
-    Unhealthy,
-    Updating,
-    Resuming,
-    Suspended,
-    WaitingForInput,
-    Maintenance,
-}
-
-impl ComponentStatus {
-    fn as_str(&self) -> &'static str {
-        match self {
-            ComponentStatus::Creating => "Creating",
-            ComponentStatus::Healthy => "Healthy",
-            ComponentStatus::Unhealthy => "Unhealthy",
-            ComponentStatus::Updating => "Updating",
-            ComponentStatus::Resuming => "Resuming",
-            ComponentStatus::Suspended => "Suspended",
-            ComponentStatus::WaitingForInput => "WaitingForInput",
-            ComponentStatus::Maintenance => "Maintenance",
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Encryption {
-    r#type: String,
-    status: Option<String>,
-    primary_key_arn: Option<String>,
-    secondary_key_arn: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct IpAllowlistEntry {
-    ip: String,
-    description: String,
 }
 
 /// What was read; all programs have to agree on it.
