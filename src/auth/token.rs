@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+use http::HeaderValue;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -32,8 +34,8 @@ const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct Token(Arc<Inner>);
 
 struct Inner {
-    /// `Bearer …`, ready to be sent: the path of a request formats nothing.
-    header: Secret,
+    /// `Bearer …`, ready to be sent: a request neither formats, checks nor copies it.
+    header: HeaderValue,
     expires_at: SystemTime,
     generation: u64,
     accepted: AtomicBool,
@@ -53,8 +55,11 @@ impl Token {
         let mut header = Zeroizing::new(String::with_capacity(SCHEME.len() + text.len()));
         header.push_str(SCHEME);
         header.push_str(text);
+        // The owner overwrites the text when the last request with it is gone.
+        let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(header)).ok()?;
+        header.set_sensitive(true);
         Some(Token(Arc::new(Inner {
-            header: Secret::new(std::mem::take(&mut *header)),
+            header,
             expires_at,
             generation,
             accepted: AtomicBool::new(false),
@@ -63,7 +68,8 @@ impl Token {
 
     /// The token itself, for an `Authorization: Bearer …` header. Keep it out of logs and errors.
     pub fn expose(&self) -> &str {
-        &self.0.header.expose()[SCHEME.len()..]
+        let text = &self.0.header.as_bytes()[SCHEME.len()..];
+        std::str::from_utf8(text).expect("it was checked to be ASCII")
     }
 
     /// When it expires, by this machine's wall clock.
@@ -74,8 +80,8 @@ impl Token {
     }
 
     /// The value of the `Authorization` header, scheme included.
-    pub(crate) fn authorization(&self) -> &str {
-        self.0.header.expose()
+    pub(crate) fn authorization(&self) -> &HeaderValue {
+        &self.0.header
     }
 
     /// Grows with every token issued for the same credentials, across processes and restarts.

@@ -103,7 +103,7 @@ impl Agents {
         &self,
         method: Method,
         url: &str,
-        authorization: Option<&str>,
+        authorization: Option<&HeaderValue>,
         body: Option<(&str, &[u8])>,
         fresh: bool,
     ) -> Result<Response<Body>, ureq::Error> {
@@ -116,10 +116,7 @@ impl Agents {
                 HeaderValue::from_static("application/json, text/csv, */*;q=0.1"),
             );
         if let Some(authorization) = authorization {
-            let mut value =
-                HeaderValue::from_str(authorization).map_err(ureq::http::Error::from)?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+            request = request.header(AUTHORIZATION, authorization);
         }
         match body {
             Some((content_type, body)) => {

@@ -76,7 +76,9 @@ impl Answer {
     pub(super) fn read(self) -> Result<Zeroizing<Vec<u8>>, ReadFailure> {
         let expected = self.body.content_length().unwrap_or(0).min(self.limit);
         let mut reader = self.body.into_reader().take(self.limit.saturating_add(1));
-        let mut body = Zeroizing::new(Vec::with_capacity(expected as usize));
+        // One more than expected, so that neither finding the end nor a NUL behind it, as C wants
+        // one, makes the vector move and leave a copy behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(expected as usize + 1));
         if let Err(error) = reader.read_to_end(&mut body) {
             return Err(ReadFailure::Broken { error, body });
         }

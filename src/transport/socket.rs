@@ -2,7 +2,7 @@
 //!
 //! ureq's own timeouts are left off, so that deadline and cancellation are kept in one place: here.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -91,9 +91,30 @@ impl Write for Socket {
         }
     }
 
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match pieces {
+            [piece] => self.write(piece),
+            // Joined rather than handed to `writev`, which would raise SIGPIPE in a host program. TLS
+            // writes in pieces only while it shakes hands, a few hundred bytes.
+            _ => self.write(&join(pieces)),
+        }
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// The first pieces as one, as far as one buffer's worth goes.
+fn join(pieces: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut joined = Vec::new();
+    for piece in pieces {
+        if !joined.is_empty() && joined.len() + piece.len() > OUTPUT_BUFFER {
+            break;
+        }
+        joined.extend_from_slice(piece);
+    }
+    joined
 }
 
 /// A wait that ended without news: its slice is over, or a signal came.

@@ -1,6 +1,6 @@
 //! TLS: which certificates are trusted, which we show, and the encrypted connection as ureq sees it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -165,6 +165,13 @@ impl Write for Wire {
         match self {
             Wire::Socket(socket) => socket.write(buffer),
             Wire::Tunnel(tunnel) => tunnel.write(buffer),
+        }
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Wire::Socket(socket) => socket.write_vectored(pieces),
+            Wire::Tunnel(tunnel) => tunnel.write_vectored(pieces),
         }
     }
 

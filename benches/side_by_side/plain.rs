@@ -1,0 +1,103 @@
+//! A cluster as one would write it with serde alone: the fields of the description, the words of its
+//! enumerations, and nothing kept of what is new.
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    missing_debug_implementations
+)]
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cluster {
+    pub uuid: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub owner_id: String,
+    pub created: String,
+    pub auto_update: bool,
+    pub channel: NamedResource,
+    pub generation: NamedResource,
+    pub region: NamedResource,
+    pub backup_region: Option<NamedResource>,
+    pub plan_type: NamedResource,
+    pub labels: Option<Vec<String>>,
+    pub links: Links,
+    pub status: Status,
+    pub encryption: Option<Encryption>,
+    pub ipallowlist: Option<Vec<IpAllowlistEntry>>,
+    pub ipwhitelist: Option<Vec<IpAllowlistEntry>>,
+}
+
+#[derive(Deserialize)]
+pub struct NamedResource {
+    pub uuid: String,
+    pub name: String,
+}
+
+#[derive(Deserialize)]
+pub struct Links {
+    pub console: Option<String>,
+    pub connectors: Option<String>,
+    pub identity: Option<String>,
+    pub oauth: Option<String>,
+    pub operate: Option<String>,
+    pub optimize: Option<String>,
+    pub tasklist: Option<String>,
+    pub zeebe: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    pub ready: ComponentStatus,
+    pub zeebe_status: Option<ComponentStatus>,
+    pub operate_status: Option<ComponentStatus>,
+    pub tasklist_status: Option<ComponentStatus>,
+    pub optimize_status: Option<ComponentStatus>,
+    pub connectors_status: Option<ComponentStatus>,
+}
+
+#[derive(Deserialize)]
+pub enum ComponentStatus {
+    Creating,
+    Healthy,
+    Unhealthy,
+    Updating,
+    Resuming,
+    Suspended,
+    WaitingForInput,
+    Maintenance,
+}
+
+impl ComponentStatus {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            ComponentStatus::Creating => "Creating",
+            ComponentStatus::Healthy => "Healthy",
+            ComponentStatus::Unhealthy => "Unhealthy",
+            ComponentStatus::Updating => "Updating",
+            ComponentStatus::Resuming => "Resuming",
+            ComponentStatus::Suspended => "Suspended",
+            ComponentStatus::WaitingForInput => "WaitingForInput",
+            ComponentStatus::Maintenance => "Maintenance",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Encryption {
+    pub r#type: String,
+    pub status: Option<String>,
+    pub primary_key_arn: Option<String>,
+    pub secondary_key_arn: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct IpAllowlistEntry {
+    pub ip: String,
+    pub description: String,
+}

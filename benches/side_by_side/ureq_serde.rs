@@ -1,0 +1,123 @@
+//! What one would write with ureq and serde_json alone: no retries, no deadline, no cancelling, one
+//! token for the life of the process. Arguments: what to do (`get`, `list` or `decode`), how often.
+
+mod plain;
+
+use std::env::var;
+use std::error::Error;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use ureq::Agent;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+use plain::Cluster;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let work = arguments.next().ok_or("what to do?")?;
+    let times: usize = arguments.next().ok_or("how often?")?.parse()?;
+    let mut seen = Seen::default();
+    match work.as_str() {
+        "get" => {
+            let admin = Admin::new()?;
+            let path = format!("/clusters/{}", var("BENCH_CLUSTER")?);
+            for _ in 0..times {
+                seen.look_at(&admin.get(&path)?);
+            }
+        }
+        "list" => {
+            let admin = Admin::new()?;
+            for _ in 0..times {
+                let clusters: Vec<Cluster> = admin.get("/clusters")?;
+                clusters.iter().for_each(|cluster| seen.look_at(cluster));
+            }
+        }
+        "decode" => {
+            let body = std::fs::read(var("BENCH_BODY")?)?;
+            for _ in 0..times {
+                let clusters: Vec<Cluster> = serde_json::from_slice(&body)?;
+                clusters.iter().for_each(|cluster| seen.look_at(cluster));
+            }
+        }
+        _ => return Err("there is no such work".into()),
+    }
+    println!("{} {}", seen.clusters, seen.bytes);
+    Ok(())
+}
+
+struct Admin {
+    agent: Agent,
+    base_url: String,
+    authorization: String,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+}
+
+impl Admin {
+    fn new() -> Result<Self, Box<dyn Error>> {
+        let pem = std::fs::read(var("CAMUNDA_CUSTOM_ROOT_CERT_PATH")?)?;
+        let mut roots: Vec<Certificate<'static>> = Vec::new();
+        for item in parse_pem(&pem) {
+            if let PemItem::Certificate(certificate) = item? {
+                roots.push(certificate);
+            }
+        }
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::from(roots))
+            .build();
+        let agent: Agent = Agent::config_builder().tls_config(tls).build().into();
+        let credentials = serde_json::json!({
+            "grant_type": "client_credentials",
+            "client_id": var("CAMUNDA_CONSOLE_CLIENT_ID")?,
+            "client_secret": var("CAMUNDA_CONSOLE_CLIENT_SECRET")?,
+            "audience": "api.cloud.camunda.io",
+        });
+        let mut answer = agent
+            .post(var("CAMUNDA_OAUTH_URL")?)
+            .content_type("application/json")
+            .send(&serde_json::to_vec(&credentials)?)?;
+        let token: Token = serde_json::from_slice(&answer.body_mut().read_to_vec()?)?;
+        Ok(Admin {
+            agent,
+            base_url: var("CAMUNDA_CONSOLE_BASE_URL")?,
+            authorization: format!("Bearer {}", token.access_token),
+        })
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<dyn Error>> {
+        let mut answer = self
+            .agent
+            .get(format!("{}{path}", self.base_url))
+            .header("Authorization", &self.authorization)
+            .call()?;
+        // Into memory first: serde_json reads a slice much faster than a stream.
+        let body = answer
+            .body_mut()
+            .with_config()
+            .limit(64 << 20)
+            .read_to_vec()?;
+        Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+/// What was read; all programs have to agree on it.
+#[derive(Default)]
+struct Seen {
+    clusters: usize,
+    bytes: usize,
+}
+
+impl Seen {
+    fn look_at(&mut self, cluster: &Cluster) {
+        self.clusters += 1;
+        self.bytes += cluster.uuid.len()
+            + cluster.name.len()
+            + cluster.generation.name.len()
+            + cluster.region.name.len()
+            + cluster.status.ready.as_str().len();
+    }
+}
