@@ -17,7 +17,7 @@ use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Method;
 use super::resolver::CachingResolver;
-use super::socket::SocketConnector;
+use super::socket::{CLOSED, SocketConnector};
 use super::tls::{self, TlsConnector};
 use crate::call::{Call, Stop};
 use crate::config::{Config, is_loopback};
@@ -175,10 +175,16 @@ pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
             ErrorKind::InvalidArgument,
             "not valid in an HTTP header".to_owned(),
         ),
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            (ErrorKind::Network, "closed by the other end".to_owned())
-        }
+        ureq::Error::Io(error) => (ErrorKind::Network, explain_io(error)),
         error => (ErrorKind::Network, error.to_string()),
+    }
+}
+
+/// The same for a connection.
+pub(super) fn explain_io(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -331,7 +331,10 @@ impl Transport {
                             ErrorKind::Network,
                             Stage::Request,
                             outcome,
-                            format!("the connection broke inside the answer: {error}"),
+                            format!(
+                                "the connection broke inside the answer: {}",
+                                agent::explain_io(&error)
+                            ),
                         )
                         .with_source(error),
                     ),

@@ -19,6 +19,9 @@ use super::agent::Exchange;
 const INPUT_BUFFER: usize = 32 * 1024;
 const OUTPUT_BUFFER: usize = 16 * 1024;
 
+/// How it is said that the other end closed a connection too early.
+pub(super) const CLOSED: &str = "closed by the other end";
+
 pub(super) fn buffers() -> LazyBuffers {
     LazyBuffers::new(INPUT_BUFFER, OUTPUT_BUFFER)
 }
@@ -102,6 +105,20 @@ fn is_a_pause(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
     )
+}
+
+/// A connection that broke, told so that ureq does not take it for the end of an answer whose length
+/// was not announced: what is cut would pass for whole.
+pub(super) fn broken_off(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            io::Error::new(io::ErrorKind::BrokenPipe, CLOSED.to_owned())
+        }
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {
+            io::Error::new(io::ErrorKind::BrokenPipe, error)
+        }
+        _ => error,
+    }
 }
 
 /// Opens [`Socket`]s.
@@ -195,7 +212,10 @@ impl Transport for PlainTransport {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let amount = self.socket.read(self.buffers.input_append_buf())?;
+        let amount = self
+            .socket
+            .read(self.buffers.input_append_buf())
+            .map_err(broken_off)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }

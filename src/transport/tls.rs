@@ -15,7 +15,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::agent::Exchange;
-use super::socket::{PlainTransport, Socket, buffers};
+use super::socket::{PlainTransport, Socket, broken_off, buffers};
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -196,7 +196,10 @@ impl Transport for TlsTransport {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        let amount = self
+            .stream
+            .read(self.buffers.input_append_buf())
+            .map_err(broken_off)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }

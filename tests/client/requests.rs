@@ -1,5 +1,7 @@
 //! Retries, once-operations, and what an error tells of the outcome.
 
+use std::io::Write;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use camunda_admin::{CreateClusterClient, ErrorKind, Outcome, UpdateCluster, Wait};
@@ -270,6 +272,27 @@ fn a_dead_server_is_told_as_not_sent() {
         (ErrorKind::Network, Outcome::NotSent)
     );
     assert!(error.attempts() > 1);
+}
+
+#[test]
+fn an_answer_of_unannounced_length_that_breaks_off_is_not_taken_for_whole() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The request stays unread, so that closing resets the connection.
+        stream.peek(&mut [0]).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nConnection: close\r\n\r\n";
+        writeln!(stream, "{head}time,actor").unwrap();
+    });
+    let sandbox = Sandbox::start();
+    let admin = builder(&sandbox)
+        .base_url(&format!("http://{address}"))
+        .build()
+        .unwrap();
+    let error = admin.activity().csv(&mut Vec::new()).unwrap_err();
+    server.join().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Network, "{error}");
 }
 
 #[test]
