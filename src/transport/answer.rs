@@ -46,6 +46,8 @@ pub(super) enum ReadFailure {
     Broken {
         error: io::Error,
         body: Zeroizing<Vec<u8>>,
+        /// Whether the caller has a part of it already.
+        passed_on: bool,
     },
     TooLarge {
         limit: u64,
@@ -78,7 +80,11 @@ impl Answer {
         let mut reader = self.body.into_reader().take(self.limit.saturating_add(1));
         let mut body = Zeroizing::new(Vec::with_capacity(expected as usize));
         if let Err(error) = reader.read_to_end(&mut body) {
-            return Err(ReadFailure::Broken { error, body });
+            return Err(ReadFailure::Broken {
+                error,
+                body,
+                passed_on: false,
+            });
         }
         if body.len() as u64 > self.limit {
             return Err(ReadFailure::TooLarge {
@@ -94,15 +100,17 @@ impl Answer {
     pub(super) fn copy_csv(self, sink: &mut dyn Write) -> Result<(), ReadFailure> {
         let limit = self.limit;
         let mut reader = self.body.into_reader().take(limit.saturating_add(1));
-        let broken = |error: io::Error| ReadFailure::Broken {
+        let broken = |error, passed_on| ReadFailure::Broken {
             error,
             body: Zeroizing::default(),
+            passed_on,
         };
+        let unwritten = |error| broken(error, false);
         let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
-        let mut count = read_some(&mut reader, &mut buffer).map_err(broken)?;
+        let mut count = read_some(&mut reader, &mut buffer).map_err(unwritten)?;
         if buffer[..count].trim_ascii_start().starts_with(b"\"") {
             let mut whole = Zeroizing::new(buffer[..count].to_vec());
-            reader.read_to_end(&mut whole).map_err(broken)?;
+            reader.read_to_end(&mut whole).map_err(unwritten)?;
             if whole.len() as u64 > limit {
                 return Err(ReadFailure::TooLarge { limit, body: whole });
             }
@@ -126,7 +134,7 @@ impl Answer {
             }
             sink.write_all(&buffer[..count])
                 .map_err(ReadFailure::Sink)?;
-            count = read_some(&mut reader, &mut buffer).map_err(broken)?;
+            count = read_some(&mut reader, &mut buffer).map_err(|error| broken(error, true))?;
         }
         sink.flush().map_err(ReadFailure::Sink)
     }

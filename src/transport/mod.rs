@@ -322,11 +322,20 @@ impl Transport {
         };
         let (failure, error) = match failure {
             answer::ReadFailure::Undecodable(error) => (Failure::Final, error),
-            answer::ReadFailure::Broken { error, body } => {
+            answer::ReadFailure::Broken {
+                error,
+                body,
+                passed_on,
+            } => {
                 let (failure, error) = match exchange.stopped() {
                     Some(stop) => (Failure::Final, call.stopped(stop, Stage::Request, outcome)),
                     None => (
-                        Failure::Broken,
+                        // Asked for again, it would be passed on from its beginning.
+                        if passed_on {
+                            Failure::Final
+                        } else {
+                            Failure::Broken
+                        },
                         Error::new(
                             ErrorKind::Network,
                             Stage::Request,

@@ -296,6 +296,19 @@ fn an_answer_of_unannounced_length_that_breaks_off_is_not_taken_for_whole() {
 }
 
 #[test]
+fn what_was_passed_on_is_not_asked_for_again() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let operation = "GET /activity/csv";
+    sandbox.add_fault(Fault::on(operation).cut_body(5));
+    let mut written = Vec::new();
+    let error = admin.activity().csv(&mut written).unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Network, 1));
+    assert_eq!(written.len(), 5);
+    assert_eq!(sandbox.stats().requests_by_operation[operation], 1);
+}
+
+#[test]
 fn answers_are_bounded() {
     let sandbox = Sandbox::start();
     let admin = builder(&sandbox)
