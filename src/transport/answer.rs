@@ -37,12 +37,18 @@ pub(super) struct Refusal {
     pub(super) body: Zeroizing<Vec<u8>>,
     pub(super) retry_after: Option<Duration>,
     pub(super) request_id: Option<String>,
+    /// Whether it came as a page for people, so that a gateway said it and not the service.
+    pub(super) html: bool,
 }
 
 /// Why a success could not be read to its end, with what had arrived by then.
 pub(super) enum ReadFailure {
     /// It was read, and is not what was described.
     Undecodable(Error),
+    /// It is a page for people: somebody else answered, whatever the status.
+    Page {
+        body: Zeroizing<Vec<u8>>,
+    },
     Broken {
         error: io::Error,
         body: Zeroizing<Vec<u8>>,
@@ -141,6 +147,7 @@ impl Answer {
 
     /// Reads a refusal; what cannot be read of it is left out, since the status says enough.
     pub(super) fn into_refusal(self, redact: impl FnOnce(String) -> String) -> Refusal {
+        let html = self.is_html();
         let mut body = Zeroizing::new(Vec::new());
         let _ = self
             .body
@@ -157,6 +164,7 @@ impl Answer {
                 .find_map(|name| headers.get(HeaderName::from_static(name))?.to_str().ok())
                 .map(one_line),
             body,
+            html,
         }
     }
 

@@ -253,14 +253,17 @@ impl Transport {
         }
         let status = answer.status();
         if answer.is_success() {
-            let consumed = consume(answer);
-            let (result, bytes) = match consumed {
-                Ok(consumed) => (Ok(consumed), exchange.received()),
-                Err(failure) => (Err(failure), exchange.received()),
+            let html = answer.is_html();
+            let result = if html {
+                let page = answer.read();
+                page.and_then(|body| Err(answer::ReadFailure::Page { body }))
+            } else {
+                consume(answer)
             };
-            self.stats.count_bytes(exchange.written(), bytes);
+            self.stats
+                .count_bytes(exchange.written(), exchange.received());
             return result
-                .map_err(|failure| self.unread(request, &exchange, failure, call, status));
+                .map_err(|failure| self.unread(request, &exchange, failure, call, status, html));
         }
         let refusal = answer.into_refusal(|text| self.redact(text, token));
         self.stats
@@ -314,14 +317,27 @@ impl Transport {
         failure: answer::ReadFailure,
         call: &Call,
         status: u16,
+        html: bool,
     ) -> (Failure, Error) {
-        // The status line said success, so the thing is done; what is lost is the answer.
+        // The status line said success, so the thing is done; what is lost is the answer. A page for
+        // people comes from a portal or a gateway, which knows nothing of the thing.
         let outcome = match request.class {
             Class::Safe => Outcome::Unknown,
+            _ if html => Outcome::Unknown,
             _ => Outcome::Done,
         };
         let (failure, error) = match failure {
             answer::ReadFailure::Undecodable(error) => (Failure::Final, error),
+            answer::ReadFailure::Page { body } => (
+                Failure::Final,
+                Error::new(
+                    ErrorKind::Decode,
+                    Stage::Decode,
+                    outcome,
+                    "an HTML page came instead of the service's answer, as from a proxy or a portal",
+                )
+                .with_body(body),
+            ),
             answer::ReadFailure::Broken {
                 error,
                 body,
@@ -410,8 +426,9 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         body,
         retry_after,
         request_id,
+        html,
     } = refusal;
-    let documented = request.refusals.iter().any(|(known, _)| *known == status);
+    let documented = !html && request.refusals.iter().any(|(known, _)| *known == status);
     let outcome = match status {
         // A gateway can say these after the service behind it has done the thing.
         500.. if request.class != Class::Safe && !documented => Outcome::Unknown,

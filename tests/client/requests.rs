@@ -138,6 +138,38 @@ fn a_refused_once_operation_says_so() {
 }
 
 #[test]
+fn a_page_is_no_word_of_the_service() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    let page = |operation, status| {
+        Fault::on(operation)
+            .status(status)
+            .header("content-type", "text/html; charset=utf-8")
+            .body("<title>Log in</title>")
+    };
+    // No success without an answer, …
+    sandbox.add_fault(page("PUT /clusters/{clusterUuid}/ipallowlist", 200));
+    let error = admin.cluster(&id).set_ip_allowlist(&[]).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Decode, Outcome::Unknown)
+    );
+    // … none that costs money, and no refusal that the service would mean by this status.
+    for (status, kind) in [(200, ErrorKind::Decode), (503, ErrorKind::Service)] {
+        let request = cluster(&admin, "once");
+        sandbox.add_fault(page(CREATE, status));
+        let error = admin.clusters().create(&request).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (kind, Outcome::Unknown));
+        assert_eq!(error.attempts(), 1);
+        assert_eq!(error.body(), Some(&b"<title>Log in</title>"[..]));
+    }
+}
+
+#[test]
 fn what_is_shown_once_is_in_the_error_where_it_cannot_be_decoded() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
