@@ -17,7 +17,7 @@ use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Method;
 use super::resolver::CachingResolver;
-use super::socket::{CLOSED, SocketConnector};
+use super::socket::{CLOSED, INPUT_BUFFER, SocketConnector};
 use super::tls::{self, TlsConnector};
 use crate::call::{Call, Stop};
 use crate::config::{Config, is_loopback};
@@ -31,8 +31,8 @@ const IDLE_PER_HOST: usize = 8;
 const IDLE_IN_ALL: usize = 32;
 /// How long an idle connection is kept; load balancers drop theirs after a minute or more.
 const IDLE_TIME: Duration = Duration::from_secs(30);
-/// The most bytes that the headers of an answer may have.
-const MOST_HEADER_BYTES: usize = 64 * 1024;
+/// The most bytes that the headers of an answer may have; they have to fit into the input buffer.
+const MOST_HEADER_BYTES: usize = INPUT_BUFFER * 3 / 4;
 
 /// Two agents over one set of settings, for one process.
 pub(super) struct Agents {
@@ -169,6 +169,10 @@ fn proxy(config: &Config) -> Result<Option<Proxy>> {
 /// What went wrong in ureq, as a kind and a text without secrets.
 pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
     match error {
+        ureq::Error::LargeResponseHeader(_, most) => (
+            ErrorKind::Network,
+            format!("its headers have more than {most} bytes"),
+        ),
         ureq::Error::HostNotFound => (ErrorKind::Network, "no such host".to_owned()),
         ureq::Error::BadUri(text) => (ErrorKind::Config, format!("bad address: {text}")),
         ureq::Error::Http(_) => (
@@ -182,10 +186,24 @@ pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
 
 /// The same for a connection.
 pub(super) fn explain_io(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => CLOSED.to_owned(),
+    match (error.kind(), tls_error(error)) {
+        (_, Some(error)) => tls::explain(error),
+        (io::ErrorKind::UnexpectedEof, _) => CLOSED.to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// Whether the two ends will never come to terms: one does not trust the other, or they have no
+/// version of TLS in common.
+pub(super) fn is_lasting(error: &ureq::Error) -> bool {
+    let ureq::Error::Io(error) = error else {
+        return false;
+    };
+    tls_error(error).is_some_and(tls::is_lasting)
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 thread_local! {

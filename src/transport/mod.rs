@@ -298,6 +298,7 @@ impl Transport {
             format!("cannot connect to {}: {message}", self.config.base_url())
         };
         let failure = match (kind, exchange.sent()) {
+            (ErrorKind::Network, _) if agent::is_lasting(&error) => Failure::Final,
             (ErrorKind::Network, true) => Failure::Broken,
             (ErrorKind::Network, false) => Failure::NotSent,
             _ => Failure::Final,

@@ -16,7 +16,7 @@ use ureq::unversioned::transport::{
 use super::agent::Exchange;
 
 /// Room for a TLS record and more; answers are larger than requests.
-const INPUT_BUFFER: usize = 32 * 1024;
+pub(super) const INPUT_BUFFER: usize = 32 * 1024;
 const OUTPUT_BUFFER: usize = 16 * 1024;
 
 /// How it is said that the other end closed a connection too early.
