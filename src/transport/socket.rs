@@ -138,7 +138,14 @@ impl<In: Transport> Connector<In> for SocketConnector {
             return Ok(Some(Either::A(tunnel)));
         }
         let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
-        for address in &details.addrs {
+        // With a proxy at hand ureq looks no names up, not even for what goes past it.
+        let past_the_proxy = if details.addrs.is_empty() {
+            let (uri, config) = (details.uri, details.config);
+            Some(details.resolver.resolve(uri, config, details.timeout)?)
+        } else {
+            None
+        };
+        for address in past_the_proxy.as_ref().unwrap_or(&details.addrs) {
             match connect(*address) {
                 Ok(stream) => {
                     let socket = Socket::new(stream);

@@ -1,5 +1,6 @@
 //! The environment and credential files; in a process of its own, since the environment is shared.
 
+use std::net::TcpListener;
 use std::process::Command;
 
 use camunda_admin::AdminClient;
@@ -57,6 +58,19 @@ fn a_missing_variable_is_named() {
 fn names_the_missing_variable() {
     let error = AdminClient::from_env().unwrap_err().to_string();
     assert!(error.contains("CAMUNDA_CONSOLE_CLIENT_ID"), "{error}");
+}
+
+#[test]
+fn a_proxy_is_not_asked_for_this_machine() {
+    let sandbox = Sandbox::start();
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let admin = crate::builder(&sandbox)
+        .proxy(&format!("http://{}", proxy.local_addr().unwrap()))
+        .build()
+        .unwrap();
+    admin.clusters().list().unwrap();
+    assert!(proxy.accept().is_err(), "the proxy was asked");
 }
 
 #[test]
