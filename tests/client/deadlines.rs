@@ -394,7 +394,7 @@ fn while_another_process_holds_the_lock() {
         (admin, Box::new(reached))
     });
 
-    let timeout = Duration::from_secs(6);
+    let timeout = Duration::from_secs(9);
     let (sandbox, _directory, admin, _locks) = locked(timeout);
     let begun = Instant::now();
     admin.clusters().list().unwrap();
