@@ -68,7 +68,8 @@ pub(super) fn explain(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
     let problem = match error {
         rustls::Error::InvalidCertificate(problem) => match problem {
-            Certificate::UnknownIssuer => {
+            // The latter where an authority of the same name is trusted.
+            Certificate::UnknownIssuer | Certificate::BadSignature => {
                 "its certificate is of an authority that is not trusted; `ca_file` can name one"
             }
             Certificate::Expired | Certificate::ExpiredContext { .. } => {
