@@ -157,6 +157,8 @@ impl Transport {
         self.stats.count_call();
         let mut retries = Retries::new(request.class);
         let mut replaced_token = false;
+        // What the attempts so far came to.
+        let mut outcome = Outcome::NotSent;
         let error = loop {
             let token = match self.token_for(request, call) {
                 Ok(token) => token,
@@ -168,6 +170,7 @@ impl Transport {
                 Ok(consumed) => return Ok(consumed),
                 Err(failed) => failed,
             };
+            outcome = outcome_after(request.class, outcome, error.outcome());
             if let (Failure::Status { status: 401, .. }, Some(token), Some(slot)) =
                 (&failure, &token, &self.slot)
             {
@@ -188,12 +191,14 @@ impl Transport {
                     self.stats.count_retry();
                     log::info!("{error}; trying again in {pause:?}");
                     if let Err(stop) = call.sleep(pause) {
-                        break call.stopped(stop, Stage::Request, error.outcome());
+                        break call.stopped(stop, Stage::Request, outcome);
                     }
                 }
             }
         };
+        let outcome = outcome_after(request.class, outcome, error.outcome());
         let error = error
+            .with_outcome(outcome)
             .with_operation(request.operation)
             .with_request(request.method.as_str(), &request.path)
             .with_attempts(retries.attempts())
@@ -406,6 +411,24 @@ impl Transport {
                     text
                 }
             })
+    }
+}
+
+/// What became of an operation whose earlier attempts came to `before` and whose last to `last`. To
+/// a read, the last answer is all there is; anything else may have been done by an earlier attempt,
+/// whatever became of the last.
+fn outcome_after(class: Class, before: Outcome, last: Outcome) -> Outcome {
+    let certainty_of_effect = |outcome| match outcome {
+        Outcome::NotSent => 0,
+        Outcome::Refused => 1,
+        Outcome::Unknown => 2,
+        Outcome::Done => 3,
+    };
+    let answered_read = class == Class::Safe && last != Outcome::NotSent;
+    if answered_read || certainty_of_effect(last) >= certainty_of_effect(before) {
+        last
+    } else {
+        before
     }
 }
 

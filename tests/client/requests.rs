@@ -341,6 +341,41 @@ fn what_was_passed_on_is_not_asked_for_again() {
 }
 
 #[test]
+fn an_earlier_attempt_may_have_been_the_one_that_did_it() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    sandbox.add_fault(Fault::on(UPDATE).reset().when(When::After));
+    sandbox.add_fault(Fault::on(UPDATE).status(403));
+    let change = UpdateCluster::new().name("new");
+    let error = admin.cluster(&id).update(&change).unwrap_err();
+    assert_eq!(
+        (error.http_status(), error.outcome()),
+        (Some(403), Outcome::Unknown)
+    );
+    assert_eq!(admin.cluster(&id).get().unwrap().name, "new");
+
+    // Nobody listens any more when the request is sent again.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = builder(&sandbox)
+        .base_url(&format!("http://{}", listener.local_addr().unwrap()))
+        .build()
+        .unwrap();
+    let server = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        drop(listener);
+        stream.peek(&mut [0]).unwrap();
+    });
+    let error = admin.cluster(&id).update(&change).unwrap_err();
+    server.join().unwrap();
+    assert!(error.attempts() > 1);
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+}
+
+#[test]
 fn answers_are_bounded() {
     let sandbox = Sandbox::start();
     let admin = builder(&sandbox)
