@@ -67,7 +67,8 @@ impl CallOptions {
     }
 
     /// The deadline of the whole call: waiting for a token or a turn, retries and the body
-    /// included. A call outlives it by no more than 100 ms.
+    /// included. A call outlives it by no more than 100 ms. The system's lookup of a name cannot be
+    /// interrupted; it runs on a thread of its own, which a call that has to end leaves behind.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -17,7 +17,7 @@ use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Method;
 use super::resolver::CachingResolver;
-use super::socket::SocketConnector;
+use super::socket::{CLOSED, INPUT_BUFFER, SocketConnector};
 use super::tls::{self, TlsConnector};
 use crate::call::{Call, Stop};
 use crate::config::{Config, is_loopback};
@@ -31,8 +31,8 @@ const IDLE_PER_HOST: usize = 8;
 const IDLE_IN_ALL: usize = 32;
 /// How long an idle connection is kept; load balancers drop theirs after a minute or more.
 const IDLE_TIME: Duration = Duration::from_secs(30);
-/// The most bytes that the headers of an answer may have.
-const MOST_HEADER_BYTES: usize = 64 * 1024;
+/// The most bytes that the headers of an answer may have; they have to fit into the input buffer.
+const MOST_HEADER_BYTES: usize = INPUT_BUFFER * 3 / 4;
 
 /// Two agents over one set of settings, for one process.
 pub(super) struct Agents {
@@ -146,10 +146,8 @@ impl fmt::Debug for Agents {
 /// The proxy of the configuration, else of the environment; SOCKS is refused rather than ignored.
 fn proxy(config: &Config) -> Result<Option<Proxy>> {
     let proxy = match config.proxy() {
-        Some(address) => Some(Proxy::new(address).map_err(|_| {
-            Error::config("`proxy` is no address of an HTTP proxy, such as http://proxy:3128")
-        })?),
-        None => Proxy::try_from_env(),
+        Some(address) => Some(parsed_proxy("`proxy`", address)?),
+        None => proxy_from(|name| std::env::var(name).ok())?,
     };
     if let Some(proxy) = &proxy
         && !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
@@ -163,20 +161,91 @@ fn proxy(config: &Config) -> Result<Option<Proxy>> {
     Ok(proxy)
 }
 
+/// The proxy that a set of variables names for `https`, and what goes past it. `HTTP_PROXY` is for
+/// plain HTTP, which never leaves this machine here.
+fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>> {
+    let read = |name: &str| read(name).filter(|value| !value.trim().is_empty());
+    let first = |names: &[&'static str]| {
+        let found = names.iter().find_map(|name| Some((*name, read(name)?)));
+        found.map(|(name, value)| (name, value.trim().to_owned()))
+    };
+    let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let Some((name, address)) = first(&names) else {
+        return Ok(None);
+    };
+    let proxy = parsed_proxy(&format!("the variable {name}"), &address)?;
+    let mut builder = Proxy::builder(proxy.protocol())
+        .host(proxy.host())
+        .port(proxy.port());
+    if let Some(username) = proxy.username() {
+        builder = builder.username(username);
+    }
+    if let Some(password) = proxy.password() {
+        builder = builder.password(password);
+    }
+    let (_, past) = first(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    for host in past.split(',').map(str::trim) {
+        builder = builder.no_proxy(host);
+        // A name stands for all names below it as well, as it does for curl and its like.
+        if host.starts_with(char::is_alphanumeric) {
+            builder = builder.no_proxy(&format!(".{host}"));
+        }
+    }
+    builder
+        .build()
+        .map(Some)
+        .map_err(|_| no_proxy_address(&format!("the variable {name}")))
+}
+
+fn parsed_proxy(setting: &str, address: &str) -> Result<Proxy> {
+    Proxy::new(address).map_err(|_| no_proxy_address(setting))
+}
+
+/// Never quotes the address, which may have a password in it.
+fn no_proxy_address(setting: &str) -> Error {
+    Error::config(format!(
+        "{setting} is no address of an HTTP proxy, such as http://proxy:3128"
+    ))
+}
+
 /// What went wrong in ureq, as a kind and a text without secrets.
 pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
     match error {
+        ureq::Error::LargeResponseHeader(_, most) => (
+            ErrorKind::Network,
+            format!("its headers have more than {most} bytes"),
+        ),
         ureq::Error::HostNotFound => (ErrorKind::Network, "no such host".to_owned()),
         ureq::Error::BadUri(text) => (ErrorKind::Config, format!("bad address: {text}")),
         ureq::Error::Http(_) => (
             ErrorKind::InvalidArgument,
             "not valid in an HTTP header".to_owned(),
         ),
-        ureq::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            (ErrorKind::Network, "closed by the other end".to_owned())
-        }
+        ureq::Error::Io(error) => (ErrorKind::Network, explain_io(error)),
         error => (ErrorKind::Network, error.to_string()),
     }
+}
+
+/// The same for a connection.
+pub(super) fn explain_io(error: &io::Error) -> String {
+    match (error.kind(), tls_error(error)) {
+        (_, Some(error)) => tls::explain(error),
+        (io::ErrorKind::UnexpectedEof, _) => CLOSED.to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether the two ends will never come to terms: one does not trust the other, or they have no
+/// version of TLS in common.
+pub(super) fn is_lasting(error: &ureq::Error) -> bool {
+    let ureq::Error::Io(error) = error else {
+        return false;
+    };
+    tls_error(error).is_some_and(tls::is_lasting)
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 thread_local! {
@@ -327,5 +396,76 @@ impl Connector<()> for TunnelConnector {
             return Ok(None);
         }
         self.0.connect(details, chained)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(variables: &[(&str, &str)]) -> Result<Option<Proxy>> {
+        proxy_from(|name| {
+            let known = variables.iter().find(|(known, _)| *known == name);
+            known.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_proxy_for_https_comes_before_the_one_for_all() {
+        for (variables, host) in [
+            (
+                &[
+                    ("ALL_PROXY", "socks5://socks"),
+                    ("https_proxy", "http://a:1"),
+                ][..],
+                Some("a"),
+            ),
+            (&[("HTTPS_PROXY", " "), ("all_proxy", "b:2")], Some("b")),
+            (&[("HTTP_PROXY", "http://plain")], None),
+            (&[("NO_PROXY", "*")], None),
+            (&[], None),
+        ] {
+            let proxy = found(variables).unwrap();
+            assert_eq!(proxy.as_ref().map(Proxy::host), host, "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_of_the_proxy_survive() {
+        let proxy = found(&[("HTTPS_PROXY", "http://us%40er:p%3Aw@proxy:3128")]);
+        let proxy = proxy.unwrap().unwrap();
+        assert_eq!(
+            (proxy.username(), proxy.password()),
+            (Some("us@er"), Some("p:w"))
+        );
+        assert_eq!((proxy.host(), proxy.port()), ("proxy", 3128));
+    }
+
+    #[test]
+    fn a_bad_variable_is_named_and_not_quoted() {
+        let error = found(&[("HTTPS_PROXY", "ftp://user:hunter2@proxy")]).unwrap_err();
+        assert!(error.to_string().contains("HTTPS_PROXY"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_goes_past_the_proxy() {
+        let past = "localhost, example.com,.internal , *.wild,10.0.0.1";
+        let proxy = found(&[("HTTPS_PROXY", "proxy"), ("no_proxy", past)]);
+        let proxy = proxy.unwrap().unwrap();
+        for (host, expected) in [
+            ("example.com", true),
+            ("EXAMPLE.com", true),
+            ("api.example.com", true),
+            ("notexample.com", false),
+            ("a.internal", true),
+            ("a.wild", true),
+            ("10.0.0.1", true),
+            ("10.0.0.11", false),
+            ("camunda.io", false),
+        ] {
+            let uri = format!("https://{host}/").parse().unwrap();
+            assert_eq!(proxy.is_no_proxy(&uri), expected, "{host}");
+        }
     }
 }

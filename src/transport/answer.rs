@@ -37,15 +37,23 @@ pub(super) struct Refusal {
     pub(super) body: Zeroizing<Vec<u8>>,
     pub(super) retry_after: Option<Duration>,
     pub(super) request_id: Option<String>,
+    /// Whether it came as a page for people, so that a gateway said it and not the service.
+    pub(super) html: bool,
 }
 
 /// Why a success could not be read to its end, with what had arrived by then.
 pub(super) enum ReadFailure {
     /// It was read, and is not what was described.
     Undecodable(Error),
+    /// It is a page for people: somebody else answered, whatever the status.
+    Page {
+        body: Zeroizing<Vec<u8>>,
+    },
     Broken {
         error: io::Error,
         body: Zeroizing<Vec<u8>>,
+        /// Whether the caller has a part of it already.
+        passed_on: bool,
     },
     TooLarge {
         limit: u64,
@@ -80,7 +88,11 @@ impl Answer {
         // one, makes the vector move and leave a copy behind.
         let mut body = Zeroizing::new(Vec::with_capacity(expected as usize + 1));
         if let Err(error) = reader.read_to_end(&mut body) {
-            return Err(ReadFailure::Broken { error, body });
+            return Err(ReadFailure::Broken {
+                error,
+                body,
+                passed_on: false,
+            });
         }
         if body.len() as u64 > self.limit {
             return Err(ReadFailure::TooLarge {
@@ -96,15 +108,17 @@ impl Answer {
     pub(super) fn copy_csv(self, sink: &mut dyn Write) -> Result<(), ReadFailure> {
         let limit = self.limit;
         let mut reader = self.body.into_reader().take(limit.saturating_add(1));
-        let broken = |error: io::Error| ReadFailure::Broken {
+        let broken = |error, passed_on| ReadFailure::Broken {
             error,
             body: Zeroizing::default(),
+            passed_on,
         };
+        let unwritten = |error| broken(error, false);
         let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
-        let mut count = read_some(&mut reader, &mut buffer).map_err(broken)?;
+        let mut count = read_some(&mut reader, &mut buffer).map_err(unwritten)?;
         if buffer[..count].trim_ascii_start().starts_with(b"\"") {
             let mut whole = Zeroizing::new(buffer[..count].to_vec());
-            reader.read_to_end(&mut whole).map_err(broken)?;
+            reader.read_to_end(&mut whole).map_err(unwritten)?;
             if whole.len() as u64 > limit {
                 return Err(ReadFailure::TooLarge { limit, body: whole });
             }
@@ -128,13 +142,14 @@ impl Answer {
             }
             sink.write_all(&buffer[..count])
                 .map_err(ReadFailure::Sink)?;
-            count = read_some(&mut reader, &mut buffer).map_err(broken)?;
+            count = read_some(&mut reader, &mut buffer).map_err(|error| broken(error, true))?;
         }
         sink.flush().map_err(ReadFailure::Sink)
     }
 
     /// Reads a refusal; what cannot be read of it is left out, since the status says enough.
     pub(super) fn into_refusal(self, redact: impl FnOnce(String) -> String) -> Refusal {
+        let html = self.is_html();
         let mut body = Zeroizing::new(Vec::new());
         let _ = self
             .body
@@ -151,6 +166,7 @@ impl Answer {
                 .find_map(|name| headers.get(HeaderName::from_static(name))?.to_str().ok())
                 .map(one_line),
             body,
+            html,
         }
     }
 

@@ -157,6 +157,8 @@ impl Transport {
         self.stats.count_call();
         let mut retries = Retries::new(request.class);
         let mut replaced_token = false;
+        // What the attempts so far came to.
+        let mut outcome = Outcome::NotSent;
         let error = loop {
             let token = match self.token_for(request, call) {
                 Ok(token) => token,
@@ -168,6 +170,7 @@ impl Transport {
                 Ok(consumed) => return Ok(consumed),
                 Err(failed) => failed,
             };
+            outcome = outcome_after(request.class, outcome, error.outcome());
             if let (Failure::Status { status: 401, .. }, Some(token), Some(slot)) =
                 (&failure, &token, &self.slot)
             {
@@ -188,12 +191,14 @@ impl Transport {
                     self.stats.count_retry();
                     log::info!("{error}; trying again in {pause:?}");
                     if let Err(stop) = call.sleep(pause) {
-                        break call.stopped(stop, Stage::Request, error.outcome());
+                        break call.stopped(stop, Stage::Request, outcome);
                     }
                 }
             }
         };
+        let outcome = outcome_after(request.class, outcome, error.outcome());
         let error = error
+            .with_outcome(outcome)
             .with_operation(request.operation)
             .with_request(request.method.as_str(), &request.path)
             .with_attempts(retries.attempts())
@@ -253,14 +258,17 @@ impl Transport {
         }
         let status = answer.status();
         if answer.is_success() {
-            let consumed = consume(answer);
-            let (result, bytes) = match consumed {
-                Ok(consumed) => (Ok(consumed), exchange.received()),
-                Err(failure) => (Err(failure), exchange.received()),
+            let html = answer.is_html();
+            let result = if html {
+                let page = answer.read();
+                page.and_then(|body| Err(answer::ReadFailure::Page { body }))
+            } else {
+                consume(answer)
             };
-            self.stats.count_bytes(exchange.written(), bytes);
+            self.stats
+                .count_bytes(exchange.written(), exchange.received());
             return result
-                .map_err(|failure| self.unread(request, &exchange, failure, call, status));
+                .map_err(|failure| self.unread(request, &exchange, failure, call, status, html));
         }
         let refusal = answer.into_refusal(|text| self.redact(text, token));
         self.stats
@@ -295,6 +303,7 @@ impl Transport {
             format!("cannot connect to {}: {message}", self.config.base_url())
         };
         let failure = match (kind, exchange.sent()) {
+            (ErrorKind::Network, _) if agent::is_lasting(&error) => Failure::Final,
             (ErrorKind::Network, true) => Failure::Broken,
             (ErrorKind::Network, false) => Failure::NotSent,
             _ => Failure::Final,
@@ -314,24 +323,49 @@ impl Transport {
         failure: answer::ReadFailure,
         call: &Call,
         status: u16,
+        html: bool,
     ) -> (Failure, Error) {
-        // The status line said success, so the thing is done; what is lost is the answer.
+        // The status line said success, so the thing is done; what is lost is the answer. A page for
+        // people comes from a portal or a gateway, which knows nothing of the thing.
         let outcome = match request.class {
             Class::Safe => Outcome::Unknown,
+            _ if html => Outcome::Unknown,
             _ => Outcome::Done,
         };
         let (failure, error) = match failure {
             answer::ReadFailure::Undecodable(error) => (Failure::Final, error),
-            answer::ReadFailure::Broken { error, body } => {
+            answer::ReadFailure::Page { body } => (
+                Failure::Final,
+                Error::new(
+                    ErrorKind::Decode,
+                    Stage::Decode,
+                    outcome,
+                    "an HTML page came instead of the service's answer, as from a proxy or a portal",
+                )
+                .with_body(body),
+            ),
+            answer::ReadFailure::Broken {
+                error,
+                body,
+                passed_on,
+            } => {
                 let (failure, error) = match exchange.stopped() {
                     Some(stop) => (Failure::Final, call.stopped(stop, Stage::Request, outcome)),
                     None => (
-                        Failure::Broken,
+                        // Asked for again, it would be passed on from its beginning.
+                        if passed_on {
+                            Failure::Final
+                        } else {
+                            Failure::Broken
+                        },
                         Error::new(
                             ErrorKind::Network,
                             Stage::Request,
                             outcome,
-                            format!("the connection broke inside the answer: {error}"),
+                            format!(
+                                "the connection broke inside the answer: {}",
+                                agent::explain_io(&error)
+                            ),
                         )
                         .with_source(error),
                     ),
@@ -380,6 +414,24 @@ impl Transport {
     }
 }
 
+/// What became of an operation whose earlier attempts came to `before` and whose last to `last`. To
+/// a read, the last answer is all there is; anything else may have been done by an earlier attempt,
+/// whatever became of the last.
+fn outcome_after(class: Class, before: Outcome, last: Outcome) -> Outcome {
+    let certainty_of_effect = |outcome| match outcome {
+        Outcome::NotSent => 0,
+        Outcome::Refused => 1,
+        Outcome::Unknown => 2,
+        Outcome::Done => 3,
+    };
+    let answered_read = class == Class::Safe && last != Outcome::NotSent;
+    if answered_read || certainty_of_effect(last) >= certainty_of_effect(before) {
+        last
+    } else {
+        before
+    }
+}
+
 /// A number in `0.0..1.0`, for jitter.
 fn random() -> f64 {
     let mut bytes = [0; 4];
@@ -398,8 +450,9 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         body,
         retry_after,
         request_id,
+        html,
     } = refusal;
-    let documented = request.refusals.iter().any(|(known, _)| *known == status);
+    let documented = !html && request.refusals.iter().any(|(known, _)| *known == status);
     let outcome = match status {
         // A gateway can say these after the service behind it has done the thing.
         500.. if request.class != Class::Safe && !documented => Outcome::Unknown,

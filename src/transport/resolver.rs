@@ -4,6 +4,7 @@
 //! that gives up on it. The cache spares that thread on all but the first request.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,7 +43,9 @@ impl CachingResolver {
         {
             return Ok(addresses.clone());
         }
-        let addresses = look_up_on_a_thread(name.clone())?;
+        let asked_for = name.clone();
+        let addresses =
+            find_on_a_thread(move || Ok(asked_for.to_socket_addrs()?.collect::<Vec<_>>()))?;
         self.known
             .lock()
             .insert(name, (Instant::now(), addresses.clone()));
@@ -78,13 +81,16 @@ impl Resolver for CachingResolver {
     }
 }
 
-fn look_up_on_a_thread(name: String) -> Result<Vec<SocketAddr>, ureq::Error> {
+/// Waits for what `find` finds no longer than the call may; `find` goes on by itself if it has to.
+fn find_on_a_thread(
+    find: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
+) -> Result<Vec<SocketAddr>, ureq::Error> {
     let found = Arc::new((Mutex::new(None), Condvar::new()));
     let finder = found.clone();
     std::thread::Builder::new()
         .name("camunda-resolver".into())
         .spawn(move || {
-            let addresses = name.to_socket_addrs().map(Iterator::collect);
+            let addresses = find();
             *finder.0.lock() = Some(addresses);
             finder.1.notify_one();
         })?;
@@ -99,5 +105,55 @@ fn look_up_on_a_thread(name: String) -> Result<Vec<SocketAddr>, ureq::Error> {
             }
             None => arrived.wait_for(&mut addresses, Exchange::slice()?),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::call::{Call, CallOptions, Cancel, Stop};
+
+    /// Looks a name up that nobody answers for, and tells why it came back. `asked` is told once the
+    /// lookup is under way.
+    fn stuck(options: &CallOptions, asked: mpsc::Sender<()>) -> Option<Stop> {
+        let (_answer, never) = mpsc::channel::<()>();
+        let call = Call::start(options, Duration::from_secs(60));
+        let exchange = Exchange::begin(&call);
+        let found = find_on_a_thread(move || {
+            asked.send(()).unwrap();
+            let _ = never.recv();
+            Ok(Vec::new())
+        });
+        assert!(found.is_err());
+        exchange.stopped()
+    }
+
+    #[test]
+    fn a_lookup_is_left_at_the_deadline() {
+        let options = CallOptions::new().timeout(Duration::from_millis(100));
+        let (asked, under_way) = mpsc::channel();
+        let begun = Instant::now();
+        assert_eq!(stuck(&options, asked), Some(Stop::Deadline));
+        let took = begun.elapsed();
+        // 100 ms beyond it, and what a loaded machine adds.
+        assert!(took >= Duration::from_millis(100) && took < Duration::from_millis(2_200));
+        under_way.recv().unwrap();
+    }
+
+    #[test]
+    fn a_lookup_is_left_when_the_call_is_cancelled() {
+        let cancel = Cancel::new();
+        let options = CallOptions::new().cancel(cancel.clone());
+        let (asked, under_way) = mpsc::channel();
+        let looking = std::thread::spawn(move || (stuck(&options, asked), Instant::now()));
+        under_way.recv().unwrap();
+        let begun = Instant::now();
+        cancel.cancel();
+        let (stopped, ended) = looking.join().unwrap();
+        assert_eq!(stopped, Some(Stop::Cancelled));
+        // 100 ms, and what a loaded machine adds.
+        assert!(ended.duration_since(begun) < Duration::from_millis(2_100));
     }
 }

@@ -16,8 +16,11 @@ use ureq::unversioned::transport::{
 use super::agent::Exchange;
 
 /// Room for a TLS record and more; answers are larger than requests.
-const INPUT_BUFFER: usize = 32 * 1024;
+pub(super) const INPUT_BUFFER: usize = 32 * 1024;
 const OUTPUT_BUFFER: usize = 16 * 1024;
+
+/// How it is said that the other end closed a connection too early.
+pub(super) const CLOSED: &str = "closed by the other end";
 
 pub(super) fn buffers() -> LazyBuffers {
     LazyBuffers::new(INPUT_BUFFER, OUTPUT_BUFFER)
@@ -125,6 +128,20 @@ fn is_a_pause(error: &io::Error) -> bool {
     )
 }
 
+/// A connection that broke, told so that ureq does not take it for the end of an answer whose length
+/// was not announced: what is cut would pass for whole.
+pub(super) fn broken_off(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            io::Error::new(io::ErrorKind::BrokenPipe, CLOSED.to_owned())
+        }
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {
+            io::Error::new(io::ErrorKind::BrokenPipe, error)
+        }
+        _ => error,
+    }
+}
+
 /// Opens [`Socket`]s.
 #[derive(Debug, Default)]
 pub(super) struct SocketConnector;
@@ -142,7 +159,14 @@ impl<In: Transport> Connector<In> for SocketConnector {
             return Ok(Some(Either::A(tunnel)));
         }
         let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
-        for address in &details.addrs {
+        // With a proxy at hand ureq looks no names up, not even for what goes past it.
+        let past_the_proxy = if details.addrs.is_empty() {
+            let (uri, config) = (details.uri, details.config);
+            Some(details.resolver.resolve(uri, config, details.timeout)?)
+        } else {
+            None
+        };
+        for address in past_the_proxy.as_ref().unwrap_or(&details.addrs) {
             match connect(*address) {
                 Ok(stream) => {
                     let socket = Socket::new(stream);
@@ -216,7 +240,10 @@ impl Transport for PlainTransport {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let amount = self.socket.read(self.buffers.input_append_buf())?;
+        let amount = self
+            .socket
+            .read(self.buffers.input_append_buf())
+            .map_err(broken_off)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }

@@ -8,14 +8,17 @@ use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{
+    AlertDescription, ClientConfig, ClientConnection, InvalidMessage, PeerIncompatible,
+    RootCertStore, StreamOwned,
+};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
     TransportAdapter,
 };
 
 use super::agent::Exchange;
-use super::socket::{PlainTransport, Socket, buffers};
+use super::socket::{PlainTransport, Socket, broken_off, buffers};
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -58,6 +61,47 @@ pub(super) fn without_sessions(config: &ClientConfig) -> Arc<ClientConfig> {
     let mut config = config.clone();
     config.resumption = Resumption::default();
     Arc::new(config)
+}
+
+/// What went wrong with TLS, and what to do about it.
+pub(super) fn explain(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Certificate;
+    let problem = match error {
+        rustls::Error::InvalidCertificate(problem) => match problem {
+            // The latter where an authority of the same name is trusted.
+            Certificate::UnknownIssuer | Certificate::BadSignature => {
+                "its certificate is of an authority that is not trusted; `ca_file` can name one"
+            }
+            Certificate::Expired | Certificate::ExpiredContext { .. } => {
+                "its certificate has expired"
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                "its certificate is for another host"
+            }
+            _ => return error.to_string(),
+        },
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "it asks for a client certificate; `client_cert` can name one"
+        }
+        rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            "it speaks neither TLS 1.2 nor 1.3"
+        }
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "what it speaks is not TLS"
+        }
+        _ => return error.to_string(),
+    };
+    problem.to_owned()
+}
+
+/// Whether the same is bound to happen the next time.
+pub(super) fn is_lasting(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(_)
+            | rustls::Error::PeerIncompatible(_)
+            | rustls::Error::AlertReceived(AlertDescription::CertificateRequired)
+    )
 }
 
 fn platform_verifier(provider: Arc<CryptoProvider>) -> Option<rustls_platform_verifier::Verifier> {
@@ -203,7 +247,10 @@ impl Transport for TlsTransport {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let amount = self.stream.read(self.buffers.input_append_buf())?;
+        let amount = self
+            .stream
+            .read(self.buffers.input_append_buf())
+            .map_err(broken_off)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }

@@ -89,13 +89,23 @@ impl TokenEndpoint for Transport {
                     ErrorKind::Service,
                     format!("the token endpoint failed ({status}): {words}"),
                 ),
-                _ => (
+                400 | 401 | 403 => (
                     FetchFailure::BadCredentials,
                     ErrorKind::Authentication,
                     format!(
                         "the token endpoint refuses the credentials ({status}): {words}; \
                          check client id, client secret and audience ({})",
                         request.audience
+                    ),
+                ),
+                // As lasting as wrong credentials, and not to be asked again any sooner.
+                _ => (
+                    FetchFailure::BadCredentials,
+                    ErrorKind::Authentication,
+                    format!(
+                        "{} does not answer as a token endpoint does ({status}): {words}; \
+                         check `oauth_url`",
+                        request.token_url
                     ),
                 ),
             };

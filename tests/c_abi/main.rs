@@ -46,6 +46,7 @@ programs! {
     c_operations: C "tests/c/operations.c";
     c_errors: C "tests/c/errors.c";
     c_cancel: C "tests/c/cancel.c";
+    c_signals: C "tests/c/signals.c";
     c_callbacks: C "tests/c/callbacks.c";
     c_tokens: C "tests/c/tokens.c";
     c_token_store: C "tests/c/token_store.c";

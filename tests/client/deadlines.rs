@@ -1,12 +1,16 @@
 //! One deadline over everything, and cancelling in each phase.
 
+use std::fs::File;
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use camunda_admin::{AdminClient, CallOptions, Cancel, ErrorKind, Outcome, Stage, Wait};
+use camunda_admin::{
+    AdminClient, CallOptions, Cancel, Error, ErrorKind, IpAllowlistEntry, Outcome, Stage, Wait,
+};
 use camunda_admin_sandbox::{Fault, Sandbox};
 
 use crate::{builder, client, cluster};
@@ -16,51 +20,70 @@ const GRACE: Duration = Duration::from_millis(100);
 /// What a loaded machine may add: no test may fail because it is slow.
 const SLOW_MACHINE: Duration = Duration::from_secs(2);
 
-/// A server that accepts connections, says nothing, and tells when a connection was made.
-fn silent_server() -> (String, Arc<AtomicBool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let connected = Arc::new(AtomicBool::new(false));
-    let seen = connected.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            seen.store(true, Ordering::Release);
-            std::thread::spawn(move || while stream.read(&mut [0; 1024]).is_ok_and(|n| n > 0) {});
+/// A client about to get stuck in some phase, and how to tell from outside that it is there.
+type Stuck = (AdminClient, Box<dyn Fn() -> bool + Send + Sync>);
+
+/// Makes a call that gets stuck, once until its deadline and once until it is cancelled; `make` has
+/// to make a new client each time, with a token host of its own.
+fn ends_in_time(
+    stage: Stage,
+    call: impl Fn(&AdminClient) -> Error + Sync,
+    make: impl Fn() -> Stuck,
+) {
+    keeps_its_deadline(stage, &call, &make);
+    is_cancelled(stage, &call, &make);
+}
+
+fn keeps_its_deadline(
+    stage: Stage,
+    call: impl Fn(&AdminClient) -> Error + Sync,
+    make: impl Fn() -> Stuck,
+) {
+    let mut timeout = Duration::from_millis(300);
+    // On a slow machine the deadline can pass before the phase is reached.
+    for _ in 0..4 {
+        let (admin, reached) = make();
+        let admin = admin.with(CallOptions::new().timeout(timeout));
+        let (error, took, seen) = std::thread::scope(|scope| {
+            let call = scope.spawn(|| {
+                let begun = Instant::now();
+                (call(&admin), begun.elapsed())
+            });
+            let mut seen = false;
+            while !call.is_finished() {
+                seen = seen || reached();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let (error, took) = call.join().unwrap();
+            (error, took, seen)
+        });
+        assert_eq!(
+            (error.kind(), error.stage()),
+            (ErrorKind::Timeout, stage),
+            "{error}"
+        );
+        assert!(
+            took >= timeout && took < timeout + GRACE + SLOW_MACHINE,
+            "{took:?}"
+        );
+        if seen {
+            return;
         }
-    });
-    (address.to_string(), connected)
+        timeout *= 4;
+    }
+    panic!("the phase was never reached");
 }
 
-fn keeps_its_deadline(admin: &AdminClient, stage: Stage) {
-    let timeout = Duration::from_millis(300);
-    let begun = Instant::now();
-    let error = admin
-        .with(CallOptions::new().timeout(timeout))
-        .clusters()
-        .list()
-        .unwrap_err();
-    let took = begun.elapsed();
-    assert_eq!(
-        (error.kind(), error.stage()),
-        (ErrorKind::Timeout, stage),
-        "{error}"
-    );
-    assert!(
-        took >= timeout && took < timeout + GRACE + SLOW_MACHINE,
-        "{took:?}"
-    );
-}
-
-/// Cancels once `reached` says that the call is in the phase to be tested.
-fn is_cancelled(admin: &AdminClient, stage: Stage, reached: impl Fn() -> bool + Sync) {
+fn is_cancelled(
+    stage: Stage,
+    call: impl Fn(&AdminClient) -> Error + Sync,
+    make: impl Fn() -> Stuck,
+) {
+    let (admin, reached) = make();
     let cancel = Cancel::new();
     let admin = admin.with(CallOptions::new().cancel(cancel.clone()));
     std::thread::scope(|scope| {
-        let call = scope.spawn(|| {
-            let error = admin.clusters().list().unwrap_err();
-            (error, Instant::now())
-        });
+        let call = scope.spawn(|| (call(&admin), Instant::now()));
         wait_for(&reached);
         let begun = Instant::now();
         cancel.cancel();
@@ -82,106 +105,332 @@ fn wait_for(condition: impl Fn() -> bool) {
             begun.elapsed() < Duration::from_secs(60),
             "the phase was never reached"
         );
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+fn list(admin: &AdminClient) -> Error {
+    admin.clusters().list().unwrap_err()
+}
+
+/// A server that says nothing: it reads all it gets, or nothing, and tells when there was something.
+fn silent_server(reads: bool) -> (SocketAddr, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 4096).unwrap();
+    let address = listener.local_addr().unwrap();
+    let arrived = Arc::new(AtomicBool::new(false));
+    let seen = arrived.clone();
+    std::thread::spawn(move || {
+        let mut unread = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let seen = seen.clone();
+            if !reads {
+                unread.push(stream.try_clone().unwrap());
+            }
+            std::thread::spawn(move || {
+                if stream.peek(&mut [0]).is_ok_and(|count| count > 0) {
+                    seen.store(true, Ordering::Release);
+                }
+                while reads && stream.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {}
+            });
+        }
+    });
+    (address, arrived)
+}
+
+/// What the diagnostics say of a token host, from the slots or the gates.
+fn about_host(admin: &AdminClient, part: &str, host: &str) -> serde_json::Value {
+    let all: serde_json::Value = admin.diagnostics().decode().unwrap();
+    let entries = all[part].as_array().unwrap();
+    let entry = entries.iter().find(|entry| entry["token_host"] == host);
+    entry.cloned().unwrap_or_default()
 }
 
 #[test]
 fn while_the_token_endpoint_says_nothing() {
-    let (address, connected) = silent_server();
+    ends_in_time(Stage::Token, list, || {
+        let (address, arrived) = silent_server(true);
+        let sandbox = Sandbox::start();
+        let admin = builder(&sandbox).oauth_url(&format!("http://{address}/oauth/token"));
+        (
+            admin.build().unwrap(),
+            Box::new(move || arrived.load(Ordering::Acquire)),
+        )
+    });
+}
+
+/// A client for a sandbox whose API is elsewhere.
+fn with_api_at(url: &str, reached: impl Fn() -> bool + Send + Sync + 'static) -> Stuck {
     let sandbox = Sandbox::start();
-    let settings = || builder(&sandbox).oauth_url(&format!("http://{address}/oauth/token"));
-    keeps_its_deadline(
-        &settings().client_id("deadline").build().unwrap(),
-        Stage::Token,
-    );
-    connected.store(false, Ordering::Release);
-    // Another client id: after the failure above the same one would back off first.
-    let (address, connected) = silent_server();
-    let admin = settings().oauth_url(&format!("http://{address}/oauth/token"));
-    is_cancelled(
-        &admin.client_id("cancel").build().unwrap(),
-        Stage::Token,
-        || connected.load(Ordering::Acquire),
-    );
+    let admin = builder(&sandbox).base_url(url).build().unwrap();
+    let reached = move || {
+        // Kept for the token.
+        let _ = &sandbox;
+        reached()
+    };
+    (admin, Box::new(reached))
 }
 
 #[test]
 fn while_the_service_says_nothing() {
-    let (address, connected) = silent_server();
-    let sandbox = Sandbox::start();
-    let admin = builder(&sandbox)
-        .base_url(&format!("http://{address}"))
-        .build()
-        .unwrap();
-    keeps_its_deadline(&admin, Stage::Request);
-    connected.store(false, Ordering::Release);
-    is_cancelled(&admin, Stage::Request, || connected.load(Ordering::Acquire));
+    ends_in_time(Stage::Request, list, || {
+        let (address, arrived) = silent_server(true);
+        with_api_at(&format!("http://{address}"), move || {
+            arrived.load(Ordering::Acquire)
+        })
+    });
 }
 
 #[test]
 fn while_tls_is_not_answered() {
-    let (address, connected) = silent_server();
-    let sandbox = Sandbox::start();
-    let admin = builder(&sandbox)
-        .base_url(&format!("https://{address}"))
-        .build()
-        .unwrap();
-    keeps_its_deadline(&admin, Stage::Request);
-    connected.store(false, Ordering::Release);
-    is_cancelled(&admin, Stage::Request, || connected.load(Ordering::Acquire));
+    ends_in_time(Stage::Request, list, || {
+        let (address, arrived) = silent_server(true);
+        with_api_at(&format!("https://{address}"), move || {
+            arrived.load(Ordering::Acquire)
+        })
+    });
+}
+
+#[test]
+fn while_a_proxy_says_nothing() {
+    ends_in_time(Stage::Request, list, || {
+        let (address, arrived) = silent_server(true);
+        let sandbox = Sandbox::start();
+        let admin = builder(&sandbox)
+            .base_url("https://service.example")
+            .proxy(&format!("http://{address}"))
+            .build()
+            .unwrap();
+        let reached = move || {
+            let _ = &sandbox;
+            arrived.load(Ordering::Acquire)
+        };
+        (admin, Box::new(reached))
+    });
+}
+
+/// Connections that nobody answers are told by the kernel's own list.
+#[cfg(target_os = "linux")]
+#[test]
+fn while_connecting() {
+    let is_asked_for = |port: u16| {
+        let waiting = format!(" 0100007F:{port:04X} 02 ");
+        let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        connections.lines().any(|line| line.contains(&waiting))
+    };
+    ends_in_time(Stage::Request, list, || {
+        let full = FullPort::new();
+        let port = full.address.port();
+        with_api_at(&format!("http://{}", full.address), move || {
+            let _ = &full;
+            is_asked_for(port)
+        })
+    });
+}
+
+#[test]
+fn while_sending() {
+    // More than the kernel keeps for a server that does not read.
+    let entries = [IpAllowlistEntry::new("10.0.0.0/8", "x".repeat(8 << 20))];
+    let set_much = |admin: &AdminClient| {
+        let id = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse().unwrap();
+        let error = admin.cluster(&id).set_ip_allowlist(&entries).unwrap_err();
+        assert_eq!(error.outcome(), Outcome::Unknown);
+        error
+    };
+    ends_in_time(Stage::Request, set_much, || {
+        let (address, arrived) = silent_server(false);
+        with_api_at(&format!("http://{address}"), move || {
+            arrived.load(Ordering::Acquire)
+        })
+    });
 }
 
 #[test]
 fn while_the_answer_trickles() {
-    let sandbox = Sandbox::start();
-    sandbox.create_clusters(50);
-    let admin = client(&sandbox);
-    let operation = "GET /clusters";
-    sandbox.add_fault(
-        Fault::on(operation)
-            .slow_body(Duration::from_millis(10))
-            .always(),
-    );
-    keeps_its_deadline(&admin, Stage::Request);
-    let before = sandbox.stats().requests;
-    is_cancelled(&admin, Stage::Request, || sandbox.stats().requests > before);
+    ends_in_time(Stage::Request, list, || {
+        let sandbox = Sandbox::start();
+        sandbox.create_clusters(50);
+        let operation = "GET /clusters";
+        sandbox.add_fault(
+            Fault::on(operation)
+                .slow_body(Duration::from_millis(10))
+                .always(),
+        );
+        let admin = client(&sandbox);
+        (admin, Box::new(move || sandbox.stats().requests > 0))
+    });
 }
 
 #[test]
 fn while_backing_off() {
+    is_cancelled(Stage::Request, list, || {
+        let sandbox = Sandbox::start();
+        sandbox.add_fault(
+            Fault::on("GET /clusters")
+                .status(503)
+                .header("retry-after", "15")
+                .always(),
+        );
+        let admin = client(&sandbox);
+        let stats = admin.clone();
+        let reached = move || {
+            let _ = &sandbox;
+            stats.stats().retries > 0
+        };
+        (admin, Box::new(reached))
+    });
+}
+
+/// A pause that would end after the deadline is not begun.
+#[test]
+fn backing_off_never_takes_the_last_of_the_time() {
     let sandbox = Sandbox::start();
+    sandbox.add_fault(Fault::on("GET /clusters").status(503).always());
     let admin = client(&sandbox);
-    sandbox.add_fault(
-        Fault::on("GET /clusters")
-            .status(503)
-            .header("retry-after", "15")
-            .always(),
-    );
-    is_cancelled(&admin, Stage::Request, || sandbox.stats().requests > 0);
+    admin.token("api.cloud.camunda.io").unwrap();
+    let timeout = Duration::from_secs(1);
+    let error = list(&admin.with(CallOptions::new().timeout(timeout)));
+    assert_eq!(error.kind(), ErrorKind::Service, "{error}");
+    assert!(error.elapsed().unwrap() < timeout + GRACE);
 }
 
 #[test]
 fn while_waiting_for_another_threads_token() {
-    let (address, connected) = silent_server();
-    let sandbox = Sandbox::start();
-    let admin = builder(&sandbox)
-        .oauth_url(&format!("http://{address}/oauth/token"))
-        .build()
-        .unwrap();
-    let leader = Cancel::new();
-    std::thread::scope(|scope| {
-        let leading = admin.with(CallOptions::new().cancel(leader.clone()));
-        scope.spawn(move || leading.clusters().list().unwrap_err());
-        wait_for(|| connected.load(Ordering::Acquire));
-        let timeout = Duration::from_millis(200);
-        let begun = Instant::now();
-        let follower = admin.with(CallOptions::new().timeout(timeout));
-        let error = follower.clusters().list().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-        assert!(begun.elapsed() < timeout + GRACE + SLOW_MACHINE);
-        leader.cancel();
+    ends_in_time(Stage::Token, list, || {
+        let (address, arrived) = silent_server(true);
+        let sandbox = Sandbox::start();
+        let settings = builder(&sandbox).oauth_url(&format!("http://{address}/oauth/token"));
+        let admin = settings.build().unwrap();
+        let leader = admin.clone();
+        std::thread::spawn(move || leader.clusters().list().unwrap_err());
+        wait_for(|| arrived.load(Ordering::Acquire));
+        let asked = admin.clone();
+        (admin, Box::new(move || asked.stats().calls == 2))
     });
+}
+
+/// A turn that comes after the deadline is not waited for; any other wait can be cancelled.
+#[test]
+fn while_waiting_for_a_turn() {
+    let sandbox = Sandbox::builder().token_rate_limit(false).start();
+    let url = sandbox.base_url();
+    let settings = |id: &str| builder(&sandbox).client_id(id).client_secret("wrong");
+    let other = |number: usize| settings(&format!("other {number}")).build().unwrap();
+    let cancel = Cancel::new();
+    let admin = other(0);
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (1..=20)
+            .map(|number| {
+                let admin = other(number).with(CallOptions::new().cancel(cancel.clone()));
+                scope.spawn(move || (list(&admin), Instant::now()))
+            })
+            .collect();
+        // Turns are more than a second apart, so that most of them wait for long.
+        wait_for(|| {
+            about_host(&admin, "gates", &url)["waiting"]
+                .as_u64()
+                .is_some_and(|waiting| waiting >= 12)
+        });
+        let quick = other(0).with(CallOptions::new().timeout(Duration::from_secs(5)));
+        let error = list(&quick);
+        assert_eq!(error.kind(), ErrorKind::RateLimited, "{error}");
+        assert!(error.elapsed().unwrap() < GRACE + SLOW_MACHINE);
+
+        let begun = Instant::now();
+        cancel.cancel();
+        let mut cancelled = 0;
+        for call in calls {
+            let (error, ended) = call.join().unwrap();
+            if error.kind() == ErrorKind::Cancelled {
+                cancelled += 1;
+                assert_eq!(error.stage(), Stage::Token);
+                let took = ended.duration_since(begun);
+                assert!(took < GRACE + SLOW_MACHINE, "{took:?}");
+            }
+        }
+        assert!(cancelled >= 12, "{cancelled}");
+    });
+}
+
+/// The lock of another process is waited for during a part of the call only, so that the deadline
+/// never falls into that wait; it can be cancelled.
+#[test]
+fn while_another_process_holds_the_lock() {
+    let locked = |timeout: Duration| {
+        let sandbox = Sandbox::builder().token_rate_limit(false).start();
+        let directory = tempfile::tempdir().unwrap();
+        let admin = builder(&sandbox)
+            .token_cache(directory.path().to_str().unwrap())
+            .timeout(timeout)
+            .build()
+            .unwrap();
+        admin.clusters().list().unwrap();
+        admin.forget_tokens();
+        let locks: Vec<_> = std::fs::read_dir(&directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                name.starts_with("token-") && name.ends_with(".lock")
+            })
+            .map(|path| {
+                let file = File::open(path).unwrap();
+                file.try_lock().unwrap();
+                file
+            })
+            .collect();
+        assert_eq!(locks.len(), 1);
+        (sandbox, directory, admin, locks)
+    };
+    is_cancelled(Stage::Token, list, || {
+        let (sandbox, directory, admin, locks) = locked(Duration::from_secs(60));
+        let asked = admin.clone();
+        let reached = move || {
+            let _ = (&directory, &locks);
+            about_host(&asked, "slots", &sandbox.base_url())["state"] == "fetching"
+        };
+        (admin, Box::new(reached))
+    });
+
+    let timeout = Duration::from_secs(9);
+    let (sandbox, _directory, admin, _locks) = locked(timeout);
+    let begun = Instant::now();
+    admin.clusters().list().unwrap();
+    let took = begun.elapsed();
+    assert!(took >= timeout / 2 && took < timeout + GRACE, "{took:?}");
+    assert_eq!(sandbox.stats().token_requests, 2);
+}
+
+/// A port with as many connections waiting as it takes, so that further ones get no answer.
+#[cfg(target_os = "linux")]
+struct FullPort {
+    address: SocketAddr,
+    _listener: OwnedFd,
+    _waiting: Vec<TcpStream>,
+}
+
+#[cfg(target_os = "linux")]
+impl FullPort {
+    fn new() -> FullPort {
+        use rustix::net::{AddressFamily, SocketType};
+        let listener = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&listener, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let address = rustix::net::getsockname(&listener).unwrap();
+        let address = address.try_into().unwrap();
+        let mut waiting = Vec::new();
+        // Once one gets no answer in this time, none will.
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+            waiting.push(stream);
+        }
+        FullPort {
+            address,
+            _listener: listener,
+            _waiting: waiting,
+        }
+    }
 }
 
 #[test]
@@ -205,7 +454,7 @@ fn while_a_waiter_pauses() {
 
 #[test]
 fn an_interrupt_is_asked_on_the_calling_thread() {
-    let (address, _) = silent_server();
+    let (address, _) = silent_server(true);
     let sandbox = Sandbox::start();
     let admin = builder(&sandbox)
         .base_url(&format!("http://{address}"))

@@ -4,6 +4,7 @@ mod bad_input;
 mod deadlines;
 mod fidelity;
 mod main_job;
+mod proxies;
 mod requests;
 mod settings;
 

@@ -1,5 +1,7 @@
 //! Retries, once-operations, and what an error tells of the outcome.
 
+use std::io::Write;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use camunda_admin::{CreateClusterClient, ErrorKind, Outcome, UpdateCluster, Wait};
@@ -132,6 +134,38 @@ fn a_refused_once_operation_says_so() {
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
         // Nothing stands in the way of the caller's own second attempt.
         admin.clusters().create(&request).unwrap();
+    }
+}
+
+#[test]
+fn a_page_is_no_word_of_the_service() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    let page = |operation, status| {
+        Fault::on(operation)
+            .status(status)
+            .header("content-type", "text/html; charset=utf-8")
+            .body("<title>Log in</title>")
+    };
+    // No success without an answer, …
+    sandbox.add_fault(page("PUT /clusters/{clusterUuid}/ipallowlist", 200));
+    let error = admin.cluster(&id).set_ip_allowlist(&[]).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Decode, Outcome::Unknown)
+    );
+    // … none that costs money, and no refusal that the service would mean by this status.
+    for (status, kind) in [(200, ErrorKind::Decode), (503, ErrorKind::Service)] {
+        let request = cluster(&admin, "once");
+        sandbox.add_fault(page(CREATE, status));
+        let error = admin.clusters().create(&request).unwrap_err();
+        assert_eq!((error.kind(), error.outcome()), (kind, Outcome::Unknown));
+        assert_eq!(error.attempts(), 1);
+        assert_eq!(error.body(), Some(&b"<title>Log in</title>"[..]));
     }
 }
 
@@ -270,6 +304,75 @@ fn a_dead_server_is_told_as_not_sent() {
         (ErrorKind::Network, Outcome::NotSent)
     );
     assert!(error.attempts() > 1);
+}
+
+#[test]
+fn an_answer_of_unannounced_length_that_breaks_off_is_not_taken_for_whole() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // The request stays unread, so that closing resets the connection.
+        stream.peek(&mut [0]).unwrap();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nConnection: close\r\n\r\n";
+        writeln!(stream, "{head}time,actor").unwrap();
+    });
+    let sandbox = Sandbox::start();
+    let admin = builder(&sandbox)
+        .base_url(&format!("http://{address}"))
+        .build()
+        .unwrap();
+    let error = admin.activity().csv(&mut Vec::new()).unwrap_err();
+    server.join().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Network, "{error}");
+}
+
+#[test]
+fn what_was_passed_on_is_not_asked_for_again() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let operation = "GET /activity/csv";
+    sandbox.add_fault(Fault::on(operation).cut_body(5));
+    let mut written = Vec::new();
+    let error = admin.activity().csv(&mut written).unwrap_err();
+    assert_eq!((error.kind(), error.attempts()), (ErrorKind::Network, 1));
+    assert_eq!(written.len(), 5);
+    assert_eq!(sandbox.stats().requests_by_operation[operation], 1);
+}
+
+#[test]
+fn an_earlier_attempt_may_have_been_the_one_that_did_it() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    sandbox.add_fault(Fault::on(UPDATE).reset().when(When::After));
+    sandbox.add_fault(Fault::on(UPDATE).status(403));
+    let change = UpdateCluster::new().name("new");
+    let error = admin.cluster(&id).update(&change).unwrap_err();
+    assert_eq!(
+        (error.http_status(), error.outcome()),
+        (Some(403), Outcome::Unknown)
+    );
+    assert_eq!(admin.cluster(&id).get().unwrap().name, "new");
+
+    // Nobody listens any more when the request is sent again.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = builder(&sandbox)
+        .base_url(&format!("http://{}", listener.local_addr().unwrap()))
+        .build()
+        .unwrap();
+    let server = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        drop(listener);
+        stream.peek(&mut [0]).unwrap();
+    });
+    let error = admin.cluster(&id).update(&change).unwrap_err();
+    server.join().unwrap();
+    assert!(error.attempts() > 1);
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
 }
 
 #[test]

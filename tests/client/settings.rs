@@ -1,18 +1,21 @@
 //! The environment and credential files; in a process of its own, since the environment is shared.
 
+use std::net::TcpListener;
 use std::process::Command;
 
 use camunda_admin::AdminClient;
 use camunda_admin_sandbox::Sandbox;
 
-/// Runs one of the tests below in a process of its own, with this environment and no other.
-fn in_a_process(test: &str, environment: &[(String, String)]) {
+/// Runs one of these tests in a process of its own, with this environment and no other; answers what
+/// it prints.
+pub(crate) fn in_a_process(test: &str, environment: &[(String, String)]) -> String {
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            &format!("settings::{test}"),
+            test,
             "--include-ignored",
+            "--nocapture",
             "--test-threads=1",
         ])
         .env_clear()
@@ -20,24 +23,32 @@ fn in_a_process(test: &str, environment: &[(String, String)]) {
         .envs(environment.iter().cloned())
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
+    let printed = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&printed).into_owned();
     assert!(
         output.status.success() && text.contains("1 passed"),
         "{text}"
     );
+    text
 }
 
 #[test]
 fn the_environment_is_read() {
     let sandbox = Sandbox::start();
-    in_a_process("lists_with_the_environment", &sandbox.environment());
+    in_a_process(
+        "settings::lists_with_the_environment",
+        &sandbox.environment(),
+    );
     assert_eq!(sandbox.stats().requests, 1);
 }
 
 #[test]
 fn tls_with_the_certificates_of_the_environment() {
     let sandbox = Sandbox::builder().client_certificates(true).start();
-    in_a_process("lists_with_the_environment", &sandbox.environment());
+    in_a_process(
+        "settings::lists_with_the_environment",
+        &sandbox.environment(),
+    );
     assert_eq!(sandbox.stats().requests, 1);
 }
 
@@ -49,7 +60,7 @@ fn lists_with_the_environment() {
 
 #[test]
 fn a_missing_variable_is_named() {
-    in_a_process("names_the_missing_variable", &[]);
+    in_a_process("settings::names_the_missing_variable", &[]);
 }
 
 #[test]
@@ -57,6 +68,19 @@ fn a_missing_variable_is_named() {
 fn names_the_missing_variable() {
     let error = AdminClient::from_env().unwrap_err().to_string();
     assert!(error.contains("CAMUNDA_CONSOLE_CLIENT_ID"), "{error}");
+}
+
+#[test]
+fn a_proxy_is_not_asked_for_this_machine() {
+    let sandbox = Sandbox::start();
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let admin = crate::builder(&sandbox)
+        .proxy(&format!("http://{}", proxy.local_addr().unwrap()))
+        .build()
+        .unwrap();
+    admin.clusters().list().unwrap();
+    assert!(proxy.accept().is_err(), "the proxy was asked");
 }
 
 #[test]

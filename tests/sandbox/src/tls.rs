@@ -61,7 +61,7 @@ impl Tls {
             builder.with_no_client_auth()
         };
 
-        let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
+        let names = ["localhost", "127.0.0.1", "::1", "sandbox.test"].map(String::from);
         let (certificate, key) = issue(&authority, &names, ExtendedKeyUsagePurpose::ServerAuth)?;
         let chain = vec![certificate.der().clone()];
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());

@@ -1,0 +1,308 @@
+//! The way to the service: proxies from the settings and from the environment, and the certificates
+//! on it. The environment is that of a process of its own, since it is shared.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use camunda_admin::{AdminClient, AdminClientBuilder, ErrorKind, Outcome};
+use camunda_admin_sandbox::Sandbox;
+
+use crate::settings::in_a_process;
+
+/// A proxy that leads to the sandbox whatever it is asked for, or refuses.
+struct ConnectProxy {
+    address: SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl ConnectProxy {
+    fn to(sandbox: &Sandbox) -> ConnectProxy {
+        let url = sandbox.base_url();
+        let (_, address) = url.split_once("://").unwrap();
+        ConnectProxy::start(Some(address.parse().unwrap()))
+    }
+
+    fn start(target: Option<SocketAddr>) -> ConnectProxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let heads = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&heads);
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let seen = Arc::clone(&seen);
+                // Either end may break off.
+                std::thread::spawn(move || serve(client, target, &seen));
+            }
+        });
+        ConnectProxy { address, heads }
+    }
+
+    fn url(&self, credentials: &str) -> String {
+        format!("http://{credentials}{}", self.address)
+    }
+
+    /// The heads of the requests that it got.
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+fn serve(
+    mut client: TcpStream,
+    target: Option<SocketAddr>,
+    heads: &Mutex<Vec<String>>,
+) -> io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    heads.lock().unwrap().push(String::from_utf8(head).unwrap());
+    let Some(target) = target else {
+        let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
+        return client.write_all(refusal.as_bytes());
+    };
+    let mut server = TcpStream::connect(target)?;
+    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
+    let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+    std::thread::spawn(move || {
+        let _ = io::copy(&mut from_client, &mut to_server);
+        to_server.shutdown(std::net::Shutdown::Write)
+    });
+    io::copy(&mut server, &mut client)?;
+    client.shutdown(std::net::Shutdown::Write)
+}
+
+/// The sandbox's environment, its addresses by a name that only a proxy can make something of.
+fn environment(sandbox: &Sandbox) -> Vec<(String, String)> {
+    let named = |value: String| value.replace("127.0.0.1", "sandbox.test");
+    let variables = sandbox.environment().into_iter();
+    variables
+        .map(|(name, value)| (name, named(value)))
+        .collect()
+}
+
+fn variable(sandbox: &Sandbox, name: &str) -> String {
+    let variables = environment(sandbox);
+    let found = variables.into_iter().find(|(known, _)| known == name);
+    found.expect(name).1
+}
+
+/// A client for a sandbox with TLS, by its name.
+fn builder(sandbox: &Sandbox) -> AdminClientBuilder {
+    crate::builder(sandbox)
+        .base_url(&variable(sandbox, "CAMUNDA_CONSOLE_BASE_URL"))
+        .oauth_url(&variable(sandbox, "CAMUNDA_OAUTH_URL"))
+        .ca_file(&variable(sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH"))
+}
+
+#[test]
+fn both_endpoints_are_reached_through_a_proxy_with_certificates_of_both_ends() {
+    let sandbox = Sandbox::builder().client_certificates(true).start();
+    let proxy = ConnectProxy::to(&sandbox);
+    let admin = builder(&sandbox)
+        .client_cert(&variable(&sandbox, "CAMUNDA_CUSTOM_CERT_CHAIN_PATH"))
+        .client_key(&variable(&sandbox, "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH"))
+        .proxy(&proxy.url(""))
+        .build()
+        .unwrap();
+    admin.clusters().list().unwrap();
+    // The second rides on the connection of the first.
+    admin.clusters().list().unwrap();
+    let stats = sandbox.stats();
+    assert_eq!((stats.token_requests, stats.requests), (1, 2));
+    let heads = proxy.heads();
+    assert_eq!(heads.len(), 2, "{heads:?}");
+    for head in heads {
+        assert!(head.starts_with("CONNECT sandbox.test:"), "{head}");
+        assert!(
+            !head.to_ascii_lowercase().contains("authorization"),
+            "{head}"
+        );
+    }
+}
+
+/// Lists clusters with the settings of the environment, log events being printed: all of ours, and
+/// those of the libraries below down to where they begin to print every byte.
+#[test]
+#[ignore = "run by others in a process of its own"]
+fn tells_what_comes_of_it() {
+    struct Print;
+    impl log::Log for Print {
+        fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+            metadata.level() < log::Level::Trace || metadata.target().starts_with("camunda_admin")
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            if self.enabled(record.metadata()) {
+                println!("{} {}", record.target(), record.args());
+            }
+        }
+        fn flush(&self) {}
+    }
+    log::set_logger(&Print).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    match AdminClient::from_env().and_then(|admin| admin.clusters().list()) {
+        Ok(_) => println!("it came: the answer"),
+        Err(error) => println!("it came: {error} {error:?}"),
+    }
+}
+
+fn told(sandbox: &Sandbox, variables: &[(&str, &str)]) -> String {
+    let mut all = environment(sandbox);
+    for (name, value) in variables {
+        all.retain(|(known, _)| known != name);
+        all.push(((*name).to_owned(), (*value).to_owned()));
+    }
+    in_a_process("proxies::tells_what_comes_of_it", &all)
+}
+
+#[test]
+fn the_environment_names_the_proxy() {
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        let sandbox = Sandbox::builder().tls(true).start();
+        let proxy = ConnectProxy::to(&sandbox);
+        let told = told(&sandbox, &[(name, &proxy.url(""))]);
+        assert!(told.contains("it came: the answer"), "{name}: {told}");
+        assert_eq!(sandbox.stats().requests, 1);
+        assert_eq!(proxy.heads().len(), 2);
+    }
+}
+
+#[test]
+fn what_no_proxy_names_goes_past_the_proxy() {
+    let sandbox = Sandbox::builder().tls(true).start();
+    let proxy = ConnectProxy::to(&sandbox);
+    // Too long to be asked for, so that no name server has a say in it.
+    let host = format!("{}.example", "n".repeat(64));
+    let oauth_url = format!("https://{host}/oauth/token");
+    let told = told(
+        &sandbox,
+        &[
+            ("HTTPS_PROXY", &proxy.url("")),
+            ("NO_PROXY", "localhost, example"),
+            ("CAMUNDA_OAUTH_URL", &oauth_url),
+        ],
+    );
+    assert!(told.contains("no such host"), "{told}");
+    assert!(proxy.heads().is_empty());
+}
+
+#[test]
+fn credentials_of_the_proxy_are_sent_to_it_and_told_to_nobody() {
+    let sandbox = Sandbox::builder().tls(true).start();
+    let encoded = "dXNlcjpwYTpzcw=="; // user:pa:ss
+    for (proxy, expected) in [
+        (ConnectProxy::to(&sandbox), "it came: the answer"),
+        (ConnectProxy::start(None), "407"),
+    ] {
+        let told = told(&sandbox, &[("HTTPS_PROXY", &proxy.url("user:pa%3Ass@"))]);
+        assert!(told.contains(expected), "{told}");
+        assert!(told.contains("camunda_admin"), "nothing was logged: {told}");
+        let secret = sandbox.client_secret();
+        for secret in ["pa:ss", "pa%3Ass", encoded, &secret, "eyJ"] {
+            assert!(!told.contains(secret), "{told}");
+        }
+        for head in proxy.heads() {
+            let line = format!("Proxy-Authorization: Basic {encoded}\r\n");
+            assert!(head.contains(&line), "{head}");
+        }
+        assert!(!proxy.heads().is_empty());
+    }
+}
+
+#[test]
+fn a_proxy_that_refuses_is_told_as_not_sent() {
+    let sandbox = Sandbox::builder().tls(true).start();
+    let proxy = ConnectProxy::start(None);
+    let settings = builder(&sandbox).proxy(&proxy.url(""));
+    // The token comes by another way, so that the request itself meets the proxy.
+    let admin = settings.oauth_url(&sandbox.oauth_url()).build().unwrap();
+    let error = admin.clusters().list().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Network, Outcome::NotSent)
+    );
+    assert!(error.to_string().contains("407"), "{error}");
+}
+
+#[test]
+fn socks_is_refused_rather_than_ignored() {
+    let sandbox = Sandbox::builder().tls(true).start();
+    for scheme in ["socks", "socks4", "socks4a", "socks5", "socks5h"] {
+        let address = format!("{scheme}://user:hunter2@proxy:1080");
+        let error = crate::builder(&sandbox)
+            .proxy(&address)
+            .build()
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("SOCKS"), "{error}");
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+    let told = told(&sandbox, &[("ALL_PROXY", "socks5h://user:hunter2@proxy")]);
+    assert!(told.contains("speaks SOCKS"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    assert_eq!(sandbox.stats().requests, 0);
+}
+
+#[test]
+fn all_certificates_of_a_file_are_trusted() {
+    let (first, second) = (
+        Sandbox::builder().tls(true).start(),
+        Sandbox::builder().tls(true).start(),
+    );
+    let root = |sandbox| variable(sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH");
+    let directory = tempfile::tempdir().unwrap();
+    let both = directory.path().join("both.pem");
+    let read = |sandbox| fs::read_to_string(root(sandbox)).unwrap();
+    fs::write(
+        &both,
+        format!("# first\n{}# second\n{}", read(&first), read(&second)),
+    )
+    .unwrap();
+    for sandbox in [&first, &second] {
+        let trusting = |file: &str| crate::builder(sandbox).ca_file(file).build().unwrap();
+        trusting(both.to_str().unwrap()).clusters().list().unwrap();
+        let other = if std::ptr::eq(sandbox, &first) {
+            &second
+        } else {
+            &first
+        };
+        let error = trusting(&root(other)).token("another").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Network);
+        assert!(error.to_string().contains("`ca_file`"), "{error}");
+    }
+}
+
+#[test]
+fn one_file_may_hold_certificate_and_key() {
+    let sandbox = Sandbox::builder().client_certificates(true).start();
+    let directory = tempfile::tempdir().unwrap();
+    let both = directory.path().join("both.pem");
+    let certificate = variable(&sandbox, "CAMUNDA_CUSTOM_CERT_CHAIN_PATH");
+    let key = variable(&sandbox, "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH");
+    let text = [&key, &certificate].map(|file| fs::read_to_string(file).unwrap());
+    fs::write(&both, text.concat()).unwrap();
+    let settings =
+        || crate::builder(&sandbox).ca_file(&variable(&sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH"));
+    let admin = settings().client_cert(both.to_str().unwrap()).build();
+    admin.unwrap().clusters().list().unwrap();
+
+    for (setting, error) in [
+        ("client_key", settings().client_cert(&certificate).build()),
+        ("client_cert", settings().client_key(&key).build()),
+        (
+            "client_cert",
+            settings().client_cert(&key).client_key(&key).build(),
+        ),
+        ("ca_file", settings().ca_file(&key).build()),
+        ("ca_file", settings().ca_file("/nowhere.pem").build()),
+    ] {
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains(setting), "{error}");
+    }
+}

@@ -1,0 +1,105 @@
+//! What callers see when the network or the service misbehaves: every fault against every class of
+//! operations and the token endpoint, with the rules that hold for all of them, and the table of it
+//! in `docs/faults.md`.
+//!
+//! `CAMUNDA_ADMIN_REFRESH=1 cargo test --test faults` writes the table anew.
+
+mod certificates;
+mod cuts;
+mod front;
+mod list;
+mod run;
+mod table;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use list::Fault;
+use run::{Bench, Class, Run};
+use table::Block;
+
+/// How long a call may take that nothing but its deadline ends.
+const SHORT: Duration = Duration::from_secs(2);
+
+#[test]
+fn every_fault_is_as_the_table_says() {
+    let bench = Bench::start();
+    let faults = list::all();
+    let mut blocks = blocks(&bench, &faults.iter().collect::<Vec<_>>(), SHORT);
+    blocks.extend(cuts::blocks(&bench));
+    let known = table::known();
+    if !table::refreshing() {
+        // On a slow machine a short deadline can pass before the fault is met: what differs gets a
+        // second chance, with time enough. A change of behaviour shows then as well.
+        let differing: Vec<usize> = (0..faults.len())
+            .filter(|&index| !blocks[index].is_in(&known))
+            .collect();
+        let again: Vec<&Fault> = differing.iter().map(|&index| &faults[index]).collect();
+        let found = self::blocks(&bench, &again, 10 * SHORT);
+        for (index, block) in differing.into_iter().zip(found) {
+            blocks[index] = block;
+        }
+    }
+    table::compare(&known, &table::render(&blocks));
+    bench.check_what_was_created();
+}
+
+/// Meets each fault with each class: every time, and where that makes a difference the first time
+/// only.
+fn blocks(bench: &Bench, faults: &[&Fault], short: Duration) -> Vec<Block> {
+    let runs: Vec<Run<'_>> = faults
+        .iter()
+        .flat_map(|fault| Class::ALL.map(|class| (*fault, class)))
+        .flat_map(|(fault, class)| {
+            [Some(1), None].map(|times| Run {
+                fault,
+                class,
+                times,
+            })
+        })
+        .filter(|run| run.fault.act.is_some() || run.times.is_none())
+        .collect();
+    let seen = at_once(&runs, |run| bench.run(run, short));
+    let mut seen = runs.iter().zip(seen).peekable();
+    faults
+        .iter()
+        .map(|fault| {
+            let mut block = Block::new(fault.group, &fault.name);
+            while let Some((run, seen)) = seen.next_if(|(run, _)| std::ptr::eq(run.fault, *fault)) {
+                block.add(run.class, run.times, seen);
+            }
+            block
+        })
+        .collect()
+}
+
+/// Does something with all items, many at a time, since nearly all of it is waiting; the results are
+/// in the order of the items.
+fn at_once<Item: Sync, Found: Send>(
+    items: &[Item],
+    work: impl Fn(&Item) -> Found + Sync,
+) -> Vec<Found> {
+    let next = AtomicUsize::new(0);
+    let found: Vec<Mutex<Option<Found>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..items.len().min(128) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(index) else { break };
+                    *found[index].lock().unwrap() = Some(work(item));
+                }
+            });
+        }
+    });
+    found
+        .into_iter()
+        .map(|found| {
+            found
+                .into_inner()
+                .unwrap()
+                .expect("every item was worked on")
+        })
+        .collect()
+}

@@ -1,0 +1,339 @@
+//! One call that meets a fault, what was seen of it from both sides, and the rules that hold
+//! whatever the fault.
+
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use camunda_admin::{AdminClient, ClusterId, CreateCluster, Error, Outcome, Stage};
+use camunda_admin_sandbox::Sandbox;
+use rustix::net::{AddressFamily, SocketType};
+
+use crate::certificates::Authority;
+use crate::front::{Front, Misbehaviour};
+use crate::list::{Entry, Fault, MOST_BYTES};
+
+/// What a call may take beyond its deadline …
+const GRACE: Duration = Duration::from_millis(100);
+/// … and what a loaded machine may add to that.
+const SLOW_MACHINE: Duration = Duration::from_secs(5);
+/// The deadline of calls that are to end by themselves.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Who meets the fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Safe,
+    Repeatable,
+    Once,
+    Token,
+}
+
+impl Class {
+    pub(crate) const ALL: [Class; 4] = [Class::Safe, Class::Repeatable, Class::Once, Class::Token];
+}
+
+/// A call to be made.
+pub(crate) struct Run<'a> {
+    pub(crate) fault: &'a Fault,
+    pub(crate) class: Class,
+    /// How many requests are struck; all of them without a number.
+    pub(crate) times: Option<u32>,
+}
+
+/// What was seen of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Kind and outcome; nothing where the call succeeded.
+    pub(crate) failed: Option<(String, Outcome)>,
+    /// The error's one line, without the operation's name.
+    pub(crate) message: Option<String>,
+    /// Requests that arrived at the server, counted there; connections if it saw none.
+    pub(crate) asked: String,
+    pub(crate) took: &'static str,
+}
+
+/// What all runs share: the true service, and who vouches for servers.
+pub(crate) struct Bench {
+    sandbox: Sandbox,
+    authority: Authority,
+    cluster: ClusterId,
+    pattern: CreateCluster,
+    nobody: (OwnedFd, SocketAddr),
+    full: FullPort,
+    created: Mutex<Vec<(String, Option<Outcome>)>>,
+    names: AtomicU32,
+}
+
+impl Bench {
+    pub(crate) fn start() -> Bench {
+        let sandbox = Sandbox::builder().token_rate_limit(false).start();
+        let cluster = sandbox.create_cluster(serde_json::json!({}));
+        let bound = bind();
+        let admin = client(&sandbox).build().unwrap();
+        let offer = admin.clusters().parameters().unwrap();
+        Bench {
+            authority: Authority::new(),
+            cluster: cluster.parse().unwrap(),
+            pattern: CreateCluster::new(
+                "",
+                &offer.channels[0].uuid,
+                &offer.channels[0].default_generation.uuid,
+                &offer.regions[0].uuid,
+                &offer.cluster_plan_types[0].uuid,
+            ),
+            sandbox,
+            nobody: (bound.0, bound.1),
+            full: FullPort::new(),
+            created: Mutex::default(),
+            names: AtomicU32::new(0),
+        }
+    }
+
+    /// Where the true service is.
+    pub(crate) fn upstream(&self) -> SocketAddr {
+        let url = self.sandbox.base_url();
+        url.trim_start_matches("http://").parse().unwrap()
+    }
+
+    /// Makes a call that meets the fault; `short` is the deadline where nothing else ends it.
+    pub(crate) fn run(&self, run: &Run<'_>, short: Duration) -> Seen {
+        let Run {
+            fault,
+            class,
+            times,
+        } = run;
+        let misbehaviour = fault
+            .act
+            .clone()
+            .map(|act| Misbehaviour { act, times: *times });
+        let faulty = match fault.entry {
+            Entry::Plain => Some(Front::plain(self.upstream(), misbehaviour)),
+            Entry::Tls(certificate) => {
+                let tls = |address| self.authority.server(certificate, address);
+                Some(Front::start(self.upstream(), Some(tls), misbehaviour))
+            }
+            Entry::Nobody | Entry::NoName | Entry::Full => None,
+        };
+        let url = match (fault.entry, &faulty) {
+            (Entry::Plain, Some(front)) => format!("http://{}", front.address()),
+            (_, Some(front)) => format!("https://{}", front.address()),
+            (Entry::Nobody, _) => format!("http://{}", self.nobody.1),
+            (Entry::Full, _) => format!("http://{}", self.full.address),
+            // Too long to be asked for, so that no name server has a say in it.
+            _ => format!("https://{}.example", "n".repeat(64)),
+        };
+        let deadline = if fault.hangs { short } else { LONG };
+        self.call(
+            *class,
+            &url,
+            faulty.as_ref(),
+            deadline,
+            fault.lasts,
+            fault.warm,
+        )
+    }
+
+    /// Makes a call of this class to a server at `url`, and holds it against the rules.
+    pub(crate) fn call(
+        &self,
+        class: Class,
+        url: &str,
+        front: Option<&Front>,
+        deadline: Duration,
+        lasts: Duration,
+        warm: bool,
+    ) -> Seen {
+        // What is not to be struck has a front of its own, so that no token serves two calls.
+        let clean = Front::plain(self.upstream(), None);
+        let clean_url = format!("http://{}", clean.address());
+        let (api, oauth) = match class {
+            Class::Token => (clean_url.as_str(), url),
+            _ => (url, clean_url.as_str()),
+        };
+        let admin = client(&self.sandbox)
+            .base_url(api)
+            .oauth_url(&format!("{oauth}/oauth/token"))
+            .ca_file(self.authority.ca_file().to_str().unwrap())
+            .max_response_bytes(MOST_BYTES)
+            .timeout(deadline)
+            .build()
+            .unwrap();
+        if warm {
+            admin.cluster(&self.cluster).get().unwrap();
+            if class == Class::Token {
+                admin.forget_tokens();
+            }
+        }
+        let count = || front.map_or((0, 0), |front| (front.requests(), front.connections()));
+        let (before, stats_before) = (count(), admin.stats());
+        let name = format!("cluster {}", self.names.fetch_add(1, Ordering::Relaxed));
+        let begun = Instant::now();
+        let result = match class {
+            Class::Safe | Class::Token => admin.cluster(&self.cluster).get().map(drop),
+            Class::Repeatable => admin.cluster(&self.cluster).set_ip_allowlist(&[]),
+            Class::Once => {
+                let mut request = self.pattern.clone();
+                request.name = name.clone();
+                admin.clusters().create(&request).map(drop)
+            }
+        };
+        let elapsed = begun.elapsed();
+        let after = count();
+        let (requests, connections) = (after.0 - before.0, after.1 - before.1);
+
+        assert!(
+            elapsed < deadline + GRACE + SLOW_MACHINE,
+            "{class:?} took {elapsed:?}, {deadline:?} allowed: {result:?}"
+        );
+        if class == Class::Once {
+            assert!(requests <= 1, "sent {requests} times: {result:?}");
+            let outcome = result.as_ref().err().map(Error::outcome);
+            self.created.lock().unwrap().push((name, outcome));
+        }
+        if let Err(error) = &result {
+            self.check_error(class, error, requests);
+        }
+        let stats = admin.stats();
+        let tried = match class {
+            Class::Token => stats.token_requests - stats_before.token_requests,
+            _ => stats.requests - stats_before.requests,
+        };
+        let took = if elapsed >= deadline {
+            "at the deadline"
+        } else if elapsed > LONG / 2 {
+            "late"
+        } else if tried > 1 {
+            "after retries"
+        } else if lasts > Duration::ZERO {
+            "when it had come"
+        } else {
+            "at once"
+        };
+        let error = result.err();
+        Seen {
+            failed: error
+                .as_ref()
+                .map(|error| (format!("{:?}", error.kind()), error.outcome())),
+            message: error.map(|error| {
+                let operation = error.operation().unwrap_or_default();
+                let text = error.to_string();
+                let words = text.strip_prefix(operation).unwrap_or(&text);
+                shape(words.trim_start_matches([':', ' ']), url)
+            }),
+            asked: match (requests, connections) {
+                (0, 0) => "0".to_owned(),
+                (0, connections) => format!("0 (connections: {connections})"),
+                (requests, _) => requests.to_string(),
+            },
+            took,
+        }
+    }
+
+    fn check_error(&self, class: Class, error: &Error, requests: u32) {
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains(&self.sandbox.client_secret()), "{text}");
+        assert!(!text.contains("Bearer") && !text.contains("eyJ"), "{text}");
+        assert!(
+            !error.message().is_empty() && !error.to_string().contains('\n'),
+            "{text}"
+        );
+        assert!(
+            error.operation().is_some() && error.path().is_some(),
+            "{text}"
+        );
+        assert!(error.elapsed().is_some(), "{text}");
+        if class == Class::Token {
+            assert_eq!(
+                (error.stage(), error.outcome()),
+                (Stage::Token, Outcome::NotSent),
+                "{text}"
+            );
+            assert_eq!(error.attempts(), 0, "{text}");
+        } else {
+            assert!(error.attempts() >= requests, "{text}");
+            if error.outcome() == Outcome::NotSent {
+                assert_eq!(requests, 0, "{text}");
+            }
+        }
+    }
+
+    /// What errors said of their outcome is what became of the clusters.
+    pub(crate) fn check_what_was_created(&self) {
+        let admin = client(&self.sandbox).build().unwrap();
+        let clusters = admin.clusters().list().unwrap();
+        let created = self.created.lock().unwrap();
+        assert!(!created.is_empty());
+        for (name, outcome) in created.iter() {
+            let found = clusters
+                .iter()
+                .filter(|cluster| cluster.name == *name)
+                .count();
+            let allowed = match outcome {
+                None | Some(Outcome::Done) => 1..=1,
+                Some(Outcome::NotSent | Outcome::Refused) => 0..=0,
+                _ => 0..=1,
+            };
+            assert!(
+                allowed.contains(&found),
+                "{name}: {outcome:?}, and there are {found}"
+            );
+        }
+    }
+}
+
+fn client(sandbox: &Sandbox) -> camunda_admin::AdminClientBuilder {
+    AdminClient::builder()
+        .client_id(&sandbox.client_id())
+        .client_secret(sandbox.client_secret())
+        .base_url(&sandbox.base_url())
+        .oauth_url(&sandbox.oauth_url())
+        .token_cache("memory")
+}
+
+/// The message without what differs from run to run.
+fn shape(message: &str, url: &str) -> String {
+    let mut message = message.replace(url, "https://HOST");
+    for (before, after) in [("try again in ", " s"), ("not done within ", "s")] {
+        if let Some(from) = message.find(before).map(|at| at + before.len())
+            && let Some(length) = message[from..].find(after)
+        {
+            message.replace_range(from..from + length, "N");
+        }
+    }
+    message
+}
+
+/// A port that is taken, on which nobody listens.
+fn bind() -> (OwnedFd, SocketAddr) {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = rustix::net::getsockname(&socket).unwrap();
+    (socket, address.try_into().unwrap())
+}
+
+/// A port with as many connections waiting as it takes, so that further ones get no answer.
+struct FullPort {
+    address: SocketAddr,
+    _listener: OwnedFd,
+    _waiting: Vec<TcpStream>,
+}
+
+impl FullPort {
+    fn new() -> FullPort {
+        let (listener, address) = bind();
+        rustix::net::listen(&listener, 0).unwrap();
+        let mut waiting = Vec::new();
+        // Once one gets no answer in this time, none will.
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+            waiting.push(stream);
+        }
+        FullPort {
+            address,
+            _listener: listener,
+            _waiting: waiting,
+        }
+    }
+}
