@@ -168,6 +168,7 @@ impl Transport {
                 Ok(consumed) => return Ok(consumed),
                 Err(failed) => failed,
             };
+            let outcome = retries.settle(error.outcome());
             if let (Failure::Status { status: 401, .. }, Some(token), Some(slot)) =
                 (&failure, &token, &self.slot)
             {
@@ -188,12 +189,14 @@ impl Transport {
                     self.stats.count_retry();
                     log::info!("{error}; trying again in {pause:?}");
                     if let Err(stop) = call.sleep(pause) {
-                        break call.stopped(stop, Stage::Request, error.outcome());
+                        break call.stopped(stop, Stage::Request, outcome);
                     }
                 }
             }
         };
+        let outcome = retries.settle(error.outcome());
         let error = error
+            .with_outcome(outcome)
             .with_operation(request.operation)
             .with_request(request.method.as_str(), &request.path)
             .with_attempts(retries.attempts())
