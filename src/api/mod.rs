@@ -7,8 +7,8 @@ pub(crate) mod admin;
 pub(crate) mod backups;
 pub(crate) mod cluster_clients;
 pub(crate) mod clusters;
-#[cfg(test)]
-mod fidelity;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fidelity;
 mod locate;
 pub(crate) mod members;
 pub(crate) mod meta;
@@ -31,8 +31,8 @@ macro_rules! types {
             &[$($(<$module::$name as Describe>::DESCRIPTION,)*)*];
 
         /// For each type, decoding a text and encoding it again.
-        #[cfg(test)]
-        static ROUND_TRIPS: &[(&Description, fn(&str) -> Result<String, String>)] = &[$($(
+        #[cfg(any(test, fuzzing))]
+        static ROUND_TRIPS: &[(&Description, fn(&[u8]) -> Result<String, String>)] = &[$($(
             (<$module::$name as Describe>::DESCRIPTION, fidelity::round_trip::<$module::$name>),
         )*)*];
     };

@@ -21,6 +21,8 @@ pub mod token;
 pub mod value;
 
 mod boundary;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod panics;
 

@@ -5,6 +5,8 @@
 
 mod agent;
 mod answer;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod resolver;
 mod retry;
 mod socket;
