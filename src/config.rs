@@ -344,8 +344,9 @@ fn seconds(key: &str, value: &str) -> Result<Duration> {
     value
         .parse::<f64>()
         .ok()
-        .filter(|seconds| *seconds > 0.0)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        // A billionth of a billionth of a second is above zero, and none once it is a duration.
+        .filter(|timeout| !timeout.is_zero())
         .ok_or_else(|| {
             Error::config(format!(
                 "`{key}` is a number of seconds above zero, such as 2.5"
@@ -417,6 +418,7 @@ mod tests {
             ("timeout", "-1"),
             ("timeout", "NaN"),
             ("timeout", "1e300"),
+            ("timeout", "1e-18"),
             ("client_id", ""),
             ("client_id", "a\nb"),
             ("client_secret", ""),

@@ -97,7 +97,7 @@ impl ClusterCredentials {
             })
     }
 
-    fn to_env_text(&self) -> Result<Zeroizing<String>> {
+    pub(crate) fn to_env_text(&self) -> Result<Zeroizing<String>> {
         let mut text = Zeroizing::new(String::new());
         for (name, value) in self.iter() {
             if !is_name(name) {

@@ -70,6 +70,9 @@ mod credentials;
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod process;
 mod secret;
 mod transport;

@@ -310,7 +310,7 @@ fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
 }
 
 /// A path may neither leave the service nor begin a header.
-fn check_path(path: &str) -> Result<()> {
+pub(super) fn check_path(path: &str) -> Result<()> {
     let bad = |why| Err(Error::invalid_argument(format!("the path {why}")).with_operation(REQUEST));
     if !path.starts_with('/') || path.starts_with("//") {
         return bad("does not begin with a single `/`");

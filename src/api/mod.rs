@@ -7,8 +7,8 @@ pub(crate) mod admin;
 pub(crate) mod backups;
 pub(crate) mod cluster_clients;
 pub(crate) mod clusters;
-#[cfg(test)]
-mod fidelity;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fidelity;
 mod form;
 mod locate;
 pub(crate) mod members;
@@ -32,7 +32,7 @@ macro_rules! types {
             &[$($(<$module::$name as Describe>::DESCRIPTION,)*)*];
 
         /// For each type, decoding a text and encoding it again.
-        #[cfg(test)]
+        #[cfg(any(test, fuzzing))]
         static ROUND_TRIPS: &[(&Description, fn(&[u8]) -> Result<String, String>)] = &[$($(
             (<$module::$name as Describe>::DESCRIPTION, fidelity::round_trip::<$module::$name>),
         )*)*];

@@ -7,6 +7,8 @@
 //!   `diagnostics`: what is told about them.
 
 mod diagnostics;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gate;
 #[cfg(test)]
 mod interleavings;
@@ -21,7 +23,8 @@ mod record;
 mod shell;
 mod slot;
 mod store;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+#[cfg_attr(not(test), allow(dead_code))]
 mod testing;
 mod time;
 mod token;

@@ -24,7 +24,7 @@ const UNSTATED_LIFE: Duration = Duration::from_secs(300);
 const CLAIMED_DEAD_LIFE: Duration = Duration::from_secs(30);
 
 /// The longest life believed; 2⁶⁴−1 seconds is a way to say "no idea".
-const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A bearer token, with its expiry.
 ///
@@ -163,7 +163,7 @@ fn jwt_expiry(token: &str) -> Option<f64> {
 }
 
 /// Decodes base64 in the alphabet for URLs, padded or not.
-fn base64_url(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn base64_url(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let text = text.trim_end_matches('=');
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() * 3 / 4 + 1));
     let (mut bits, mut held) = (0u32, 0u32);
@@ -187,6 +187,23 @@ fn base64_url(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(bytes)
 }
 
+/// A token of three parts with this payload.
+#[cfg(any(test, fuzzing))]
+pub(super) fn jwt(payload: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::from("e30.");
+    for chunk in payload.chunks(3) {
+        let mut bits = 0u32;
+        for at in 0..3 {
+            bits = (bits << 8) | u32::from(*chunk.get(at).unwrap_or(&0));
+        }
+        for at in 0..=chunk.len() {
+            text.push(ALPHABET[(bits >> (18 - 6 * at)) as usize & 63] as char);
+        }
+    }
+    text + ".c2ln"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,23 +212,6 @@ mod tests {
         mono: Duration::from_secs(1_000),
         wall: Duration::from_secs(1_780_000_000),
     };
-
-    /// A token of three parts whose payload is this JSON.
-    fn jwt(payload: &str) -> String {
-        const ALPHABET: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-        let mut text = String::from("e30.");
-        for chunk in payload.as_bytes().chunks(3) {
-            let mut bits = 0u32;
-            for at in 0..3 {
-                bits = (bits << 8) | u32::from(*chunk.get(at).unwrap_or(&0));
-            }
-            for at in 0..=chunk.len() {
-                text.push(ALPHABET[(bits >> (18 - 6 * at)) as usize & 63] as char);
-            }
-        }
-        text + ".c2ln"
-    }
 
     fn life(token: &str, expires_in: Option<f64>, server_date: Option<u64>) -> u64 {
         let answer = TokenAnswer {
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn the_answer_says_how_long_a_token_lives() {
         let now = NOW.wall.as_secs();
-        let jwt = |exp: u64| jwt(&format!(r#"{{"sub":"ü","exp":{exp},"aud":["a"]}}"#));
+        let jwt = |exp: u64| jwt(format!(r#"{{"sub":"ü","exp":{exp},"aud":["a"]}}"#).as_bytes());
         let month = LONGEST_LIFE.as_secs();
         type Row = (&'static str, String, Option<f64>, Option<u64>, u64);
         #[rustfmt::skip]
@@ -243,8 +243,8 @@ mod tests {
             ("exp long past",          jwt(now - 600), Some(86_400.0), None, 30),
             ("our clock is fast",      jwt(now), Some(86_400.0), Some(now - 3_600), 3_600),
             ("our clock is slow",      jwt(now + 7_200), Some(86_400.0), Some(now + 3_600), 3_600),
-            ("exp of no use",          self::jwt(r#"{"exp":"soon"}"#), Some(60.0), None, 60),
-            ("payload of no use",      self::jwt("[]"), Some(60.0), None, 60),
+            ("exp of no use",          super::jwt(br#"{"exp":"soon"}"#), Some(60.0), None, 60),
+            ("payload of no use",      super::jwt(b"[]"), Some(60.0), None, 60),
             ("dots, but no JWT",       "a.%%%.c".into(), Some(60.0), None, 60),
             ("four parts",             jwt(now + 6) + ".d", Some(60.0), None, 60),
         ];

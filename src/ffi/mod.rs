@@ -22,6 +22,8 @@ pub mod token_store;
 pub mod value;
 
 mod boundary;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod panics;
 

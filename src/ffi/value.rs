@@ -76,10 +76,9 @@ impl camunda_value {
         // SAFETY: the heap block of `owned` neither moves nor changes until the root is dropped, and
         // no node outlives the root.
         let json = unsafe { std::mem::transmute::<&str, &'static str>(text) };
-        Ok(camunda_value {
-            owned: Some(owned),
-            ..camunda_value::part(json)
-        })
+        let mut value = camunda_value::part(json);
+        value.owned = Some(owned);
+        Ok(value)
     }
 
     fn part(json: &'static str) -> Self {
@@ -126,6 +125,28 @@ impl camunda_value {
 
     pub(super) fn json(&self) -> &str {
         self.json
+    }
+}
+
+impl Drop for camunda_value {
+    /// Level by level, since an answer can be nested deeper than a stack is.
+    fn drop(&mut self) {
+        let mut nodes = Vec::from_iter(self.node.take());
+        while let Some(node) = nodes.pop() {
+            match node {
+                Node::Array(elements) => {
+                    nodes.extend(elements.into_iter().filter_map(|mut part| part.node.take()));
+                }
+                Node::Object(fields) => {
+                    nodes.extend(
+                        fields
+                            .into_iter()
+                            .filter_map(|(_, mut part)| part.node.take()),
+                    );
+                }
+                _ => {}
+            }
+        }
     }
 }
 
@@ -430,4 +451,26 @@ pub unsafe extern "C" fn camunda_value_parse(
 pub unsafe extern "C" fn camunda_value_free(value: *mut camunda_value) {
     // SAFETY: the pointer is as this function documents it.
     unsafe { free(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_nested_deeper_than_the_stack_is_freed() {
+        const DEPTH: usize = 1_000;
+        let free = || {
+            let json = format!("{}1{}", r#"[{"a":"#.repeat(DEPTH), "}]".repeat(DEPTH));
+            let value = camunda_value::new(Zeroizing::new(json.into_bytes())).unwrap();
+            let mut innermost = &value;
+            while let Some(part) = innermost.at(0) {
+                innermost = part;
+            }
+            assert_eq!(innermost.json(), "1");
+        };
+        // By recursion each of the 2,000 levels would take over 100 bytes.
+        let small = std::thread::Builder::new().stack_size(128 * 1024);
+        small.spawn(free).unwrap().join().unwrap();
+    }
 }

@@ -12,9 +12,9 @@ use super::MAX_RETRY_AFTER;
 use crate::error::Error;
 
 /// The most that is read of a refusal; the rest is of no use to anyone.
-const MOST_REFUSAL_BYTES: u64 = 64 * 1024;
+pub(super) const MOST_REFUSAL_BYTES: u64 = 64 * 1024;
 /// The most of the service's words that go into an error.
-const MOST_WORDS: usize = 500;
+pub(super) const MOST_WORDS: usize = 500;
 /// Headers under which services and their gateways name a request.
 const REQUEST_ID_HEADERS: [&str; 4] = [
     "x-request-id",
@@ -77,7 +77,7 @@ impl Answer {
     }
 
     pub(super) fn date(&self) -> Option<SystemTime> {
-        httpdate::parse_http_date(self.head.headers.get(DATE)?.to_str().ok()?).ok()
+        date(&self.head.headers)
     }
 
     /// Reads the body, decompressed, up to the limit.
@@ -186,6 +186,11 @@ fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
             result => return result,
         }
     }
+}
+
+/// `Date`.
+pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
 /// `Retry-After`, in seconds or as a date; at most a day.

@@ -5,6 +5,8 @@
 
 mod agent;
 mod answer;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod resolver;
 mod retry;
 mod socket;
@@ -157,8 +159,6 @@ impl Transport {
         self.stats.count_call();
         let mut retries = Retries::new(request.class);
         let mut replaced_token = false;
-        // What the attempts so far came to.
-        let mut outcome = Outcome::NotSent;
         let error = loop {
             let token = match self.token_for(request, call) {
                 Ok(token) => token,
@@ -170,7 +170,7 @@ impl Transport {
                 Ok(consumed) => return Ok(consumed),
                 Err(failed) => failed,
             };
-            outcome = outcome_after(request.class, outcome, error.outcome());
+            let outcome = retries.settle(error.outcome());
             if let (Failure::Status { status: 401, .. }, Some(token), Some(slot)) =
                 (&failure, &token, &self.slot)
             {
@@ -196,7 +196,7 @@ impl Transport {
                 }
             }
         };
-        let outcome = outcome_after(request.class, outcome, error.outcome());
+        let outcome = retries.settle(error.outcome());
         let error = error
             .with_outcome(outcome)
             .with_operation(request.operation)
@@ -411,24 +411,6 @@ impl Transport {
                     text
                 }
             })
-    }
-}
-
-/// What became of an operation whose earlier attempts came to `before` and whose last to `last`. To
-/// a read, the last answer is all there is; anything else may have been done by an earlier attempt,
-/// whatever became of the last.
-fn outcome_after(class: Class, before: Outcome, last: Outcome) -> Outcome {
-    let certainty_of_effect = |outcome| match outcome {
-        Outcome::NotSent => 0,
-        Outcome::Refused => 1,
-        Outcome::Unknown => 2,
-        Outcome::Done => 3,
-    };
-    let answered_read = class == Class::Safe && last != Outcome::NotSent;
-    if answered_read || certainty_of_effect(last) >= certainty_of_effect(before) {
-        last
-    } else {
-        before
     }
 }
 

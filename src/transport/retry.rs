@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::Class;
+use crate::error::Outcome;
 
 /// The first pause; each further one is up to twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -43,6 +44,8 @@ pub(super) struct Retries {
     class: Class,
     attempts: u32,
     repeats: u32,
+    /// What became of the attempts so far.
+    outcome: Outcome,
 }
 
 impl Retries {
@@ -51,6 +54,7 @@ impl Retries {
             class,
             attempts: 0,
             repeats: 0,
+            outcome: Outcome::NotSent,
         }
     }
 
@@ -60,6 +64,16 @@ impl Retries {
 
     pub(super) fn count_attempt(&mut self) {
         self.attempts += 1;
+    }
+
+    /// What became of the whole call, once something in it ended with `outcome`: no later failure
+    /// takes back what an earlier attempt may have done.
+    pub(super) fn settle(&mut self, outcome: Outcome) -> Outcome {
+        // A read does nothing, so only its last attempt is of interest.
+        if self.class == Class::Safe || weight(outcome) > weight(self.outcome) {
+            self.outcome = outcome;
+        }
+        self.outcome
     }
 
     /// Decides; `random` gives a number in `0.0..1.0`.
@@ -93,6 +107,16 @@ impl Retries {
         } else {
             Decision::RetryAfter(pause)
         }
+    }
+}
+
+/// How much an outcome says about what was done.
+fn weight(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::NotSent => 0,
+        Outcome::Refused => 1,
+        Outcome::Unknown => 2,
+        Outcome::Done => 3,
     }
 }
 
@@ -174,6 +198,26 @@ mod tests {
             })
             .collect();
         assert_eq!(pauses, [150, 300, 600, 1200]);
+    }
+
+    #[test]
+    fn a_later_attempt_takes_nothing_back() {
+        use Outcome::{Done, NotSent, Refused, Unknown};
+        for (attempts, outcome) in [
+            (&[NotSent, NotSent][..], NotSent),
+            (&[Refused, NotSent], Refused),
+            (&[Unknown, Refused, NotSent], Unknown),
+            (&[Refused, Unknown], Unknown),
+            (&[Done, Unknown, Refused], Done),
+        ] {
+            let settle = |class| {
+                let mut retries = Retries::new(class);
+                let outcomes = attempts.iter().map(|outcome| retries.settle(*outcome));
+                outcomes.last().unwrap()
+            };
+            assert_eq!(settle(Class::Repeatable), outcome, "{attempts:?}");
+            assert_eq!(settle(Class::Safe), *attempts.last().unwrap());
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Asking the token endpoint: one request, one answer. When to ask is `auth`'s affair.
 
+use std::time::SystemTime;
+
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -132,8 +134,7 @@ impl TokenEndpoint for Transport {
                 }));
             }
         };
-        let granted: Granted = serde_json::from_slice(&body).map_err(|_| {
-            // The parser's own words could quote a piece of the token.
+        granted(&body, server_date).ok_or_else(|| {
             let what = if html {
                 "an HTML page"
             } else {
@@ -141,18 +142,24 @@ impl TokenEndpoint for Transport {
             };
             let message = format!("the token endpoint ({}) answered {what}", request.token_url);
             failed(FetchFailure::Transient, ErrorKind::Decode, message)
-        })?;
-        let expires_in = match &granted.expires_in {
-            serde_json::Value::Number(seconds) => seconds.as_f64(),
-            serde_json::Value::String(seconds) => seconds.trim().parse().ok(),
-            _ => None,
-        };
-        Ok(TokenAnswer {
-            access_token: granted.access_token,
-            expires_in,
-            server_date,
         })
     }
+}
+
+/// The token of an answer. `None` says no more, since the parser's own words could quote a piece of
+/// the token.
+pub(super) fn granted(body: &[u8], server_date: Option<SystemTime>) -> Option<TokenAnswer> {
+    let granted: Granted = serde_json::from_slice(body).ok()?;
+    let expires_in = match &granted.expires_in {
+        serde_json::Value::Number(seconds) => seconds.as_f64(),
+        serde_json::Value::String(seconds) => seconds.trim().parse().ok(),
+        _ => None,
+    };
+    Some(TokenAnswer {
+        access_token: granted.access_token,
+        expires_in,
+        server_date,
+    })
 }
 
 fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<String>) {

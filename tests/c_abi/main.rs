@@ -12,6 +12,7 @@ mod redis;
 mod tools;
 
 use std::fs;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::process::Command;
 
@@ -140,6 +141,34 @@ fn generated_program(name: &str, text: &str) {
     }
     if let Some(program) = Program::compile(Language::C, &source, Build::Sanitizers) {
         program.run();
+    }
+}
+
+/// That no program leaks is worth something only if a leak would be noticed.
+#[test]
+fn an_error_that_is_not_freed_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("leak.c");
+    fs::write(
+        &source,
+        "#include <camunda_admin.h>\n\
+         int main(void) {\n  camunda_value *value;\n  camunda_error *error;\n  \
+         camunda_value_parse(\"{\", 1, &value, &error);\n  error = 0;\n  return 0;\n}\n",
+    )
+    .unwrap();
+    let notices = |build, run: fn(&Program), words| {
+        let Some(program) = Program::compile(Language::C, &source, build) else {
+            return;
+        };
+        let noticed = panic::catch_unwind(AssertUnwindSafe(|| run(&program)));
+        let what = noticed.expect_err("the leak is noticed");
+        let what = what.downcast_ref::<String>().expect("with a text");
+        assert!(what.contains(words), "{what}");
+    };
+    let sanitized = "LeakSanitizer: detected memory leaks";
+    notices(Build::Sanitizers, Program::run, sanitized);
+    if tool("valgrind").is_some() {
+        notices(Build::Plain, Program::run_under_valgrind, "definitely lost");
     }
 }
 

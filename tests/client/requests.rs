@@ -55,6 +55,33 @@ fn reads_and_settings_survive_broken_connections() {
 }
 
 #[test]
+fn a_later_failure_takes_nothing_back() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    let created = admin
+        .cluster(&id)
+        .clients()
+        .create(&CreateClusterClient::new("a"));
+    let operation = "DELETE /clusters/{clusterUuid}/clients/{clientId}";
+    // Done, but the answer is lost; then it is not there any more.
+    sandbox.add_fault(Fault::on(operation).reset().when(When::After));
+    let error = admin
+        .cluster(&id)
+        .clients()
+        .delete(&created.unwrap().client_id)
+        .unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome(), error.attempts()),
+        (ErrorKind::NotFound, Outcome::Unknown, 2),
+        "{error}"
+    );
+}
+
+#[test]
 fn other_refusals_are_final() {
     for status in [400, 403, 404, 409, 412, 500] {
         let sandbox = Sandbox::start();

@@ -1,5 +1,8 @@
 // Exceptions: each status its class, everything that C tells, and whether it may have been done.
+#include <exception>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "camunda_admin.hpp"
 #include "check.h"
@@ -113,6 +116,54 @@ void an_answer_given_once_is_not_lost() {
   free(uuid);
 }
 
+// What an error has is its own: not its client's, nor its thread's.
+void an_error_outlives_its_client_and_its_thread() {
+  char* uuid = sandbox_cluster(R"({"name":"elsewhere"})");
+  sandbox_fault(
+      R"({"operation":"POST /clusters/{clusterUuid}/clients","replace":{"/name":[1]}})");
+  std::exception_ptr thrown;
+  std::thread([&] {
+    try {
+      AdminClient::from_env().cluster(uuid).clients().create({"worker"});
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+  }).join();
+  for (int times = 0; times < 2; ++times) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const Error& error) {
+      const Error copy = error;
+      CHECK(copy.status() == Status::Decode);
+      CHECK(copy.path() && copy.path()->find(uuid) != std::string::npos);
+      CHECK(copy.body() && Value::parse(*copy.body())["clientSecret"].str().has_value());
+    }
+  }
+  free(uuid);
+}
+
+// An exception on its way up passes everything that is to be freed.
+void what_is_half_built_is_freed() {
+  std::vector<Value> parsed;
+  std::string stopped;
+  try {
+    for (const char* json : {"[1,[2]]", R"({"a":{"b":"c"}})", "{", "null"}) {
+      parsed.push_back(Value::parse(json));
+      stopped = parsed.back().json();
+    }
+  } catch (const InvalidArgumentError& error) {
+    CHECK_PART(error.what(), "not JSON");
+  }
+  CHECK_INT(parsed.size(), 2);
+  CHECK_STR(stopped.c_str(), R"({"a":{"b":"c"}})");
+  try {
+    AdminClientBuilder::from_env().user_agent("mine/1").timeout(1s).proxy("").build();
+    CHECK(false);
+  } catch (const ConfigError& error) {
+    CHECK_PART(error.what(), "proxy");
+  }
+}
+
 template <class F>
 void is_refused(F&& call, const char* part) {
   try {
@@ -208,6 +259,8 @@ int main() {
   RUN(each_status_has_its_class);
   RUN(a_timeout_of_a_change_is_of_unknown_outcome);
   RUN(an_answer_given_once_is_not_lost);
+  RUN(an_error_outlives_its_client_and_its_thread);
+  RUN(what_is_half_built_is_freed);
   RUN(bad_arguments_are_refused_and_never_cut);
   RUN(bad_settings_are_named);
   RUN(wrong_credentials_are_told);

@@ -350,7 +350,7 @@ fn issued(
 }
 
 /// The token of a record, if there is one that lives.
-fn stored(record: &Record, now: Moment, jitter: f64) -> Option<Held> {
+pub(crate) fn stored(record: &Record, now: Moment, jitter: f64) -> Option<Held> {
     let stored = record.token.as_ref()?;
     let (life, left) = stored.life(now)?;
     let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(stored.expires))?;

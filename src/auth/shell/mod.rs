@@ -13,6 +13,8 @@ mod tests;
 #[cfg(test)]
 pub(crate) use cache::Cache;
 pub(crate) use cache::{TokenSlot, diagnostics, slot};
+#[cfg(any(test, fuzzing))]
+pub(crate) use leader::stored;
 
 /// The locks of the shell, in one place so that the tests can put their own in.
 ///

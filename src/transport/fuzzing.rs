@@ -1,0 +1,98 @@
+//! What holds for whatever is answered.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ureq::Body;
+use ureq::http::Response;
+use ureq::http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+
+use super::MAX_RETRY_AFTER;
+use super::answer::{Answer, MOST_REFUSAL_BYTES, MOST_WORDS, ReadFailure, date, retry_after};
+use super::token_endpoint::granted;
+use crate::auth;
+
+/// The body of a success of the token endpoint.
+pub(crate) fn any_token_answer(data: &[u8]) {
+    if let Some(answer) = granted(data, Some(UNIX_EPOCH + Duration::from_secs(1_780_000_000))) {
+        auth::fuzzing::check_answer(&answer);
+    }
+}
+
+/// A value of a header: no wait is longer than a day, and whole seconds are understood.
+pub(crate) fn any_header(data: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(data) else {
+        return;
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(RETRY_AFTER, value.clone());
+    headers.insert(DATE, value.clone());
+    let now = UNIX_EPOCH + Duration::from_secs(1_780_000_000);
+    let wait = retry_after(&headers, now);
+    assert!(wait <= Some(MAX_RETRY_AFTER));
+    let text = value.to_str().unwrap_or_default();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds = text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs);
+        assert_eq!(wait, Some(seconds.min(MAX_RETRY_AFTER)));
+    }
+    if let Some(date) = date(&headers) {
+        assert_eq!(retry_after_at(date, now), wait, "{text}");
+        auth::fuzzing::check_answer(&auth::TokenAnswer {
+            access_token: "e30.e30.c2ln".into(),
+            expires_in: None,
+            server_date: Some(date),
+        });
+    }
+}
+
+/// The wait until a date, written anew.
+fn retry_after_at(date: SystemTime, now: SystemTime) -> Option<Duration> {
+    let mut headers = HeaderMap::new();
+    let value = httpdate::fmt_http_date(date).parse().unwrap();
+    headers.insert(RETRY_AFTER, value);
+    retry_after(&headers, now)
+}
+
+/// Two bytes for the limit, one for the kind of body, then the body: read whole or not at all, CSV
+/// unwrapped, a refusal in one line.
+pub(crate) fn any_answer(data: &[u8]) {
+    let [low, high, kind, body @ ..] = data else {
+        return;
+    };
+    let limit = u64::from(u16::from_le_bytes([*low, *high]));
+    let fits = body.len() as u64 <= limit;
+    let kind = ["application/json", "text/csv", "text/html; charset=utf-8"][usize::from(*kind) % 3];
+    let answer = || {
+        let response = Response::builder()
+            .status(400)
+            .header(CONTENT_TYPE, kind)
+            .body(Body::builder().data(body));
+        Answer::new(response.unwrap(), limit)
+    };
+    match answer().read() {
+        Ok(read) => assert!(fits && *read == body),
+        Err(ReadFailure::TooLarge { body: read, .. }) => assert!(!fits && body.starts_with(&read)),
+        Err(_) => panic!("it cannot break"),
+    }
+
+    let mut sink = Vec::new();
+    match answer().copy_csv(&mut sink) {
+        Ok(()) => {
+            let quoted = body.trim_ascii_start().starts_with(b"\"");
+            let unwrapped = serde_json::from_slice::<String>(body)
+                .ok()
+                .filter(|_| quoted);
+            let expected = unwrapped.map_or_else(|| body.to_vec(), String::into_bytes);
+            assert!(fits && sink == expected);
+        }
+        Err(ReadFailure::TooLarge { .. }) => assert!(!fits && body.starts_with(&sink)),
+        Err(_) => panic!("it cannot break"),
+    }
+
+    assert_eq!(answer().is_html(), kind.starts_with("text/html"));
+    let refusal = answer().into_refusal(|words| words);
+    assert!(body.starts_with(&refusal.body) && refusal.body.len() as u64 <= MOST_REFUSAL_BYTES);
+    if let Some(words) = refusal.words {
+        assert!(!words.is_empty() && words.chars().count() <= MOST_WORDS + 1);
+        assert!(!words.contains(char::is_control), "{words:?}");
+    }
+}
