@@ -6,11 +6,11 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use crate::api::locate;
 use crate::api::object::{Describe, Description, Direction, check_segment};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::secret::Zeroizing;
 use crate::transport::{Class, Method};
 
 /// An operation of the API.

@@ -2,7 +2,6 @@
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use super::agent::{self, Exchange};
 use super::answer::{Answer, reason};
@@ -12,7 +11,7 @@ use crate::auth::{
 };
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
-use crate::secret::Secret;
+use crate::secret::{Secret, Zeroizing};
 
 /// Far more than a token has.
 const MOST_BYTES: u64 = 1024 * 1024;
