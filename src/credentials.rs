@@ -5,10 +5,8 @@ use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::secret::Secret;
+use crate::secret::{Secret, Zeroizing};
 
 /// The variables of a cluster's credentials, in the order in which they are written.
 const ORDER: [&str; 12] = [

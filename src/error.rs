@@ -2,12 +2,11 @@
 //!
 //! Knows nothing of HTTP libraries, tokens or C; the layers above fill it in.
 
+use crate::secret::Zeroizing;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-use zeroize::Zeroizing;
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -4,10 +4,12 @@
 //! memory is overwritten when the last owner drops it.
 
 use std::fmt;
+use std::mem::{self, MaybeUninit};
+use std::ops::{Deref, DerefMut};
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use zeroize::Zeroizing;
+use zeroize::optimization_barrier;
 
 /// A secret text: readable through [`expose`](Secret::expose) and nowhere else.
 ///
@@ -103,6 +105,77 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Text that is overwritten when dropped, such as the bytes of answers: any of them may be secret.
+///
+/// As `zeroize::Zeroizing`, but that one writes byte by byte, and its `Debug` shows the text.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Zeroizing<T: Wipe>(T);
+
+impl<T: Wipe> Zeroizing<T> {
+    pub(crate) fn new(text: T) -> Self {
+        Zeroizing(text)
+    }
+}
+
+impl<T: Wipe> Deref for Zeroizing<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Wipe> DerefMut for Zeroizing<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
+impl<T: Wipe + AsRef<[u8]>> AsRef<[u8]> for Zeroizing<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+}
+
+impl<T: Wipe> fmt::Debug for Zeroizing<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Zeroizing(…)")
+    }
+}
+
+impl<T: Wipe> Drop for Zeroizing<T> {
+    fn drop(&mut self) {
+        self.0.wipe();
+    }
+}
+
+/// What can be overwritten, spare room included.
+pub(crate) trait Wipe {
+    fn wipe(&mut self);
+}
+
+impl Wipe for Vec<u8> {
+    fn wipe(&mut self) {
+        self.clear();
+        let room = self.spare_capacity_mut();
+        room.fill(MaybeUninit::new(0));
+        optimization_barrier(room);
+    }
+}
+
+impl Wipe for String {
+    fn wipe(&mut self) {
+        mem::take(self).into_bytes().wipe();
+    }
+}
+
+impl Wipe for Box<[u8]> {
+    fn wipe(&mut self) {
+        self.fill(0);
+        optimization_barrier(&**self);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +185,23 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?}"), "Secret(…)");
         assert_eq!(format!("{:?}", Some(&secret)), "Some(Secret(…))");
+    }
+
+    #[test]
+    fn nothing_is_left_in_the_room_of_a_text() {
+        let mut text = Vec::from(*b"hunter2");
+        text.truncate(3);
+        let room = text.capacity();
+        text.wipe();
+        text.resize(room, 1);
+        assert_eq!(
+            (text.len(), text.capacity()),
+            (room, room),
+            "it has not moved"
+        );
+        let mut boxed: Box<[u8]> = Box::from(*b"hunter2");
+        boxed.wipe();
+        assert_eq!(*boxed, [0; 7]);
     }
 
     #[test]

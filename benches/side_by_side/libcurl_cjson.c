@@ -132,7 +132,7 @@ static void decode(long times) {
     cJSON *json = cJSON_ParseWithLength(body, length);
     if (json == NULL) fail("not JSON");
     look_at_all(json);
-    cJSON_Delete(json);
+    /* Kept: see measure.py. */
   }
   free(body);
 }

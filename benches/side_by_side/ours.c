@@ -59,7 +59,7 @@ static void decode(long times) {
     camunda_error *error;
     check(camunda_value_parse(json, length, &value, &error), error);
     look_at_all(value);
-    camunda_value_free(value);
+    /* Kept: see measure.py. */
   }
   free(json);
 }

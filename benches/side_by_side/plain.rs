@@ -90,10 +90,28 @@ impl ComponentStatus {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Encryption {
-    pub r#type: String,
-    pub status: Option<String>,
+    pub r#type: EncryptionKeyType,
+    pub status: Option<EncryptionStatus>,
     pub primary_key_arn: Option<String>,
     pub secondary_key_arn: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub enum EncryptionKeyType {
+    Software,
+    Hardware,
+    Provider,
+    External,
+}
+
+#[derive(Deserialize)]
+pub enum EncryptionStatus {
+    Ready,
+    ProviderError,
+    ExternalEncryptionKeyNotReady,
+    ExternalEncryptionKeyNotSupplied,
+    CreationError,
+    EncryptedStorageNotReady,
 }
 
 #[derive(Deserialize)]

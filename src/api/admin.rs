@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
 
 use crate::api::activity::Activity;
 use crate::api::backups::Backups;
@@ -25,6 +24,7 @@ use crate::call::{Call, CallOptions};
 use crate::config::Config;
 use crate::credentials::{ClusterCredentials, read_env_file};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::secret::Zeroizing;
 use crate::transport::{Class, Method, Request, Stats, Transport};
 
 /// A connection to the Administration API.

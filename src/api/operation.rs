@@ -5,12 +5,12 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
-use zeroize::Zeroizing;
 
 use crate::api::form::{self, Form, Formed, UnknownField};
 use crate::api::locate;
 use crate::api::object::{Describe, Description, check_segment};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::secret::Zeroizing;
 use crate::transport::{Class, Method};
 
 /// An operation of the API.

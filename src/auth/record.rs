@@ -6,7 +6,6 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::hkdf;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::TokenRequest;
 use super::gate::LONGEST_BLOCK;
@@ -14,7 +13,7 @@ use super::key::{DOMAIN, SlotKey};
 use super::slot::LONGEST_REFUSAL;
 use super::time::{Moment, millis};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
-use crate::secret::Secret;
+use crate::secret::{Secret, Zeroizing};
 
 /// A record from further ahead than this is from a clock that was wrong, and is not believed.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);

@@ -8,11 +8,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use super::TokenAnswer;
 use super::time::Moment;
-use crate::secret::Secret;
+use crate::secret::{Secret, Zeroizing};
 
 /// Life of a token whose answer says nothing about it: the shortest that the service's own samples
 /// show. If it lives longer, a few requests are wasted; if shorter, the API's 401 corrects it.

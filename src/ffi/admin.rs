@@ -1,7 +1,6 @@
 //! The client in C.
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use crate::api::admin::AdminClient;
 use crate::call::CallOptions;
@@ -11,6 +10,7 @@ use crate::ffi::config::camunda_config;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::log::LogSink;
 use crate::ffi::value::camunda_value;
+use crate::secret::Zeroizing;
 
 /// A connection to the Administration API. May be used from several threads at once.
 #[derive(Debug)]

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ffi::c_char;
 
 use serde::Serializer;
-use zeroize::Zeroizing;
 
 use crate::api::cluster_clients::CreatedClusterClient;
 use crate::api::clusters::Cluster;
@@ -14,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::ffi::boundary::{clear, guard, hand_over, handle, required, text};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::value::camunda_value;
-use crate::secret::Secret;
+use crate::secret::{Secret, Zeroizing};
 
 /// Reads credentials from an object of strings.
 pub(super) fn from_value(value: &camunda_value) -> Result<ClusterCredentials> {

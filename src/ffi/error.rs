@@ -4,10 +4,9 @@ use std::ffi::{CString, c_char};
 use std::ptr;
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::ffi::boundary::{free, guard_or};
+use crate::secret::Zeroizing;
 
 /// What became of a function call: CAMUNDA_STATUS_OK or why not. Values are only ever added, so
 /// treat an unknown one as a failure.

@@ -4,12 +4,12 @@ use std::ffi::{CStr, c_char};
 use std::fmt;
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use crate::api::object::Json;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{bytes, free, guard, guard_or, handle_mut, text};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::secret::Zeroizing;
 
 /// A JSON object under construction, for use as the body of an operation.
 ///

@@ -5,7 +5,6 @@ use std::ffi::{c_char, c_void};
 use std::io::{self, Write};
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use crate::api::admin::AdminClient;
 use crate::api::backups::BackupId;
@@ -18,6 +17,7 @@ use crate::ffi::boundary::{bytes, clear, guard, hand_over, handle, required, tex
 use crate::ffi::call::camunda_call;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::value::camunda_value;
+use crate::secret::Zeroizing;
 use crate::transport::{Class, Method};
 
 /// By the method: GET is safe, everything else is sent once.

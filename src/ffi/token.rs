@@ -4,13 +4,12 @@ use std::ffi::c_char;
 use std::ptr;
 use std::time::UNIX_EPOCH;
 
-use zeroize::Zeroizing;
-
 use crate::auth::Token;
 use crate::ffi::admin::camunda_admin;
 use crate::ffi::boundary::{clear, free, guard, hand_over, handle, required, text};
 use crate::ffi::call::camunda_call;
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::secret::Zeroizing;
 
 /// A bearer token. Immutable: may be read from several threads at once.
 #[derive(Debug)]

@@ -10,12 +10,12 @@ use std::sync::OnceLock;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use zeroize::Zeroizing;
 
 use crate::api::operation::without_bom;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{bytes, clear, free, guard, guard_or, hand_over, required, text};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::secret::Zeroizing;
 
 /// `null`, or no value at all.
 pub const CAMUNDA_KIND_NULL: i32 = 0;

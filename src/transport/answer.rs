@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use ureq::Body;
 use ureq::http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use ureq::http::{Response, StatusCode};
-use zeroize::Zeroizing;
 
 use super::MAX_RETRY_AFTER;
 use crate::error::Error;
+use crate::secret::Zeroizing;
 
 /// The most that is read of a refusal; the rest is of no use to anyone.
 pub(super) const MOST_REFUSAL_BYTES: u64 = 64 * 1024;

@@ -20,13 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use zeroize::Zeroizing;
 
 use crate::auth::{Token, TokenSlot};
 use crate::call::Call;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::process::PerProcess;
+use crate::secret::Zeroizing;
 
 use agent::{Agents, Exchange};
 use answer::Answer;

@@ -4,7 +4,6 @@ use std::time::SystemTime;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use zeroize::Zeroizing;
 
 use super::agent::{self, Exchange};
 use super::answer::{Answer, reason};
@@ -14,7 +13,7 @@ use crate::auth::{
 };
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
-use crate::secret::Secret;
+use crate::secret::{Secret, Zeroizing};
 
 /// Far more than a token has.
 const MOST_BYTES: u64 = 1024 * 1024;
