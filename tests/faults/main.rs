@@ -24,6 +24,9 @@ const SHORT: Duration = Duration::from_secs(2);
 
 #[test]
 fn every_fault_is_as_the_table_says() {
+    if in_a_process_without_proxies() {
+        return;
+    }
     let bench = Bench::start();
     let faults = list::all();
     let mut blocks = blocks(&bench, &faults.iter().collect::<Vec<_>>(), SHORT);
@@ -42,7 +45,28 @@ fn every_fault_is_as_the_table_says() {
         }
     }
     table::compare(&known, &table::render(&blocks));
-    bench.check_what_was_created();
+    bench.check_what_was_told();
+}
+
+/// Where the environment names a proxy, does the test in a process that knows of none.
+fn in_a_process_without_proxies() -> bool {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let proxies: Vec<_> = names
+        .filter(|name| {
+            name.to_string_lossy()
+                .to_ascii_lowercase()
+                .ends_with("_proxy")
+        })
+        .collect();
+    if proxies.is_empty() {
+        return false;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    proxies.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    assert!(command.status().unwrap().success());
+    true
 }
 
 /// Meets each fault with each class: every time, and where that makes a difference the first time
