@@ -200,6 +200,9 @@ impl Bench {
             elapsed < deadline + GRACE + SLOW_MACHINE,
             "{class:?} took {elapsed:?}, {deadline:?} allowed: {result:?}"
         );
+        if elapsed >= deadline {
+            println!("{:?} after the deadline", elapsed - deadline);
+        }
         if class == Class::Once {
             assert!(requests <= 1, "sent {requests} times: {result:?}");
         }
