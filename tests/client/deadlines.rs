@@ -67,6 +67,7 @@ fn keeps_its_deadline(
             "{took:?}"
         );
         if seen {
+            println!("{:?} after the deadline", took - timeout);
             return;
         }
         timeout *= 4;
@@ -94,6 +95,7 @@ fn is_cancelled(
             "{error}"
         );
         let took = ended.duration_since(begun);
+        println!("{took:?} after the cancel");
         assert!(took < GRACE + SLOW_MACHINE, "{took:?}");
     });
 }
@@ -231,8 +233,9 @@ fn while_connecting() {
 
 #[test]
 fn while_sending() {
-    // More than the kernel keeps for a server that does not read.
-    let entries = [IpAllowlistEntry::new("10.0.0.0/8", "x".repeat(8 << 20))];
+    // More than the kernel keeps for a server that does not read. Without optimisation, encoding it
+    // before the call and wiping it afterwards take longer than all else.
+    let entries = [IpAllowlistEntry::new("10.0.0.0/8", "x".repeat(6 << 20))];
     let set_much = |admin: &AdminClient| {
         let id = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse().unwrap();
         let error = admin.cluster(&id).set_ip_allowlist(&entries).unwrap_err();

@@ -143,6 +143,10 @@ fn broken(list: &mut List) {
         wire.send(&answer.head[..answer.head.len() / 2]);
         wire.reset();
     });
+    list.answer("reset inside the body", |wire, answer| {
+        wire.send(half_a_body(answer));
+        wire.reset();
+    });
     list.answer("closed inside the body", |wire, answer| {
         wire.send(half_a_body(answer));
         wire.close();

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use list::Fault;
 use run::{Bench, Class, Run};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use table::Block;
 
 /// How long a call may take that nothing but its deadline ends.
@@ -24,6 +25,9 @@ const SHORT: Duration = Duration::from_secs(2);
 
 #[test]
 fn every_fault_is_as_the_table_says() {
+    if in_a_process_without_proxies() {
+        return;
+    }
     let bench = Bench::start();
     let faults = list::all();
     let mut blocks = blocks(&bench, &faults.iter().collect::<Vec<_>>(), SHORT);
@@ -42,7 +46,28 @@ fn every_fault_is_as_the_table_says() {
         }
     }
     table::compare(&known, &table::render(&blocks));
-    bench.check_what_was_created();
+    bench.check_what_was_told();
+}
+
+/// Where the environment names a proxy, does the test in a process that knows of none.
+fn in_a_process_without_proxies() -> bool {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let proxies: Vec<_> = names
+        .filter(|name| {
+            name.to_string_lossy()
+                .to_ascii_lowercase()
+                .ends_with("_proxy")
+        })
+        .collect();
+    if proxies.is_empty() {
+        return false;
+    }
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    proxies.iter().for_each(|name| {
+        command.env_remove(name);
+    });
+    assert!(command.status().unwrap().success());
+    true
 }
 
 /// Meets each fault with each class: every time, and where that makes a difference the first time
@@ -74,6 +99,16 @@ fn blocks(bench: &Bench, faults: &[&Fault], short: Duration) -> Vec<Block> {
         .collect()
 }
 
+/// As many runs as there are descriptors for: both ends of all connections are in this process.
+fn most_at_once() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Else the lower limit has to do.
+    let _ = setrlimit(Resource::Nofile, limit);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files / 24).map_or(128, |runs| runs.clamp(1, 128))
+}
+
 /// Does something with all items, many at a time, since nearly all of it is waiting; the results are
 /// in the order of the items.
 fn at_once<Item: Sync, Found: Send>(
@@ -83,7 +118,7 @@ fn at_once<Item: Sync, Found: Send>(
     let next = AtomicUsize::new(0);
     let found: Vec<Mutex<Option<Found>>> = items.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
-        for _ in 0..items.len().min(128) {
+        for _ in 0..items.len().min(most_at_once()) {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
