@@ -14,6 +14,8 @@ use super::object::{Description, Direction, Field, Presence};
 use super::operation::{ShapeKind, decode, without_bom};
 use super::{OPERATIONS, ROUND_TRIPS, TYPES};
 use crate::error::{ErrorKind, Outcome};
+#[cfg(feature = "capi")]
+use crate::secret::Zeroizing;
 
 pub(super) fn round_trip<T: DeserializeOwned + Serialize>(json: &[u8]) -> Result<String, String> {
     let value: T = decode(json)?;
@@ -59,7 +61,7 @@ pub(crate) fn any_operation(data: &[u8]) {
         }
     }
     #[cfg(feature = "capi")]
-    if let Err(error) = operation.check_answer(&json.to_vec().into()) {
+    if let Err(error) = operation.check_answer(&Zeroizing::new(json.to_vec())) {
         let known = (error.kind(), error.outcome(), error.body());
         assert_eq!(known, (ErrorKind::Decode, Outcome::Done, Some(json)));
     }
