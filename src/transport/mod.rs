@@ -434,7 +434,10 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         request_id,
         html,
     } = refusal;
-    let documented = !html && request.refusals.iter().any(|(known, _)| *known == status);
+    // In the service's own words, that is: a gateway has none, or a page of HTML.
+    let documented = words.is_some()
+        && !html
+        && request.refusals.iter().any(|(known, _)| *known == status);
     let outcome = match status {
         // A gateway can say these after the service behind it has done the thing.
         500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
