@@ -435,9 +435,8 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         html,
     } = refusal;
     // In the service's own words, that is: a gateway has none, or a page of HTML.
-    let documented = words.is_some()
-        && !html
-        && request.refusals.iter().any(|(known, _)| *known == status);
+    let documented =
+        words.is_some() && !html && request.refusals.iter().any(|(known, _)| *known == status);
     let outcome = match status {
         // A gateway can say these after the service behind it has done the thing.
         500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
