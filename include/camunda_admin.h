@@ -1881,7 +1881,8 @@ const camunda_value *camunda_value_at(const camunda_value *value, size_t index);
 
 /**
  * The name of the field of an object at that index, NUL-terminated; `len` (or NULL) gets its
- * length. NULL beyond the last one. Borrowed from `value`.
+ * length. Where its escapes make no text, such as half a surrogate pair, U+FFFD is in their place.
+ * NULL beyond the last one. Borrowed from `value`.
  */
 const char *camunda_value_key(const camunda_value *value, size_t index, size_t *len);
 

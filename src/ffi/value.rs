@@ -214,14 +214,34 @@ impl<'de: 'static> Deserialize<'de> for Fields {
             }
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
                 let mut fields = Vec::new();
-                while let Some(key) = map.next_key::<String>()? {
+                while let Some(Name(name)) = map.next_key()? {
                     let value: &'static RawValue = map.next_value()?;
-                    fields.push((terminated(&key), camunda_value::part(value.get())));
+                    fields.push((name, camunda_value::part(value.get())));
                 }
                 Ok(Fields(fields))
             }
         }
         deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+/// The name of a field, whatever its escapes: one that is no text must not hide all the others.
+struct Name(Terminated);
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl Visitor<'_> for NameVisitor {
+            type Value = Name;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a field")
+            }
+            fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
+                Ok(Name(terminated(&String::from_utf8_lossy(name))))
+            }
+        }
+        // As bytes, among which half a surrogate pair is no error.
+        deserializer.deserialize_bytes(NameVisitor)
     }
 }
 
@@ -335,7 +355,8 @@ pub unsafe extern "C" fn camunda_value_at(
 }
 
 /// The name of the field of an object at that index, NUL-terminated; `len` (or NULL) gets its
-/// length. NULL beyond the last one. Borrowed from `value`.
+/// length. Where its escapes make no text, such as half a surrogate pair, U+FFFD is in their place.
+/// NULL beyond the last one. Borrowed from `value`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_key(
     value: *const camunda_value,
@@ -456,6 +477,15 @@ pub unsafe extern "C" fn camunda_value_free(value: *mut camunda_value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_no_text_hides_no_other() {
+        let json = br#"{"\ud800":1,"secret":"made up","a\u0000b\ud83d\ude00":2}"#;
+        let value = camunda_value::new(Zeroizing::new(json.to_vec())).unwrap();
+        assert_eq!(value.get("secret").unwrap().json(), "\"made up\"");
+        assert_eq!(value.at(0).unwrap().json(), "1");
+        assert_eq!(value.get("a\0b😀").unwrap().json(), "2");
+    }
 
     #[test]
     fn what_is_nested_deeper_than_the_stack_is_freed() {
