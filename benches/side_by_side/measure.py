@@ -47,6 +47,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="how often each program runs")
     parser.add_argument("--only", default="", help="only the rows whose text has this in it")
     options = parser.parse_args()
+    # Ended from outside, it still ends its server.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     with tempfile.TemporaryDirectory(dir=WORK) as directory, server(Path(directory)) as port:
         rows = [row for row in ROWS if options.only in row.work]
         lines = [
