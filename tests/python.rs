@@ -247,7 +247,9 @@ fn run(mut command: Command) -> String {
         .stdin(Stdio::null())
         .stdout(writer.try_clone().unwrap())
         .stderr(writer);
-    let shown = format!("{command:?}");
+    // Without the environment, which has secrets.
+    let arguments: Vec<_> = command.get_args().collect();
+    let shown = format!("{:?} {arguments:?}", command.get_program());
     let mut child = command
         .spawn()
         .unwrap_or_else(|error| panic!("{shown}: {error}"));

@@ -1,6 +1,7 @@
 """Threads, signals, fork, callbacks, logging: the client inside a Python program."""
 
 import ctypes.util
+import errno
 import gc
 import http.server
 import io
@@ -13,8 +14,9 @@ import sys
 import threading
 import time
 import unittest
+import weakref
 
-from camunda_admin import AdminClient, CancelledError
+from camunda_admin import AdminClient, CancelledError, TokenStore
 from camunda_admin._progress import Display
 from support import ALL_PERMISSIONS, SandboxTest, control, stats
 
@@ -250,6 +252,85 @@ class Callbacks(SandboxTest):
         text = "\n".join(logs.output)
         self.assertNotIn(settings["client_secret"], text)
         self.assertNotIn(admin.token(), text)
+
+
+class MemoryStore(TokenStore):
+    """Several may be over the same memory, as those of several machines would be."""
+
+    def __init__(self, values, locked):
+        self.values = values
+        self.locked = locked
+        self.fails_with = None
+
+    def fail(self):
+        if self.fails_with is not None:
+            raise self.fails_with
+
+    def get(self, name):
+        self.fail()
+        return self.values.get(name)
+
+    def put(self, name, value, keep):
+        self.fail()
+        assert keep > 0
+        self.values[name] = value
+
+    def try_lock(self, name, lease):
+        self.fail()
+        assert lease > 0
+        # One step, whatever threads do.
+        if self.locked.setdefault(name, self) is not self:
+            return None
+        return lambda: self.locked.pop(name)
+
+    def describe(self):
+        return "a dictionary"
+
+
+class TokenStores(SandboxTest):
+    def test_what_one_asked_for_serves_the_other(self):
+        values, locked = {}, {}
+        before = stats()["token_requests"]
+        stores = [MemoryStore(values, locked) for _ in range(2)]
+        clients = [AdminClient(**{**self.settings(), "token_cache": store}) for store in stores]
+        for client in clients:
+            client.clusters.list()
+        self.assertEqual(stats()["token_requests"] - before, 1)
+        self.assertEqual(locked, {})
+        self.assertTrue(values)
+        token = clients[0].token().encode()
+        self.assertFalse(any(token in value for value in values.values()))
+        # It goes with its last client.
+        gone = weakref.ref(stores.pop())
+        del client
+        clients.pop().close()
+        gc.collect()
+        self.assertIsNone(gone())
+        clients[0].clusters.list()
+
+    def test_what_it_raises_fails_no_call(self):
+        for fault, words in [
+            (OSError(errno.ENOSPC, "full"), "No space left"),
+            (OSError("without a number"), "Input/output error"),
+            (ValueError(), "Input/output error"),
+        ]:
+            store = MemoryStore({}, {})
+            store.fails_with = fault
+            with self.client(token_cache=store) as admin:
+                admin.clusters.list()
+                found = admin.diagnostics()["stores"]
+            [told] = [known for known in found if known["store"] == "a dictionary"]
+            self.assertFalse(told["usable"])
+            self.assertIn(words, told["last_error"])
+
+    def test_an_interrupt_in_it_ends_the_call(self):
+        store = MemoryStore({}, {})
+        store.fails_with = KeyboardInterrupt()
+        admin = self.client(token_cache=store)
+        with self.assertRaises(KeyboardInterrupt):
+            admin.clusters.list()
+        store.fails_with = None
+        admin.clusters.list()
 
 
 def in_child(settings, cluster_id, results):

@@ -21,6 +21,7 @@ from ._models import __all__ as _models_names
 from ._native import version
 from ._operations import *
 from ._operations import __all__ as _operations_names
+from ._token_store import TokenStore
 
 __version__ = version()
 
@@ -33,6 +34,7 @@ __all__ = [
     "Secrets",
     "Stats",
     "TokenSource",
+    "TokenStore",
     "Word",
     "__version__",
 ]

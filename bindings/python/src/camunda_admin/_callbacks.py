@@ -18,7 +18,8 @@ import sys
 import threading
 from contextlib import contextmanager
 from threading import get_ident
-from typing import Any, Callable, ContextManager, Dict, Generator, Iterator, Optional
+from types import CodeType
+from typing import Any, Callable, ContextManager, Dict, Generator, Iterator, Optional, Set
 
 from . import _prototypes
 from ._handles import borrow_text
@@ -27,6 +28,8 @@ __all__ = [
     "Watch",
     "call_progress",
     "call_sink",
+    "guard",
+    "keep",
     "log",
     "on_main_thread",
     "take_kept",
@@ -37,7 +40,8 @@ __all__ = [
 _kept: Dict[int, BaseException] = {}
 
 
-def _keep(error: BaseException) -> None:
+def keep(error: BaseException) -> None:
+    """Makes the call under way on this thread end with an exception."""
     _kept.setdefault(get_ident(), error)
 
 
@@ -79,11 +83,11 @@ def _watch() -> Generator[int, Any, None]:
                 except GeneratorExit:
                     return
                 except BaseException as error:
-                    _keep(error)
+                    keep(error)
         except GeneratorExit:
             return
         except BaseException as error:
-            _keep(error)
+            keep(error)
 
 
 class Watch:
@@ -136,7 +140,7 @@ def _progress(user: int, seen: Optional[int]) -> None:
         if get_ident() not in _kept:
             _targets[user](borrow_text(seen))
     except BaseException as error:
-        _keep(error)
+        keep(error)
 
 
 def _sink(user: int, data: Optional[int], length: int) -> int:
@@ -144,7 +148,7 @@ def _sink(user: int, data: Optional[int], length: int) -> int:
         _targets[user](ctypes.string_at(data, length) if data else b"")
         return 0
     except BaseException as error:
-        _keep(error)
+        keep(error)
         return 1
 
 
@@ -188,7 +192,7 @@ def _log(_user: Optional[int], level: int, target: Optional[bytes], message: byt
             extra={"part": (target or b"").decode("utf-8", "replace")},
         )
     except BaseException as error:
-        _keep(error)
+        keep(error)
 
 
 progress: Any = _prototypes.camunda_progress_fn(_progress)
@@ -198,7 +202,16 @@ log: Any = _prototypes.camunda_log_fn(_log)
 
 # ---- The gap ----------------------------------------------------------------------------------
 
-_CODES = {_progress.__code__, _sink.__code__, _log.__code__}
+_codes: Set[CodeType] = set()
+
+
+def guard(function: Any) -> None:
+    """Makes `unraisable_kept` watch over the first step of a callback."""
+    _codes.add(function.__code__)
+
+
+for _function in (_progress, _sink, _log):
+    guard(_function)
 
 
 @contextmanager
@@ -215,8 +228,8 @@ def unraisable_kept() -> Iterator[None]:
     def hook(unraisable: Any) -> None:
         trace = unraisable.exc_traceback
         while trace is not None:
-            if trace.tb_frame.f_code in _CODES and unraisable.exc_value is not None:
-                _keep(unraisable.exc_value)
+            if trace.tb_frame.f_code in _codes and unraisable.exc_value is not None:
+                keep(unraisable.exc_value)
                 return
             trace = trace.tb_next
         before(unraisable)

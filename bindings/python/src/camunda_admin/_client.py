@@ -14,6 +14,7 @@ from ._errors import ArgumentTypeError, InvalidArgumentError
 from ._handles import Handle, Owned, check, take_text
 from ._native import lib
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
+from ._token_store import TokenStore, use_store
 
 __all__ = ["AdminClient", "Cancel", "Stats", "TokenSource"]
 
@@ -104,6 +105,9 @@ def _configure(config: Owned, settings: Mapping[str, Any]) -> None:
     for key, value in settings.items():
         if value is None:
             continue
+        if key == "token_cache" and isinstance(value, TokenStore):
+            use_store(config.pointer, value)
+            continue
         text = text_of(key, _setting(key, value))
         check(lib.camunda_config_set(config.pointer, key.encode(), text, byref(error)), error)
 
@@ -163,8 +167,8 @@ class AdminClient(AdminOperations, Handle):
     - `oauth_url`: the token endpoint, `https://login.cloud.camunda.io/oauth/token`
     - `audience`: `api.cloud.camunda.io`
     - `scope`: none
-    - `token_cache`: `auto` (files in the user's cache directory), `memory`, a directory, or a
-      redis:// address where the library was built for it
+    - `token_cache`: `auto` (files in the user's cache directory), `memory`, a directory, a redis://
+      address where the library was built for it, or a `TokenStore`
     - `timeout`: seconds for a whole call, waiting for a token and retries included; 60
     - `ca_file`: a PEM file of further certificate authorities
     - `client_cert`, `client_key`: PEM files of a client certificate and its key
@@ -191,7 +195,7 @@ class AdminClient(AdminOperations, Handle):
         oauth_url: Optional[str] = None,
         audience: Optional[str] = None,
         scope: Optional[str] = None,
-        token_cache: Union[str, "os.PathLike[str]", None] = None,
+        token_cache: Union[str, "os.PathLike[str]", TokenStore, None] = None,
         timeout: Optional[float] = None,
         ca_file: Union[str, "os.PathLike[str]", None] = None,
         client_cert: Union[str, "os.PathLike[str]", None] = None,

@@ -7,6 +7,7 @@ from ctypes import (
     CDLL,
     CFUNCTYPE,
     POINTER,
+    Structure,
     c_bool,
     c_char_p,
     c_double,
@@ -69,8 +70,20 @@ camunda_token_store_get_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, camunda_writ
 camunda_token_store_put_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_void_p, c_size_t, c_uint64)
 camunda_token_store_try_lock_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, c_uint64, POINTER(c_void_p))
 camunda_token_store_unlock_fn = CFUNCTYPE(None, c_void_p, c_void_p)
-camunda_token_store_describe_fn = CFUNCTYPE(c_char_p, c_void_p)
+camunda_token_store_describe_fn = CFUNCTYPE(c_void_p, c_void_p)
 camunda_token_store_free_fn = CFUNCTYPE(None, c_void_p)
+
+
+class camunda_token_store(Structure):
+    _fields_ = [
+        ("size", c_size_t),
+        ("get", camunda_token_store_get_fn),
+        ("put", camunda_token_store_put_fn),
+        ("try_lock", camunda_token_store_try_lock_fn),
+        ("unlock", camunda_token_store_unlock_fn),
+        ("describe", camunda_token_store_describe_fn),
+        ("free", camunda_token_store_free_fn),
+    ]
 
 
 def declare(library: CDLL) -> None:
