@@ -191,10 +191,12 @@ impl Check<'_> {
         mut map: A,
     ) -> Result<(), A::Error> {
         let mut seen = 0_u64;
-        while let Some(key) = map.next_key_seed(Name(fields))? {
+        let mut next = 0;
+        while let Some(key) = map.next_key_seed(Name { fields, next })? {
             match key {
                 Ok(index) => {
                     seen |= 1 << index;
+                    next = index + 1;
                     let field = &fields[index];
                     let form = match field.presence {
                         Presence::Expected => Form::Optional(&field.form),
@@ -222,7 +224,11 @@ impl Check<'_> {
 }
 
 /// Finds the field that a key names; `Err` is a key that none has.
-struct Name(&'static [Field]);
+struct Name {
+    fields: &'static [Field],
+    /// Where to look first: fields come in the order of the reference as a rule.
+    next: usize,
+}
 
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Result<usize, String>;
@@ -240,7 +246,8 @@ impl Visitor<'_> for Name {
     }
 
     fn visit_str<E: de::Error>(self, key: &str) -> Result<Self::Value, E> {
-        let found = self.0.iter().position(|field| field.json == key);
+        let mut order = (self.next..self.fields.len()).chain(0..self.next);
+        let found = order.find(|index| self.fields[*index].json == key);
         Ok(found.ok_or_else(|| key.to_owned()))
     }
 }

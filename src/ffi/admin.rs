@@ -35,7 +35,7 @@ impl camunda_admin {
 pub(super) fn encode(value: &impl Serialize) -> Result<camunda_value> {
     let json = serde_json::to_vec(value)
         .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
-    camunda_value::new(Zeroizing::new(json))
+    camunda_value::of_valid(Zeroizing::new(json))
 }
 
 /// A client with these settings; `admin` gets it, owned by the caller: camunda_admin_free. Sends

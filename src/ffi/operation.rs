@@ -74,7 +74,8 @@ pub(super) unsafe fn run(
                 })
             })?;
             if let Some(value) = value {
-                hand_over(value, camunda_value::new(answer)?);
+                // As the check of the answer has found.
+                hand_over(value, camunda_value::of_valid(answer)?);
             }
             Ok(())
         })

@@ -53,14 +53,56 @@ enum Node {
     Bool(bool),
     Number,
     /// `None` where its escapes make no text, such as half a surrogate pair.
-    String(Option<Terminated>),
+    String(Option<Text>),
     Array(Vec<camunda_value>),
-    Object(Vec<(Terminated, camunda_value)>),
+    Object(Vec<(Text, camunda_value)>),
+}
+
+/// The text of a JSON string.
+struct Text {
+    /// The text as it is written, where that has no escapes; else empty.
+    written: &'static str,
+    /// With a NUL behind it: made when asked for, or at once where there are escapes.
+    terminated: OnceLock<Terminated>,
+}
+
+impl Text {
+    fn written(written: &'static str) -> Self {
+        Text {
+            written,
+            terminated: OnceLock::new(),
+        }
+    }
+
+    fn unescaped(text: &str) -> Self {
+        Text {
+            written: "",
+            terminated: OnceLock::from(terminated(text)),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self.terminated.get() {
+            Some(terminated) => &terminated[..terminated.len() - 1],
+            None => self.written.as_bytes(),
+        }
+    }
+
+    fn terminated(&self) -> &[u8] {
+        self.terminated.get_or_init(|| terminated(self.written))
+    }
 }
 
 impl camunda_value {
     /// Takes over JSON bytes. Fails where they are not one JSON value in UTF-8.
     pub(super) fn new(json: Zeroizing<Vec<u8>>) -> Result<Self> {
+        let value = camunda_value::of_valid(json)?;
+        serde_json::from_str::<&RawValue>(value.json).map_err(not_json)?;
+        Ok(value)
+    }
+
+    /// Takes over bytes that are known to be one JSON value.
+    pub(super) fn of_valid(json: Zeroizing<Vec<u8>>) -> Result<Self> {
         let mut owned = json;
         let length = owned.len();
         // Growing in place would leave a copy of the bytes behind in freed memory.
@@ -72,7 +114,6 @@ impl camunda_value {
         owned.push(0);
         let json = without_bom(&owned[..length]);
         let text = std::str::from_utf8(json).map_err(not_json)?;
-        serde_json::from_str::<&RawValue>(text).map_err(not_json)?;
         // SAFETY: the heap block of `owned` neither moves nor changes until the root is dropped, and
         // no node outlives the root.
         let json = unsafe { std::mem::transmute::<&str, &'static str>(text) };
@@ -97,12 +138,9 @@ impl camunda_value {
     fn get(&self, key: &str) -> Option<&camunda_value> {
         match self.node() {
             Node::Object(fields) => {
-                let of_that_key = |(name, _): &&(Terminated, camunda_value)| str_of(name) == key;
-                fields
-                    .iter()
-                    .rev()
-                    .find(of_that_key)
-                    .map(|(_, value)| value)
+                let mut fields = fields.iter().rev();
+                let found = fields.find(|(name, _)| name.as_bytes() == key.as_bytes());
+                found.map(|(_, value)| value)
             }
             _ => None,
         }
@@ -170,10 +208,6 @@ fn terminated(text: &str) -> Terminated {
     Zeroizing::new(bytes.into_boxed_slice())
 }
 
-fn str_of(text: &Terminated) -> &str {
-    std::str::from_utf8(&text[..text.len() - 1]).unwrap_or_default()
-}
-
 /// Reads one level of JSON that is known to be well-formed.
 fn parse(json: &'static str) -> Node {
     match json.trim_start().as_bytes().first() {
@@ -190,10 +224,13 @@ fn parse(json: &'static str) -> Node {
             ),
             Err(_) => Node::Null,
         },
-        Some(b'"') => {
-            let text = serde_json::from_str::<String>(json).map(Zeroizing::new);
-            Node::String(text.ok().map(|text| terminated(&text)))
-        }
+        Some(b'"') => Node::String(match serde_json::from_str(json) {
+            Ok(written) => Some(Text::written(written)),
+            Err(_) => {
+                let text = serde_json::from_str(json).map(Zeroizing::<String>::new);
+                text.ok().map(|text| Text::unescaped(&text))
+            }
+        }),
         Some(b't') => Node::Bool(true),
         Some(b'f') => Node::Bool(false),
         Some(b'-' | b'0'..=b'9') => Node::Number,
@@ -202,7 +239,7 @@ fn parse(json: &'static str) -> Node {
 }
 
 /// The fields of an object, in their order, duplicates included.
-struct Fields(Vec<(Terminated, camunda_value)>);
+struct Fields(Vec<(Text, camunda_value)>);
 
 impl<'de: 'static> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -214,8 +251,8 @@ impl<'de: 'static> Deserialize<'de> for Fields {
             }
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
                 let mut fields = Vec::new();
-                while let Some(Name(name)) = map.next_key()? {
-                    let value: &'static RawValue = map.next_value()?;
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    let value: &'static RawValue = value;
                     fields.push((name, camunda_value::part(value.get())));
                 }
                 Ok(Fields(fields))
@@ -226,18 +263,24 @@ impl<'de: 'static> Deserialize<'de> for Fields {
 }
 
 /// The name of a field, whatever its escapes: one that is no text must not hide all the others.
-struct Name(Terminated);
+struct Name(Text);
 
-impl<'de> Deserialize<'de> for Name {
+impl<'de: 'static> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct NameVisitor;
-        impl Visitor<'_> for NameVisitor {
+        impl Visitor<'static> for NameVisitor {
             type Value = Name;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("the name of a field")
             }
+            fn visit_borrowed_bytes<E>(self, name: &'static [u8]) -> Result<Name, E> {
+                Ok(Name(match std::str::from_utf8(name) {
+                    Ok(written) => Text::written(written),
+                    Err(_) => Text::unescaped(&String::from_utf8_lossy(name)),
+                }))
+            }
             fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
-                Ok(Name(terminated(&String::from_utf8_lossy(name))))
+                Ok(Name(Text::unescaped(&String::from_utf8_lossy(name))))
             }
         }
         // As bytes, among which half a surrogate pair is no error.
@@ -366,7 +409,7 @@ pub unsafe extern "C" fn camunda_value_key(
     // SAFETY: the pointers are as this function documents them.
     unsafe {
         let key = read(value, None, |value| match value.node() {
-            Node::Object(fields) => fields.get(index).map(|(key, _)| Some(&key[..])),
+            Node::Object(fields) => fields.get(index).map(|(key, _)| Some(key.terminated())),
             _ => None,
         });
         hand_out(key, len)
@@ -383,7 +426,7 @@ pub unsafe extern "C" fn camunda_value_str(
     // SAFETY: the pointers are as this function documents them.
     unsafe {
         let text = read(value, None, |value| match value.node() {
-            Node::String(text) => text.as_ref().map(|text| Some(&text[..])),
+            Node::String(text) => text.as_ref().map(|text| Some(text.terminated())),
             _ => None,
         });
         hand_out(text, len)
