@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(stuck(&options, asked), Some(Stop::Deadline));
         let took = begun.elapsed();
         // 100 ms beyond it, and what a loaded machine adds.
-        assert!(took >= Duration::from_millis(100) && took < Duration::from_millis(2_200));
+        assert!(took >= Duration::from_millis(100) && took < Duration::from_millis(10_200));
         under_way.recv().unwrap();
     }
 
@@ -154,6 +154,6 @@ mod tests {
         let (stopped, ended) = looking.join().unwrap();
         assert_eq!(stopped, Some(Stop::Cancelled));
         // 100 ms, and what a loaded machine adds.
-        assert!(ended.duration_since(begun) < Duration::from_millis(2_100));
+        assert!(ended.duration_since(begun) < Duration::from_millis(10_100));
     }
 }

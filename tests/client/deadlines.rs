@@ -2,23 +2,23 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use camunda_admin::{
-    AdminClient, CallOptions, Cancel, Error, ErrorKind, IpAllowlistEntry, Outcome, Stage, Wait,
+    AdminClient, CallOptions, Cancel, Error, ErrorKind, Json, Method, Outcome, Stage, Wait,
 };
 use camunda_admin_sandbox::{Fault, Sandbox};
 
+use crate::full_port::FullPort;
 use crate::{builder, client, cluster};
 
 /// What the design allows a call beyond its deadline, and a cancelled call to take.
 const GRACE: Duration = Duration::from_millis(100);
 /// What a loaded machine may add: no test may fail because it is slow.
-const SLOW_MACHINE: Duration = Duration::from_secs(2);
+const SLOW_MACHINE: Duration = Duration::from_secs(10);
 
 /// A client about to get stuck in some phase, and how to tell from outside that it is there.
 type Stuck = (AdminClient, Box<dyn Fn() -> bool + Send + Sync>);
@@ -57,16 +57,14 @@ fn keeps_its_deadline(
             let (error, took) = call.join().unwrap();
             (error, took, seen)
         });
-        assert_eq!(
-            (error.kind(), error.stage()),
-            (ErrorKind::Timeout, stage),
-            "{error}"
-        );
-        assert!(
-            took >= timeout && took < timeout + GRACE + SLOW_MACHINE,
-            "{took:?}"
-        );
+        assert!(took < timeout + GRACE + SLOW_MACHINE, "{took:?}");
         if seen {
+            assert_eq!(
+                (error.kind(), error.stage()),
+                (ErrorKind::Timeout, stage),
+                "{error}"
+            );
+            assert!(took >= timeout, "{took:?}");
             println!("{:?} after the deadline", took - timeout);
             return;
         }
@@ -223,8 +221,8 @@ fn while_connecting() {
     };
     ends_in_time(Stage::Request, list, || {
         let full = FullPort::new();
-        let port = full.address.port();
-        with_api_at(&format!("http://{}", full.address), move || {
+        let port = full.address().port();
+        with_api_at(&format!("http://{}", full.address()), move || {
             let _ = &full;
             is_asked_for(port)
         })
@@ -233,16 +231,16 @@ fn while_connecting() {
 
 #[test]
 fn while_sending() {
-    // More than the kernel keeps for a server that does not read. Without optimisation, encoding it
-    // before the call and wiping it afterwards take longer than all else.
-    let entries = [IpAllowlistEntry::new("10.0.0.0/8", "x".repeat(6 << 20))];
-    let set_much = |admin: &AdminClient| {
-        let id = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse().unwrap();
-        let error = admin.cluster(&id).set_ip_allowlist(&entries).unwrap_err();
-        assert_eq!(error.outcome(), Outcome::Unknown);
+    // More than the kernel keeps for a server that does not read.
+    let much = Json::new(format!("\"{}\"", "x".repeat(5 << 20))).unwrap();
+    let send_much = |admin: &AdminClient| {
+        let error = admin
+            .request(Method::Put, "/much", Some(&much))
+            .unwrap_err();
+        assert_ne!(error.outcome(), Outcome::Refused);
         error
     };
-    ends_in_time(Stage::Request, set_much, || {
+    ends_in_time(Stage::Request, send_much, || {
         let (address, arrived) = silent_server(false);
         with_api_at(&format!("http://{address}"), move || {
             arrived.load(Ordering::Acquire)
@@ -266,6 +264,7 @@ fn while_the_answer_trickles() {
     });
 }
 
+/// A pause that would end after the deadline is not even begun; see `requests`.
 #[test]
 fn while_backing_off() {
     is_cancelled(Stage::Request, list, || {
@@ -284,19 +283,6 @@ fn while_backing_off() {
         };
         (admin, Box::new(reached))
     });
-}
-
-/// A pause that would end after the deadline is not begun.
-#[test]
-fn backing_off_never_takes_the_last_of_the_time() {
-    let sandbox = Sandbox::start();
-    sandbox.add_fault(Fault::on("GET /clusters").status(503).always());
-    let admin = client(&sandbox);
-    admin.token("api.cloud.camunda.io").unwrap();
-    let timeout = Duration::from_secs(1);
-    let error = list(&admin.with(CallOptions::new().timeout(timeout)));
-    assert_eq!(error.kind(), ErrorKind::Service, "{error}");
-    assert!(error.elapsed().unwrap() < timeout + GRACE);
 }
 
 #[test]
@@ -404,36 +390,6 @@ fn while_another_process_holds_the_lock() {
     let took = begun.elapsed();
     assert!(took >= timeout / 2 && took < timeout + GRACE, "{took:?}");
     assert_eq!(sandbox.stats().token_requests, 2);
-}
-
-/// A port with as many connections waiting as it takes, so that further ones get no answer.
-#[cfg(target_os = "linux")]
-struct FullPort {
-    address: SocketAddr,
-    _listener: OwnedFd,
-    _waiting: Vec<TcpStream>,
-}
-
-#[cfg(target_os = "linux")]
-impl FullPort {
-    fn new() -> FullPort {
-        use rustix::net::{AddressFamily, SocketType};
-        let listener = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        rustix::net::bind(&listener, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        rustix::net::listen(&listener, 0).unwrap();
-        let address = rustix::net::getsockname(&listener).unwrap();
-        let address = address.try_into().unwrap();
-        let mut waiting = Vec::new();
-        // Once one gets no answer in this time, none will.
-        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
-            waiting.push(stream);
-        }
-        FullPort {
-            address,
-            _listener: listener,
-            _waiting: waiting,
-        }
-    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod bad_input;
 mod deadlines;
 mod fidelity;
+mod full_port;
 mod main_job;
 mod proxies;
 mod requests;

@@ -151,7 +151,11 @@ fn a_refused_once_operation_says_so() {
         let sandbox = Sandbox::start();
         let admin = client(&sandbox);
         let request = cluster(&admin, "once");
-        sandbox.add_fault(Fault::on(CREATE).status(status).header("retry-after", "7"));
+        // In its own words: a gateway's 503 would leave it open.
+        let refusal = Fault::on(CREATE)
+            .status(status)
+            .body(r#"{"message": "not now"}"#);
+        sandbox.add_fault(refusal.header("retry-after", "7"));
         let error = admin.clusters().create(&request).unwrap_err();
         assert_eq!(
             (error.outcome(), error.attempts()),

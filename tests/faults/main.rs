@@ -7,6 +7,8 @@
 mod certificates;
 mod cuts;
 mod front;
+#[path = "../client/full_port.rs"]
+mod full_port;
 mod list;
 mod run;
 mod table;

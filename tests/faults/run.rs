@@ -2,7 +2,7 @@
 //! whatever the fault.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,16 +12,16 @@ use camunda_admin::{
     AdminClient, ClusterId, CreateCluster, Error, IpAllowlistEntry, Outcome, Stage,
 };
 use camunda_admin_sandbox::Sandbox;
-use rustix::net::{AddressFamily, SocketType};
 
 use crate::certificates::Authority;
 use crate::front::{Front, Misbehaviour};
+use crate::full_port::{FullPort, port_of_nobody};
 use crate::list::{Entry, Fault, MOST_BYTES};
 
 /// What a call may take beyond its deadline …
 const GRACE: Duration = Duration::from_millis(100);
 /// … and what a loaded machine may add to that.
-const SLOW_MACHINE: Duration = Duration::from_secs(5);
+const SLOW_MACHINE: Duration = Duration::from_secs(10);
 /// The deadline of calls that are to end by themselves.
 const LONG: Duration = Duration::from_secs(30);
 
@@ -75,7 +75,6 @@ impl Bench {
     pub(crate) fn start() -> Bench {
         let sandbox = Sandbox::builder().token_rate_limit(false).start();
         let cluster = sandbox.create_cluster(serde_json::json!({}));
-        let bound = bind();
         let admin = client(&sandbox).build().unwrap();
         let offer = admin.clusters().parameters().unwrap();
         Bench {
@@ -89,7 +88,7 @@ impl Bench {
                 &offer.cluster_plan_types[0].uuid,
             ),
             sandbox,
-            nobody: (bound.0, bound.1),
+            nobody: port_of_nobody(),
             full: FullPort::new(),
             told: Mutex::default(),
             names: AtomicU32::new(0),
@@ -125,7 +124,7 @@ impl Bench {
             (Entry::Plain, Some(front)) => format!("http://{}", front.address()),
             (_, Some(front)) => format!("https://{}", front.address()),
             (Entry::Nobody, _) => format!("http://{}", self.nobody.1),
-            (Entry::Full, _) => format!("http://{}", self.full.address),
+            (Entry::Full, _) => format!("http://{}", self.full.address()),
             // Too long to be asked for, so that no name server has a say in it.
             _ => format!("https://{}.example", "n".repeat(64)),
         };
@@ -326,36 +325,4 @@ fn shape(message: &str, url: &str) -> String {
         }
     }
     message
-}
-
-/// A port that is taken, on which nobody listens.
-fn bind() -> (OwnedFd, SocketAddr) {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = rustix::net::getsockname(&socket).unwrap();
-    (socket, address.try_into().unwrap())
-}
-
-/// A port with as many connections waiting as it takes, so that further ones get no answer.
-struct FullPort {
-    address: SocketAddr,
-    _listener: OwnedFd,
-    _waiting: Vec<TcpStream>,
-}
-
-impl FullPort {
-    fn new() -> FullPort {
-        let (listener, address) = bind();
-        rustix::net::listen(&listener, 0).unwrap();
-        let mut waiting = Vec::new();
-        // Once one gets no answer in this time, none will.
-        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
-            waiting.push(stream);
-        }
-        FullPort {
-            address,
-            _listener: listener,
-            _waiting: waiting,
-        }
-    }
 }
