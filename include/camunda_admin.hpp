@@ -3871,8 +3871,9 @@ struct StoreHandle {
       body();
       return 0;
     } catch (const std::system_error& error) {
-      const int value = error.code().default_error_condition().value();
-      return value > 0 ? value : static_cast<int>(std::errc::io_error);
+      const std::error_condition condition = error.code().default_error_condition();
+      const bool known = condition.category() == std::generic_category() && condition.value() > 0;
+      return known ? condition.value() : static_cast<int>(std::errc::io_error);
     } catch (...) {
       return static_cast<int>(std::errc::io_error);
     }

@@ -302,6 +302,9 @@ macro_rules! object {
 
         $crate::api::object::object!(@default $direction $name { $($field)* });
 
+        // A bit for each field says which were there, where a text is checked.
+        const _: () = assert!(<[&str]>::len(&[$($json),*]) <= u64::BITS as usize);
+
         impl $crate::api::object::Describe for $name {
             const DESCRIPTION: &'static $crate::api::object::Description =
                 &$crate::api::object::Description::Object {

@@ -155,6 +155,6 @@ pub(super) unsafe fn bytes<'a>(name: &str, data: *const c_char, len: usize) -> R
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
 }
 
-fn null(name: &str) -> Error {
+pub(super) fn null(name: &str) -> Error {
     Error::invalid_argument(format!("{name} is NULL"))
 }

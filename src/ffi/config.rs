@@ -166,7 +166,7 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
     unsafe {
         guard(error, || {
             let config = handle_mut("config", config)?;
-            let store = Store::new(handle("store", store)?, user)?;
+            let store = Store::new(store, user)?;
             let builder = std::mem::take(&mut config.builder);
             config.builder = builder.token_store(Arc::new(store));
             Ok(())

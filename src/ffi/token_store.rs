@@ -115,9 +115,12 @@ unsafe impl Sync for Store {}
 
 impl Store {
     /// # Safety
-    /// `table` points to as many bytes as its `size` says, which describe functions that may be
-    /// called with `user` until `free` is.
+    /// `table` is NULL or points to as many bytes as its `size` says, which describe functions that
+    /// may be called with `user` until `free` is.
     pub(super) unsafe fn new(table: *const camunda_token_store, user: *mut c_void) -> Result<Self> {
+        if table.is_null() {
+            return Err(boundary::null("store"));
+        }
         // SAFETY: as the caller promises; the rest may not be there.
         let size = unsafe { ptr::addr_of!((*table).size).read() };
         if size < size_of::<camunda_token_store>() {

@@ -187,6 +187,15 @@ static void a_table_that_lacks_something_is_refused(void) {
     CHECK_PART(camunda_error_message(error), cases[i].names);
     FORGET(error);
   }
+  /* One that is as short as it says. */
+  size_t *shortest = (size_t *)malloc(sizeof *shortest);
+  *shortest = sizeof *shortest;
+  CHECK_FAILS(camunda_config_set_token_store(config, (const camunda_token_store *)(const void *)shortest,
+                                             &store, &error),
+              CAMUNDA_STATUS_INVALID_ARGUMENT);
+  CHECK_PART(camunda_error_message(error), "store->size");
+  FORGET(error);
+  free(shortest);
   camunda_config_free(config);
   /* What was refused is still the caller's. */
   CHECK_INT(store.freed, 0);

@@ -127,9 +127,10 @@ impl Cache {
                     .try_lock()
                     .map(|slot| slot.inherited())
                     .unwrap_or_default();
-                let choice = &cell.choice;
-                let own = child.new_cell(slot, &cell.gate.key, stores, choice, &cell.audience);
-                lock(&child.cells).insert(key.clone(), Kept::new(own, choice));
+                let own =
+                    child.new_cell(slot, &cell.gate.key, stores, &cell.choice, &cell.audience);
+                // Even with a store of the caller's own: nobody holds it before its first use here.
+                lock(&child.cells).insert(key.clone(), Kept::Always(own));
             }
         }
         child
@@ -441,8 +442,11 @@ impl TokenSlot {
         let Ok(fresh) = cache.cell(self.key, &self.request, &self.choice) else {
             return cell;
         };
-        // The parent's is not dropped: a thread that is not here may have been changing it.
-        std::mem::forget(self.cell.swap(Arc::clone(&fresh)));
+        let old = self.cell.swap(Arc::clone(&fresh));
+        if old.pid != fresh.pid {
+            // The parent's is not dropped: a thread that is not here may have been changing it.
+            std::mem::forget(old);
+        }
         fresh
     }
 }

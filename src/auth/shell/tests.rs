@@ -164,6 +164,21 @@ fn invariant_09_a_child_never_waits_for_a_lock_it_inherited() {
 }
 
 #[test]
+fn a_child_knows_what_its_parent_knew_even_if_their_store_fails() {
+    let (parents, clock) = skipping();
+    let store = Arc::new(MemoryStore::default());
+    let endpoint = Endpoint::new(&clock, []);
+    let parents_slot = parents.slot(request(), &store.choice()).unwrap();
+    let token = parents_slot.token(&*endpoint, &call()).unwrap();
+    store.everything_fails(true);
+    let child = Cache::inherited(&parents);
+    let childs = child.slot(request(), &store.choice()).unwrap();
+    let same = childs.token(&*endpoint, &call()).unwrap();
+    assert_eq!(same.expose(), token.expose());
+    assert_eq!(endpoint.requests(), 1);
+}
+
+#[test]
 fn a_store_of_the_callers_own_goes_with_its_last_client() {
     let (cache, clock) = skipping();
     let store = Arc::new(MemoryStore::default());
