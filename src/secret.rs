@@ -4,6 +4,7 @@
 //! memory is overwritten when the last owner drops it.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::mem::{self, MaybeUninit};
 use std::ops::{Deref, DerefMut};
 
@@ -171,8 +172,27 @@ impl Wipe for String {
 
 impl Wipe for Box<[u8]> {
     fn wipe(&mut self) {
-        self.fill(0);
-        optimization_barrier(&**self);
+        wipe(self);
+    }
+}
+
+/// Overwrites memory that nobody will read, which the compiler would otherwise leave as it is.
+pub(crate) fn wipe(memory: &mut [u8]) {
+    memory.fill(0);
+    optimization_barrier(memory);
+}
+
+/// Reads to the end, without leaving copies behind where the text has to move to grow.
+pub(crate) fn read_to_end(reader: &mut impl Read, text: &mut Zeroizing<Vec<u8>>) -> io::Result<()> {
+    loop {
+        let room = text.capacity() - text.len();
+        let mut limited = Read::take(&mut *reader, room as u64);
+        if limited.read_to_end(text)? < room {
+            return Ok(());
+        }
+        let mut grown = Zeroizing::new(Vec::with_capacity((2 * text.capacity()).max(8 * 1024)));
+        grown.extend_from_slice(text);
+        *text = grown;
     }
 }
 
@@ -202,6 +222,17 @@ mod tests {
         let mut boxed: Box<[u8]> = Box::from(*b"hunter2");
         boxed.wipe();
         assert_eq!(*boxed, [0; 7]);
+    }
+
+    #[test]
+    fn a_text_is_read_whole_however_long_it_turns_out_to_be() {
+        for (length, room) in [(0, 0), (0, 1), (5, 0), (5, 5), (5, 6), (100_000, 10)] {
+            let whole = vec![7; length];
+            let mut text = Zeroizing::new(Vec::with_capacity(room));
+            read_to_end(&mut &whole[..], &mut text).unwrap();
+            assert_eq!(*text, whole);
+            assert!(length >= room || text.capacity() == room, "it has moved");
+        }
     }
 
     #[test]

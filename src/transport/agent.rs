@@ -16,8 +16,9 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Method;
+use super::buffers::INPUT_BUFFER;
 use super::resolver::CachingResolver;
-use super::socket::{CLOSED, INPUT_BUFFER, SocketConnector};
+use super::socket::{CLOSED, SocketConnector};
 use super::tls::{self, TlsConnector};
 use crate::call::{Call, Stop};
 use crate::config::{Config, is_loopback};

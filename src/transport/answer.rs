@@ -9,7 +9,7 @@ use ureq::http::{Response, StatusCode};
 
 use super::MAX_RETRY_AFTER;
 use crate::error::Error;
-use crate::secret::Zeroizing;
+use crate::secret::{Zeroizing, read_to_end};
 
 /// The most that is read of a refusal; the rest is of no use to anyone.
 pub(super) const MOST_REFUSAL_BYTES: u64 = 64 * 1024;
@@ -87,7 +87,7 @@ impl Answer {
         // One more than expected, so that neither finding the end nor a NUL behind it, as C wants
         // one, makes the vector move and leave a copy behind.
         let mut body = Zeroizing::new(Vec::with_capacity(expected as usize + 1));
-        if let Err(error) = reader.read_to_end(&mut body) {
+        if let Err(error) = read_to_end(&mut reader, &mut body) {
             return Err(ReadFailure::Broken {
                 error,
                 body,
@@ -118,7 +118,7 @@ impl Answer {
         let mut count = read_some(&mut reader, &mut buffer).map_err(unwritten)?;
         if buffer[..count].trim_ascii_start().starts_with(b"\"") {
             let mut whole = Zeroizing::new(buffer[..count].to_vec());
-            reader.read_to_end(&mut whole).map_err(unwritten)?;
+            read_to_end(&mut reader, &mut whole).map_err(unwritten)?;
             if whole.len() as u64 > limit {
                 return Err(ReadFailure::TooLarge { limit, body: whole });
             }

@@ -5,6 +5,7 @@
 
 mod agent;
 mod answer;
+mod buffers;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod resolver;

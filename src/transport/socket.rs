@@ -10,21 +10,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags, SocketType};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+    Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport,
 };
 
 use super::agent::Exchange;
-
-/// Room for a TLS record and more; answers are larger than requests.
-pub(super) const INPUT_BUFFER: usize = 32 * 1024;
-const OUTPUT_BUFFER: usize = 16 * 1024;
+use super::buffers::{OUTPUT_BUFFER, WipedBuffers};
 
 /// How it is said that the other end closed a connection too early.
 pub(super) const CLOSED: &str = "closed by the other end";
-
-pub(super) fn buffers() -> LazyBuffers {
-    LazyBuffers::new(INPUT_BUFFER, OUTPUT_BUFFER)
-}
 
 /// A TCP connection whose waits honour the current [`Exchange`].
 #[derive(Debug)]
@@ -172,7 +165,7 @@ impl<In: Transport> Connector<In> for SocketConnector {
                     let socket = Socket::new(stream);
                     return Ok(Some(Either::B(PlainTransport {
                         socket,
-                        buffers: buffers(),
+                        buffers: WipedBuffers::new(),
                     })));
                 }
                 Err(error) if Exchange::is_stopped() => return Err(error.into()),
@@ -220,7 +213,7 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 #[derive(Debug)]
 pub(super) struct PlainTransport {
     socket: Socket,
-    buffers: LazyBuffers,
+    buffers: WipedBuffers,
 }
 
 impl PlainTransport {

@@ -13,12 +13,12 @@ use rustls::{
     RootCertStore, StreamOwned,
 };
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
-    TransportAdapter,
+    Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
 
 use super::agent::Exchange;
-use super::socket::{PlainTransport, Socket, broken_off, buffers};
+use super::buffers::WipedBuffers;
+use super::socket::{PlainTransport, Socket, broken_off};
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -184,7 +184,7 @@ impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnect
         let stream = StreamOwned::new(connection, wire);
         Ok(Some(Either::B(TlsTransport {
             stream,
-            buffers: buffers(),
+            buffers: WipedBuffers::new(),
         })))
     }
 }
@@ -227,7 +227,7 @@ impl Write for Wire {
 /// HTTP over TLS.
 pub(super) struct TlsTransport {
     stream: StreamOwned<ClientConnection, Wire>,
-    buffers: LazyBuffers,
+    buffers: WipedBuffers,
 }
 
 impl std::fmt::Debug for TlsTransport {

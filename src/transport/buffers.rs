@@ -1,0 +1,82 @@
+//! ureq's buffers, overwritten when their connection ends: tokens and secrets pass through them.
+
+use ureq::unversioned::transport::{Buffers, LazyBuffers};
+
+use crate::secret::wipe;
+
+/// Room for a TLS record and more; answers are larger than requests.
+pub(super) const INPUT_BUFFER: usize = 32 * 1024;
+pub(super) const OUTPUT_BUFFER: usize = 16 * 1024;
+
+#[derive(Debug)]
+pub(super) struct WipedBuffers(LazyBuffers);
+
+impl WipedBuffers {
+    pub(super) fn new() -> Self {
+        WipedBuffers(LazyBuffers::new(INPUT_BUFFER, OUTPUT_BUFFER))
+    }
+
+    fn wipe(&mut self) {
+        // What is consumed as a whole is all room again.
+        let unread = self.0.input().len();
+        self.0.input_consume(unread);
+        wipe(self.0.input_append_buf());
+        wipe(self.0.output());
+    }
+}
+
+impl Drop for WipedBuffers {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+impl Buffers for WipedBuffers {
+    fn output(&mut self) -> &mut [u8] {
+        self.0.output()
+    }
+
+    fn input(&self) -> &[u8] {
+        self.0.input()
+    }
+
+    fn input_append_buf(&mut self) -> &mut [u8] {
+        self.0.input_append_buf()
+    }
+
+    fn input_appended(&mut self, amount: usize) {
+        self.0.input_appended(amount);
+    }
+
+    fn input_consume(&mut self, amount: usize) {
+        self.0.input_consume(amount);
+    }
+
+    fn tmp_and_output(&mut self) -> (&mut [u8], &mut [u8]) {
+        self.0.tmp_and_output()
+    }
+
+    fn can_use_input(&self) -> bool {
+        self.0.can_use_input()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_in_them() {
+        let mut buffers = WipedBuffers::new();
+        buffers.output().fill(b'o');
+        buffers.input_append_buf().fill(b'i');
+        buffers.input_appended(100);
+        buffers.input_consume(40);
+        buffers.wipe();
+        assert!(buffers.output().iter().all(|byte| *byte == 0));
+        assert!(buffers.input().is_empty());
+        let input = buffers.input_append_buf();
+        assert_eq!(input.len(), INPUT_BUFFER);
+        assert!(input.iter().all(|byte| *byte == 0));
+    }
+}
