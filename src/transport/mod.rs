@@ -432,11 +432,9 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         body,
         retry_after,
         request_id,
-        html,
+        of_service,
     } = refusal;
-    // In the service's own words, that is: a gateway has none, or a page of HTML.
-    let documented =
-        words.is_some() && !html && request.refusals.iter().any(|(known, _)| *known == status);
+    let documented = of_service && request.refusals.iter().any(|(known, _)| *known == status);
     let outcome = match status {
         // A gateway can say these after the service behind it has done the thing.
         500.. if request.class != Class::Safe && !documented => Outcome::Unknown,

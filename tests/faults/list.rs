@@ -370,6 +370,25 @@ fn statuses(list: &mut List) {
             page,
         );
     }
+    for (name, header, body) in [
+        (
+            "text",
+            "Content-Type: text/plain",
+            "upstream connect error or disconnect/reset before headers",
+        ),
+        (
+            "JSON of a gateway",
+            json,
+            r#"{"message": "Service Unavailable"}"#,
+        ),
+    ] {
+        let line = "503 Service Unavailable";
+        let name = format!("{line}, {name}, after it took effect");
+        list.answer(&name, move |wire, _| {
+            wire.send(status(line, header, body));
+            wire.close();
+        });
+    }
     list.answer("504 Gateway Timeout, after it took effect", |wire, _| {
         wire.send(status("504 Gateway Timeout", "Server: gateway", ""));
         wire.close();
