@@ -148,8 +148,9 @@ impl Answer {
         sink.flush().map_err(ReadFailure::Sink)
     }
 
-    /// Reads a refusal; what cannot be read of it is left out, since the status says enough.
-    pub(super) fn into_refusal(self, redact: impl FnOnce(String) -> String) -> Refusal {
+    /// Reads a refusal; what cannot be read of it is left out, since the status says enough. What is
+    /// shown of it is redacted before it is cut, lest a part of a secret stays.
+    pub(super) fn into_refusal(self, redact: impl Fn(String) -> String) -> Refusal {
         let may_be_json = self.content_type().is_none_or(is_json);
         let mut body = Zeroizing::new(Vec::new());
         let _ = self
@@ -158,18 +159,20 @@ impl Answer {
             .take(MOST_REFUSAL_BYTES)
             .read_to_end(&mut body);
         let headers = &self.head.headers;
+        let shown = |text| Some(one_line(&redact(text))).filter(|line| !line.is_empty());
         let (words, structured) = words_of(&body);
+        let words = words.and_then(shown);
         Refusal {
             status: self.head.status.as_u16(),
             of_service: may_be_json
                 && structured
                 && words.as_deref().is_some_and(|words| !is_of_gateway(words)),
-            words: words.map(redact),
+            words,
             retry_after: retry_after(headers, SystemTime::now()),
             request_id: REQUEST_ID_HEADERS
                 .iter()
                 .find_map(|name| headers.get(HeaderName::from_static(name))?.to_str().ok())
-                .map(one_line),
+                .and_then(|id| shown(id.to_owned())),
             body,
         }
     }
@@ -234,9 +237,8 @@ fn words_of(body: &[u8]) -> (Option<String>, bool) {
         None if text.starts_with('<') => Some(title_of(text).unwrap_or("an HTML page").to_owned()),
         None => Some(text.to_owned()),
     };
-    let words = words.map(|words| one_line(&words));
     (
-        words.filter(|words| !words.is_empty()),
+        words,
         json.is_some_and(|json| json.is_object() || json.is_string()),
     )
 }
@@ -340,10 +342,12 @@ mod tests {
             ("{}", None),
             ("null", None),
         ] {
-            assert_eq!(words_of(body.as_bytes()).0.as_deref(), words, "{body}");
+            let refusal = refusal(None, body.as_bytes());
+            assert_eq!(refusal.words.as_deref(), words, "{body}");
         }
-        assert!(words_of(b"\xff\xfe").0.is_some());
-        assert!(words_of("x".repeat(10_000).as_bytes()).0.unwrap().len() < 600);
+        assert!(refusal(None, b"\xff\xfe").words.is_some());
+        let long = "x".repeat(10_000);
+        assert!(refusal(None, long.as_bytes()).words.unwrap().len() < 600);
     }
 
     #[test]
@@ -361,6 +365,7 @@ mod tests {
             (None, "", false),
             (None, "{}", false),
             (None, r#"{"message":""}"#, false),
+            (None, r#"{"message":"\u0000"}"#, false),
             (None, r#"{"message":"Service Unavailable"}"#, false),
             (None, r#"{"error":"503 service unavailable."}"#, false),
             (
@@ -372,14 +377,18 @@ mod tests {
             (None, r#"{"message":"503"}"#, false),
             (None, r#"{"message":"no healthy upstream"}"#, false),
         ] {
-            let mut response = Response::builder().status(503);
-            if let Some(content_type) = content_type {
-                response = response.header(CONTENT_TYPE, content_type);
-            }
-            let response = response.body(Body::builder().data(body)).unwrap();
-            let refusal = Answer::new(response, 0).into_refusal(|words| words);
+            let refusal = refusal(content_type, body.as_bytes());
             assert_eq!(refusal.of_service, of_service, "{content_type:?} {body}");
         }
+    }
+
+    fn refusal(content_type: Option<&str>, body: &[u8]) -> Refusal {
+        let mut response = Response::builder().status(503);
+        if let Some(content_type) = content_type {
+            response = response.header(CONTENT_TYPE, content_type);
+        }
+        let response = response.body(Body::builder().data(body)).unwrap();
+        Answer::new(response, 0).into_refusal(|words| words)
     }
 
     #[test]
