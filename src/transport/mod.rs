@@ -79,6 +79,17 @@ pub enum Class {
     Once,
 }
 
+impl Class {
+    /// What became of a request whose answer announced success and is of no use. A change was made
+    /// then; of a read nothing is left without its answer.
+    pub(crate) fn outcome_unread(self) -> Outcome {
+        match self {
+            Class::Safe => Outcome::Unknown,
+            Class::Repeatable | Class::Once => Outcome::Done,
+        }
+    }
+}
+
 /// A request, told by its operation.
 pub(crate) struct Request<'a> {
     pub(crate) operation: &'static str,
@@ -325,12 +336,11 @@ impl Transport {
         status: u16,
         html: bool,
     ) -> (Failure, Error) {
-        // The status line said success, so the thing is done; what is lost is the answer. A page for
-        // people comes from a portal or a gateway, which knows nothing of the thing.
-        let outcome = match request.class {
-            Class::Safe => Outcome::Unknown,
-            _ if html => Outcome::Unknown,
-            _ => Outcome::Done,
+        // A page for people comes from a portal or a gateway, which knows nothing of the thing.
+        let outcome = if html {
+            Outcome::Unknown
+        } else {
+            request.class.outcome_unread()
         };
         let (failure, error) = match failure {
             answer::ReadFailure::Undecodable(error) => (Failure::Final, error),
