@@ -446,8 +446,9 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
     } = refusal;
     let documented = of_service && request.refusals.iter().any(|(known, _)| *known == status);
     let outcome = match status {
-        // A gateway can say these after the service behind it has done the thing.
-        500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
+        // A gateway can say these after the service behind it has done the thing, and another
+        // protocol's answer is one that nobody here reads.
+        ..200 | 500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
         _ => Outcome::Refused,
     };
     let kind = match status {
@@ -459,7 +460,8 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         429 => ErrorKind::RateLimited,
         400..=499 => ErrorKind::InvalidRequest,
         500.. => ErrorKind::Service,
-        // 1xx never gets here; 3xx is never followed, since that could carry credentials away.
+        // Of 1xx only 101 gets here, which no other answer follows; 3xx is never followed, since
+        // that could carry credentials away.
         _ => ErrorKind::Network,
     };
     let message = match &words {

@@ -239,10 +239,13 @@ fn interim(list: &mut List) {
         }
     })
     .hangs = true;
-    list.instead("101, to another protocol", |wire| {
-        wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
-        wire.close();
-    });
+    list.answer(
+        "101, to another protocol, after it took effect",
+        |wire, _| {
+            wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
+            wire.close();
+        },
+    );
 }
 
 fn lengths(list: &mut List) {
