@@ -291,6 +291,8 @@ impl fmt::Display for Error {
         if let Some(operation) = inner.operation {
             f.write_str(operation)?;
             match inner.http_status {
+                // Not the operation's, and the message has it.
+                Some(_) if inner.stage == Stage::Token => f.write_str(": ")?,
                 Some(status) if inner.outcome == Outcome::Refused => {
                     write!(f, " refused ({status}): ")?;
                 }
@@ -359,6 +361,22 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "create cluster refused (400): Name is too long"
+        );
+    }
+
+    #[test]
+    fn the_status_of_the_token_endpoint_is_told_once() {
+        let error = Error::new(
+            ErrorKind::Authentication,
+            Stage::Token,
+            Outcome::NotSent,
+            "the token endpoint refuses the credentials (401): no",
+        )
+        .with_operation("get cluster")
+        .with_http_status(401);
+        assert_eq!(
+            error.to_string(),
+            "get cluster: the token endpoint refuses the credentials (401): no"
         );
     }
 

@@ -99,6 +99,9 @@ pub(crate) enum FetchFailure {
     NotSent,
     /// Network, 5xx, or an answer that is none: it may work later.
     Transient,
+    /// The two ends will not come to terms with this client's settings, such as the authorities that
+    /// it trusts: asking again is of no use to this call. Other clients may fare better.
+    Lasting,
     /// 429: the gate closes.
     RateLimited {
         /// As the answer asks for.

@@ -123,6 +123,7 @@ pub(crate) fn failure(cause: FetchFailure) -> Error {
         FetchFailure::RateLimited { .. } => (ErrorKind::RateLimited, "slow down"),
         FetchFailure::Stopped => (ErrorKind::Timeout, "not done within …"),
         FetchFailure::NotSent | FetchFailure::Transient => (ErrorKind::Network, "no connection"),
+        FetchFailure::Lasting => (ErrorKind::Network, "not trusted"),
     };
     Error::new(kind, Stage::Token, Outcome::Unknown, message)
 }

@@ -37,8 +37,9 @@ pub(super) struct Refusal {
     pub(super) body: Zeroizing<Vec<u8>>,
     pub(super) retry_after: Option<Duration>,
     pub(super) request_id: Option<String>,
-    /// Whether it came as a page for people, so that a gateway said it and not the service.
-    pub(super) html: bool,
+    /// Whether the words are the service's own, as far as anyone can tell: a gateway in front of it
+    /// says what a status says anyway, in text or on a page for people.
+    pub(super) of_service: bool,
 }
 
 /// Why a success could not be read to its end, with what had arrived by then.
@@ -147,9 +148,10 @@ impl Answer {
         sink.flush().map_err(ReadFailure::Sink)
     }
 
-    /// Reads a refusal; what cannot be read of it is left out, since the status says enough.
-    pub(super) fn into_refusal(self, redact: impl FnOnce(String) -> String) -> Refusal {
-        let html = self.is_html();
+    /// Reads a refusal; what cannot be read of it is left out, since the status says enough. What is
+    /// shown of it is redacted before it is cut, lest a part of a secret stays.
+    pub(super) fn into_refusal(self, redact: impl Fn(String) -> String) -> Refusal {
+        let may_be_json = self.content_type().is_none_or(is_json);
         let mut body = Zeroizing::new(Vec::new());
         let _ = self
             .body
@@ -157,26 +159,41 @@ impl Answer {
             .take(MOST_REFUSAL_BYTES)
             .read_to_end(&mut body);
         let headers = &self.head.headers;
+        let shown = |text| Some(one_line(&redact(text))).filter(|line| !line.is_empty());
+        let (words, structured) = words_of(&body);
+        let words = words.and_then(shown);
         Refusal {
             status: self.head.status.as_u16(),
-            words: words_of(&body).map(redact),
+            of_service: may_be_json
+                && structured
+                && words.as_deref().is_some_and(|words| !is_of_gateway(words)),
+            words,
             retry_after: retry_after(headers, SystemTime::now()),
             request_id: REQUEST_ID_HEADERS
                 .iter()
                 .find_map(|name| headers.get(HeaderName::from_static(name))?.to_str().ok())
-                .map(one_line),
+                .and_then(|id| shown(id.to_owned())),
             body,
-            html,
         }
     }
 
     pub(super) fn is_html(&self) -> bool {
-        self.head
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
+        self.content_type()
             .is_some_and(|value| value.starts_with("text/html"))
     }
+
+    /// What is no text says nothing.
+    fn content_type(&self) -> Option<&str> {
+        let value = self.head.headers.get(CONTENT_TYPE)?;
+        Some(value.to_str().unwrap_or_default())
+    }
+}
+
+/// Whether a content type is one of JSON: `application/json`, `application/problem+json`.
+fn is_json(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default();
+    let kind = kind.trim().to_ascii_lowercase();
+    kind.ends_with("/json") || kind.ends_with("+json")
 }
 
 fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -209,18 +226,33 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-/// The service's words in the body of a refusal: JSON, text, or the title of an HTML page.
-fn words_of(body: &[u8]) -> Option<String> {
+/// The words in the body of a refusal: JSON, text, or the title of an HTML page; and whether they
+/// came as a JSON object or string, as the service's do.
+fn words_of(body: &[u8]) -> (Option<String>, bool) {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
-    let words = if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
-        words_of_json(&json)?
-    } else if text.starts_with('<') {
-        title_of(text).unwrap_or("an HTML page").to_owned()
-    } else {
-        text.to_owned()
+    let json = serde_json::from_str::<serde_json::Value>(text).ok();
+    let words = match &json {
+        Some(json) => words_of_json(json),
+        None if text.starts_with('<') => Some(title_of(text).unwrap_or("an HTML page").to_owned()),
+        None => Some(text.to_owned()),
     };
-    Some(one_line(&words)).filter(|words| !words.is_empty())
+    (
+        words,
+        json.is_some_and(|json| json.is_object() || json.is_string()),
+    )
+}
+
+/// Whether words say no more than that something behind a gateway failed: the reason phrase of a
+/// status, with or without its number, or what proxies say in its place.
+fn is_of_gateway(words: &str) -> bool {
+    let words = words.trim_matches(|c: char| !c.is_alphabetic());
+    words.is_empty()
+        || words.to_ascii_lowercase().contains("upstream")
+        || (500..600)
+            .filter_map(|status| StatusCode::from_u16(status).ok()?.canonical_reason())
+            .chain(["Service Temporarily Unavailable", "Gateway Time-out"])
+            .any(|reason| reason.eq_ignore_ascii_case(words))
 }
 
 fn words_of_json(json: &serde_json::Value) -> Option<String> {
@@ -310,10 +342,53 @@ mod tests {
             ("{}", None),
             ("null", None),
         ] {
-            assert_eq!(words_of(body.as_bytes()).as_deref(), words, "{body}");
+            let refusal = refusal(None, body.as_bytes());
+            assert_eq!(refusal.words.as_deref(), words, "{body}");
         }
-        assert!(words_of(b"\xff\xfe").is_some());
-        assert!(words_of("x".repeat(10_000).as_bytes()).unwrap().len() < 600);
+        assert!(refusal(None, b"\xff\xfe").words.is_some());
+        let long = "x".repeat(10_000);
+        assert!(refusal(None, long.as_bytes()).words.unwrap().len() < 600);
+    }
+
+    #[test]
+    fn a_gateway_is_not_taken_for_the_service() {
+        let said = r#"{"message":"Cluster creation is not available"}"#;
+        for (content_type, body, of_service) in [
+            (Some("application/json"), said, true),
+            (Some("Application/Problem+JSON; charset=utf-8"), said, true),
+            (None, said, true),
+            (None, r#""Cluster creation is not available""#, true),
+            (Some("text/plain"), said, false),
+            (Some("text/html"), said, false),
+            (None, "Cluster creation is not available", false),
+            (None, r#"["Cluster creation is not available"]"#, false),
+            (None, "", false),
+            (None, "{}", false),
+            (None, r#"{"message":""}"#, false),
+            (None, r#"{"message":"\u0000"}"#, false),
+            (None, r#"{"message":"Service Unavailable"}"#, false),
+            (None, r#"{"error":"503 service unavailable."}"#, false),
+            (
+                None,
+                r#"{"message":"Service Temporarily Unavailable"}"#,
+                false,
+            ),
+            (None, r#"{"message":"Bad Gateway"}"#, false),
+            (None, r#"{"message":"503"}"#, false),
+            (None, r#"{"message":"no healthy upstream"}"#, false),
+        ] {
+            let refusal = refusal(content_type, body.as_bytes());
+            assert_eq!(refusal.of_service, of_service, "{content_type:?} {body}");
+        }
+    }
+
+    fn refusal(content_type: Option<&str>, body: &[u8]) -> Refusal {
+        let mut response = Response::builder().status(503);
+        if let Some(content_type) = content_type {
+            response = response.header(CONTENT_TYPE, content_type);
+        }
+        let response = response.body(Body::builder().data(body)).unwrap();
+        Answer::new(response, 0).into_refusal(|words| words)
     }
 
     #[test]

@@ -80,6 +80,17 @@ pub enum Class {
     Once,
 }
 
+impl Class {
+    /// What became of a request whose answer announced success and is of no use. A change was made
+    /// then; of a read nothing is left without its answer.
+    pub(crate) fn outcome_unread(self) -> Outcome {
+        match self {
+            Class::Safe => Outcome::Unknown,
+            Class::Repeatable | Class::Once => Outcome::Done,
+        }
+    }
+}
+
 /// A request, told by its operation.
 pub(crate) struct Request<'a> {
     pub(crate) operation: &'static str,
@@ -326,12 +337,11 @@ impl Transport {
         status: u16,
         html: bool,
     ) -> (Failure, Error) {
-        // The status line said success, so the thing is done; what is lost is the answer. A page for
-        // people comes from a portal or a gateway, which knows nothing of the thing.
-        let outcome = match request.class {
-            Class::Safe => Outcome::Unknown,
-            _ if html => Outcome::Unknown,
-            _ => Outcome::Done,
+        // A page for people comes from a portal or a gateway, which knows nothing of the thing.
+        let outcome = if html {
+            Outcome::Unknown
+        } else {
+            request.class.outcome_unread()
         };
         let (failure, error) = match failure {
             answer::ReadFailure::Undecodable(error) => (Failure::Final, error),
@@ -433,14 +443,13 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         body,
         retry_after,
         request_id,
-        html,
+        of_service,
     } = refusal;
-    // In the service's own words, that is: a gateway has none, or a page of HTML.
-    let documented =
-        words.is_some() && !html && request.refusals.iter().any(|(known, _)| *known == status);
+    let documented = of_service && request.refusals.iter().any(|(known, _)| *known == status);
     let outcome = match status {
-        // A gateway can say these after the service behind it has done the thing.
-        500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
+        // A gateway can say these after the service behind it has done the thing, and another
+        // protocol's answer is one that nobody here reads.
+        ..200 | 500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
         _ => Outcome::Refused,
     };
     let kind = match status {
@@ -452,7 +461,8 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         429 => ErrorKind::RateLimited,
         400..=499 => ErrorKind::InvalidRequest,
         500.. => ErrorKind::Service,
-        // 1xx never gets here; 3xx is never followed, since that could carry credentials away.
+        // Of 1xx only 101 gets here, which no other answer follows; 3xx is never followed, since
+        // that could carry credentials away.
         _ => ErrorKind::Network,
     };
     let message = match &words {

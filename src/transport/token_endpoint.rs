@@ -62,7 +62,9 @@ impl TokenEndpoint for Transport {
                     return Err(stopped);
                 }
                 agents.forget_addresses();
-                let cause = if exchange.sent() {
+                let cause = if agent::is_lasting(&error) {
+                    FetchFailure::Lasting
+                } else if exchange.sent() {
                     FetchFailure::Transient
                 } else {
                     FetchFailure::NotSent

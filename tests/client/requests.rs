@@ -242,6 +242,55 @@ fn what_is_shown_once_is_in_the_error_where_it_cannot_be_decoded() {
 }
 
 #[test]
+fn no_part_of_an_echoed_secret_is_shown() {
+    for (length, at) in [(1000, 0), (40, 490)] {
+        // No piece of them is like another, nor like anything else.
+        let secret = |letter| -> String {
+            let pieces = (0..length / 5).map(|n| format!("{letter}{n:04}"));
+            pieces.collect()
+        };
+        let (client_secret, token) = (secret('s'), secret('t'));
+        let sandbox = Sandbox::start();
+        let admin = builder(&sandbox)
+            .client_secret(client_secret.as_str())
+            .build()
+            .unwrap();
+        let id = "a".parse().unwrap();
+        let echo = |fault: Fault, status, secret: &str| {
+            let words = format!("{}{secret}", "x".repeat(at));
+            let body = serde_json::json!({ "message": words }).to_string();
+            sandbox.add_fault(
+                fault
+                    .status(status)
+                    .body(body)
+                    .header("x-request-id", &words),
+            );
+        };
+        let granted = serde_json::json!({ "access_token": token, "expires_in": 3600 });
+        sandbox.add_fault(Fault::on_token().status(200).body(granted.to_string()));
+        let mut errors = Vec::new();
+        for secret in [&client_secret, &token] {
+            echo(Fault::on(GET), 403, secret);
+            errors.push(admin.cluster(&id).get().unwrap_err());
+        }
+        admin.forget_tokens();
+        echo(Fault::on_token(), 401, &client_secret);
+        errors.push(admin.cluster(&id).get().unwrap_err());
+
+        for error in errors {
+            let words = error.server_message().unwrap();
+            let request_id = error.request_id().unwrap();
+            assert!(words.ends_with('…') && request_id.ends_with('…'));
+            let shown = format!("{error} {error:?} {words} {request_id}");
+            for secret in [&client_secret, &token] {
+                let pieces = (0..length - 8).map(|from| &secret[from..from + 8]);
+                assert_eq!(pieces.filter(|piece| shown.contains(piece)).count(), 0);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_retry_after_beyond_the_deadline_fails_at_once() {
     let sandbox = Sandbox::start();
     let admin = builder(&sandbox)

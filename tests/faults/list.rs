@@ -239,10 +239,13 @@ fn interim(list: &mut List) {
         }
     })
     .hangs = true;
-    list.instead("101, to another protocol", |wire| {
-        wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
-        wire.close();
-    });
+    list.answer(
+        "101, to another protocol, after it took effect",
+        |wire, _| {
+            wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
+            wire.close();
+        },
+    );
 }
 
 fn lengths(list: &mut List) {
@@ -369,6 +372,25 @@ fn statuses(list: &mut List) {
             "Content-Type: text/html",
             page,
         );
+    }
+    for (name, header, body) in [
+        (
+            "text",
+            "Content-Type: text/plain",
+            "upstream connect error or disconnect/reset before headers",
+        ),
+        (
+            "JSON of a gateway",
+            json,
+            r#"{"message": "Service Unavailable"}"#,
+        ),
+    ] {
+        let line = "503 Service Unavailable";
+        let name = format!("{line}, {name}, after it took effect");
+        list.answer(&name, move |wire, _| {
+            wire.send(status(line, header, body));
+            wire.close();
+        });
     }
     list.answer("504 Gateway Timeout, after it took effect", |wire, _| {
         wire.send(status("504 Gateway Timeout", "Server: gateway", ""));

@@ -249,6 +249,11 @@ impl<'a> Leader<'a> {
                 cell.gate.answered(&cell.stores, &cell.clock, call, sent);
                 Ok(None)
             }
+            FetchFailure::Lasting => {
+                self.land(|slot, flight| slot.failed(flight, now, error.clone(), jitter));
+                cell.gate.answered(&cell.stores, &cell.clock, call, sent);
+                Err(error)
+            }
             FetchFailure::BadCredentials => {
                 let recent = known.refusal.take().filter(|refusal| refusal.counts(now));
                 let before = recent.filter(|refusal| cell.lock().minds_refusal(refusal.at));

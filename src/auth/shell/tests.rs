@@ -87,6 +87,18 @@ fn an_outage_is_waited_out() {
 }
 
 #[test]
+fn what_will_not_pass_is_not_waited_out() {
+    let (cache, clock) = skipping();
+    let slot = cache.slot(request(), &MEMORY).unwrap();
+    let endpoint = Endpoint::new(&clock, [Reply::Fails(FetchFailure::Lasting)]);
+    let error = slot.token(&*endpoint, &call()).unwrap_err();
+    assert_eq!(error.message(), "not trusted");
+    assert_eq!(error.outcome(), Outcome::NotSent);
+    assert_eq!(endpoint.requests(), 1);
+    assert!(slot.token(&*endpoint, &call()).is_ok());
+}
+
+#[test]
 fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
     let clock = Clock::Simulated(Simulation::standing());
     let cache = Cache::new(clock.clone());
