@@ -641,9 +641,20 @@ fn another_users_directory_is_not_used() {
 
 #[cfg(feature = "redis")]
 mod with_redis {
+    use std::cell::Cell;
+    use std::io::{Read, copy};
+    use std::net::{TcpListener, TcpStream};
+
+    use redis::cmd;
+    use rustix::process::{Pid, Signal, kill_process};
+
     use super::*;
+    use crate::auth::shell::Cache;
     use crate::auth::store::RedisStore;
+    use crate::auth::time::Clock;
     use crate::auth::{StoreLock, TokenStore};
+    use crate::call::{CallOptions, Cancel};
+    use crate::error::ErrorKind;
 
     /// A server of our own, on a free port; killed on drop.
     struct Redis {
@@ -698,11 +709,41 @@ mod with_redis {
             RedisStore::new(&Secret::new(self.url())).unwrap()
         }
 
-        fn signal(&self, name: &str) {
-            let sent = Command::new("kill")
-                .args([name, &self.server.id().to_string()])
-                .status();
-            assert!(sent.unwrap().success());
+        /// The keys that match.
+        fn keys(&self, pattern: &str) -> Vec<String> {
+            let client = redis::Client::open(self.url()).unwrap();
+            let mut connection = client.get_connection().unwrap();
+            cmd("KEYS").arg(pattern).query(&mut connection).unwrap()
+        }
+
+        fn signal(&self, signal: Signal) {
+            kill_process(Pid::from_child(&self.server), signal).unwrap();
+        }
+
+        /// The port of a way to it on which every answer takes so long.
+        fn slowed(&self, delay: Duration) -> u16 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let way = listener.local_addr().unwrap().port();
+            let port = self.port;
+            thread::spawn(move || {
+                for client in listener.incoming() {
+                    let mut client = client.unwrap();
+                    let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                    let (mut asks, mut asked) =
+                        (client.try_clone().unwrap(), server.try_clone().unwrap());
+                    thread::spawn(move || copy(&mut asks, &mut asked));
+                    thread::spawn(move || {
+                        let mut answer = [0; 4096];
+                        while let Ok(length @ 1..) = server.read(&mut answer) {
+                            thread::sleep(delay);
+                            if client.write_all(&answer[..length]).is_err() {
+                                break;
+                            }
+                        }
+                    });
+                }
+            });
+            way
         }
     }
 
@@ -818,19 +859,111 @@ mod with_redis {
         };
         let place = place();
         // Frozen: it takes connections, and answers nothing. Then gone.
-        for signal in ["-STOP", "-KILL"] {
+        for signal in [Signal::STOP, Signal::KILL] {
             redis.signal(signal);
-            if signal == "-KILL" {
+            if signal == Signal::KILL {
                 redis.server.wait().unwrap();
             }
             let mut scenario = scenario(&place, &redis);
-            scenario.client = signal.to_owned();
+            scenario.client = format!("{signal:?}");
             let outcomes = scenario.run((0..3).map(|_| scenario.start()).collect());
             assert_eq!(outcomes.len(), 24);
             assert!(
                 outcomes.iter().all(|outcome| outcome.result.is_ok()),
                 "{outcomes:?}"
             );
+        }
+    }
+
+    /// That something takes no longer, if not each time: a machine under load may delay any of them.
+    fn assert_within(limit: Duration, mut attempt: impl FnMut() -> Duration) {
+        let mut took = Vec::new();
+        while took.len() < 20 {
+            match attempt() {
+                short if short <= limit => return,
+                long => took.push(long),
+            }
+        }
+        panic!("more than {limit:?}: {took:?}");
+    }
+
+    #[test]
+    fn an_operation_takes_250_ms_at_most_whatever_it_consists_of() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let _held = redis.store().try_lock("a", lease).unwrap().unwrap();
+        let way = redis.slowed(Duration::from_millis(150));
+        // Connecting, and two commands.
+        assert_within(Duration::from_millis(350), || {
+            let url = format!("redis://127.0.0.1:{way}/");
+            let store = RedisStore::new(&Secret::new(url)).unwrap();
+            let started = Instant::now();
+            assert!(store.try_lock("a", lease).is_err());
+            started.elapsed()
+        });
+    }
+
+    /// Freezes the Redis while its answer is waited for, which never comes.
+    struct Freezes<'a> {
+        redis: &'a Redis,
+        cancel: Option<&'a Cancel>,
+        /// When the call has to be over, once the token's lock was held in the Redis.
+        over: Cell<Option<Instant>>,
+    }
+
+    impl TokenEndpoint for Freezes<'_> {
+        fn fetch(&self, _: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+            let locked = !self.redis.keys("camunda-admin:token-*:lock").is_empty();
+            self.redis.signal(Signal::STOP);
+            let over = match self.cancel {
+                None => call.started() + call.timeout(),
+                Some(cancel) => {
+                    cancel.cancel();
+                    Instant::now()
+                }
+            };
+            self.over.set(locked.then_some(over));
+            call.sleep(Duration::from_secs(3600)).unwrap_err();
+            Err(FetchError {
+                cause: FetchFailure::Stopped,
+                error: failure(FetchFailure::Stopped),
+            })
+        }
+    }
+
+    #[test]
+    fn invariant_07_a_frozen_redis_keeps_no_call_beyond_its_deadline() {
+        let Some(redis) = Redis::start() else { return };
+        let mut tries = 0;
+        for (timeout, cancelled) in [(600, false), (300, false), (60_000, true)] {
+            assert_within(Duration::from_millis(100), || {
+                tries += 1;
+                let place = place();
+                let choice = TokenCacheChoice::Redis {
+                    url: Secret::new(redis.url()),
+                    directory: Some(place.path().join("cache")),
+                };
+                // Another host each time, or it would have to wait for its turn.
+                let mut request = request();
+                request.token_url = format!("https://login-{tries}.example/oauth/token");
+                let slot = Cache::new(Clock::Real).slot(request, &choice).unwrap();
+                let cancel = Cancel::new();
+                let endpoint = Freezes {
+                    redis: &redis,
+                    cancel: cancelled.then_some(&cancel),
+                    over: Cell::default(),
+                };
+                let options = CallOptions::new().cancel(cancel.clone());
+                let call = Call::start(&options, Duration::from_millis(timeout));
+                let result = slot.token(&endpoint, &call);
+                let late = endpoint.over.get().map(|over| over.elapsed());
+                redis.signal(Signal::CONT);
+                if late.is_some() {
+                    assert_eq!(result.unwrap_err().kind(), ErrorKind::Timeout);
+                }
+                // A machine that is too slow for the lock has to try again.
+                late.unwrap_or(Duration::MAX)
+            });
         }
     }
 
@@ -870,8 +1003,11 @@ mod with_redis {
         };
         drop(over);
         assert!(store.try_lock("a", lease).unwrap().is_none());
+        // Released in a moment, long before its lease is over.
+        let released = Instant::now();
         drop(current);
-        assert!(store.try_lock("a", lease).unwrap().is_some());
+        while store.try_lock("a", lease).unwrap().is_none() {}
+        assert!(released.elapsed() < lease / 2);
     }
 
     #[test]
