@@ -13,6 +13,7 @@
 use std::fs;
 use std::io;
 use std::mem;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -37,6 +38,9 @@ const POSTING: Duration = Duration::from_millis(1);
 
 /// More threads than these do not connect at once: they are stuck.
 const MOST_CONNECTING: usize = 32;
+
+/// Where the kernel tells of processes.
+const PROC: &str = "/proc";
 
 /// Begins all names, since a Redis is often shared.
 const PREFIX: &str = "camunda-admin:";
@@ -363,27 +367,65 @@ fn machine() -> Option<String> {
     Some(format!("{} {}", boot.trim(), space.to_str()?))
 }
 
-/// When a process was started, in the kernel's own measure; `None` if there is no such process.
+/// When a process was started, in the kernel's own measure; `None` if that cannot be read.
 fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may have anything in it.
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?;
-    // A zombie holds nothing any more.
-    (state != "Z" && state != "X").then(|| fields.nth(18)?.parse().ok())?
+    Stat::read(Path::new(PROC), pid)?.started
+}
+
+/// What the kernel says of a process.
+struct Stat {
+    /// A zombie holds nothing any more.
+    ended: bool,
+    started: Option<u64>,
+}
+
+impl Stat {
+    fn read(proc: &Path, pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
+        // The name, in parentheses, may have anything in it.
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let state = fields.next()?;
+        Some(Stat {
+            ended: matches!(state, "Z" | "X"),
+            started: fields.nth(18).and_then(|field| field.parse().ok()),
+        })
+    }
 }
 
 /// Whether the owner of a lock is a process of this machine that is gone.
 fn is_dead(owner: &str) -> bool {
+    is_dead_by(Path::new(PROC), owner)
+}
+
+fn is_dead_by(proc: &Path, owner: &str) -> bool {
     let mut parts = owner.split('/');
     let (Some(on), Some(pid), Some(since)) = (parts.next(), parts.next(), parts.next()) else {
         return false;
     };
-    let same = !on.is_empty() && machine().is_some_and(|machine| machine == on);
-    match (pid.parse(), since.parse::<u64>()) {
-        (Ok(pid), Ok(since)) => same && started(pid) != Some(since),
-        _ => false,
+    if on.is_empty() || machine().is_none_or(|machine| machine != on) {
+        return false;
     }
+    let (Ok(pid), Ok(since)) = (pid.parse(), since.parse::<u64>()) else {
+        return false;
+    };
+    match Stat::read(proc, pid) {
+        Some(stat) => stat.ended || stat.started.is_some_and(|started| started != since),
+        // Processes of other users may be hidden.
+        None => is_nobody(pid),
+    }
+}
+
+/// Whether no process has this number.
+#[cfg(unix)]
+fn is_nobody(pid: u32) -> bool {
+    use rustix::process::{Pid, test_kill_process};
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn is_nobody(_pid: u32) -> bool {
+    false
 }
 
 #[cfg(test)]
@@ -412,6 +454,19 @@ mod tests {
         let child_since = started(child_pid).unwrap_or_default();
         child.wait().unwrap();
         assert!(is_dead(&format!("{machine}/{child_pid}/{child_since}/1")));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_is_hidden_is_not_dead() {
+        let nothing = tempfile::tempdir().unwrap();
+        let owner = process_identity();
+        assert!(!is_dead_by(nothing.path(), &owner));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let number = format!("/{}/", std::process::id());
+        let owner = owner.replace(&number, &format!("/{}/", child.id()));
+        child.wait().unwrap();
+        assert!(is_dead_by(nothing.path(), &owner));
     }
 
     #[test]
