@@ -1,5 +1,5 @@
 /* One process of a fleet: says "ready", waits for a line, lets eight threads list the clusters at
- * once, and prints what each of them got: "ok", or the error. */
+ * once, and prints what each of them got: "ok", or the error. Then whether a store failed. */
 
 #include <pthread.h>
 #include <stdio.h>
@@ -25,6 +25,24 @@ static void *list(void *unused) {
   return NULL;
 }
 
+/* Says so if a store failed. */
+static void tell_of_stores(void) {
+  camunda_value *diagnostics = NULL;
+  camunda_error *error = NULL;
+  size_t i;
+  if (camunda_admin_diagnostics(admin, &diagnostics, &error) != CAMUNDA_STATUS_OK) {
+    puts(camunda_error_message(error));
+    camunda_error_free(error);
+    return;
+  }
+  const camunda_value *stores = camunda_value_get(diagnostics, "stores");
+  for (i = 0; i < camunda_value_len(stores); i++) {
+    const camunda_value *failures = camunda_value_get(camunda_value_at(stores, i), "failures");
+    if (camunda_value_integer(failures, -1) != 0) puts("a store failed");
+  }
+  camunda_value_free(diagnostics);
+}
+
 int main(void) {
   camunda_config *config = NULL;
   camunda_error *error = NULL;
@@ -41,6 +59,7 @@ int main(void) {
     if (pthread_create(&threads[i], NULL, list, NULL) != 0) return EXIT_FAILURE;
   }
   for (i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+  tell_of_stores();
   camunda_admin_free(admin);
   camunda_config_free(config);
   return EXIT_SUCCESS;

@@ -40,6 +40,7 @@ impl Redis {
                 _folder: folder,
             };
             // Somebody else may have taken the port meanwhile: then it ends, and another is tried.
+            // The library's own tests have the same.
             while redis.server.try_wait().unwrap().is_none() {
                 if redis.answers() {
                     return Some(redis);
@@ -53,14 +54,15 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
+    /// Whether it is this server that answers, and not another one that has the port.
     fn answers(&self) -> bool {
         let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) else {
             return false;
         };
-        let mut answer = [0; 7];
-        connection.write_all(b"PING\r\n").is_ok()
-            && connection.read_exact(&mut answer).is_ok()
-            && &answer == b"+PONG\r\n"
+        let mut answer = String::new();
+        connection.write_all(b"INFO server\r\nQUIT\r\n").is_ok()
+            && connection.read_to_string(&mut answer).is_ok()
+            && answer.contains(&format!("process_id:{}\r\n", self.server.id()))
     }
 }
 

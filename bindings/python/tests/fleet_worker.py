@@ -1,5 +1,5 @@
 """One process of a fleet: says "ready", waits for a line, lets eight threads list the clusters at
-once, and prints what each of them got: "ok", or the error."""
+once, and prints what each of them got: "ok", or the error. Then whether a store failed."""
 
 import sys
 import threading
@@ -29,6 +29,9 @@ def main() -> None:
             thread.start()
         for thread in threads:
             thread.join()
+        for store in admin.diagnostics()["stores"]:
+            if store["failures"] != 0:
+                print("a store failed")
 
 
 main()

@@ -115,7 +115,7 @@ impl<'a> Leader<'a> {
         }
         let share = |record: &Record| {
             if let Some(vault) = &vault {
-                vault.write(&locks, record, cell.clock.now(), call.remaining());
+                vault.write(call, &locks, record, cell.clock.now());
             }
         };
         let outcome = endpoint.fetch(request, call);
@@ -154,20 +154,20 @@ impl<'a> Leader<'a> {
         // The stores may have it already, and reading needs no lock.
         let newest = cell.lock().newest();
         let now = cell.clock.now();
-        let known = vault.read(call.remaining(), |record| {
+        let known = vault.read(call, |record| {
             record.generation > newest
                 && record
                     .token
                     .as_ref()
                     .is_some_and(|token| token.life(now).is_some())
         });
-        if let Some(settled) = self.learn(vault, &locks, &known) {
+        if let Some(settled) = self.learn(call, vault, &locks, &known) {
             return Ok(Turn::Settled(settled));
         }
         loop {
-            let complete = vault.try_lock(&mut locks, LEASE, call.remaining());
-            let known = vault.read(call.remaining(), |_| false);
-            if let Some(settled) = self.learn(vault, &locks, &known) {
+            let complete = vault.try_lock(call, &mut locks, LEASE);
+            let known = vault.read(call, |_| false);
+            if let Some(settled) = self.learn(call, vault, &locks, &known) {
                 return Ok(Turn::Settled(settled));
             }
             if complete {
@@ -196,6 +196,7 @@ impl<'a> Leader<'a> {
     /// Lands with what another process found out, if that settles it.
     fn learn<'v>(
         &mut self,
+        call: &Call,
         vault: &Vault<'v>,
         locks: &Locks<'v>,
         known: &Known<'v>,
@@ -211,7 +212,7 @@ impl<'a> Leader<'a> {
             count(&cell.counters.shared);
             let token = held.token.clone();
             self.land(|slot, flight| slot.landed(flight, held));
-            vault.level(locks, known, now);
+            vault.level(call, locks, known, now);
             return Some(Some(token));
         }
         let refusal = record.refusal.as_ref()?;

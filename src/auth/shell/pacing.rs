@@ -144,9 +144,7 @@ impl GateCell {
     ) -> Option<Moment> {
         let mut locks = Locks::default();
         let give_up_at = clock.now().mono.saturating_add(LOCK_PATIENCE);
-        while !locks.take(stores, &self.name, MOMENT, call.remaining())
-            && clock.now().mono < give_up_at
-        {
+        while !locks.take(stores, call, &self.name, MOMENT) && clock.now().mono < give_up_at {
             call.sleep(clock.real_wait(LOCK_POLL)).ok()?;
         }
         self.learn(stores, clock, call);
@@ -160,20 +158,17 @@ impl GateCell {
             gate.record()
         };
         let text = record.encode();
-        for tier in stores
-            .usable(call.remaining())
-            .filter(|tier| locks.has(tier))
-        {
-            tier.put(&self.name, &text, PACE_KEPT);
+        for tier in stores.usable(call).filter(|tier| locks.has(tier)) {
+            tier.put(call, &self.name, &text, PACE_KEPT);
         }
         Some(now)
     }
 
     /// Learns what other processes know of the pace.
     pub(super) fn learn(&self, stores: &Stores, clock: &Clock, call: &Call) {
-        for tier in stores.usable(call.remaining()) {
+        for tier in stores.usable(call) {
             if let Some(record) = tier
-                .get(&self.name)
+                .get(call, &self.name)
                 .and_then(|text| PaceRecord::decode(&text))
             {
                 self.lock().learn(record, clock.now());
@@ -216,7 +211,7 @@ impl GateCell {
         }
         let mut locks = Locks::default();
         for _ in 0..LOCK_TRIES_AFTERWARDS {
-            if locks.take(stores, &self.name, MOMENT, call.remaining()) {
+            if locks.take(stores, call, &self.name, MOMENT) {
                 break;
             }
             thread::sleep(LOCK_POLL);
@@ -227,8 +222,8 @@ impl GateCell {
             event(&mut gate);
             gate.record().encode()
         };
-        for tier in stores.usable(call.remaining()) {
-            tier.put(&self.name, &text, PACE_KEPT);
+        for tier in stores.usable(call) {
+            tier.put(call, &self.name, &text, PACE_KEPT);
         }
     }
 

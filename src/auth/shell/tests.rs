@@ -732,3 +732,34 @@ fn diagnostics_tell_what_is_going_on() {
     let all = serde_json::to_string(&told).unwrap();
     assert!(!all.contains("hunter2") && !all.contains("token-0") && !all.contains("client-id"));
 }
+
+#[test]
+fn invariant_07_a_slow_store_keeps_no_call_beyond_its_deadline() {
+    const LATE: Duration = Duration::from_millis(100);
+    let late = |timeout: Duration| {
+        let clock = Clock::Real;
+        let mut store = MemoryStore::default();
+        // Nearly as slow as a store may be.
+        store.before = Some(|| thread::sleep(Duration::from_millis(200)));
+        let store = Arc::new(store);
+        let slot = Cache::new(clock.clone())
+            .slot(request(), &store.choice())
+            .unwrap();
+        let call = call_within(timeout);
+        let _ = slot.token(&*Endpoint::new(&clock, []), &call);
+        call.started().elapsed().saturating_sub(timeout)
+    };
+    // Whichever of the operations is the last one.
+    thread::scope(|scope| {
+        for timeout in (250..2_000).step_by(50).map(Duration::from_millis) {
+            // A machine under load may delay any single call.
+            scope.spawn(move || {
+                let tries: Vec<_> = (0..10)
+                    .map(|_| late(timeout))
+                    .take_while(|late| *late > LATE)
+                    .collect();
+                assert!(tries.len() < 10, "{timeout:?}: {tries:?}");
+            });
+        }
+    });
+}

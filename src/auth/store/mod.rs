@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::TokenCacheChoice;
 use super::time::{Clock, Moment};
+use crate::call::Call;
 use crate::error::Error;
 use crate::secret::Secret;
 
@@ -33,10 +34,12 @@ pub(crate) use vault::{Known, Locks, MOMENT, Vault};
 /// to show: names are digests, and values with a token in them are sealed with a key that is derived
 /// from the client secret. Values without one hold only the pace of requests to a token host.
 ///
-/// Methods are called by many threads at once, and never with a lock of the library held. None
-/// should block for longer than a caller would like to wait, a quarter of a second, say. Whatever
-/// they answer, no call fails because of it: after an error the store is left alone for half a
-/// minute.
+/// Methods are called by many threads at once, and never with a lock of the library held. What they
+/// do cannot be interrupted: none should block for longer than a caller would like to wait, a quarter
+/// of a second, say, and dropping a lock not at all. None is called on behalf of a call that is
+/// cancelled or has less time than that left; one that takes longer makes calls outlive their
+/// deadline. Redis takes 250 ms at most. Whatever they answer, no call fails because of it: after an
+/// error the store is left alone for half a minute.
 pub trait TokenStore: Send + Sync {
     /// The value last put under this name. `None` where there is none, or none any more.
     ///
@@ -92,8 +95,8 @@ impl fmt::Debug for StoreLock {
 /// How long a store is left alone after it failed.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
 
-/// Stores in other processes or machines are not asked on behalf of a call that has less time left
-/// than they may take.
+/// How long a store in another process or machine may take to answer. It is not asked on behalf of a
+/// call that has less time left.
 const FAR_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The stores of one choice, nearest first. None of them is asked for anything while it is failing.
@@ -142,11 +145,9 @@ impl Stores {
         }
     }
 
-    /// Those that can be used now, on behalf of a call that has so much time left.
-    pub(crate) fn usable(&self, left: Duration) -> impl Iterator<Item = &Tier> {
-        self.tiers
-            .iter()
-            .filter(move |tier| (!tier.far || left >= FAR_PATIENCE) && tier.is_usable())
+    /// Those that can be used now on behalf of a call.
+    pub(crate) fn usable(&self, call: &Call) -> impl Iterator<Item = &Tier> {
+        self.tiers.iter().filter(|tier| tier.serves(call))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -274,16 +275,23 @@ impl Tier {
         self.clock.now().mono >= self.health().left_alone_until
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<Vec<u8>> {
-        self.minded(self.store.get(name)).flatten()
+    /// Whether it may be asked on behalf of a call. What it is asked cannot be interrupted, so a
+    /// call that has to end, or would have to before the answer, does without.
+    fn serves(&self, call: &Call) -> bool {
+        let in_time = || call.check().is_ok() && call.remaining() >= FAR_PATIENCE;
+        self.is_usable() && (!self.far || in_time())
     }
 
-    pub(crate) fn put(&self, name: &str, value: &[u8], keep: Duration) -> bool {
-        self.minded(self.store.put(name, value, keep)).is_some()
+    pub(crate) fn get(&self, call: &Call, name: &str) -> Option<Vec<u8>> {
+        self.minded(call, || self.store.get(name)).flatten()
     }
 
-    pub(crate) fn try_lock(&self, name: &str, lease: Duration) -> Locked {
-        match self.minded(self.store.try_lock(name, lease)) {
+    pub(crate) fn put(&self, call: &Call, name: &str, value: &[u8], keep: Duration) {
+        self.minded(call, || self.store.put(name, value, keep));
+    }
+
+    pub(crate) fn try_lock(&self, call: &Call, name: &str, lease: Duration) -> Locked {
+        match self.minded(call, || self.store.try_lock(name, lease)) {
             Some(Some(lock)) => Locked::Taken(lock),
             Some(None) => Locked::Busy,
             None => Locked::Unusable,
@@ -301,8 +309,13 @@ impl Tier {
         }
     }
 
-    fn minded<T>(&self, result: io::Result<T>) -> Option<T> {
-        let error = match result {
+    /// Asks the store if it serves this call, and minds if it fails.
+    fn minded<T>(&self, call: &Call, ask: impl FnOnce() -> io::Result<T>) -> Option<T> {
+        // Each time, as one call asks for several things in a row.
+        if !self.serves(call) {
+            return None;
+        }
+        let error = match ask() {
             Ok(value) => return Some(value),
             Err(error) => error.to_string(),
         };
@@ -358,5 +371,44 @@ fn say_once_that_there_is_no_home() {
         log::warn!(
             "neither XDG_CACHE_HOME nor HOME is set: tokens are not shared between processes"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::auth::testing::{MemoryStore, call, call_within};
+    use crate::call::{CallOptions, Cancel};
+
+    #[test]
+    fn a_far_store_is_not_asked_by_a_call_that_cannot_wait_for_it() {
+        let store = Arc::new(MemoryStore::default());
+        let stores = Stores::new(&store.choice(), &Clock::Real).unwrap();
+        let tier = stores.usable(&call()).next().expect("it can be used");
+        let cancel = Cancel::new();
+        cancel.cancel();
+        let cancelled = Call::start(
+            &CallOptions::new().cancel(cancel),
+            Duration::from_secs(3600),
+        );
+        store.everything_fails(true);
+        for call in [&cancelled, &call_within(FAR_PATIENCE)] {
+            assert_eq!(stores.usable(call).count(), 0);
+            assert_eq!(tier.get(call, "a"), None);
+            tier.put(call, "a", b"1", FAR_PATIENCE);
+            assert!(matches!(
+                tier.try_lock(call, "a", FAR_PATIENCE),
+                Locked::Unusable
+            ));
+        }
+        // It would have failed.
+        assert_eq!(tier.report(Clock::Real.now()).failures, 0);
+        assert_eq!(tier.get(&call(), "a"), None);
+        // After a failure nothing more is asked, by whoever.
+        store.reads_fail.store(false, Ordering::SeqCst);
+        tier.put(&call(), "a", b"1", FAR_PATIENCE);
+        assert_eq!(tier.report(Clock::Real.now()).failures, 1);
     }
 }

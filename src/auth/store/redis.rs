@@ -1,27 +1,46 @@
 //! Tokens in Redis or Valkey: shared by all machines behind one address.
 //!
-//! No operation takes longer than [`PATIENCE`], connecting included. Values expire with what is in
-//! them. A lock is a key with a lease and a name of its own for its owner, and is removed only by
-//! that owner. If the owner dies, its lease has to run out, unless whoever wants the lock next sees
-//! that the owner was a process of the same machine that is gone.
+//! No operation takes longer than [`PATIENCE`] in all: whatever it consists of, connecting included,
+//! shares one [`Budget`]. Only an answer that comes in pieces may take as long again, as what is left
+//! when it begins is the limit of every single piece.
+//!
+//! Values expire with what is in them. A lock is a key with a lease and a name of its own for its
+//! owner, and is removed only by that owner. Nobody waits for that: the command is left with the
+//! system, and its answer is read by whoever asks next. If the owner dies or has lost the connection,
+//! its lease has to run out, unless whoever wants the lock next sees that the owner was a process of
+//! the same machine that is gone.
 
 use std::fs;
 use std::io;
-use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::mem;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use redis::{Client, Connection, ConnectionAddr, FromRedisValue, RedisError, cmd};
+use redis::{
+    Client, Cmd, Connection, ConnectionAddr, FromRedisValue, RedisError, RedisResult, Value, cmd,
+    from_redis_value,
+};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::{StoreLock, TokenStore};
+use super::{FAR_PATIENCE, StoreLock, TokenStore};
 use crate::auth::time::millis;
 use crate::secret::Secret;
 
-/// The longest that any operation takes.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// The longest that any operation takes: what callers reckon with.
+const PATIENCE: Duration = FAR_PATIENCE;
+
+/// The longest that leaving a command with the system takes, which is no time at all unless it still
+/// has so many others that it takes no more.
+const POSTING: Duration = Duration::from_millis(1);
+
+/// More threads than these do not connect at once: they are stuck.
+const MOST_CONNECTING: usize = 32;
+
+/// Where the kernel tells of processes.
+const PROC: &str = "/proc";
 
 /// Begins all names, since a Redis is often shared.
 const PREFIX: &str = "camunda-admin:";
@@ -43,12 +62,19 @@ struct Inner {
     client: Client,
     /// Where the server is, without user and password.
     address: String,
-    /// A connection that nobody uses at the moment.
-    idle: Mutex<Option<Connection>>,
-    /// Whether a thread is busy looking the server's name up and connecting.
-    connecting: AtomicBool,
+    idle: Mutex<Idle>,
+    /// Threads that are busy looking the server's name up and connecting.
+    connecting: AtomicUsize,
     process: String,
     locks: AtomicU64,
+}
+
+/// What nobody works at at the moment.
+#[derive(Default)]
+struct Idle {
+    link: Option<Link>,
+    /// Packed commands that release locks, for the next connection that is free.
+    releases: Vec<Vec<u8>>,
 }
 
 impl RedisStore {
@@ -67,86 +93,166 @@ impl RedisStore {
             address: address.to_string(),
             client,
             idle: Mutex::default(),
-            connecting: AtomicBool::new(false),
+            connecting: AtomicUsize::new(0),
             process: process_identity(),
             locks: AtomicU64::new(0),
         })))
     }
 
-    fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> io::Result<T> {
+    fn ask<T: FromRedisValue>(&self, command: &Cmd, budget: Budget) -> io::Result<T> {
         let inner = &*self.0;
-        let idle = inner.idle().take();
-        if let Some(mut connection) = idle {
-            match command.query(&mut connection) {
-                Ok(answer) => return Ok(inner.keep(connection, answer)),
+        let idle = inner.idle().link.take();
+        if let Some(mut link) = idle {
+            match link.ask(command, budget) {
+                Ok(answer) => return Ok(inner.keep(link, answer)),
                 // The server may have closed it since; the command did not get through.
                 Err(error) if error.is_connection_dropped() => {}
                 Err(error) => return Err(told(error)),
             }
         }
-        let mut connection = self.connect()?;
-        let answer = command.query(&mut connection).map_err(told)?;
-        Ok(inner.keep(connection, answer))
+        let mut link = self.connect(budget)?;
+        let answer = link.ask(command, budget).map_err(told)?;
+        Ok(inner.keep(link, answer))
     }
 
-    fn connect(&self) -> io::Result<Connection> {
-        let host = match self.0.client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => Some(host),
-            _ => None,
-        };
-        if host.is_none_or(|host| host.parse::<IpAddr>().is_ok()) {
-            return self.0.connect();
-        }
-        // Looking a name up knows no limit in time, so another thread does it, and no more than one.
-        if self.0.connecting.swap(true, Ordering::SeqCst) {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "still connecting"));
+    /// Looking a name up knows no limit in time, and each step of a handshake has its own: so
+    /// another thread does it, which whoever is in a hurry leaves behind.
+    fn connect(&self, budget: Budget) -> io::Result<Link> {
+        let late = |what| io::Error::new(io::ErrorKind::TimedOut, what);
+        let done = |inner: &Inner| inner.connecting.fetch_sub(1, Ordering::SeqCst);
+        if self.0.connecting.fetch_add(1, Ordering::SeqCst) >= MOST_CONNECTING {
+            done(&self.0);
+            return Err(late("still connecting"));
         }
         let (sender, connected) = mpsc::channel();
         let inner = Arc::clone(&self.0);
         let spawned = thread::Builder::new()
             .name("camunda-redis".into())
             .spawn(move || {
-                let connection = inner.connect();
-                inner.connecting.store(false, Ordering::SeqCst);
+                let connection = inner.client.get_connection_with_timeout(PATIENCE);
+                done(&inner);
                 // If it took too long, the next one can use it.
                 if let Err(mpsc::SendError(Ok(connection))) = sender.send(connection) {
-                    inner.keep(connection, ());
+                    inner.keep(Link::new(connection), ());
                 }
             });
         if let Err(error) = spawned {
-            self.0.connecting.store(false, Ordering::SeqCst);
+            done(&self.0);
             return Err(error);
         }
-        let late = || io::Error::new(io::ErrorKind::TimedOut, "connecting takes too long");
-        connected.recv_timeout(PATIENCE).map_err(|_| late())?
+        let connection = connected
+            .recv_timeout(budget.left()?)
+            .map_err(|_| late("connecting takes too long"))?;
+        Ok(Link::new(connection.map_err(told)?))
     }
 }
 
 impl Inner {
-    fn connect(&self) -> io::Result<Connection> {
-        let connection = self
-            .client
-            .get_connection_with_timeout(PATIENCE)
-            .map_err(told)?;
-        connection.set_read_timeout(Some(PATIENCE)).map_err(told)?;
-        connection.set_write_timeout(Some(PATIENCE)).map_err(told)?;
-        Ok(connection)
+    /// Keeps a connection on which everything asked was answered, once the locks are released that
+    /// waited for one.
+    fn keep<T>(&self, mut link: Link, answer: T) -> T {
+        loop {
+            let releases = {
+                let mut idle = self.idle();
+                if idle.releases.is_empty() {
+                    idle.link = Some(link);
+                    return answer;
+                }
+                mem::take(&mut idle.releases)
+            };
+            for release in releases {
+                if link.post(&release).is_err() {
+                    return answer;
+                }
+            }
+        }
     }
 
-    /// Keeps a connection on which everything asked was answered.
-    fn keep<T>(&self, connection: Connection, answer: T) -> T {
-        *self.idle() = Some(connection);
-        answer
+    /// Releases a lock without waiting: now if there is a connection that nobody uses, otherwise
+    /// with the next one that is free.
+    fn release(&self, command: &Cmd) {
+        let link = {
+            let mut idle = self.idle();
+            idle.releases.push(command.get_packed_command());
+            idle.link.take()
+        };
+        if let Some(link) = link {
+            self.keep(link, ());
+        }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Option<Connection>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The time that one operation may take.
+#[derive(Clone, Copy)]
+struct Budget {
+    until: Instant,
+}
+
+impl Budget {
+    fn new() -> Self {
+        Budget {
+            until: Instant::now() + PATIENCE,
+        }
+    }
+
+    fn left(self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        // A socket takes zero for "no limit".
+        match left.is_zero() {
+            true => Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time")),
+            false => Ok(left),
+        }
+    }
+}
+
+/// A connection, and how many answers are still to come on it that nobody waits for.
+struct Link {
+    connection: Connection,
+    owed: usize,
+}
+
+impl Link {
+    fn new(connection: Connection) -> Self {
+        Link {
+            connection,
+            owed: 0,
+        }
+    }
+
+    fn ask<T: FromRedisValue>(&mut self, command: &Cmd, budget: Budget) -> RedisResult<T> {
+        while self.owed > 0 {
+            self.answer(budget)?;
+            self.owed -= 1;
+        }
+        self.send(&command.get_packed_command(), budget.left()?)?;
+        Ok(from_redis_value(self.answer(budget)?.extract_error()?)?)
+    }
+
+    /// Sends a command without waiting for what comes of it.
+    fn post(&mut self, command: &[u8]) -> RedisResult<()> {
+        self.send(command, POSTING)?;
+        self.owed += 1;
+        Ok(())
+    }
+
+    fn send(&mut self, command: &[u8], patience: Duration) -> RedisResult<()> {
+        self.connection.set_write_timeout(Some(patience))?;
+        self.connection.send_packed_command(command)
+    }
+
+    fn answer(&mut self, budget: Budget) -> RedisResult<Value> {
+        self.connection.set_read_timeout(Some(budget.left()?))?;
+        self.connection.recv_response()
     }
 }
 
 impl TokenStore for RedisStore {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        self.ask(cmd("GET").arg(value_key(name)))
+        self.ask(cmd("GET").arg(value_key(name)), Budget::new())
     }
 
     fn put(&self, name: &str, value: &[u8], keep: Duration) -> io::Result<()> {
@@ -156,10 +262,12 @@ impl TokenStore for RedisStore {
                 .arg(value)
                 .arg("PX")
                 .arg(time_to_live(keep)),
+            Budget::new(),
         )
     }
 
     fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
+        let budget = Budget::new();
         let key = lock_key(name);
         let number = self.0.locks.fetch_add(1, Ordering::Relaxed);
         let owner = format!("{}{:016x}{number:x}", self.0.process, random());
@@ -170,9 +278,10 @@ impl TokenStore for RedisStore {
                 .arg("NX")
                 .arg("PX")
                 .arg(time_to_live(lease)),
+            budget,
         )?;
         if taken.is_none() {
-            let other: Option<String> = self.ask(cmd("GET").arg(&key))?;
+            let other: Option<String> = self.ask(cmd("GET").arg(&key), budget)?;
             let dead = other.filter(|other| is_dead(other));
             let Some(dead) = dead else { return Ok(None) };
             let command = &mut cmd("EVAL");
@@ -183,7 +292,7 @@ impl TokenStore for RedisStore {
                 .arg(dead)
                 .arg(&owner)
                 .arg(time_to_live(lease));
-            if self.ask::<i64>(command)? == 0 {
+            if self.ask::<i64>(command, budget)? == 0 {
                 return Ok(None);
             }
         }
@@ -199,7 +308,7 @@ impl TokenStore for RedisStore {
     }
 }
 
-/// A lock, removed on drop if it is still ours.
+/// A lock, removed soon after its drop if it is still ours.
 struct RedisLock {
     store: RedisStore,
     key: String,
@@ -208,11 +317,9 @@ struct RedisLock {
 
 impl Drop for RedisLock {
     fn drop(&mut self) {
-        // If it fails, the lease runs out.
         let command = &mut cmd("EVAL");
-        let _ = self
-            .store
-            .ask::<i64>(command.arg(UNLOCK).arg(1).arg(&self.key).arg(&self.owner));
+        let command = command.arg(UNLOCK).arg(1).arg(&self.key);
+        self.store.0.release(command.arg(&self.owner));
     }
 }
 
@@ -260,27 +367,65 @@ fn machine() -> Option<String> {
     Some(format!("{} {}", boot.trim(), space.to_str()?))
 }
 
-/// When a process was started, in the kernel's own measure; `None` if there is no such process.
+/// When a process was started, in the kernel's own measure; `None` if that cannot be read.
 fn started(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may have anything in it.
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let state = fields.next()?;
-    // A zombie holds nothing any more.
-    (state != "Z" && state != "X").then(|| fields.nth(18)?.parse().ok())?
+    Stat::read(Path::new(PROC), pid)?.started
+}
+
+/// What the kernel says of a process.
+struct Stat {
+    /// A zombie holds nothing any more.
+    ended: bool,
+    started: Option<u64>,
+}
+
+impl Stat {
+    fn read(proc: &Path, pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
+        // The name, in parentheses, may have anything in it.
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let state = fields.next()?;
+        Some(Stat {
+            ended: matches!(state, "Z" | "X"),
+            started: fields.nth(18).and_then(|field| field.parse().ok()),
+        })
+    }
 }
 
 /// Whether the owner of a lock is a process of this machine that is gone.
 fn is_dead(owner: &str) -> bool {
+    is_dead_by(Path::new(PROC), owner)
+}
+
+fn is_dead_by(proc: &Path, owner: &str) -> bool {
     let mut parts = owner.split('/');
     let (Some(on), Some(pid), Some(since)) = (parts.next(), parts.next(), parts.next()) else {
         return false;
     };
-    let same = !on.is_empty() && machine().is_some_and(|machine| machine == on);
-    match (pid.parse(), since.parse::<u64>()) {
-        (Ok(pid), Ok(since)) => same && started(pid) != Some(since),
-        _ => false,
+    if on.is_empty() || machine().is_none_or(|machine| machine != on) {
+        return false;
     }
+    let (Ok(pid), Ok(since)) = (pid.parse(), since.parse::<u64>()) else {
+        return false;
+    };
+    match Stat::read(proc, pid) {
+        Some(stat) => stat.ended || stat.started.is_some_and(|started| started != since),
+        // Processes of other users may be hidden.
+        None => is_nobody(pid),
+    }
+}
+
+/// Whether no process has this number.
+#[cfg(unix)]
+fn is_nobody(pid: u32) -> bool {
+    use rustix::process::{Pid, test_kill_process};
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn is_nobody(_pid: u32) -> bool {
+    false
 }
 
 #[cfg(test)]
@@ -309,6 +454,19 @@ mod tests {
         let child_since = started(child_pid).unwrap_or_default();
         child.wait().unwrap();
         assert!(is_dead(&format!("{machine}/{child_pid}/{child_since}/1")));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_is_hidden_is_not_dead() {
+        let nothing = tempfile::tempdir().unwrap();
+        let owner = process_identity();
+        assert!(!is_dead_by(nothing.path(), &owner));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let number = format!("/{}/", std::process::id());
+        let owner = owner.replace(&number, &format!("/{}/", child.id()));
+        child.wait().unwrap();
+        assert!(is_dead_by(nothing.path(), &owner));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::auth::TokenRequest;
 use crate::auth::key::SlotKey;
 use crate::auth::record::{Record, Seal, StoredRefusal};
 use crate::auth::time::Moment;
+use crate::call::{Call, CallOptions};
 
 /// How long a record is of use after what is in it: so long its generation and its count of
 /// refusals are remembered.
@@ -14,6 +15,9 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// The lease of a lock that is held for an instant only.
 pub(crate) const MOMENT: Duration = Duration::from_secs(2);
+
+/// How long an edit may take.
+const EDITING: Duration = Duration::from_secs(1);
 
 /// The way to one key's record.
 pub(crate) struct Vault<'a> {
@@ -40,18 +44,18 @@ impl<'a> Vault<'a> {
         (!stores.is_empty()).then(vault)
     }
 
-    /// Takes those locks that are still missing, nearest store first, on behalf of a call that has
-    /// so much time left. Whether it has all that can be had.
-    pub(crate) fn try_lock(&self, locks: &mut Locks<'a>, lease: Duration, left: Duration) -> bool {
-        locks.take(self.stores, &self.name, lease, left)
+    /// Takes those locks that are still missing, nearest store first. Whether it has all that can be
+    /// had.
+    pub(crate) fn try_lock(&self, call: &Call, locks: &mut Locks<'a>, lease: Duration) -> bool {
+        locks.take(self.stores, call, &self.name, lease)
     }
 
     /// Reads the stores; those behind one that is enough are not asked.
-    pub(crate) fn read(&self, left: Duration, is_enough: impl Fn(&Record) -> bool) -> Known<'a> {
+    pub(crate) fn read(&self, call: &Call, is_enough: impl Fn(&Record) -> bool) -> Known<'a> {
         let mut record = Record::default();
         let mut read = Vec::new();
-        for tier in self.stores.usable(left) {
-            let stored = self.record(tier).unwrap_or_default();
+        for tier in self.stores.usable(call) {
+            let stored = self.record(call, tier).unwrap_or_default();
             read.push((tier, stored.generation));
             merge(&mut record, stored);
             if is_enough(&record) {
@@ -66,42 +70,43 @@ impl<'a> Vault<'a> {
     }
 
     /// Brings up to date those stores that know less than others: what came from afar is kept near.
-    pub(crate) fn level(&self, locks: &Locks<'a>, known: &Known<'a>, now: Moment) {
+    pub(crate) fn level(&self, call: &Call, locks: &Locks<'a>, known: &Known<'a>, now: Moment) {
         let Some((sealed, keep)) = self.sealed(&known.record, now) else {
             return;
         };
         for tier in &known.behind {
             let _lock = match locks.has(tier) {
                 true => None,
-                false => match tier.try_lock(&self.name, MOMENT) {
+                false => match tier.try_lock(call, &self.name, MOMENT) {
                     Locked::Taken(lock) => Some(lock),
                     Locked::Busy | Locked::Unusable => continue,
                 },
             };
-            self.put(tier, &sealed, keep, known.record.generation);
+            self.put(call, tier, &sealed, keep, known.record.generation);
         }
     }
 
     /// Writes to every store whose lock is held.
-    pub(crate) fn write(&self, locks: &Locks<'a>, record: &Record, now: Moment, left: Duration) {
+    pub(crate) fn write(&self, call: &Call, locks: &Locks<'a>, record: &Record, now: Moment) {
         let Some((sealed, keep)) = self.sealed(record, now) else {
             return;
         };
-        for tier in self.stores.usable(left).filter(|tier| locks.has(tier)) {
-            self.put(tier, &sealed, keep, record.generation);
+        for tier in self.stores.usable(call).filter(|tier| locks.has(tier)) {
+            self.put(call, tier, &sealed, keep, record.generation);
         }
     }
 
     /// Changes the record in every store whose lock is free; who holds the lock is about to write
     /// something newer.
     pub(crate) fn edit(&self, now: Moment, change: impl Fn(&mut Record) -> bool) {
-        for tier in self.stores.usable(Duration::MAX) {
-            if let Locked::Taken(_lock) = tier.try_lock(&self.name, MOMENT)
-                && let Some(mut record) = self.record(tier)
+        let call = &Call::start(&CallOptions::new(), EDITING);
+        for tier in self.stores.usable(call) {
+            if let Locked::Taken(_lock) = tier.try_lock(call, &self.name, MOMENT)
+                && let Some(mut record) = self.record(call, tier)
                 && change(&mut record)
                 && let Some((sealed, keep)) = self.sealed(&record, now)
             {
-                self.put(tier, &sealed, keep, record.generation);
+                self.put(call, tier, &sealed, keep, record.generation);
             }
         }
     }
@@ -119,17 +124,17 @@ impl<'a> Vault<'a> {
 
     /// Puts a record unless the store knows better: a lock that ends with its lease may have been
     /// somebody else's since.
-    fn put(&self, tier: &Tier, sealed: &[u8], keep: Duration, generation: u64) {
+    fn put(&self, call: &Call, tier: &Tier, sealed: &[u8], keep: Duration, generation: u64) {
         if self
-            .record(tier)
+            .record(call, tier)
             .is_none_or(|stored| stored.generation <= generation)
         {
-            tier.put(&self.name, sealed, keep);
+            tier.put(call, &self.name, sealed, keep);
         }
     }
 
-    fn record(&self, tier: &Tier) -> Option<Record> {
-        self.seal.open(&tier.get(&self.name)?)
+    fn record(&self, call: &Call, tier: &Tier) -> Option<Record> {
+        self.seal.open(&tier.get(call, &self.name)?)
     }
 }
 
@@ -151,20 +156,20 @@ pub(crate) struct Locks<'a> {
 }
 
 impl<'a> Locks<'a> {
-    /// Takes those locks that are still missing, nearest store first, on behalf of a call that has
-    /// so much time left. Whether it has all that can be had.
+    /// Takes those locks that are still missing, nearest store first. Whether it has all that can be
+    /// had.
     pub(crate) fn take(
         &mut self,
         stores: &'a Stores,
+        call: &Call,
         name: &str,
         lease: Duration,
-        left: Duration,
     ) -> bool {
-        for tier in stores.usable(left) {
+        for tier in stores.usable(call) {
             if self.has(tier) {
                 continue;
             }
-            match tier.try_lock(name, lease) {
+            match tier.try_lock(call, name, lease) {
                 Locked::Taken(lock) => self.held.push((tier, lock)),
                 Locked::Busy => return false,
                 Locked::Unusable => {}
