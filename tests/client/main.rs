@@ -3,6 +3,7 @@
 mod bad_input;
 mod deadlines;
 mod fidelity;
+#[path = "../support/full_port.rs"]
 mod full_port;
 mod main_job;
 mod proxies;

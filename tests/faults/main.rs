@@ -7,7 +7,7 @@
 mod certificates;
 mod cuts;
 mod front;
-#[path = "../client/full_port.rs"]
+#[path = "../support/full_port.rs"]
 mod full_port;
 mod list;
 mod run;
