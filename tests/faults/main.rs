@@ -9,6 +9,8 @@ mod cuts;
 mod front;
 #[path = "../support/full_port.rs"]
 mod full_port;
+#[path = "../support/in_time.rs"]
+mod in_time;
 mod list;
 mod run;
 mod table;
