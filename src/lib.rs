@@ -73,6 +73,9 @@ pub mod ffi;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(test)]
+#[path = "../tests/support/in_time.rs"]
+mod in_time;
 mod process;
 mod secret;
 mod transport;

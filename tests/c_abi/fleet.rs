@@ -21,6 +21,8 @@ const ROUNDS: usize = 3;
 
 /// What a worker says besides if a store failed.
 const STORE_FAILED: &str = "a store failed";
+/// How long a process may take to begin, on whatever machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn rounds() -> usize {
     match std::env::var("CAMUNDA_FLEET_ROUNDS") {
@@ -101,11 +103,21 @@ impl Ready {
         self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     }
 
+    /// What it prints until its end, which has to be a good one.
     fn lines(mut self) -> Vec<String> {
         let mut text = String::new();
         self.output.read_to_string(&mut text).unwrap();
         assert!(self.child.wait().unwrap().success());
         text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// No process outlives a test that failed.
+impl Drop for Ready {
+    fn drop(&mut self) {
+        // Nothing to be done where it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -223,8 +235,10 @@ fn a_leader_that_is_killed_has_one_successor() {
             leader.wait_until_ready();
             fleet.iter_mut().for_each(Ready::wait_until_ready);
             leader.go();
+            let begun = Instant::now();
             while sandbox.stats().token_requests == 0 {
-                std::thread::yield_now();
+                assert!(begun.elapsed() < PATIENCE, "nobody asks for a token");
+                std::thread::sleep(Duration::from_millis(1));
             }
             fleet.iter_mut().for_each(Ready::go);
             // SIGKILL, while it waits for the answer that never comes.

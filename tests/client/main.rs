@@ -3,7 +3,10 @@
 mod bad_input;
 mod deadlines;
 mod fidelity;
+#[path = "../support/full_port.rs"]
 mod full_port;
+#[path = "../support/in_time.rs"]
+mod in_time;
 mod main_job;
 mod proxies;
 mod requests;

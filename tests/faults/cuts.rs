@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::at_once;
 use crate::front::{Act, Front, Misbehaviour};
+use crate::in_time::in_time;
 use crate::run::{Bench, Class, Seen};
 use crate::table::Block;
 
@@ -46,7 +47,7 @@ fn lengths(bench: &Bench, class: Class) -> (usize, usize) {
         wire.send(answer.bytes());
         wire.close();
     }));
-    call(bench, class, act);
+    call(bench, class, &act);
     let lengths = *lengths.lock().unwrap();
     assert!(lengths.0 > 0);
     lengths
@@ -56,26 +57,28 @@ fn cut(bench: &Bench, class: Class, offset: usize) -> Seen {
     call(
         bench,
         class,
-        Act::WithAnswer(Arc::new(move |wire, answer| {
+        &Act::WithAnswer(Arc::new(move |wire, answer| {
             wire.send(&answer.bytes()[..offset]);
             wire.close();
         })),
     )
 }
 
-fn call(bench: &Bench, class: Class, act: Act) -> Seen {
-    let misbehaviour = Misbehaviour {
-        act,
-        times: Some(1),
-    };
-    let front = Front::plain(bench.upstream(), Some(misbehaviour));
-    let url = format!("http://{}", front.address());
-    bench.call(
-        class,
-        &url,
-        Some(&front),
-        Duration::from_secs(30),
-        Duration::ZERO,
-        false,
-    )
+fn call(bench: &Bench, class: Class, act: &Act) -> Seen {
+    in_time(|| {
+        let misbehaviour = Misbehaviour {
+            act: act.clone(),
+            times: Some(1),
+        };
+        let front = Front::plain(bench.upstream(), Some(misbehaviour));
+        let url = format!("http://{}", front.address());
+        bench.call(
+            class,
+            &url,
+            Some(&front),
+            Duration::from_secs(30),
+            Duration::ZERO,
+            false,
+        )
+    })
 }

@@ -7,8 +7,10 @@
 mod certificates;
 mod cuts;
 mod front;
-#[path = "../client/full_port.rs"]
+#[path = "../support/full_port.rs"]
 mod full_port;
+#[path = "../support/in_time.rs"]
+mod in_time;
 mod list;
 mod run;
 mod table;

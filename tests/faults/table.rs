@@ -24,9 +24,9 @@ Made by `tests/faults`, which meets a server that misbehaves with one call of ea
   Where there is none the fault is no matter of single requests.
 
 What holds in every row, and is checked with it: nothing that must not happen twice was sent twice
-after a byte of it may have arrived; no call outlived its deadline by more than 100 ms (and what a
-slow machine adds); the outcome that an error tells is what became of the cluster at the service; no
-error shows a secret or a token.
+after a byte of it may have arrived; no call outlived its deadline by more than 100 ms (one that did
+was made again, ten times at most, since a slow machine is late now and then); the outcome that an
+error tells is what became of the cluster at the service; no error shows a secret or a token.
 ";
 
 /// What was seen of one fault.

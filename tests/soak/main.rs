@@ -68,7 +68,7 @@ fn sixty_four_threads_against_everything_that_fails() {
 
     let begun = Instant::now();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "play", "--nocapture", "--test-threads=1"])
+        .args(["--exact", "play", "--ignored", "--nocapture"])
         .env(PLAN, serde_json::to_string(&plan).unwrap())
         .env("HOME", cache.path())
         .stdin(Stdio::piped())
@@ -103,13 +103,20 @@ fn sixty_four_threads_against_everything_that_fails() {
         stats.requests_by_operation,
     );
 
-    // Every request that arrived was counted as sent. Those that did not arrive belong to a call
-    // that ended or to a connection that broke, after which it was sent again or given up.
-    let astray = report.stopped + report.broken + report.stats.retries;
+    // Every request that arrived was counted as sent, and every one that was sent has arrived, but
+    // for those without an answer.
+    println!(
+        "{} of {} requests did not arrive, {} had no answer; {} of {} for tokens",
+        report.stats.requests - stats.requests,
+        report.stats.requests,
+        report.unanswered,
+        report.stats.token_requests - stats.token_requests,
+        report.stats.token_requests,
+    );
     assert!(stats.requests <= report.stats.requests);
-    assert!(stats.requests + astray >= report.stats.requests);
+    assert!(stats.requests + report.unanswered >= report.stats.requests);
     assert!(stats.token_requests <= report.stats.token_requests);
-    assert!(stats.token_requests + report.stopped + report.broken >= report.stats.token_requests);
+    assert!(stats.token_requests + report.tokenless >= report.stats.token_requests);
     let most = 1 + elapsed.as_millis() / PACE.as_millis();
     assert!(u128::from(report.stats.token_requests) <= most, "{most}");
 
@@ -147,12 +154,12 @@ fn sixty_four_threads_against_everything_that_fails() {
     assert!(stats.token_requests > CLIENT_IDS as u64);
 }
 
-/// Plays the program, if this process was started to do so.
+/// Plays the program.
 #[test]
+#[ignore = "run by the other in a process of its own"]
 fn play() {
-    if let Ok(plan) = std::env::var(PLAN) {
-        program::run(&serde_json::from_str(&plan).unwrap());
-    }
+    let plan = std::env::var(PLAN).expect("a plan");
+    program::run(&serde_json::from_str(&plan).unwrap());
 }
 
 /// What goes wrong, and in how many of a hundred requests: about one of five has to suffer.

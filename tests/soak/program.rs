@@ -54,10 +54,10 @@ pub(crate) struct Report {
     /// How many errors there were of each kind and outcome.
     pub(crate) errors: BTreeMap<String, u64>,
     pub(crate) creations: Outcomes,
-    /// Calls that ended by their deadline or were cancelled.
-    pub(crate) stopped: u64,
-    /// Calls that ended with a broken connection.
-    pub(crate) broken: u64,
+    /// Requests to which there was no answer, so that nobody knows whether they arrived.
+    pub(crate) unanswered: u64,
+    /// Calls that ended before there was an answer of the token endpoint.
+    pub(crate) tokenless: u64,
     pub(crate) stats: Counters,
     pub(crate) course: Option<Course>,
     /// Before the clients were made, and after they were dropped.
@@ -92,6 +92,8 @@ impl Counters {
 
 /// Runs as planned, and tells the test on standard output.
 pub(crate) fn run(plan: &Plan) {
+    log::set_logger(&UnansweredRetries).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
     let before = Sample::take();
     let clients = clients(plan);
     let workers: Vec<_> = (0..THREADS).map(|_| Watched::default()).collect();
@@ -125,6 +127,7 @@ pub(crate) fn run(plan: &Plan) {
         .iter()
         .for_each(|client| report.stats.add(&client.stats()));
     assert_eq!(report.stats.calls, report.calls);
+    report.unanswered += UNANSWERED_RETRIES.load(Ordering::Relaxed);
     let idle = clients.len() * IDLE_PER_CLIENT;
     drop(clients);
     let after = Sample::take();
@@ -138,6 +141,34 @@ pub(crate) fn run(plan: &Plan) {
     report.course = Some(course);
     report.around = Some([before, after]);
     println!("{MARK}{}", serde_json::to_string(&report).unwrap());
+}
+
+/// Requests without an answer that were sent again.
+static UNANSWERED_RETRIES: AtomicU64 = AtomicU64::new(0);
+
+/// Counts them: what became of a request that was sent again is told by the log only.
+struct UnansweredRetries;
+
+impl log::Log for UnansweredRetries {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.target().starts_with("camunda_admin")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            let text = record.args().to_string();
+            if text.contains("trying again in") && lacks_answer(&text) {
+                UNANSWERED_RETRIES.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// Whether the words of an error are those of a connection that broke before the answer.
+fn lacks_answer(words: &str) -> bool {
+    words.contains("cannot connect to") || words.contains("broke before the answer")
 }
 
 /// A client for each of the credentials; every other one shares its tokens through files.
@@ -474,9 +505,14 @@ impl Report {
         );
         let name = format!("{kind:?} {:?} {outcome:?}", error.stage());
         *self.errors.entry(name).or_default() += 1;
-        match kind {
-            ErrorKind::Timeout | ErrorKind::Cancelled => self.stopped += 1,
-            ErrorKind::Network => self.broken += 1,
+        let stopped = matches!(kind, ErrorKind::Timeout | ErrorKind::Cancelled);
+        match error.stage() {
+            Stage::Token if stopped || kind == ErrorKind::Network => self.tokenless += 1,
+            Stage::Request
+                if error.attempts() > 0 && (stopped || lacks_answer(error.message())) =>
+            {
+                self.unanswered += 1;
+            }
             _ => {}
         }
     }
@@ -484,8 +520,8 @@ impl Report {
     fn add(&mut self, other: Report) {
         self.calls += other.calls;
         self.succeeded += other.succeeded;
-        self.stopped += other.stopped;
-        self.broken += other.broken;
+        self.unanswered += other.unanswered;
+        self.tokenless += other.tokenless;
         for (error, count) in other.errors {
             *self.errors.entry(error).or_default() += count;
         }
