@@ -23,7 +23,7 @@ use crate::auth::{self, Token, TokenSlot, TokenStore};
 use crate::call::{Call, CallOptions};
 use crate::config::Config;
 use crate::credentials::{ClusterCredentials, read_env_file};
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::Zeroizing;
 use crate::transport::{Class, Method, Request, Stats, Transport};
 
@@ -176,8 +176,7 @@ impl AdminClient {
             }
             operation::decode(json).map_err(|problem| {
                 let message = format!("the answer is not JSON: {problem}");
-                let outcome = class.outcome_unread();
-                Error::new(ErrorKind::Decode, Stage::Decode, outcome, message)
+                Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, message)
                     .with_body(answer.clone())
             })
         })

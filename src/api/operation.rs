@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::api::form::{self, Form, Formed, UnknownField};
 use crate::api::locate;
 use crate::api::object::{Describe, Description, check_segment};
-use crate::error::{Error, ErrorKind, Result, Stage};
+use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::Zeroizing;
 use crate::transport::{Class, Method};
 
@@ -138,8 +138,8 @@ impl Operation {
         Err(Error::invalid_argument(problem).with_operation(self.name))
     }
 
-    /// Decodes an answer; where that fails, the error carries the answer and says that a change was
-    /// made.
+    /// Decodes an answer; where that fails, the error carries the answer and says that the
+    /// operation was done.
     pub(crate) fn decode<T: DeserializeOwned>(&self, answer: Zeroizing<Vec<u8>>) -> Result<T> {
         decode(&answer).map_err(|problem| self.undecodable(problem, answer))
     }
@@ -162,8 +162,7 @@ impl Operation {
         } else {
             format!("the answer cannot be read: {problem}")
         };
-        let outcome = self.class.outcome_unread();
-        Error::new(ErrorKind::Decode, Stage::Decode, outcome, message)
+        Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, message)
             .with_operation(self.name)
             .with_body(answer)
     }

@@ -80,17 +80,6 @@ pub enum Class {
     Once,
 }
 
-impl Class {
-    /// What became of a request whose answer announced success and is of no use. A change was made
-    /// then; of a read nothing is left without its answer.
-    pub(crate) fn outcome_unread(self) -> Outcome {
-        match self {
-            Class::Safe => Outcome::Unknown,
-            Class::Repeatable | Class::Once => Outcome::Done,
-        }
-    }
-}
-
 /// A request, told by its operation.
 pub(crate) struct Request<'a> {
     pub(crate) operation: &'static str,
@@ -337,11 +326,12 @@ impl Transport {
         status: u16,
         html: bool,
     ) -> (Failure, Error) {
-        // A page for people comes from a portal or a gateway, which knows nothing of the thing.
+        // The status line said success, so the thing is done; what is lost is the answer. A page for
+        // people comes from a portal or a gateway, which knows nothing of the thing.
         let outcome = if html {
             Outcome::Unknown
         } else {
-            request.class.outcome_unread()
+            Outcome::Done
         };
         let (failure, error) = match failure {
             answer::ReadFailure::Undecodable(error) => (Failure::Final, error),
@@ -360,6 +350,11 @@ impl Transport {
                 body,
                 passed_on,
             } => {
+                // Without its answer nothing is left of a read.
+                let outcome = match request.class {
+                    Class::Safe => Outcome::Unknown,
+                    _ => outcome,
+                };
                 let (failure, error) = match exchange.stopped() {
                     Some(stop) => (Failure::Final, call.stopped(stop, Stage::Request, outcome)),
                     None => (
