@@ -10,8 +10,6 @@ use crate::tools::{run, top};
 pub(crate) struct Library {
     pub(crate) shared: PathBuf,
     pub(crate) archive: PathBuf,
-    /// `debug` or `release`, as the folder is called.
-    pub(crate) profile: String,
 }
 
 impl Library {
@@ -37,14 +35,10 @@ pub(crate) fn library() -> &'static Library {
         // …/target/debug/deps/c_abi-0123
         let test = std::env::current_exe().unwrap();
         let folder = test.ancestors().nth(2).unwrap();
-        let profile = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let profile = folder.file_name().unwrap().to_str().unwrap();
         let mut command = Command::new(env!("CARGO"));
         command.args(["build", "--lib", "--all-features", "--profile"]);
-        command.arg(if profile == "debug" {
-            "dev"
-        } else {
-            profile.as_str()
-        });
+        command.arg(if profile == "debug" { "dev" } else { profile });
         command
             .arg("--target-dir")
             .arg(folder.parent().unwrap())
@@ -53,7 +47,6 @@ pub(crate) fn library() -> &'static Library {
         Library {
             shared: folder.join("libcamunda_admin.so"),
             archive: folder.join("libcamunda_admin.a"),
-            profile,
         }
     })
 }

@@ -216,41 +216,25 @@ fn symbols_are_those_of_the_header() {
     );
 }
 
-/// The library is small and needs the C library only.
+/// The library needs the C library only. How large it is, `.ci/run` checks, of what is released.
 #[test]
 fn the_library_needs_little() {
-    let (Some(readelf), Some(strip)) = (tool("readelf"), tool("strip")) else {
+    let Some(readelf) = tool("readelf") else {
         return;
     };
     let mut command = Command::new(readelf);
     command.arg("-d").arg(&library().shared);
     let dynamic = run(command);
-    let needed: Vec<&str> = dynamic
+    let needed = dynamic
         .lines()
         .filter(|line| line.contains("(NEEDED)"))
-        .filter_map(|line| line.split(['[', ']']).nth(1))
-        .collect();
-    let folder = tempfile::tempdir().unwrap();
-    let stripped = folder.path().join("stripped.so");
-    let mut command = Command::new(strip);
-    command.arg("-o").arg(&stripped).arg(&library().shared);
-    run(command);
-    let size = fs::metadata(&stripped).unwrap().len();
-    println!(
-        "{} profile: {size} bytes stripped, needs {}",
-        library().profile,
-        needed.join(" ")
-    );
+        .filter_map(|line| line.split(['[', ']']).nth(1));
     for name in needed {
         let allowed = ["libc.so", "libm.so", "libgcc_s.so", "ld-linux"];
         assert!(
             allowed.iter().any(|allowed| name.starts_with(allowed)),
             "needs {name}"
         );
-    }
-    // What is not optimized is not what anybody ships.
-    if library().profile == "release" {
-        assert!(size <= 3 * 1024 * 1024, "{size} bytes");
     }
 }
 
