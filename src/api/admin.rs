@@ -198,7 +198,7 @@ impl AdminClient {
     /// instead of failing fast: for use after they were mended on the service's side.
     pub fn retry_credentials(&self) {
         if let Some(slot) = self.transport.slot() {
-            slot.retry_credentials();
+            slot.retry_credentials(&self.call());
         }
     }
 
@@ -206,7 +206,7 @@ impl AdminClient {
     /// another.
     pub fn forget_tokens(&self) {
         if let Some(slot) = self.transport.slot() {
-            slot.forget();
+            slot.forget(&self.call());
         }
     }
 
@@ -648,14 +648,17 @@ impl TokenSource {
 
     /// A living token, from memory, the shared store or the token endpoint, in this order.
     pub fn bearer(&self) -> Result<Token> {
-        let call = Call::start(&self.options, self.transport.config().timeout());
-        self.slot.token(&*self.transport, &call)
+        self.slot.token(&*self.transport, &self.call())
     }
 
     /// The token is not accepted: drops it, here and in the shared store, unless a newer one is
     /// there already. The next [`bearer`](Self::bearer) asks for another.
     pub fn reject(&self, token: &Token) {
-        self.slot.reject(token);
+        self.slot.reject(token, &self.call());
+    }
+
+    fn call(&self) -> Call {
+        Call::start(&self.options, self.transport.config().timeout())
     }
 }
 

@@ -232,7 +232,7 @@ fn rejections_and_refreshes_at_the_same_time() {
         let rejected = first.clone();
         let tokens = on_threads(4, move |number| {
             if number % 2 == 0 {
-                slot.reject(&rejected);
+                slot.reject(&rejected, &call());
             }
             let token = slot.token(&*endpoint, &call()).unwrap();
             (number, token)

@@ -72,7 +72,7 @@ impl Service {
                 token.accepted();
                 return true;
             }
-            slot.reject(&token);
+            slot.reject(&token, &call());
         }
         false
     }

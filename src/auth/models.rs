@@ -692,7 +692,7 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
             }
             InWorld::Reject(process, key) => {
                 if let Some(held) = holds.remove(&(process, key)) {
-                    slots[process][key].reject(&held.token);
+                    slots[process][key].reject(&held.token, &call());
                     rejected.push(held.token.generation());
                     // The other one may still hold it, and has to find out by itself.
                     let generation = held.token.generation();
@@ -702,11 +702,11 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
                 }
             }
             InWorld::Forget(process, key) => {
-                slots[process][key].forget();
+                slots[process][key].forget(&call());
                 holds.remove(&(process, key));
             }
             InWorld::Retry(process, key) => {
-                slots[process][key].retry_credentials();
+                slots[process][key].retry_credentials(&call());
                 refused.remove(&(process, key));
                 // The other one keeps to what it was told.
                 refused.remove(&(1 - process, key));

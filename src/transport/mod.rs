@@ -175,7 +175,7 @@ impl Transport {
             if let (Failure::Status { status: 401, .. }, Some(token), Some(slot)) =
                 (&failure, &token, &self.slot)
             {
-                slot.reject(token);
+                slot.reject(token, call);
                 // 401 says "not done", yet what costs money is not sent again on anyone's word.
                 if !replaced_token && request.class != Class::Once {
                     log::debug!(

@@ -392,14 +392,14 @@ impl TokenSlot {
 
     /// The API answered 401 to this token: it is not used again, here or by whoever shares the
     /// stores. A newer one stays.
-    pub(crate) fn reject(&self, token: &Token) {
+    pub(crate) fn reject(&self, token: &Token, call: &Call) {
         let cell = self.current();
         let now = cell.clock.now();
         let generation = token.generation();
         if cell.lock().reject(generation, now) {
             count(&cell.counters.rejections);
             if let Some(vault) = self.vault(&cell) {
-                vault.edit(now, |record| {
+                vault.edit(call, now, |record| {
                     record.generation == generation && record.token.take().is_some()
                 });
             }
@@ -408,22 +408,22 @@ impl TokenSlot {
 
     /// Lets the next call ask again although the credentials were refused, here or in another
     /// process.
-    pub(crate) fn retry_credentials(&self) {
+    pub(crate) fn retry_credentials(&self, call: &Call) {
         let cell = self.current();
         let now = cell.clock.now();
         cell.lock().retry_credentials(now);
         if let Some(vault) = self.vault(&cell) {
-            vault.edit(now, |record| record.refusal.take().is_some());
+            vault.edit(call, now, |record| record.refusal.take().is_some());
         }
     }
 
     /// Drops the token, here and in the stores.
-    pub(crate) fn forget(&self) {
+    pub(crate) fn forget(&self, call: &Call) {
         let cell = self.current();
         let now = cell.clock.now();
         cell.lock().forget();
         if let Some(vault) = self.vault(&cell) {
-            vault.edit(now, |record| record.token.take().is_some());
+            vault.edit(call, now, |record| record.token.take().is_some());
         }
     }
 

@@ -70,7 +70,7 @@ fn bad_credentials_are_sent_once_and_everybody_learns_of_it() {
         assert!(error.retry_after().is_some());
     }
     assert_eq!(endpoint.requests(), 1);
-    slot.retry_credentials();
+    slot.retry_credentials(&call());
     assert!(slot.token(&*endpoint, &call()).is_ok());
 }
 
@@ -81,7 +81,7 @@ fn an_outage_is_waited_out() {
     let down = Reply::Fails(FetchFailure::Transient);
     let endpoint = Endpoint::new(&clock, [down, down, Reply::Token(60.0), down, down, down]);
     assert!(slot.token(&*endpoint, &call()).is_ok());
-    slot.forget();
+    slot.forget(&call());
     let error = slot.token(&*endpoint, &call()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network);
     assert_eq!(endpoint.requests(), 6);
@@ -266,7 +266,7 @@ fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
     let old = slot.token(&*endpoint, &call()).unwrap();
     let new = thread::scope(|scope| {
         let replace = || {
-            slot.reject(&old);
+            slot.reject(&old, &call());
             slot.token(&*endpoint, &call()).unwrap()
         };
         let replacing: Vec<_> = (0..8).map(|_| scope.spawn(replace)).collect();
@@ -276,7 +276,7 @@ fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
             .collect::<Vec<_>>()
     });
     assert!(new.iter().all(|token| token.expose() == "token-1"));
-    slot.reject(&old);
+    slot.reject(&old, &call());
     assert_eq!(slot.token(&*endpoint, &call()).unwrap().expose(), "token-1");
     assert_eq!(endpoint.requests(), 2);
 }
@@ -294,7 +294,7 @@ fn invariant_05_a_token_that_another_machine_replaced_is_not_asked_for_again() {
         .each_ref()
         .map(|slot| slot.token(&*endpoint, &call()).unwrap());
     assert_eq!(old[0].expose(), old[1].expose());
-    slots[0].reject(&old[0]);
+    slots[0].reject(&old[0], &call());
     // Whoever comes now does not get it from the store either.
     let third = Cache::new(clock.clone())
         .slot(request(), &store.choice())
@@ -303,7 +303,7 @@ fn invariant_05_a_token_that_another_machine_replaced_is_not_asked_for_again() {
         third.token(&*endpoint, &call()).unwrap().expose(),
         "token-1"
     );
-    slots[1].reject(&old[1]);
+    slots[1].reject(&old[1], &call());
     for slot in &slots {
         assert_eq!(slot.token(&*endpoint, &call()).unwrap().expose(), "token-1");
     }
@@ -319,7 +319,7 @@ fn a_forgotten_token_is_forgotten_by_the_store_too() {
         .slot(request(), &store.choice())
         .unwrap();
     slot.token(&*endpoint, &call()).unwrap();
-    slot.forget();
+    slot.forget(&call());
     let other = Cache::new(clock.clone())
         .slot(request(), &store.choice())
         .unwrap();
@@ -343,7 +343,7 @@ fn forgiven_credentials_are_forgiven_by_the_store_too() {
         assert!(slot.token(&*endpoint, &call()).is_err());
     }
     assert_eq!(endpoint.requests(), 1);
-    slots[0].retry_credentials();
+    slots[0].retry_credentials(&call());
     let third = Cache::new(clock.clone())
         .slot(request(), &store.choice())
         .unwrap();
@@ -564,7 +564,7 @@ fn a_store_that_fails_costs_sharing_only() {
             assert!(slot.token(&*endpoint, &call()).is_ok(), "{name}");
         }
         assert_eq!(endpoint.requests(), 1, "{name}");
-        slot.reject(&slot.token(&*endpoint, &call()).unwrap());
+        slot.reject(&slot.token(&*endpoint, &call()).unwrap(), &call());
         assert!(slot.token(&*endpoint, &call()).is_ok(), "{name}");
         // Once it works again, it is used again.
         store.everything_fails(false);
@@ -737,7 +737,7 @@ fn diagnostics_tell_what_is_going_on() {
     assert!(told.stores[0].usable);
 
     store.everything_fails(true);
-    slot.forget();
+    slot.forget(&call());
     endpoint.then = Reply::Fails(FetchFailure::BadCredentials);
     slot.token(&endpoint, &call()).unwrap_err();
     let told = cache.diagnostics();

@@ -7,7 +7,7 @@ use crate::auth::TokenRequest;
 use crate::auth::key::SlotKey;
 use crate::auth::record::{Record, Seal, StoredRefusal};
 use crate::auth::time::Moment;
-use crate::call::{Call, CallOptions};
+use crate::call::Call;
 
 /// How long a record is of use after what is in it: so long its generation and its count of
 /// refusals are remembered.
@@ -98,8 +98,8 @@ impl<'a> Vault<'a> {
 
     /// Changes the record in every store whose lock is free; who holds the lock is about to write
     /// something newer.
-    pub(crate) fn edit(&self, now: Moment, change: impl Fn(&mut Record) -> bool) {
-        let call = &Call::start(&CallOptions::new(), EDITING);
+    pub(crate) fn edit(&self, call: &Call, now: Moment, change: impl Fn(&mut Record) -> bool) {
+        let call = &call.at_most(EDITING);
         for tier in self.stores.usable(call) {
             if let Locked::Taken(_lock) = tier.try_lock(call, &self.name, MOMENT)
                 && let Some(mut record) = self.record(call, tier)
