@@ -6,6 +6,7 @@ limit of token requests. A test that has to begin without a token takes credenti
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,9 @@ import urllib.request
 from pathlib import Path
 
 from camunda_admin import AdminClient
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BASE_URL = os.environ["CAMUNDA_CONSOLE_BASE_URL"]
 OAUTH_URL = os.environ["CAMUNDA_OAUTH_URL"]

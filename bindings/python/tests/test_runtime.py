@@ -263,8 +263,9 @@ class MemoryStore(TokenStore):
         self.fails_with = None
 
     def fail(self):
+        # A new one each time: an exception that is kept keeps the frames of the call, and the client.
         if self.fails_with is not None:
-            raise self.fails_with
+            raise self.fails_with()
 
     def get(self, name):
         self.fail()
@@ -310,9 +311,9 @@ class TokenStores(SandboxTest):
 
     def test_what_it_raises_fails_no_call(self):
         for fault, words in [
-            (OSError(errno.ENOSPC, "full"), "No space left"),
-            (OSError("without a number"), "Input/output error"),
-            (ValueError(), "Input/output error"),
+            (lambda: OSError(errno.ENOSPC, "full"), "No space left"),
+            (lambda: OSError("without a number"), "Input/output error"),
+            (ValueError, "Input/output error"),
         ]:
             store = MemoryStore({}, {})
             store.fails_with = fault
@@ -325,7 +326,7 @@ class TokenStores(SandboxTest):
 
     def test_an_interrupt_in_it_ends_the_call(self):
         store = MemoryStore({}, {})
-        store.fails_with = KeyboardInterrupt()
+        store.fails_with = KeyboardInterrupt
         admin = self.client(token_cache=store)
         with self.assertRaises(KeyboardInterrupt):
             admin.clusters.list()
