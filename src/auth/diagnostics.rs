@@ -19,7 +19,8 @@ pub(crate) struct Diagnostics {
 /// The token of one key: credentials, audience, scope and token URL. Times are seconds from now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct SlotReport {
-    /// Tells keys of the same audience apart; a digest.
+    /// Label of the key: a digest of token URL, client id, audience and scope, and a number that is
+    /// unique in this process. It does not depend on the client secret.
     pub(crate) key: String,
     pub(crate) audience: String,
     pub(crate) token_host: String,

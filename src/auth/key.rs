@@ -18,19 +18,7 @@ pub(crate) struct SlotKey([u8; 32]);
 
 impl SlotKey {
     pub(crate) fn of(request: &TokenRequest) -> Self {
-        let mut message = Vec::new();
-        for part in [
-            Some(&request.token_url),
-            Some(&request.client_id),
-            Some(&request.audience),
-            request.scope.as_ref(),
-        ] {
-            // Lengths keep `a` + `bc` apart from `ab` + `c`, and the flag "no scope" from "empty".
-            message.push(u8::from(part.is_some()));
-            let part = part.map_or(&b""[..], |part| part.as_bytes());
-            message.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            message.extend_from_slice(part);
-        }
+        let message = public_parts(request);
         let secret = request.client_secret.expose().as_bytes();
         let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
         // Expanding to the length of the digest itself cannot be too long.
@@ -43,18 +31,48 @@ impl SlotKey {
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
-}
 
-impl fmt::Display for SlotKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0[..16]))
+    /// Returns the digest in the names of this key's records in a token store.
+    ///
+    /// Must not be shown in logs, errors or diagnostics: with it, a weak client secret can be
+    /// guessed offline. [`label`] is for those.
+    pub(crate) fn digest(&self) -> String {
+        hex(&self.0[..16])
     }
 }
 
 impl fmt::Debug for SlotKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SlotKey({self})")
+        f.write_str("SlotKey(..)")
     }
+}
+
+/// Returns a label for logs and diagnostics: a digest of everything in a token request but its client
+/// secret. Requests that differ only in the secret have the same label.
+pub(crate) fn label(request: &TokenRequest) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(DOMAIN);
+    context.update(b"label");
+    context.update(&public_parts(request));
+    hex(&context.finish().as_ref()[..4])
+}
+
+/// Returns an unambiguous encoding of everything in a token request but its client secret.
+fn public_parts(request: &TokenRequest) -> Vec<u8> {
+    let mut message = Vec::new();
+    for part in [
+        Some(&request.token_url),
+        Some(&request.client_id),
+        Some(&request.audience),
+        request.scope.as_ref(),
+    ] {
+        // Lengths keep `a` + `bc` apart from `ab` + `c`, and the flag "no scope" from "empty".
+        message.push(u8::from(part.is_some()));
+        let part = part.map_or(&b""[..], |part| part.as_bytes());
+        message.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        message.extend_from_slice(part);
+    }
+    message
 }
 
 /// Stands for a token host: all that the endpoint's rate limit tells apart, seen from one address.
@@ -135,6 +153,27 @@ mod tests {
         keys.dedup();
         assert_eq!(keys.len(), 8);
         assert_eq!(SlotKey::of(&request()), SlotKey::of(&request()));
+    }
+
+    #[test]
+    fn label_differs_by_every_part_but_the_secret() {
+        let mut others = vec![request(); 4];
+        others[0].token_url.push('2');
+        others[1].client_id = "i".into();
+        others[2].audience = "ap".into();
+        others[3].scope = Some(String::new());
+        for other in &others {
+            assert_ne!(label(other), label(&request()), "{other:?}");
+        }
+        let mut rotated = request();
+        rotated.client_secret = Secret::from("hunter3");
+        assert_eq!(label(&rotated), label(&request()));
+        assert_eq!(label(&request()).len(), 8);
+    }
+
+    #[test]
+    fn slot_key_debug_shows_no_digest() {
+        assert_eq!(format!("{:?}", SlotKey::of(&request())), "SlotKey(..)");
     }
 
     #[test]

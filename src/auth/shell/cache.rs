@@ -20,7 +20,7 @@ use super::pacing::GateCell;
 use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::auth::diagnostics::{CounterReport, Diagnostics, SlotReport};
 use crate::auth::gate::Gate;
-use crate::auth::key::{GateKey, SlotKey};
+use crate::auth::key::{GateKey, SlotKey, label};
 use crate::auth::slot::{Answer, Caller, Patience, Slot};
 use crate::auth::store::{StoreId, Stores, Vault};
 use crate::auth::time::{Clock, Moment};
@@ -81,6 +81,8 @@ pub(crate) struct Cache {
     gates: Mutex<BTreeMap<GateKey, Arc<GateCell>>>,
     stores: Mutex<BTreeMap<StoreId, Kept<Stores>>>,
     counters: Arc<Counters>,
+    /// Number of cells made so far.
+    cells_made: AtomicU64,
 }
 
 impl Cache {
@@ -92,6 +94,7 @@ impl Cache {
             gates: Mutex::default(),
             stores: Mutex::default(),
             counters: Arc::default(),
+            cells_made: AtomicU64::new(0),
         }
     }
 
@@ -127,8 +130,7 @@ impl Cache {
                     .try_lock()
                     .map(|slot| slot.inherited())
                     .unwrap_or_default();
-                let own =
-                    child.new_cell(slot, &cell.gate.key, stores, &cell.choice, &cell.audience);
+                let own = child.new_cell(slot, &cell.gate.key, stores, &cell.choice, &cell.names);
                 // Even with a store of the caller's own: nobody holds it before its first use here.
                 lock(&child.cells).insert(key.clone(), Kept::Always(own));
             }
@@ -165,7 +167,11 @@ impl Cache {
         }
         let gate = GateKey::of(&request.token_url);
         let stores = self.stores(choice)?;
-        let new = self.new_cell(Slot::default(), &gate, stores, choice, &request.audience);
+        let names = SlotNames {
+            label: label(request),
+            audience: request.audience.clone(),
+        };
+        let new = self.new_cell(Slot::default(), &gate, stores, choice, &names);
         let mut cells = lock(&self.cells);
         if cells.len() >= SLOTS_KEPT {
             let now = self.clock.now();
@@ -197,7 +203,7 @@ impl Cache {
         gate: &GateKey,
         stores: Arc<Stores>,
         choice: &TokenCacheChoice,
-        audience: &str,
+        names: &SlotNames,
     ) -> Arc<Cell> {
         let gate = {
             let mut gates = lock(&self.gates);
@@ -212,7 +218,8 @@ impl Cache {
             gate,
             stores,
             choice: choice.clone(),
-            audience: audience.to_owned(),
+            names: names.clone(),
+            number: self.cells_made.fetch_add(1, Ordering::Relaxed) + 1,
             counters: Arc::clone(&self.counters),
         })
     }
@@ -264,17 +271,10 @@ impl<T> Kept<T> {
 impl Cache {
     pub(crate) fn diagnostics(&self) -> Diagnostics {
         let now = self.clock.now();
-        let mut cells: Vec<_> = lock(&self.cells)
-            .iter()
-            .filter_map(|((key, _), cell)| Some((*key, cell.get()?)))
-            .collect();
-        cells.sort_by(|(a, left), (b, right)| {
-            (&left.audience, a.as_bytes()).cmp(&(&right.audience, b.as_bytes()))
-        });
-        let slots: Vec<_> = cells
-            .iter()
-            .map(|(key, cell)| cell.report(*key, now))
-            .collect();
+        let mut cells: Vec<_> = lock(&self.cells).values().filter_map(Kept::get).collect();
+        // Not by their keys, whose order depends on the client secrets.
+        cells.sort_by(|a, b| (&a.names, a.number).cmp(&(&b.names, b.number)));
+        let slots: Vec<_> = cells.iter().map(|cell| cell.report(now)).collect();
         let gates: Vec<_> = lock(&self.gates).values().cloned().collect();
         let stores: Vec<_> = lock(&self.stores).values().filter_map(Kept::get).collect();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -454,7 +454,7 @@ impl TokenSlot {
 impl fmt::Debug for TokenSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenSlot")
-            .field("key", &self.key)
+            .field("label", &label(&self.request))
             .finish_non_exhaustive()
     }
 }
@@ -470,19 +470,27 @@ pub(super) struct Cell {
     pub(super) gate: Arc<GateCell>,
     pub(super) stores: Arc<Stores>,
     choice: TokenCacheChoice,
-    /// For the diagnostics.
-    audience: String,
+    names: SlotNames,
+    /// Tells apart the cells of one process whose names are the same.
+    number: u64,
     pub(super) counters: Arc<Counters>,
 }
 
+/// Names of a cell in the diagnostics; none of them depends on the client secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct SlotNames {
+    audience: String,
+    label: String,
+}
+
 impl Cell {
-    fn report(&self, key: SlotKey, now: Moment) -> SlotReport {
+    fn report(&self, now: Moment) -> SlotReport {
         let slot = self.lock();
         let token = slot.token_left(now);
         let trouble = slot.trouble_left(now);
         SlotReport {
-            key: key.to_string()[..8].to_owned(),
-            audience: self.audience.clone(),
+            key: format!("{}-{}", self.names.label, self.number),
+            audience: self.names.audience.clone(),
             token_host: self.gate.key.as_str().to_owned(),
             state: slot.phase(now),
             expires_in: token.map(|(expires, _)| expires.as_secs_f64()),

@@ -13,6 +13,7 @@ use crate::auth::{FetchFailure, Token, TokenRequest};
 use crate::call::{Call, CallOptions, Cancel};
 use crate::error::{ErrorKind, Outcome, Stage};
 use crate::in_time::in_time;
+use crate::secret::Secret;
 
 /// A cache whose clock jumps over every wait.
 fn skipping() -> (Cache, Clock) {
@@ -754,6 +755,25 @@ fn diagnostics_tell_what_is_going_on() {
     );
     let all = serde_json::to_string(&told).unwrap();
     assert!(!all.contains("hunter2") && !all.contains("token-0") && !all.contains("client-id"));
+}
+
+/// A key that was derived from the secret would let it be guessed offline.
+#[test]
+fn diagnostics_do_not_depend_on_the_secret() {
+    let report = |secrets: [&str; 2]| {
+        let cache = Cache::new(Clock::Real);
+        for secret in secrets {
+            let mut request = request();
+            request.client_secret = Secret::from(secret);
+            let slot = cache.slot(request, &MEMORY).unwrap();
+            assert_eq!(format!("{slot:?}"), "TokenSlot { label: \"9f04c1ad\", .. }");
+        }
+        serde_json::to_value(cache.diagnostics().slots).unwrap()
+    };
+    let slots = report(["Summer2026!", "Winter2027!"]);
+    assert_eq!(slots[0]["key"], "9f04c1ad-1");
+    assert_eq!(slots[1]["key"], "9f04c1ad-2");
+    assert_eq!(slots, report(["correct horse", "battery staple"]));
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl<'a> Vault<'a> {
         let vault = || Vault {
             stores,
             seal: Seal::new(request, key),
-            name: format!("token-{key}"),
+            name: format!("token-{}", key.digest()),
         };
         (!stores.is_empty()).then(vault)
     }
