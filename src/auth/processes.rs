@@ -552,7 +552,7 @@ fn a_limit_on_the_size_of_files_costs_sharing_only() {
 
 /// Names what is not tested, past what the test runner keeps to itself. `CI=true` does not put up
 /// with that where it could have been.
-fn left_out(what: &str, could_be_tested: bool) {
+pub(super) fn left_out(what: &str, could_be_tested: bool) {
     let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
     assert!(!(in_ci && could_be_tested), "not tested: {what}");
     let line = format!("not tested: {what}\n");

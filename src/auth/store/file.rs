@@ -1,7 +1,8 @@
 //! Tokens in files of the user's own: shared by all processes of one user on one machine.
 //!
-//! The directory has to be the user's and writable by nobody else, else it is not used. It is opened
-//! once per operation and everything below it is named relative to the open directory, without
+//! The directory has to be the user's and writable by nobody else, else it is not used; it is created
+//! only below a directory of the same user. Files whose names the store does not create itself are
+//! never touched. The directory is opened once per operation and everything below it is named relative to the open directory, without
 //! following links, so that nothing can be moved in between. Values are replaced by renaming a new
 //! file over the old. Locks are files beside the values that are never deleted, since a lock on a
 //! deleted file excludes nobody: one for each key, held while its token is asked for, so that slow
@@ -9,17 +10,18 @@
 //! kernel releases them when their owner dies.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::rand::{SecureRandom, SystemRandom};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::{StoreLock, TokenStore};
@@ -36,6 +38,15 @@ const SCRAPS_KEPT: Duration = Duration::from_secs(3600);
 const VALUE: &str = "value";
 const LOCK: &str = "lock";
 const SCRAP: &str = "new";
+/// Hexadecimal digits of the digest in a name, and of the random number in a temporary file's name.
+const NAME_DIGITS: usize = 32;
+const RANDOM_DIGITS: usize = 16;
+
+/// How directories are opened.
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 /// A directory with one file for each value and each lock.
 #[derive(Debug)]
@@ -55,54 +66,123 @@ impl FileStore {
     /// Opens the directory, making it if it is not there.
     fn open(&self) -> io::Result<OwnedFd> {
         match self.open_existing() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(&self.path)?;
-                self.open_existing()
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(),
             opened => opened,
         }
     }
 
     /// Opens the directory and makes sure that nobody else can change what is in it.
     fn open_existing(&self) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&self.path, flags, Mode::empty())?;
+        let directory = rustix::fs::open(&self.path, DIRECTORY, Mode::empty())?;
+        check_private(&directory)?;
+        Ok(directory)
+    }
+
+    /// Creates the directory and those above it that are missing, mode 0700.
+    ///
+    /// # Errors
+    ///
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied), and nothing is created, if the nearest
+    /// existing directory belongs to another user: under `sudo`, `HOME` may be another user's, who
+    /// could not use a `~/.cache` that belongs to root. A directory for temporary files that all
+    /// users share, such as `/tmp`, is accepted.
+    fn create(&self) -> io::Result<OwnedFd> {
+        let mut missing = Vec::new();
+        let mut nearest = self.path.as_path();
+        let mut directory = loop {
+            let path = if nearest.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                nearest
+            };
+            // Directories above the store's own may be links.
+            match rustix::fs::open(path, DIRECTORY - OFlags::NOFOLLOW, Mode::empty()) {
+                Err(rustix::io::Errno::NOENT) => {}
+                opened => break opened?,
+            }
+            let name = nearest.components().next_back().map(Component::as_os_str);
+            missing.push(name.unwrap_or(OsStr::new(".")));
+            nearest = nearest.parent().ok_or(rustix::io::Errno::NOENT)?;
+        };
         let stat = rustix::fs::fstat(&directory)?;
-        if stat.st_uid != geteuid().as_raw() {
-            return Err(refused("the directory belongs to another user"));
+        let is_shared = stat.st_uid == 0 && stat.st_mode & 0o1002 == 0o1002;
+        if stat.st_uid != geteuid().as_raw() && !is_shared {
+            return Err(refused(&format!(
+                "directory not created: {} belongs to another user; set HOME, or choose another \
+                 directory",
+                nearest.display()
+            )));
         }
-        if stat.st_mode & 0o022 != 0 {
-            return Err(refused("other users can write to the directory"));
+        for name in missing.into_iter().rev() {
+            match rustix::fs::mkdirat(&directory, name, Mode::RWXU) {
+                // Created by another process in the meantime.
+                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            directory = rustix::fs::openat(&directory, name, DIRECTORY, Mode::empty())?;
+            check_private(&directory)?;
         }
         Ok(directory)
     }
 
-    /// Removes what dead processes and old credentials left behind; locks stay.
+    /// Removes temporary files of terminated processes and expired values; locks stay.
     fn tidy(&self, directory: &OwnedFd) {
-        let Ok(entries) = fs::read_dir(&self.path) else {
+        let Ok(entries) = Dir::read_from(directory) else {
             return;
         };
         let now = SystemTime::now();
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let kept = match Path::new(&name)
-                .extension()
-                .and_then(|extension| extension.to_str())
-            {
-                Some(VALUE) => VALUES_KEPT,
-                Some(SCRAP) => SCRAPS_KEPT,
-                _ => continue,
+            let Some(kept) = name.to_str().ok().and_then(kept_for) else {
+                continue;
             };
-            let age = entry.metadata().and_then(|metadata| metadata.modified());
-            if age.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > kept)) {
+            let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let modified = u64::try_from(stat.st_mtime).unwrap_or(0);
+            let modified = UNIX_EPOCH + Duration::from_secs(modified);
+            if is_own_file(&stat) && now.duration_since(modified).is_ok_and(|age| age > kept) {
                 // Whoever else removed it first did the same work.
-                let _ = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
+                let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
             }
         }
     }
+}
+
+/// Returns how long a file of this name is kept, and `None` if it is not a name that
+/// [`FileStore::put`] makes: the directory may have files of others, too.
+fn kept_for(file: &str) -> Option<Duration> {
+    let is_hex = |text: &str, length| {
+        text.len() == length
+            && text
+                .bytes()
+                .all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let (stem, extension) = file.rsplit_once('.')?;
+    let (kind, rest) = stem.split_once('-')?;
+    if !matches!(kind, "token" | "gate") {
+        return None;
+    }
+    match extension {
+        VALUE => is_hex(rest, NAME_DIGITS).then_some(VALUES_KEPT),
+        SCRAP => {
+            let (digest, random) = rest.split_once('-')?;
+            (is_hex(digest, NAME_DIGITS) && is_hex(random, RANDOM_DIGITS)).then_some(SCRAPS_KEPT)
+        }
+        _ => None,
+    }
+}
+
+/// Makes sure that a directory belongs to this user and that nobody else can change what is in it.
+fn check_private(directory: &OwnedFd) -> io::Result<()> {
+    let stat = rustix::fs::fstat(directory)?;
+    if stat.st_uid != geteuid().as_raw() {
+        return Err(refused("the directory belongs to another user"));
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err(refused("other users can write to the directory"));
+    }
+    Ok(())
 }
 
 impl TokenStore for FileStore {
@@ -266,4 +346,159 @@ impl Drop for FileLock {
 /// In a forked child: lets go of what it inherited of its parent's locks.
 pub(crate) fn close_inherited_locks() {
     HeldLocks::of_this_process();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs::{self, FileTimes};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use super::*;
+    use crate::auth::key::{GateKey, SlotKey};
+    use crate::auth::processes::left_out;
+    use crate::auth::testing::request;
+
+    const KEPT: Duration = Duration::from_secs(3600);
+    const NOBODY: u32 = 65534;
+
+    #[test]
+    fn put_removes_only_old_files_with_names_of_the_store() {
+        const HOUR: u64 = 3600;
+        const DAY: u64 = 24 * HOUR;
+        let table = [
+            // What the store makes.
+            (
+                "token-0123456789abcdef0123456789abcdef.value",
+                61 * DAY,
+                false,
+            ),
+            (
+                "token-0123456789abcdef0123456789abcde0.value",
+                59 * DAY,
+                true,
+            ),
+            (
+                "gate-0123456789abcdef0123456789abcdef.value",
+                61 * DAY,
+                false,
+            ),
+            ("gate-0123456789abcdef0123456789abcdef.lock", 61 * DAY, true),
+            (
+                "token-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
+                2 * HOUR,
+                false,
+            ),
+            (
+                "gate-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
+                HOUR / 2,
+                true,
+            ),
+            // What others made.
+            ("notes.new", 61 * DAY, true),
+            ("face.value", 61 * DAY, true),
+            ("token-.value", 61 * DAY, true),
+            ("token-0123456789abcdef.value", 61 * DAY, true),
+            (
+                "token-0123456789ABCDEF0123456789ABCDEF.value",
+                61 * DAY,
+                true,
+            ),
+            (
+                "token-0123456789abcdef0123456789abcdeg.value",
+                61 * DAY,
+                true,
+            ),
+            (
+                "other-0123456789abcdef0123456789abcdef.value",
+                61 * DAY,
+                true,
+            ),
+            ("token-0123456789abcdef0123456789abcdef.new", 61 * DAY, true),
+            (
+                "token-0123456789abcdef0123456789abcdef-0.new",
+                61 * DAY,
+                true,
+            ),
+            (
+                "x.token-0123456789abcdef0123456789abcdef.value",
+                61 * DAY,
+                true,
+            ),
+        ];
+        let made = request();
+        for name in [
+            format!("token-{}", SlotKey::of(&made).digest()),
+            format!("gate-{}", GateKey::of(&made.token_url).digest()),
+        ] {
+            assert!(kept_for(&format!("{name}.value")).is_some(), "{name}");
+        }
+        let place = tempfile::tempdir().unwrap();
+        for (name, age, _) in table {
+            let file = File::create(place.path().join(name)).unwrap();
+            let modified = SystemTime::now() - Duration::from_secs(age);
+            file.set_times(FileTimes::new().set_modified(modified))
+                .unwrap();
+        }
+        let store = FileStore::new(place.path());
+        store.put("token-new", b"1", KEPT).unwrap();
+        let left: BTreeSet<_> = fs::read_dir(place.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        for (name, _, stays) in table {
+            assert_eq!(left.contains(name), stays, "{name}");
+        }
+        assert_eq!(store.get("token-new").unwrap().as_deref(), Some(&b"1"[..]));
+    }
+
+    #[test]
+    fn put_creates_missing_directories_for_this_user_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let linked = place.path().join("linked");
+        symlink(place.path(), &linked).unwrap();
+        for path in ["a/b/c", "linked/d", "e/../f"] {
+            let path = place.path().join(path);
+            let store = FileStore::new(&path);
+            assert_eq!(store.get("token-1").unwrap(), None);
+            assert!(!path.exists());
+            store.put("token-1", b"1", KEPT).unwrap();
+            assert_eq!(fs::read(path.join("token-1.value")).unwrap(), b"1");
+        }
+        for made in ["a", "a/b", "a/b/c", "d", "e", "f"] {
+            let mode = fs::metadata(place.path().join(made)).unwrap().mode();
+            assert_eq!(mode & 0o7777, 0o700, "{made}");
+        }
+    }
+
+    #[test]
+    fn put_creates_nothing_in_a_directory_of_another_user() {
+        if !geteuid().is_root() {
+            return left_out("homes of other users, which needs root", false);
+        }
+        let home = tempfile::tempdir().unwrap();
+        chown(home.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        let store = FileStore::new(&home.path().join(".cache/camunda-admin"));
+        let errors = [
+            store.put("token-1", b"1", KEPT).unwrap_err(),
+            store.try_lock("token-1", KEPT).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "directory not created: {} belongs to another user; set HOME, or choose \
+                     another directory",
+                    home.path().display()
+                )
+            );
+        }
+        assert_eq!(store.get("token-1").unwrap(), None);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        // Writable by all does not make it shared; only root's sticky directories are.
+        fs::set_permissions(home.path(), PermissionsExt::from_mode(0o1777)).unwrap();
+        store.put("token-1", b"1", KEPT).unwrap_err();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
 }
