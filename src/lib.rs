@@ -76,6 +76,10 @@ pub mod fuzzing;
 #[cfg(test)]
 #[path = "../tests/support/in_time.rs"]
 mod in_time;
+#[cfg(all(test, unix))]
+#[path = "../tests/support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 mod process;
 mod secret;
 mod transport;

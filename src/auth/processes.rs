@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -19,6 +19,7 @@ use super::shell::{diagnostics, slot};
 use super::testing::{call_within, failure, request};
 use super::{FetchError, FetchFailure, TokenAnswer, TokenCacheChoice, TokenEndpoint, TokenRequest};
 use crate::call::Call;
+use crate::limited::{Limited, PROGRAM_LIMIT, run_to_end};
 use crate::secret::Secret;
 
 const VARIABLE: &str = "CAMUNDA_ADMIN_TEST_SCENARIO";
@@ -87,7 +88,7 @@ impl Scenario {
     }
 
     fn start_by(&self, mut command: Command) -> Playing {
-        let mut child = command
+        command
             .args([
                 "--exact",
                 "auth::processes::play",
@@ -97,13 +98,12 @@ impl Scenario {
             ])
             .env(VARIABLE, serde_json::to_string(self).unwrap())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
+            .stderr(Stdio::null());
+        let mut program = Limited::start(command, PROGRAM_LIMIT);
+        let mut lines = BufReader::new(program.stdout.take().unwrap());
         // Everybody is waiting at the start before anybody may go.
         read_mark(&mut lines).expect("the process starts");
-        Playing { child, lines }
+        Playing { program, lines }
     }
 
     /// Lets everybody go and waits for what they got.
@@ -128,7 +128,7 @@ impl Scenario {
 
 /// A process under way.
 struct Playing {
-    child: Child,
+    program: Limited,
     lines: BufReader<std::process::ChildStdout>,
 }
 
@@ -138,14 +138,12 @@ impl Playing {
         while let Some(line) = read_mark(&mut self.lines) {
             outcomes.push(serde_json::from_str(&line).unwrap());
         }
-        let status = self.child.wait().unwrap();
-        assert!(status.success(), "{status}");
+        self.program.wait_for_success();
         outcomes
     }
 
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    fn kill(self) {
+        self.program.kill();
     }
 }
 
@@ -480,7 +478,9 @@ fn whatever_happens_to_the_files_no_call_fails() {
         Damage { name: "a pipe in its place", asks_again: true, does: |scenario| {
             let value = value(scenario);
             fs::remove_file(&value).unwrap();
-            assert!(Command::new("mkfifo").arg(&value).status().unwrap().success());
+            let mut command = Command::new("mkfifo");
+            command.arg(&value);
+            assert!(run_to_end(command, PROGRAM_LIMIT).status.success());
         }},
         Damage { name: "a link in the lock's place", asks_again: false, does: |scenario| {
             let lock = file(&scenario.cache, "token-", ".lock");
@@ -576,12 +576,11 @@ fn a_full_disk_costs_sharing_only() {
         ..Scenario::new(&place)
     };
     fs::create_dir(&scenario.cache).unwrap();
-    let mounted = Command::new("mount")
+    let mut mount = Command::new("mount");
+    mount
         .args(["-t", "tmpfs", "-o", "size=4k,mode=0700", "none"])
-        .arg(&scenario.cache)
-        .stderr(Stdio::null())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
+        .arg(&scenario.cache);
+    if !run_to_end(mount, PROGRAM_LIMIT).status.success() {
         return left_out(
             "a full disk, which needs the privilege to mount",
             may_mount(),
@@ -590,11 +589,9 @@ fn a_full_disk_costs_sharing_only() {
     // The only page.
     fs::write(scenario.cache.join("filler"), [0; 4096]).unwrap();
     let outcomes = scenario.run(vec![scenario.start()]);
-    let unmounted = Command::new("umount")
-        .arg(&scenario.cache)
-        .status()
-        .unwrap();
-    assert!(unmounted.success());
+    let mut unmount = Command::new("umount");
+    unmount.arg(&scenario.cache);
+    assert!(run_to_end(unmount, PROGRAM_LIMIT).status.success());
     assert!(
         outcomes
             .iter()
@@ -676,7 +673,7 @@ mod with_redis {
 
     /// A server of our own, on a free port; killed on drop.
     struct Redis {
-        server: Child,
+        server: Limited,
         port: u16,
         _place: TempDir,
     }
@@ -685,8 +682,9 @@ mod with_redis {
         /// `None` where there is no `redis-server`, which only a machine that is made for these
         /// tests has to have.
         fn start() -> Option<Self> {
-            let installed = Command::new("redis-server").arg("--version").output();
-            if installed.is_err() {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let mut folders = std::env::split_paths(&path);
+            if !folders.any(|folder| folder.join("redis-server").is_file()) {
                 left_out("Redis, as redis-server is not installed", true);
                 return None;
             }
@@ -703,20 +701,20 @@ mod with_redis {
         /// `None` if somebody else has the port.
         fn start_at(port: u16) -> Option<Self> {
             let place = place();
-            let server = Command::new("redis-server")
+            let mut command = Command::new("redis-server");
+            command
                 .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
                 .args(["--save", "", "--appendonly", "no", "--dir"])
                 .arg(place.path())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut redis = Redis {
+                .stdout(Stdio::null());
+            let server = Limited::start(command, PROGRAM_LIMIT);
+            let redis = Redis {
                 server,
                 port,
                 _place: place,
             };
             // Tests of the C ABI have the same; what both could use would be a crate of its own.
-            while redis.server.try_wait().unwrap().is_none() {
+            while redis.server.try_wait().is_none() {
                 if redis.answers() {
                     return Some(redis);
                 }
@@ -752,7 +750,8 @@ mod with_redis {
         }
 
         fn signal(&self, signal: Signal) {
-            kill_process(Pid::from_child(&self.server), signal).unwrap();
+            let server = Pid::from_raw(self.server.id().cast_signed()).unwrap();
+            kill_process(server, signal).unwrap();
         }
 
         /// The port of a way to it on which every answer takes so long.
@@ -779,13 +778,6 @@ mod with_redis {
                 }
             });
             way
-        }
-    }
-
-    impl Drop for Redis {
-        fn drop(&mut self) {
-            let _ = self.server.kill();
-            let _ = self.server.wait();
         }
     }
 
@@ -928,7 +920,7 @@ mod with_redis {
 
     #[test]
     fn without_its_redis_a_fleet_goes_on() {
-        let Some(mut redis) = Redis::start() else {
+        let Some(redis) = Redis::start() else {
             return;
         };
         let place = place();

@@ -30,6 +30,8 @@ pub(crate) fn request() -> TokenRequest {
 }
 
 pub(crate) fn call() -> Call {
+    #[cfg(all(test, unix))]
+    crate::limited::limit_this_process();
     Call::start(&CallOptions::new(), DEFAULT_TIMEOUT)
 }
 

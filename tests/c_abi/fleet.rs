@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use camunda_admin_sandbox::{Fault, Sandbox};
 
 use crate::library::library;
+use crate::limited::{Limited, PROGRAM_LIMIT};
 use crate::program::{Build, Language, Program, without_camunda};
 use crate::redis::Redis;
 use crate::tools::{tool, top};
@@ -73,7 +74,7 @@ fn workers() -> Vec<Box<dyn Worker>> {
 
 /// A process that is ready and waits for the word.
 struct Ready {
-    child: Child,
+    program: Limited,
     output: BufReader<ChildStdout>,
 }
 
@@ -81,16 +82,15 @@ impl Ready {
     fn start(worker: &dyn Worker, environment: &[(String, String)], home: &Path) -> Self {
         let mut command = worker.command();
         without_camunda(&mut command, &["CAMUNDA_ADMIN_LIBRARY"]);
-        let mut child = command
+        command
             .env("HOME", home)
             .env_remove("XDG_CACHE_HOME")
             .envs(environment.iter().cloned())
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        Ready { child, output }
+            .stdout(Stdio::piped());
+        let mut program = Limited::start(command, PROGRAM_LIMIT);
+        let output = BufReader::new(program.stdout.take().unwrap());
+        Ready { program, output }
     }
 
     fn wait_until_ready(&mut self) {
@@ -100,24 +100,20 @@ impl Ready {
     }
 
     fn go(&mut self) {
-        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        self.program
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(b"\n")
+            .unwrap();
     }
 
     /// What it prints until its end, which has to be a good one.
     fn lines(mut self) -> Vec<String> {
         let mut text = String::new();
         self.output.read_to_string(&mut text).unwrap();
-        assert!(self.child.wait().unwrap().success());
+        self.program.wait_for_success();
         text.lines().map(str::to_owned).collect()
-    }
-}
-
-/// No process outlives a test that failed.
-impl Drop for Ready {
-    fn drop(&mut self) {
-        // Nothing to be done where it has ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -242,8 +238,7 @@ fn a_leader_that_is_killed_has_one_successor() {
             }
             fleet.iter_mut().for_each(Ready::go);
             // SIGKILL, while it waits for the answer that never comes.
-            leader.child.kill().unwrap();
-            leader.child.wait().unwrap();
+            leader.program.kill();
             let lines: Vec<String> = fleet.into_iter().flat_map(Ready::lines).collect();
             assert_eq!(
                 lines,

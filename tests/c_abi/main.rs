@@ -4,9 +4,14 @@
 //!
 //! A tool that is missing is named and its tests are left out; with `CI=true` that is a failure.
 
+#[path = "../support/cargo.rs"]
+mod cargo;
 mod fleet;
 mod header;
 mod library;
+#[path = "../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 mod program;
 mod redis;
 mod tools;

@@ -7,6 +7,9 @@ mod fidelity;
 mod full_port;
 #[path = "../support/in_time.rs"]
 mod in_time;
+#[path = "../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 mod main_job;
 mod proxies;
 mod requests;
@@ -19,6 +22,7 @@ use camunda_admin_sandbox::Sandbox;
 
 /// A client for a sandbox, with a token cache of its own.
 fn builder(sandbox: &Sandbox) -> AdminClientBuilder {
+    limited::limit_this_process();
     AdminClient::builder()
         .client_id(&sandbox.client_id())
         .client_secret(sandbox.client_secret())

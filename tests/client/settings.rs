@@ -6,11 +6,14 @@ use std::process::Command;
 use camunda_admin::AdminClient;
 use camunda_admin_sandbox::Sandbox;
 
+use crate::limited::{PROGRAM_LIMIT, run_to_end};
+
 /// Runs one of these tests in a process of its own, with this environment and no other; answers what
 /// it prints.
 pub(crate) fn in_a_process(test: &str, environment: &[(String, String)]) -> String {
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args([
             "--exact",
             test,
@@ -20,13 +23,11 @@ pub(crate) fn in_a_process(test: &str, environment: &[(String, String)]) -> Stri
         ])
         .env_clear()
         .env("HOME", home.path())
-        .envs(environment.iter().cloned())
-        .output()
-        .unwrap();
-    let printed = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&printed).into_owned();
+        .envs(environment.iter().cloned());
+    let ended = run_to_end(command, PROGRAM_LIMIT);
+    let text = ended.stdout + &ended.stderr;
     assert!(
-        output.status.success() && text.contains("1 passed"),
+        ended.status.success() && text.contains("1 passed"),
         "{text}"
     );
     text

@@ -11,6 +11,9 @@ mod front;
 mod full_port;
 #[path = "../support/in_time.rs"]
 mod in_time;
+#[path = "../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 mod list;
 mod run;
 mod table;
@@ -19,6 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use limited::{Limited, SLOW_PROGRAM_LIMIT};
 use list::Fault;
 use run::{Bench, Class, Run};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -71,7 +75,7 @@ fn in_a_process_without_proxies() -> bool {
     proxies.iter().for_each(|name| {
         command.env_remove(name);
     });
-    assert!(command.status().unwrap().success());
+    Limited::start(command, SLOW_PROGRAM_LIMIT).wait_for_success();
     true
 }
 

@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use camunda_admin::description::{OPERATIONS, Operation, ShapeKind, WAITERS, Waiter};
 
+use crate::cargo::cargo;
+use crate::limited::{Limited, SLOW_PROGRAM_LIMIT};
 use crate::{Generated, refreshing, top};
 
 pub(crate) fn generate() -> Vec<Generated> {
@@ -43,13 +44,12 @@ const HEADER: &str = "include/camunda_admin.h";
 
 /// Writes `include/camunda_admin.h` from the sources as they are now.
 fn refresh_header() {
-    let status = Command::new(env!("CARGO"))
+    let mut command = cargo();
+    command
         .args(["check", "--features", "capi", "--lib"])
         .current_dir(top())
-        .env("CAMUNDA_ADMIN_REFRESH", "1")
-        .status()
-        .expect("cargo runs");
-    assert!(status.success());
+        .env("CAMUNDA_ADMIN_REFRESH", "1");
+    Limited::start(command, SLOW_PROGRAM_LIMIT).wait_for_success();
 }
 
 /// A test that calls every function of the header that answers a status while its body panics.

@@ -4,7 +4,12 @@
 //! `CAMUNDA_ADMIN_REFRESH=1 cargo test --features capi --test generated` writes them anew.
 
 mod c;
+#[path = "../support/cargo.rs"]
+mod cargo;
 mod cpp;
+#[path = "../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 mod python;
 
 use std::fs;

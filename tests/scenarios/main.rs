@@ -15,10 +15,16 @@ mod run;
 mod rust;
 mod table;
 // The tools and the library are found as the tests of the C ABI find them.
+#[path = "../support/cargo.rs"]
+mod cargo;
 #[path = "../c_abi/library.rs"]
 #[allow(dead_code)]
 mod library;
+#[path = "../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 #[path = "../c_abi/tools.rs"]
+#[allow(dead_code)]
 mod tools;
 
 use std::io::Write;

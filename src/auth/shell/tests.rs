@@ -626,23 +626,16 @@ fn invariant_10_nothing_secret_stays_in_memory() {
     use crate::auth::key::SlotKey;
     use crate::auth::record::{Record, Seal, StoredToken};
     use crate::auth::{TokenAnswer, token};
-    use crate::secret::Secret;
+    use crate::limited::{PROGRAM_LIMIT, run_to_end};
 
     // In a process of its own, whose memory is small and holds nothing of other tests.
     const ALONE: &str = "CAMUNDA_ADMIN_TEST_ALONE";
     if std::env::var_os(ALONE).is_none() {
         let name = "auth::shell::tests::invariant_10_nothing_secret_stays_in_memory";
         let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
-        let output = alone
-            .args(["--exact", name])
-            .env(ALONE, "1")
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stdout)
-        );
+        alone.args(["--exact", name]).env(ALONE, "1");
+        let ended = run_to_end(alone, PROGRAM_LIMIT);
+        assert!(ended.status.success(), "{}", ended.stdout);
         return;
     }
     let mask = |byte: u8| byte ^ 0x15;

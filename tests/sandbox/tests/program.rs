@@ -2,27 +2,31 @@
 
 #![cfg(unix)]
 
+#[path = "../../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+
+use limited::{Ended, Limited, PROGRAM_LIMIT, run_to_end};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_camunda-admin-sandbox");
 
 /// A running program that doesn't outlive its test.
 struct Program {
-    child: Child,
+    program: Limited,
     variables: Vec<(String, String)>,
 }
 
 impl Program {
     fn start(arguments: &[&str], lines: usize) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).stdout(Stdio::piped());
+        let mut program = Limited::start(command, PROGRAM_LIMIT);
         // What is read from is closed at the end of this function.
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = BufReader::new(program.stdout.take().unwrap());
         let variables = stdout
             .lines()
             .take(lines)
@@ -38,7 +42,7 @@ impl Program {
                 (name.to_owned(), value.to_owned())
             })
             .collect();
-        Self { child, variables }
+        Self { program, variables }
     }
 
     fn variable(&self, name: &str) -> &str {
@@ -50,24 +54,18 @@ impl Program {
             .1
     }
 
-    fn stop(mut self, signal: &str) -> Option<i32> {
-        let id = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-        self.child.wait().unwrap().code()
+    fn stop(self, signal: &str) -> Option<i32> {
+        let mut kill = Command::new("kill");
+        kill.args([signal, &self.program.id().to_string()]);
+        assert!(run_to_end(kill, PROGRAM_LIMIT).status.success());
+        self.program.wait().unwrap().code()
     }
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn run(arguments: &[&str]) -> Ended {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments);
+    run_to_end(command, PROGRAM_LIMIT)
 }
 
 fn stats(base_url: &str) -> String {
@@ -125,9 +123,9 @@ fn it_takes_its_certificates_away_with_it() {
 
 #[test]
 fn it_explains_itself() {
-    let help = Command::new(PROGRAM).arg("--help").output().unwrap();
+    let help = run(&["--help"]);
     assert!(help.status.success());
-    let help = String::from_utf8(help.stdout).unwrap();
+    let help = help.stdout;
     for option in [
         "--port",
         "--tls",
@@ -144,9 +142,8 @@ fn it_explains_itself() {
         (&["--ban-ms", "soon"], "not soon"),
         (&["--tls=yes"], "--tls takes no value"),
     ] {
-        let refused = Command::new(PROGRAM).args(arguments).output().unwrap();
+        let refused = run(arguments);
         assert_eq!(refused.status.code(), Some(2));
-        let stderr = String::from_utf8(refused.stderr).unwrap();
-        assert!(stderr.contains(complaint), "{stderr}");
+        assert!(refused.stderr.contains(complaint), "{}", refused.stderr);
     }
 }
