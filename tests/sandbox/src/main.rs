@@ -65,12 +65,16 @@ fn run(builder: SandboxBuilder) -> io::Result<()> {
     })
 }
 
-/// Whoever started the sandbox may have closed its output: that is no reason to stop serving.
+/// Prints the environment in one write, so that a reader of the output or of a file that it goes to
+/// gets all of it or nothing. A closed output is not an error.
 fn print_environment(sandbox: &Sandbox) {
+    let lines: String = sandbox
+        .environment()
+        .into_iter()
+        .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")))
+        .collect();
     let mut stdout = io::stdout().lock();
-    for (name, value) in sandbox.environment() {
-        let _ = writeln!(stdout, "export {name}='{}'", value.replace('\'', r"'\''"));
-    }
+    let _ = stdout.write_all(lines.as_bytes());
     let _ = stdout.flush();
 }
 

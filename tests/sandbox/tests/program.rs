@@ -8,6 +8,8 @@ mod limited;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
 use limited::{Ended, Limited, PROGRAM_LIMIT, run_to_end};
@@ -105,6 +107,22 @@ fn it_prints_the_environment_and_serves_until_it_is_stopped() {
         assert!(stats(base_url).contains("\"token_requests\":0"));
         assert_eq!(program.stop(signal), Some(0));
     }
+}
+
+/// Whoever waits for the first line, or for the file not to be empty, has all of them.
+#[test]
+fn environment_is_printed_in_one_write() {
+    let (output, reader) = UnixDatagram::pair().unwrap();
+    reader.set_read_timeout(Some(PROGRAM_LIMIT)).unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.stdout(OwnedFd::from(output));
+    let program = Limited::start(command, PROGRAM_LIMIT);
+    let mut written = [0; 4096];
+    let length = reader.recv(&mut written).unwrap();
+    let lines = std::str::from_utf8(&written[..length]).unwrap();
+    assert_eq!(lines.lines().count(), 5, "{lines}");
+    assert!(lines.ends_with("'\n"), "{lines}");
+    program.kill();
 }
 
 #[test]

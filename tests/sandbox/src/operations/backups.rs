@@ -20,7 +20,8 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
     )))
 }
 
-/// Too early a backup is refused with 409: the reference doesn't say how.
+/// Creates a backup. One within 15 minutes of the last one is rejected with 409, which is this
+/// sandbox's choice: the reference documents the limit, but no status for it.
 pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
     let (now, takes) = (call.now, call.state.settings.healthy_after);
     let uuid = call.state.random.uuid();
