@@ -70,6 +70,9 @@ mod credentials;
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
+#[cfg(test)]
+#[path = "../tests/support/full_port.rs"]
+mod full_port;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;

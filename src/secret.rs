@@ -184,13 +184,34 @@ pub(crate) fn wipe(memory: &mut [u8]) {
 
 /// Reads to the end, without leaving copies behind where the text has to move to grow.
 pub(crate) fn read_to_end(reader: &mut impl Read, text: &mut Zeroizing<Vec<u8>>) -> io::Result<()> {
+    read_to_end_expecting(reader, text, 0)
+}
+
+/// Initial capacity where more is expected.
+const INITIAL_CAPACITY: usize = 1024 * 1024;
+/// How much the capacity grows at most, as a multiple of what has arrived.
+const MAX_GROWTH: usize = 8;
+
+/// The same, where `expected` bytes are announced: the text then moves seldom, and reserves no more
+/// than a small multiple of what has arrived.
+pub(crate) fn read_to_end_expecting(
+    reader: &mut impl Read,
+    text: &mut Zeroizing<Vec<u8>>,
+    expected: u64,
+) -> io::Result<()> {
+    let expected = usize::try_from(expected).unwrap_or(usize::MAX);
     loop {
         let room = text.capacity() - text.len();
         let mut limited = Read::take(&mut *reader, room as u64);
-        if limited.read_to_end(text)? < room {
+        if room > 0 && limited.read_to_end(text)? < room {
             return Ok(());
         }
-        let mut grown = Zeroizing::new(Vec::with_capacity((2 * text.capacity()).max(8 * 1024)));
+        let capacity = if text.capacity() < expected {
+            expected.min((MAX_GROWTH * text.capacity()).max(INITIAL_CAPACITY))
+        } else {
+            (2 * text.capacity()).max(8 * 1024)
+        };
+        let mut grown = Zeroizing::new(Vec::with_capacity(capacity));
         grown.extend_from_slice(text);
         *text = grown;
     }
@@ -205,6 +226,27 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?}"), "Secret(…)");
         assert_eq!(format!("{:?}", Some(&secret)), "Some(Secret(…))");
+    }
+
+    #[test]
+    fn read_to_end_reserves_a_small_multiple_of_what_arrives() {
+        const MIB: usize = 1024 * 1024;
+        for (expected, length, most) in [
+            (u64::MAX, 7, MIB),
+            (64 * MIB as u64, 7, MIB),
+            (64 * MIB as u64, 3 * MIB, 8 * MIB),
+            (5, 7, 8 * 1024),
+            (0, 7, 8 * 1024),
+        ] {
+            let sent = vec![b'x'; length];
+            let mut text = Zeroizing::new(Vec::new());
+            read_to_end_expecting(&mut &sent[..], &mut text, expected).unwrap();
+            assert!(*text == sent);
+            assert!(text.capacity() <= most, "{expected}: {}", text.capacity());
+        }
+        let mut text = Zeroizing::new(Vec::new());
+        read_to_end_expecting(&mut &[b'x'; 20][..], &mut text, 21).unwrap();
+        assert_eq!((text.len(), text.capacity()), (20, 21), "it has moved");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::api::cluster_clients::ClusterClients;
 use crate::api::clusters::{ClusterId, Clusters};
 use crate::api::members::Members;
 use crate::api::monitoring::ClusterMonitoring;
-use crate::api::object::Json;
+use crate::api::object::{Json, has_dot_segment};
 use crate::api::operation::{self, Operation};
 use crate::api::secrets::ClusterSecrets;
 use crate::api::secure_connectivity::SecureConnectivity;
@@ -318,14 +318,8 @@ pub(super) fn check_path(path: &str) -> Result<()> {
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) || path.contains(['#', '\\']) {
         return bad("has characters that have to be percent-encoded");
     }
-    let segments = path.split('?').next().unwrap_or_default().split('/');
-    if segments.into_iter().any(|segment| {
-        matches!(
-            segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
-            "." | ".."
-        )
-    }) {
-        return bad("has a segment `.` or `..`, which a server folds away");
+    if has_dot_segment(path.split('?').next().unwrap_or_default()) {
+        return bad("has a `.` or `..` segment, which servers and proxies resolve");
     }
     Ok(())
 }
@@ -689,6 +683,14 @@ mod tests {
             "/a#b",
             "/ü",
             "/a\\b",
+            "/a/..%2Fb",
+            "/a%2f..%2Fb",
+            "/a%5c..%5cb",
+            "/a/%2e%2e%2fb",
+            "/a/%252e%252e/b",
+            "/a%25252F..",
+            "/a/..;x=1/b",
+            "/a/.%3bx",
         ] {
             assert!(check_path(bad).is_err(), "{bad:?}");
         }

@@ -250,20 +250,44 @@ mod tests {
     #[test]
     fn no_argument_leaves_its_segment() {
         for (argument, path) in [
-            ("../members", "/clusters/..%2Fmembers"),
+            ("..a/members", "/clusters/..a%2Fmembers"),
             ("a?b#c", "/clusters/a%3Fb%23c"),
             ("a\r\nHost: b\0", "/clusters/a%0D%0AHost%3A%20b%00"),
             ("ü", "/clusters/%C3%BC"),
-            ("%2e%2e", "/clusters/%252e%252e"),
+            ("%2e%41", "/clusters/%252e%2541"),
+            ("...", "/clusters/..."),
+            ("a.b;c", "/clusters/a.b%3Bc"),
             ("f0-1_2.3~", "/clusters/f0-1_2.3~"),
         ] {
             assert_eq!(clusters::GET.path_with(&[argument]).unwrap(), path);
         }
-        for argument in ["", ".", ".."] {
+        for argument in [
+            "",
+            ".",
+            "..",
+            "../members",
+            "../../x",
+            "a/..",
+            "a/./b",
+            "..\\x",
+            "a\\..",
+            "%2e%2e",
+            "%2E",
+            "..%2fx",
+            "..%5Cx",
+            "%2e%2e%2fx",
+            "%252e%252e%252fx",
+            "%25252e.",
+            "%%32e",
+            "%2%65.",
+            "..;x",
+            "..%3bx",
+            "/..",
+        ] {
             let error = clusters::GET.path_with(&[argument]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{argument:?}");
             assert!(
-                error.to_string().starts_with("get cluster: clusterUuid is"),
+                error.to_string().starts_with("get cluster: clusterUuid "),
                 "{error}"
             );
         }

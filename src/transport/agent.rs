@@ -16,6 +16,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Method;
+use super::answer::reason;
 use super::buffers::INPUT_BUFFER;
 use super::resolver::CachingResolver;
 use super::socket::{CLOSED, SocketConnector};
@@ -50,14 +51,18 @@ pub(super) struct Agents {
 struct Settings {
     tls: Arc<ClientConfig>,
     proxy: Option<Proxy>,
+    /// What names the proxy: a setting or a variable.
+    proxy_source: &'static str,
     user_agent: String,
 }
 
 impl Agents {
     pub(super) fn new(config: &Config) -> Result<Self> {
+        let (proxy, proxy_source) = proxy(config)?.unzip();
         Ok(Agents::with(Settings {
             tls: tls::client_config(config)?,
-            proxy: proxy(config)?,
+            proxy,
+            proxy_source: proxy_source.unwrap_or(PROXY_SETTING),
             user_agent: config.user_agent().to_owned(),
         }))
     }
@@ -87,8 +92,14 @@ impl Agents {
             let tls = TlsConnector {
                 config: settings.tls.clone(),
             };
-            let connector = ().chain(Begin).chain(TunnelConnector::default());
-            let connector = connector.chain(SocketConnector).chain(tls);
+            let tunnel = TunnelConnector {
+                connector: ConnectProxyConnector::default(),
+                source: settings.proxy_source,
+            };
+            let sockets = SocketConnector {
+                resolver: resolver.clone(),
+            };
+            let connector = ().chain(Begin).chain(tunnel).chain(sockets).chain(tls);
             Agent::with_parts(config, connector, resolver.clone())
         };
         Agents {
@@ -144,13 +155,17 @@ impl fmt::Debug for Agents {
     }
 }
 
-/// The proxy of the configuration, else of the environment; SOCKS is refused rather than ignored.
-fn proxy(config: &Config) -> Result<Option<Proxy>> {
+/// How the proxy of the configuration is called in error messages.
+const PROXY_SETTING: &str = "`proxy`";
+
+/// The proxy of the configuration, else of the environment, and what names it; SOCKS is refused
+/// rather than ignored.
+fn proxy(config: &Config) -> Result<Option<(Proxy, &'static str)>> {
     let proxy = match config.proxy() {
-        Some(address) => Some(parsed_proxy("`proxy`", address)?),
+        Some(address) => Some((parsed_proxy(PROXY_SETTING, address)?, PROXY_SETTING)),
         None => proxy_from(|name| std::env::var(name).ok())?,
     };
-    if let Some(proxy) = &proxy
+    if let Some((proxy, _)) = &proxy
         && !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
     {
         return Err(Error::config(format!(
@@ -164,7 +179,7 @@ fn proxy(config: &Config) -> Result<Option<Proxy>> {
 
 /// The proxy that a set of variables names for `https`, and what goes past it. `HTTP_PROXY` is for
 /// plain HTTP, which never leaves this machine here.
-fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>> {
+fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<(Proxy, &'static str)>> {
     let read = |name: &str| read(name).filter(|value| !value.trim().is_empty());
     let first = |names: &[&'static str]| {
         let found = names.iter().find_map(|name| Some((*name, read(name)?)));
@@ -194,7 +209,7 @@ fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>> {
     }
     builder
         .build()
-        .map(Some)
+        .map(|proxy| Some((proxy, name)))
         .map_err(|_| no_proxy_address(&format!("the variable {name}")))
 }
 
@@ -223,6 +238,9 @@ pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
             "not valid in an HTTP header".to_owned(),
         ),
         ureq::Error::Io(error) => (ErrorKind::Network, explain_io(error)),
+        ureq::Error::Other(other) if other.is::<ConnectError>() => {
+            (ErrorKind::Network, other.to_string())
+        }
         error => (ErrorKind::Network, error.to_string()),
     }
 }
@@ -236,13 +254,145 @@ pub(super) fn explain_io(error: &io::Error) -> String {
     }
 }
 
-/// Whether the two ends will never come to terms: one does not trust the other, or they have no
-/// version of TLS in common.
+/// Describes why there is no connection to `target`: the proxy, where it is at fault.
+pub(super) fn explain_connect(target: &str, error: &ureq::Error) -> String {
+    explain_proxy(target, error)
+        .unwrap_or_else(|| format!("cannot connect to {target}: {}", explain(error).1))
+}
+
+/// Describes how the proxy failed; `None` where it did not.
+pub(super) fn explain_proxy(target: &str, error: &ureq::Error) -> Option<String> {
+    match connect_error(error) {
+        Some(ConnectError::Proxy(failure)) => Some(failure.explain(target)),
+        _ => None,
+    }
+}
+
+/// Whether the same is bound to happen the next time: one end does not trust the other, they have no
+/// version of TLS in common, or the proxy rejects the connection.
 pub(super) fn is_lasting(error: &ureq::Error) -> bool {
-    let ureq::Error::Io(error) = error else {
-        return false;
-    };
-    tls_error(error).is_some_and(tls::is_lasting)
+    match error {
+        ureq::Error::Io(error) => tls_error(error).is_some_and(tls::is_lasting),
+        error => match connect_error(error) {
+            Some(ConnectError::Proxy(failure)) => failure.is_lasting(),
+            Some(ConnectError::NotLoopback(_)) => true,
+            None => false,
+        },
+    }
+}
+
+/// Why a connection is not made, as far as ureq has no error for it.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    /// This name of the local machine resolves to other machines.
+    NotLoopback(String),
+    Proxy(ProxyFailure),
+}
+
+/// How a proxy failed. Knows neither its user name nor its password.
+#[derive(Debug)]
+pub(super) struct ProxyFailure {
+    /// The URL of the proxy.
+    proxy: String,
+    /// What names the proxy: a setting or a variable.
+    source: &'static str,
+    /// The status that it responded with, if it did.
+    status: Option<u16>,
+    error: Box<ureq::Error>,
+}
+
+impl ProxyFailure {
+    fn new(proxy: &Proxy, source: &'static str, error: ureq::Error) -> Self {
+        let status = match &error {
+            // The only place where ureq has the status: "proxy server responded 407/407".
+            ureq::Error::ConnectProxyFailed(text) => text
+                .split(|c: char| !c.is_ascii_digit())
+                .find_map(|number| number.parse().ok()),
+            _ => None,
+        };
+        ProxyFailure {
+            proxy: format!(
+                "{}://{}:{}",
+                proxy.protocol().to_string().to_ascii_lowercase(),
+                proxy.host(),
+                proxy.port()
+            ),
+            source,
+            status,
+            error: Box::new(error),
+        }
+    }
+
+    fn explain(&self, target: &str) -> String {
+        let ProxyFailure {
+            proxy,
+            source,
+            status,
+            error,
+        } = self;
+        match status {
+            Some(407) => format!(
+                "the proxy {proxy} requires authentication (HTTP 407): check the user name and \
+                 password in {source}"
+            ),
+            Some(403) => format!(
+                "the proxy {proxy} does not allow connections to {target} (HTTP 403): check its \
+                 access rules, or exclude the host with NO_PROXY"
+            ),
+            Some(status @ (500 | 502..=504)) => format!(
+                "the proxy {proxy} cannot connect to {target} (HTTP {status}: {})",
+                reason(*status)
+            ),
+            Some(status) => format!(
+                "the proxy {proxy} rejected the connection to {target} (HTTP {status}: {}): check \
+                 that {source} names an HTTP proxy that supports CONNECT",
+                reason(*status)
+            ),
+            None => {
+                let problem = match &**error {
+                    ureq::Error::ConnectProxyFailed(_) => CLOSED.to_owned(),
+                    error => explain(error).1,
+                };
+                format!("cannot connect to the proxy {proxy}: {problem}; check {source}")
+            }
+        }
+    }
+
+    fn is_lasting(&self) -> bool {
+        match self.status {
+            Some(408 | 425 | 429 | 500 | 502..=504) => false,
+            Some(_) => true,
+            None => is_lasting(&self.error),
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::NotLoopback(host) => write!(
+                f,
+                "`{host}` does not resolve to a loopback address of this machine, and http:// is \
+                 allowed to those only; check the hosts file or use https://"
+            ),
+            ConnectError::Proxy(failure) => f.write_str(&failure.explain("the server")),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl From<ConnectError> for ureq::Error {
+    fn from(error: ConnectError) -> Self {
+        ureq::Error::Other(Box::new(error))
+    }
+}
+
+fn connect_error(error: &ureq::Error) -> Option<&ConnectError> {
+    match error {
+        ureq::Error::Other(other) => other.downcast_ref(),
+        _ => None,
+    }
 }
 
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
@@ -382,8 +532,12 @@ impl Connector<()> for Begin {
 
 /// A tunnel through the proxy, but never to this machine itself: plain HTTP is allowed there, and a
 /// proxy would carry it off the machine.
-#[derive(Debug, Default)]
-struct TunnelConnector(ConnectProxyConnector);
+#[derive(Debug)]
+struct TunnelConnector {
+    connector: ConnectProxyConnector,
+    /// What names the proxy: a setting or a variable.
+    source: &'static str,
+}
 
 impl Connector<()> for TunnelConnector {
     type Out = Either<(), Box<dyn Transport>>;
@@ -396,7 +550,16 @@ impl Connector<()> for TunnelConnector {
         if details.uri.host().is_some_and(is_loopback) {
             return Ok(None);
         }
-        self.0.connect(details, chained)
+        match (
+            self.connector.connect(details, chained),
+            details.config.proxy(),
+        ) {
+            (Err(error), Some(proxy)) if !Exchange::is_stopped() => {
+                let failure = ProxyFailure::new(proxy, self.source, error);
+                Err(ConnectError::Proxy(failure).into())
+            }
+            (result, _) => result,
+        }
     }
 }
 
@@ -409,6 +572,7 @@ mod tests {
             let known = variables.iter().find(|(known, _)| *known == name);
             known.map(|(_, value)| (*value).to_owned())
         })
+        .map(|found| found.map(|(proxy, _)| proxy))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use ureq::http::{Response, StatusCode};
 
 use super::MAX_RETRY_AFTER;
 use crate::error::Error;
-use crate::secret::{Zeroizing, read_to_end};
+use crate::secret::{Zeroizing, read_to_end, read_to_end_expecting};
 
 /// The most that is read of a refusal; the rest is of no use to anyone.
 pub(super) const MOST_REFUSAL_BYTES: u64 = 64 * 1024;
@@ -85,10 +85,13 @@ impl Answer {
     pub(super) fn read(self) -> Result<Zeroizing<Vec<u8>>, ReadFailure> {
         let expected = self.body.content_length().unwrap_or(0).min(self.limit);
         let mut reader = self.body.into_reader().take(self.limit.saturating_add(1));
-        // One more than expected, so that neither finding the end nor a NUL behind it, as C wants
-        // one, makes the vector move and leave a copy behind.
-        let mut body = Zeroizing::new(Vec::with_capacity(expected as usize + 1));
-        if let Err(error) = read_to_end(&mut reader, &mut body) {
+        // The announced length can be false, so it is reserved only as bytes arrive. One more than
+        // expected, so that neither finding the end nor a NUL behind it, as C wants one, makes the
+        // vector move.
+        let mut body = Zeroizing::new(Vec::new());
+        if let Err(error) =
+            read_to_end_expecting(&mut reader, &mut body, expected.saturating_add(1))
+        {
             return Err(ReadFailure::Broken {
                 error,
                 body,
@@ -389,6 +392,18 @@ mod tests {
         }
         let response = response.body(Body::builder().data(body)).unwrap();
         Answer::new(response, 0).into_refusal(|words| words)
+    }
+
+    #[test]
+    fn read_moves_a_large_body_seldom_and_leaves_room_for_a_nul() {
+        let sent = vec![b'x'; 20 << 20];
+        let body = Body::builder().data(sent.clone());
+        let body = Answer::new(Response::builder().body(body).unwrap(), 64 << 20).read();
+        let Ok(body) = body else {
+            panic!("it is whole")
+        };
+        assert!(*body == sent);
+        assert_eq!(body.capacity(), sent.len() + 1);
     }
 
     #[test]

@@ -301,7 +301,7 @@ impl Transport {
         let message = if exchange.sent() {
             format!("the connection broke before the answer: {message}")
         } else {
-            format!("cannot connect to {}: {message}", self.config.base_url())
+            agent::explain_connect(self.config.base_url(), &error)
         };
         let failure = match (kind, exchange.sent()) {
             (ErrorKind::Network, _) if agent::is_lasting(&error) => Failure::Final,

@@ -4,7 +4,8 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -15,6 +16,7 @@ use ureq::unversioned::transport::{
 
 use super::agent::Exchange;
 use super::buffers::{OUTPUT_BUFFER, WipedBuffers};
+use super::resolver::CachingResolver;
 
 /// How it is said that the other end closed a connection too early.
 pub(super) const CLOSED: &str = "closed by the other end";
@@ -136,8 +138,11 @@ pub(super) fn broken_off(error: io::Error) -> io::Error {
 }
 
 /// Opens [`Socket`]s.
-#[derive(Debug, Default)]
-pub(super) struct SocketConnector;
+#[derive(Debug)]
+pub(super) struct SocketConnector {
+    /// Receives the address that was connected to, if others before it were not.
+    pub(super) resolver: CachingResolver,
+}
 
 impl<In: Transport> Connector<In> for SocketConnector {
     type Out = Either<In, PlainTransport>;
@@ -151,7 +156,6 @@ impl<In: Transport> Connector<In> for SocketConnector {
         if let Some(tunnel) = chained {
             return Ok(Some(Either::A(tunnel)));
         }
-        let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
         // With a proxy at hand ureq looks no names up, not even for what goes past it.
         let past_the_proxy = if details.addrs.is_empty() {
             let (uri, config) = (details.uri, details.config);
@@ -159,25 +163,95 @@ impl<In: Transport> Connector<In> for SocketConnector {
         } else {
             None
         };
-        for address in past_the_proxy.as_ref().unwrap_or(&details.addrs) {
-            match connect(*address) {
-                Ok(stream) => {
-                    let socket = Socket::new(stream);
-                    return Ok(Some(Either::B(PlainTransport {
-                        socket,
-                        buffers: WipedBuffers::new(),
-                    })));
-                }
-                Err(error) if Exchange::is_stopped() => return Err(error.into()),
-                Err(error) => last = error,
-            }
+        let addresses = past_the_proxy.as_ref().unwrap_or(&details.addrs);
+        let (address, stream) = connect(addresses)?;
+        if Some(&address) != addresses.first() {
+            self.resolver.prefer(address);
         }
-        Err(last.into())
+        Ok(Some(Either::B(PlainTransport {
+            socket: Socket::new(stream),
+            buffers: WipedBuffers::new(),
+        })))
     }
 }
 
-/// Connects without blocking, since a blocking connect can be neither cancelled nor resumed.
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+/// How long a connection attempt is waited for before the next address is tried as well: the
+/// Connection Attempt Delay of RFC 8305.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Connects to the first address that accepts, as RFC 8305 has it (Happy Eyeballs): an attempt that
+/// takes long goes on while the next address is tried, and the address families alternate.
+///
+/// Does not block in `connect`, which could be neither cancelled nor resumed.
+fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
+    let mut waiting = interleaved(addresses).into_iter().peekable();
+    let mut attempts: Vec<(SocketAddr, OwnedFd)> = Vec::new();
+    let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
+    let mut next_at = Instant::now();
+    loop {
+        let now = Instant::now();
+        while waiting.peek().is_some() && (attempts.is_empty() || next_at <= now) {
+            let address = waiting.next().expect("it was peeked at");
+            match begin_to_connect(address) {
+                Ok((socket, true)) => match finish(socket) {
+                    Ok(stream) => return Ok((address, stream)),
+                    Err(error) => last = error,
+                },
+                Ok((socket, false)) => {
+                    attempts.push((address, socket));
+                    next_at = now + ATTEMPT_DELAY;
+                }
+                Err(error) => last = error,
+            }
+        }
+        if attempts.is_empty() {
+            return Err(last);
+        }
+        let mut step = Exchange::slice()?;
+        if waiting.peek().is_some() {
+            step = step.min(next_at.saturating_duration_since(now));
+        }
+        let step = Timespec::try_from(step).map_err(io::Error::other)?;
+        let mut polled: Vec<_> = attempts
+            .iter()
+            .map(|(_, socket)| PollFd::new(socket, PollFlags::OUT))
+            .collect();
+        match poll(&mut polled, Some(&step)) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready: Vec<_> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for index in (0..ready.len()).filter(|index| ready[*index]).rev() {
+            let (address, socket) = attempts.remove(index);
+            match finish(socket) {
+                Ok(stream) => return Ok((address, stream)),
+                Err(error) => {
+                    last = error;
+                    // Nothing is left to wait for with this address.
+                    next_at = now;
+                }
+            }
+        }
+    }
+}
+
+/// The addresses in their order, the families alternating, beginning with that of the first.
+fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .partition(|address| address.is_ipv6() == first_is_ipv6);
+    let mut ordered = Vec::with_capacity(addresses.len());
+    for index in 0..first.len().max(second.len()) {
+        ordered.extend(first.get(index));
+        ordered.extend(second.get(index));
+    }
+    ordered
+}
+
+/// Begins to connect; whether it is connected already.
+fn begin_to_connect(address: SocketAddr) -> io::Result<(OwnedFd, bool)> {
     let family = match address {
         SocketAddr::V4(_) => rustix::net::AddressFamily::INET,
         SocketAddr::V6(_) => rustix::net::AddressFamily::INET6,
@@ -189,17 +263,14 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         None,
     )?;
     match rustix::net::connect(&socket, &address) {
-        Ok(()) => {}
-        Err(Errno::INPROGRESS | Errno::INTR) => loop {
-            let step = Timespec::try_from(Exchange::slice()?).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&step)) {
-                Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) => break,
-                Err(error) => return Err(error.into()),
-            }
-        },
-        Err(error) => return Err(error.into()),
+        Ok(()) => Ok((socket, true)),
+        Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Makes a stream of a socket that has been connected, or returns why it has not.
+fn finish(socket: OwnedFd) -> io::Result<TcpStream> {
     let stream = TcpStream::from(socket);
     if let Some(error) = stream.take_error()? {
         return Err(error);
@@ -243,5 +314,83 @@ impl Transport for PlainTransport {
 
     fn is_open(&mut self) -> bool {
         self.socket.is_quiet()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::call::{Call, CallOptions};
+    use crate::full_port::{FullPort, port_of_nobody};
+    use crate::in_time::in_time;
+
+    fn within(timeout: Duration) -> Exchange {
+        let options = CallOptions::new().timeout(timeout);
+        Exchange::begin(&Call::start(&options, timeout))
+    }
+
+    #[test]
+    fn connect_tries_the_next_address_when_one_does_not_respond() {
+        let (silent, listener) = (FullPort::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let (_reserved, closed) = port_of_nobody();
+        let listening = listener.local_addr().unwrap();
+        let _exchange = within(Duration::from_secs(20));
+        for (addresses, least) in [
+            (&[listening, silent.address()][..], 0),
+            (&[closed, closed, listening], 0),
+            (&[silent.address(), listening], 250),
+            (&[silent.address(), closed, listening], 250),
+            (&[silent.address(), silent.address(), listening], 500),
+        ] {
+            let least = Duration::from_millis(least);
+            in_time(|| {
+                let begun = Instant::now();
+                let (address, stream) = connect(addresses).unwrap();
+                let took = begun.elapsed();
+                let peer = stream.peer_addr().unwrap();
+                assert_eq!((address, peer), (listening, listening));
+                assert!(took >= least, "{addresses:?}: {took:?}");
+                drop(listener.accept().unwrap());
+                ((), took - least)
+            });
+        }
+    }
+
+    #[test]
+    fn connect_fails_when_no_address_accepts() {
+        let (_reserved, closed) = port_of_nobody();
+        let silent = FullPort::new();
+        let exchange = within(Duration::from_millis(400));
+        let error = connect(&[closed, closed]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(exchange.stopped().is_none());
+        assert!(connect(&[silent.address(), closed]).is_err());
+        assert!(exchange.stopped().is_some());
+    }
+
+    #[test]
+    fn addresses_alternate_between_the_families() {
+        let parsed = |addresses: &[&str]| -> Vec<SocketAddr> {
+            addresses
+                .iter()
+                .map(|address| address.parse().unwrap())
+                .collect()
+        };
+        for (given, expected) in [
+            (
+                &["[::1]:1", "[::2]:1", "1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"][..],
+                &["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "1.1.1.3:1"][..],
+            ),
+            (
+                &["1.1.1.1:1", "1.1.1.2:1", "[::1]:1"],
+                &["1.1.1.1:1", "[::1]:1", "1.1.1.2:1"],
+            ),
+            (&["1.1.1.1:1"], &["1.1.1.1:1"]),
+            (&[], &[]),
+        ] {
+            assert_eq!(interleaved(&parsed(given)), parsed(expected));
+        }
     }
 }

@@ -14,6 +14,7 @@ mod main_job;
 mod proxies;
 mod requests;
 mod settings;
+mod transport;
 
 use std::time::Duration;
 
