@@ -167,6 +167,9 @@ impl AdminClient {
             class,
             authenticated: true,
             hint: Some("look at what it changes before sending it again"),
+            // What it is for is unknown here.
+            secret_response: false,
+            one_time_response: class == Class::Once,
             refusals: &[],
         };
         self.transport.send(&request, &self.call(), |answer| {
@@ -284,6 +287,9 @@ impl AdminClient {
             class: operation.class,
             authenticated: operation.authenticated,
             hint: operation.hint,
+            secret_response: operation.has_secret_response(),
+            one_time_response: operation.answered_once
+                || (operation.class == Class::Once && operation.answer.is_some()),
             refusals: operation.errors,
         })
     }

@@ -138,6 +138,17 @@ impl Operation {
         Err(Error::invalid_argument(problem).with_operation(self.name))
     }
 
+    /// Returns whether its response has secrets in it.
+    pub(crate) fn has_secret_response(&self) -> bool {
+        match self.answer.as_ref().map(|shape| &shape.kind) {
+            Some(ShapeKind::Secrets) => true,
+            Some(ShapeKind::Object(Description::Object { fields, .. })) => fields
+                .iter()
+                .any(|field| field.rust_type.contains("Secret")),
+            _ => false,
+        }
+    }
+
     /// Decodes an answer; where that fails, the error carries the answer and says that the
     /// operation was done.
     pub(crate) fn decode<T: DeserializeOwned>(&self, answer: Zeroizing<Vec<u8>>) -> Result<T> {
