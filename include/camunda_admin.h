@@ -1085,8 +1085,9 @@ camunda_status camunda_cluster_client_list(const camunda_admin *admin,
 /**
  * Create client (`POST /clusters/{clusterUuid}/clients`).
  *
- * Creates a client of the cluster; without permissions it gets all of them. The answer is the ONLY
- * time that the secret is shown. Never sent twice.
+ * Creates a client of the cluster; without permissions it gets all of them. An empty list of
+ * permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
+ * twice.
  *
  * `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked
  * before anything is sent, and borrowed during the call.

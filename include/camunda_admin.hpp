@@ -2267,7 +2267,7 @@ inline std::string ClusterClient::to_json() const { return detail::to_json(*this
 struct CreateClusterClient {
   /// Its name, unique in the cluster.
   std::string client_name{};
-  /// What it may use; none given is all of them.
+  /// What it may use; all of them if absent. An empty list is not accepted.
   std::optional<std::vector<ClientPermission>> permissions{};
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
@@ -4348,8 +4348,9 @@ class ClusterClients {
   /// Lists the clients of the cluster. The only place that tells a client's permissions.
   /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster.
   std::vector<ClusterClient> list() const;
-  /// Creates a client of the cluster; without permissions it gets all of them. The answer is the ONLY
-  /// time that the secret is shown. Never sent twice.
+  /// Creates a client of the cluster; without permissions it gets all of them. An empty list of
+  /// permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
+  /// twice.
   /// Refusals of the service: 400 client names must be unique; 403 maximum number of clients reached,
   /// or cluster belongs to another organisation; 404 no such cluster.
   CreatedClusterClient create(const CreateClusterClient& request) const;

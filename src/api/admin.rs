@@ -279,6 +279,9 @@ impl AdminClient {
         arguments: &[&str],
         body: Option<Zeroizing<Vec<u8>>>,
     ) -> Result<Request<'a>> {
+        if let Some(body) = &body {
+            operation.check_lists(body)?;
+        }
         Ok(Request {
             operation: operation.name,
             method: operation.method,

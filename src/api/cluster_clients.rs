@@ -48,7 +48,7 @@ object! {
     request struct CreateClusterClient {
         /// Its name, unique in the cluster.
         required client_name: String = "clientName",
-        /// What it may use; none given is all of them.
+        /// What it may use; all of them if absent. An empty list is not accepted.
         optional permissions: Option<Vec<ClientPermission>> = "permissions",
     }
 }
@@ -63,7 +63,9 @@ impl CreateClusterClient {
         }
     }
 
-    /// Gives it these permissions and no other.
+    /// Gives it these permissions and no other. There has to be at least one: the API takes an empty
+    /// list for all permissions, so creating the client fails with
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) and sends nothing.
     pub fn permissions(mut self, permissions: impl IntoIterator<Item = ClientPermission>) -> Self {
         self.permissions = Some(permissions.into_iter().collect());
         self
@@ -208,8 +210,13 @@ pub(crate) static CREATE: Operation = Operation {
     hint: Some(
         "look for the name among the cluster's clients; delete it there, since its secret is lost",
     ),
-    doc: "Creates a client of the cluster; without permissions it gets all of them. The answer is \
-          the ONLY time that the secret is shown. Never sent twice.",
+    doc: "Creates a client of the cluster; without permissions it gets all of them. An empty list of \
+          permissions is not accepted. The answer is the ONLY time that the secret is shown. Never \
+          sent twice.",
+    non_empty: &[(
+        "permissions",
+        "the API takes that for all permissions: name at least one, or leave them out for all",
+    )],
     errors: &[
         (400, "client names must be unique"),
         (

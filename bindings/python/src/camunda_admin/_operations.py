@@ -495,11 +495,12 @@ class ClusterClients(Resource):
         *,
         permissions: Optional[Iterable[str]] = None,
     ) -> CreatedClusterClient:
-        """Creates a client of the cluster; without permissions it gets all of them. The answer is
-        the ONLY time that the secret is shown. Never sent twice.
+        """Creates a client of the cluster; without permissions it gets all of them. An empty list
+        of permissions is not accepted. The answer is the ONLY time that the secret is shown.
+        Never sent twice.
 
         - `name`: Its name, unique in the cluster.
-        - `permissions`: What it may use; none given is all of them.
+        - `permissions`: What it may use; all of them if absent. An empty list is not accepted.
 
         Refusals:
 
