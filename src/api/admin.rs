@@ -24,7 +24,7 @@ use crate::call::{Call, CallOptions};
 use crate::config::Config;
 use crate::credentials::{ClusterCredentials, read_env_file};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::secret::Zeroizing;
+use crate::secret::{Zeroizing, to_json};
 use crate::transport::{Class, Method, Request, Stats, Transport};
 
 /// A connection to the Administration API.
@@ -269,8 +269,20 @@ impl AdminClient {
         body: Option<Zeroizing<Vec<u8>>>,
         decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
     ) -> Result<T> {
+        self.exchange_in(&self.call(), operation, arguments, body, decode)
+    }
+
+    /// The same as a step of a call that has several.
+    pub(crate) fn exchange_in<T>(
+        &self,
+        call: &Call,
+        operation: &Operation,
+        arguments: &[&str],
+        body: Option<Zeroizing<Vec<u8>>>,
+        decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
+    ) -> Result<T> {
         let request = self.request_for(operation, arguments, body)?;
-        self.transport.send(&request, &self.call(), decode)
+        self.transport.send(&request, call, decode)
     }
 
     fn request_for<'a>(
@@ -309,9 +321,9 @@ impl fmt::Debug for AdminClient {
     }
 }
 
-fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
-    match serde_json::to_vec(body) {
-        Ok(json) => Ok(Zeroizing::new(json)),
+pub(super) fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
+    match to_json(body) {
+        Ok(json) => Ok(json.into_bytes()),
         Err(error) => Err(Error::invalid_argument(format!(
             "the body is not JSON: {error}"
         ))),

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod deadlines;
+mod env_files;
 mod fidelity;
 #[path = "../support/full_port.rs"]
 mod full_port;

@@ -8,7 +8,7 @@ from typing import Any, Dict, IO, Iterable, Iterator, List, Optional, overload
 from . import _models
 from ._arguments import AllowlistEntry, body_of, entries_of, str_of, strings_of, text_of
 from ._base import Secrets
-from ._cluster_handle import ClusterHandleMethods
+from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods
 from ._connection import Progress, Resource
 from ._models import (
     AuditEvent,
@@ -469,7 +469,7 @@ class ClusterHandle(ClusterHandleMethods):
         return SecureConnectivity(self._connection, self._id)
 
 
-class ClusterClients(Resource):
+class ClusterClients(ClusterClientsMethods):
     """The clients of a cluster: `admin.cluster(id).clients`."""
 
     __slots__ = ()
