@@ -10,8 +10,8 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use camunda_admin::{
-    AdminClient, ClientPermission, Cluster, ClusterId, CreateCluster, CreateClusterClient,
-    TokenSource, Wait,
+    AdminClient, ClientPermission, Cluster, ClusterCredentials, ClusterId, CreateCluster,
+    CreateClusterClient, TokenSource, Wait,
 };
 use camunda_admin_sandbox::Sandbox;
 
@@ -96,24 +96,24 @@ fn use_cluster(
     id: &ClusterId,
     token_cache: &str,
 ) -> Result<(), Box<dyn Error>> {
-    let cluster = wait_until_healthy(admin, id)?;
+    wait_until_healthy(admin, id)?;
 
-    let created = admin.cluster(id).clients().create(
-        &CreateClusterClient::new("worker")
-            .permissions([ClientPermission::Zeebe, ClientPermission::Operate]),
-    )?;
-    println!(
-        "Created the client {} ({}); its secret is shown this once.",
-        created.name, created.client_id
-    );
-    let credentials = created.credentials(&cluster);
+    // The secret is shown only once, so the file is created before the client.
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("worker.env");
-    credentials.write_env_file(&file)?;
+    let request = CreateClusterClient::new("worker")
+        .permissions([ClientPermission::Zeebe, ClientPermission::Operate]);
+    let created = admin
+        .cluster(id)
+        .clients()
+        .create_env_file(&file, &request)?;
     println!(
-        "Kept its credentials in {} (deleted at the end).",
+        "Created the client {} ({}), with its credentials in {} (deleted at the end).",
+        created.name,
+        created.client_id,
         file.display()
     );
+    let credentials = ClusterCredentials::from_env_file(&file)?;
 
     let settings = AdminClient::builder().token_cache(token_cache);
     let token = TokenSource::with_settings(&credentials, settings)?.bearer()?;

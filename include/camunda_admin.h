@@ -640,8 +640,11 @@ camunda_status camunda_credentials_from_client(const camunda_value *created,
                                                camunda_error **error);
 
 /**
- * Writes credentials as `export NAME='value'` lines to a new file with mode 0600. Refuses to
- * overwrite (CAMUNDA_STATUS_IO): where the path exists, a symbolic link included, nothing is changed.
+ * Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it to
+ * the disk. Never overwrites (CAMUNDA_STATUS_IO): if the path exists, a symbolic link included, nothing
+ * is changed. A name that is not valid or a value with a NUL is CAMUNDA_STATUS_INVALID_ARGUMENT, before
+ * the file is created. To keep the credentials of a client that is yet to be created, use
+ * camunda_cluster_client_create_env_file.
  */
 camunda_status camunda_credentials_write(const camunda_value *credentials,
                                          const char *path,
@@ -803,6 +806,34 @@ const char *camunda_object_json(const camunda_object *object, size_t *len);
  * Frees an object, overwriting its values. NULL does nothing.
  */
 void camunda_object_free(camunda_object *object);
+
+/**
+ * Creates a client of a cluster, and keeps its credentials in a new file.
+ *
+ * The secret is shown only once, so the file comes first: it is created with mode 0600, never over
+ * another, and takes its room on the disk; then the client is created; then the file is filled and
+ * flushed. If no client was created, or if that is unknown, the file is removed again. The cluster
+ * is read as well, for its addresses. One deadline covers all of it.
+ *
+ * `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked before
+ * anything is sent, and borrowed during the call. `path` is that of the file; camunda_credentials_read
+ * reads it. `value` gets a CreatedClusterClient, owned by the caller: camunda_value_free. `call` may be
+ * NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what went wrong, owned by
+ * the caller: camunda_error_free. Safe from several threads at once.
+ *
+ * Fails as camunda_cluster_client_create does, and with CAMUNDA_STATUS_IO: with the outcome
+ * CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and with CAMUNDA_OUTCOME_DONE if
+ * it cannot be filled afterwards. The client exists then, and camunda_error_body has the response
+ * with its secret.
+ */
+camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin,
+                                                      const camunda_call *call,
+                                                      const char *cluster_uuid,
+                                                      const char *json,
+                                                      size_t json_len,
+                                                      const char *path,
+                                                      camunda_value **value,
+                                                      camunda_error **error);
 
 /**
  * Adds an entry to a cluster's allowlist: reads, changes, writes. An entry with the same `ip` is
@@ -1085,8 +1116,9 @@ camunda_status camunda_cluster_client_list(const camunda_admin *admin,
 /**
  * Create client (`POST /clusters/{clusterUuid}/clients`).
  *
- * Creates a client of the cluster; without permissions it gets all of them. The answer is the ONLY
- * time that the secret is shown. Never sent twice.
+ * Creates a client of the cluster; without permissions it gets all of them. An empty list of
+ * permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
+ * twice.
  *
  * `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked
  * before anything is sent, and borrowed during the call.

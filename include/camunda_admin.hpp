@@ -15,9 +15,9 @@
 ///   std::cout << cluster.name << ' ' << cluster.status.ready << '\n';
 /// }
 /// camunda::ClusterId id = admin.clusters().create({"orders", channel, generation, region, plan});
-/// auto cluster = admin.cluster(id).wait_until_healthy(camunda::Wait{}.timeout(20min));
-/// auto created = admin.cluster(id).clients().create({"worker"});
-/// created.credentials(cluster).write_env_file("worker.env");  // 0600, never overwrites
+/// admin.cluster(id).wait_until_healthy(camunda::Wait{}.timeout(20min));
+/// // The secret is shown only once: the file (0600, never over another) comes before the client.
+/// admin.cluster(id).clients().create_env_file("worker.env", {"worker"});
 /// @endcode
 ///
 /// **Errors** are exceptions: camunda::Error and the classes derived from it. An error whose outcome
@@ -2267,7 +2267,7 @@ inline std::string ClusterClient::to_json() const { return detail::to_json(*this
 struct CreateClusterClient {
   /// Its name, unique in the cluster.
   std::string client_name{};
-  /// What it may use; none given is all of them.
+  /// What it may use; all of them if absent. An empty list is not accepted.
   std::optional<std::vector<ClientPermission>> permissions{};
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
@@ -2353,8 +2353,8 @@ struct CreatedClusterClient {
   /// Fields that this version does not know.
   Extra extra{};
 
-  /// Everything a program needs to use the cluster as this client, ready to be kept:
-  /// ClusterCredentials::write_env_file().
+  /// Everything a program needs to use the cluster as this client. To keep it in a file, create
+  /// the client with ClusterClients::create_env_file() instead.
   ClusterCredentials credentials(const Cluster& cluster) const;
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreatedClusterClient from_json(std::string_view json);
@@ -3919,8 +3919,10 @@ class ClusterCredentials {
     for (std::size_t i = 0; i < variables_.size(); ++i) names.emplace_back(*variables_.key(i));
     return names;
   }
-  /// Writes the variables as `export NAME='value'` lines to a new file with mode 0600. Refuses to
-  /// overwrite, a symbolic link included. Throws IoError.
+  /// Writes the variables as `export NAME='value'` lines to a new file with mode 0600, and flushes it
+  /// to the disk. Never overwrites, a symbolic link included. To keep the credentials of a client that
+  /// is yet to be created, use ClusterClients::create_env_file(). Throws InvalidArgumentError if a name
+  /// is not valid or a value has a NUL, before the file is created; IoError.
   void write_env_file(const std::string& path) const {
     detail::run([&](camunda_error** error) {
       return camunda_credentials_write(variables_.get(), detail::c_text(path, "the path"), error);
@@ -4348,8 +4350,9 @@ class ClusterClients {
   /// Lists the clients of the cluster. The only place that tells a client's permissions.
   /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster.
   std::vector<ClusterClient> list() const;
-  /// Creates a client of the cluster; without permissions it gets all of them. The answer is the ONLY
-  /// time that the secret is shown. Never sent twice.
+  /// Creates a client of the cluster; without permissions it gets all of them. An empty list of
+  /// permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
+  /// twice.
   /// Refusals of the service: 400 client names must be unique; 403 maximum number of clients reached,
   /// or cluster belongs to another organisation; 404 no such cluster.
   CreatedClusterClient create(const CreateClusterClient& request) const;
@@ -4361,6 +4364,17 @@ class ClusterClients {
   /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster or
   /// client.
   void delete_(const ClusterClientId& client) const;
+  /// Creates a client, and keeps its credentials in a new file, from which
+  /// ClusterCredentials::from_env_file() reads them. The secret is shown only once, so the file comes
+  /// first: it is created with mode 0600, never over another, and takes its room on the disk; then
+  /// the client is created; then the file is filled and flushed. If no client was created, or if that
+  /// is unknown, the file is removed again. Reads the cluster as well, for its addresses. One
+  /// deadline covers all of it.
+  /// Throws what create() throws, and IoError: with the outcome NotSent if the file exists or cannot
+  /// be created, and with Done if it cannot be filled afterwards. The client exists then, and the
+  /// error's body() has the response with its secret.
+  CreatedClusterClient create_env_file(const std::string& path,
+                                       const CreateClusterClient& request) const;
 
  private:
   friend class ClusterHandle;
@@ -5072,6 +5086,16 @@ inline std::vector<IpAllowlistEntry> ClusterHandle::remove_from_ip_allowlist(
             admin_.get(), admin_.call(), detail::c_text(cluster_.str(), "cluster_uuid"), ip_text.get(),
             value, error);
       });
+}
+
+inline CreatedClusterClient ClusterClients::create_env_file(
+    const std::string& path, const CreateClusterClient& request) const {
+  const detail::Body body(request);
+  return detail::ask<CreatedClusterClient>([&](camunda_value** value, camunda_error** error) {
+    return camunda_cluster_client_create_env_file(
+        admin_.get(), admin_.call(), detail::c_text(cluster_.str(), "cluster_uuid"), body.data(),
+        body.size(), detail::c_text(path, "the path"), value, error);
+  });
 }
 
 inline Cluster ClusterHandle::wait_until_healthy(const Wait<Cluster>& wait) const {

@@ -273,6 +273,12 @@ impl Error {
         self
     }
 
+    /// Appends what else the caller has to know to the message.
+    pub(crate) fn with_note(mut self, note: impl fmt::Display) -> Self {
+        self.0.message = format!("{}; {note}", self.0.message);
+        self
+    }
+
     /// What to look at before the operation is done again; shown while the outcome is unknown.
     pub(crate) fn with_hint(mut self, hint: Option<&'static str>) -> Self {
         self.0.hint = hint;

@@ -19,10 +19,11 @@
 //!     &offer.cluster_plan_types[0].uuid,
 //! ))?;
 //! let wait = Wait::new().on_progress(|cluster| println!("{}", cluster.status.ready));
-//! let cluster = admin.cluster(&id).wait_until_healthy(&wait)?;
+//! admin.cluster(&id).wait_until_healthy(&wait)?;
 //!
-//! let created = admin.cluster(&id).clients().create(&CreateClusterClient::new("worker"))?;
-//! created.credentials(&cluster).write_env_file("worker.env")?; // 0600, never overwrites
+//! // The secret is shown only once: the file (0600, never over another) comes before the client.
+//! let worker = CreateClusterClient::new("worker");
+//! admin.cluster(&id).clients().create_env_file("worker.env", &worker)?;
 //! # Ok::<(), camunda_admin::Error>(())
 //! ```
 //!

@@ -4,7 +4,7 @@
 //! memory is overwritten when the last owner drops it.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::mem::{self, MaybeUninit};
 use std::ops::{Deref, DerefMut};
 
@@ -45,6 +45,12 @@ impl From<&str> for Secret {
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Secret::new(text)
+    }
+}
+
+impl From<Zeroizing<String>> for Secret {
+    fn from(text: Zeroizing<String>) -> Self {
+        Secret(text)
     }
 }
 
@@ -182,6 +188,101 @@ pub(crate) fn wipe(memory: &mut [u8]) {
     optimization_barrier(memory);
 }
 
+/// A growable byte buffer for secrets: memory that it outgrows is overwritten before it is freed.
+///
+/// Use it for every text that is assembled from secrets: a plain `Vec` or `String` leaves a copy
+/// behind each time that it grows.
+#[derive(Clone, Default)]
+pub(crate) struct SecretBuffer(Zeroizing<Vec<u8>>);
+
+impl SecretBuffer {
+    /// Returns an empty buffer that takes `capacity` bytes before it has to grow.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        SecretBuffer(Zeroizing::new(Vec::with_capacity(capacity)))
+    }
+
+    /// Appends bytes.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Appends a string.
+    pub(crate) fn push_str(&mut self, text: &str) {
+        self.extend(text.as_bytes());
+    }
+
+    /// Appends a character.
+    pub(crate) fn push(&mut self, c: char) {
+        self.push_str(c.encode_utf8(&mut [0; 4]));
+    }
+
+    /// Returns the bytes without copying them.
+    pub(crate) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
+    /// Returns the bytes as a string without copying them, or `None` if they are not UTF-8.
+    pub(crate) fn into_string(mut self) -> Option<Zeroizing<String>> {
+        std::str::from_utf8(&self.0).ok()?;
+        String::from_utf8(mem::take(&mut *self.0))
+            .ok()
+            .map(Zeroizing::new)
+    }
+
+    fn reserve(&mut self, additional: usize) {
+        reserve(&mut self.0, additional);
+    }
+}
+
+impl Deref for SecretBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Write for SecretBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SecretBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBuffer(…)")
+    }
+}
+
+/// Makes room for more bytes, and overwrites the memory that a vector has to leave for that.
+fn reserve(bytes: &mut Zeroizing<Vec<u8>>, additional: usize) {
+    let needed = bytes.len().saturating_add(additional);
+    if needed > bytes.capacity() {
+        let capacity = needed.max(2 * bytes.capacity()).max(64);
+        grow(bytes, capacity);
+    }
+}
+
+/// Moves a vector to a larger allocation, and overwrites the one that it leaves.
+fn grow(bytes: &mut Zeroizing<Vec<u8>>, capacity: usize) {
+    let mut grown = Zeroizing::new(Vec::with_capacity(capacity));
+    grown.extend_from_slice(bytes);
+    *bytes = grown;
+}
+
+/// Encodes a value as JSON, without leaving copies of its secrets behind.
+pub(crate) fn to_json(value: &(impl Serialize + ?Sized)) -> serde_json::Result<SecretBuffer> {
+    let mut json = SecretBuffer::with_capacity(256);
+    serde_json::to_writer(&mut json, value)?;
+    Ok(json)
+}
+
 /// Reads to the end, without leaving copies behind where the text has to move to grow.
 pub(crate) fn read_to_end(reader: &mut impl Read, text: &mut Zeroizing<Vec<u8>>) -> io::Result<()> {
     read_to_end_expecting(reader, text, 0)
@@ -211,9 +312,7 @@ pub(crate) fn read_to_end_expecting(
         } else {
             (2 * text.capacity()).max(8 * 1024)
         };
-        let mut grown = Zeroizing::new(Vec::with_capacity(capacity));
-        grown.extend_from_slice(text);
-        *text = grown;
+        grow(text, capacity);
     }
 }
 

@@ -133,22 +133,21 @@ static bool show_token(const camunda_value *credentials) {
   return good;
 }
 
-/* Creates a client for the cluster and keeps its credentials: its secret is shown this once. */
-static bool use(const camunda_admin *admin, const camunda_value *cluster, const char *file) {
+/* Creates a client for the cluster with its credentials in a file: the secret is shown only once, so
+ * the file is created before the client. */
+static bool use(const camunda_admin *admin, const char *id, const char *file) {
   const char *request = "{\"clientName\":\"worker\",\"permissions\":[\"Zeebe\",\"Operate\"]}";
-  const char *id = text(cluster, "uuid");
   camunda_error *error = NULL;
   camunda_value *client = NULL;
   camunda_value *credentials = NULL;
-  bool good = succeeded(camunda_cluster_client_create(admin, NULL, id, request, strlen(request),
-                                                      &client, &error),
-                        &error);
+  bool good = succeeded(
+      camunda_cluster_client_create_env_file(admin, NULL, id, request, strlen(request), file, &client,
+                                             &error),
+      &error);
   if (good) {
-    printf("Created the client %s (%s); its secret is shown this once.\n", text(client, "name"),
-           text(client, "clientId"));
-    good = succeeded(camunda_credentials_from_client(client, cluster, &credentials, &error), &error) &&
-           succeeded(camunda_credentials_write(credentials, file, &error), &error);
-    if (good) printf("Kept its credentials in %s.\n", file);
+    printf("Created the client %s (%s), with its credentials in %s.\n", text(client, "name"),
+           text(client, "clientId"), file);
+    good = succeeded(camunda_credentials_read(file, &credentials, &error), &error);
     good = good && show_token(credentials) && list(admin);
     good = succeeded(camunda_cluster_client_delete(admin, NULL, id, text(client, "clientId"), &error),
                      &error) &&
@@ -167,7 +166,7 @@ static bool create_use_and_delete(const camunda_admin *admin, const char *file) 
   if (!create(admin, &created)) return false;
   const char *id = text(created, "clusterId");
   printf("Created %s.\n", id);
-  bool good = wait_until_healthy(admin, id, &cluster) && use(admin, cluster, file);
+  bool good = wait_until_healthy(admin, id, &cluster) && use(admin, id, file);
   /* Whatever happened, the cluster must not be left behind. */
   if (succeeded(camunda_cluster_delete(admin, NULL, id, &error), &error) &&
       succeeded(camunda_cluster_wait_until_gone(admin, NULL, id, &error), &error)) {

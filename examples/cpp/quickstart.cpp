@@ -68,15 +68,15 @@ camunda::Cluster wait_until_healthy(const camunda::ClusterHandle& cluster) {
 
 void use(const camunda::AdminClient& admin, const camunda::ClusterHandle& cluster,
          const std::filesystem::path& file) {
-  const camunda::Cluster healthy = wait_until_healthy(cluster);
+  wait_until_healthy(cluster);
 
-  const auto created = cluster.clients().create(
+  // The secret is shown only once, so the file is created before the client.
+  const auto created = cluster.clients().create_env_file(
+      file.string(),
       {"worker", {{camunda::ClientPermission::Zeebe, camunda::ClientPermission::Operate}}});
   std::cout << "Created the client " << created.name << " (" << created.client_id
-            << "); its secret is shown this once.\n";
-  const auto credentials = created.credentials(healthy);
-  credentials.write_env_file(file);
-  std::cout << "Kept its credentials in " << file.string() << ".\n";
+            << "), with its credentials in " << file.string() << ".\n";
+  const auto credentials = camunda::ClusterCredentials::from_env_file(file.string());
 
   const camunda::Token token = camunda::TokenSource(credentials).bearer();
   const auto left = token.expires_at() - std::chrono::system_clock::now();

@@ -24,7 +24,7 @@ use crate::call::{Call, CallOptions};
 use crate::config::Config;
 use crate::credentials::{ClusterCredentials, read_env_file};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::secret::Zeroizing;
+use crate::secret::{Zeroizing, to_json};
 use crate::transport::{Class, Method, Request, Stats, Transport};
 
 /// A connection to the Administration API.
@@ -167,6 +167,9 @@ impl AdminClient {
             class,
             authenticated: true,
             hint: Some("look at what it changes before sending it again"),
+            // What it is for is unknown here.
+            secret_response: false,
+            one_time_response: class == Class::Once,
             refusals: &[],
         };
         self.transport.send(&request, &self.call(), |answer| {
@@ -266,8 +269,20 @@ impl AdminClient {
         body: Option<Zeroizing<Vec<u8>>>,
         decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
     ) -> Result<T> {
+        self.exchange_in(&self.call(), operation, arguments, body, decode)
+    }
+
+    /// The same as a step of a call that has several.
+    pub(crate) fn exchange_in<T>(
+        &self,
+        call: &Call,
+        operation: &Operation,
+        arguments: &[&str],
+        body: Option<Zeroizing<Vec<u8>>>,
+        decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
+    ) -> Result<T> {
         let request = self.request_for(operation, arguments, body)?;
-        self.transport.send(&request, &self.call(), decode)
+        self.transport.send(&request, call, decode)
     }
 
     fn request_for<'a>(
@@ -276,6 +291,9 @@ impl AdminClient {
         arguments: &[&str],
         body: Option<Zeroizing<Vec<u8>>>,
     ) -> Result<Request<'a>> {
+        if let Some(body) = &body {
+            operation.check_lists(body)?;
+        }
         Ok(Request {
             operation: operation.name,
             method: operation.method,
@@ -284,6 +302,9 @@ impl AdminClient {
             class: operation.class,
             authenticated: operation.authenticated,
             hint: operation.hint,
+            secret_response: operation.has_secret_response(),
+            one_time_response: operation.answered_once
+                || (operation.class == Class::Once && operation.answer.is_some()),
             refusals: operation.errors,
         })
     }
@@ -300,9 +321,9 @@ impl fmt::Debug for AdminClient {
     }
 }
 
-fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
-    match serde_json::to_vec(body) {
-        Ok(json) => Ok(Zeroizing::new(json)),
+pub(super) fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
+    match to_json(body) {
+        Ok(json) => Ok(json.into_bytes()),
         Err(error) => Err(Error::invalid_argument(format!(
             "the body is not JSON: {error}"
         ))),

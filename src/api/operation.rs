@@ -3,8 +3,11 @@
 //! Every language's function for an operation goes through its [`Operation`]. Knows nothing of what
 //! the single operations mean.
 
+use std::collections::BTreeMap;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::api::form::{self, Form, Formed, UnknownField};
 use crate::api::locate;
@@ -42,6 +45,8 @@ pub struct Operation {
     pub doc: &'static str,
     /// Documented refusals: HTTP status and reason.
     pub errors: &'static [(u16, &'static str)],
+    /// Lists of the body that must not be empty: the field, and what to do instead.
+    pub non_empty: &'static [(&'static str, &'static str)],
 }
 
 impl Operation {
@@ -60,6 +65,7 @@ impl Operation {
         hint: None,
         doc: "",
         errors: &[],
+        non_empty: &[],
     };
 
     /// A change that sets a state, so that doing it twice is doing it once.
@@ -136,6 +142,36 @@ impl Operation {
             },
         };
         Err(Error::invalid_argument(problem).with_operation(self.name))
+    }
+
+    /// Checks the lists of a body that must not be empty.
+    pub(crate) fn check_lists(&self, body: &[u8]) -> Result<()> {
+        if self.non_empty.is_empty() {
+            return Ok(());
+        }
+        // A body that is no object is rejected by its type.
+        let fields: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(without_bom(body)).unwrap_or_default();
+        for (field, advice) in self.non_empty {
+            let list = fields.get(*field).map(|value| value.get().as_bytes());
+            let inside = list.and_then(|list| list.strip_prefix(b"[")?.strip_suffix(b"]"));
+            if inside.is_some_and(|inside| inside.trim_ascii().is_empty()) {
+                let problem = format!("{field} is an empty list; {advice}");
+                return Err(Error::invalid_argument(problem).with_operation(self.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether its response has secrets in it.
+    pub(crate) fn has_secret_response(&self) -> bool {
+        match self.answer.as_ref().map(|shape| &shape.kind) {
+            Some(ShapeKind::Secrets) => true,
+            Some(ShapeKind::Object(Description::Object { fields, .. })) => fields
+                .iter()
+                .any(|field| field.rust_type.contains("Secret")),
+            _ => false,
+        }
     }
 
     /// Decodes an answer; where that fails, the error carries the answer and says that the

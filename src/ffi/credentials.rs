@@ -62,8 +62,11 @@ pub unsafe extern "C" fn camunda_credentials_from_client(
     }
 }
 
-/// Writes credentials as `export NAME='value'` lines to a new file with mode 0600. Refuses to
-/// overwrite (CAMUNDA_STATUS_IO): where the path exists, a symbolic link included, nothing is changed.
+/// Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it to
+/// the disk. Never overwrites (CAMUNDA_STATUS_IO): if the path exists, a symbolic link included, nothing
+/// is changed. A name that is not valid or a value with a NUL is CAMUNDA_STATUS_INVALID_ARGUMENT, before
+/// the file is created. To keep the credentials of a client that is yet to be created, use
+/// camunda_cluster_client_create_env_file.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_credentials_write(
     credentials: *const camunda_value,

@@ -3,11 +3,13 @@
 
 use std::ffi::{c_char, c_void};
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::api::admin::AdminClient;
 use crate::api::backups::BackupId;
+use crate::api::cluster_clients;
 use crate::api::clusters::{ClusterId, IpAllowlistEntry};
 use crate::api::operation::Operation;
 use crate::api::wait::Wait;
@@ -258,6 +260,56 @@ pub(super) fn backup_wait_until_restored(
             .wait_until_restored(&backup, &waiting(call))?,
     )
     .map(Some)
+}
+
+/// Creates a client of a cluster, and keeps its credentials in a new file.
+///
+/// The secret is shown only once, so the file comes first: it is created with mode 0600, never over
+/// another, and takes its room on the disk; then the client is created; then the file is filled and
+/// flushed. If no client was created, or if that is unknown, the file is removed again. The cluster
+/// is read as well, for its addresses. One deadline covers all of it.
+///
+/// `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked before
+/// anything is sent, and borrowed during the call. `path` is that of the file; camunda_credentials_read
+/// reads it. `value` gets a CreatedClusterClient, owned by the caller: camunda_value_free. `call` may be
+/// NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what went wrong, owned by
+/// the caller: camunda_error_free. Safe from several threads at once.
+///
+/// Fails as camunda_cluster_client_create does, and with CAMUNDA_STATUS_IO: with the outcome
+/// CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and with CAMUNDA_OUTCOME_DONE if
+/// it cannot be filled afterwards. The client exists then, and camunda_error_body has the response
+/// with its secret.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_cluster_client_create_env_file(
+    admin: *const camunda_admin,
+    call: *const camunda_call,
+    cluster_uuid: *const c_char,
+    json: *const c_char,
+    json_len: usize,
+    path: *const c_char,
+    value: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        clear(value);
+        guard(error, || {
+            let admin = handle("admin", admin)?;
+            let id = ClusterId::new(text("cluster_uuid", cluster_uuid)?)?;
+            let body = bytes("json", json, json_len)?;
+            cluster_clients::CREATE.check_body(Some(body))?;
+            let path = Path::new(text("path", path)?);
+            let value = required("value", value)?;
+            let body = Zeroizing::new(body.to_vec());
+            let client = admin.with(call.as_ref().map(camunda_call::options));
+            let (_, answer) = admin.logging(|| {
+                let cluster = client.cluster(&id);
+                cluster.clients().create_env_file_from(path, body)
+            })?;
+            hand_over(value, camunda_value::of_valid(answer)?);
+            Ok(())
+        })
+    }
 }
 
 /// Adds an entry to a cluster's allowlist: reads, changes, writes. An entry with the same `ip` is

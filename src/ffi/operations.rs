@@ -304,8 +304,9 @@ pub unsafe extern "C" fn camunda_cluster_client_list(
 
 /// Create client (`POST /clusters/{clusterUuid}/clients`).
 ///
-/// Creates a client of the cluster; without permissions it gets all of them. The answer is the ONLY
-/// time that the secret is shown. Never sent twice.
+/// Creates a client of the cluster; without permissions it gets all of them. An empty list of
+/// permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
+/// twice.
 ///
 /// `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked
 /// before anything is sent, and borrowed during the call.

@@ -39,6 +39,7 @@ fn no_panic_crosses_the_boundary() {
             ("camunda_object_set_bool", object::camunda_object_set_bool(null_mut(), null(), false, null_mut())),
             ("camunda_object_set_strings", object::camunda_object_set_strings(null_mut(), null(), null(), 0, null_mut())),
             ("camunda_object_set_json", object::camunda_object_set_json(null_mut(), null(), null(), 0, null_mut())),
+            ("camunda_cluster_client_create_env_file", operation::camunda_cluster_client_create_env_file(null(), null(), null(), null(), 0, null(), null_mut(), null_mut())),
             ("camunda_cluster_add_to_ip_allowlist", operation::camunda_cluster_add_to_ip_allowlist(null(), null(), null(), null(), null(), null_mut(), null_mut())),
             ("camunda_cluster_remove_from_ip_allowlist", operation::camunda_cluster_remove_from_ip_allowlist(null(), null(), null(), null(), null_mut(), null_mut())),
             ("camunda_request", operation::camunda_request(null(), null(), 0, null(), null(), null(), 0, null_mut(), null_mut())),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use ureq::http::{HeaderValue, Response};
 use ureq::unversioned::transport::{
     ConnectProxyConnector, ConnectionDetails, Connector, Either, Transport,
@@ -24,6 +24,7 @@ use super::tls::{self, TlsConnector};
 use crate::call::{Call, Stop};
 use crate::config::{Config, is_loopback};
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::{SecretBuffer, Zeroizing};
 
 /// How long a socket waits at a time when nobody can cancel: long enough that its timeout is set
 /// once a connection, short enough to notice that the machine slept through a deadline.
@@ -110,13 +111,14 @@ impl Agents {
         }
     }
 
-    /// Sends a request and reads the answer's head.
+    /// Sends a request and reads the answer's head. `encoding` is the value of `Accept-Encoding`.
     pub(super) fn send(
         &self,
         method: Method,
         url: &str,
         authorization: Option<&HeaderValue>,
         body: Option<(&str, &[u8])>,
+        encoding: &'static str,
         fresh: bool,
     ) -> Result<Response<Body>, ureq::Error> {
         let agent = if fresh { &self.fresh } else { &self.pooled };
@@ -126,7 +128,8 @@ impl Agents {
             .header(
                 ACCEPT,
                 HeaderValue::from_static("application/json, text/csv, */*;q=0.1"),
-            );
+            )
+            .header(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -423,6 +426,18 @@ struct Progress {
     sent: Cell<bool>,
     written: Cell<u64>,
     received: Cell<u64>,
+    /// Reads under way, one inside the other where TLS runs through a proxy's tunnel.
+    reading: Cell<u32>,
+    /// The response as it arrived, if it is captured.
+    captured: RefCell<Option<Capture>>,
+}
+
+/// The bytes of a response as they arrived, its head included.
+#[derive(Debug, Default)]
+struct Capture {
+    bytes: SecretBuffer,
+    /// Bytes that are captured at most.
+    limit: usize,
 }
 
 impl Exchange {
@@ -435,9 +450,55 @@ impl Exchange {
             sent: Cell::new(false),
             written: Cell::new(0),
             received: Cell::new(0),
+            reading: Cell::new(0),
+            captured: RefCell::default(),
         });
         let outer = UNDER_WAY.replace(Some(progress.clone()));
         Exchange { progress, outer }
+    }
+
+    /// Captures the response, for the case that it cannot be read: at most `limit` bytes of it.
+    pub(super) fn capture(&self, limit: u64) {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.progress.captured.replace(Some(Capture {
+            bytes: SecretBuffer::default(),
+            limit: limit.saturating_add(MOST_HEADER_BYTES),
+        }));
+    }
+
+    /// Returns what arrived of the response, its head included; `None` if nothing was captured.
+    pub(super) fn captured(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let capture = self.progress.captured.take()?;
+        Some(capture.bytes.into_bytes()).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// Reads from a connection into ureq's buffer, and captures what is captured.
+    pub(super) fn receive(
+        buffer: &mut [u8],
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let change = |by: i32| {
+            Exchange::current(|progress| {
+                let reading = progress.reading.get().saturating_add_signed(by);
+                progress.reading.set(reading);
+                reading
+            })
+        };
+        change(1);
+        let result = read(buffer);
+        let reading = change(-1);
+        // What a tunnel reads is the ciphertext of the connection inside it.
+        if let (Ok(amount), Some(0)) = (&result, reading) {
+            Exchange::current(|progress| {
+                if progress.connecting.get() == 0
+                    && let Some(capture) = &mut *progress.captured.borrow_mut()
+                {
+                    let room = capture.limit.saturating_sub(capture.bytes.len());
+                    capture.bytes.extend(&buffer[..room.min(*amount)]);
+                }
+            });
+        }
+        result
     }
 
     /// Whether a byte of the request itself may have left; setting a connection up does not count.

@@ -1,15 +1,18 @@
 //! What the service answers: reading it within bounds, and finding its words in a refusal.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Take, Write};
 use std::time::{Duration, SystemTime};
 
+use flate2::bufread;
+use flate2::read::MultiGzDecoder;
 use ureq::Body;
-use ureq::http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, RETRY_AFTER};
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, TRANSFER_ENCODING};
+use ureq::http::header::{HeaderMap, HeaderName, RETRY_AFTER};
 use ureq::http::{Response, StatusCode};
 
 use super::MAX_RETRY_AFTER;
 use crate::error::Error;
-use crate::secret::{Zeroizing, read_to_end, read_to_end_expecting};
+use crate::secret::{SecretBuffer, Zeroizing, read_to_end, read_to_end_expecting};
 
 /// The most that is read of a refusal; the rest is of no use to anyone.
 pub(super) const MOST_REFUSAL_BYTES: u64 = 64 * 1024;
@@ -23,11 +26,30 @@ const REQUEST_ID_HEADERS: [&str; 4] = [
     "cf-ray",
 ];
 
+/// The first bytes of all data in gzip.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
 /// An answer whose head has arrived.
 pub(super) struct Answer {
     head: ureq::http::response::Parts,
     body: Body,
     limit: u64,
+}
+
+/// How the body of a response is encoded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Encoding {
+    chunked: bool,
+    gzip: bool,
+}
+
+/// What could be recovered of a body that cannot be read.
+pub(super) struct Salvaged {
+    pub(super) body: Zeroizing<Vec<u8>>,
+    /// Whether it is still compressed: no byte of it could be decompressed.
+    pub(super) compressed: bool,
+    /// Whether it was compressed.
+    pub(super) decompressed: bool,
 }
 
 /// Anything but success, read to its end.
@@ -81,10 +103,42 @@ impl Answer {
         date(&self.head.headers)
     }
 
+    pub(super) fn encoding(&self) -> Encoding {
+        let has = |name, codings: &[&str]| {
+            self.head.headers.get_all(name).iter().any(|value| {
+                let mut listed = value.to_str().unwrap_or_default().split(',').map(str::trim);
+                listed.any(|coding| {
+                    codings
+                        .iter()
+                        .any(|known| coding.eq_ignore_ascii_case(known))
+                })
+            })
+        };
+        Encoding {
+            chunked: has(TRANSFER_ENCODING, &["chunked"]),
+            gzip: has(CONTENT_ENCODING, &["gzip", "x-gzip"]),
+        }
+    }
+
+    /// Returns a reader of the decompressed body, up to one byte more than the limit.
+    fn reader(self) -> Take<BodyReader> {
+        let gzip = self.encoding().gzip;
+        let reader = Connection {
+            body: self.body.into_reader(),
+            failed: false,
+        };
+        let reader = match gzip {
+            true => BodyReader::Gzip(Box::new(MultiGzDecoder::new(reader))),
+            false => BodyReader::Plain(reader),
+        };
+        reader.take(self.limit.saturating_add(1))
+    }
+
     /// Reads the body, decompressed, up to the limit.
     pub(super) fn read(self) -> Result<Zeroizing<Vec<u8>>, ReadFailure> {
-        let expected = self.body.content_length().unwrap_or(0).min(self.limit);
-        let mut reader = self.body.into_reader().take(self.limit.saturating_add(1));
+        let limit = self.limit;
+        let expected = self.body.content_length().unwrap_or(0).min(limit);
+        let mut reader = self.reader();
         // The announced length can be false, so it is reserved only as bytes arrive. One more than
         // expected, so that neither finding the end nor a NUL behind it, as C wants one, makes the
         // vector move.
@@ -98,11 +152,8 @@ impl Answer {
                 passed_on: false,
             });
         }
-        if body.len() as u64 > self.limit {
-            return Err(ReadFailure::TooLarge {
-                limit: self.limit,
-                body,
-            });
+        if body.len() as u64 > limit {
+            return Err(ReadFailure::TooLarge { limit, body });
         }
         Ok(body)
     }
@@ -111,7 +162,7 @@ impl Answer {
     /// only its end can tell from CSV whose first field is quoted, so that case is read whole.
     pub(super) fn copy_csv(self, sink: &mut dyn Write) -> Result<(), ReadFailure> {
         let limit = self.limit;
-        let mut reader = self.body.into_reader().take(limit.saturating_add(1));
+        let mut reader = self.reader();
         let broken = |error, passed_on| ReadFailure::Broken {
             error,
             body: Zeroizing::default(),
@@ -156,17 +207,16 @@ impl Answer {
     pub(super) fn into_refusal(self, redact: impl Fn(String) -> String) -> Refusal {
         let may_be_json = self.content_type().is_none_or(is_json);
         let mut body = Zeroizing::new(Vec::new());
-        let _ = self
-            .body
-            .into_reader()
-            .take(MOST_REFUSAL_BYTES)
-            .read_to_end(&mut body);
-        let headers = &self.head.headers;
+        let head = self.head.clone();
+        let mut reader = self.reader();
+        reader.set_limit(MOST_REFUSAL_BYTES);
+        let _ = read_to_end(&mut reader, &mut body);
+        let headers = &head.headers;
         let shown = |text| Some(one_line(&redact(text))).filter(|line| !line.is_empty());
         let (words, structured) = words_of(&body);
         let words = words.and_then(shown);
         Refusal {
-            status: self.head.status.as_u16(),
+            status: head.status.as_u16(),
             of_service: may_be_json
                 && structured
                 && words.as_deref().is_some_and(|words| !is_of_gateway(words)),
@@ -197,6 +247,143 @@ fn is_json(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default();
     let kind = kind.trim().to_ascii_lowercase();
     kind.ends_with("/json") || kind.ends_with("+json")
+}
+
+/// The body of a response as the connection has it.
+struct Connection {
+    body: ureq::BodyReader<'static>,
+    /// Whether the connection failed, rather than what came over it.
+    failed: bool,
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let result = self.body.read(buffer);
+        self.failed |= result.is_err();
+        result
+    }
+}
+
+/// The body of a response, decompressed.
+enum BodyReader {
+    Plain(Connection),
+    Gzip(Box<MultiGzDecoder<Connection>>),
+}
+
+impl Read for BodyReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            BodyReader::Plain(body) => body.read(buffer),
+            BodyReader::Gzip(body) => body.read(buffer).map_err(|error| {
+                if body.get_ref().failed {
+                    return error;
+                }
+                let message = format!("gzip decompression failed: {error}");
+                io::Error::new(io::ErrorKind::InvalidData, message)
+            }),
+        }
+    }
+}
+
+/// Recovers as much as possible of a body from the bytes of its response.
+///
+/// Whole chunks are joined; from the first one on that is not valid, the bytes are kept as they
+/// came. At most `limit` bytes are decompressed. Returns `None` if no byte of the body arrived.
+pub(super) fn salvage(wire: &[u8], encoding: Encoding, limit: u64) -> Option<Salvaged> {
+    let arrived = body_of(wire)?;
+    let body = match encoding.chunked {
+        true => unchunk(arrived),
+        false => Zeroizing::new(arrived.to_vec()),
+    };
+    if body.is_empty() {
+        return None;
+    }
+    if encoding.gzip {
+        let mut text = Zeroizing::new(Vec::new());
+        let mut reader = bufread::MultiGzDecoder::new(ByteByByte(&body)).take(limit);
+        // It fails where the data end or are damaged; what came before is what is wanted.
+        let _ = read_to_end(&mut reader, &mut text);
+        if !text.is_empty() {
+            return Some(Salvaged {
+                body: text,
+                compressed: false,
+                decompressed: true,
+            });
+        }
+    }
+    Some(Salvaged {
+        // Text that is only labelled as compressed can be read as it is.
+        compressed: encoding.gzip && body.starts_with(&GZIP_MAGIC),
+        decompressed: false,
+        body,
+    })
+}
+
+/// A reader that yields one byte at a time, so that a decompressor that meets a damaged byte has
+/// returned everything before it.
+struct ByteByByte<'a>(&'a [u8]);
+
+impl Read for ByteByByte<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let limit = buffer.len().min(1);
+        self.0.read(&mut buffer[..limit])
+    }
+}
+
+impl BufRead for ByteByByte<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(&self.0[..self.0.len().min(1)])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.0 = &self.0[amount..];
+    }
+}
+
+/// Returns what follows the head of the final response, or `None` if its head has no end.
+fn body_of(mut wire: &[u8]) -> Option<&[u8]> {
+    loop {
+        let interim = wire.starts_with(b"HTTP/1.1 1") || wire.starts_with(b"HTTP/1.0 1");
+        let mut after = 0;
+        loop {
+            let line = after + wire[after..].iter().position(|byte| *byte == b'\n')?;
+            let is_empty = wire[after..line].trim_ascii().is_empty();
+            // Parsers skip empty lines before the status line.
+            let is_end = is_empty && !wire[..after].trim_ascii().is_empty();
+            after = line + 1;
+            if is_end {
+                break;
+            }
+        }
+        wire = &wire[after..];
+        if !interim {
+            return Some(wire);
+        }
+    }
+}
+
+/// Joins chunks; what is not a valid chunk is kept with all that follows it.
+fn unchunk(mut rest: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut body = SecretBuffer::with_capacity(rest.len());
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let line = rest[..end].split(|byte| *byte == b';').next();
+        let size = line
+            .and_then(|line| std::str::from_utf8(line.trim_ascii()).ok())
+            .and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        let Some(size) = size else { break };
+        let data = &rest[end + 1..];
+        let (data, after) = data.split_at(size.min(data.len()));
+        body.extend(data);
+        rest = after
+            .strip_prefix(b"\r\n")
+            .or_else(|| after.strip_prefix(b"\n"))
+            .unwrap_or(after);
+        if size == 0 {
+            return body.into_bytes();
+        }
+    }
+    body.extend(rest);
+    body.into_bytes()
 }
 
 fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {

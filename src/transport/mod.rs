@@ -16,7 +16,7 @@ mod tls;
 mod token_endpoint;
 
 use std::fmt;
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +80,9 @@ pub enum Class {
     Once,
 }
 
+/// The value of `Accept-Encoding` that requests a response without compression.
+const UNCOMPRESSED: &str = "identity";
+
 /// A request, told by its operation.
 pub(crate) struct Request<'a> {
     pub(crate) operation: &'static str,
@@ -90,6 +93,12 @@ pub(crate) struct Request<'a> {
     pub(crate) class: Class,
     pub(crate) authenticated: bool,
     pub(crate) hint: Option<&'static str>,
+    /// Whether the response has secrets in it: it is requested without compression, since a
+    /// decompressor keeps copies.
+    pub(crate) secret_response: bool,
+    /// Whether the API returns the response only once: it is requested without compression, and an
+    /// error carries every byte that arrived of it.
+    pub(crate) one_time_response: bool,
     /// Statuses of 5xx that are documented as refusals.
     pub(crate) refusals: &'a [(u16, &'static str)],
 }
@@ -240,6 +249,9 @@ impl Transport {
         log::debug!("{}: {} {}", request.operation, request.method, request.path);
         let url = format!("{}{}", self.config.base_url(), request.path);
         let exchange = Exchange::begin(call);
+        if request.one_time_response {
+            exchange.capture(self.config.max_response_bytes());
+        }
         let sent = agents.send(
             request.method,
             &url,
@@ -248,6 +260,10 @@ impl Transport {
                 .body
                 .as_ref()
                 .map(|body| ("application/json", body.as_slice())),
+            match request.secret_response || request.one_time_response {
+                true => UNCOMPRESSED,
+                false => "gzip",
+            },
             request.class == Class::Once,
         );
         let answer = sent.map_err(|error| self.broken(request, &exchange, error, call, agents))?;
@@ -259,6 +275,7 @@ impl Transport {
         }
         let status = answer.status();
         if answer.is_success() {
+            let encoding = answer.encoding();
             let html = answer.is_html();
             let result = if html {
                 let page = answer.read();
@@ -268,8 +285,10 @@ impl Transport {
             };
             self.stats
                 .count_bytes(exchange.written(), exchange.received());
-            return result
-                .map_err(|failure| self.unread(request, &exchange, failure, call, status, html));
+            return result.map_err(|failure| {
+                let failure = self.with_what_arrived(failure, &exchange, encoding);
+                self.unread(request, &exchange, failure, call, status, html)
+            });
         }
         let refusal = answer.into_refusal(|text| self.redact(text, token));
         self.stats
@@ -310,10 +329,56 @@ impl Transport {
             _ => Failure::Final,
         };
         debug_assert!(request.path.starts_with('/'));
-        (
-            failure,
-            Error::new(kind, Stage::Request, outcome, message).with_source(error),
-        )
+        // Headers that cannot be understood may have a body behind them.
+        let arrived = exchange
+            .captured()
+            .and_then(|wire| answer::salvage(&wire, answer::Encoding::default(), u64::MAX));
+        let message = match &arrived {
+            Some(_) => format!("{message}; the error's body has what arrived after its headers"),
+            None => message,
+        };
+        let error = Error::new(kind, Stage::Request, outcome, message).with_source(error);
+        match arrived {
+            Some(arrived) => (failure, error.with_body(arrived.body)),
+            None => (failure, error),
+        }
+    }
+
+    /// Replaces what was read of a one-time response by all that arrived of it.
+    fn with_what_arrived(
+        &self,
+        failure: answer::ReadFailure,
+        exchange: &Exchange,
+        encoding: answer::Encoding,
+    ) -> answer::ReadFailure {
+        let answer::ReadFailure::Broken {
+            error,
+            body,
+            passed_on,
+        } = failure
+        else {
+            return failure;
+        };
+        let Some(wire) = exchange.captured() else {
+            return answer::ReadFailure::Broken {
+                error,
+                body,
+                passed_on,
+            };
+        };
+        let limit = self.config.max_response_bytes();
+        let salvaged = answer::salvage(&wire, encoding, limit);
+        let note = match &salvaged {
+            Some(salvaged) if salvaged.compressed => "what arrived of it, compressed with gzip",
+            Some(salvaged) if salvaged.decompressed => "what could be decompressed of it",
+            _ => "what arrived of it",
+        };
+        let text = format!("{}; the error's body has {note}", agent::explain_io(&error));
+        answer::ReadFailure::Broken {
+            error: io::Error::other(text),
+            body: salvaged.map_or(body, |salvaged| salvaged.body),
+            passed_on,
+        }
     }
 
     /// The answer began as a success and could not be read to its end.

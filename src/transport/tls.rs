@@ -342,10 +342,8 @@ impl Transport for TlsTransport {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let amount = self
-            .stream
-            .read(self.buffers.input_append_buf())
-            .map_err(broken_off)?;
+        let room = self.buffers.input_append_buf();
+        let amount = Exchange::receive(room, |room| self.stream.read(room)).map_err(broken_off)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::agent::{self, Exchange};
 use super::answer::{Answer, reason};
-use super::{Method, Transport};
+use super::{Method, Transport, UNCOMPRESSED};
 use crate::auth::{
     FetchError, FetchFailure, TokenAnswer, TokenEncoding, TokenEndpoint, TokenRequest,
 };
@@ -46,6 +46,7 @@ impl TokenEndpoint for Transport {
             &request.token_url,
             None,
             Some((content_type, body.as_bytes())),
+            UNCOMPRESSED,
             // A token request that may have been counted must not be sent again by accident.
             true,
         );

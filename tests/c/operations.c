@@ -115,6 +115,51 @@ static void cluster_clients(void) {
   free(id);
 }
 
+static void a_client_is_created_with_its_credentials_in_a_file(void) {
+  char *id = sandbox_cluster("{\"name\":\"kept\"}");
+  char *path = scratch("kept.env");
+  ASK(created, camunda_cluster_client_create_env_file(
+                   admin, NULL, id, JSON("{\"clientName\":\"worker\",\"permissions\":[\"Zeebe\"]}"),
+                   path, &created, &error));
+  camunda_error *error = NULL;
+  camunda_value *credentials = NULL;
+  CHECK_OK(camunda_credentials_read(path, &credentials, &error));
+  CHECK_STR(text(credentials, "ZEEBE_CLIENT_ID"), text(created, "clientId"));
+  CHECK_STR(text(credentials, "ZEEBE_CLIENT_SECRET"), text(created, "clientSecret"));
+  CHECK_STR(text(credentials, "CAMUNDA_CLUSTER_REGION"), "bru-2");
+  camunda_value_free(credentials);
+  camunda_value_free(created);
+
+  /* No client is created where the file exists, and no file is left where no client is created. */
+  created = NULL;
+  CHECK_FAILS(camunda_cluster_client_create_env_file(
+                  admin, NULL, id, JSON("{\"clientName\":\"other\"}"), path, &created, &error),
+              CAMUNDA_STATUS_IO);
+  CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_NOT_SENT);
+  FORGET(error);
+  ASK(all, camunda_cluster_client_list(admin, NULL, id, &all, &error));
+  CHECK_INT(camunda_value_len(all), 1);
+  camunda_value_free(all);
+  CHECK_INT(remove(path), 0);
+  const struct {
+    const char *json;
+    camunda_status status;
+  } rejected[] = {
+      {"{\"clientName\":\"worker\"}", CAMUNDA_STATUS_INVALID_REQUEST},
+      {"{\"clientName\":\"w\",\"permissions\":[]}", CAMUNDA_STATUS_INVALID_ARGUMENT},
+  };
+  for (size_t i = 0; i < sizeof rejected / sizeof *rejected; ++i) {
+    CHECK_FAILS(camunda_cluster_client_create_env_file(admin, NULL, id, JSON(rejected[i].json), path,
+                                                       &created, &error),
+                rejected[i].status);
+    FORGET(error);
+    CHECK(created == NULL);
+    CHECK(access(path, F_OK) != 0);
+  }
+  free(path);
+  free(id);
+}
+
 static void backups(void) {
   char *id = sandbox_cluster("{\"name\":\"saved\"}");
   ASK(backup, camunda_backup_create(admin, NULL, id, &backup, &error));
@@ -317,6 +362,7 @@ int main(void) {
   RUN(waking_and_upgrading);
   RUN(allowlist);
   RUN(cluster_clients);
+  RUN(a_client_is_created_with_its_credentials_in_a_file);
   RUN(backups);
   RUN(secrets);
   RUN(monitoring);

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod deadlines;
+mod env_files;
 mod fidelity;
 #[path = "../support/full_port.rs"]
 mod full_port;
@@ -11,6 +12,7 @@ mod in_time;
 #[allow(dead_code)]
 mod limited;
 mod main_job;
+mod one_time;
 mod proxies;
 mod requests;
 mod settings;

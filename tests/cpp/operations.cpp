@@ -122,6 +122,23 @@ void cluster_clients_and_their_credentials() {
   CHECK(again.get("ZEEBE_CLIENT_SECRET") == created.client_secret.expose());
   free(path);
 
+  char* kept = scratch("kept.env");
+  const CreatedClusterClient other =
+      clients.create_env_file(kept, {"other", {{ClientPermission::Zeebe}}});
+  const ClusterCredentials of_other = ClusterCredentials::from_env_file(kept);
+  CHECK(of_other.get("ZEEBE_CLIENT_SECRET") == other.client_secret.expose());
+  CHECK(of_other.get("CAMUNDA_CLUSTER_REGION") == "bru-2");
+  bool exists = false;
+  try {
+    clients.create_env_file(kept, {"third"});
+  } catch (const IoError& error) {
+    exists = error.outcome() == Outcome::NotSent;
+  }
+  CHECK(exists);
+  CHECK_INT(clients.list().size(), 2);
+  clients.delete_(other.client_id);
+  free(kept);
+
   const TokenSource zeebe(again);
   const Token token = zeebe.bearer();
   CHECK(!token.expose().empty() && token.expires_at() > std::chrono::system_clock::now());

@@ -93,8 +93,8 @@ const MEMBERS: &[(&str, &str)] = &[
     ),
     (
         "CreatedClusterClient",
-        "  /// Everything a program needs to use the cluster as this client, ready to be kept:\n\
-         \x20 /// ClusterCredentials::write_env_file().\n\
+        "  /// Everything a program needs to use the cluster as this client. To keep it in a file, create\n\
+         \x20 /// the client with ClusterClients::create_env_file() instead.\n\
          \x20 ClusterCredentials credentials(const Cluster& cluster) const;\n",
     ),
     (
@@ -522,8 +522,10 @@ fn push_resource(text: &mut String, place: &Place) {
     for operation in operations_of(call) {
         push_declaration(text, operation);
     }
-    if *call == "cluster" {
-        push_allowlist_helpers(text);
+    match *call {
+        "cluster" => push_allowlist_helpers(text),
+        "cluster.clients" => push_env_file_helper(text),
+        _ => {}
     }
     for waiter in waiters_of(call) {
         push_waiter_declaration(text, waiter);
@@ -578,6 +580,32 @@ fn push_allowlist_helpers(text: &mut String) {
     writeln!(
         text,
         "  std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;"
+    )
+    .unwrap();
+}
+
+fn push_env_file_helper(text: &mut String) {
+    doc(
+        text,
+        "  ",
+        "Creates a client, and keeps its credentials in a new file, from which \
+         ClusterCredentials::from_env_file() reads them. The secret is shown only once, so the file \
+         comes first: it is created with mode 0600, never over another, and takes its room on the \
+         disk; then the client is created; then the file is filled and flushed. If no client was \
+         created, or if that is unknown, the file is removed again. Reads the cluster as well, for \
+         its addresses. One deadline covers all of it.",
+    );
+    doc(
+        text,
+        "  ",
+        "Throws what create() throws, and IoError: with the outcome NotSent if the file exists or \
+         cannot be created, and with Done if it cannot be filled afterwards. The client exists then, \
+         and the error's body() has the response with its secret.",
+    );
+    writeln!(
+        text,
+        "  CreatedClusterClient create_env_file(const std::string& path,\n                                       \
+         const CreateClusterClient& request) const;"
     )
     .unwrap();
 }
@@ -837,6 +865,7 @@ fn push_definitions(text: &mut String) {
         push_definition(text, operation);
     }
     push_allowlist_definitions(text);
+    push_env_file_definition(text);
     for waiter in WAITERS {
         push_waiter_definition(text, waiter);
     }
@@ -954,6 +983,20 @@ fn push_allowlist_definitions(text: &mut String) {
          return camunda_cluster_remove_from_ip_allowlist(\n            \
          admin_.get(), admin_.call(), detail::c_text(cluster_.str(), \"cluster_uuid\"), ip_text.get(),\n            \
          value, error);\n      }});\n}}\n"
+    )
+    .unwrap();
+}
+
+fn push_env_file_definition(text: &mut String) {
+    writeln!(
+        text,
+        "inline CreatedClusterClient ClusterClients::create_env_file(\n    \
+         const std::string& path, const CreateClusterClient& request) const {{\n  \
+         const detail::Body body(request);\n  \
+         return detail::ask<CreatedClusterClient>([&](camunda_value** value, camunda_error** error) {{\n    \
+         return camunda_cluster_client_create_env_file(\n        \
+         admin_.get(), admin_.call(), detail::c_text(cluster_.str(), \"cluster_uuid\"), body.data(),\n        \
+         body.size(), detail::c_text(path, \"the path\"), value, error);\n  }});\n}}\n"
     )
     .unwrap();
 }

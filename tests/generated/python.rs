@@ -457,7 +457,7 @@ fn operations() -> String {
          from . import _models\n\
          from ._arguments import AllowlistEntry, body_of, entries_of, str_of, strings_of, text_of\n\
          from ._base import Secrets\n\
-         from ._cluster_handle import ClusterHandleMethods\n\
+         from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._connection import Progress, Resource\n\
          from ._models import (\n",
     );
@@ -505,6 +505,7 @@ fn operations() -> String {
     for (place, class, doc) in PLACES {
         let base = match *class {
             "ClusterHandle" => "ClusterHandleMethods",
+            "ClusterClients" => "ClusterClientsMethods",
             _ => "Resource",
         };
         write!(text, "\n\nclass {class}({base}):\n    \"\"\"{doc}\"\"\"\n").unwrap();

@@ -182,6 +182,7 @@ class Arguments(SandboxTest):
             lambda: handle.clients.create("a", permissions="Zeebe"),
             lambda: handle.clients.create("a", permissions=[5]),
             lambda: handle.clients.create("a", permissions=5),
+            lambda: handle.clients.create("a", permissions={"Zeebe": True}),
             lambda: handle.clients.create(5),
             lambda: handle.secrets.create("a", 5),
             lambda: handle.secrets.create("a", b"hunter2"),

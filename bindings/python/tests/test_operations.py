@@ -17,6 +17,8 @@ from camunda_admin import (
     ClusterComponentStatus,
     ClusterCredentials,
     FileError,
+    InvalidArgumentError,
+    InvalidRequestError,
     IpAllowlistEntry,
     Secrets,
     TokenSource,
@@ -94,6 +96,42 @@ class MainJob(SandboxTest):
         self.assertEqual(path.read_text(), "mine")
         with self.assertRaises(FileError):
             ClusterCredentials.from_env_file(self.folder / "nothing")
+
+    def test_create_env_file_keeps_the_credentials_of_the_created_client(self):
+        handle = self.client().cluster(self.cluster())
+        path = self.folder / "worker.env"
+        created = handle.clients.create_env_file(path, "worker", permissions=["Zeebe"])
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        kept = ClusterCredentials.from_env_file(path)
+        self.assertEqual(kept["ZEEBE_CLIENT_ID"], created.client_id)
+        self.assertEqual(kept["ZEEBE_CLIENT_SECRET"], created.client_secret)
+        self.assertEqual(kept["CAMUNDA_CREDENTIALS_SCOPES"], "Zeebe")
+        self.assertEqual(kept["CAMUNDA_CLUSTER_REGION"], "bru-2")
+        text = path.read_text()
+        with self.assertRaises(FileError) as raised:
+            handle.clients.create_env_file(path, "other")
+        self.assertEqual(raised.exception.outcome, "not sent")
+        self.assertEqual(path.read_text(), text)
+        self.assertEqual(len(handle.clients.list()), 1)
+
+        new = self.folder / "new.env"
+        for name, permissions, error in [
+            ("worker", None, InvalidRequestError),
+            ("other", [], InvalidArgumentError),
+            ("other", {"Zeebe": True}, InvalidArgumentError),
+        ]:
+            with self.assertRaises(error):
+                handle.clients.create_env_file(new, name, permissions=permissions)
+            self.assertFalse(new.exists())
+        self.assertEqual(len(handle.clients.list()), 1)
+
+    def test_credentials_that_cannot_be_read_back_leave_no_file(self):
+        path = self.folder / "worker.env"
+        for variables in [{"not a name": "hunter2"}, {"A": "hunter2\0"}]:
+            with self.assertRaises(InvalidArgumentError) as raised:
+                ClusterCredentials(variables).write_env_file(path)
+            self.assertNotIn("hunter2", str(raised.exception))
+            self.assertFalse(path.exists())
 
     def test_credentials_survive_what_shells_make_of_them(self):
         path = self.folder / "odd.env"

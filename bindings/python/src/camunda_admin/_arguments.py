@@ -61,8 +61,12 @@ def number_of(name: str, value: float) -> float:
 
 
 def strings_of(name: str, values: Iterable[str]) -> List[str]:
-    """A list of texts for a body. A single text is refused: it would be taken letter by letter."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+    """A list of strings for a body.
+
+    A single string is not accepted, since it would be taken letter by letter; nor is a dict, whose
+    values would be dropped.
+    """
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise ArgumentTypeError(f"{name} is a {type(values).__name__}, not a list of str")
     return list(values)
 

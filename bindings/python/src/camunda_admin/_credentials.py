@@ -37,10 +37,12 @@ class ClusterCredentials(Mapping[str, str]):
         return cls(decode(take_text(value), "read credentials", dict))
 
     def write_env_file(self, path: Union[str, "os.PathLike[str]"]) -> None:
-        """Writes the variables as `export NAME='value'` lines to a new file with mode 0600.
+        """Write the variables as `export NAME='value'` lines to a new file with mode 0600.
 
-        Never overwrites: where the path exists, a symbolic link included, nothing is changed and
-        `FileError` is raised.
+        Never overwrites: if the path exists, a symbolic link included, nothing is changed and
+        `FileError` is raised. Raises `InvalidArgumentError` if a name is not valid or a value has a
+        NUL, before the file is created. The file is flushed to the disk. To keep the credentials of
+        a client that is yet to be created, use `clients.create_env_file`.
         """
         value, error = parse(self._variables), c_void_p()
         name = path_of("path", path)

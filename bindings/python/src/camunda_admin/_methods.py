@@ -31,8 +31,10 @@ class CreatedClusterClientMethods(Answer):
     """What a client just created can do."""
 
     def credentials(self, cluster: "Cluster") -> "ClusterCredentials":
-        """Everything a program needs to use the cluster as this client, ready to be kept:
-        `write_env_file`.
+        """Return everything a program needs to use the cluster as this client.
+
+        To keep it in a file, create the client with `clients.create_env_file` instead: with
+        `write_env_file` the secret is lost if the file cannot be written.
         """
         from ._credentials import from_client
 

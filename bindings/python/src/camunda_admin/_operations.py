@@ -8,7 +8,7 @@ from typing import Any, Dict, IO, Iterable, Iterator, List, Optional, overload
 from . import _models
 from ._arguments import AllowlistEntry, body_of, entries_of, str_of, strings_of, text_of
 from ._base import Secrets
-from ._cluster_handle import ClusterHandleMethods
+from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods
 from ._connection import Progress, Resource
 from ._models import (
     AuditEvent,
@@ -469,7 +469,7 @@ class ClusterHandle(ClusterHandleMethods):
         return SecureConnectivity(self._connection, self._id)
 
 
-class ClusterClients(Resource):
+class ClusterClients(ClusterClientsMethods):
     """The clients of a cluster: `admin.cluster(id).clients`."""
 
     __slots__ = ()
@@ -495,11 +495,12 @@ class ClusterClients(Resource):
         *,
         permissions: Optional[Iterable[str]] = None,
     ) -> CreatedClusterClient:
-        """Creates a client of the cluster; without permissions it gets all of them. The answer is
-        the ONLY time that the secret is shown. Never sent twice.
+        """Creates a client of the cluster; without permissions it gets all of them. An empty list
+        of permissions is not accepted. The answer is the ONLY time that the secret is shown.
+        Never sent twice.
 
         - `name`: Its name, unique in the cluster.
-        - `permissions`: What it may use; none given is all of them.
+        - `permissions`: What it may use; all of them if absent. An empty list is not accepted.
 
         Refusals:
 

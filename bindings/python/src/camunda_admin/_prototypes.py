@@ -240,6 +240,17 @@ def declare(library: CDLL) -> None:
     library.camunda_object_json.argtypes = [c_void_p, POINTER(c_size_t)]
     library.camunda_object_free.restype = None
     library.camunda_object_free.argtypes = [c_void_p]
+    library.camunda_cluster_client_create_env_file.restype = c_int32
+    library.camunda_cluster_client_create_env_file.argtypes = [
+        c_void_p,
+        c_void_p,
+        c_char_p,
+        c_char_p,
+        c_size_t,
+        c_char_p,
+        POINTER(c_void_p),
+        POINTER(c_void_p),
+    ]
     library.camunda_cluster_add_to_ip_allowlist.restype = c_int32
     library.camunda_cluster_add_to_ip_allowlist.argtypes = [
         c_void_p,
