@@ -380,7 +380,7 @@ impl AdminClientBuilder {
     /// | `CAMUNDA_TOKEN_SCOPE` | `scope` |
     /// | `CAMUNDA_TOKEN_CACHE_DIR` | `token_cache`, a directory |
     /// | `CAMUNDA_TOKEN_DISK_CACHE_DISABLE` | `true`: `token_cache` is `memory` |
-    /// | `CAMUNDA_TOKEN_CACHE_REDIS_URL` | `token_cache`, a redis:// address |
+    /// | `CAMUNDA_TOKEN_CACHE_REDIS_URL` | `token_cache`, a Redis or Valkey URL |
     /// | `CAMUNDA_CUSTOM_ROOT_CERT_PATH` | `ca_file` |
     /// | `CAMUNDA_CUSTOM_CERT_CHAIN_PATH` | `client_cert` |
     /// | `CAMUNDA_CUSTOM_PRIVATE_KEY_PATH` | `client_key` |
@@ -486,8 +486,11 @@ impl AdminClientBuilder {
     }
 
     /// `token_cache`: who shares tokens. `auto` (unless set): every process of this user on this
-    /// machine, through sealed files in the user's cache directory; `memory`: this process; else a
-    /// directory, or a `redis://` address where the library is built with the feature `redis`.
+    /// machine, through encrypted files in the user's cache directory; `memory`: this process; a
+    /// directory, with a separator in its path or beginning with `.` or `~` (the home directory); a
+    /// `redis://`, `rediss://`, `valkey://` or `valkeys://` URL where the library is built with the
+    /// feature `redis`. [`build`](Self::build) resolves a relative directory, once. Anything else is
+    /// an error.
     pub fn token_cache(self, cache: &str) -> Self {
         self.with("token_cache", cache)
     }
@@ -558,8 +561,9 @@ impl AdminClientBuilder {
 
     fn build_from(config: &Config) -> Result<AdminClient> {
         config.check()?;
-        let slot = slot(config, config.audience())?;
-        let transport = Arc::new(Transport::new(config.clone(), slot)?);
+        let config = config.clone().resolved()?;
+        let slot = slot(&config, config.audience())?;
+        let transport = Arc::new(Transport::new(config, slot)?);
         Ok(AdminClient {
             transport,
             options: CallOptions::new(),
@@ -651,7 +655,7 @@ impl TokenSource {
         if let Some(error) = settings.error {
             return Err(error);
         }
-        let config = settings.with_credentials(credentials)?.config;
+        let config = settings.with_credentials(credentials)?.config.resolved()?;
         let slot = slot(&config, config.audience())?.ok_or_else(no_credentials)?;
         let transport = Arc::new(Transport::new(config, None)?);
         Ok(TokenSource {
@@ -721,6 +725,25 @@ mod tests {
     fn half_of_the_credentials_is_named() {
         let error = AdminClient::builder().client_id("a").build().unwrap_err();
         assert!(error.to_string().contains("client_secret"), "{error}");
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn build_rejects_unusable_redis_url_without_showing_its_password() {
+        for url in [
+            "redis://:hunter2@",
+            "redis://:hunter2@host:port/0",
+            "valkey://:hunter2@host/zero",
+        ] {
+            let error = AdminClient::builder()
+                .client_id("a")
+                .client_secret("b")
+                .token_cache(url)
+                .build()
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

@@ -224,6 +224,8 @@ class Arguments(SandboxTest):
             ({"base_url": "http://example.com"}, "base_url"),
             ({"timeout": 0}, "timeout"),
             ({"token_cache": ""}, "token_cache"),
+            ({"token_cache": "memroy"}, "did you mean `memory`?"),
+            ({"token_cache": "mysql://:hunter2@host"}, "unsupported URL scheme"),
             ({"max_response_bytes": 0}, "max_response_bytes"),
             ({"client_id": "a"}, "client_secret"),
             ({"ca_file": "/nowhere"}, "ca_file"),

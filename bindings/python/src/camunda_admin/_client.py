@@ -119,7 +119,10 @@ def _setting(key: str, value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ArgumentTypeError(f"{key} is a {type(value).__name__}, not an int")
         return str(value)
-    if isinstance(value, os.PathLike) and key in ("ca_file", "client_cert", "client_key", "token_cache"):
+    if isinstance(value, os.PathLike) and key == "token_cache":
+        # Path("tokens") has no separator, but names a directory all the same.
+        return os.path.abspath(os.path.expanduser(str(os.fspath(value))))
+    if isinstance(value, os.PathLike) and key in ("ca_file", "client_cert", "client_key"):
         return str(os.fspath(value))
     if isinstance(value, str):
         return value
@@ -167,8 +170,9 @@ class AdminClient(AdminOperations, Handle):
     - `oauth_url`: the token endpoint, `https://login.cloud.camunda.io/oauth/token`
     - `audience`: `api.cloud.camunda.io`
     - `scope`: none
-    - `token_cache`: `auto` (files in the user's cache directory), `memory`, a directory, a redis://
-      address where the library was built for it, or a `TokenStore`
+    - `token_cache`: `auto` (files in the user's cache directory), `memory`, a directory (a path
+      object, or a string with a separator or beginning with `.` or `~`), a `redis://`, `rediss://`,
+      `valkey://` or `valkeys://` URL where the library was built for it, or a `TokenStore`
     - `timeout`: seconds for a whole call, waiting for a token and retries included; 60
     - `ca_file`: a PEM file of further certificate authorities
     - `client_cert`, `client_key`: PEM files of a client certificate and its key
