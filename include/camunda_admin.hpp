@@ -30,6 +30,10 @@
 /// **Callbacks** run on the calling thread, during the call only. An exception that one of them
 /// throws ends the call and comes out of it; the exceptions of a log callback are dropped.
 ///
+/// **Exit**: a program may end while its threads are in calls. A thread that uses a static
+/// AdminClient should have a copy of its own, which keeps the connection when the static one is
+/// destroyed. Callbacks run until the process has ended: what they use must not be destroyed before.
+///
 /// **Text** is UTF-8. Text that is not, or that has a NUL where C cannot take one, is refused with
 /// an InvalidArgumentError, never repaired or cut.
 

@@ -77,12 +77,16 @@ impl CancelWatch {
 /// Asked during a wait whether the call has to end; see [`CallOptions::interrupted_by`].
 type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;
 
+/// Returns whether the client is shut down. Cheap, so it is checked at each step.
+type ShutdownCheck = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Options of single calls; see [`AdminClient::with`](crate::AdminClient::with).
 #[derive(Clone, Default)]
 pub struct CallOptions {
     timeout: Option<Duration>,
     cancel: Option<CancelWatch>,
     interrupt: Option<Interrupt>,
+    shutdown: Option<ShutdownCheck>,
 }
 
 impl CallOptions {
@@ -116,12 +120,20 @@ impl CallOptions {
         self
     }
 
+    /// A check that ends the calls of a client for good; see `camunda_shutdown`.
+    #[cfg(feature = "capi")]
+    pub(crate) fn shut_down_by(mut self, check: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.shutdown = Some(Arc::new(check));
+        self
+    }
+
     /// These options, replaced by those that are set in `options`.
     pub(crate) fn merged(&self, options: CallOptions) -> CallOptions {
         CallOptions {
             timeout: options.timeout.or(self.timeout),
             cancel: options.cancel.or_else(|| self.cancel.clone()),
             interrupt: options.interrupt.or_else(|| self.interrupt.clone()),
+            shutdown: options.shutdown.or_else(|| self.shutdown.clone()),
         }
     }
 
@@ -227,6 +239,7 @@ impl Call {
             .cancel
             .as_ref()
             .is_some_and(CancelWatch::is_cancelled)
+            || self.is_shut_down()
         {
             return Err(Stop::Cancelled);
         }
@@ -251,7 +264,9 @@ impl Call {
         self.check()?;
         // Never zero, which a socket takes for "no timeout".
         let step = wanted.min(self.remaining()).max(Duration::from_millis(1));
-        let watched = self.options.cancel.is_some() || self.options.interrupt.is_some();
+        let watched = self.options.cancel.is_some()
+            || self.options.interrupt.is_some()
+            || self.options.shutdown.is_some();
         Ok(if watched { step.min(CANCEL_POLL) } else { step })
     }
 
@@ -270,12 +285,20 @@ impl Call {
         }
     }
 
+    fn is_shut_down(&self) -> bool {
+        self.options.shutdown.as_ref().is_some_and(|check| check())
+    }
+
     /// The error for a call that had to end.
     pub(crate) fn stopped(&self, stop: Stop, stage: Stage, outcome: Outcome) -> Error {
         let (kind, message) = match stop {
             Stop::Deadline => (
                 ErrorKind::Timeout,
                 format!("not done within {:?}", self.timeout),
+            ),
+            Stop::Cancelled if self.is_shut_down() => (
+                ErrorKind::Cancelled,
+                "cancelled: the client is shut down".to_owned(),
             ),
             Stop::Cancelled => (ErrorKind::Cancelled, "cancelled by the caller".to_owned()),
         };

@@ -12,7 +12,7 @@ from ._connection import Connection, Options, Shared, decode, resource_id
 from ._credentials import ClusterCredentials, parse
 from ._errors import ArgumentTypeError, InvalidArgumentError
 from ._handles import Handle, Owned, check, take_text
-from ._native import lib
+from ._native import lib, shutdown
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
 from ._token_store import TokenStore, use_store
 
@@ -129,8 +129,11 @@ def _setting(key: str, value: Any) -> str:
     raise ArgumentTypeError(f"{key} is a {type(value).__name__}, not a str")
 
 
-def _new_config() -> Owned:
-    return Owned(lib.camunda_config_new(), lib.camunda_config_free)
+def _own(config: Any) -> Owned:
+    """Owns settings, whose clients stop with the interpreter."""
+    owned, error = Owned(config, lib.camunda_config_free), c_void_p()
+    check(lib.camunda_config_set_shutdown(owned.pointer, shutdown, byref(error)), error)
+    return owned
 
 
 def _connect(config: Owned) -> Shared:
@@ -161,7 +164,9 @@ class AdminClient(AdminOperations, Handle):
 
     To be shared between threads; it holds connections, and it shares its token with everything else
     in the process and, through files, with the other processes of the user. Nothing is sent before
-    the first call. Calls block; the interpreter's lock is free meanwhile, and Ctrl-C ends them.
+    the first call. Calls block; the interpreter's lock is free meanwhile, and Ctrl-C ends them. When
+    the interpreter exits, calls that are still in progress on daemon threads are cancelled: they raise
+    `SystemExit`, which ends their thread without a message.
 
     Every setting that is not given has its default:
 
@@ -209,7 +214,7 @@ class AdminClient(AdminOperations, Handle):
         max_response_bytes: Optional[int] = None,
     ) -> None:
         settings = dict(locals())
-        config = _new_config()
+        config = _own(lib.camunda_config_new())
         _configure(config, {key: settings[key] for key in _KEYS})
         self._use(Connection(_connect(config), Options()))
 
@@ -226,7 +231,7 @@ class AdminClient(AdminOperations, Handle):
         """
         config, error = c_void_p(), c_void_p()
         check(lib.camunda_config_from_env(byref(config), byref(error)), error)
-        return cls._of(Owned(config.value, lib.camunda_config_free))
+        return cls._of(_own(config.value))
 
     @classmethod
     def from_env_file(cls, path: Union[str, "os.PathLike[str]"]) -> "AdminClient":
@@ -241,7 +246,7 @@ class AdminClient(AdminOperations, Handle):
             path_of("path", path), byref(config), byref(error)
         )
         check(status, error)
-        return cls._of(Owned(config.value, lib.camunda_config_free))
+        return cls._of(_own(config.value))
 
     @classmethod
     def _of(cls, config: Owned) -> "AdminClient":
@@ -408,7 +413,7 @@ class TokenSource(Handle):
             variables.pointer, byref(config), byref(error)
         )
         check(status, error)
-        owned = Owned(config.value, lib.camunda_config_free)
+        owned = _own(config.value)
         _configure(owned, settings)
         self._connection = Connection(_connect(owned), Options())
         self._audience = None

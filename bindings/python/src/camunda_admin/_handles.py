@@ -4,7 +4,7 @@ from ctypes import byref, c_size_t, c_void_p, string_at
 from typing import Any, Callable, NoReturn, Optional
 
 from ._errors import CamundaError, error_class
-from ._native import lib
+from ._native import lib, stopped_by_shutdown
 
 __all__ = ["Handle", "Owned", "check", "take_error", "take_text"]
 
@@ -62,6 +62,11 @@ _UNKNOWN = 3
 def check(status: int, error: c_void_p) -> None:
     """Raises what a function of the C ABI filled in, if it failed."""
     if status:
+        if stopped_by_shutdown(status):
+            # Ends a daemon thread as the interpreter would: no handler of errors retries, and
+            # `threading` prints nothing.
+            lib.camunda_error_free(error)
+            raise SystemExit
         raise take_error(status, error)
 
 
