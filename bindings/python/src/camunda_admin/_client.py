@@ -12,6 +12,7 @@ from ._connection import Connection, Options, Shared, decode, resource_id
 from ._credentials import ClusterCredentials, parse
 from ._errors import ArgumentTypeError, InvalidArgumentError
 from ._handles import Handle, Owned, check, take_text
+from ._hidden import Hidden, expose, hide
 from ._native import lib, shutdown
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
 from ._token_store import TokenStore, use_store
@@ -50,6 +51,8 @@ class Cancel:
         lib.camunda_cancel_reset(self._handle.pointer)
 
     def __repr__(self) -> str:
+        if getattr(self, "_handle", None) is None:  # the constructor failed
+            return "<Cancel>"
         return f"<Cancel, {'' if self.is_cancelled else 'not '}cancelled>"
 
 
@@ -126,7 +129,7 @@ def _setting(key: str, value: Any) -> str:
         return str(os.fspath(value))
     if isinstance(value, str):
         return value
-    raise ArgumentTypeError(f"{key} is a {type(value).__name__}, not a str")
+    raise ArgumentTypeError(f"{key} is a {type(expose(value)).__name__}, not a str")
 
 
 def _own(config: Any) -> Owned:
@@ -213,6 +216,9 @@ class AdminClient(AdminOperations, Handle):
         token_request_format: Optional[str] = None,
         max_response_bytes: Optional[int] = None,
     ) -> None:
+        # Before anything can fail: a proxy and a store may have a password in their addresses.
+        client_secret, proxy = hide(client_secret), hide(proxy)
+        token_cache = hide(token_cache) if isinstance(token_cache, str) else token_cache
         settings = dict(locals())
         config = _own(lib.camunda_config_new())
         _configure(config, {key: settings[key] for key in _KEYS})
@@ -312,6 +318,7 @@ class AdminClient(AdminOperations, Handle):
         `safe` (it changes nothing) and `repeatable` (doing it twice is doing it once) are, after
         passing failures; `once` is not. Unless given, GET is `safe` and everything else `once`.
         """
+        body = None if body is None else Hidden(body)
         number = _CLASSES.get(retry_class)
         if number is None:
             raise InvalidArgumentError("retry_class is none of 'safe', 'repeatable', 'once'")
@@ -360,7 +367,10 @@ class AdminClient(AdminOperations, Handle):
         return self
 
     def __repr__(self) -> str:
-        return f"<AdminClient{', closed' if self._connection.shared.handle is None else ''}>"
+        connection = getattr(self, "_connection", None)
+        if connection is None:  # the constructor failed
+            return "<AdminClient, not connected>"
+        return f"<AdminClient{', closed' if connection.shared.handle is None else ''}>"
 
 
 _KEYS = (
@@ -404,10 +414,16 @@ class TokenSource(Handle):
     _last: Optional[Owned]
 
     def __init__(self, credentials: Mapping[str, str], **settings: Any) -> None:
+        # Before anything can fail, since a traceback may show local variables.
+        credentials = ClusterCredentials(credentials)
+        settings = {
+            key: hide(value) if isinstance(value, str) else value
+            for key, value in settings.items()
+        }
         unknown = [key for key in settings if key not in _KEYS]
         if unknown:
             raise TypeError(f"TokenSource() got an unexpected keyword argument {unknown[0]!r}")
-        variables = parse(dict(credentials))
+        variables = parse(Hidden(dict(credentials)))
         config, error = c_void_p(), c_void_p()
         status = lib.camunda_config_from_credentials(
             variables.pointer, byref(config), byref(error)
@@ -439,6 +455,7 @@ class TokenSource(Handle):
 
         Only the token given last is known; of an older one nothing is to be done.
         """
+        token = hide(token)
         last = self._last
         if last is None or _token_text(last) != token:
             return
