@@ -377,7 +377,7 @@ static void run_case(const char *program, const char *name) {
 }
 
 int main(int argc, char **argv) {
-  const int rounds = getenv("CHECK_SLOWNESS") == NULL ? 3 : 1;
+  const int rounds = getenv("CHECK_SLOWNESS") == NULL ? 2 : 1;
   stuck = sandbox_cluster("{\"name\":\"stuck\"}");
   char control[256];
   snprintf(control, sizeof control, "{\"status\":{\"cluster\":\"%s\",\"ready\":\"Creating\"}}", stuck);

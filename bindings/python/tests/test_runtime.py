@@ -461,15 +461,16 @@ except KeyboardInterrupt:
         self.exits(program)
 
     def test_second_ctrl_c_ends_a_program_that_joins_its_threads(self):
+        # It is pressed until the interpreter gives up waiting for the threads.
         program = """
 admin = AdminClient.from_env()
 threads = start(wait, daemon=False)
 def interrupt():
-    for _ in range(2):
-        time.sleep(0.2)
+    while True:
         os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=interrupt, daemon=True).start()
+        time.sleep(0.2)
 try:
+    threading.Thread(target=interrupt, daemon=True).start()
     threads[0].join()
 except KeyboardInterrupt:
     pass
@@ -477,10 +478,10 @@ except KeyboardInterrupt:
         cluster_id = self.cluster(name="stuck")
         control(status={"cluster": cluster_id, "ready": "Creating"})
         ran = self.run_python(self.PRELUDE + program, cluster_id)
-        # The second one is reported by the interpreter, which gives up waiting for the threads.
         self.assertIn("KeyboardInterrupt", ran.stderr)
         self.assertNotIn("camunda", ran.stderr)
-        self.assertGreaterEqual(ran.returncode, 0)
+        # By the signal itself, where it comes when the interpreter has put its handlers away.
+        self.assertIn(ran.returncode, (0, 1, -signal.SIGINT))
 
     def test_thread_that_is_no_daemon_ends_its_call_first(self):
         program = """
