@@ -15,12 +15,16 @@
  *   CAMUNDA_STATUS_INVALID_ARGUMENT; readers take NULL and answer their documented fallback.
  * - Texts that go in are NUL-terminated UTF-8, refused where they are not; bodies are pointer and
  *   length. Texts that come out are NUL-terminated, with their length where they may hold a NUL.
- * - Threads. camunda_admin, camunda_cancel, and the immutable camunda_value, camunda_error and
- *   camunda_token may be used from several threads at once; camunda_config, camunda_object and, while
- *   it is changed, camunda_call from one at a time.
+ * - Threads. camunda_admin, camunda_cancel, camunda_shutdown, and the immutable camunda_value,
+ *   camunda_error and camunda_token may be used from several threads at once; camunda_config,
+ *   camunda_object and, while it is changed, camunda_call from one at a time.
  * - Deadlines. A call blocks for 60 seconds at most, unless the setting `timeout` or
  *   camunda_call_set_timeout says otherwise.
  * - fork. A client made before a fork works in the child with connections of its own.
+ * - Callbacks must not throw, longjmp or end their thread.
+ * - exit. A program may end while its threads are in calls: the library has nothing that exit()
+ *   destroys. Callbacks run until the process has ended, so what they use must exist until then, or
+ *   camunda_shutdown_start() must be called first. Functions registered with atexit() can make calls.
  *
  * Generated from src/ffi; not to be edited.
  */
@@ -189,6 +193,13 @@ typedef struct camunda_error camunda_error;
  * A field that is set again is replaced. To be used from one thread at a time.
  */
 typedef struct camunda_object camunda_object;
+
+/**
+ * Shuts down clients as a group: cancels their calls and disables their callbacks. For language
+ * runtimes whose threads cannot enter the runtime any more once the program ends. May be used from
+ * several threads at once.
+ */
+typedef struct camunda_shutdown camunda_shutdown;
 
 /**
  * A bearer token. Immutable: may be read from several threads at once.
@@ -533,7 +544,8 @@ camunda_cancel *camunda_cancel_new(void);
 void camunda_cancel_trigger(const camunda_cancel *cancel);
 
 /**
- * Makes the flag usable for further calls. NULL does nothing.
+ * Makes the flag usable for new calls. Calls that were in progress at the time of
+ * camunda_cancel_trigger stay cancelled. NULL is ignored.
  */
 void camunda_cancel_reset(const camunda_cancel *cancel);
 
@@ -622,6 +634,14 @@ camunda_status camunda_config_set_token_store(camunda_config *config,
                                               const camunda_token_store *store,
                                               void *user,
                                               camunda_error **error);
+
+/**
+ * Lets clients made from these settings be shut down by `shutdown`, see camunda_shutdown_start(); NULL
+ * takes it back. Set it before a token store. The handle may be freed while the clients are in use.
+ */
+camunda_status camunda_config_set_shutdown(camunda_config *config,
+                                           const camunda_shutdown *shutdown,
+                                           camunda_error **error);
 
 /**
  * Frees settings; clients made from them go on unharmed. NULL does nothing.
@@ -1845,6 +1865,37 @@ camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
                                                   const char *backup_id,
                                                   camunda_value **value,
                                                   camunda_error **error);
+
+/**
+ * Returns a new shutdown. Free it with camunda_shutdown_free(). Clients join it by
+ * camunda_config_set_shutdown().
+ */
+camunda_shutdown *camunda_shutdown_new(void);
+
+/**
+ * Shuts down all clients that joined, for good.
+ *
+ * Calls in progress on other threads end with CAMUNDA_STATUS_CANCELLED, and new ones do so without
+ * sending anything. Waits until those in progress have returned, at most `timeout` seconds. After
+ * that, no callback of these clients is entered on another thread: progress, log, interrupt, sink and
+ * token store functions. A thread that is unwound while it still runs such a callback (pthread_exit)
+ * stops where it is until the process ends.
+ *
+ * Calls of the thread that calls this function are not affected, so that a program can still clean
+ * up. Returns whether all calls have ended. NULL is ignored, and returns true.
+ */
+bool camunda_shutdown_start(const camunda_shutdown *shutdown,
+                            double timeout);
+
+/**
+ * Returns whether the calls of this thread end because of camunda_shutdown_start(). False for NULL.
+ */
+bool camunda_shutdown_stops_calls(const camunda_shutdown *shutdown);
+
+/**
+ * Frees a shutdown; clients that joined it remain valid. NULL is ignored.
+ */
+void camunda_shutdown_free(camunda_shutdown *shutdown);
 
 /**
  * A token of the client's credentials for an audience, or for its own audience where `audience` is

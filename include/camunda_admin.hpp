@@ -30,6 +30,10 @@
 /// **Callbacks** run on the calling thread, during the call only. An exception that one of them
 /// throws ends the call and comes out of it; the exceptions of a log callback are dropped.
 ///
+/// **Exit**: a program may end while its threads are in calls. A thread that uses a static
+/// AdminClient should have a copy of its own, which keeps the connection when the static one is
+/// destroyed. Callbacks run until the process has ended: what they use must not be destroyed before.
+///
 /// **Text** is UTF-8. Text that is not, or that has a NUL where C cannot take one, is refused with
 /// an InvalidArgumentError, never repaired or cut.
 
@@ -3574,7 +3578,8 @@ class Cancel {
   void cancel() const noexcept { camunda_cancel_trigger(handle_.get()); }
   /// Whether it is cancelled.
   bool is_cancelled() const noexcept { return camunda_cancel_is_triggered(handle_.get()); }
-  /// Makes the flag usable for further calls.
+  /// Makes the flag usable for new calls. Calls that were in progress at the time of cancel() stay
+  /// cancelled.
   void reset() const noexcept { camunda_cancel_reset(handle_.get()); }
   /// The C handle, borrowed.
   const camunda_cancel* get() const noexcept { return handle_.get(); }
@@ -3609,6 +3614,13 @@ class CallOptions {
     return options;
   }
 
+  /// @private
+  [[nodiscard]] CallOptions merged(CallOptions options) const {
+    if (!options.timeout_) options.timeout_ = timeout_;
+    if (!options.cancel_) options.cancel_ = cancel_;
+    if (!options.interrupt_) options.interrupt_ = interrupt_;
+    return options;
+  }
   /// @private
   const std::optional<Seconds>& timeout() const noexcept { return timeout_; }
   /// @private
@@ -3987,10 +3999,14 @@ class AdminClient {
   /// Begins with the defaults: client id and secret are still to be set.
   static AdminClientBuilder builder();
 
-  /// The same connection with options for the calls that are made through what this answers.
+  /// Returns the same client with options for the calls made through it.
+  ///
+  /// `options` are merged into the options that are already set: an option that is not set in
+  /// `options` keeps its value. To remove an option, start from a client without it.
   [[nodiscard]] AdminClient with(CallOptions options) const {
     AdminClient admin(*this);
-    admin.call_ = std::make_shared<const detail::CallHandle>(std::move(options));
+    admin.call_ =
+        std::make_shared<const detail::CallHandle>(this->options().merged(std::move(options)));
     return admin;
   }
 

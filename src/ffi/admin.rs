@@ -1,5 +1,7 @@
 //! The client in C.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::api::admin::AdminClient;
@@ -9,6 +11,7 @@ use crate::ffi::boundary::{clear, free, guard, hand_over, handle, required};
 use crate::ffi::config::camunda_config;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::log::LogSink;
+use crate::ffi::shutdown::{self, Shutdown};
 use crate::ffi::value::camunda_value;
 use crate::secret::Zeroizing;
 
@@ -17,6 +20,7 @@ use crate::secret::Zeroizing;
 pub struct camunda_admin {
     pub(super) client: AdminClient,
     log: Option<LogSink>,
+    shutdown: Option<Arc<Shutdown>>,
 }
 
 impl camunda_admin {
@@ -25,9 +29,9 @@ impl camunda_admin {
         self.client.with(options.unwrap_or_default())
     }
 
-    /// Runs a call with this client's log callback.
+    /// Runs a call with this client's log callback, as one that a shutdown ends.
     pub(super) fn logging<T>(&self, body: impl FnOnce() -> T) -> T {
-        LogSink::during(self.log, body)
+        shutdown::during(self.shutdown.as_ref(), || LogSink::during(self.log, body))
     }
 }
 
@@ -52,12 +56,20 @@ pub unsafe extern "C" fn camunda_admin_new(
         guard(error, || {
             let config = handle("config", config)?;
             let admin = required("admin", admin)?;
-            let client = LogSink::during(config.log, || config.builder.build_another())?;
+            let mut client = config
+                .during(|config| LogSink::during(config.log, || config.builder.build_another()))?;
+            let shutdown = config.shutdown.clone();
+            if let Some(shutdown) = shutdown.clone() {
+                let check = move || shutdown.stops_calls();
+                client = client.with(CallOptions::new().shut_down_by(check));
+            }
+            let log = config.log;
             hand_over(
                 admin,
                 camunda_admin {
                     client,
-                    log: config.log,
+                    log,
+                    shutdown,
                 },
             );
             Ok(())
@@ -144,5 +156,8 @@ pub unsafe extern "C" fn camunda_admin_forget_tokens(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_free(admin: *mut camunda_admin) {
     // SAFETY: the pointer is as this function documents it.
-    unsafe { free(admin) }
+    let shutdown = unsafe { admin.as_ref() }.and_then(|admin| admin.shutdown.clone());
+    // A token store may go with it, by a callback.
+    // SAFETY: as above.
+    shutdown::during(shutdown.as_ref(), || unsafe { free(admin) });
 }

@@ -7,16 +7,17 @@ use crate::call::{CallOptions, Cancel};
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{free, guard, guard_or, handle, handle_mut};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::shutdown::call_back;
 use crate::ffi::value::camunda_value;
 
 /// Told by a waiter what each look showed. Runs on the calling thread, during the call only; `seen`
 /// is borrowed during the callback.
 pub type camunda_progress_fn =
-    Option<unsafe extern "C" fn(user: *mut c_void, seen: *const camunda_value)>;
+    Option<unsafe extern "C-unwind" fn(user: *mut c_void, seen: *const camunda_value)>;
 
 /// Asked about every 20 ms while a call waits, on the calling thread; non-zero cancels the call.
 /// For hosts that have to run signal handlers of their own.
-pub type camunda_interrupt_fn = Option<unsafe extern "C" fn(user: *mut c_void) -> i32>;
+pub type camunda_interrupt_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void) -> i32>;
 
 /// Options of single calls.
 ///
@@ -26,8 +27,8 @@ pub struct camunda_call {
     timeout: Option<Duration>,
     interval: Option<Duration>,
     cancel: Option<Cancel>,
-    progress: Option<Callback<unsafe extern "C" fn(*mut c_void, *const camunda_value)>>,
-    interrupt: Option<Callback<unsafe extern "C" fn(*mut c_void) -> i32>>,
+    progress: Option<Callback<unsafe extern "C-unwind" fn(*mut c_void, *const camunda_value)>>,
+    interrupt: Option<Callback<unsafe extern "C-unwind" fn(*mut c_void) -> i32>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +63,7 @@ impl camunda_call {
                 // The whole of it, so that the wrapper that may be shared is what is moved in.
                 let callback = &interrupt;
                 // SAFETY: the caller promised that function and data go together.
-                unsafe { (callback.function)(callback.user) != 0 }
+                call_back(|| unsafe { (callback.function)(callback.user) != 0 }).unwrap_or(true)
             });
         }
         options
@@ -79,7 +80,7 @@ impl camunda_call {
     pub(super) fn report(&self, seen: &camunda_value) {
         if let Some(callback) = self.progress {
             // SAFETY: the caller promised that function and data go together.
-            unsafe { (callback.function)(callback.user, seen) }
+            call_back(|| unsafe { (callback.function)(callback.user, seen) });
         }
     }
 
@@ -221,15 +222,16 @@ pub extern "C" fn camunda_cancel_new() -> *mut camunda_cancel {
 /// under way end with CAMUNDA_STATUS_CANCELLED within 100 ms. Async-signal-safe. NULL does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_trigger(cancel: *const camunda_cancel) {
-    // Without a guard against panics: there is nothing but a store, and a signal handler may do no
-    // more.
+    // Without a guard against panics: these are atomic operations only, since a signal handler may
+    // do no more.
     // SAFETY: the pointer is as this function documents it.
     if let Some(cancel) = unsafe { cancel.as_ref() } {
         cancel.0.cancel();
     }
 }
 
-/// Makes the flag usable for further calls. NULL does nothing.
+/// Makes the flag usable for new calls. Calls that were in progress at the time of
+/// camunda_cancel_trigger stay cancelled. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_reset(cancel: *const camunda_cancel) {
     // SAFETY: the pointer is as this function documents it.

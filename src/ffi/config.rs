@@ -11,6 +11,7 @@ use crate::ffi::boundary::{
 use crate::ffi::credentials;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::log::{LogSink, camunda_log_fn};
+use crate::ffi::shutdown::{self, Shutdown, camunda_shutdown};
 use crate::ffi::token_store::{Store, camunda_token_store};
 use crate::ffi::value::camunda_value;
 
@@ -19,6 +20,19 @@ use crate::ffi::value::camunda_value;
 pub struct camunda_config {
     pub(super) builder: AdminClientBuilder,
     pub(super) log: Option<LogSink>,
+    pub(super) shutdown: Option<Arc<Shutdown>>,
+}
+
+impl camunda_config {
+    /// Does something that may call a token store of the caller's own.
+    pub(super) fn during<T>(&self, body: impl FnOnce(&Self) -> T) -> T {
+        shutdown::during(self.shutdown.as_ref(), || body(self))
+    }
+
+    fn during_mut<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
+        let shutdown = self.shutdown.clone();
+        shutdown::during(shutdown.as_ref(), || body(self))
+    }
 }
 
 /// The defaults, owned by the caller: camunda_config_free. The environment is not read.
@@ -46,6 +60,7 @@ unsafe fn make(
                 camunda_config {
                     builder: make()?,
                     log: None,
+                    shutdown: None,
                 },
             );
             Ok(())
@@ -126,7 +141,8 @@ pub unsafe extern "C" fn camunda_config_set(
     unsafe {
         guard(error, || {
             let config = handle_mut("config", config)?;
-            config.builder.set(text("key", key)?, text("value", value)?)
+            let (key, value) = (text("key", key)?, text("value", value)?);
+            config.during_mut(|config| config.builder.set(key, value))
         })
     }
 }
@@ -167,9 +183,29 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
     unsafe {
         guard(error, || {
             let config = handle_mut("config", config)?;
-            let store = Store::new(store, user)?;
-            let builder = std::mem::take(&mut config.builder);
-            config.builder = builder.token_store(Arc::new(store));
+            config.during_mut(|config| {
+                let store = Store::new(store, user)?;
+                let builder = std::mem::take(&mut config.builder);
+                config.builder = builder.token_store(Arc::new(store));
+                Ok(())
+            })
+        })
+    }
+}
+
+/// Lets clients made from these settings be shut down by `shutdown`, see camunda_shutdown_start(); NULL
+/// takes it back. Set it before a token store. The handle may be freed while the clients are in use.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_config_set_shutdown(
+    config: *mut camunda_config,
+    shutdown: *const camunda_shutdown,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        guard(error, || {
+            handle_mut("config", config)?.shutdown =
+                shutdown.as_ref().map(camunda_shutdown::shared);
             Ok(())
         })
     }
@@ -179,5 +215,7 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_free(config: *mut camunda_config) {
     // SAFETY: the pointer is as this function documents it.
-    unsafe { free(config) }
+    let shutdown = unsafe { config.as_ref() }.and_then(|config| config.shutdown.clone());
+    // SAFETY: as above.
+    shutdown::during(shutdown.as_ref(), || unsafe { free(config) });
 }

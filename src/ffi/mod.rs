@@ -17,6 +17,7 @@ pub mod log;
 pub mod object;
 pub mod operation;
 pub mod operations;
+pub mod shutdown;
 pub mod token;
 pub mod token_store;
 pub mod value;

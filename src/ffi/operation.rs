@@ -18,6 +18,7 @@ use crate::ffi::admin::{camunda_admin, encode};
 use crate::ffi::boundary::{bytes, clear, guard, hand_over, handle, required, text};
 use crate::ffi::call::camunda_call;
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::shutdown::call_back;
 use crate::ffi::value::camunda_value;
 use crate::secret::Zeroizing;
 use crate::transport::{Class, Method};
@@ -34,7 +35,7 @@ pub const CAMUNDA_CLASS_ONCE: i32 = 3;
 /// Gets text piece by piece, on the calling thread; returns 0 to go on, anything else ends the call.
 /// The piece is not NUL-terminated and borrowed during the callback.
 pub type camunda_write_fn =
-    Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_char, len: usize) -> i32>;
+    Option<unsafe extern "C-unwind" fn(user: *mut c_void, data: *const c_char, len: usize) -> i32>;
 
 type Out = Option<*mut *mut camunda_value>;
 
@@ -97,15 +98,18 @@ pub(super) unsafe fn stream(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     struct Sink {
-        function: unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> i32,
+        function: unsafe extern "C-unwind" fn(*mut c_void, *const c_char, usize) -> i32,
         user: *mut c_void,
     }
     impl Write for Sink {
         fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
             // SAFETY: the caller promised that function and data go together.
-            match unsafe { (self.function)(self.user, piece.as_ptr().cast(), piece.len()) } {
-                0 => Ok(piece.len()),
-                code => Err(io::Error::other(format!("the sink answered {code}"))),
+            match call_back(|| unsafe {
+                (self.function)(self.user, piece.as_ptr().cast(), piece.len())
+            }) {
+                Some(0) => Ok(piece.len()),
+                Some(code) => Err(io::Error::other(format!("the sink answered {code}"))),
+                None => Err(io::Error::other("the client is shut down")),
             }
         }
         fn flush(&mut self) -> io::Result<()> {

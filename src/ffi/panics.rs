@@ -30,6 +30,7 @@ fn no_panic_crosses_the_boundary() {
             ("camunda_config_set", config::camunda_config_set(null_mut(), null(), null(), null_mut())),
             ("camunda_config_set_log", config::camunda_config_set_log(null_mut(), 0, None, null_mut(), null_mut())),
             ("camunda_config_set_token_store", config::camunda_config_set_token_store(null_mut(), null(), null_mut(), null_mut())),
+            ("camunda_config_set_shutdown", config::camunda_config_set_shutdown(null_mut(), null(), null_mut())),
             ("camunda_credentials_from_client", credentials::camunda_credentials_from_client(null(), null(), null_mut(), null_mut())),
             ("camunda_credentials_write", credentials::camunda_credentials_write(null(), null(), null_mut())),
             ("camunda_credentials_read", credentials::camunda_credentials_read(null(), null_mut(), null_mut())),

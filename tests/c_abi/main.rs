@@ -53,6 +53,7 @@ programs! {
     c_errors: C "tests/c/errors.c";
     c_cancel: C "tests/c/cancel.c";
     c_signals: C "tests/c/signals.c";
+    c_exit: C "tests/c/exit.c";
     c_callbacks: C "tests/c/callbacks.c";
     c_tokens: C "tests/c/tokens.c";
     c_token_store: C "tests/c/token_store.c";
@@ -61,6 +62,7 @@ programs! {
     cpp_operations: Cpp "tests/cpp/operations.cpp";
     cpp_errors: Cpp "tests/cpp/errors.cpp";
     cpp_calls: Cpp "tests/cpp/calls.cpp";
+    cpp_exit: Cpp "tests/cpp/exit.cpp";
     cpp_token_store: Cpp "tests/cpp/token_store.cpp";
     c_example: C "examples/c/quickstart.c";
     cpp_example: Cpp "examples/cpp/quickstart.cpp";

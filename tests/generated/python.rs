@@ -459,6 +459,7 @@ fn operations() -> String {
          from ._base import Secrets\n\
          from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._connection import Progress, Resource\n\
+         from ._hidden import hide\n\
          from ._models import (\n",
     );
     let mut imported: Vec<&str> = OPERATIONS
@@ -542,6 +543,7 @@ struct Argument {
     json: Option<&'static str>,
     optional: bool,
     by_position: bool,
+    secret: bool,
     doc: String,
 }
 
@@ -580,6 +582,10 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
         .iter()
         .filter(|argument| argument.json.is_some())
         .collect();
+    // A traceback may show local variables.
+    for argument in arguments.iter().filter(|argument| argument.secret) {
+        writeln!(text, "        {0} = hide({0})", argument.name).unwrap();
+    }
     if operation.body.is_some() {
         let (optional, required): (Vec<&Argument>, Vec<&Argument>) =
             in_body.into_iter().partition(|argument| argument.optional);
@@ -757,6 +763,7 @@ fn path_arguments(names: impl Iterator<Item = &'static str>, place: &str) -> Vec
                 json: None,
                 optional: false,
                 by_position: true,
+                secret: false,
                 doc: String::new(),
             }
         })
@@ -793,6 +800,7 @@ fn body_argument(operation: &Operation, field: &'static Field) -> Argument {
         json: Some(field.json),
         optional,
         by_position: by_position.is_some(),
+        secret: matches!(kind, Type::Secret),
         doc: field.doc.trim().to_owned(),
     }
 }

@@ -104,13 +104,26 @@ class FailoverStep:
 
 
 class Secrets(Dict[str, str]):
-    """Connector secrets, name to value. A dict that shows the names only when it is printed."""
+    """Connector secrets, name to value. A dict that shows the names only when it is printed.
+
+    Copies and unions (`|`) do so too; `to_dict()` and `dict(secrets)` show the values.
+    """
 
     __slots__ = ()
 
     def to_dict(self) -> Dict[str, str]:
         """The same as a plain dict, which shows its values when it is printed."""
         return dict(self)
+
+    def copy(self) -> "Secrets":
+        """Returns a copy that shows the names only, as this one does."""
+        return Secrets(self)
+
+    def __or__(self, other: Any) -> Any:
+        return Secrets({**self, **other}) if isinstance(other, dict) else NotImplemented
+
+    def __ror__(self, other: Any) -> Any:
+        return Secrets({**other, **self}) if isinstance(other, dict) else NotImplemented
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(map(repr, self))})"

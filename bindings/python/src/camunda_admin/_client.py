@@ -12,7 +12,8 @@ from ._connection import Connection, Options, Shared, decode, resource_id
 from ._credentials import ClusterCredentials, parse
 from ._errors import ArgumentTypeError, InvalidArgumentError
 from ._handles import Handle, Owned, check, take_text
-from ._native import lib
+from ._hidden import Hidden, expose, hide
+from ._native import lib, shutdown
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
 from ._token_store import TokenStore, use_store
 
@@ -43,10 +44,15 @@ class Cancel:
         return bool(lib.camunda_cancel_is_triggered(self._handle.pointer))
 
     def reset(self) -> None:
-        """Makes it usable for further calls."""
+        """Makes it usable for new calls.
+
+        Calls that were in progress at the time of `cancel` stay cancelled.
+        """
         lib.camunda_cancel_reset(self._handle.pointer)
 
     def __repr__(self) -> str:
+        if getattr(self, "_handle", None) is None:  # the constructor failed
+            return "<Cancel>"
         return f"<Cancel, {'' if self.is_cancelled else 'not '}cancelled>"
 
 
@@ -126,11 +132,14 @@ def _setting(key: str, value: Any) -> str:
         return str(os.fspath(value))
     if isinstance(value, str):
         return value
-    raise ArgumentTypeError(f"{key} is a {type(value).__name__}, not a str")
+    raise ArgumentTypeError(f"{key} is a {type(expose(value)).__name__}, not a str")
 
 
-def _new_config() -> Owned:
-    return Owned(lib.camunda_config_new(), lib.camunda_config_free)
+def _own(config: Any) -> Owned:
+    """Owns settings, whose clients stop with the interpreter."""
+    owned, error = Owned(config, lib.camunda_config_free), c_void_p()
+    check(lib.camunda_config_set_shutdown(owned.pointer, shutdown, byref(error)), error)
+    return owned
 
 
 def _connect(config: Owned) -> Shared:
@@ -161,7 +170,9 @@ class AdminClient(AdminOperations, Handle):
 
     To be shared between threads; it holds connections, and it shares its token with everything else
     in the process and, through files, with the other processes of the user. Nothing is sent before
-    the first call. Calls block; the interpreter's lock is free meanwhile, and Ctrl-C ends them.
+    the first call. Calls block; the interpreter's lock is free meanwhile, and Ctrl-C ends them. When
+    the interpreter exits, calls that are still in progress on daemon threads are cancelled: they raise
+    `SystemExit`, which ends their thread without a message.
 
     Every setting that is not given has its default:
 
@@ -209,8 +220,11 @@ class AdminClient(AdminOperations, Handle):
         token_request_format: Optional[str] = None,
         max_response_bytes: Optional[int] = None,
     ) -> None:
+        # Before anything can fail: a proxy and a store may have a password in their addresses.
+        client_secret, proxy = hide(client_secret), hide(proxy)
+        token_cache = hide(token_cache) if isinstance(token_cache, str) else token_cache
         settings = dict(locals())
-        config = _new_config()
+        config = _own(lib.camunda_config_new())
         _configure(config, {key: settings[key] for key in _KEYS})
         self._use(Connection(_connect(config), Options()))
 
@@ -227,7 +241,7 @@ class AdminClient(AdminOperations, Handle):
         """
         config, error = c_void_p(), c_void_p()
         check(lib.camunda_config_from_env(byref(config), byref(error)), error)
-        return cls._of(Owned(config.value, lib.camunda_config_free))
+        return cls._of(_own(config.value))
 
     @classmethod
     def from_env_file(cls, path: Union[str, "os.PathLike[str]"]) -> "AdminClient":
@@ -242,7 +256,7 @@ class AdminClient(AdminOperations, Handle):
             path_of("path", path), byref(config), byref(error)
         )
         check(status, error)
-        return cls._of(Owned(config.value, lib.camunda_config_free))
+        return cls._of(_own(config.value))
 
     @classmethod
     def _of(cls, config: Owned) -> "AdminClient":
@@ -270,7 +284,8 @@ class AdminClient(AdminOperations, Handle):
         """The same client with options for the calls made through it.
 
         `timeout` is the deadline of a whole call in seconds, and that of a whole wait. `cancel` ends
-        calls early. What is not given stays as it was. Closing one of them closes both.
+        calls early. An option that is not given, or `None`, keeps the value that this client has; to
+        remove an option, start from a client without it. Closing one of them closes both.
         """
         before = self._connection.options
         options = Options(
@@ -307,6 +322,7 @@ class AdminClient(AdminOperations, Handle):
         `safe` (it changes nothing) and `repeatable` (doing it twice is doing it once) are, after
         passing failures; `once` is not. Unless given, GET is `safe` and everything else `once`.
         """
+        body = None if body is None else Hidden(body)
         number = _CLASSES.get(retry_class)
         if number is None:
             raise InvalidArgumentError("retry_class is none of 'safe', 'repeatable', 'once'")
@@ -355,7 +371,10 @@ class AdminClient(AdminOperations, Handle):
         return self
 
     def __repr__(self) -> str:
-        return f"<AdminClient{', closed' if self._connection.shared.handle is None else ''}>"
+        connection = getattr(self, "_connection", None)
+        if connection is None:  # the constructor failed
+            return "<AdminClient, not connected>"
+        return f"<AdminClient{', closed' if connection.shared.handle is None else ''}>"
 
 
 _KEYS = (
@@ -399,16 +418,22 @@ class TokenSource(Handle):
     _last: Optional[Owned]
 
     def __init__(self, credentials: Mapping[str, str], **settings: Any) -> None:
+        # Before anything can fail, since a traceback may show local variables.
+        credentials = ClusterCredentials(credentials)
+        settings = {
+            key: hide(value) if isinstance(value, str) else value
+            for key, value in settings.items()
+        }
         unknown = [key for key in settings if key not in _KEYS]
         if unknown:
             raise TypeError(f"TokenSource() got an unexpected keyword argument {unknown[0]!r}")
-        variables = parse(dict(credentials))
+        variables = parse(Hidden(dict(credentials)))
         config, error = c_void_p(), c_void_p()
         status = lib.camunda_config_from_credentials(
             variables.pointer, byref(config), byref(error)
         )
         check(status, error)
-        owned = Owned(config.value, lib.camunda_config_free)
+        owned = _own(config.value)
         _configure(owned, settings)
         self._connection = Connection(_connect(owned), Options())
         self._audience = None
@@ -434,6 +459,7 @@ class TokenSource(Handle):
 
         Only the token given last is known; of an older one nothing is to be done.
         """
+        token = hide(token)
         last = self._last
         if last is None or _token_text(last) != token:
             return

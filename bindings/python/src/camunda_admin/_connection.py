@@ -15,6 +15,7 @@ from ._arguments import number_of, text_of
 from ._callbacks import Watch, on_main_thread, take_kept, unraisable_kept
 from ._errors import DecodeError, InvalidArgumentError
 from ._handles import Owned, check, take_error, take_text
+from ._hidden import HiddenBytes
 from ._native import lib
 from ._progress import Display
 
@@ -64,14 +65,16 @@ def decode(text: bytes, operation: str, make: Callable[[Any], T]) -> T:
         return make(_parse(text))
     except Exception as error:
         problem = f"it has no {error}" if isinstance(error, KeyError) else type(error).__name__
-        # Not chained: the cause's own text may quote the answer.
-        raise DecodeError(
-            f"{operation}: done, but its answer cannot be read ({problem}); the error's body has it",
-            stage="decode",
-            outcome="done",
-            body=text,
-            operation=operation,
-        ) from None
+    failure = DecodeError(
+        f"{operation}: done, but its answer cannot be read ({problem}); the error's body has it",
+        stage="decode",
+        outcome="done",
+        body=HiddenBytes(text),
+        operation=operation,
+    )
+    # Neither chained nor with the answer in a local variable: a traceback may show both.
+    del text
+    raise failure
 
 
 # ---- Calls ------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ from typing import Any, Dict, Iterator, Mapping, Union
 
 from ._arguments import body_of, path_of
 from ._connection import decode
+from ._base import Secrets
 from ._handles import Owned, check, take_text
+from ._hidden import Hidden
 from ._native import lib
 
 __all__ = ["ClusterCredentials"]
@@ -21,7 +23,7 @@ class ClusterCredentials(Mapping[str, str]):
     __slots__ = ("_variables",)
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables: Dict[str, str] = dict(variables)
+        self._variables: Dict[str, str] = Secrets(variables)
 
     @classmethod
     def from_env_file(cls, path: Union[str, "os.PathLike[str]"]) -> "ClusterCredentials":
@@ -44,7 +46,7 @@ class ClusterCredentials(Mapping[str, str]):
         NUL, before the file is created. The file is flushed to the disk. To keep the credentials of
         a client that is yet to be created, use `clients.create_env_file`.
         """
-        value, error = parse(self._variables), c_void_p()
+        value, error = parse(Hidden(self._variables)), c_void_p()
         name = path_of("path", path)
         check(lib.camunda_credentials_write(value.pointer, name, byref(error)), error)
 
@@ -58,18 +60,19 @@ class ClusterCredentials(Mapping[str, str]):
         return len(self._variables)
 
     def __repr__(self) -> str:
-        return f"ClusterCredentials({', '.join(map(repr, self))})"
+        # Without variables where the constructor failed.
+        return f"ClusterCredentials({', '.join(map(repr, getattr(self, '_variables', ())))})"
 
 
 def parse(data: Any) -> Owned:
-    """A value in C of something that JSON can write."""
+    """A value in C of something that JSON can write; secrets come `Hidden`."""
     value, error = c_void_p(), c_void_p()
     check(lib.camunda_value_parse(*body_of(data), byref(value), byref(error)), error)
     return Owned(value.value, lib.camunda_value_free)
 
 
-def from_client(created: Dict[str, Any], cluster: Dict[str, Any]) -> ClusterCredentials:
-    """The credentials of a client that was just created."""
+def from_client(created: Hidden, cluster: Dict[str, Any]) -> ClusterCredentials:
+    """The credentials of a client that was just created, given as a dict."""
     client, at = parse(created), parse(cluster)
     value, error = c_void_p(), c_void_p()
     status = lib.camunda_credentials_from_client(

@@ -48,7 +48,8 @@ class CamundaError(Exception):
     #: The service's own words, where it said any.
     server_message: Optional[str]
     #: The answer as it came. Where it is one that is given only once, a client's secret, say, and
-    #: could not be decoded, this is the only place that has it: keep it safe, and out of logs.
+    #: could not be decoded, this is the only place that has it: keep it safe, and out of logs. Its
+    #: `repr` does not show it; `bytes(body)` and `body.decode()` do.
     body: Optional[bytes]
     #: How many seconds to wait before asking again, where the service or the pacing says so.
     retry_after: Optional[float]

@@ -4,7 +4,8 @@ from ctypes import byref, c_size_t, c_void_p, string_at
 from typing import Any, Callable, NoReturn, Optional
 
 from ._errors import CamundaError, error_class
-from ._native import lib
+from ._hidden import HiddenBytes
+from ._native import lib, stopped_by_shutdown
 
 __all__ = ["Handle", "Owned", "check", "take_error", "take_text"]
 
@@ -62,6 +63,11 @@ _UNKNOWN = 3
 def check(status: int, error: c_void_p) -> None:
     """Raises what a function of the C ABI filled in, if it failed."""
     if status:
+        if stopped_by_shutdown(status):
+            # Ends a daemon thread as the interpreter would: no handler of errors retries, and
+            # `threading` prints nothing.
+            lib.camunda_error_free(error)
+            raise SystemExit
         raise take_error(status, error)
 
 
@@ -83,7 +89,7 @@ def take_error(status: int, error: c_void_p) -> CamundaError:
             stage=_STAGES.get(lib.camunda_error_stage(pointer), "request"),
             outcome=_OUTCOMES.get(outcome, "unknown"),
             server_message=_text(lib.camunda_error_server_message(pointer)),
-            body=string_at(body, length.value) if body else None,
+            body=HiddenBytes(string_at(body, length.value)) if body else None,
             retry_after=wait if wait >= 0 else None,
             attempts=lib.camunda_error_attempts(pointer),
             request_id=_text(lib.camunda_error_request_id(pointer)),

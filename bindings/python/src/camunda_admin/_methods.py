@@ -37,8 +37,9 @@ class CreatedClusterClientMethods(Answer):
         `write_env_file` the secret is lost if the file cannot be written.
         """
         from ._credentials import from_client
+        from ._hidden import Hidden
 
-        return from_client(self.to_dict(), cluster.to_dict())
+        return from_client(Hidden(self.to_dict()), cluster.to_dict())
 
 
 class IpRangesMethods(Answer):

@@ -10,6 +10,7 @@ from ._arguments import AllowlistEntry, body_of, entries_of, str_of, strings_of,
 from ._base import Secrets
 from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods
 from ._connection import Progress, Resource
+from ._hidden import hide
 from ._models import (
     AuditEvent,
     Backup,
@@ -779,6 +780,7 @@ class ClusterSecrets(Resource):
         - `ConflictError` (409): name taken, or another change to the secrets is in progress
           (then try again)
         """
+        value = hide(value)
         body: Dict[str, Any] = {
             "secretName": str_of("name", name),
             "secretValue": str_of("value", value),
@@ -796,6 +798,7 @@ class ClusterSecrets(Resource):
         - `NotFoundError` (404): no such cluster
         - `ConflictError` (409): another change to the secrets is in progress: try again
         """
+        value = hide(value)
         body: Dict[str, Any] = {
             "secretValue": str_of("value", value),
         }

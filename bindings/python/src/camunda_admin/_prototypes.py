@@ -167,6 +167,8 @@ def declare(library: CDLL) -> None:
         c_void_p,
         POINTER(c_void_p),
     ]
+    library.camunda_config_set_shutdown.restype = c_int32
+    library.camunda_config_set_shutdown.argtypes = [c_void_p, c_void_p, POINTER(c_void_p)]
     library.camunda_config_free.restype = None
     library.camunda_config_free.argtypes = [c_void_p]
     library.camunda_credentials_from_client.restype = c_int32
@@ -662,6 +664,14 @@ def declare(library: CDLL) -> None:
         POINTER(c_void_p),
         POINTER(c_void_p),
     ]
+    library.camunda_shutdown_new.restype = c_void_p
+    library.camunda_shutdown_new.argtypes = []
+    library.camunda_shutdown_start.restype = c_bool
+    library.camunda_shutdown_start.argtypes = [c_void_p, c_double]
+    library.camunda_shutdown_stops_calls.restype = c_bool
+    library.camunda_shutdown_stops_calls.argtypes = [c_void_p]
+    library.camunda_shutdown_free.restype = None
+    library.camunda_shutdown_free.argtypes = [c_void_p]
     library.camunda_admin_token.restype = c_int32
     library.camunda_admin_token.argtypes = [
         c_void_p,
