@@ -10,6 +10,7 @@ mod in_time;
 #[path = "../support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
+mod logs;
 mod main_job;
 mod proxies;
 mod requests;
