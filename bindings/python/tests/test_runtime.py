@@ -374,7 +374,7 @@ class Processes(SandboxTest):
             child.start()
         found = [results.get(timeout=30) for _ in children]
         for child in children:
-            child.join()
+            child.join(timeout=30)
             self.assertEqual(child.exitcode, 0)
         self.assertEqual(found, [(cluster_id, 0)] * 5)
         self.assertEqual(stats()["token_requests"], before)
