@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use limited::{Limited, PROGRAM_LIMIT, run_to_end};
+use limited::{Limited, PROGRAM_LIMIT, limit_this_process_to, run_to_end};
 
 const SHORT: Duration = Duration::from_millis(500);
 
@@ -150,4 +150,32 @@ fn dropped_program_is_ended() {
     assert!(Path::new(&place).exists());
     drop(program);
     assert!(!Path::new(&place).exists());
+}
+
+#[test]
+#[ignore = "run by others in a process of its own"]
+fn waits_for_another_thread_forever() {
+    limit_this_process_to(SHORT);
+    let (_sender, receiver) = std::sync::mpsc::channel::<()>();
+    // Until the process is aborted.
+    let _ = receiver.recv();
+}
+
+#[test]
+fn test_binary_that_waits_for_itself_is_ended_with_its_stacks() {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "waits_for_another_thread_forever", "--ignored"]);
+    let ended = run_to_end(command, PROGRAM_LIMIT);
+    assert!(!ended.status.success());
+    let text = ended.stderr;
+    assert!(
+        text.contains("test binary not ended after 500ms, aborted:\n"),
+        "{text}"
+    );
+    // The kernel cuts names of threads.
+    #[cfg(target_os = "linux")]
+    assert!(text.contains("(waits_for_anoth):"), "{text}");
+    if gdb_works() {
+        assert!(text.contains("waits_for_another_thread_forever"), "{text}");
+    }
 }

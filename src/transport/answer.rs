@@ -222,12 +222,14 @@ impl Answer {
                 && words.as_deref().is_some_and(|words| !is_of_gateway(words)),
             words,
             retry_after: retry_after(headers, SystemTime::now()),
-            request_id: REQUEST_ID_HEADERS
-                .iter()
-                .find_map(|name| headers.get(HeaderName::from_static(name))?.to_str().ok())
-                .and_then(|id| shown(id.to_owned())),
+            request_id: request_id(headers).and_then(|id| shown(id.to_owned())),
             body,
         }
+    }
+
+    /// Returns the id under which the server or a gateway logs the request.
+    pub(super) fn request_id(&self) -> Option<&str> {
+        request_id(&self.head.headers)
     }
 
     pub(super) fn is_html(&self) -> bool {
@@ -240,6 +242,12 @@ impl Answer {
         let value = self.head.headers.get(CONTENT_TYPE)?;
         Some(value.to_str().unwrap_or_default())
     }
+}
+
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    REQUEST_ID_HEADERS
+        .iter()
+        .find_map(|name| headers.get(HeaderName::from_static(name))?.to_str().ok())
 }
 
 /// Whether a content type is one of JSON: `application/json`, `application/problem+json`.

@@ -8,6 +8,7 @@ mod answer;
 mod buffers;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod logs;
 mod resolver;
 mod retry;
 mod socket;
@@ -18,7 +19,7 @@ mod token_endpoint;
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -175,7 +176,8 @@ impl Transport {
                 Err(error) => break error,
             };
             retries.count_attempt();
-            let attempt = self.attempt(request, token.as_ref(), call, &mut consume);
+            let attempts = retries.attempts();
+            let attempt = self.attempt(request, token.as_ref(), call, attempts, &mut consume);
             let (failure, error) = match attempt {
                 Ok(consumed) => return Ok(consumed),
                 Err(failed) => failed,
@@ -188,8 +190,10 @@ impl Transport {
                 // 401 says "not done", yet what costs money is not sent again on anyone's word.
                 if !replaced_token && request.class != Class::Once {
                     log::debug!(
-                        "{}: the token was not accepted; asking for another",
-                        request.operation
+                        "access token rejected, requesting another: operation={:?} attempt={} \
+                         status=401",
+                        request.operation,
+                        retries.attempts(),
                     );
                     replaced_token = true;
                     continue;
@@ -199,7 +203,7 @@ impl Transport {
                 Decision::GiveUp => break error,
                 Decision::RetryAfter(pause) => {
                     self.stats.count_retry();
-                    log::info!("{error}; trying again in {pause:?}");
+                    logs::retry(request.operation, retries.attempts(), pause, &error);
                     if let Err(stop) = call.sleep(pause) {
                         break call.stopped(stop, Stage::Request, outcome);
                     }
@@ -214,7 +218,7 @@ impl Transport {
             .with_attempts(retries.attempts())
             .with_elapsed(call.started().elapsed())
             .with_hint(request.hint);
-        log::debug!("{error}");
+        logs::failure(request.operation, &error);
         Err(error)
     }
 
@@ -242,11 +246,12 @@ impl Transport {
         request: &Request<'_>,
         token: Option<&Token>,
         call: &Call,
+        number: u32,
         consume: &mut impl FnMut(Answer) -> Result<T, answer::ReadFailure>,
     ) -> Result<T, (Failure, Error)> {
         let agents = self.agents();
         self.stats.count_request();
-        log::debug!("{}: {} {}", request.operation, request.method, request.path);
+        let begun = Instant::now();
         let url = format!("{}{}", self.config.base_url(), request.path);
         let exchange = Exchange::begin(call);
         if request.one_time_response {
@@ -274,6 +279,24 @@ impl Transport {
             token.accepted();
         }
         let status = answer.status();
+        let request_id = match log::log_enabled!(log::Level::Debug) {
+            true => answer
+                .request_id()
+                .map(|id| self.redact(id.to_owned(), token)),
+            false => None,
+        };
+        let log = |exchange: &Exchange| {
+            self.stats
+                .count_bytes(exchange.written(), exchange.received());
+            let response = logs::ResponseRecord {
+                status,
+                bytes: exchange.received(),
+                duration: begun.elapsed(),
+                attempt: number,
+                request_id: request_id.as_deref(),
+            };
+            response.log(request);
+        };
         if answer.is_success() {
             let encoding = answer.encoding();
             let html = answer.is_html();
@@ -283,16 +306,14 @@ impl Transport {
             } else {
                 consume(answer)
             };
-            self.stats
-                .count_bytes(exchange.written(), exchange.received());
+            log(&exchange);
             return result.map_err(|failure| {
                 let failure = self.with_what_arrived(failure, &exchange, encoding);
                 self.unread(request, &exchange, failure, call, status, html)
             });
         }
         let refusal = answer.into_refusal(|text| self.redact(text, token));
-        self.stats
-            .count_bytes(exchange.written(), exchange.received());
+        log(&exchange);
         Err(refused(request, refusal))
     }
 

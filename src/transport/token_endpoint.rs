@@ -1,13 +1,13 @@
 //! Asking the token endpoint: one request, one answer. When to ask is `auth`'s affair.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::agent::{self, Exchange};
 use super::answer::{Answer, reason};
-use super::{Method, Transport, UNCOMPRESSED};
+use super::{Method, Transport, UNCOMPRESSED, logs};
 use crate::auth::{
     FetchError, FetchFailure, TokenAnswer, TokenEncoding, TokenEndpoint, TokenRequest,
 };
@@ -35,10 +35,11 @@ impl TokenEndpoint for Transport {
         let agents = self.agents();
         self.stats.count_token_request();
         log::debug!(
-            "asking {} for a token, audience {}",
+            "requesting access token: url={} audience={:?}",
             request.token_url,
             request.audience
         );
+        let begun = Instant::now();
         let (content_type, body) = body_of(request);
         let exchange = Exchange::begin(call);
         let sent = agents.send(
@@ -76,9 +77,13 @@ impl TokenEndpoint for Transport {
             }
         };
         let status = answer.status();
+        let log = |exchange: &Exchange| {
+            logs::token_response(&request.token_url, status, exchange, begun);
+        };
         if !answer.is_success() {
             let refusal =
                 answer.into_refusal(|words| words.replace(request.client_secret.expose(), "…"));
+            log(&exchange);
             let words = refusal.words.as_deref().unwrap_or_else(|| reason(status));
             let (cause, kind, message) = match status {
                 429 => (
@@ -123,7 +128,9 @@ impl TokenEndpoint for Transport {
         }
         let server_date = answer.date();
         let html = answer.is_html();
-        let body = match answer.read() {
+        let body = answer.read();
+        log(&exchange);
+        let body = match body {
             Ok(body) => body,
             Err(_) => {
                 return Err(stopped().unwrap_or_else(|| {

@@ -48,7 +48,8 @@ static void log_lines_come_during_calls_and_have_no_secret(void) {
   camunda_value_free(value);
   CHECK(seen->count > 0);
   CHECK_INT(seen->on_other_threads, 0);
-  CHECK_PART(seen->text, "list clusters");
+  CHECK_PART(seen->text, "response received: operation=\"list clusters\" method=GET");
+  CHECK_PART(seen->text, "request failed, retrying: operation=\"list clusters\" attempt=1");
   CHECK_OK(camunda_admin_token(talkative, NULL, NULL, &token, &error));
   CHECK(strstr(seen->text, camunda_token_str(token, NULL)) == NULL);
   CHECK(strstr(seen->text, variable("CAMUNDA_CONSOLE_CLIENT_SECRET")) == NULL);

@@ -8,7 +8,7 @@ use camunda_admin_sandbox::Sandbox;
 use tempfile::TempDir;
 
 use crate::library::library;
-use crate::limited::{PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT};
+use crate::limited::{PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, limit_this_process};
 use crate::tools::{run, run_within, tool, top};
 
 pub(crate) const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
@@ -104,6 +104,7 @@ impl Program {
         let sandbox = Sandbox::builder()
             .healthy_after(Duration::from_millis(200))
             .start();
+        limit_this_process();
         without_camunda(&mut command, &[]);
         let home = tempfile::tempdir_in(self.folder.path()).unwrap();
         command.current_dir(&home).env("HOME", home.path());

@@ -11,6 +11,7 @@ mod in_time;
 #[path = "../support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
+mod logs;
 mod main_job;
 mod one_time;
 mod proxies;

@@ -22,7 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use limited::{Limited, SLOW_PROGRAM_LIMIT};
+use limited::{Limited, SLOW_PROGRAM_LIMIT, limit_this_process};
 use list::Fault;
 use run::{Bench, Class, Run};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -37,6 +37,7 @@ fn every_fault_is_as_the_table_says() {
     if in_a_process_without_proxies() {
         return;
     }
+    limit_this_process();
     let bench = Bench::start();
     let faults = list::all();
     let mut blocks = blocks(&bench, &faults.iter().collect::<Vec<_>>(), SHORT);

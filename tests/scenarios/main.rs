@@ -35,6 +35,7 @@ use table::Case;
 /// Runs the cases in every language, the languages side by side, and says how many in which.
 #[test]
 fn every_case_in_every_language() {
+    limited::limit_this_process();
     let wanted = std::env::var("SCENARIOS").unwrap_or_default();
     let cases: Vec<Case> = table::read()
         .into_iter()

@@ -157,7 +157,8 @@ impl log::Log for UnansweredRetries {
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
             let text = record.args().to_string();
-            if text.contains("trying again in") && lacks_answer(&text) {
+            // The status of a response, where there was one.
+            if text.starts_with("request failed, retrying:") && !text.contains(" status=") {
                 UNANSWERED_RETRIES.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -314,13 +314,18 @@ pub(crate) fn text_of(mut stream: impl Read + Send + 'static) -> Receiver<String
 }
 
 /// Ends the whole test binary, with the stacks of all its threads, when it takes longer than an hour:
-/// a thread that waits for another one can be ended only so.
+/// a thread that waits for another one cannot be ended alone.
 pub(crate) fn limit_this_process() {
+    limit_this_process_to(PROCESS_LIMIT);
+}
+
+/// The same with another limit; only the first one of a process counts.
+pub(crate) fn limit_this_process_to(limit: Duration) {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
-        thread::spawn(|| {
-            thread::sleep(PROCESS_LIMIT);
-            let mut report = format!("not ended after {PROCESS_LIMIT:?}, aborted:\n");
+        thread::spawn(move || {
+            thread::sleep(limit);
+            let mut report = format!("test binary not ended after {limit:?}, aborted:\n");
             report += &stacks(std::process::id());
             // Past what the test runner captures.
             let _ = io::stderr().write_all(report.as_bytes());

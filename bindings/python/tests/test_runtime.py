@@ -246,10 +246,22 @@ class Callbacks(SandboxTest):
         logger.setLevel(logging.DEBUG)
         self.addCleanup(logger.setLevel, level)
         settings = self.settings()
+        self.fault("GET /clusters", status=503, headers={"x-request-id": "1234-abcd"})
         with self.assertLogs(logger, logging.DEBUG) as logs:
             admin = AdminClient(**settings)
             admin.clusters.list()
         text = "\n".join(logs.output)
+        self.assertRegex(
+            text,
+            r'response received: operation="list clusters" method=GET path=/clusters status=503 '
+            r'bytes=\d+ duration=[\d.]+ms attempt=1 request_id="1234-abcd"',
+        )
+        self.assertRegex(
+            text,
+            r'INFO:camunda_admin\S*:request failed, retrying: operation="list clusters" attempt=1 '
+            r"delay=[\d.]+ms status=503 ",
+        )
+        self.assertRegex(text, r"status=200 bytes=\d+ duration=[\d.]+ms attempt=2")
         self.assertNotIn(settings["client_secret"], text)
         self.assertNotIn(admin.token(), text)
 
@@ -362,7 +374,7 @@ class Processes(SandboxTest):
             child.start()
         found = [results.get(timeout=30) for _ in children]
         for child in children:
-            child.join()
+            child.join(timeout=30)
             self.assertEqual(child.exitcode, 0)
         self.assertEqual(found, [(cluster_id, 0)] * 5)
         self.assertEqual(stats()["token_requests"], before)

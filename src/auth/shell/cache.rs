@@ -501,6 +501,10 @@ impl Cell {
         }
     }
 
+    pub(super) fn audience(&self) -> &str {
+        &self.names.audience
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
         lock(&self.slot)
     }

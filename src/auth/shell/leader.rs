@@ -8,7 +8,7 @@ use super::pacing::Pass;
 use crate::auth::key::SlotKey;
 use crate::auth::record::{Record, StoredRefusal, StoredToken};
 use crate::auth::slot::{Flight, Held, Slot, rate_limited};
-use crate::auth::store::{Known, Locks, Vault};
+use crate::auth::store::{Known, Locks, Tier, Vault};
 use crate::auth::time::Moment;
 use crate::auth::token::{Token, lifetime};
 use crate::auth::{FetchError, FetchFailure, TokenAnswer, TokenEndpoint, TokenRequest};
@@ -127,6 +127,7 @@ impl<'a> Leader<'a> {
         match outcome {
             Ok((held, record)) => {
                 let token = held.token.clone();
+                log_obtained(&request.audience, &token, now, "token endpoint");
                 self.land(|slot, flight| slot.landed(flight, held));
                 share(&record);
                 drop(locks);
@@ -184,7 +185,11 @@ impl<'a> Leader<'a> {
                 return Err(rate_limited(wait));
             }
             if now.mono >= give_up_at {
-                log::debug!("another process takes too long to get a token; asking ourselves");
+                log::debug!(
+                    "token lock timed out, requesting without it: audience={:?} waited={}s",
+                    cell.audience(),
+                    patience.as_secs(),
+                );
                 return Ok(Turn::Taken(locks, known.record));
             }
             call.sleep(cell.clock.real_wait(poll))
@@ -211,6 +216,8 @@ impl<'a> Leader<'a> {
         {
             count(&cell.counters.shared);
             let token = held.token.clone();
+            let source = known.source.map(Tier::describe).unwrap_or_default();
+            log_obtained(cell.audience(), &token, now, &source);
             self.land(|slot, flight| slot.landed(flight, held));
             vault.level(call, locks, known, now);
             return Some(Some(token));
@@ -362,6 +369,14 @@ pub(crate) fn stored(record: &Record, now: Moment, jitter: f64) -> Option<Held> 
     let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(stored.expires))?;
     let token = Token::new(&stored.text, expires_at, record.generation)?;
     Some(Held::new(token, life, left, now, jitter))
+}
+
+fn log_obtained(audience: &str, token: &Token, now: Moment, source: &str) {
+    let lifetime = token.expires_at().duration_since(now.system_time());
+    log::debug!(
+        "access token obtained: audience={audience:?} lifetime={}s source={source:?}",
+        lifetime.unwrap_or_default().as_secs(),
+    );
 }
 
 fn error(kind: ErrorKind, message: &str) -> Error {

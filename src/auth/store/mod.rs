@@ -298,6 +298,11 @@ impl Tier {
         }
     }
 
+    /// Returns what the store is and where, without passwords.
+    pub(crate) fn describe(&self) -> String {
+        self.store.describe()
+    }
+
     /// What the diagnostics say: where, whether it can be used, how often and why it could not.
     pub(crate) fn report(&self, now: Moment) -> StoreReport {
         let health = self.health();

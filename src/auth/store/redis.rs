@@ -430,7 +430,10 @@ fn is_nobody(_pid: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+    use crate::limited::{Limited, PROGRAM_LIMIT};
 
     #[test]
     fn a_process_that_lives_is_not_dead() {
@@ -449,7 +452,7 @@ mod tests {
         assert!(!is_dead(&format!("{machine}/{pid}/{since}/1")));
         assert!(is_dead(&format!("{machine}/{pid}/{}/1", since - 1)));
         assert!(!is_dead(&format!("other {machine}/{pid}/{}/1", since - 1)));
-        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let child = Limited::start(Command::new("true"), PROGRAM_LIMIT);
         let child_pid = child.id();
         let child_since = started(child_pid).unwrap_or_default();
         child.wait().unwrap();
@@ -462,7 +465,7 @@ mod tests {
         let nothing = tempfile::tempdir().unwrap();
         let owner = process_identity();
         assert!(!is_dead_by(nothing.path(), &owner));
-        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let child = Limited::start(Command::new("true"), PROGRAM_LIMIT);
         let number = format!("/{}/", std::process::id());
         let owner = owner.replace(&number, &format!("/{}/", child.id()));
         child.wait().unwrap();

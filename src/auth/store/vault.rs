@@ -29,6 +29,8 @@ pub(crate) struct Vault<'a> {
 /// What the stores know between them.
 pub(crate) struct Known<'a> {
     pub(crate) record: Record,
+    /// The nearest store that has this record.
+    pub(crate) source: Option<&'a Tier>,
     /// Those that know less than that.
     behind: Vec<&'a Tier>,
 }
@@ -62,9 +64,14 @@ impl<'a> Vault<'a> {
                 break;
             }
         }
+        let source = read
+            .iter()
+            .find(|(_, generation)| *generation == record.generation)
+            .map(|(tier, _)| *tier);
         read.retain(|(_, generation)| *generation < record.generation);
         Known {
             record,
+            source,
             behind: read.into_iter().map(|(tier, _)| tier).collect(),
         }
     }

@@ -9,6 +9,10 @@ mod control;
 mod encryption;
 mod failover;
 mod faults;
+#[cfg(unix)]
+#[path = "../../../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 mod members;
 mod monitoring;
 mod operations;
