@@ -8,6 +8,7 @@ mod full_port;
 #[path = "../support/in_time.rs"]
 mod in_time;
 mod main_job;
+mod oidc;
 mod proxies;
 mod requests;
 mod settings;
