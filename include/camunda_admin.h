@@ -601,7 +601,8 @@ camunda_status camunda_config_from_credentials(const camunda_value *credentials,
  * Sets one setting. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
  * `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
  * with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL), `timeout` (seconds,
- * decimals allowed; 60 unless set), `ca_file`, `client_cert`, `client_key`, `proxy`, `user_agent`,
+ * decimals allowed; default: 60), `ca_file` (certificates in PEM, trusted instead of the
+ * platform's), `client_cert`, `client_key` (not encrypted), `proxy`, `user_agent`,
  * `token_request_format` (`json` or `form`), `max_response_bytes`.
  *
  * CAMUNDA_STATUS_CONFIG for an unknown key or a bad value, naming it; nothing is changed then. The

@@ -4183,7 +4183,7 @@ class AdminClientBuilder {
   AdminClientBuilder&& token_cache(std::string_view value) && {
     return std::move(token_cache(value));
   }
-  /// A file of further certificates to trust, in PEM.
+  /// A file of certificates to trust instead of the platform's, in PEM.
   AdminClientBuilder& ca_file(std::string_view value) & { return set("ca_file", value); }
   /// @copydoc ca_file
   AdminClientBuilder&& ca_file(std::string_view value) && {
@@ -4195,7 +4195,7 @@ class AdminClientBuilder {
   AdminClientBuilder&& client_cert(std::string_view value) && {
     return std::move(client_cert(value));
   }
-  /// A file with the private key of the client's certificate, in PEM.
+  /// A file with the unencrypted private key of the client's certificate, in PEM.
   AdminClientBuilder& client_key(std::string_view value) & { return set("client_key", value); }
   /// @copydoc client_key
   AdminClientBuilder&& client_key(std::string_view value) && {

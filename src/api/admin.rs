@@ -524,7 +524,8 @@ impl AdminClientBuilder {
         self
     }
 
-    /// `ca_file`: certificates in PEM to be trusted instead of the platform's.
+    /// `ca_file`: certificates in PEM to be trusted instead of the platform's, and instead of those
+    /// that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     pub fn ca_file(self, path: &str) -> Self {
         self.with("ca_file", path)
     }
@@ -535,7 +536,7 @@ impl AdminClientBuilder {
         self.with("client_cert", path)
     }
 
-    /// `client_key`: the private key in PEM that belongs to `client_cert`.
+    /// `client_key`: the unencrypted private key in PEM that belongs to `client_cert`.
     pub fn client_key(self, path: &str) -> Self {
         self.with("client_key", path)
     }

@@ -99,15 +99,16 @@ pub(crate) enum FetchFailure {
     NotSent,
     /// Network, 5xx, or an answer that is none: it may work later.
     Transient,
-    /// The two ends will not come to terms with this client's settings, such as the authorities that
-    /// it trusts: asking again is of no use to this call. Other clients may fare better.
+    /// This client's settings do not fit the endpoint: the certificates that it trusts, the format of
+    /// the request, the URL. Fails the call and is not stored, because another client's settings may
+    /// fit, and because the credentials may be valid.
     Lasting,
     /// 429: the gate closes.
     RateLimited {
         /// As the answer asks for.
         retry_after: Option<Duration>,
     },
-    /// 400, 401, 403: asking again with the same credentials is of no use.
+    /// The endpoint rejects the credentials: 401, 403, or a 400 whose `error` says so.
     BadCredentials,
     /// The call had to end, by its deadline or its caller.
     Stopped,

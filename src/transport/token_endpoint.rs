@@ -72,7 +72,10 @@ impl TokenEndpoint for Transport {
                     FetchFailure::NotSent
                 };
                 let (kind, message) = agent::explain(&error);
-                let message = format!("cannot ask {} for a token: {message}", request.token_url);
+                let message = match agent::explain_proxy(&request.token_url, &error) {
+                    Some(message) => format!("token request: {message}"),
+                    None => format!("cannot ask {} for a token: {message}", request.token_url),
+                };
                 return Err(failed(cause, kind, message));
             }
         };
@@ -85,6 +88,7 @@ impl TokenEndpoint for Transport {
                 answer.into_refusal(|words| words.replace(request.client_secret.expose(), "…"));
             log(&exchange);
             let words = refusal.words.as_deref().unwrap_or_else(|| reason(status));
+            let code = error_code(&refusal.body);
             let (cause, kind, message) = match status {
                 429 => (
                     FetchFailure::RateLimited {
@@ -98,7 +102,7 @@ impl TokenEndpoint for Transport {
                     ErrorKind::Service,
                     format!("the token endpoint failed ({status}): {words}"),
                 ),
-                400 | 401 | 403 => (
+                _ if concerns_credentials(status, code.as_deref()) => (
                     FetchFailure::BadCredentials,
                     ErrorKind::Authentication,
                     format!(
@@ -107,10 +111,21 @@ impl TokenEndpoint for Transport {
                         request.audience
                     ),
                 ),
-                // As lasting as wrong credentials, and not to be asked again any sooner.
+                400 | 415 | 422 => (
+                    FetchFailure::Lasting,
+                    ErrorKind::Config,
+                    format!(
+                        "token request: rejected with HTTP {status}{}: {words}; {}",
+                        match &code {
+                            Some(code) if code != words => format!(" ({code})"),
+                            _ => String::new(),
+                        },
+                        advice(code.as_deref(), request.encoding)
+                    ),
+                ),
                 _ => (
-                    FetchFailure::BadCredentials,
-                    ErrorKind::Authentication,
+                    FetchFailure::Lasting,
+                    ErrorKind::Config,
                     format!(
                         "{} does not answer as a token endpoint does ({status}): {words}; \
                          check `oauth_url`",
@@ -152,6 +167,45 @@ impl TokenEndpoint for Transport {
             let message = format!("the token endpoint ({}) answered {what}", request.token_url);
             failed(FetchFailure::Transient, ErrorKind::Decode, message)
         })
+    }
+}
+
+/// The `error` of a token endpoint's error response (RFC 6749, section 5.2), as far as it is one.
+fn error_code(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct ErrorResponse {
+        error: String,
+    }
+    let code = serde_json::from_slice::<ErrorResponse>(body).ok()?.error;
+    let is_code = !code.is_empty()
+        && code.len() <= 60
+        && code
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    is_code.then_some(code)
+}
+
+/// Whether an error response says that the credentials are wrong, rather than the request.
+fn concerns_credentials(status: u16, code: Option<&str>) -> bool {
+    matches!(status, 401 | 403)
+        || status == 400
+            && matches!(
+                code,
+                Some("invalid_client" | "invalid_grant" | "unauthorized_client" | "access_denied")
+            )
+}
+
+/// What to check after a token endpoint rejected the request itself.
+fn advice(code: Option<&str>, encoding: TokenEncoding) -> &'static str {
+    match (code, encoding) {
+        (Some("invalid_scope"), _) => "check `scope`",
+        (Some("invalid_target"), _) => "check `audience`",
+        (_, TokenEncoding::Json) => {
+            "many OAuth servers accept forms only: set `token_request_format` to `form`"
+        }
+        (_, TokenEncoding::Form) => {
+            "check `audience`, `scope` and `token_request_format`, which is `form`"
+        }
     }
 }
 
@@ -198,6 +252,58 @@ fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<String>) {
                 form.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
             }
             ("application/x-www-form-urlencoded", form)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_some_error_responses_concern_the_credentials() {
+        for (status, body, expected) in [
+            (401, "", true),
+            (403, "no", true),
+            (401, r#"{"error":"invalid_request"}"#, true),
+            (400, r#"{"error":"invalid_client"}"#, true),
+            (400, r#"{"error":"invalid_grant"}"#, true),
+            (400, r#"{"error":"unauthorized_client"}"#, true),
+            (
+                400,
+                r#"{"error":"access_denied","error_description":"Unauthorized"}"#,
+                true,
+            ),
+            (400, r#"{"error":"invalid_request"}"#, false),
+            (400, r#"{"error":"unsupported_grant_type"}"#, false),
+            (400, r#"{"error":"invalid_scope"}"#, false),
+            (400, r#"{"error":"invalid_target"}"#, false),
+            (400, r#"{"message":"the name is too long"}"#, false),
+            (400, "Bad Request", false),
+            (404, r#"{"error":"invalid_client"}"#, false),
+            (415, "", false),
+            (302, "", false),
+        ] {
+            let code = error_code(body.as_bytes());
+            assert_eq!(
+                concerns_credentials(status, code.as_deref()),
+                expected,
+                "{status} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_code_is_one_short_word() {
+        for (body, expected) in [
+            (r#"{"error":"invalid_request"}"#, Some("invalid_request")),
+            (r#"{"error":"two words"}"#, None),
+            (r#"{"error":{"message":"x"}}"#, None),
+            (r#"{"error":""}"#, None),
+            ("[]", None),
+            ("", None),
+        ] {
+            assert_eq!(error_code(body.as_bytes()).as_deref(), expected, "{body}");
         }
     }
 }

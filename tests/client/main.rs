@@ -13,6 +13,7 @@ mod in_time;
 mod limited;
 mod logs;
 mod main_job;
+mod oidc;
 mod one_time;
 mod proxies;
 mod requests;

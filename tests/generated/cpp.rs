@@ -121,7 +121,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ),
     (
         "ca_file",
-        "A file of further certificates to trust, in PEM.",
+        "A file of certificates to trust instead of the platform's, in PEM.",
     ),
     (
         "client_cert",
@@ -129,7 +129,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ),
     (
         "client_key",
-        "A file with the private key of the client's certificate, in PEM.",
+        "A file with the unencrypted private key of the client's certificate, in PEM.",
     ),
     (
         "proxy",

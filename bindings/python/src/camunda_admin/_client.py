@@ -185,8 +185,8 @@ class AdminClient(AdminOperations, Handle):
       object, or a string with a separator or beginning with `.` or `~`), a `redis://`, `rediss://`,
       `valkey://` or `valkeys://` URL where the library was built for it, or a `TokenStore`
     - `timeout`: seconds for a whole call, waiting for a token and retries included; 60
-    - `ca_file`: a PEM file of further certificate authorities
-    - `client_cert`, `client_key`: PEM files of a client certificate and its key
+    - `ca_file`: a PEM file of certificate authorities to trust instead of the platform's
+    - `client_cert`, `client_key`: PEM files of a client certificate and its unencrypted key
     - `proxy`: an http:// address; else that of the environment
     - `user_agent`: `camunda-admin/VERSION`
     - `token_request_format`: `json`, or `form` for other OAuth servers
