@@ -260,13 +260,18 @@ fn words_of_json(json: &serde_json::Value) -> Option<String> {
         serde_json::Value::String(words) => Some(words.clone()),
         serde_json::Value::Object(fields) => {
             let text = |name| fields.get(name).and_then(words_of_json);
-            let words = text("message")
+            let message = text("message")
                 .or_else(|| text("error_description"))
                 .or_else(|| text("error"))
                 .or_else(|| text("detail"))
-                .or_else(|| text("title"))
-                .or_else(|| text("reason"))?;
-            // An upgrade gate says what to do about it in a field of its own.
+                .or_else(|| text("title"));
+            // An upgrade gate has its reason, and what to do about it, in fields of their own.
+            let words = match (message, text("reason")) {
+                (Some(message), Some(reason)) if !message.contains(&reason) => {
+                    format!("{message}: {reason}")
+                }
+                (message, reason) => message.or(reason)?,
+            };
             Some(match text("nextStep").or_else(|| text("next_step")) {
                 Some(next) => format!("{words} ({next})"),
                 None => words,
@@ -327,6 +332,18 @@ mod tests {
             (
                 r#"{"message":"gate","nextStep":"migrate"}"#,
                 Some("gate (migrate)"),
+            ),
+            (
+                r#"{"message":"upgrade blocked","reason":"an old job worker","nextStep":"migrate"}"#,
+                Some("upgrade blocked: an old job worker (migrate)"),
+            ),
+            (
+                r#"{"reason":"an old job worker","next_step":"migrate"}"#,
+                Some("an old job worker (migrate)"),
+            ),
+            (
+                r#"{"message":"blocked by an old job worker","reason":"an old job worker"}"#,
+                Some("blocked by an old job worker"),
             ),
             (
                 "You are not supposed\n to be here",
