@@ -46,7 +46,7 @@ pub(super) struct Refusal {
 pub(super) enum ReadFailure {
     /// It was read, and is not what was described.
     Undecodable(Error),
-    /// It is a page for people: somebody else answered, whatever the status.
+    /// HTML instead of the API's response: a gateway or portal sent it, whatever the status.
     Page {
         body: Zeroizing<Vec<u8>>,
     },
@@ -117,6 +117,12 @@ impl Answer {
         let unwritten = |error| broken(error, false);
         let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
         let mut count = read_some(&mut reader, &mut buffer).map_err(unwritten)?;
+        if is_markup(&buffer[..count]) {
+            let mut body = Zeroizing::new(buffer[..count].to_vec());
+            // What arrived is enough to show; that the rest is missing is no other error.
+            let _ = read_to_end(&mut reader, &mut body);
+            return Err(ReadFailure::Page { body });
+        }
         if buffer[..count].trim_ascii_start().starts_with(b"\"") {
             let mut whole = Zeroizing::new(buffer[..count].to_vec());
             read_to_end(&mut reader, &mut whole).map_err(unwritten)?;
@@ -178,8 +184,7 @@ impl Answer {
     }
 
     pub(super) fn is_html(&self) -> bool {
-        self.content_type()
-            .is_some_and(|value| value.starts_with("text/html"))
+        self.content_type().is_some_and(is_html)
     }
 
     /// What is no text says nothing.
@@ -194,6 +199,18 @@ fn is_json(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default();
     let kind = kind.trim().to_ascii_lowercase();
     kind.ends_with("/json") || kind.ends_with("+json")
+}
+
+fn is_html(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+}
+
+/// Whether a body begins like HTML or XML, as pages of gateways and portals do under whatever content
+/// type. Neither JSON nor the API's CSV begins with `<`.
+pub(super) fn is_markup(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.trim_ascii_start().starts_with(b"<")
 }
 
 fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
@@ -396,6 +413,30 @@ mod tests {
         ] {
             let refusal = refusal(content_type, body.as_bytes());
             assert_eq!(refusal.of_service, of_service, "{content_type:?} {body}");
+        }
+    }
+
+    #[test]
+    fn html_is_recognized_by_type_and_by_content() {
+        for (content_type, html) in [
+            ("text/html", true),
+            ("Text/HTML; charset=utf-8", true),
+            ("application/xhtml+xml", true),
+            ("text/plain", false),
+            ("application/json", false),
+            ("text/htmlx", false),
+        ] {
+            assert_eq!(is_html(content_type), html, "{content_type}");
+        }
+        for (body, markup) in [
+            ("<!DOCTYPE html><title>Log in</title>", true),
+            (" \r\n<html>", true),
+            ("\u{feff}<?xml version=\"1.0\"?>", true),
+            ("{\"name\":\"<b>\"}", false),
+            ("\"<b>\"", false),
+            ("", false),
+        ] {
+            assert_eq!(is_markup(body.as_bytes()), markup, "{body}");
         }
     }
 

@@ -136,7 +136,11 @@ impl Transport {
         decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
     ) -> Result<T> {
         self.send_and_consume(request, call, |answer| {
-            decode(answer.read()?).map_err(answer::ReadFailure::Undecodable)
+            let body = answer.read()?;
+            if answer::is_markup(&body) {
+                return Err(answer::ReadFailure::Page { body });
+            }
+            decode(body).map_err(answer::ReadFailure::Undecodable)
         })
     }
 
@@ -326,8 +330,15 @@ impl Transport {
         status: u16,
         html: bool,
     ) -> (Failure, Error) {
-        // The status line said success, so the thing is done; what is lost is the answer. A page for
-        // people comes from a portal or a gateway, which knows nothing of the thing.
+        let html = html
+            || match &failure {
+                answer::ReadFailure::Page { .. } => true,
+                answer::ReadFailure::Broken { body, .. }
+                | answer::ReadFailure::TooLarge { body, .. } => answer::is_markup(body),
+                answer::ReadFailure::Undecodable(_) | answer::ReadFailure::Sink(_) => false,
+            };
+        // 2xx: the operation was executed, only its response is unusable. Exception: an HTML page
+        // comes from a gateway or portal, so the outcome is unknown.
         let outcome = if html {
             Outcome::Unknown
         } else {
@@ -442,9 +453,9 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
     } = refusal;
     let documented = of_service && request.refusals.iter().any(|(known, _)| *known == status);
     let outcome = match status {
-        // A gateway can say these after the service behind it has done the thing, and another
-        // protocol's answer is one that nobody here reads.
-        ..200 | 500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
+        // A gateway can send 5xx after the API executed the operation, a redirect (303, for example)
+        // can lead to the result of an executed one, and after 101 comes another protocol.
+        ..400 | 500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
         _ => Outcome::Refused,
     };
     let kind = match status {
