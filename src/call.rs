@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -58,6 +58,8 @@ pub struct CallOptions {
     timeout: Option<Duration>,
     cancel: Option<Cancel>,
     interrupt: Option<Interrupt>,
+    /// Counts the requests of the call.
+    requests: Option<Arc<AtomicU32>>,
 }
 
 impl CallOptions {
@@ -85,6 +87,12 @@ impl CallOptions {
     /// Python's. A call that never waits that long never asks.
     pub fn interrupted_by(mut self, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.interrupt = Some(Arc::new(ask));
+        self
+    }
+
+    /// Adds the requests that the call sends to `requests`, token requests excluded.
+    pub(crate) fn counting_requests(mut self, requests: Arc<AtomicU32>) -> Self {
+        self.requests = Some(requests);
         self
     }
 }
@@ -218,12 +226,19 @@ impl Call {
         }
     }
 
+    /// Counts a request that was sent.
+    pub(crate) fn count_request(&self) {
+        if let Some(requests) = &self.options.requests {
+            requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// The error for a call that had to end.
     pub(crate) fn stopped(&self, stop: Stop, stage: Stage, outcome: Outcome) -> Error {
         let (kind, message) = match stop {
             Stop::Deadline => (
                 ErrorKind::Timeout,
-                format!("not done within {:?}", self.timeout),
+                format!("deadline of {:?} exceeded", self.timeout),
             ),
             Stop::Cancelled => (ErrorKind::Cancelled, "cancelled by the caller".to_owned()),
         };

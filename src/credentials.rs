@@ -155,7 +155,7 @@ pub(crate) fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>> {
 
 fn io_error(path: &Path, what: &str, error: std::io::Error) -> Error {
     let message = format!("{} {what}: {error}", path.display());
-    Error::new(ErrorKind::Io, Stage::Config, Outcome::NotSent, message).with_source(error)
+    Error::new(ErrorKind::Io, Stage::Config, Outcome::NotSent, message).with_underlying(error)
 }
 
 fn is_name(name: &str) -> bool {

@@ -470,7 +470,7 @@ fn poll<T, P>(
                 .with_operation(waiter.name)
                 .with_elapsed(whole.started().elapsed());
             return Err(match last {
-                Some(error) => stopped.with_source(error),
+                Some(error) => stopped.with_underlying(error),
                 None => stopped,
             });
         }

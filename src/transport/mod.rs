@@ -169,8 +169,10 @@ impl Transport {
                 Ok(token) => token,
                 Err(error) => break error,
             };
-            retries.count_attempt();
-            let attempt = self.attempt(request, token.as_ref(), call, &mut consume);
+            if let Err(stop) = call.check() {
+                break call.stopped(stop, Stage::Request, Outcome::NotSent);
+            }
+            let attempt = self.attempt(request, token.as_ref(), call, &mut retries, &mut consume);
             let (failure, error) = match attempt {
                 Ok(consumed) => return Ok(consumed),
                 Err(failed) => failed,
@@ -202,13 +204,21 @@ impl Transport {
             }
         };
         let outcome = retries.settle(error.outcome());
+        let error = match request.class {
+            Class::Safe => error.with_outcome(outcome),
+            class => {
+                let hint = request.hint.unwrap_or(match class {
+                    Class::Once => "check it before repeating it",
+                    _ => "it is safe to repeat it",
+                });
+                error.with_outcome(outcome).of_change(hint)
+            }
+        };
         let error = error
-            .with_outcome(outcome)
             .with_operation(request.operation)
             .with_request(request.method.as_str(), &request.path)
             .with_attempts(retries.attempts())
-            .with_elapsed(call.started().elapsed())
-            .with_hint(request.hint);
+            .with_elapsed(call.started().elapsed());
         log::debug!("{error}");
         Err(error)
     }
@@ -237,10 +247,10 @@ impl Transport {
         request: &Request<'_>,
         token: Option<&Token>,
         call: &Call,
+        retries: &mut Retries,
         consume: &mut impl FnMut(Answer) -> Result<T, answer::ReadFailure>,
     ) -> Result<T, (Failure, Error)> {
         let agents = self.agents();
-        self.stats.count_request();
         log::debug!("{}: {} {}", request.operation, request.method, request.path);
         let url = format!("{}{}", self.config.base_url(), request.path);
         let exchange = Exchange::begin(call);
@@ -254,7 +264,16 @@ impl Transport {
                 .map(|body| ("application/json", body.as_slice())),
             request.class == Class::Once,
         );
-        let answer = sent.map_err(|error| self.broken(request, &exchange, error, call, agents))?;
+        if exchange.sent() {
+            self.stats.count_request();
+            retries.count_attempt();
+            call.count_request();
+        }
+        let answer = sent.map_err(|error| {
+            self.stats
+                .count_bytes(exchange.written(), exchange.received());
+            self.broken(request, &exchange, error, call, agents)
+        })?;
         let answer = Answer::new(answer, self.config.max_response_bytes());
         if let Some(token) = token
             && answer.status() != 401
@@ -314,10 +333,9 @@ impl Transport {
             _ => Failure::Final,
         };
         debug_assert!(request.path.starts_with('/'));
-        (
-            failure,
-            Error::new(kind, Stage::Request, outcome, message).with_source(error),
-        )
+        let permanent = failure == Failure::Final;
+        let error = Error::new(kind, Stage::Request, outcome, message).with_underlying(error);
+        (failure, if permanent { error.permanent() } else { error })
     }
 
     /// The answer began as a success and could not be read to its end.
@@ -384,7 +402,7 @@ impl Transport {
                                 agent::explain_io(&error)
                             ),
                         )
-                        .with_source(error),
+                        .with_underlying(error),
                     ),
                 };
                 (failure, error.with_body(body))
@@ -397,6 +415,7 @@ impl Transport {
                     outcome,
                     format!("the answer is larger than {limit} bytes; `max_response_bytes` raises the limit"),
                 )
+                .permanent()
                 .with_body(body),
             ),
             answer::ReadFailure::Sink(error) => (
@@ -407,7 +426,7 @@ impl Transport {
                     outcome,
                     format!("the answer cannot be passed on: {error}"),
                 )
-                .with_source(error),
+                .with_underlying(error),
             ),
         };
         (failure, error.with_http_status(status))
@@ -482,6 +501,11 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         .with_body(body)
         .with_retry_after(retry_after)
         .with_request_id(request_id);
+    // A redirect is a matter of settings (`base_url`, a login portal), which time does not change.
+    let error = match status {
+        300..400 => error.permanent(),
+        _ => error,
+    };
     (
         Failure::Status {
             status,

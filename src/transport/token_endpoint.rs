@@ -71,7 +71,12 @@ impl TokenEndpoint for Transport {
                 };
                 let (kind, message) = agent::explain(&error);
                 let message = format!("cannot ask {} for a token: {message}", request.token_url);
-                return Err(failed(cause, kind, message));
+                let FetchError { cause, error } = failed(cause, kind, message);
+                let error = match cause {
+                    FetchFailure::Lasting => error.permanent(),
+                    _ => error,
+                };
+                return Err(FetchError { cause, error });
             }
         };
         let status = answer.status();

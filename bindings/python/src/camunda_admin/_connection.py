@@ -66,7 +66,7 @@ def decode(text: bytes, operation: str, make: Callable[[Any], T]) -> T:
         problem = f"it has no {error}" if isinstance(error, KeyError) else type(error).__name__
         # Not chained: the cause's own text may quote the answer.
         raise DecodeError(
-            f"{operation}: done, but its answer cannot be read ({problem}); the error's body has it",
+            f"{operation}: the response cannot be decoded ({problem}); the error's body has it",
             stage="decode",
             outcome="done",
             body=text,
