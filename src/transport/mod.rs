@@ -135,13 +135,18 @@ impl Transport {
         call: &Call,
         decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
     ) -> Result<T> {
-        self.send_and_consume(request, call, |answer| {
-            let body = answer.read()?;
-            if answer::is_markup(&body) {
-                return Err(answer::ReadFailure::Page { body });
-            }
-            decode(body).map_err(answer::ReadFailure::Undecodable)
-        })
+        self.send_and_consume(
+            request,
+            call,
+            |answer| {
+                let body = answer.read()?;
+                if answer::is_markup(&body) {
+                    return Err(answer::ReadFailure::Page { body });
+                }
+                decode(body).map_err(answer::ReadFailure::Undecodable)
+            },
+            || decode(Zeroizing::default()).ok(),
+        )
     }
 
     /// Sends a request and passes the answer on as it arrives; CSV that comes wrapped in a JSON
@@ -152,18 +157,23 @@ impl Transport {
         call: &Call,
         sink: &mut dyn Write,
     ) -> Result<()> {
-        self.send_and_consume(request, call, |answer| answer.copy_csv(sink))
+        self.send_and_consume(request, call, |answer| answer.copy_csv(sink), || None)
     }
 
+    /// Sends a request until it succeeds or is not to be retried. `consume` makes the result of a
+    /// response; `without_response` that of an operation which is known to be applied although its
+    /// response is lost, or `None` if only the response has it.
     fn send_and_consume<T>(
         &self,
         request: &Request<'_>,
         call: &Call,
         mut consume: impl FnMut(Answer) -> Result<T, answer::ReadFailure>,
+        without_response: impl Fn() -> Option<T>,
     ) -> Result<T> {
         self.stats.count_call();
         let mut retries = Retries::new(request.class);
         let mut replaced_token = false;
+        let mut deleted = false;
         let error = loop {
             let token = match self.token_for(request, call) {
                 Ok(token) => token,
@@ -177,6 +187,17 @@ impl Transport {
                 Ok(consumed) => return Ok(consumed),
                 Err(failed) => failed,
             };
+            if failure == Failure::Absent && retries.may_have_been_applied() {
+                if let Some(result) = without_response() {
+                    log::info!(
+                        "{}: an earlier attempt, whose response was lost, was applied: {error}",
+                        request.operation
+                    );
+                    return Ok(result);
+                }
+                deleted = true;
+                break error;
+            }
             let outcome = retries.settle(error.outcome());
             if let (Failure::Status { status: 401, .. }, Some(token), Some(slot)) =
                 (&failure, &token, &self.slot)
@@ -203,10 +224,16 @@ impl Transport {
                 }
             }
         };
-        let outcome = retries.settle(error.outcome());
-        let error = match request.class {
-            Class::Safe => error.with_outcome(outcome),
-            class => {
+        let error = match (deleted, request.class) {
+            (true, _) => error
+                .prefixed("already deleted, by an attempt of this call whose response was lost")
+                .with_outcome(Outcome::Done),
+            (_, Class::Safe) => {
+                let outcome = retries.settle(error.outcome());
+                error.with_outcome(outcome)
+            }
+            (_, class) => {
+                let outcome = retries.settle(error.outcome());
                 let hint = request.hint.unwrap_or(match class {
                     Class::Once => "check it before repeating it",
                     _ => "it is safe to repeat it",
@@ -471,6 +498,7 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         of_service,
     } = refusal;
     let documented = of_service && request.refusals.iter().any(|(known, _)| *known == status);
+    let documents = |status, reason| request.refusals.contains(&(status, reason));
     let outcome = match status {
         // A gateway can send 5xx after the API executed the operation, a redirect (303, for example)
         // can lead to the result of an executed one, and after 101 comes another protocol.
@@ -501,6 +529,11 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         .with_body(body)
         .with_retry_after(retry_after)
         .with_request_id(request_id);
+    // Where monitoring or secure connectivity is not active there is nothing to deactivate.
+    let absent = status == 404 || documents(409, "not active") && status == 409;
+    if absent && of_service && request.method == Method::Delete && request.class != Class::Once {
+        return (Failure::Absent, error);
+    }
     // A redirect is a matter of settings (`base_url`, a login portal), which time does not change.
     let error = match status {
         300..400 => error.permanent(),
