@@ -11,6 +11,7 @@ mod main_job;
 mod proxies;
 mod requests;
 mod settings;
+mod waiters;
 
 use std::time::Duration;
 
