@@ -5,7 +5,6 @@
 //! `CAMUNDA_CONSOLE_CLIENT_ID` and `CAMUNDA_CONSOLE_CLIENT_SECRET` set it talks to the real service:
 //! it reads only, unless `--create` is given, which costs money until the cluster is deleted again.
 
-use std::cell::RefCell;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -139,14 +138,14 @@ fn wait_until_healthy(
     id: &ClusterId,
 ) -> Result<Cluster, camunda_admin::Error> {
     let begun = Instant::now();
-    let shown = RefCell::new(String::new());
+    let mut shown = String::new();
     let wait = Wait::new()
         .timeout(Duration::from_secs(20 * 60))
         .on_progress(|cluster: &Cluster| {
             let status = cluster.status.ready.to_string();
-            if *shown.borrow() != status {
+            if shown != status {
                 println!("  {:5.1} s {status}", begun.elapsed().as_secs_f64());
-                shown.replace(status);
+                shown = status;
             }
         });
     admin.cluster(id).wait_until_healthy(&wait)

@@ -76,12 +76,12 @@
 #define CAMUNDA_OUTCOME_REFUSED 2
 
 /**
- * The request may have been carried out: look before doing it again.
+ * The request may have been carried out. A change: check before you repeat it. A read: repeat it.
  */
 #define CAMUNDA_OUTCOME_UNKNOWN 3
 
 /**
- * Certain: it was carried out; only the answer could not be used.
+ * Certain: it was carried out, but its response was lost or cannot be decoded.
  */
 #define CAMUNDA_OUTCOME_DONE 4
 
@@ -703,9 +703,17 @@ int32_t camunda_error_http_status(const camunda_error *error);
 int32_t camunda_error_stage(const camunda_error *error);
 
 /**
- * What became of the operation: CAMUNDA_OUTCOME_…; 0 for NULL.
+ * What became of the operation: CAMUNDA_OUTCOME_…; 0 for NULL. A waiter changes nothing: its error has
+ * CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else CAMUNDA_OUTCOME_REFUSED.
  */
 int32_t camunda_error_outcome(const camunda_error *error);
+
+/**
+ * Whether the operation is a change that was applied or may have been applied, although its complete,
+ * usable response did not arrive: check before you repeat it. The message says which of the two it is
+ * and what to look for. False for reads, for waiters, and for NULL.
+ */
+bool camunda_error_may_have_been_applied(const camunda_error *error);
 
 /**
  * The service's own words; NULL where it said none. Borrowed from `error`.
@@ -727,7 +735,8 @@ const char *camunda_error_body(const camunda_error *error, size_t *len);
 double camunda_error_retry_after(const camunda_error *error);
 
 /**
- * How many requests were sent for this call, token requests not counted.
+ * Number of requests of which at least one byte was sent, including those of a waiter's polls and
+ * excluding token requests. 0 if the connection could not be established, and for NULL.
  */
 uint32_t camunda_error_attempts(const camunda_error *error);
 

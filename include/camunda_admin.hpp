@@ -20,8 +20,8 @@
 /// admin.cluster(id).clients().create_env_file("worker.env", {"worker"});
 /// @endcode
 ///
-/// **Errors** are exceptions: camunda::Error and the classes derived from it. An error whose outcome
-/// is unknown is a camunda::OutcomeUnknownError besides.
+/// **Errors** are exceptions: camunda::Error and the classes derived from it. The error of a change
+/// that was or may have been applied is also a camunda::OutcomeUnknownError.
 ///
 /// **Threads**: an AdminClient, what is reached through it, a TokenSource and a Cancel may be used
 /// from several threads at once; copies are cheap and share one connection. Everything else is like
@@ -105,9 +105,9 @@ enum class Outcome : std::int32_t {
   NotSent = CAMUNDA_OUTCOME_NOT_SENT,
   /// Certain: the service saw the request and did not do it.
   Refused = CAMUNDA_OUTCOME_REFUSED,
-  /// The request may have been carried out: look before doing it again.
+  /// The request may have been carried out. A change: check before you repeat it. A read: repeat it.
   Unknown = CAMUNDA_OUTCOME_UNKNOWN,
-  /// Certain: it was carried out; only the answer could not be used.
+  /// Certain: it was carried out, but its response was lost or cannot be decoded.
   Done = CAMUNDA_OUTCOME_DONE,
 };
 
@@ -175,6 +175,7 @@ struct ErrorData {
   Status status = Status::Internal;
   Stage stage = Stage::Config;
   Outcome outcome = Outcome::NotSent;
+  bool may_have_been_applied = false;
   std::string message;
   std::optional<int> http_status;
   std::optional<std::string> server_message;
@@ -207,6 +208,9 @@ class Error : public std::runtime_error {
   Stage stage() const noexcept { return data_->stage; }
   /// What became of the operation.
   Outcome outcome() const noexcept { return data_->outcome; }
+  /// Whether the operation is a change that was applied or may have been applied, although its
+  /// complete, usable response did not arrive: whether this is an OutcomeUnknownError.
+  bool may_have_been_applied() const noexcept { return data_->may_have_been_applied; }
   /// The same as what().
   const std::string& message() const noexcept { return data_->message; }
   /// The HTTP status, where the service answered.
@@ -224,7 +228,8 @@ class Error : public std::runtime_error {
   }
   /// How long to wait before asking again, where the service or the pacing says so.
   std::optional<Seconds> retry_after() const noexcept { return data_->retry_after; }
-  /// How many requests were sent for this call, token requests not counted.
+  /// Number of requests of which at least one byte was sent, including those of a waiter's polls and
+  /// excluding token requests. 0 if the connection could not be established.
   unsigned attempts() const noexcept { return data_->attempts; }
   /// The service's name for the request, to quote to its support.
   const std::optional<std::string>& request_id() const noexcept { return data_->request_id; }
@@ -241,8 +246,13 @@ class Error : public std::runtime_error {
   std::shared_ptr<const detail::ErrorData> data_;
 };
 
-/// Any error, of whatever status, whose outcome is unknown: the request may have been carried out.
-/// Look before doing it again; what() says where. Catch it before the other classes.
+/// The error of a change that was applied or may have been applied, although its complete, usable
+/// response did not arrive. Check before you repeat the change; what() says which of the two it is and
+/// what to look for, and outcome() is Outcome::Unknown or Outcome::Done. If the response arrived and
+/// could not be decoded, body() has it.
+///
+/// Thrown in addition to the class of the status (TimeoutError, for example), so catch it before the
+/// other classes. Reads and waiters change nothing and never throw it.
 class OutcomeUnknownError : public virtual Error {
  public:
   /// @private
@@ -375,7 +385,7 @@ class InternalError : public virtual Error {
 
 namespace detail {
 
-/// An error of a status, and of an unknown outcome besides.
+/// An error of a status that is an OutcomeUnknownError as well.
 template <class E>
 class WithUnknownOutcome final : public E, public OutcomeUnknownError {
  public:
@@ -385,7 +395,7 @@ class WithUnknownOutcome final : public E, public OutcomeUnknownError {
 
 template <class E>
 [[noreturn]] void raise_as(const std::shared_ptr<const ErrorData>& data) {
-  if (data->outcome == Outcome::Unknown) throw WithUnknownOutcome<E>(data);
+  if (data->may_have_been_applied) throw WithUnknownOutcome<E>(data);
   throw E(data);
 }
 
@@ -412,7 +422,7 @@ template <class E>
     case Status::Ok: break;
   }
   // A status newer than this header.
-  if (data->outcome == Outcome::Unknown) throw OutcomeUnknownError(data);
+  if (data->may_have_been_applied) throw OutcomeUnknownError(data);
   throw Error(data);
 }
 
@@ -462,6 +472,7 @@ inline std::optional<Seconds> seconds_or_none(double seconds) {
   }
   data.stage = static_cast<Stage>(camunda_error_stage(error));
   data.outcome = static_cast<Outcome>(camunda_error_outcome(error));
+  data.may_have_been_applied = camunda_error_may_have_been_applied(error);
   data.message = text_or_none(camunda_error_message(error)).value_or("");
   if (const int http_status = camunda_error_http_status(error)) data.http_status = http_status;
   data.server_message = text_or_none(camunda_error_server_message(error));

@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -87,6 +87,8 @@ pub struct CallOptions {
     cancel: Option<CancelWatch>,
     interrupt: Option<Interrupt>,
     shutdown: Option<ShutdownCheck>,
+    /// Counts the requests of the call.
+    requests: Option<Arc<AtomicU32>>,
 }
 
 impl CallOptions {
@@ -134,6 +136,7 @@ impl CallOptions {
             cancel: options.cancel.or_else(|| self.cancel.clone()),
             interrupt: options.interrupt.or_else(|| self.interrupt.clone()),
             shutdown: options.shutdown.or_else(|| self.shutdown.clone()),
+            requests: options.requests.or_else(|| self.requests.clone()),
         }
     }
 
@@ -145,6 +148,12 @@ impl CallOptions {
             watch.since.get_or_insert_with(|| watch.cancel.count());
         }
         options
+    }
+
+    /// Adds the requests that the call sends to `requests`, token requests excluded.
+    pub(crate) fn counting_requests(mut self, requests: Arc<AtomicU32>) -> Self {
+        self.requests = Some(requests);
+        self
     }
 }
 
@@ -289,12 +298,19 @@ impl Call {
         self.options.shutdown.as_ref().is_some_and(|check| check())
     }
 
+    /// Counts a request that was sent.
+    pub(crate) fn count_request(&self) {
+        if let Some(requests) = &self.options.requests {
+            requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// The error for a call that had to end.
     pub(crate) fn stopped(&self, stop: Stop, stage: Stage, outcome: Outcome) -> Error {
         let (kind, message) = match stop {
             Stop::Deadline => (
                 ErrorKind::Timeout,
-                format!("not done within {:?}", self.timeout),
+                format!("deadline of {:?} exceeded", self.timeout),
             ),
             Stop::Cancelled if self.is_shut_down() => (
                 ErrorKind::Cancelled,

@@ -259,7 +259,7 @@ fn sync_folder_of(_: &Path) {}
 
 fn io_error(path: &Path, what: &str, error: io::Error) -> Error {
     let message = format!("{} {what}: {error}", path.display());
-    Error::new(ErrorKind::Io, Stage::Config, Outcome::NotSent, message).with_source(error)
+    Error::new(ErrorKind::Io, Stage::Config, Outcome::NotSent, message).with_underlying(error)
 }
 
 fn is_name(name: &str) -> bool {

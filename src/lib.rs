@@ -34,7 +34,8 @@
 //! can be cancelled ([`Cancel`]). Reads and changes that set a state are sent again after passing
 //! failures; what must not happen twice (creating a cluster, a client, a backup, …) is sent again
 //! only where it is certain that no byte of it left. [`Error::outcome`] tells which of "not sent",
-//! "refused", "unknown" and "done" it was.
+//! "refused", "unknown" and "done" it was, and [`Error::may_have_been_applied`] whether a change has to
+//! be checked before it is repeated.
 //!
 //! # Types
 //!

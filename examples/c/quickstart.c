@@ -22,8 +22,8 @@
 static bool succeeded(camunda_status status, camunda_error **error) {
   if (status == CAMUNDA_STATUS_OK) return true;
   fprintf(stderr, "%s\n", camunda_error_message(*error));
-  if (camunda_error_outcome(*error) == CAMUNDA_OUTCOME_UNKNOWN) {
-    fprintf(stderr, "Look whether it was done before doing it again.\n");
+  if (camunda_error_may_have_been_applied(*error)) {
+    fprintf(stderr, "Check whether the change was applied before you repeat it.\n");
   }
   camunda_error_free(*error);
   *error = NULL;

@@ -159,7 +159,7 @@ int main(int argc, char** argv) {
               << stats.token_requests << " token request(s), " << stats.token_cache_hits
               << " token(s) from the cache.\n";
   } catch (const camunda::OutcomeUnknownError& error) {
-    std::cerr << error.what() << "\nLook whether it was done before doing it again.\n";
+    std::cerr << error.what() << "\nCheck whether the change was applied before you repeat it.\n";
     return EXIT_FAILURE;
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';

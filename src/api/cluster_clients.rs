@@ -415,7 +415,7 @@ impl ClusterClients<'_> {
                     Error::new(ErrorKind::Io, Stage::Decode, Outcome::Done, message)
                         .with_operation(CREATE.name)
                         .with_body(answer)
-                        .with_source(error),
+                        .with_underlying(error),
                 )
             }
         }

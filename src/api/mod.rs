@@ -16,6 +16,7 @@ pub(crate) mod meta;
 pub(crate) mod monitoring;
 pub(crate) mod object;
 pub(crate) mod operation;
+mod polling;
 pub(crate) mod secrets;
 pub(crate) mod secure_connectivity;
 pub(crate) mod wait;

@@ -194,7 +194,7 @@ impl Operation {
 
     fn undecodable(&self, problem: String, answer: Zeroizing<Vec<u8>>) -> Error {
         let message = if self.answered_once {
-            format!("done, but its answer cannot be read ({problem}); the error's body has it")
+            format!("the response cannot be decoded ({problem}); the error's body has it")
         } else {
             format!("the answer cannot be read: {problem}")
         };

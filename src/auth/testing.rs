@@ -123,7 +123,7 @@ pub(crate) fn failure(cause: FetchFailure) -> Error {
     let (kind, message) = match cause {
         FetchFailure::BadCredentials => (ErrorKind::Authentication, "access_denied"),
         FetchFailure::RateLimited { .. } => (ErrorKind::RateLimited, "slow down"),
-        FetchFailure::Stopped => (ErrorKind::Timeout, "not done within …"),
+        FetchFailure::Stopped => (ErrorKind::Timeout, "deadline exceeded"),
         FetchFailure::NotSent | FetchFailure::Transient => (ErrorKind::Network, "no connection"),
         FetchFailure::Lasting => (ErrorKind::Network, "not trusted"),
     };

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::ffi::error::{CAMUNDA_STATUS_OK, camunda_error, camunda_status, status_of};
+use crate::transport::Class;
 
 /// Runs the body of an exported function: clears `error`, stops panics, hands errors over.
 ///
@@ -16,16 +17,35 @@ pub(super) unsafe fn guard(
     body: impl FnOnce() -> Result<()>,
 ) -> camunda_status {
     // SAFETY: as the caller promises.
+    unsafe { guard_operation(Class::Safe, error, body) }
+}
+
+/// Does the same for an operation: a panic during a change may come after the change was applied.
+///
+/// # Safety
+/// `error` is NULL or may be written to.
+pub(super) unsafe fn guard_operation(
+    class: Class,
+    error: *mut *mut camunda_error,
+    body: impl FnOnce() -> Result<()>,
+) -> camunda_status {
+    // SAFETY: as the caller promises.
     unsafe { clear(error) };
     let failure = match stop_panics(body) {
         Ok(Ok(())) => return CAMUNDA_STATUS_OK,
         Ok(Err(failure)) => failure,
-        Err(_) => Error::new(
-            ErrorKind::Internal,
-            Stage::Request,
-            Outcome::Unknown,
-            "a defect of this library: a panic was stopped",
-        ),
+        Err(_) => {
+            let panicked = Error::new(
+                ErrorKind::Internal,
+                Stage::Request,
+                Outcome::Unknown,
+                "a defect of this library: a panic was stopped",
+            );
+            match class {
+                Class::Safe => panicked,
+                _ => panicked.of_change("check it before repeating it"),
+            }
+        }
     };
     let status = status_of(failure.kind());
     if !error.is_null() {

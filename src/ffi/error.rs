@@ -62,9 +62,9 @@ pub const CAMUNDA_STAGE_DECODE: i32 = 4;
 pub const CAMUNDA_OUTCOME_NOT_SENT: i32 = 1;
 /// Certain: the service saw the request and did not do it.
 pub const CAMUNDA_OUTCOME_REFUSED: i32 = 2;
-/// The request may have been carried out: look before doing it again.
+/// The request may have been carried out. A change: check before you repeat it. A read: repeat it.
 pub const CAMUNDA_OUTCOME_UNKNOWN: i32 = 3;
-/// Certain: it was carried out; only the answer could not be used.
+/// Certain: it was carried out, but its response was lost or cannot be decoded.
 pub const CAMUNDA_OUTCOME_DONE: i32 = 4;
 
 pub(super) fn status_of(kind: ErrorKind) -> camunda_status {
@@ -195,7 +195,8 @@ pub unsafe extern "C" fn camunda_error_stage(error: *const camunda_error) -> i32
     }
 }
 
-/// What became of the operation: CAMUNDA_OUTCOME_…; 0 for NULL.
+/// What became of the operation: CAMUNDA_OUTCOME_…; 0 for NULL. A waiter changes nothing: its error has
+/// CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else CAMUNDA_OUTCOME_REFUSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_outcome(error: *const camunda_error) -> i32 {
     // SAFETY: the pointer is as this function documents it.
@@ -207,6 +208,15 @@ pub unsafe extern "C" fn camunda_error_outcome(error: *const camunda_error) -> i
             Outcome::Done => CAMUNDA_OUTCOME_DONE,
         })
     }
+}
+
+/// Whether the operation is a change that was applied or may have been applied, although its complete,
+/// usable response did not arrive: check before you repeat it. The message says which of the two it is
+/// and what to look for. False for reads, for waiters, and for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_error_may_have_been_applied(error: *const camunda_error) -> bool {
+    // SAFETY: the pointer is as this function documents it.
+    unsafe { read(error, false, |error| error.error.may_have_been_applied()) }
 }
 
 /// The service's own words; NULL where it said none. Borrowed from `error`.
@@ -248,7 +258,8 @@ pub unsafe extern "C" fn camunda_error_retry_after(error: *const camunda_error) 
     unsafe { read(error, -1.0, |error| seconds(error.error.retry_after())) }
 }
 
-/// How many requests were sent for this call, token requests not counted.
+/// Number of requests of which at least one byte was sent, including those of a waiter's polls and
+/// excluding token requests. 0 if the connection could not be established, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_attempts(error: *const camunda_error) -> u32 {
     // SAFETY: the pointer is as this function documents it.

@@ -15,7 +15,9 @@ use crate::api::operation::Operation;
 use crate::api::wait::Wait;
 use crate::error::{Error, Result};
 use crate::ffi::admin::{camunda_admin, encode};
-use crate::ffi::boundary::{bytes, clear, guard, hand_over, handle, required, text};
+use crate::ffi::boundary::{
+    bytes, clear, guard, guard_operation, hand_over, handle, required, text,
+};
 use crate::ffi::call::camunda_call;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::shutdown::call_back;
@@ -56,7 +58,7 @@ pub(super) unsafe fn run(
     // SAFETY: as the caller promises.
     unsafe {
         value.into_iter().for_each(|value| clear(value));
-        guard(error, || {
+        guard_operation(operation.class, error, || {
             let admin = handle("admin", admin)?;
             let names = operation.arguments();
             let arguments: Vec<&str> = names
@@ -378,7 +380,7 @@ unsafe fn change_allowlist(
     // SAFETY: as the caller promises.
     unsafe {
         clear(value);
-        guard(error, || {
+        guard_operation(Class::Repeatable, error, || {
             let admin = handle("admin", admin)?;
             let id = ClusterId::new(text("cluster_uuid", cluster_uuid)?)?;
             let value = required("value", value)?;
@@ -411,7 +413,11 @@ pub unsafe extern "C" fn camunda_request(
     // SAFETY: the pointers are as this function documents them.
     unsafe {
         clear(value);
-        guard(error, || {
+        let effect = match class {
+            CAMUNDA_CLASS_SAFE => Class::Safe,
+            _ => Class::Once,
+        };
+        guard_operation(effect, error, || {
             let admin = handle("admin", admin)?;
             let method = match text("method", method)? {
                 "GET" => Method::Get,

@@ -423,6 +423,8 @@ struct Progress {
     stopped: Cell<Option<Stop>>,
     /// Connections being set up, one inside the other where there is a proxy.
     connecting: Cell<u32>,
+    /// Whether the bytes written now belong to the request.
+    sending: Cell<bool>,
     sent: Cell<bool>,
     written: Cell<u64>,
     received: Cell<u64>,
@@ -447,6 +449,7 @@ impl Exchange {
             call: call.clone(),
             stopped: Cell::new(None),
             connecting: Cell::new(0),
+            sending: Cell::new(false),
             sent: Cell::new(false),
             written: Cell::new(0),
             received: Cell::new(0),
@@ -501,7 +504,7 @@ impl Exchange {
         result
     }
 
-    /// Whether a byte of the request itself may have left; setting a connection up does not count.
+    /// Whether a byte of the request itself was sent; establishing a connection does not count.
     pub(super) fn sent(&self) -> bool {
         self.progress.sent.get()
     }
@@ -554,13 +557,18 @@ impl Exchange {
     pub(super) fn begin_to_send() {
         Exchange::current(|progress| {
             if progress.connecting.get() == 0 {
-                progress.sent.set(true);
+                progress.sending.set(true);
             }
         });
     }
 
     pub(super) fn count_written(bytes: usize) {
-        Exchange::current(|progress| progress.written.set(progress.written.get() + bytes as u64));
+        Exchange::current(|progress| {
+            progress.written.set(progress.written.get() + bytes as u64);
+            if progress.sending.get() && bytes > 0 {
+                progress.sent.set(true);
+            }
+        });
     }
 
     pub(super) fn count_received(bytes: usize) {

@@ -68,7 +68,7 @@ pub(super) struct Refusal {
 pub(super) enum ReadFailure {
     /// It was read, and is not what was described.
     Undecodable(Error),
-    /// It is a page for people: somebody else answered, whatever the status.
+    /// HTML instead of the API's response: a gateway or portal sent it, whatever the status.
     Page {
         body: Zeroizing<Vec<u8>>,
     },
@@ -171,6 +171,12 @@ impl Answer {
         let unwritten = |error| broken(error, false);
         let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
         let mut count = read_some(&mut reader, &mut buffer).map_err(unwritten)?;
+        if is_markup(&buffer[..count]) {
+            let mut body = Zeroizing::new(buffer[..count].to_vec());
+            // What arrived is enough to show; that the rest is missing is no other error.
+            let _ = read_to_end(&mut reader, &mut body);
+            return Err(ReadFailure::Page { body });
+        }
         if buffer[..count].trim_ascii_start().starts_with(b"\"") {
             let mut whole = Zeroizing::new(buffer[..count].to_vec());
             read_to_end(&mut reader, &mut whole).map_err(unwritten)?;
@@ -233,8 +239,7 @@ impl Answer {
     }
 
     pub(super) fn is_html(&self) -> bool {
-        self.content_type()
-            .is_some_and(|value| value.starts_with("text/html"))
+        self.content_type().is_some_and(is_html)
     }
 
     /// What is no text says nothing.
@@ -394,6 +399,18 @@ fn unchunk(mut rest: &[u8]) -> Zeroizing<Vec<u8>> {
     body.into_bytes()
 }
 
+fn is_html(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+}
+
+/// Whether a body begins like HTML or XML, as pages of gateways and portals do under whatever content
+/// type. Neither JSON nor the API's CSV begins with `<`.
+pub(super) fn is_markup(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.trim_ascii_start().starts_with(b"<")
+}
+
 fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(buffer) {
@@ -458,13 +475,18 @@ fn words_of_json(json: &serde_json::Value) -> Option<String> {
         serde_json::Value::String(words) => Some(words.clone()),
         serde_json::Value::Object(fields) => {
             let text = |name| fields.get(name).and_then(words_of_json);
-            let words = text("message")
+            let message = text("message")
                 .or_else(|| text("error_description"))
                 .or_else(|| text("error"))
                 .or_else(|| text("detail"))
-                .or_else(|| text("title"))
-                .or_else(|| text("reason"))?;
-            // An upgrade gate says what to do about it in a field of its own.
+                .or_else(|| text("title"));
+            // An upgrade gate has its reason, and what to do about it, in fields of their own.
+            let words = match (message, text("reason")) {
+                (Some(message), Some(reason)) if !message.contains(&reason) => {
+                    format!("{message}: {reason}")
+                }
+                (message, reason) => message.or(reason)?,
+            };
             Some(match text("nextStep").or_else(|| text("next_step")) {
                 Some(next) => format!("{words} ({next})"),
                 None => words,
@@ -527,6 +549,18 @@ mod tests {
                 Some("gate (migrate)"),
             ),
             (
+                r#"{"message":"upgrade blocked","reason":"an old job worker","nextStep":"migrate"}"#,
+                Some("upgrade blocked: an old job worker (migrate)"),
+            ),
+            (
+                r#"{"reason":"an old job worker","next_step":"migrate"}"#,
+                Some("an old job worker (migrate)"),
+            ),
+            (
+                r#"{"message":"blocked by an old job worker","reason":"an old job worker"}"#,
+                Some("blocked by an old job worker"),
+            ),
+            (
                 "You are not supposed\n to be here",
                 Some("You are not supposed  to be here"),
             ),
@@ -577,6 +611,30 @@ mod tests {
         ] {
             let refusal = refusal(content_type, body.as_bytes());
             assert_eq!(refusal.of_service, of_service, "{content_type:?} {body}");
+        }
+    }
+
+    #[test]
+    fn html_is_recognized_by_type_and_by_content() {
+        for (content_type, html) in [
+            ("text/html", true),
+            ("Text/HTML; charset=utf-8", true),
+            ("application/xhtml+xml", true),
+            ("text/plain", false),
+            ("application/json", false),
+            ("text/htmlx", false),
+        ] {
+            assert_eq!(is_html(content_type), html, "{content_type}");
+        }
+        for (body, markup) in [
+            ("<!DOCTYPE html><title>Log in</title>", true),
+            (" \r\n<html>", true),
+            ("\u{feff}<?xml version=\"1.0\"?>", true),
+            ("{\"name\":\"<b>\"}", false),
+            ("\"<b>\"", false),
+            ("", false),
+        ] {
+            assert_eq!(is_markup(body.as_bytes()), markup, "{body}");
         }
     }
 

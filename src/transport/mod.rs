@@ -145,9 +145,18 @@ impl Transport {
         call: &Call,
         decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
     ) -> Result<T> {
-        self.send_and_consume(request, call, |answer| {
-            decode(answer.read()?).map_err(answer::ReadFailure::Undecodable)
-        })
+        self.send_and_consume(
+            request,
+            call,
+            |answer| {
+                let body = answer.read()?;
+                if answer::is_markup(&body) {
+                    return Err(answer::ReadFailure::Page { body });
+                }
+                decode(body).map_err(answer::ReadFailure::Undecodable)
+            },
+            || decode(Zeroizing::default()).ok(),
+        )
     }
 
     /// Sends a request and passes the answer on as it arrives; CSV that comes wrapped in a JSON
@@ -158,30 +167,47 @@ impl Transport {
         call: &Call,
         sink: &mut dyn Write,
     ) -> Result<()> {
-        self.send_and_consume(request, call, |answer| answer.copy_csv(sink))
+        self.send_and_consume(request, call, |answer| answer.copy_csv(sink), || None)
     }
 
+    /// Sends a request until it succeeds or is not to be retried. `consume` makes the result of a
+    /// response; `without_response` that of an operation which is known to be applied although its
+    /// response is lost, or `None` if only the response has it.
     fn send_and_consume<T>(
         &self,
         request: &Request<'_>,
         call: &Call,
         mut consume: impl FnMut(Answer) -> Result<T, answer::ReadFailure>,
+        without_response: impl Fn() -> Option<T>,
     ) -> Result<T> {
         self.stats.count_call();
         let mut retries = Retries::new(request.class);
         let mut replaced_token = false;
+        let mut deleted = false;
         let error = loop {
             let token = match self.token_for(request, call) {
                 Ok(token) => token,
                 Err(error) => break error,
             };
-            retries.count_attempt();
-            let attempts = retries.attempts();
-            let attempt = self.attempt(request, token.as_ref(), call, attempts, &mut consume);
+            if let Err(stop) = call.check() {
+                break call.stopped(stop, Stage::Request, Outcome::NotSent);
+            }
+            let attempt = self.attempt(request, token.as_ref(), call, &mut retries, &mut consume);
             let (failure, error) = match attempt {
                 Ok(consumed) => return Ok(consumed),
                 Err(failed) => failed,
             };
+            if failure == Failure::Absent && retries.may_have_been_applied() {
+                if let Some(result) = without_response() {
+                    log::info!(
+                        "{}: an earlier attempt, whose response was lost, was applied: {error}",
+                        request.operation
+                    );
+                    return Ok(result);
+                }
+                deleted = true;
+                break error;
+            }
             let outcome = retries.settle(error.outcome());
             if let (Failure::Status { status: 401, .. }, Some(token), Some(slot)) =
                 (&failure, &token, &self.slot)
@@ -210,14 +236,28 @@ impl Transport {
                 }
             }
         };
-        let outcome = retries.settle(error.outcome());
+        let error = match (deleted, request.class) {
+            (true, _) => error
+                .prefixed("already deleted, by an attempt of this call whose response was lost")
+                .with_outcome(Outcome::Done),
+            (_, Class::Safe) => {
+                let outcome = retries.settle(error.outcome());
+                error.with_outcome(outcome)
+            }
+            (_, class) => {
+                let outcome = retries.settle(error.outcome());
+                let hint = request.hint.unwrap_or(match class {
+                    Class::Once => "check it before repeating it",
+                    _ => "it is safe to repeat it",
+                });
+                error.with_outcome(outcome).of_change(hint)
+            }
+        };
         let error = error
-            .with_outcome(outcome)
             .with_operation(request.operation)
             .with_request(request.method.as_str(), &request.path)
             .with_attempts(retries.attempts())
-            .with_elapsed(call.started().elapsed())
-            .with_hint(request.hint);
+            .with_elapsed(call.started().elapsed());
         logs::failure(request.operation, &error);
         Err(error)
     }
@@ -246,11 +286,10 @@ impl Transport {
         request: &Request<'_>,
         token: Option<&Token>,
         call: &Call,
-        number: u32,
+        retries: &mut Retries,
         consume: &mut impl FnMut(Answer) -> Result<T, answer::ReadFailure>,
     ) -> Result<T, (Failure, Error)> {
         let agents = self.agents();
-        self.stats.count_request();
         let begun = Instant::now();
         let url = format!("{}{}", self.config.base_url(), request.path);
         let exchange = Exchange::begin(call);
@@ -271,7 +310,16 @@ impl Transport {
             },
             request.class == Class::Once,
         );
-        let answer = sent.map_err(|error| self.broken(request, &exchange, error, call, agents))?;
+        if exchange.sent() {
+            self.stats.count_request();
+            retries.count_attempt();
+            call.count_request();
+        }
+        let answer = sent.map_err(|error| {
+            self.stats
+                .count_bytes(exchange.written(), exchange.received());
+            self.broken(request, &exchange, error, call, agents)
+        })?;
         let answer = Answer::new(answer, self.config.max_response_bytes());
         if let Some(token) = token
             && answer.status() != 401
@@ -292,7 +340,7 @@ impl Transport {
                 status,
                 bytes: exchange.received(),
                 duration: begun.elapsed(),
-                attempt: number,
+                attempt: retries.attempts(),
                 request_id: request_id.as_deref(),
             };
             response.log(request);
@@ -358,7 +406,11 @@ impl Transport {
             Some(_) => format!("{message}; the error's body has what arrived after its headers"),
             None => message,
         };
-        let error = Error::new(kind, Stage::Request, outcome, message).with_source(error);
+        let permanent = failure == Failure::Final;
+        let mut error = Error::new(kind, Stage::Request, outcome, message).with_underlying(error);
+        if permanent {
+            error = error.permanent();
+        }
         match arrived {
             Some(arrived) => (failure, error.with_body(arrived.body)),
             None => (failure, error),
@@ -412,8 +464,15 @@ impl Transport {
         status: u16,
         html: bool,
     ) -> (Failure, Error) {
-        // The status line said success, so the thing is done; what is lost is the answer. A page for
-        // people comes from a portal or a gateway, which knows nothing of the thing.
+        let html = html
+            || match &failure {
+                answer::ReadFailure::Page { .. } => true,
+                answer::ReadFailure::Broken { body, .. }
+                | answer::ReadFailure::TooLarge { body, .. } => answer::is_markup(body),
+                answer::ReadFailure::Undecodable(_) | answer::ReadFailure::Sink(_) => false,
+            };
+        // 2xx: the operation was executed, only its response is unusable. Exception: an HTML page
+        // comes from a gateway or portal, so the outcome is unknown.
         let outcome = if html {
             Outcome::Unknown
         } else {
@@ -459,7 +518,7 @@ impl Transport {
                                 agent::explain_io(&error)
                             ),
                         )
-                        .with_source(error),
+                        .with_underlying(error),
                     ),
                 };
                 (failure, error.with_body(body))
@@ -472,6 +531,7 @@ impl Transport {
                     outcome,
                     format!("the answer is larger than {limit} bytes; `max_response_bytes` raises the limit"),
                 )
+                .permanent()
                 .with_body(body),
             ),
             answer::ReadFailure::Sink(error) => (
@@ -482,7 +542,7 @@ impl Transport {
                     outcome,
                     format!("the answer cannot be passed on: {error}"),
                 )
-                .with_source(error),
+                .with_underlying(error),
             ),
         };
         (failure, error.with_http_status(status))
@@ -527,10 +587,11 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         of_service,
     } = refusal;
     let documented = of_service && request.refusals.iter().any(|(known, _)| *known == status);
+    let documents = |status, reason| request.refusals.contains(&(status, reason));
     let outcome = match status {
-        // A gateway can say these after the service behind it has done the thing, and another
-        // protocol's answer is one that nobody here reads.
-        ..200 | 500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
+        // A gateway can send 5xx after the API executed the operation, a redirect (303, for example)
+        // can lead to the result of an executed one, and after 101 comes another protocol.
+        ..400 | 500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
         _ => Outcome::Refused,
     };
     let kind = match status {
@@ -557,6 +618,16 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         .with_body(body)
         .with_retry_after(retry_after)
         .with_request_id(request_id);
+    // Where monitoring or secure connectivity is not active there is nothing to deactivate.
+    let absent = status == 404 || documents(409, "not active") && status == 409;
+    if absent && of_service && request.method == Method::Delete && request.class != Class::Once {
+        return (Failure::Absent, error);
+    }
+    // A redirect is a matter of settings (`base_url`, a login portal), which time does not change.
+    let error = match status {
+        300..400 => error.permanent(),
+        _ => error,
+    };
     (
         Failure::Status {
             status,

@@ -25,6 +25,8 @@ pub(super) enum Failure {
         status: u16,
         retry_after: Option<Duration>,
     },
+    /// The API says that what a deletion should remove does not exist.
+    Absent,
     /// Nothing that sending again could mend.
     Final,
 }
@@ -64,6 +66,11 @@ impl Retries {
 
     pub(super) fn count_attempt(&mut self) {
         self.attempts += 1;
+    }
+
+    /// Whether an attempt was applied or may have been.
+    pub(super) fn may_have_been_applied(&self) -> bool {
+        matches!(self.outcome, Outcome::Unknown | Outcome::Done)
     }
 
     /// What became of the whole call, once something in it ended with `outcome`: no later failure
@@ -156,6 +163,7 @@ mod tests {
             }
             for failure in [
                 Failure::Final,
+                Failure::Absent,
                 status(400),
                 status(401),
                 status(404),

@@ -76,7 +76,12 @@ impl TokenEndpoint for Transport {
                     Some(message) => format!("token request: {message}"),
                     None => format!("cannot ask {} for a token: {message}", request.token_url),
                 };
-                return Err(failed(cause, kind, message));
+                let FetchError { cause, error } = failed(cause, kind, message);
+                let error = match cause {
+                    FetchFailure::Lasting => error.permanent(),
+                    _ => error,
+                };
+                return Err(FetchError { cause, error });
             }
         };
         let status = answer.status();

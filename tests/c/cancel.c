@@ -61,6 +61,7 @@ static void from_another_thread(void) {
   const long long before = sandbox_count("requests");
   CHECK_FAILS(camunda_cluster_list(admin, call, &value, &error), CAMUNDA_STATUS_CANCELLED);
   CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_NOT_SENT);
+  CHECK_INT(camunda_error_attempts(error), 0);
   CHECK_INT(sandbox_count("requests"), before);
   FORGET(error);
   camunda_cancel_reset(cancel);

@@ -80,8 +80,18 @@ static void a_connection_that_breaks(void) {
   CHECK_FAILS(camunda_backup_create(admin, NULL, id, &value, &error), CAMUNDA_STATUS_NETWORK);
   CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_UNKNOWN);
   CHECK_INT(camunda_error_attempts(error), 1);
-  CHECK_PART(camunda_error_message(error), "may have been done");
+  CHECK_PART(camunda_error_message(error), "may have been applied");
+  CHECK(camunda_error_may_have_been_applied(error));
   FORGET(error);
+
+  /* It was applied, and half of its response arrived. */
+  sandbox_fault("{\"operation\":\"POST /clusters/{clusterUuid}/backups\",\"cut_body\":9,\"when\":\"after\"}");
+  CHECK_FAILS(camunda_backup_create(admin, NULL, id, &value, &error), CAMUNDA_STATUS_NETWORK);
+  CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_DONE);
+  CHECK(camunda_error_may_have_been_applied(error));
+  CHECK_PART(camunda_error_message(error), "; the change was applied: look for it among");
+  FORGET(error);
+  CHECK(!camunda_error_may_have_been_applied(NULL));
 
   /* A read is sent again. */
   sandbox_fault("{\"operation\":\"GET /clusters/{clusterUuid}\",\"reset\":true}");
@@ -101,6 +111,8 @@ static void a_service_that_never_answers(void) {
   const double took = now() - start;
   CHECK(took >= 0.29 && took < within(0.4));
   CHECK(camunda_error_elapsed(error) >= 0.29);
+  /* A read changes nothing. */
+  CHECK(!camunda_error_may_have_been_applied(error));
   FORGET(error);
   sandbox_clear_faults();
   camunda_call_free(call);

@@ -40,7 +40,8 @@ fn ten_thousand_clusters_come_in_one_piece() {
 #[test]
 fn what_is_no_answer_is_named_and_kept() {
     for (body, part) in [
-        (&b"<html><title>Oops</title></html>"[..], "expected value"),
+        (&b"<html><title>Oops</title></html>"[..], "an HTML page"),
+        (b"Oops", "expected value"),
         (b"", "EOF"),
         (b"[{\"uuid\":\"a\"}", "EOF"),
         (b"[{\"uuid\":\"\xff\"}]", "[0].uuid: invalid unicode"),

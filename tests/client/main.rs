@@ -19,6 +19,7 @@ mod proxies;
 mod requests;
 mod settings;
 mod transport;
+mod waiters;
 
 use std::time::Duration;
 

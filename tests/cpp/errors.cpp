@@ -1,4 +1,4 @@
-// Exceptions: each status its class, everything that C tells, and whether it may have been done.
+// Exceptions: each status its class, everything that C tells, and whether it may have been applied.
 #include <exception>
 #include <string>
 #include <thread>
@@ -95,9 +95,48 @@ void a_timeout_of_a_change_is_of_unknown_outcome() {
   } catch (const OutcomeUnknownError& error) {
     CHECK(dynamic_cast<const TimeoutError*>(&error) != nullptr);
     CHECK(error.elapsed() >= Seconds(0.29));
-    CHECK_PART(error.what(), "may have been done");
+    CHECK_PART(error.what(), "may have been applied");
   }
   CHECK(now() - start < within(0.4));
+}
+
+void truncated_response_of_a_change_is_of_unknown_outcome() {
+  char* uuid = sandbox_cluster(R"({"name":"cut"})");
+  sandbox_fault(
+      R"({"operation":"POST /clusters/{clusterUuid}/backups","cut_body":9,"when":"after"})");
+  try {
+    admin.cluster(uuid).backups().create();
+    CHECK(false);
+  } catch (const OutcomeUnknownError& error) {
+    CHECK(dynamic_cast<const NetworkError*>(&error) != nullptr);
+    CHECK(error.outcome() == Outcome::Done);
+    CHECK(error.may_have_been_applied());
+    CHECK_PART(error.what(), "; the change was applied: look for it among");
+  }
+  free(uuid);
+}
+
+void reads_and_waiters_are_never_of_unknown_outcome() {
+  char* uuid = sandbox_cluster(R"({"name":"slow","status":{"ready":"Creating"}})");
+  const auto handle = admin.with(CallOptions{}.timeout(300ms)).cluster(uuid);
+  sandbox_fault(R"({"operation":"GET /clusters/{clusterUuid}","stall":true})");
+  try {
+    handle.get();
+    CHECK(false);
+  } catch (const TimeoutError& error) {
+    CHECK(dynamic_cast<const OutcomeUnknownError*>(&error) == nullptr);
+  }
+  try {
+    admin.cluster(uuid).wait_until_healthy(Wait<Cluster>{}.timeout(300ms));
+    CHECK(false);
+  } catch (const TimeoutError& error) {
+    CHECK(dynamic_cast<const OutcomeUnknownError*>(&error) == nullptr);
+    CHECK(error.outcome() == Outcome::Refused);
+    CHECK(error.attempts() >= 1);
+    CHECK_PART(error.what(), uuid);
+    CHECK_PART(error.what(), "last state: Creating");
+  }
+  free(uuid);
 }
 
 void an_answer_given_once_is_not_lost() {
@@ -258,6 +297,8 @@ int main() {
   RUN(an_error_has_everything);
   RUN(each_status_has_its_class);
   RUN(a_timeout_of_a_change_is_of_unknown_outcome);
+  RUN(truncated_response_of_a_change_is_of_unknown_outcome);
+  RUN(reads_and_waiters_are_never_of_unknown_outcome);
   RUN(an_answer_given_once_is_not_lost);
   RUN(an_error_outlives_its_client_and_its_thread);
   RUN(what_is_half_built_is_freed);

@@ -55,6 +55,15 @@ fn every_fault_is_as_the_table_says() {
             blocks[index] = block;
         }
     }
+    for (fault, block) in faults.iter().zip(&blocks) {
+        let outcome = block.outcome_of(Class::Once);
+        assert_eq!(
+            outcome,
+            list::outcome_of_create(&fault.name),
+            "create cluster: {}",
+            fault.name
+        );
+    }
     table::compare(&known, &table::render(&blocks));
     bench.check_what_was_told();
 }

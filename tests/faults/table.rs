@@ -67,6 +67,12 @@ impl Block {
         }
     }
 
+    /// Outcome that a class reports when the fault strikes every time; `None` where it succeeds.
+    pub(crate) fn outcome_of(&self, class: Class) -> Option<Outcome> {
+        let row = self.rows.iter().find(|row| row.class == class)?;
+        row.every.as_ref()?.failed.as_ref().map(|failed| failed.1)
+    }
+
     pub(crate) fn is_in(&self, text: &str) -> bool {
         text.contains(&self.render())
     }

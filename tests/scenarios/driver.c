@@ -156,6 +156,7 @@ static void answer_error(const camunda_error *error) {
     fputs(",\"body_hex\":", stdout);
     write_hex(body, len);
   }
+  if (camunda_error_may_have_been_applied(error)) fputs(",\"may_have_been_applied\":true", stdout);
   puts("}}");
 }
 

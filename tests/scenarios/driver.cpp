@@ -241,6 +241,9 @@ std::string told(const Error& error) {
   if (error.operation()) out += ",\"operation\":" + quoted(*error.operation());
   if (error.body()) out += ",\"body_hex\":\"" + hex(*error.body()) + '"';
   if (error.retry_after()) out += ",\"retry_after\":" + std::to_string(error.retry_after()->count());
+  if (dynamic_cast<const OutcomeUnknownError*>(&error) != nullptr) {
+    out += ",\"may_have_been_applied\":true";
+  }
   return "{\"error\":" + out + "}}";
 }
 

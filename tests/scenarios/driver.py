@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Any, Dict
 
-from camunda_admin import AdminClient, CamundaError
+from camunda_admin import AdminClient, CamundaError, OutcomeUnknownError
 
 #: Fields of a body that Python takes under another name than their last word.
 ALIASES = {"schedule": "cron", "ipallowlist": "entries"}
@@ -85,6 +85,7 @@ def told(error: CamundaError) -> Dict[str, Any]:
         "operation": error.operation,
         "attempts": error.attempts,
         "retry_after": error.retry_after,
+        "may_have_been_applied": isinstance(error, OutcomeUnknownError),
     }
 
 

@@ -77,6 +77,7 @@ fn told(error: &Error) -> Value {
         "operation": error.operation(),
         "attempts": error.attempts(),
         "retry_after": error.retry_after().map(|wait| wait.as_secs_f64()),
+        "may_have_been_applied": error.may_have_been_applied(),
     })
 }
 

@@ -94,10 +94,51 @@ class Kinds(SandboxTest):
                 error = raised.exception
                 self.assertIsInstance(error, kind)
                 self.assertEqual(error.outcome, "unknown")
-                self.assertIn("may have been done", str(error))
+                self.assertIn("may have been applied", str(error))
                 copy = pickle.loads(pickle.dumps(error))
                 self.assertIs(type(copy), type(error))
                 self.assertEqual(copy.__dict__, error.__dict__)
+
+    def test_change_raises_outcome_unknown_when_response_is_truncated(self):
+        handle = self.client().cluster(self.cluster())
+        self.fault(CREATE, when="after", cut_body=9)
+        with self.assertRaises(OutcomeUnknownError) as raised:
+            handle.clients.create("half")
+        error = raised.exception
+        self.assertIsInstance(error, NetworkError)
+        self.assertEqual((error.outcome, error.attempts), ("done", 1))
+        self.assertIn("; the change was applied: ", str(error))
+        self.assertEqual([client.name for client in handle.clients.list()], ["half"])
+
+    def test_waiter_never_raises_outcome_unknown(self):
+        handle = self.client().cluster(self.cluster(status={"ready": "Creating"}))
+        with self.assertRaises(TimeoutError) as raised:
+            handle.wait_until_healthy(timeout=0.3)
+        error = raised.exception
+        self.assertNotIsInstance(error, OutcomeUnknownError)
+        self.assertEqual(error.outcome, "refused")
+        self.assertGreaterEqual(error.attempts, 1)
+        self.assertIn(str(handle.id), str(error))
+        self.assertIn("last state: Creating", str(error))
+
+    def test_cancelled_call_is_not_sent_when_cancelled_before_it_begins(self):
+        admin = self.client()
+        handle = admin.cluster(self.cluster())
+        admin.clusters.list()
+        cancel = Cancel()
+        cancel.cancel()
+        cancelled = admin.with_options(cancel=cancel).cluster(handle.id)
+        for call in [
+            cancelled.get,
+            lambda: cancelled.clients.create("never"),
+            cancelled.wait_until_healthy,
+        ]:
+            with self.assertRaises(CancelledError) as raised:
+                call()
+            error = raised.exception
+            self.assertNotIsInstance(error, OutcomeUnknownError)
+            self.assertEqual((error.outcome, error.attempts), ("not sent", 0))
+        self.assertEqual(handle.clients.list(), [])
 
     def test_nothing_listens(self):
         admin = AdminClient(base_url="http://127.0.0.1:9", timeout=0.5)

@@ -66,13 +66,13 @@ def decode(text: bytes, operation: str, make: Callable[[Any], T]) -> T:
     except Exception as error:
         problem = f"it has no {error}" if isinstance(error, KeyError) else type(error).__name__
     failure = DecodeError(
-        f"{operation}: done, but its answer cannot be read ({problem}); the error's body has it",
+        f"{operation}: the response cannot be decoded ({problem}); the error's body has it",
         stage="decode",
         outcome="done",
         body=HiddenBytes(text),
         operation=operation,
     )
-    # Neither chained nor with the answer in a local variable: a traceback may show both.
+    # Neither chained nor with the response in a local variable: a traceback may show both.
     del text
     raise failure
 

@@ -57,7 +57,6 @@ class Handle:
 
 _STAGES = {1: "config", 2: "token", 3: "request", 4: "decode"}
 _OUTCOMES = {1: "not sent", 2: "refused", 3: "unknown", 4: "done"}
-_UNKNOWN = 3
 
 
 def check(status: int, error: c_void_p) -> None:
@@ -81,8 +80,7 @@ def take_error(status: int, error: c_void_p) -> CamundaError:
         body = lib.camunda_error_body(pointer, byref(length))
         wait = lib.camunda_error_retry_after(pointer)
         elapsed = lib.camunda_error_elapsed(pointer)
-        # A read that was not answered has changed nothing.
-        kind = error_class(status, outcome == _UNKNOWN and method != "GET")
+        kind = error_class(status, lib.camunda_error_may_have_been_applied(pointer))
         return kind(
             _text(lib.camunda_error_message(pointer)) or f"failed with status {status}",
             http_status=lib.camunda_error_http_status(pointer) or None,

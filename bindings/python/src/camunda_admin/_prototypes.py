@@ -192,6 +192,8 @@ def declare(library: CDLL) -> None:
     library.camunda_error_stage.argtypes = [c_void_p]
     library.camunda_error_outcome.restype = c_int32
     library.camunda_error_outcome.argtypes = [c_void_p]
+    library.camunda_error_may_have_been_applied.restype = c_bool
+    library.camunda_error_may_have_been_applied.argtypes = [c_void_p]
     library.camunda_error_server_message.restype = c_char_p
     library.camunda_error_server_message.argtypes = [c_void_p]
     library.camunda_error_body.restype = c_void_p
