@@ -8,6 +8,7 @@ mod answer;
 mod buffers;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod pem;
 mod resolver;
 mod retry;
 mod socket;

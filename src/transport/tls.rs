@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, InvalidMessage, PeerIncompatible,
-    RootCertStore, StreamOwned,
+    AlertDescription, ClientConfig, ClientConnection, InconsistentKeys, InvalidMessage,
+    PeerIncompatible, RootCertStore, StreamOwned,
 };
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
@@ -18,6 +20,7 @@ use ureq::unversioned::transport::{
 
 use super::agent::Exchange;
 use super::buffers::WipedBuffers;
+use super::pem::PemFile;
 use super::socket::{PlainTransport, Socket, broken_off};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -43,11 +46,8 @@ pub(super) fn client_config(config: &Config) -> Result<Arc<ClientConfig>> {
         (Some(certificates), key_file) => {
             // One file may hold both.
             let key_file = key_file.unwrap_or(certificates);
-            let key = PrivateKeyDer::from_pem_file(key_file)
-                .map_err(|error| unreadable("client_key", key_file, error))?;
-            builder
-                .with_client_auth_cert(certificates_from("client_cert", certificates)?, key)
-                .map_err(|error| unreadable("client_cert", certificates, error))?
+            let identity = identity_from(certificates, key_file)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
         }
         (None, Some(_)) => {
             return Err(Error::config("`client_key` is set, `client_cert` is not"));
@@ -128,6 +128,25 @@ fn roots_from(file: &Path) -> Result<RootCertStore> {
             .map_err(|error| unreadable("ca_file", file, error))?;
     }
     Ok(roots)
+}
+
+/// Reads a client's certificates and its private key, of which no copy stays in freed memory.
+fn identity_from(certificates: &Path, key_file: &Path) -> Result<CertifiedKey> {
+    let read =
+        |setting, file| PemFile::read(file).map_err(|error| unreadable(setting, file, error));
+    let chain = read("client_cert", certificates)?
+        .certificates()
+        .map_err(|problem| unreadable("client_cert", certificates, problem))?;
+    let key = read("client_key", key_file)?
+        .with_private_key(any_supported_type)
+        .map_err(|problem| unreadable("client_key", key_file, problem))?
+        .map_err(|error| unreadable("client_key", key_file, error))?;
+    let identity = CertifiedKey::new(chain, key);
+    match identity.keys_match() {
+        // Not every kind of key can tell.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
+        Err(error) => Err(unreadable("client_cert", certificates, error)),
+    }
 }
 
 fn certificates_from(setting: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
