@@ -12,7 +12,7 @@ use http::Uri;
 use crate::auth::{TokenCacheChoice, TokenEncoding, TokenRequest, TokenStore};
 use crate::call::DEFAULT_TIMEOUT;
 use crate::error::{Error, Result};
-use crate::secret::Secret;
+use crate::secret::{Secret, Zeroizing};
 
 const DEFAULT_BASE_URL: &str = "https://api.cloud.camunda.io";
 const DEFAULT_OAUTH_URL: &str = "https://login.cloud.camunda.io/oauth/token";
@@ -87,7 +87,10 @@ impl Config {
     /// to be there.
     pub(crate) fn from_variables(read: impl Fn(&str) -> Result<Option<String>>) -> Result<Self> {
         // A variable that is set to nothing is how shells and CI systems say "not set".
-        let read = |name: &str| Ok(read(name)?.filter(|value| !value.is_empty()));
+        let read = |name: &str| {
+            let value = read(name)?.map(Zeroizing::new);
+            Ok(value.filter(|value| !value.is_empty()))
+        };
         let mut config = Config::default();
         for (name, key) in [
             ("CAMUNDA_CONSOLE_CLIENT_ID", "client_id"),

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::mem::{self, MaybeUninit};
 use std::ops::{Deref, DerefMut};
 
-use serde::de::{self, Visitor};
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::optimization_barrier;
 
@@ -107,9 +107,118 @@ impl<'de> Deserialize<'de> for Secret {
             E::custom("invalid type: a secret is a string")
         }
 
-        // Not `deserialize_string`, whose own error would quote a number.
-        deserializer.deserialize_any(SecretVisitor)
+        /// Reads what `serde_json` calls a raw value: the JSON text itself.
+        struct Raw;
+
+        impl<'de> Visitor<'de> for Raw {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            // `serde_json` gives a raw value as a map of one field.
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Secret, M::Error> {
+                map.next_key::<IgnoredAny>()?;
+                map.next_value_seed(RawText)
+            }
+
+            // What any other format does with a newtype.
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Secret, D::Error> {
+                // Not `deserialize_string`, whose own error would quote a number.
+                deserializer.deserialize_any(SecretVisitor)
+            }
+        }
+
+        struct RawText;
+
+        impl<'de> DeserializeSeed<'de> for RawText {
+            type Value = Secret;
+
+            fn deserialize<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Secret, D::Error> {
+                deserializer.deserialize_any(self)
+            }
+        }
+
+        impl Visitor<'_> for RawText {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, json: &str) -> Result<Secret, E> {
+                let text = json.trim_ascii();
+                let inside = text
+                    .strip_prefix('"')
+                    .and_then(|text| text.strip_suffix('"'));
+                let inside = inside.ok_or_else(not_a_string)?;
+                match inside.contains('\\') {
+                    true => unescape(inside)
+                        .map(Secret)
+                        .ok_or_else(|| E::custom("a secret has an invalid escape")),
+                    false => Ok(Secret::new(inside)),
+                }
+            }
+
+            fn visit_string<E: de::Error>(self, json: String) -> Result<Secret, E> {
+                self.visit_str(&Zeroizing::new(json))
+            }
+        }
+
+        // As raw JSON, since `serde_json` would unescape it into a buffer that nobody overwrites.
+        deserializer.deserialize_newtype_struct(RAW_VALUE, Raw)
     }
+}
+
+/// The name by which `serde_json` recognises a raw value. Should it ever change, secrets are decoded
+/// as by any other format.
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
+
+/// Resolves the escapes of a JSON string, or returns `None` if one is not valid.
+fn unescape(text: &str) -> Option<Zeroizing<String>> {
+    let mut unescaped = SecretBuffer::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        unescaped.push_str(&rest[..at]);
+        let escape = *rest.as_bytes().get(at + 1)?;
+        rest = rest.get(at + 2..)?;
+        unescaped.push(match escape {
+            b'"' | b'\\' | b'/' => char::from(escape),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let high = hex(&mut rest)?;
+                match high {
+                    0xd800..0xdc00 => {
+                        rest = rest.strip_prefix("\\u")?;
+                        let low = hex(&mut rest)?;
+                        char::decode_utf16([high, low]).next()?.ok()?
+                    }
+                    _ => char::from_u32(u32::from(high))?,
+                }
+            }
+            _ => return None,
+        });
+    }
+    unescaped.push_str(rest);
+    unescaped.into_string()
+}
+
+/// Takes four hexadecimal digits.
+fn hex(rest: &mut &str) -> Option<u16> {
+    let digits = rest.get(..4)?;
+    *rest = &rest[4..];
+    u16::from_str_radix(digits, 16).ok()
 }
 
 /// Text that is overwritten when dropped, such as the bytes of answers: any of them may be secret.
@@ -386,6 +495,42 @@ mod tests {
                 error.starts_with("invalid type") && !error.contains("4711"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn secret_decodes_as_a_string_does() {
+        for json in [
+            r#""""#,
+            r#""plain""#,
+            r#"  "ü 𝄞"  "#,
+            r#""\"\\\/\b\f\n\r\t""#,
+            r#""\u0041\u00fc\ud834\udd1e-\uD834\uDD1E""#,
+            r#""\ud834""#,
+            r#""\udd1e\ud834""#,
+            r#""\ud834\u0041""#,
+            r#""\u00""#,
+            r#""\x""#,
+            r#""open"#,
+            r#"["a"]"#,
+            r#"{"a":"b"}"#,
+        ] {
+            let expected = serde_json::from_str::<String>(json).ok();
+            let secret = serde_json::from_str::<Secret>(json).ok();
+            assert_eq!(
+                secret.as_ref().map(Secret::expose),
+                expected.as_deref(),
+                "{json}"
+            );
+            let value = serde_json::from_str::<serde_json::Value>(json).ok();
+            if let Some(value) = value {
+                let secret = serde_json::from_value::<Secret>(value).ok();
+                assert_eq!(
+                    secret.as_ref().map(Secret::expose),
+                    expected.as_deref(),
+                    "{json}"
+                );
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::api::activity::Activity;
 use crate::api::backups::Backups;
@@ -162,12 +163,25 @@ impl AdminClient {
         path: &str,
         body: Option<&Json>,
     ) -> Result<Json> {
+        let body = body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec()));
+        let answer = self.request_json(class, method, path, body)?;
+        operation::decode(&answer).map_err(Error::invalid_argument)
+    }
+
+    /// The same with the JSON texts themselves; a response without a body is `null`.
+    pub(crate) fn request_json(
+        &self,
+        class: Class,
+        method: Method,
+        path: &str,
+        body: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Zeroizing<Vec<u8>>> {
         check_path(path)?;
         let request = Request {
             operation: REQUEST,
             method,
             path: path.to_owned(),
-            body: body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec())),
+            body,
             class,
             authenticated: true,
             hint: Some("look at what it changes before sending it again"),
@@ -179,13 +193,18 @@ impl AdminClient {
         self.transport.send(&request, &self.call(), |answer| {
             let json = operation::without_bom(&answer).trim_ascii();
             if json.is_empty() {
-                return Ok(Json::default());
+                return Ok(Zeroizing::new(b"null".to_vec()));
             }
-            operation::decode(json).map_err(|problem| {
-                let message = format!("the answer is not JSON: {problem}");
-                Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, message)
-                    .with_body(answer.clone())
-            })
+            match operation::decode::<&RawValue>(json) {
+                Ok(_) => Ok(answer),
+                Err(problem) => {
+                    let message = format!("the answer is not JSON: {problem}");
+                    Err(
+                        Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, message)
+                            .with_body(answer),
+                    )
+                }
+            }
         })
     }
 

@@ -12,6 +12,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 use crate::api::form::Form;
+use crate::secret::Zeroizing;
 
 /// Whether a field of an object is always there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,22 +110,27 @@ pub(crate) trait Describe {
 }
 
 /// Any JSON, kept to the letter: numbers lose no digit, objects keep their order and duplicates.
-#[derive(Clone)]
-pub struct Json(Box<RawValue>);
+///
+/// It may hold a secret, so its memory is overwritten on drop.
+#[derive(Clone, Default)]
+pub struct Json(
+    /// `None` is `null`.
+    Option<Box<RawValue>>,
+);
 
 impl Json {
     /// Takes over a JSON text, surrounding white space dropped. Fails where it is not JSON.
     pub fn new(text: impl Into<String>) -> crate::Result<Self> {
-        let text = text.into();
+        let text = Zeroizing::new(text.into());
         match serde_json::from_str::<Box<RawValue>>(&text) {
-            Ok(raw) => Ok(Json(raw)),
+            Ok(raw) => Ok(Json(Some(raw))),
             Err(error) => Err(crate::Error::invalid_argument(format!("not JSON: {error}"))),
         }
     }
 
     /// The JSON text.
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        self.0.as_deref().map_or("null", RawValue::get)
     }
 
     /// Reads it as a type of the caller's choice.
@@ -133,10 +139,11 @@ impl Json {
     }
 }
 
-impl Default for Json {
-    /// `null`.
-    fn default() -> Self {
-        Json(RawValue::NULL.to_owned())
+impl Drop for Json {
+    fn drop(&mut self) {
+        if let Some(raw) = self.0.take() {
+            drop(Zeroizing::new(Box::<str>::from(raw).into_boxed_bytes()));
+        }
     }
 }
 
@@ -160,7 +167,7 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(Json)
+        Box::<RawValue>::deserialize(deserializer).map(|raw| Json(Some(raw)))
     }
 }
 
@@ -194,9 +201,9 @@ impl Default for Number {
 
 impl From<i64> for Number {
     fn from(number: i64) -> Self {
-        Number(Json(
+        Number(Json(Some(
             RawValue::from_string(number.to_string()).expect("a whole number is JSON"),
-        ))
+        )))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::api::form::{self, Form, Formed, UnknownField};
@@ -268,7 +268,7 @@ impl Shape {
 }
 
 /// Decodes JSON; a failure says where it is, as a path such as `status.ready`.
-pub(crate) fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, String> {
     let json = without_bom(json);
     serde_json::from_slice(json).map_err(|error| locate::describe(json, &error))
 }

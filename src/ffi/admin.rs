@@ -13,7 +13,7 @@ use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::log::LogSink;
 use crate::ffi::shutdown::{self, Shutdown};
 use crate::ffi::value::camunda_value;
-use crate::secret::Zeroizing;
+use crate::secret::to_json;
 
 /// A connection to the Administration API. May be used from several threads at once.
 #[derive(Debug)]
@@ -37,9 +37,9 @@ impl camunda_admin {
 
 /// Encodes what Rust hands to C as a value.
 pub(super) fn encode(value: &impl Serialize) -> Result<camunda_value> {
-    let json = serde_json::to_vec(value)
-        .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
-    camunda_value::of_valid(Zeroizing::new(json))
+    let json =
+        to_json(value).map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
+    camunda_value::of_valid(json.into_bytes())
 }
 
 /// A client with these settings; `admin` gets it, owned by the caller: camunda_admin_free. Sends

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::ffi::boundary::{clear, guard, hand_over, handle, required, text};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::value::camunda_value;
-use crate::secret::{Secret, Zeroizing};
+use crate::secret::{Secret, SecretBuffer};
 
 /// Reads credentials from an object of strings.
 pub(super) fn from_value(value: &camunda_value) -> Result<ClusterCredentials> {
@@ -23,12 +23,12 @@ pub(super) fn from_value(value: &camunda_value) -> Result<ClusterCredentials> {
 }
 
 fn to_value(credentials: &ClusterCredentials) -> Result<camunda_value> {
-    let mut json = Zeroizing::new(Vec::new());
-    let mut serializer = serde_json::Serializer::new(&mut *json);
+    let mut json = SecretBuffer::with_capacity(2 * 1024);
+    let mut serializer = serde_json::Serializer::new(&mut json);
     serializer
         .collect_map(credentials.iter())
         .map_err(|error| Error::invalid_argument(format!("credentials: {error}")))?;
-    camunda_value::new(json)
+    camunda_value::new(json.into_bytes())
 }
 
 /// Everything a program needs to use a cluster as a client that was just created: an object of

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::api::admin::AdminClient;
 use crate::api::backups::BackupId;
@@ -446,17 +447,19 @@ pub unsafe extern "C" fn camunda_request(
             let body = match json.is_null() {
                 true => None,
                 false => {
-                    let json =
-                        std::str::from_utf8(bytes("json", json, json_len)?).map_err(|error| {
-                            Error::invalid_argument(format!("json is not UTF-8: {error}"))
-                        })?;
-                    Some(crate::Json::new(json)?)
+                    let json = bytes("json", json, json_len)?;
+                    std::str::from_utf8(json).map_err(|error| {
+                        Error::invalid_argument(format!("json is not UTF-8: {error}"))
+                    })?;
+                    serde_json::from_slice::<&RawValue>(json)
+                        .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
+                    Some(Zeroizing::new(json.to_vec()))
                 }
             };
             let value = required("value", value)?;
             let client = admin.with(call.as_ref().map(camunda_call::options));
-            let answer = admin.logging(|| client.request_as(class, method, path, body.as_ref()))?;
-            hand_over(value, encode(&answer)?);
+            let answer = admin.logging(|| client.request_json(class, method, path, body))?;
+            hand_over(value, camunda_value::new(answer)?);
             Ok(())
         })
     }

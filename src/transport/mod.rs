@@ -9,6 +9,7 @@ mod buffers;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod logs;
+mod pem;
 mod resolver;
 mod retry;
 mod socket;

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, InvalidMessage, PeerIncompatible,
-    RootCertStore, StreamOwned,
+    AlertDescription, ClientConfig, ClientConnection, InconsistentKeys, InvalidMessage,
+    PeerIncompatible, RootCertStore, StreamOwned,
 };
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
@@ -19,10 +21,10 @@ use ureq::unversioned::transport::{
 
 use super::agent::Exchange;
 use super::buffers::WipedBuffers;
+use super::pem::PemFile;
 use super::socket::{PlainTransport, Socket, broken_off};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::secret::Zeroizing;
 
 /// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
 /// 1.3, ring, and as roots the certificates of `ca_file` alone, else those of `SSL_CERT_FILE` and
@@ -49,10 +51,8 @@ pub(super) fn client_config(config: &Config) -> Result<Arc<ClientConfig>> {
         (Some(certificates), key_file) => {
             // One file may hold both.
             let key_file = key_file.unwrap_or(certificates);
-            let key = private_key_from(key_file)?;
-            builder
-                .with_client_auth_cert(certificates_from("client_cert", certificates)?, key)
-                .map_err(|error| unreadable("client_cert", certificates, error))?
+            let identity = identity_from(certificates, key_file)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
         }
         (None, Some(_)) => {
             return Err(Error::config("`client_key` is set, `client_cert` is not"));
@@ -205,24 +205,23 @@ fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>>
     Ok(found)
 }
 
-fn private_key_from(file: &Path) -> Result<PrivateKeyDer<'static>> {
-    let unusable = |problem: &str| unreadable("client_key", file, problem);
-    let pem = Zeroizing::new(std::fs::read(file).map_err(|error| unusable(&error.to_string()))?);
-    let text = String::from_utf8_lossy(&pem);
-    PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
-        if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
-            || text.contains("Proc-Type: 4,ENCRYPTED")
-        {
-            return unusable(
-                "the private key is encrypted, which is not supported; decrypt it, for example with \
-                 `openssl pkey -in KEY -out DECRYPTED_KEY`",
-            );
-        }
-        match error {
-            pem::Error::NoItemsFound => unusable("it has no private key in PEM"),
-            error => unusable(&error.to_string()),
-        }
-    })
+/// Reads a client's certificates and its private key, of which no copy stays in freed memory.
+fn identity_from(certificates: &Path, key_file: &Path) -> Result<CertifiedKey> {
+    let read =
+        |setting, file| PemFile::read(file).map_err(|error| unreadable(setting, file, error));
+    let chain = read("client_cert", certificates)?
+        .certificates()
+        .map_err(|problem| unreadable("client_cert", certificates, problem))?;
+    let key = read("client_key", key_file)?
+        .with_private_key(any_supported_type)
+        .map_err(|problem| unreadable("client_key", key_file, problem))?
+        .map_err(|error| unreadable("client_key", key_file, error))?;
+    let identity = CertifiedKey::new(chain, key);
+    match identity.keys_match() {
+        // Not every kind of key can tell.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
+        Err(error) => Err(unreadable("client_cert", certificates, error)),
+    }
 }
 
 fn certificates_from(setting: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {

@@ -13,7 +13,7 @@ use crate::auth::{
 };
 use crate::call::Call;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
-use crate::secret::{Secret, Zeroizing};
+use crate::secret::{Secret, SecretBuffer, Zeroizing, to_json};
 
 /// Far more than a token has.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -46,7 +46,7 @@ impl TokenEndpoint for Transport {
             Method::Post,
             &request.token_url,
             None,
-            Some((content_type, body.as_bytes())),
+            Some((content_type, body.as_slice())),
             UNCOMPRESSED,
             // A token request that may have been counted must not be sent again by accident.
             true,
@@ -230,7 +230,7 @@ pub(super) fn granted(body: &[u8], server_date: Option<SystemTime>) -> Option<To
     })
 }
 
-fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<String>) {
+fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<Vec<u8>>) {
     let mut fields = vec![
         ("grant_type", "client_credentials"),
         ("client_id", &request.client_id),
@@ -243,20 +243,22 @@ fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<String>) {
     match request.encoding {
         TokenEncoding::Json => {
             let fields: std::collections::BTreeMap<_, _> = fields.into_iter().collect();
-            let json = serde_json::to_string(&fields).expect("strings are JSON");
-            ("application/json", Zeroizing::new(json))
+            let json = to_json(&fields).expect("strings are JSON");
+            ("application/json", json.into_bytes())
         }
         TokenEncoding::Form => {
-            let mut form = Zeroizing::new(String::new());
+            let mut form = SecretBuffer::with_capacity(512);
             for (name, value) in fields {
                 if !form.is_empty() {
                     form.push('&');
                 }
                 form.push_str(name);
                 form.push('=');
-                form.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+                for piece in utf8_percent_encode(value, NON_ALPHANUMERIC) {
+                    form.push_str(piece);
+                }
             }
-            ("application/x-www-form-urlencoded", form)
+            ("application/x-www-form-urlencoded", form.into_bytes())
         }
     }
 }
