@@ -143,6 +143,11 @@ impl Playing {
         outcomes
     }
 
+    fn signal(&self, signal: rustix::process::Signal) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, signal).unwrap();
+    }
+
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -365,6 +370,61 @@ fn invariant_06_a_killed_leader_has_one_successor() {
 }
 
 #[test]
+fn invariant_06_a_stopped_leader_has_one_successor() {
+    let place = place();
+    let stopped = Scenario {
+        threads: 1,
+        answer_after: Duration::from_secs(3600),
+        ..Scenario::new(&place)
+    };
+    let leader = stopped.start();
+    fs::write(&stopped.go, "").unwrap();
+    while stopped.requests().is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    fs::remove_file(&stopped.go).unwrap();
+    leader.signal(rustix::process::Signal::STOP);
+    // Two thirds of their time they wait for the leader. What is left is enough for two requests,
+    // and the response takes longer than the rate limit keeps others from sending.
+    let scenario = Scenario {
+        threads: 1,
+        answer_after: Duration::from_millis(1_500),
+        timeout: Duration::from_secs(12),
+        ..Scenario::new(&place)
+    };
+    let players = (0..5).map(|_| scenario.start()).collect();
+    let outcomes = scenario.run(players);
+    leader.kill();
+    let late = scenario.run(vec![scenario.start()]);
+    for outcome in outcomes.iter().chain(&late) {
+        assert!(outcome.result.is_ok(), "{outcomes:?} {late:?}");
+        assert_eq!(outcome.token(), outcomes[0].token());
+    }
+    // That of the leader, and one.
+    assert_eq!(scenario.requests().len(), 2);
+}
+
+#[test]
+fn lock_file_that_other_users_can_open_is_rejected() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        ..Scenario::new(&place)
+    };
+    scenario.run(vec![scenario.start()]);
+    fs::remove_file(value(&scenario)).unwrap();
+    let lock = file(&scenario.cache, "token-", ".lock");
+    fs::set_permissions(&lock, PermissionsExt::from_mode(0o644)).unwrap();
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let outcomes = scenario.run(vec![scenario.start()]);
+    outcomes[0].token();
+    // Nothing waited for the lock.
+    assert!(outcomes[0].took < Duration::from_secs(10), "{outcomes:?}");
+    assert_eq!(outcomes[0].store_failures, 1);
+}
+
+#[test]
 fn a_429_is_everybodys() {
     let place = place();
     let scenario = Scenario {
@@ -568,6 +628,88 @@ fn may_mount() -> bool {
     effective.is_some_and(|set| set >> CAP_SYS_ADMIN & 1 == 1)
 }
 
+/// A file system without space, unmounted on drop.
+struct FullDisk(PathBuf);
+
+impl FullDisk {
+    /// `None` where this process may not mount.
+    fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir(at).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=4k,mode=0700", "none"])
+            .arg(at)
+            .stderr(Stdio::null())
+            .status();
+        if !mounted.is_ok_and(|status| status.success()) {
+            left_out(
+                "a full disk, which needs the privilege to mount",
+                may_mount(),
+            );
+            return None;
+        }
+        let disk = FullDisk(at.to_owned());
+        // The only page.
+        fs::write(at.join("filler"), [0; 4096]).unwrap();
+        Some(disk)
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(&self.0).status().unwrap();
+        assert!(thread::panicking() || unmounted.success());
+    }
+}
+
+#[test]
+fn invariant_02_at_most_one_request_in_1100_ms_with_a_full_disk() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        strangers: true,
+        answer_after: Duration::from_millis(5),
+        ..Scenario::new(&place)
+    };
+    let Some(_disk) = FullDisk::mount(&scenario.cache) else {
+        return;
+    };
+    // Each ends as soon as it has its token, so that nothing but the disk remembers its request.
+    let outcomes = scenario.run((0..6).map(|_| scenario.start()).collect());
+    assert!(
+        outcomes.iter().all(|outcome| outcome.result.is_ok()),
+        "{outcomes:?}"
+    );
+    let requests = scenario.requests();
+    assert_eq!(requests.len(), 6);
+    for pair in requests.windows(2) {
+        assert_apart(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn rate_limit_of_a_429_is_shared_with_a_full_disk() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        strangers: true,
+        answers: Answers::TooMany,
+        ..Scenario::new(&place)
+    };
+    let Some(_disk) = FullDisk::mount(&scenario.cache) else {
+        return;
+    };
+    let first = scenario.run(vec![scenario.start()]);
+    let second = scenario.run(vec![scenario.start()]);
+    for outcome in first.iter().chain(&second) {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "RateLimited");
+    }
+    // What keeps processes from sharing more is named by the one that tried.
+    let (_, message) = first[0].result.as_ref().unwrap_err();
+    assert!(message.contains("No space left on device"), "{message}");
+    assert_eq!(scenario.requests().len(), 1);
+}
+
 #[test]
 fn a_full_disk_costs_sharing_only() {
     let place = place();
@@ -575,26 +717,10 @@ fn a_full_disk_costs_sharing_only() {
         threads: 2,
         ..Scenario::new(&place)
     };
-    fs::create_dir(&scenario.cache).unwrap();
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=4k,mode=0700", "none"])
-        .arg(&scenario.cache)
-        .stderr(Stdio::null())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        return left_out(
-            "a full disk, which needs the privilege to mount",
-            may_mount(),
-        );
-    }
-    // The only page.
-    fs::write(scenario.cache.join("filler"), [0; 4096]).unwrap();
+    let Some(_disk) = FullDisk::mount(&scenario.cache) else {
+        return;
+    };
     let outcomes = scenario.run(vec![scenario.start()]);
-    let unmounted = Command::new("umount")
-        .arg(&scenario.cache)
-        .status()
-        .unwrap();
-    assert!(unmounted.success());
     assert!(
         outcomes
             .iter()
