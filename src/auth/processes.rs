@@ -788,6 +788,9 @@ mod with_redis {
     use std::io::{Read, copy};
     use std::mem;
     use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::sync::{Arc, Mutex};
 
     use redis::cmd;
     use rustix::process::{Pid, Signal, kill_process};
@@ -1214,6 +1217,187 @@ mod with_redis {
             assert!(released.elapsed() < lease / 2);
             Ok(())
         });
+    }
+
+    /// What becomes of the responses to a client.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Fault {
+        /// They come after this long.
+        Late(Duration),
+        /// The connection is closed instead.
+        Closed,
+        /// They are lost; commands get through.
+        Lost,
+        /// They are lost, and so is every command after that.
+        Dead,
+    }
+
+    /// A way to a server on which the responses of one connection can be disturbed. Connections that
+    /// are made after that are not.
+    struct Way {
+        url: String,
+        fault: Arc<Mutex<Option<Fault>>>,
+    }
+
+    impl Way {
+        fn to(redis: &Redis) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!(
+                "redis://127.0.0.1:{}/",
+                listener.local_addr().unwrap().port()
+            );
+            let fault = Arc::new(Mutex::new(None));
+            let (port, next) = (redis.port, Arc::clone(&fault));
+            thread::spawn(move || {
+                for client in listener.incoming() {
+                    let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
+                        return;
+                    };
+                    let dead = Arc::new(AtomicBool::new(false));
+                    let client = client.unwrap();
+                    let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                    let is_dead = Arc::clone(&dead);
+                    thread::spawn(move || pass_on(ends.0, ends.1, |_| !is_dead.load(SeqCst)));
+                    let next = Arc::clone(&next);
+                    thread::spawn(move || {
+                        let mut mine = None;
+                        let other = client.try_clone().unwrap();
+                        pass_on(server, client, |_| {
+                            if mine.is_none() {
+                                mine = next.lock().unwrap().take();
+                            }
+                            match mine {
+                                None => return true,
+                                Some(Fault::Late(delay)) => {
+                                    thread::sleep(delay);
+                                    return true;
+                                }
+                                Some(Fault::Closed) => {
+                                    let _ = other.shutdown(std::net::Shutdown::Both);
+                                }
+                                Some(Fault::Lost) => {}
+                                Some(Fault::Dead) => dead.store(true, SeqCst),
+                            }
+                            false
+                        });
+                    });
+                }
+            });
+            Way { url, fault }
+        }
+
+        fn store(&self) -> RedisStore {
+            RedisStore::new(&Secret::new(self.url.clone())).unwrap()
+        }
+    }
+
+    /// Passes bytes on, those for which `passes` says so.
+    fn pass_on(mut from: TcpStream, mut to: TcpStream, mut passes: impl FnMut(&[u8]) -> bool) {
+        let mut bytes = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut bytes) {
+            if passes(&bytes[..length]) && to.write_all(&bytes[..length]).is_err() {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn lock_is_free_soon_after_its_response_was_late_or_lost() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let other = redis.store();
+        for fault in [
+            Fault::Late(Duration::from_millis(600)),
+            Fault::Lost,
+            Fault::Dead,
+        ] {
+            let way = Way::to(&redis);
+            let store = way.store();
+            // Once a lock was taken, one command takes another.
+            patiently(|_| store.try_lock("before", lease).map(drop));
+            patiently(|_| store.get("before").map(drop));
+            *way.fault.lock().unwrap() = Some(fault);
+            assert!(store.try_lock("a", lease).is_err(), "{fault:?}");
+            let failed = Instant::now();
+            let lock = loop {
+                if let Ok(Some(lock)) = other.try_lock("a", lease) {
+                    break lock;
+                }
+                assert!(failed.elapsed() < Duration::from_secs(10), "{fault:?}");
+                thread::sleep(Duration::from_millis(5));
+            };
+            drop(lock);
+            while !redis.keys("camunda-admin:*:lock").is_empty() {
+                assert!(failed.elapsed() < Duration::from_secs(10), "{fault:?}");
+                other.get("a").unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn lock_that_was_taken_before_its_connection_closed_is_recognised() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let way = Way::to(&redis);
+        let store = way.store();
+        patiently(|name| {
+            drop(store.try_lock(&format!("before-{name}"), lease)?);
+            store.get("before")?;
+            *way.fault.lock().unwrap() = Some(Fault::Closed);
+            let lock = store.try_lock(name, lease)?;
+            assert!(lock.is_some());
+            assert!(store.try_lock(name, lease)?.is_none());
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn user_who_may_not_run_scripts_takes_no_lock() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let client = redis::Client::open(redis.url()).unwrap();
+        let mut admin = client.get_connection().unwrap();
+        let mut set_user = |rule: &str| {
+            let mut command = cmd("ACL");
+            command.arg("SETUSER").arg("limited").arg("on");
+            command.arg(">hunter2").arg("~*").arg("+@all").arg(rule);
+            command.query::<()>(&mut admin).unwrap();
+        };
+        set_user("-@scripting");
+        let url = format!("redis://limited:hunter2@127.0.0.1:{}/", redis.port);
+        let store = RedisStore::new(&Secret::new(url)).unwrap();
+        let error = loop {
+            match store.try_lock("a", lease) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(error) => break error.to_string(),
+                Ok(_) => panic!("a lock that could not be released"),
+            }
+        };
+        assert!(error.contains("EVAL"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        assert_eq!(redis.keys("*"), Vec::<String>::new());
+        // The rest of it works.
+        patiently(|_| store.put("a", b"1", lease));
+        // As soon as it may, it locks; and once it may not release any more, it does not.
+        set_user("+@scripting");
+        let lock = Mutex::new(None);
+        patiently(|_| {
+            *lock.lock().unwrap() = store.try_lock("a", lease)?;
+            Ok(())
+        });
+        assert!(lock.lock().unwrap().is_some());
+        set_user("-@scripting");
+        drop(lock);
+        patiently(|_| store.get("a").map(drop));
+        let error = loop {
+            match store.try_lock("b", lease) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(error) => break error.to_string(),
+                Ok(_) => panic!("a lock that could not be released"),
+            }
+        };
+        assert!(error.contains("EVAL"), "{error}");
+        assert_eq!(redis.keys("*b:lock"), Vec::<String>::new());
     }
 
     #[test]
