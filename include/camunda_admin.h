@@ -534,7 +534,8 @@ camunda_cancel *camunda_cancel_new(void);
 void camunda_cancel_trigger(const camunda_cancel *cancel);
 
 /**
- * Makes the flag usable for further calls. NULL does nothing.
+ * Makes the flag usable for new calls. Calls that were in progress at the time of
+ * camunda_cancel_trigger stay cancelled. NULL is ignored.
  */
 void camunda_cancel_reset(const camunda_cancel *cancel);
 

@@ -3574,7 +3574,8 @@ class Cancel {
   void cancel() const noexcept { camunda_cancel_trigger(handle_.get()); }
   /// Whether it is cancelled.
   bool is_cancelled() const noexcept { return camunda_cancel_is_triggered(handle_.get()); }
-  /// Makes the flag usable for further calls.
+  /// Makes the flag usable for new calls. Calls that were in progress at the time of cancel() stay
+  /// cancelled.
   void reset() const noexcept { camunda_cancel_reset(handle_.get()); }
   /// The C handle, borrowed.
   const camunda_cancel* get() const noexcept { return handle_.get(); }
@@ -3609,6 +3610,13 @@ class CallOptions {
     return options;
   }
 
+  /// @private
+  [[nodiscard]] CallOptions merged(CallOptions options) const {
+    if (!options.timeout_) options.timeout_ = timeout_;
+    if (!options.cancel_) options.cancel_ = cancel_;
+    if (!options.interrupt_) options.interrupt_ = interrupt_;
+    return options;
+  }
   /// @private
   const std::optional<Seconds>& timeout() const noexcept { return timeout_; }
   /// @private
@@ -3986,10 +3994,14 @@ class AdminClient {
   /// Begins with the defaults: client id and secret are still to be set.
   static AdminClientBuilder builder();
 
-  /// The same connection with options for the calls that are made through what this answers.
+  /// Returns the same client with options for the calls made through it.
+  ///
+  /// `options` are merged into the options that are already set: an option that is not set in
+  /// `options` keeps its value. To remove an option, start from a client without it.
   [[nodiscard]] AdminClient with(CallOptions options) const {
     AdminClient admin(*this);
-    admin.call_ = std::make_shared<const detail::CallHandle>(std::move(options));
+    admin.call_ =
+        std::make_shared<const detail::CallHandle>(this->options().merged(std::move(options)));
     return admin;
   }
 

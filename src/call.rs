@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Outcome, Stage};
@@ -21,10 +21,15 @@ pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Stops calls from another thread or from a signal handler.
 ///
-/// Clones share one flag. [`cancel`](Cancel::cancel) is one atomic store, so it is safe in a signal
-/// handler; a call under way then fails with [`ErrorKind::Cancelled`] within 100 ms.
+/// Clones share one flag. [`cancel`](Cancel::cancel) needs only atomic operations, so it is safe in a
+/// signal handler; a call in progress then fails with [`ErrorKind::Cancelled`] within 100 ms.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel(Arc<AtomicUsize>);
+
+/// The bit of a [`Cancel`] that is set from `cancel` to `reset`.
+const CANCELLED: usize = 1;
+/// The other bits count the calls of `cancel`, so that a `reset` right after one cannot hide it.
+const CANCEL_COUNT: usize = 2;
 
 impl Cancel {
     /// A flag that is not set.
@@ -35,17 +40,37 @@ impl Cancel {
     /// Cancels every call that was given this flag, and those to come until
     /// [`reset`](Cancel::reset).
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.fetch_or(CANCELLED, Ordering::AcqRel);
+        self.0.fetch_add(CANCEL_COUNT, Ordering::AcqRel);
     }
 
     /// Whether it is cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire) & CANCELLED != 0
     }
 
-    /// Makes the flag usable for further calls.
+    /// Makes the flag usable for new calls. Calls that were in progress at the time of
+    /// [`cancel`](Cancel::cancel) stay cancelled.
     pub fn reset(&self) {
-        self.0.store(false, Ordering::Release);
+        self.0.fetch_and(!CANCELLED, Ordering::AcqRel);
+    }
+
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Acquire) / CANCEL_COUNT
+    }
+}
+
+/// A [`Cancel`] with the number of cancellations that happened before a call began.
+#[derive(Debug, Clone)]
+struct CancelWatch {
+    cancel: Cancel,
+    /// Set when the call begins.
+    since: Option<usize>,
+}
+
+impl CancelWatch {
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled() || self.since.is_some_and(|since| since != self.cancel.count())
     }
 }
 
@@ -56,7 +81,7 @@ type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;
 #[derive(Clone, Default)]
 pub struct CallOptions {
     timeout: Option<Duration>,
-    cancel: Option<Cancel>,
+    cancel: Option<CancelWatch>,
     interrupt: Option<Interrupt>,
 }
 
@@ -76,7 +101,10 @@ impl CallOptions {
 
     /// A flag that ends the call early.
     pub fn cancel(mut self, cancel: Cancel) -> Self {
-        self.cancel = Some(cancel);
+        self.cancel = Some(CancelWatch {
+            cancel,
+            since: None,
+        });
         self
     }
 
@@ -87,13 +115,32 @@ impl CallOptions {
         self.interrupt = Some(Arc::new(ask));
         self
     }
+
+    /// These options, replaced by those that are set in `options`.
+    pub(crate) fn merged(&self, options: CallOptions) -> CallOptions {
+        CallOptions {
+            timeout: options.timeout.or(self.timeout),
+            cancel: options.cancel.or_else(|| self.cancel.clone()),
+            interrupt: options.interrupt.or_else(|| self.interrupt.clone()),
+        }
+    }
+
+    /// The options of a call that begins now: a cancellation counts from here on, also for the
+    /// requests of an operation that sends several.
+    pub(crate) fn begin(&self) -> CallOptions {
+        let mut options = self.clone();
+        if let Some(watch) = &mut options.cancel {
+            watch.since.get_or_insert_with(|| watch.cancel.count());
+        }
+        options
+    }
 }
 
 impl fmt::Debug for CallOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallOptions")
             .field("timeout", &self.timeout)
-            .field("cancel", &self.cancel)
+            .field("cancel", &self.cancel.as_ref().map(|watch| &watch.cancel))
             .field("interrupt", &self.interrupt.is_some())
             .finish()
     }
@@ -128,7 +175,7 @@ impl Call {
             started,
             timeout,
             deadline: started.checked_add(timeout),
-            options: options.clone(),
+            options: options.begin(),
             last_asked: Cell::new(started),
         }
     }
@@ -148,6 +195,11 @@ impl Call {
             options: self.options.clone(),
             last_asked: Cell::new(self.last_asked.get()),
         }
+    }
+
+    /// The options, for the steps of this call: a cancellation since its beginning counts for them.
+    pub(crate) fn options(&self) -> &CallOptions {
+        &self.options
     }
 
     /// When the call began.
@@ -174,7 +226,7 @@ impl Call {
             .options
             .cancel
             .as_ref()
-            .is_some_and(Cancel::is_cancelled)
+            .is_some_and(CancelWatch::is_cancelled)
         {
             return Err(Stop::Cancelled);
         }
@@ -244,6 +296,49 @@ mod tests {
         assert_eq!(call.sleep(Duration::from_secs(3600)), Err(Stop::Cancelled));
         cancel.reset();
         assert_eq!(call.check(), Ok(()));
+    }
+
+    #[test]
+    fn call_cancelled_and_reset_in_between_stays_cancelled() {
+        let cancel = Cancel::new();
+        let options = CallOptions::new().cancel(cancel.clone());
+        let call = Call::start(&options, DEFAULT_TIMEOUT);
+        cancel.cancel();
+        cancel.reset();
+        assert!(!cancel.is_cancelled());
+        assert_eq!(call.check(), Err(Stop::Cancelled));
+        let step = Call::start(call.options(), DEFAULT_TIMEOUT);
+        assert_eq!(step.check(), Err(Stop::Cancelled));
+        assert_eq!(Call::start(&options, DEFAULT_TIMEOUT).check(), Ok(()));
+    }
+
+    #[test]
+    fn cancel_called_twice_needs_one_reset() {
+        let cancel = Cancel::new();
+        cancel.cancel();
+        cancel.cancel();
+        assert!(cancel.is_cancelled());
+        cancel.reset();
+        assert!(!cancel.is_cancelled());
+    }
+
+    #[test]
+    fn merged_options_keep_what_is_not_set() {
+        let (first, second) = (Cancel::new(), Cancel::new());
+        second.cancel();
+        let asked = CallOptions::new().interrupted_by(|| true);
+        let options = CallOptions::new()
+            .merged(CallOptions::new().cancel(first.clone()))
+            .merged(CallOptions::new().timeout(Duration::from_secs(3)))
+            .merged(asked);
+        assert_eq!(options.timeout, Some(Duration::from_secs(3)));
+        assert!(options.interrupt.is_some());
+        assert!(!options.cancel.as_ref().unwrap().is_cancelled());
+        first.cancel();
+        assert!(options.cancel.as_ref().unwrap().is_cancelled());
+        first.reset();
+        let options = options.merged(CallOptions::new().cancel(second));
+        assert!(options.cancel.unwrap().is_cancelled());
     }
 
     #[test]

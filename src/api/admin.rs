@@ -55,20 +55,24 @@ impl AdminClient {
         AdminClientBuilder::default()
     }
 
-    /// The same client with options for the calls made through it.
+    /// Returns the same client with options for the calls made through it.
+    ///
+    /// `options` are merged into the options that are already set: an option that is not set in
+    /// `options` keeps its value. To remove an option, start from a client without it.
     ///
     /// ```no_run
-    /// # use camunda_admin::{AdminClient, CallOptions};
+    /// # use camunda_admin::{AdminClient, CallOptions, Cancel};
     /// # use std::time::Duration;
     /// # let admin = AdminClient::from_env()?;
-    /// let quick = admin.with(CallOptions::new().timeout(Duration::from_secs(5)));
-    /// quick.clusters().list()?;
+    /// let cancellable = admin.with(CallOptions::new().cancel(Cancel::new()));
+    /// let quick = cancellable.with(CallOptions::new().timeout(Duration::from_secs(5)));
+    /// quick.clusters().list()?; // has the deadline and can be cancelled
     /// # Ok::<(), camunda_admin::Error>(())
     /// ```
     pub fn with(&self, options: CallOptions) -> AdminClient {
         AdminClient {
             transport: self.transport.clone(),
-            options,
+            options: self.options.merged(options),
         }
     }
 
@@ -212,6 +216,14 @@ impl AdminClient {
 
     pub(crate) fn options(&self) -> &CallOptions {
         &self.options
+    }
+
+    /// The same client for the requests of one call that begins now; see [`CallOptions::begin`].
+    pub(crate) fn begin(&self) -> AdminClient {
+        AdminClient {
+            transport: self.transport.clone(),
+            options: self.options.begin(),
+        }
     }
 
     pub(crate) fn call(&self) -> Call {

@@ -867,7 +867,10 @@ impl ClusterHandle<'_> {
         &self,
         change: impl FnOnce(&mut Vec<IpAllowlistEntry>),
     ) -> Result<Vec<IpAllowlistEntry>> {
-        let cluster = self.get()?;
+        // Two requests, one call: a cancellation during the first counts for the second.
+        let admin = self.admin.begin();
+        let this = admin.cluster(self.cluster);
+        let cluster = this.get()?;
         // Absent may mean "none" or "not for you to see"; writing over what cannot be seen would
         // lose it.
         let Some(entries) = cluster.allowlist() else {
@@ -882,7 +885,7 @@ impl ClusterHandle<'_> {
         };
         let mut entries = entries.to_vec();
         change(&mut entries);
-        self.set_ip_allowlist(&entries)?;
+        this.set_ip_allowlist(&entries)?;
         Ok(entries)
     }
 

@@ -433,7 +433,7 @@ fn poll<T, P>(
     let mut pause = FIRST_INTERVAL.min(wait.interval);
     let mut last = None;
     loop {
-        let options = admin.options().clone().timeout(each.min(whole.remaining()));
+        let options = whole.options().clone().timeout(each.min(whole.remaining()));
         match look(&admin.with(options)) {
             Ok(seen) => {
                 last = None;

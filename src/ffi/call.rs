@@ -221,15 +221,16 @@ pub extern "C" fn camunda_cancel_new() -> *mut camunda_cancel {
 /// under way end with CAMUNDA_STATUS_CANCELLED within 100 ms. Async-signal-safe. NULL does nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_trigger(cancel: *const camunda_cancel) {
-    // Without a guard against panics: there is nothing but a store, and a signal handler may do no
-    // more.
+    // Without a guard against panics: these are atomic operations only, since a signal handler may
+    // do no more.
     // SAFETY: the pointer is as this function documents it.
     if let Some(cancel) = unsafe { cancel.as_ref() } {
         cancel.0.cancel();
     }
 }
 
-/// Makes the flag usable for further calls. NULL does nothing.
+/// Makes the flag usable for new calls. Calls that were in progress at the time of
+/// camunda_cancel_trigger stay cancelled. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_reset(cancel: *const camunda_cancel) {
     // SAFETY: the pointer is as this function documents it.

@@ -86,6 +86,30 @@ static double waiting_until_cancelled(const camunda_call *call, const char *id) 
   return ended - cancelled_at;
 }
 
+static void *cancel_and_reset_once_asked(void *requests) {
+  cancel_once_asked(requests);
+  camunda_cancel_reset(cancel);
+  return NULL;
+}
+
+/* The call was in progress at the time of the cancellation, so a reset comes too late for it. */
+static void and_reset_immediately(void) {
+  camunda_call *call = cancellable();
+  camunda_value *value = NULL;
+  camunda_error *error = NULL;
+  sandbox_fault("{\"operation\":\"GET /clusters\",\"stall\":true}");
+  long long wanted = sandbox_count("requests") + 1;
+  pthread_t thread;
+  pthread_create(&thread, NULL, cancel_and_reset_once_asked, &wanted);
+  CHECK_FAILS(camunda_cluster_list(admin, call, &value, &error), CAMUNDA_STATUS_CANCELLED);
+  pthread_join(thread, NULL);
+  FORGET(error);
+  CHECK(!camunda_cancel_is_triggered(cancel));
+  CHECK_OK(camunda_cluster_list(admin, call, &value, &error));
+  camunda_value_free(value);
+  camunda_call_free(call);
+}
+
 static void during_a_wait(void) {
   char *id = sandbox_cluster("{\"name\":\"slow\"}");
   char control[256];
@@ -194,6 +218,7 @@ int main(void) {
   CHECK_OK(camunda_cluster_list(admin, NULL, &clusters, &error));
   camunda_value_free(clusters);
   RUN(from_another_thread);
+  RUN(and_reset_immediately);
   RUN(during_a_wait);
   RUN(from_a_signal_handler);
   RUN(an_unrelated_signal_is_no_reason);

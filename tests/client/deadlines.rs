@@ -526,3 +526,65 @@ fn a_once_operation_that_times_out_may_have_been_done() {
     );
     assert_eq!(sandbox.stats().requests_by_operation["POST /clusters"], 1);
 }
+
+#[test]
+fn options_set_later_keep_those_set_before() {
+    let (address, arrived) = silent_server(true);
+    let (admin, _sandbox) = with_api_at(&format!("http://{address}"), || true);
+    let cancel = Cancel::new();
+    let cancellable = admin.with(CallOptions::new().cancel(cancel.clone()));
+    let both = cancellable.with(CallOptions::new().timeout(Duration::from_secs(30)));
+    let error = std::thread::scope(|scope| {
+        let call = scope.spawn(|| list(&both));
+        wait_for(|| arrived.load(Ordering::Acquire));
+        cancel.cancel();
+        call.join().unwrap()
+    });
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+
+    cancel.reset();
+    let quick = admin.with(CallOptions::new().timeout(Duration::from_millis(300)));
+    let both = quick.with(CallOptions::new().cancel(cancel));
+    assert_eq!(list(&both).kind(), ErrorKind::Timeout);
+}
+
+#[test]
+fn a_cancel_that_is_reset_immediately_still_ends_the_call() {
+    let (address, arrived) = silent_server(true);
+    let (admin, _sandbox) = with_api_at(&format!("http://{address}"), || true);
+    let cancel = Cancel::new();
+    let admin = admin.with(
+        CallOptions::new()
+            .cancel(cancel.clone())
+            .timeout(Duration::from_secs(30)),
+    );
+    let error = std::thread::scope(|scope| {
+        let call = scope.spawn(|| list(&admin));
+        wait_for(|| arrived.load(Ordering::Acquire));
+        cancel.cancel();
+        cancel.reset();
+        call.join().unwrap()
+    });
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+#[test]
+fn a_cancel_that_is_reset_immediately_still_ends_a_wait() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = admin.clusters().create(&cluster(&admin, "slow")).unwrap();
+    sandbox.set_status(id.as_str(), serde_json::json!({"ready": "Creating"}));
+    let cancel = Cancel::new();
+    let cancellable = admin.with(CallOptions::new().cancel(cancel.clone()));
+    let wait = Wait::new()
+        .timeout(Duration::from_secs(30))
+        .on_progress(|_| {
+            cancel.cancel();
+            cancel.reset();
+        });
+    let error = cancellable
+        .cluster(&id)
+        .wait_until_healthy(&wait)
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+}

@@ -17,6 +17,17 @@ namespace {
 std::optional<AdminClient> shared_admin;
 const AdminClient& admin() { return *shared_admin; }
 
+#define CHECK_THROWS(type, expression)          \
+  do {                                          \
+    bool thrown = false;                        \
+    try {                                       \
+      (void)(expression);                       \
+    } catch (const type&) {                     \
+      thrown = true;                            \
+    }                                           \
+    CHECK(thrown && #type " from " #expression); \
+  } while (0)
+
 struct OfTheCaller {
   int number;
 };
@@ -70,6 +81,26 @@ void cancelled_from_another_thread() {
   cancellable.clusters().list();
   // Others never were.
   admin().clusters().list();
+}
+
+void options_set_later_keep_those_set_before() {
+  const Cancel cancel;
+  const AdminClient cancellable = admin().with(CallOptions{}.cancel(cancel));
+  const AdminClient both = cancellable.with(CallOptions{}.timeout(30s));
+  cancel.cancel();
+  CHECK_THROWS(CancelledError, both.clusters().list());
+  cancel.reset();
+
+  sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
+  const AdminClient quick = admin().with(CallOptions{}.timeout(300ms));
+  CHECK_THROWS(TimeoutError, quick.with(CallOptions{}.cancel(cancel)).clusters().list());
+
+  int asked = 0;
+  sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
+  const AdminClient asking =
+      admin().with(CallOptions{}.interrupted_by([&] { return ++asked >= 3; }));
+  CHECK_THROWS(CancelledError, asking.with(CallOptions{}.timeout(30s)).clusters().list());
+  CHECK_INT(asked, 3);
 }
 
 void interrupted_by_an_answer_or_an_exception() {
@@ -239,6 +270,7 @@ int main() {
   shared_admin = AdminClient::from_env();
   RUN(threads_that_start_cold_make_one_token_request);
   RUN(cancelled_from_another_thread);
+  RUN(options_set_later_keep_those_set_before);
   RUN(interrupted_by_an_answer_or_an_exception);
   RUN(progress_may_throw_and_make_calls);
   RUN(a_wait_is_cancelled_and_has_a_deadline);

@@ -43,7 +43,10 @@ class Cancel:
         return bool(lib.camunda_cancel_is_triggered(self._handle.pointer))
 
     def reset(self) -> None:
-        """Makes it usable for further calls."""
+        """Makes it usable for new calls.
+
+        Calls that were in progress at the time of `cancel` stay cancelled.
+        """
         lib.camunda_cancel_reset(self._handle.pointer)
 
     def __repr__(self) -> str:
@@ -270,7 +273,8 @@ class AdminClient(AdminOperations, Handle):
         """The same client with options for the calls made through it.
 
         `timeout` is the deadline of a whole call in seconds, and that of a whole wait. `cancel` ends
-        calls early. What is not given stays as it was. Closing one of them closes both.
+        calls early. An option that is not given, or `None`, keeps the value that this client has; to
+        remove an option, start from a client without it. Closing one of them closes both.
         """
         before = self._connection.options
         options = Options(
