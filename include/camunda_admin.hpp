@@ -3709,7 +3709,8 @@ using LogCallback = std::function<void(LogLevel, std::string_view, std::string_v
 ///
 /// The methods are called by many threads at once, and in forked children of the process. None
 /// should block for longer than a caller would like to wait, a quarter of a second, say. What one of
-/// them throws fails no call: the store is left alone for half a minute.
+/// them throws fails no call: the library does not lock, does not read or does not write for 30 s,
+/// whichever failed; after a std::system_error such as ETIMEDOUT, none of the three.
 class TokenStore {
  public:
   /// A lock that was taken; destroying it, on whatever thread, releases it. Throws nothing then.

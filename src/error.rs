@@ -270,6 +270,12 @@ impl Error {
         self
     }
 
+    /// Appends a detail to the message.
+    pub(crate) fn with_detail(mut self, detail: &str) -> Self {
+        self.0.message = format!("{}; {detail}", self.0.message);
+        self
+    }
+
     pub(crate) fn with_http_status(mut self, status: u16) -> Self {
         self.0.http_status = Some(status);
         self

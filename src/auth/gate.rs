@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::record::PaceRecord;
+use super::record::{PaceRecord, PaceTimes};
 use super::time::Moment;
 
 /// The least time between two token requests.
@@ -52,6 +52,8 @@ pub(crate) struct Gate {
     shared: PaceRecord,
     /// What was learned last, as it was written.
     heard: PaceRecord,
+    /// The timestamps that were learned last.
+    heard_times: PaceTimes,
 }
 
 impl Gate {
@@ -163,6 +165,28 @@ impl Gate {
         self.heard = record;
     }
 
+    /// Applies the timestamps of a process that could not write its record.
+    pub(crate) fn learn_times(&mut self, times: PaceTimes, now: Moment) {
+        if times == self.heard_times {
+            return;
+        }
+        self.heard_times = times;
+        let age = Duration::from_millis(now.wall_millis().saturating_sub(times.last));
+        let last = now.mono.saturating_sub(age);
+        if times.last != self.shared.last && self.last < Some(last) {
+            self.last = Some(last);
+            self.shared.last = times.last;
+        }
+        let left = times.block_left(now);
+        let until = now.mono.saturating_add(left);
+        if !left.is_zero() && times.blocked_until > self.shared.blocked_until {
+            self.blocked_until = self.blocked_until.max(until);
+            self.shared.blocked_at = times.last;
+            self.shared.blocked_until = times.blocked_until;
+            self.strikes = self.strikes.max(1);
+        }
+    }
+
     /// How many callers wait for their turn.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.len()
@@ -186,6 +210,7 @@ impl Gate {
             strikes: self.strikes,
             shared: self.shared,
             heard: self.heard,
+            heard_times: self.heard_times,
             ..Gate::default()
         }
     }
@@ -280,6 +305,41 @@ mod tests {
         other.learn(gate.record(), at(180_600));
         other.rate_limited(at(180_600), None, 0.0);
         assert_eq!(other.opens(), at(240_600).mono);
+    }
+
+    #[test]
+    fn learn_times_applies_spacing_and_block_of_another_process() {
+        let mut other = Gate::default();
+        other.stamp(at(0));
+        let mut gate = Gate::default();
+        gate.learn_times(PaceTimes::from(other.record()), at(300));
+        assert_eq!(gate.opens(), at(1_100).mono);
+        other.rate_limited(at(400), None, 0.0);
+        gate.learn_times(PaceTimes::from(other.record()), at(500));
+        assert!(gate.blocked(at(500)));
+        assert_eq!(gate.opens(), at(60_400).mono);
+        assert_eq!(gate.strikes(), 1);
+        // Learning the same again, or an older record, changes nothing.
+        gate.learn_times(PaceTimes::from(other.record()), at(60_300));
+        gate.learn(PaceRecord::default(), at(60_300));
+        assert_eq!(gate.opens(), at(60_400).mono);
+    }
+
+    #[test]
+    fn learn_times_counts_a_stamp_from_the_future_once() {
+        let mut other = Gate::default();
+        other.stamp(at(3_600_000));
+        let mut gate = Gate::default();
+        gate.learn_times(PaceTimes::from(other.record()), at(0));
+        gate.learn(PaceRecord::default(), at(500));
+        gate.learn_times(PaceTimes::from(other.record()), at(900));
+        assert_eq!(gate.opens(), at(1_100).mono);
+        let far = PaceTimes {
+            last: at(0).wall_millis(),
+            blocked_until: at(24 * 3_600_000).wall_millis(),
+        };
+        gate.learn_times(far, at(2_000));
+        assert_eq!(gate.opens(), at(1_100).mono);
     }
 
     #[test]

@@ -142,6 +142,11 @@ impl Playing {
         outcomes
     }
 
+    fn signal(&self, signal: rustix::process::Signal) {
+        let process = rustix::process::Pid::from_raw(self.program.id() as i32).unwrap();
+        rustix::process::kill_process(process, signal).unwrap();
+    }
+
     fn kill(self) {
         self.program.kill();
     }
@@ -363,6 +368,61 @@ fn invariant_06_a_killed_leader_has_one_successor() {
 }
 
 #[test]
+fn invariant_06_a_stopped_leader_has_one_successor() {
+    let place = place();
+    let stopped = Scenario {
+        threads: 1,
+        answer_after: Duration::from_secs(3600),
+        ..Scenario::new(&place)
+    };
+    let leader = stopped.start();
+    fs::write(&stopped.go, "").unwrap();
+    while stopped.requests().is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    fs::remove_file(&stopped.go).unwrap();
+    leader.signal(rustix::process::Signal::STOP);
+    // Two thirds of their time they wait for the leader. What is left is enough for two requests,
+    // and the response takes longer than the rate limit keeps others from sending.
+    let scenario = Scenario {
+        threads: 1,
+        answer_after: Duration::from_millis(1_500),
+        timeout: Duration::from_secs(12),
+        ..Scenario::new(&place)
+    };
+    let players = (0..5).map(|_| scenario.start()).collect();
+    let outcomes = scenario.run(players);
+    leader.kill();
+    let late = scenario.run(vec![scenario.start()]);
+    for outcome in outcomes.iter().chain(&late) {
+        assert!(outcome.result.is_ok(), "{outcomes:?} {late:?}");
+        assert_eq!(outcome.token(), outcomes[0].token());
+    }
+    // That of the leader, and one.
+    assert_eq!(scenario.requests().len(), 2);
+}
+
+#[test]
+fn lock_file_that_other_users_can_open_is_rejected() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        ..Scenario::new(&place)
+    };
+    scenario.run(vec![scenario.start()]);
+    fs::remove_file(value(&scenario)).unwrap();
+    let lock = file(&scenario.cache, "token-", ".lock");
+    fs::set_permissions(&lock, PermissionsExt::from_mode(0o644)).unwrap();
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let outcomes = scenario.run(vec![scenario.start()]);
+    outcomes[0].token();
+    // Nothing waited for the lock.
+    assert!(outcomes[0].took < Duration::from_secs(10), "{outcomes:?}");
+    assert_eq!(outcomes[0].store_failures, 1);
+}
+
+#[test]
 fn a_429_is_everybodys() {
     let place = place();
     let scenario = Scenario {
@@ -568,6 +628,89 @@ fn may_mount() -> bool {
     effective.is_some_and(|set| set >> CAP_SYS_ADMIN & 1 == 1)
 }
 
+/// A file system without space, unmounted on drop.
+struct FullDisk(PathBuf);
+
+impl FullDisk {
+    /// `None` where this process may not mount.
+    fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir(at).unwrap();
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", "size=4k,mode=0700", "none"])
+            .arg(at);
+        if !run_to_end(mount, PROGRAM_LIMIT).status.success() {
+            left_out(
+                "a full disk, which needs the privilege to mount",
+                may_mount(),
+            );
+            return None;
+        }
+        let disk = FullDisk(at.to_owned());
+        // The only page.
+        fs::write(at.join("filler"), [0; 4096]).unwrap();
+        Some(disk)
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("umount");
+        unmount.arg(&self.0);
+        let unmounted = run_to_end(unmount, PROGRAM_LIMIT).status;
+        assert!(thread::panicking() || unmounted.success());
+    }
+}
+
+#[test]
+fn invariant_02_at_most_one_request_in_1100_ms_with_a_full_disk() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        strangers: true,
+        answer_after: Duration::from_millis(5),
+        ..Scenario::new(&place)
+    };
+    let Some(_disk) = FullDisk::mount(&scenario.cache) else {
+        return;
+    };
+    // Each ends as soon as it has its token, so that nothing but the disk remembers its request.
+    let outcomes = scenario.run((0..6).map(|_| scenario.start()).collect());
+    assert!(
+        outcomes.iter().all(|outcome| outcome.result.is_ok()),
+        "{outcomes:?}"
+    );
+    let requests = scenario.requests();
+    assert_eq!(requests.len(), 6);
+    for pair in requests.windows(2) {
+        assert_apart(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn rate_limit_of_a_429_is_shared_with_a_full_disk() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        strangers: true,
+        answers: Answers::TooMany,
+        ..Scenario::new(&place)
+    };
+    let Some(_disk) = FullDisk::mount(&scenario.cache) else {
+        return;
+    };
+    let first = scenario.run(vec![scenario.start()]);
+    let second = scenario.run(vec![scenario.start()]);
+    for outcome in first.iter().chain(&second) {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "RateLimited");
+    }
+    // What keeps processes from sharing more is named by the one that tried.
+    let (_, message) = first[0].result.as_ref().unwrap_err();
+    assert!(message.contains("No space left on device"), "{message}");
+    assert_eq!(scenario.requests().len(), 1);
+}
+
 #[test]
 fn a_full_disk_costs_sharing_only() {
     let place = place();
@@ -575,23 +718,10 @@ fn a_full_disk_costs_sharing_only() {
         threads: 2,
         ..Scenario::new(&place)
     };
-    fs::create_dir(&scenario.cache).unwrap();
-    let mut mount = Command::new("mount");
-    mount
-        .args(["-t", "tmpfs", "-o", "size=4k,mode=0700", "none"])
-        .arg(&scenario.cache);
-    if !run_to_end(mount, PROGRAM_LIMIT).status.success() {
-        return left_out(
-            "a full disk, which needs the privilege to mount",
-            may_mount(),
-        );
-    }
-    // The only page.
-    fs::write(scenario.cache.join("filler"), [0; 4096]).unwrap();
+    let Some(_disk) = FullDisk::mount(&scenario.cache) else {
+        return;
+    };
     let outcomes = scenario.run(vec![scenario.start()]);
-    let mut unmount = Command::new("umount");
-    unmount.arg(&scenario.cache);
-    assert!(run_to_end(unmount, PROGRAM_LIMIT).status.success());
     assert!(
         outcomes
             .iter()
@@ -659,6 +789,9 @@ mod with_redis {
     use std::io::{Read, copy};
     use std::mem;
     use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::sync::{Arc, Mutex};
 
     use redis::cmd;
     use rustix::process::{Pid, Signal, kill_process};
@@ -1080,6 +1213,187 @@ mod with_redis {
             assert!(released.elapsed() < lease / 2);
             Ok(())
         });
+    }
+
+    /// What becomes of the responses to a client.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Fault {
+        /// They come after this long.
+        Late(Duration),
+        /// The connection is closed instead.
+        Closed,
+        /// They are lost; commands get through.
+        Lost,
+        /// They are lost, and so is every command after that.
+        Dead,
+    }
+
+    /// A way to a server on which the responses of one connection can be disturbed. Connections that
+    /// are made after that are not.
+    struct Way {
+        url: String,
+        fault: Arc<Mutex<Option<Fault>>>,
+    }
+
+    impl Way {
+        fn to(redis: &Redis) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!(
+                "redis://127.0.0.1:{}/",
+                listener.local_addr().unwrap().port()
+            );
+            let fault = Arc::new(Mutex::new(None));
+            let (port, next) = (redis.port, Arc::clone(&fault));
+            thread::spawn(move || {
+                for client in listener.incoming() {
+                    let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
+                        return;
+                    };
+                    let dead = Arc::new(AtomicBool::new(false));
+                    let client = client.unwrap();
+                    let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                    let is_dead = Arc::clone(&dead);
+                    thread::spawn(move || pass_on(ends.0, ends.1, |_| !is_dead.load(SeqCst)));
+                    let next = Arc::clone(&next);
+                    thread::spawn(move || {
+                        let mut mine = None;
+                        let other = client.try_clone().unwrap();
+                        pass_on(server, client, |_| {
+                            if mine.is_none() {
+                                mine = next.lock().unwrap().take();
+                            }
+                            match mine {
+                                None => return true,
+                                Some(Fault::Late(delay)) => {
+                                    thread::sleep(delay);
+                                    return true;
+                                }
+                                Some(Fault::Closed) => {
+                                    let _ = other.shutdown(std::net::Shutdown::Both);
+                                }
+                                Some(Fault::Lost) => {}
+                                Some(Fault::Dead) => dead.store(true, SeqCst),
+                            }
+                            false
+                        });
+                    });
+                }
+            });
+            Way { url, fault }
+        }
+
+        fn store(&self) -> RedisStore {
+            RedisStore::new(&Secret::new(self.url.clone())).unwrap()
+        }
+    }
+
+    /// Passes bytes on, those for which `passes` says so.
+    fn pass_on(mut from: TcpStream, mut to: TcpStream, mut passes: impl FnMut(&[u8]) -> bool) {
+        let mut bytes = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut bytes) {
+            if passes(&bytes[..length]) && to.write_all(&bytes[..length]).is_err() {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn lock_is_free_soon_after_its_response_was_late_or_lost() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let other = redis.store();
+        for fault in [
+            Fault::Late(Duration::from_millis(600)),
+            Fault::Lost,
+            Fault::Dead,
+        ] {
+            let way = Way::to(&redis);
+            let store = way.store();
+            // Once a lock was taken, one command takes another.
+            patiently(|_| store.try_lock("before", lease).map(drop));
+            patiently(|_| store.get("before").map(drop));
+            *way.fault.lock().unwrap() = Some(fault);
+            assert!(store.try_lock("a", lease).is_err(), "{fault:?}");
+            let failed = Instant::now();
+            let lock = loop {
+                if let Ok(Some(lock)) = other.try_lock("a", lease) {
+                    break lock;
+                }
+                assert!(failed.elapsed() < Duration::from_secs(10), "{fault:?}");
+                thread::sleep(Duration::from_millis(5));
+            };
+            drop(lock);
+            while !redis.keys("camunda-admin:*:lock").is_empty() {
+                assert!(failed.elapsed() < Duration::from_secs(10), "{fault:?}");
+                other.get("a").unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn lock_that_was_taken_before_its_connection_closed_is_recognised() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let way = Way::to(&redis);
+        let store = way.store();
+        patiently(|name| {
+            drop(store.try_lock(&format!("before-{name}"), lease)?);
+            store.get("before")?;
+            *way.fault.lock().unwrap() = Some(Fault::Closed);
+            let lock = store.try_lock(name, lease)?;
+            assert!(lock.is_some());
+            assert!(store.try_lock(name, lease)?.is_none());
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn user_who_may_not_run_scripts_takes_no_lock() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let client = redis::Client::open(redis.url()).unwrap();
+        let mut admin = client.get_connection().unwrap();
+        let mut set_user = |rule: &str| {
+            let mut command = cmd("ACL");
+            command.arg("SETUSER").arg("limited").arg("on");
+            command.arg(">hunter2").arg("~*").arg("+@all").arg(rule);
+            command.query::<()>(&mut admin).unwrap();
+        };
+        set_user("-@scripting");
+        let url = format!("redis://limited:hunter2@127.0.0.1:{}/", redis.port);
+        let store = RedisStore::new(&Secret::new(url)).unwrap();
+        let error = loop {
+            match store.try_lock("a", lease) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(error) => break error.to_string(),
+                Ok(_) => panic!("a lock that could not be released"),
+            }
+        };
+        assert!(error.contains("EVAL"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        assert_eq!(redis.keys("*"), Vec::<String>::new());
+        // The rest of it works.
+        patiently(|_| store.put("a", b"1", lease));
+        // As soon as it may, it locks; and once it may not release any more, it does not.
+        set_user("+@scripting");
+        let lock = Mutex::new(None);
+        patiently(|_| {
+            *lock.lock().unwrap() = store.try_lock("a", lease)?;
+            Ok(())
+        });
+        assert!(lock.lock().unwrap().is_some());
+        set_user("-@scripting");
+        drop(lock);
+        patiently(|_| store.get("a").map(drop));
+        let error = loop {
+            match store.try_lock("b", lease) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(error) => break error.to_string(),
+                Ok(_) => panic!("a lock that could not be released"),
+            }
+        };
+        assert!(error.contains("EVAL"), "{error}");
+        assert_eq!(redis.keys("*b:lock"), Vec::<String>::new());
     }
 
     #[test]

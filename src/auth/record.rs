@@ -18,6 +18,9 @@ use crate::secret::{Secret, Zeroizing};
 /// A record from further ahead than this is from a clock that was wrong, and is not believed.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
+/// A 429 comes no later than this after its request was sent.
+const LONGEST_RESPONSE: Duration = Duration::from_secs(600);
+
 /// Begins every sealed record; the number is the version of what follows.
 const MAGIC: &[u8; 8] = b"cadmtok1";
 
@@ -30,6 +33,9 @@ pub(crate) struct Record {
     pub(crate) token: Option<StoredToken>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refusal: Option<StoredRefusal>,
+    /// Set by a refresh that ended without a response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_pause: Option<StoredPause>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,6 +57,37 @@ pub(crate) struct StoredRefusal {
     pub(crate) http_status: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) server_message: Option<String>,
+}
+
+/// A pause of refreshes, after one that got no response within its limit: the token endpoint holds
+/// back the rejection of bad credentials for longer than some calls may take. The token is used
+/// meanwhile; only calls without a valid token send a request.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct StoredPause {
+    pub(crate) at: u64,
+    pub(crate) until: u64,
+    /// Refreshes without a response in a row.
+    pub(crate) count: u32,
+}
+
+impl StoredPause {
+    pub(crate) fn new(at: Moment, window: Duration, count: u32) -> Self {
+        StoredPause {
+            at: at.wall_millis(),
+            until: at.after(window).wall_millis(),
+            count,
+        }
+    }
+
+    /// The rest of the pause; `None` once it is over, and for one from the future.
+    pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
+        left_of(self.at, self.until, now, LONGEST_REFUSAL, CLOCK_TOLERANCE)
+    }
+
+    /// Whether the next refresh without a response is one more in a row.
+    pub(crate) fn counts(&self, now: Moment) -> bool {
+        now.wall_millis().saturating_sub(self.at) <= 2 * millis(LONGEST_REFUSAL)
+    }
 }
 
 impl StoredToken {
@@ -117,6 +154,39 @@ pub(crate) struct PaceRecord {
     /// 429s in a row.
     #[serde(default)]
     pub(crate) strikes: u32,
+}
+
+/// What remains of a [`PaceRecord`] where a store has no space for it: two timestamps of a file.
+/// Times are milliseconds since 1970.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PaceTimes {
+    /// When the last request was sent, or its response received.
+    pub(crate) last: u64,
+    /// Until when a 429 blocks; zero or in the past if none does.
+    pub(crate) blocked_until: u64,
+}
+
+impl PaceTimes {
+    /// The rest of the block.
+    pub(crate) fn block_left(&self, now: Moment) -> Duration {
+        let left = left_of(
+            self.last,
+            self.blocked_until,
+            now,
+            LONGEST_BLOCK + LONGEST_RESPONSE,
+            LONGEST_BLOCK,
+        );
+        left.unwrap_or_default()
+    }
+}
+
+impl From<PaceRecord> for PaceTimes {
+    fn from(record: PaceRecord) -> Self {
+        PaceTimes {
+            last: record.last,
+            blocked_until: record.blocked_until,
+        }
+    }
 }
 
 impl PaceRecord {
@@ -245,6 +315,7 @@ mod tests {
                 expires: NOW_MILLIS + 60_000,
             }),
             refusal: None,
+            refresh_pause: None,
         }
     }
 

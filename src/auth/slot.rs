@@ -175,6 +175,8 @@ pub(crate) struct Slot {
     flights: u64,
     /// Refusals of the credentials in a row.
     refusals: u32,
+    /// Refreshes without a response in a row.
+    refresh_timeouts: u32,
     /// Refusals up to this time (milliseconds since 1970) are forgiven.
     pardoned: u64,
     /// Passing failures in a row.
@@ -270,6 +272,7 @@ impl Slot {
         self.end(flight);
         self.trouble = None;
         self.refusals = 0;
+        self.refresh_timeouts = 0;
         self.outages = 0;
         let generation = held.token.generation();
         if generation > self.newest {
@@ -342,6 +345,21 @@ impl Slot {
         self.end(flight);
     }
 
+    /// The flight was a refresh that got no response in time, after this many in a row before, in
+    /// this process or others. The result is how long nobody refreshes, and how many it is now.
+    pub(crate) fn refresh_timed_out(
+        &mut self,
+        flight: Flight,
+        now: Moment,
+        before: u32,
+    ) -> (Duration, u32) {
+        let before = self.refresh_timeouts.max(self.refusals).max(before);
+        self.refresh_timeouts = before.saturating_add(1);
+        let window = doubled(FIRST_REFUSAL, self.refresh_timeouts, LONGEST_REFUSAL);
+        self.postponed(flight, now.mono.saturating_add(window));
+        (window, self.refresh_timeouts)
+    }
+
     /// The flight was a refresh that can wait until `until` (monotonic).
     pub(crate) fn postponed(&mut self, flight: Flight, until: Duration) {
         self.end(flight);
@@ -395,9 +413,18 @@ impl Slot {
     pub(crate) fn retry_credentials(&mut self, now: Moment) {
         self.pardoned = now.wall_millis();
         self.refusals = 0;
+        self.refresh_timeouts = 0;
         self.rejections = 0;
+        if let Some(held) = &mut self.held {
+            held.postponed = Duration::ZERO;
+        }
         self.trouble
             .take_if(|trouble| trouble.kind == TroubleKind::Refused);
+    }
+
+    /// Rejections of the credentials in a row.
+    pub(crate) fn refusals(&self) -> u32 {
+        self.refusals
     }
 
     /// The highest generation ever held: only a higher one is news.
@@ -423,6 +450,7 @@ impl Slot {
             trouble: self.trouble.clone(),
             newest: self.newest,
             refusals: self.refusals,
+            refresh_timeouts: self.refresh_timeouts,
             pardoned: self.pardoned,
             outages: self.outages,
             rejections: self.rejections,

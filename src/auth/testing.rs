@@ -153,7 +153,8 @@ impl MemoryStore {
         }
     }
 
-    /// Takes the locks whose names begin so, and keeps them.
+    /// Takes the locks whose names begin so, and keeps them. One that begins with `-` takes the locks
+    /// whose names end so: `-second` those of callers who no longer wait for an owner.
     pub(crate) fn hold(&self, names: &[&str]) {
         self.locked
             .lock()
@@ -200,7 +201,13 @@ impl TokenStore for MemoryStore {
         }
         self.begin(&self.locking_fails)?;
         let mut locked = self.locked.lock().unwrap();
-        if locked.iter().any(|held| name.starts_with(held.as_str())) {
+        let is_held = |held: &String| match held.starts_with('-') {
+            true => name.ends_with(held),
+            false => {
+                name == held || (name.starts_with(held.as_str()) && !name.ends_with("-second"))
+            }
+        };
+        if locked.iter().any(is_held) {
             return Ok(None);
         }
         locked.insert(name.to_owned());

@@ -71,7 +71,8 @@ pub type camunda_token_store_free_fn = Option<unsafe extern "C-unwind" fn(user: 
 /// The functions are called by many threads at once, and in forked children of the process. None
 /// should block for longer than a caller would like to wait, a quarter of a second, say; none may
 /// throw or jump out. Those that return a number return 0, or an `errno` that says what went wrong:
-/// no call fails because of it, and the store is left alone for half a minute.
+/// no call fails because of it. After an error the library does not lock, does not read or does not
+/// write for 30 s, whichever failed; after one such as ETIMEDOUT or ECONNREFUSED, none of the three.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct camunda_token_store {

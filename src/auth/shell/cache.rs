@@ -27,11 +27,8 @@ use crate::auth::time::{Clock, Moment};
 use crate::auth::token::Token;
 use crate::auth::{TokenCacheChoice, TokenEndpoint, TokenRequest};
 use crate::call::Call;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::process::PerProcess;
-
-/// The longest a caller who holds a living token is kept by refreshing it.
-const REFRESH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// More slots than this, and the idle ones that nobody holds go.
 const SLOTS_KEPT: usize = 64;
@@ -324,6 +321,9 @@ impl TokenSlot {
     ///   deadline. Fails at once.
     /// - [`ErrorKind::Timeout`], [`ErrorKind::Cancelled`]: the call had to end.
     /// - Any other that the endpoint's failure calls for, after up to three tries.
+    ///
+    /// An error of a rate limit names the store that fails, if one does: without it, processes do
+    /// not share their tokens.
     pub(crate) fn token(&self, endpoint: &dyn TokenEndpoint, call: &Call) -> Result<Token, Error> {
         let cell = self.cell.load();
         let now = cell.clock.now_roughly();
@@ -334,7 +334,12 @@ impl TokenSlot {
             return Ok(token);
         }
         drop(cell);
-        self.token_with_patience(endpoint, call)
+        self.token_with_patience(endpoint, call).map_err(|error| {
+            match (error.kind(), self.current().stores.problem()) {
+                (ErrorKind::RateLimited, Some(problem)) => error.with_detail(&problem),
+                _ => error,
+            }
+        })
     }
 
     fn token_with_patience(
@@ -351,7 +356,11 @@ impl TokenSlot {
             let now = cell.clock.now();
             let patience = Patience {
                 deadline: now.mono.saturating_add(cell.clock.remaining(call)),
-                turn: cell.gate.turn(now),
+                // What is in the stores may do without a turn, so the leader looks there first.
+                turn: match cell.stores.is_empty() {
+                    true => cell.gate.turn(now),
+                    false => Duration::ZERO,
+                },
             };
             let mut slot = lock(&cell.slot);
             let answer = slot.ask(now, patience, &mut caller);
@@ -381,8 +390,7 @@ impl TokenSlot {
                 Answer::Refresh(flight, token) => {
                     drop(slot);
                     let leader = Leader::new(&cell, flight, Purpose::Refresh);
-                    let call = call.at_most(REFRESH_PATIENCE.min(call.remaining() / 2));
-                    let refreshed = leader.lead(&self.request, self.key, endpoint, &call);
+                    let refreshed = leader.lead(&self.request, self.key, endpoint, call);
                     // Whatever went wrong, the slot knows, and this caller has a token.
                     return Ok(refreshed.ok().flatten().unwrap_or(token));
                 }
@@ -413,7 +421,10 @@ impl TokenSlot {
         let now = cell.clock.now();
         cell.lock().retry_credentials(now);
         if let Some(vault) = self.vault(&cell) {
-            vault.edit(call, now, |record| record.refusal.take().is_some());
+            vault.edit(call, now, |record| {
+                let refused = record.refusal.take().is_some();
+                record.refresh_pause.take().is_some() || refused
+            });
         }
     }
 

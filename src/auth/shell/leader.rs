@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::cache::{Cell, count};
 use super::pacing::Pass;
 use crate::auth::key::SlotKey;
-use crate::auth::record::{Record, StoredRefusal, StoredToken};
+use crate::auth::record::{Record, StoredPause, StoredRefusal, StoredToken};
 use crate::auth::slot::{Flight, Held, Slot, rate_limited};
 use crate::auth::store::{Known, Locks, Tier, Vault};
 use crate::auth::time::Moment;
@@ -24,8 +24,17 @@ const LEADER_PATIENCE: Duration = Duration::from_secs(40);
 const FIRST_POLL: Duration = Duration::from_millis(5);
 const LAST_POLL: Duration = Duration::from_millis(25);
 
-/// For how long a store that cannot tell that a leader died keeps its lock.
-const LEASE: Duration = Duration::from_secs(40);
+/// For how long a store that cannot detect a dead owner keeps its lock: until the call of the owner
+/// is over, but no longer than the first block of a 429 and the response to bad credentials take.
+const LONGEST_LEASE: Duration = Duration::from_secs(120);
+/// Added to what is left of the call, for the writes after its response.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long a refresh waits for its response: longer than the endpoint holds back the rejection of
+/// bad credentials, so that a refresh learns of it and shares it.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(35);
+/// The same once a refresh was rejected or got no response: no more calls are kept that long.
+const REPEATED_REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// While the store that is shared with other machines cannot be reached, first requests are spread
 /// over this time.
@@ -72,6 +81,8 @@ impl<'a> Leader<'a> {
 
     /// Leads the flight to its end. `None` means that there is no new token, and that the slot
     /// knows what is to be done about it.
+    ///
+    /// A refresh ends after [`REFRESH_TIMEOUT`], or two thirds of the time left of the call.
     pub(super) fn lead(
         mut self,
         request: &TokenRequest,
@@ -97,11 +108,23 @@ impl<'a> Leader<'a> {
                 .map_err(|stop| stopped(call, stop))?;
         }
         let expect = |turn| self.expect_turn(turn);
-        let sent = match cell
+        let mut found = None;
+        let is_settled = || {
+            let known = vault.as_ref().map(|vault| vault.read(call, |_| false));
+            found = known.filter(|known| self.is_settled_by(&known.record));
+            found.is_some()
+        };
+        let passed = cell
             .gate
-            .pass(&cell.stores, &cell.clock, call, waits, expect)
-        {
+            .pass(&cell.stores, &cell.clock, call, waits, expect, is_settled);
+        let sent = match passed {
             Pass::Go(sent) => sent,
+            Pass::Settled => {
+                let settled = vault.as_ref().zip(found);
+                let settled =
+                    settled.and_then(|(vault, found)| self.learn(call, vault, &locks, &found));
+                return Ok(settled.flatten());
+            }
             Pass::TooLate(wait) if !waits => {
                 self.put_off(wait);
                 return Ok(None);
@@ -118,7 +141,11 @@ impl<'a> Leader<'a> {
                 vault.write(call, &locks, record, cell.clock.now());
             }
         };
-        let outcome = endpoint.fetch(request, call);
+        let limited = match self.purpose {
+            Purpose::Fetch => None,
+            Purpose::Refresh => Some(call.at_most(self.refresh_timeout(&known, call))),
+        };
+        let outcome = endpoint.fetch(request, limited.as_ref().unwrap_or(call));
         let now = cell.clock.now();
         let outcome = outcome.and_then(|answer| {
             let generation = cell.lock().next_generation(known.generation, now);
@@ -135,6 +162,13 @@ impl<'a> Leader<'a> {
                 Ok(Some(token))
             }
             Err(FetchError { cause, error }) => {
+                let timed_out = limited.is_some_and(|limited| {
+                    cause == FetchFailure::Stopped && limited.check() == Err(Stop::Deadline)
+                });
+                if timed_out {
+                    self.refresh_timed_out(known, share, now);
+                    return Ok(None);
+                }
                 self.failed(known, share, call, now, cause, error, sent)
             }
         }
@@ -149,7 +183,7 @@ impl<'a> Leader<'a> {
     ) -> Result<Turn<'v>, Error> {
         let cell = self.cell;
         let patience = LEADER_PATIENCE.min(cell.clock.remaining(call) / 3 * 2);
-        let give_up_at = cell.clock.now().mono.saturating_add(patience);
+        let mut give_up_at = cell.clock.now().mono.saturating_add(patience);
         let mut locks = Locks::default();
         let mut poll = FIRST_POLL;
         // The stores may have it already, and reading needs no lock.
@@ -165,8 +199,12 @@ impl<'a> Leader<'a> {
         if let Some(settled) = self.learn(call, vault, &locks, &known) {
             return Ok(Turn::Settled(settled));
         }
+        let lease = cell.clock.remaining(call).saturating_add(LEASE_MARGIN);
+        let lease = lease.min(LONGEST_LEASE);
+        let mut overdue = false;
         loop {
-            let complete = vault.try_lock(call, &mut locks, LEASE);
+            let complete = vault.try_lock(call, &mut locks, lease)
+                || (overdue && vault.try_lock_in_place_of_owner(call, &mut locks, lease));
             let known = vault.read(call, |_| false);
             if let Some(settled) = self.learn(call, vault, &locks, &known) {
                 return Ok(Turn::Settled(settled));
@@ -185,12 +223,21 @@ impl<'a> Leader<'a> {
                 return Err(rate_limited(wait));
             }
             if now.mono >= give_up_at {
-                log::debug!(
-                    "token lock timed out, requesting without it: audience={:?} waited={}s",
-                    cell.audience(),
-                    patience.as_secs(),
-                );
-                return Ok(Turn::Taken(locks, known.record));
+                if overdue {
+                    log::debug!(
+                        "token lock timed out, requesting without it: audience={:?}",
+                        cell.audience(),
+                    );
+                    vault.override_busy(call, &mut locks);
+                    return Ok(Turn::Taken(locks, known.record));
+                }
+                // One of those who wait goes on in place of the owner, the others wait for that one.
+                overdue = true;
+                give_up_at = now
+                    .mono
+                    .saturating_add(LEADER_PATIENCE.min(cell.clock.remaining(call) / 3 * 2));
+                poll = FIRST_POLL;
+                continue;
             }
             call.sleep(cell.clock.real_wait(poll))
                 .map_err(|stop| stopped(call, stop))?;
@@ -209,11 +256,7 @@ impl<'a> Leader<'a> {
         let cell = self.cell;
         let now = cell.clock.now();
         let record = &known.record;
-        if let Some(held) = stored(record, now, cell.clock.jitter())
-            && record.generation > cell.lock().newest()
-            && held.lives(now)
-            && !(self.purpose == Purpose::Refresh && held.is_due(now))
-        {
+        if let Some(held) = self.news(record, now) {
             count(&cell.counters.shared);
             let token = held.token.clone();
             let source = known.source.map(Tier::describe).unwrap_or_default();
@@ -222,15 +265,82 @@ impl<'a> Leader<'a> {
             vault.level(call, locks, known, now);
             return Some(Some(token));
         }
+        if let Some((refusal, left)) = self.refusal(record, now) {
+            self.land(|slot, flight| {
+                slot.learned_refusal(flight, now, left, refusal.count, refusal.error());
+            });
+            return Some(None);
+        }
+        let pause = self.pause(record, now)?;
+        self.put_off(pause);
+        Some(None)
+    }
+
+    /// Whether [`learn`](Self::learn) would land.
+    fn is_settled_by(&self, record: &Record) -> bool {
+        let now = self.cell.clock.now();
+        self.news(record, now).is_some()
+            || self.refusal(record, now).is_some()
+            || self.pause(record, now).is_some()
+    }
+
+    /// The token of a record, if it is newer than that of the slot and good enough.
+    fn news(&self, record: &Record, now: Moment) -> Option<Held> {
+        let held = stored(record, now, self.cell.clock.jitter())?;
+        let is_news = record.generation > self.cell.lock().newest() && held.lives(now);
+        let is_enough = self.purpose == Purpose::Fetch || !held.is_due(now);
+        (is_news && is_enough).then_some(held)
+    }
+
+    /// The rejection of the credentials in a record, and how long it counts.
+    fn refusal<'r>(
+        &self,
+        record: &'r Record,
+        now: Moment,
+    ) -> Option<(&'r StoredRefusal, Duration)> {
         let refusal = record.refusal.as_ref()?;
         let left = refusal.left(now)?;
-        if !cell.lock().minds_refusal(refusal.at) {
-            return None;
-        }
-        self.land(|slot, flight| {
-            slot.learned_refusal(flight, now, left, refusal.count, refusal.error());
-        });
-        Some(None)
+        let counts = self.cell.lock().minds_refusal(refusal.at);
+        counts.then_some((refusal, left))
+    }
+
+    /// How long no process refreshes the token of a record.
+    fn pause(&self, record: &Record, now: Moment) -> Option<Duration> {
+        let pause = record.refresh_pause?;
+        let counts = self.purpose == Purpose::Refresh && self.cell.lock().minds_refusal(pause.at);
+        pause.left(now).filter(|_| counts)
+    }
+
+    fn refresh_timeout(&self, known: &Record, call: &Call) -> Duration {
+        let now = self.cell.clock.now();
+        let slot = self.cell.lock();
+        let refusal = known.refusal.as_ref();
+        let is_repeated = slot.refusals() > 0
+            || refusal.is_some_and(|it| it.counts(now) && slot.minds_refusal(it.at))
+            || known.refresh_pause.is_some_and(|it| it.counts(now));
+        let limit = match is_repeated {
+            true => REPEATED_REFRESH_TIMEOUT,
+            false => REFRESH_TIMEOUT,
+        };
+        limit.min(call.remaining() / 3 * 2)
+    }
+
+    /// A refresh got no response in time: of a slow endpoint, or of one that holds back a rejection.
+    /// Nobody refreshes for a while, here or in another process that shares a store.
+    fn refresh_timed_out(mut self, mut known: Record, share: impl Fn(&Record), now: Moment) {
+        let recent = known.refresh_pause.filter(|pause| pause.counts(now));
+        let before = recent.map_or(0, |pause| pause.count);
+        let refusal = known.refusal.as_ref().filter(|it| it.counts(now));
+        let before = before.max(refusal.map_or(0, |refusal| refusal.count));
+        let mut paused = (Duration::ZERO, 0);
+        self.land(|slot, flight| paused = slot.refresh_timed_out(flight, now, before));
+        let (window, count) = paused;
+        log::info!(
+            "token refresh got no response, paused: delay={}s attempt={count}",
+            window.as_secs()
+        );
+        known.refresh_pause = Some(StoredPause::new(now, window, count));
+        share(&known);
     }
 
     /// What a failed request means for everybody; the error, if it is this caller's alone.
@@ -358,6 +468,7 @@ fn issued(
         generation,
         token: Some(stored),
         refusal: None,
+        refresh_pause: None,
     };
     Ok((Held::new(token, life, life, now, jitter), record))
 }

@@ -9,8 +9,7 @@ use super::sync::{Condvar, Mutex, MutexGuard};
 use crate::auth::diagnostics::GateReport;
 use crate::auth::gate::{Gate, SPACING, Ticket};
 use crate::auth::key::GateKey;
-use crate::auth::record::PaceRecord;
-use crate::auth::store::{Locks, MOMENT, Stores};
+use crate::auth::store::{Ability, Locks, MOMENT, Stores};
 use crate::auth::time::{Clock, Moment};
 use crate::call::{Call, Stop};
 
@@ -41,6 +40,8 @@ pub(super) enum Pass {
     Go(Moment),
     /// The turn comes this much later, which is too late for the caller.
     TooLate(Duration),
+    /// No request is needed any more.
+    Settled,
     Stopped(Stop),
 }
 
@@ -82,7 +83,8 @@ impl GateCell {
     }
 
     /// Waits for a turn and takes it. `expect` is told whenever the expected turn changes. Who does
-    /// not want to wait gets the turn only if it is now.
+    /// not want to wait gets the turn only if it is now. After a wait, `is_settled` says whether the
+    /// request became unnecessary meanwhile; no lock is held while it does.
     pub(super) fn pass(
         &self,
         stores: &Stores,
@@ -90,12 +92,14 @@ impl GateCell {
         call: &Call,
         waits: bool,
         expect: impl Fn(Duration),
+        mut is_settled: impl FnMut() -> bool,
     ) -> Pass {
         let place = Place {
             cell: self,
             ticket: self.lock().enter(),
         };
         let mut expected = Duration::ZERO;
+        let mut has_waited = false;
         loop {
             let step = match call.slice(Duration::MAX) {
                 Ok(step) => step,
@@ -104,7 +108,17 @@ impl GateCell {
             let now = clock.now();
             let mut gate = self.lock();
             let turn = gate.turn(Some(place.ticket), now);
-            if turn <= now.mono {
+            let wait = turn.saturating_sub(now.mono);
+            let ends = wait.is_zero() || !waits || wait > clock.remaining(call);
+            if ends && has_waited {
+                drop(gate);
+                if is_settled() {
+                    return Pass::Settled;
+                }
+                has_waited = false;
+                continue;
+            }
+            if wait.is_zero() {
                 if stores.is_empty() {
                     gate.stamp(now);
                     return Pass::Go(now);
@@ -112,13 +126,16 @@ impl GateCell {
                 drop(gate);
                 match self.pass_stores(stores, clock, call, place.ticket) {
                     Some(now) => return Pass::Go(now),
-                    None => continue,
+                    None => {
+                        has_waited = true;
+                        continue;
+                    }
                 }
             }
-            let wait = turn - now.mono;
-            if !waits || wait > clock.remaining(call) {
+            if ends {
                 return Pass::TooLate(wait);
             }
+            has_waited = true;
             if turn.abs_diff(expected) < SPACING / 4 {
                 drop(
                     self.changed
@@ -143,8 +160,16 @@ impl GateCell {
         ticket: Ticket,
     ) -> Option<Moment> {
         let mut locks = Locks::default();
-        let give_up_at = clock.now().mono.saturating_add(LOCK_PATIENCE);
-        while !locks.take(stores, call, &self.name, MOMENT) && clock.now().mono < give_up_at {
+        let began = clock.now().mono;
+        while !locks.take(stores, call, &self.name, MOMENT) {
+            let waited = clock.now().mono.saturating_sub(began);
+            if waited >= LOCK_PATIENCE && locks.take_second(stores, call, &self.name, MOMENT) {
+                break;
+            }
+            if waited >= 2 * LOCK_PATIENCE {
+                locks.override_busy(stores, call);
+                break;
+            }
             call.sleep(clock.real_wait(LOCK_POLL)).ok()?;
         }
         self.learn(stores, clock, call);
@@ -157,9 +182,11 @@ impl GateCell {
             gate.stamp(now);
             gate.record()
         };
-        let text = record.encode();
-        for tier in stores.usable(call).filter(|tier| locks.has(tier)) {
-            tier.put(call, &self.name, &text, PACE_KEPT);
+        for tier in stores.usable(call) {
+            // Without locks, a stamp may get lost; without stamps, all of them would.
+            if locks.has(tier) || !tier.can(Ability::Lock) {
+                tier.put_pace(call, &self.name, record, PACE_KEPT);
+            }
         }
         Some(now)
     }
@@ -167,11 +194,14 @@ impl GateCell {
     /// Learns what other processes know of the pace.
     pub(super) fn learn(&self, stores: &Stores, clock: &Clock, call: &Call) {
         for tier in stores.usable(call) {
-            if let Some(record) = tier
-                .get(call, &self.name)
-                .and_then(|text| PaceRecord::decode(&text))
-            {
-                self.lock().learn(record, clock.now());
+            let (record, times) = tier.pace(call, &self.name);
+            let now = clock.now();
+            let mut gate = self.lock();
+            if let Some(record) = record {
+                gate.learn(record, now);
+            }
+            if let Some(times) = times {
+                gate.learn_times(times, now);
             }
         }
     }
@@ -217,13 +247,13 @@ impl GateCell {
             thread::sleep(LOCK_POLL);
         }
         self.learn(stores, clock, call);
-        let text = {
+        let record = {
             let mut gate = self.lock();
             event(&mut gate);
-            gate.record().encode()
+            gate.record()
         };
         for tier in stores.usable(call) {
-            tier.put(call, &self.name, &text, PACE_KEPT);
+            tier.put_pace(call, &self.name, record, PACE_KEPT);
         }
     }
 

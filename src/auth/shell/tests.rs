@@ -7,9 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::cache::{Cache, TokenSlot};
 use crate::auth::gate::SPACING;
-use crate::auth::testing::{Endpoint, MEMORY, MemoryStore, Reply, call, call_within, request};
+use crate::auth::testing::{
+    Endpoint, MEMORY, MemoryStore, Reply, call, call_within, failure, request,
+};
 use crate::auth::time::{Clock, Simulation};
-use crate::auth::{FetchFailure, Token, TokenRequest};
+use crate::auth::{FetchError, FetchFailure, Token, TokenAnswer, TokenEndpoint, TokenRequest};
 use crate::call::{Call, CallOptions, Cancel};
 use crate::error::{ErrorKind, Outcome, Stage};
 use crate::in_time::in_time;
@@ -583,21 +585,162 @@ fn a_store_that_fails_costs_sharing_only() {
 
 #[test]
 fn a_process_that_hangs_on_to_a_lock_is_not_waited_for_for_ever() {
-    for lock in ["token-", "gate-"] {
+    // With the second lock held too, it is waited for as long again.
+    for (locks, seconds) in [
+        (&["token-"][..], 45),
+        (&["gate-"], 5),
+        (&["token-", "-second"], 85),
+        (&["gate-", "-second"], 5),
+    ] {
         let clock = Clock::Simulated(Simulation::skipping());
         let store = Arc::new(MemoryStore::default());
-        store.hold(&[lock]);
+        store.hold(locks);
         let endpoint = Endpoint::new(&clock, []);
-        let slot = Cache::new(clock.clone())
-            .slot(request(), &store.choice())
-            .unwrap();
+        let slot = || {
+            Cache::new(clock.clone())
+                .slot(request(), &store.choice())
+                .unwrap()
+        };
         let started = clock.now();
-        assert!(slot.token(&*endpoint, &call()).is_ok(), "{lock}");
+        let token = slot().token(&*endpoint, &call()).unwrap();
         assert!(
-            clock.now().mono - started.mono < Duration::from_secs(45),
-            "{lock}"
+            clock.now().mono - started.mono < Duration::from_secs(seconds),
+            "{locks:?}"
         );
+        // It is shared in spite of the lock, and so is the rate limit.
+        let shared = slot().token(&*endpoint, &call()).unwrap();
+        assert_eq!(shared.expose(), token.expose(), "{locks:?}");
+        let other = TokenRequest {
+            audience: "other.example".into(),
+            ..request()
+        };
+        let other = Cache::new(clock.clone())
+            .slot(other, &store.choice())
+            .unwrap();
+        other.token(&*endpoint, &call()).unwrap();
+        let sent = endpoint.sent();
+        assert_eq!(sent.len(), 2, "{locks:?}");
+        assert!(sent[1].mono - sent[0].mono >= SPACING, "{locks:?}");
     }
+}
+
+/// A token endpoint that holds back the rejection of bad credentials for 30 s: of a call that ends
+/// sooner, it lets the time run out.
+struct HoldsBack {
+    requests: std::sync::atomic::AtomicUsize,
+    accepts: std::sync::atomic::AtomicBool,
+}
+
+impl HoldsBack {
+    fn new() -> Self {
+        HoldsBack {
+            requests: 0.into(),
+            accepts: true.into(),
+        }
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+}
+
+impl TokenEndpoint for HoldsBack {
+    fn fetch(&self, _: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+        let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        let cause = match self.accepts.load(Ordering::SeqCst) {
+            true => {
+                return Ok(TokenAnswer {
+                    access_token: Secret::new(format!("token-{number}")),
+                    expires_in: Some(6_000.0),
+                    server_date: None,
+                });
+            }
+            false if call.remaining() >= Duration::from_secs(30) => FetchFailure::BadCredentials,
+            false => {
+                call.sleep(Duration::from_secs(3_600)).unwrap_err();
+                FetchFailure::Stopped
+            }
+        };
+        Err(FetchError {
+            cause,
+            error: failure(cause),
+        })
+    }
+}
+
+/// The slots of two processes with a store in common and a token that is due for refresh.
+fn two_processes_with_a_token_due(
+    simulation: &Arc<Simulation>,
+    endpoint: &HoldsBack,
+) -> [Arc<TokenSlot>; 2] {
+    let store = Arc::new(MemoryStore::default());
+    let slots = [(); 2].map(|()| {
+        let cache = Cache::new(Clock::Simulated(simulation.clone()));
+        let slot = cache.slot(request(), &store.choice()).unwrap();
+        assert_eq!(slot.token(endpoint, &call()).unwrap().expose(), "token-0");
+        slot
+    });
+    assert_eq!(endpoint.requests(), 1);
+    endpoint.accepts.store(false, Ordering::SeqCst);
+    // 900 s before its end, jitter included.
+    simulation.advance(Duration::from_secs(5_100));
+    slots
+}
+
+#[test]
+fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_window() {
+    let simulation = Simulation::standing();
+    let endpoint = HoldsBack::new();
+    let slots = two_processes_with_a_token_due(&simulation, &endpoint);
+    // Refused for 30 s, then for 60 s, for all processes.
+    for (window, requests) in [(30, 2), (60, 3)] {
+        for _ in 0..window {
+            for slot in &slots {
+                // Any call keeps its token; the one that refreshes would need more than 30 s.
+                let limit = match requests {
+                    2 => call(),
+                    _ => call_within(Duration::from_millis(1_200)),
+                };
+                assert_eq!(slot.token(&endpoint, &limit).unwrap().expose(), "token-0");
+            }
+            assert_eq!(endpoint.requests(), requests);
+            simulation.advance(Duration::from_secs(1));
+        }
+    }
+    // Once the token has expired, one caller waits for the response, for all.
+    simulation.advance(Duration::from_secs(810));
+    for _ in 0..3 {
+        for slot in &slots {
+            let error = slot.token(&endpoint, &call()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Authentication);
+            assert_eq!(error.message(), "access_denied");
+        }
+    }
+    assert_eq!(endpoint.requests(), 4);
+}
+
+#[test]
+fn invariant_03_a_refresh_that_times_out_pauses_the_refreshes_of_all_processes() {
+    let simulation = Simulation::standing();
+    let endpoint = HoldsBack::new();
+    let slots = two_processes_with_a_token_due(&simulation, &endpoint);
+    // No call has the 30 s after which the endpoint would say why.
+    let short = || call_within(Duration::from_millis(1_200));
+    for (window, requests) in [(30, 2), (60, 3), (120, 4)] {
+        for _ in 0..window {
+            for slot in &slots {
+                assert_eq!(slot.token(&endpoint, &short()).unwrap().expose(), "token-0");
+            }
+            assert_eq!(endpoint.requests(), requests);
+            simulation.advance(Duration::from_secs(1));
+        }
+    }
+    // Whoever restores the credentials need not wait for the end of the pause.
+    endpoint.accepts.store(true, Ordering::SeqCst);
+    assert_eq!(
+        slots[0].token(&endpoint, &call()).unwrap().expose(),
+        "token-4"
+    );
 }
 
 #[test]
@@ -698,6 +841,7 @@ fn invariant_10_nothing_secret_stays_in_memory() {
         generation: 1,
         token: Some(stored),
         refusal: None,
+        refresh_pause: None,
     };
     let seal = Seal::new(&request(), SlotKey::of(&request()));
     let sealed = seal.seal(&record).unwrap();

@@ -21,10 +21,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::rand::{SecureRandom, SystemRandom};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec};
 use rustix::process::{Resource, geteuid, getrlimit};
 
-use super::{StoreLock, TokenStore};
+use super::{StoreLock, Timestamps, TokenStore};
+use crate::auth::record::PaceTimes;
 use crate::process::PerProcess;
 
 /// Larger files are not read; a token is a few KiB.
@@ -246,12 +247,16 @@ impl TokenStore for FileStore {
 
     fn try_lock(&self, name: &str, _lease: Duration) -> io::Result<Option<StoreLock>> {
         let directory = self.open()?;
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = rustix::fs::openat(&directory, format!("{name}.{LOCK}"), flags, OWN_ONLY)?;
-        let file = File::from(file);
-        if !is_own_file(&rustix::fs::fstat(&file)?) {
+        let file = open_lock(&directory, &format!("{name}.{LOCK}"))?;
+        let stat = rustix::fs::fstat(&file)?;
+        if !is_own_file(&stat) {
             return Err(refused("the lock is not a file of this user's"));
+        }
+        // Whoever can open it can hold it, and so make every process fetch its own token.
+        if stat.st_mode & 0o077 != 0 {
+            return Err(refused(&format!(
+                "other users can open the lock file {name}.{LOCK}; set its mode to 600"
+            )));
         }
         match file.try_lock() {
             Ok(()) => {}
@@ -269,6 +274,76 @@ impl TokenStore for FileStore {
     fn describe(&self) -> String {
         format!("files in {}", self.path.display())
     }
+}
+
+impl Timestamps for FileStore {
+    fn set_times(&self, name: &str, times: PaceTimes) -> io::Result<()> {
+        let directory = self.open_existing()?;
+        set_times(&directory, &format!("{name}.{LOCK}"), times)
+    }
+
+    fn times(&self, name: &str) -> io::Result<Option<PaceTimes>> {
+        let directory = match self.open_existing() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let name = format!("{name}.{LOCK}");
+        let stat = match rustix::fs::statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let millis = |seconds, nanos| {
+            let seconds = u64::try_from(seconds).unwrap_or(0);
+            let nanos = u64::try_from(nanos).unwrap_or(0);
+            seconds
+                .saturating_mul(1_000)
+                .saturating_add(nanos / 1_000_000)
+        };
+        let times = PaceTimes {
+            last: millis(stat.st_mtime, stat.st_mtime_nsec),
+            blocked_until: millis(stat.st_atime, stat.st_atime_nsec),
+        };
+        Ok((is_own_file(&stat) && times.last > 0).then_some(times))
+    }
+}
+
+/// Opens a lock file, making it if it is not there.
+fn open_lock(directory: &OwnedFd, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    loop {
+        match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => {}
+            opened => return Ok(File::from(opened?)),
+        }
+        let new = flags | OFlags::CREATE | OFlags::EXCL;
+        match rustix::fs::openat(directory, name, new, OWN_ONLY) {
+            // Another process was faster.
+            Err(rustix::io::Errno::EXIST) => {}
+            opened => {
+                let file = File::from(opened?);
+                // The time of its creation is not that of a request. Without this, the first request
+                // waits as if it were.
+                let _ = set_times(directory, name, PaceTimes::default());
+                return Ok(file);
+            }
+        }
+    }
+}
+
+/// Sets the time of the last change of a file to that of the last request, and the time of the last
+/// access to the end of a block.
+fn set_times(directory: &OwnedFd, name: &str, times: PaceTimes) -> io::Result<()> {
+    let timespec = |millis: u64| Timespec {
+        tv_sec: i64::try_from(millis / 1_000).unwrap_or(i64::MAX),
+        tv_nsec: (millis % 1_000 * 1_000_000) as _,
+    };
+    let timestamps = rustix::fs::Timestamps {
+        last_access: timespec(times.blocked_until),
+        last_modification: timespec(times.last),
+    };
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    Ok(rustix::fs::utimensat(directory, name, &timestamps, flags)?)
 }
 
 const OWN_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);

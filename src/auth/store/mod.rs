@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::TokenCacheChoice;
+use super::record::{PaceRecord, PaceTimes};
 use super::time::{Clock, Moment};
 use crate::call::Call;
 use crate::error::Error;
@@ -38,8 +39,9 @@ pub(crate) use vault::{Known, Locks, MOMENT, Vault};
 /// do cannot be interrupted: none should block for longer than a caller would like to wait, a quarter
 /// of a second, say, and dropping a lock not at all. None is called on behalf of a call that is
 /// cancelled or has less time than that left; one that takes longer makes calls outlive their
-/// deadline. Redis takes 250 ms at most. Whatever they answer, no call fails because of it: after an
-/// error the store is left alone for half a minute.
+/// deadline. Redis takes 250 ms at most. No error of theirs fails a call: after one, the
+/// library does not lock, does not read or does not write for 30 s, whichever failed; after one whose
+/// kind says that the store cannot be reached, none of the three.
 pub trait TokenStore: Send + Sync {
     /// The value last put under this name. `None` where there is none, or none any more.
     ///
@@ -64,7 +66,7 @@ pub trait TokenStore: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Any, if the store cannot lock. It is not written to then, as nothing could keep an older
+    /// Any, if the store cannot lock. No token is written to it then, as nothing could keep an older
     /// token from replacing a newer one.
     fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>>;
 
@@ -92,7 +94,7 @@ impl fmt::Debug for StoreLock {
     }
 }
 
-/// How long a store is left alone after it failed.
+/// How long an ability of a store is not used after it failed.
 const LEFT_ALONE: Duration = Duration::from_secs(30);
 
 /// How long a store in another process or machine may take to answer. It is not asked on behalf of a
@@ -114,13 +116,17 @@ impl Stores {
     pub(crate) fn new(choice: &TokenCacheChoice, clock: &Clock) -> Result<Self, Error> {
         let tier = |store, far| Tier {
             store,
+            times: None,
             far,
             clock: clock.clone(),
             health: Mutex::default(),
         };
         let mut tiers = Vec::new();
         if let Some(directory) = directory(choice) {
-            tiers.extend(files(&directory).map(|store| tier(store, false)));
+            tiers.extend(files(&directory).map(|(store, times)| Tier {
+                times: Some(times),
+                ..tier(store, false)
+            }));
         } else if needs_directory(choice) {
             say_once_that_there_is_no_home();
         }
@@ -159,6 +165,16 @@ impl Stores {
     pub(crate) fn is_cut_off(&self) -> bool {
         let mut far = self.tiers.iter().filter(|tier| tier.far).peekable();
         far.peek().is_some() && far.all(|tier| !tier.is_usable())
+    }
+
+    /// The stores that fail now and why, for the error of a call that has to wait because of it.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let failing = self.tiers.iter().filter_map(|tier| {
+            let error = tier.health().last_error.clone()?;
+            (!tier.is_usable()).then(|| format!("token store {}: {error}", tier.store.describe()))
+        });
+        let problems: Vec<_> = failing.collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
     }
 
     pub(crate) fn reports(&self, now: Moment) -> impl Iterator<Item = StoreReport> {
@@ -203,14 +219,17 @@ fn default_directory() -> Option<PathBuf> {
     Some(caches.join("camunda-admin"))
 }
 
+type Files = (Arc<dyn TokenStore>, Arc<dyn Timestamps>);
+
 #[cfg(unix)]
-fn files(directory: &Path) -> Option<Arc<dyn TokenStore>> {
-    Some(Arc::new(file::FileStore::new(directory)))
+fn files(directory: &Path) -> Option<Files> {
+    let store = Arc::new(file::FileStore::new(directory));
+    Some((store.clone(), store))
 }
 
 /// Who owns a file, and who else may read it, is not known how to tell elsewhere.
 #[cfg(not(unix))]
-fn files(_directory: &Path) -> Option<Arc<dyn TokenStore>> {
+fn files(_directory: &Path) -> Option<Files> {
     None
 }
 
@@ -243,9 +262,39 @@ pub(crate) struct StoreId {
     store: String,
 }
 
-/// One store, and how it is doing.
+/// Timestamps that a store can change without any space, beside its locks.
+pub(crate) trait Timestamps: Send + Sync {
+    /// Sets the timestamps of a lock that was taken before.
+    fn set_times(&self, name: &str, times: PaceTimes) -> io::Result<()>;
+
+    /// The timestamps of a lock; `None` if they were never set.
+    fn times(&self, name: &str) -> io::Result<Option<PaceTimes>>;
+}
+
+/// What a store can do. Each may fail while the others work: a full disk can be locked and read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ability {
+    Lock,
+    Read,
+    Write,
+}
+
+impl Ability {
+    const ALL: [Ability; 3] = [Ability::Lock, Ability::Read, Ability::Write];
+
+    fn name(self) -> &'static str {
+        match self {
+            Ability::Lock => "lock",
+            Ability::Read => "read",
+            Ability::Write => "write",
+        }
+    }
+}
+
+/// One store and its health.
 pub(crate) struct Tier {
     store: Arc<dyn TokenStore>,
+    times: Option<Arc<dyn Timestamps>>,
     /// Whether it may take long to answer, and is shared by other machines.
     far: bool,
     clock: Clock,
@@ -254,10 +303,35 @@ pub(crate) struct Tier {
 
 #[derive(Debug, Default)]
 struct Health {
-    /// Monotonic; zero if it never failed.
-    left_alone_until: Duration,
+    /// When each [`Ability`] is used again (monotonic); zero if it never failed.
+    suspended_until: [Duration; 3],
     failures: u64,
     last_error: Option<String>,
+}
+
+impl Health {
+    fn can(&self, ability: Ability, now: Moment) -> bool {
+        now.mono >= self.suspended_until[ability as usize]
+    }
+}
+
+/// Whether an error says that nothing of the store can be reached.
+fn is_unreachable(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        AddrNotAvailable
+            | BrokenPipe
+            | ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | TimedOut
+            | UnexpectedEof
+    )
 }
 
 /// How an attempt to take a lock ended.
@@ -271,27 +345,58 @@ pub(crate) enum Locked {
 }
 
 impl Tier {
-    pub(crate) fn is_usable(&self) -> bool {
-        self.clock.now().mono >= self.health().left_alone_until
+    /// Whether it has all of its abilities.
+    fn is_usable(&self) -> bool {
+        Ability::ALL.into_iter().all(|ability| self.can(ability))
     }
 
-    /// Whether it may be asked on behalf of a call. What it is asked cannot be interrupted, so a
-    /// call that has to end, or would have to before the answer, does without.
+    pub(crate) fn can(&self, ability: Ability) -> bool {
+        self.health().can(ability, self.clock.now())
+    }
+
+    /// Whether it may be used on behalf of a call. Its operations cannot be interrupted, so a call
+    /// that has to end, or would have to before the operation ends, does without.
     fn serves(&self, call: &Call) -> bool {
-        let in_time = || call.check().is_ok() && call.remaining() >= FAR_PATIENCE;
-        self.is_usable() && (!self.far || in_time())
+        !self.far || (call.check().is_ok() && call.remaining() >= FAR_PATIENCE)
     }
 
     pub(crate) fn get(&self, call: &Call, name: &str) -> Option<Vec<u8>> {
-        self.minded(call, || self.store.get(name)).flatten()
+        self.guarded(call, Ability::Read, || self.store.get(name))
+            .flatten()
     }
 
-    pub(crate) fn put(&self, call: &Call, name: &str, value: &[u8], keep: Duration) {
-        self.minded(call, || self.store.put(name, value, keep));
+    /// Returns whether the value was stored.
+    pub(crate) fn put(&self, call: &Call, name: &str, value: &[u8], keep: Duration) -> bool {
+        self.guarded(call, Ability::Write, || self.store.put(name, value, keep))
+            .is_some()
+    }
+
+    /// Stores the state of a rate limiter: as a value, or as timestamps where that cannot be
+    /// written, so that the rate limit holds on a full disk.
+    pub(crate) fn put_pace(&self, call: &Call, name: &str, record: PaceRecord, keep: Duration) {
+        if !self.put(call, name, &record.encode(), keep)
+            && let Some(times) = &self.times
+            && let Err(error) = times.set_times(name, record.into())
+        {
+            log::debug!(
+                "rate limit not stored: store={} error={error}",
+                self.store.describe()
+            );
+        }
+    }
+
+    /// The stored state of a rate limiter, in both of its forms.
+    pub(crate) fn pace(&self, call: &Call, name: &str) -> (Option<PaceRecord>, Option<PaceTimes>) {
+        let record = self.get(call, name);
+        let times = self.times.as_ref();
+        (
+            record.and_then(|text| PaceRecord::decode(&text)),
+            times.and_then(|times| times.times(name).ok().flatten()),
+        )
     }
 
     pub(crate) fn try_lock(&self, call: &Call, name: &str, lease: Duration) -> Locked {
-        match self.minded(call, || self.store.try_lock(name, lease)) {
+        match self.guarded(call, Ability::Lock, || self.store.try_lock(name, lease)) {
             Some(Some(lock)) => Locked::Taken(lock),
             Some(None) => Locked::Busy,
             None => Locked::Unusable,
@@ -308,42 +413,57 @@ impl Tier {
         let health = self.health();
         StoreReport {
             store: self.store.describe(),
-            usable: now.mono >= health.left_alone_until,
+            usable: Ability::ALL.into_iter().all(|it| health.can(it, now)),
+            can_lock: health.can(Ability::Lock, now),
+            can_read: health.can(Ability::Read, now),
+            can_write: health.can(Ability::Write, now),
             failures: health.failures,
             last_error: health.last_error.clone(),
         }
     }
 
-    /// Asks the store if it serves this call, and minds if it fails.
-    fn minded<T>(&self, call: &Call, ask: impl FnOnce() -> io::Result<T>) -> Option<T> {
-        // Each time, as one call asks for several things in a row.
-        if !self.serves(call) {
+    /// Runs `operation` on the store. Returns `None` if the store fails, or the ability is suspended
+    /// after a failure. Skips a remote store, also with `None`, if the call is cancelled or has less
+    /// than [`FAR_PATIENCE`] left. A failure is logged and suspends the ability for [`LEFT_ALONE`];
+    /// one that says that a remote store cannot be reached suspends all of its abilities.
+    fn guarded<T>(
+        &self,
+        call: &Call,
+        ability: Ability,
+        operation: impl FnOnce() -> io::Result<T>,
+    ) -> Option<T> {
+        // Each time, as one call needs several operations in a row.
+        if !self.serves(call) || !self.can(ability) {
             return None;
         }
-        let error = match ask() {
+        let error = match operation() {
             Ok(value) => return Some(value),
-            Err(error) => error.to_string(),
+            Err(error) => error,
         };
-        let now = self.clock.now();
+        let until = self.clock.now().mono.saturating_add(LEFT_ALONE);
         let first = {
             let mut health = self.health();
-            health.left_alone_until = now.mono.saturating_add(LEFT_ALONE);
+            if self.far && is_unreachable(&error) {
+                health.suspended_until = [until; 3];
+            } else {
+                health.suspended_until[ability as usize] = until;
+            }
             health.failures += 1;
-            health.last_error = Some(error.clone());
+            health.last_error = Some(error.to_string());
             health.failures == 1
         };
-        // Once; what comes later is in the diagnostics.
-        if first {
-            log::warn!(
-                "tokens are not shared for now: {}: {error}",
-                self.store.describe()
-            );
-        } else {
-            log::debug!(
-                "tokens are not shared for now: {}: {error}",
-                self.store.describe()
-            );
-        }
+        // Once as a warning; later failures are in the diagnostics.
+        let level = match first {
+            true => log::Level::Warn,
+            false => log::Level::Debug,
+        };
+        log::log!(
+            level,
+            "token store failed, not used to {} for {} s: store={} error={error}",
+            ability.name(),
+            LEFT_ALONE.as_secs(),
+            self.store.describe()
+        );
         None
     }
 
@@ -364,7 +484,11 @@ impl fmt::Debug for Tier {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct StoreReport {
     pub(crate) store: String,
+    /// Whether it has all three abilities.
     pub(crate) usable: bool,
+    pub(crate) can_lock: bool,
+    pub(crate) can_read: bool,
+    pub(crate) can_write: bool,
     pub(crate) failures: u64,
     pub(crate) last_error: Option<String>,
 }
@@ -411,9 +535,61 @@ mod tests {
         // It would have failed.
         assert_eq!(tier.report(Clock::Real.now()).failures, 0);
         assert_eq!(tier.get(&call(), "a"), None);
-        // After a failure nothing more is asked, by whoever.
+        // After a failure it is not read any more, by any call.
         store.reads_fail.store(false, Ordering::SeqCst);
-        tier.put(&call(), "a", b"1", FAR_PATIENCE);
+        assert_eq!(tier.get(&call(), "a"), None);
         assert_eq!(tier.report(Clock::Real.now()).failures, 1);
+    }
+
+    #[test]
+    fn store_that_cannot_write_still_locks_and_reads() {
+        let store = Arc::new(MemoryStore::default());
+        let stores = Stores::new(&store.choice(), &Clock::Real).unwrap();
+        let tier = stores.usable(&call()).next().expect("it can be used");
+        assert!(tier.put(&call(), "a", b"1", FAR_PATIENCE));
+        store.writes_fail.store(true, Ordering::SeqCst);
+        assert!(!tier.put(&call(), "a", b"2", FAR_PATIENCE));
+        assert!(!tier.can(Ability::Write));
+        assert_eq!(tier.get(&call(), "a").as_deref(), Some(&b"1"[..]));
+        let lock = tier.try_lock(&call(), "a", FAR_PATIENCE);
+        assert!(matches!(lock, Locked::Taken(_)), "{lock:?}");
+        let report = tier.report(Clock::Real.now());
+        assert!(!report.usable && report.can_lock && report.can_read && !report.can_write);
+        assert!(stores.problem().unwrap().contains("as the test says"));
+    }
+
+    #[test]
+    fn store_that_cannot_be_reached_is_not_used_for_anything() {
+        struct Unreachable(std::sync::atomic::AtomicU64);
+        impl Unreachable {
+            fn fail<T>(&self) -> io::Result<T> {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
+        impl TokenStore for Unreachable {
+            fn get(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
+                self.fail()
+            }
+            fn put(&self, _: &str, _: &[u8], _: Duration) -> io::Result<()> {
+                self.fail()
+            }
+            fn try_lock(&self, _: &str, _: Duration) -> io::Result<Option<StoreLock>> {
+                self.fail()
+            }
+            fn describe(&self) -> String {
+                "nowhere".to_owned()
+            }
+        }
+        let store = Arc::new(Unreachable(0.into()));
+        let choice = TokenCacheChoice::Custom(store.clone());
+        let stores = Stores::new(&choice, &Clock::Real).unwrap();
+        let tier = stores.usable(&call()).next().expect("it can be used");
+        assert_eq!(tier.get(&call(), "a"), None);
+        assert!(!tier.put(&call(), "a", b"1", FAR_PATIENCE));
+        let lock = tier.try_lock(&call(), "a", FAR_PATIENCE);
+        assert!(matches!(lock, Locked::Unusable), "{lock:?}");
+        assert_eq!(store.0.load(Ordering::SeqCst), 1);
+        assert!(stores.is_cut_off());
     }
 }

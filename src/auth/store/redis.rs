@@ -5,16 +5,21 @@
 //! when it begins is the limit of every single piece.
 //!
 //! Values expire with what is in them. A lock is a key with a lease and a name of its own for its
-//! owner, and is removed only by that owner. Nobody waits for that: the command is left with the
-//! system, and its answer is read by whoever asks next. If the owner dies or has lost the connection,
-//! its lease has to run out, unless whoever wants the lock next sees that the owner was a process of
-//! the same machine that is gone.
+//! owner, and is removed only by that owner, by a script. Nobody waits for that: the command is left
+//! with the system, and its answer is read by whoever asks next. If the owner dies, its lease has to
+//! run out, unless whoever wants the lock next sees that the owner was a process of the same machine
+//! that is gone.
+//!
+//! A command to take a lock whose response is late or lost may have taken it. So it is followed by
+//! the command that releases it, on the same connection and on a new one; and a lock of this store
+//! that none of its callers holds is taken over.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::mem;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -38,6 +43,9 @@ const POSTING: Duration = Duration::from_millis(1);
 
 /// More threads than these do not connect at once: they are stuck.
 const MOST_CONNECTING: usize = 32;
+
+/// More releases than these do not wait for a connection: the server cannot be reached.
+const MOST_RELEASES: usize = 64;
 
 /// Where the kernel tells of processes.
 const PROC: &str = "/proc";
@@ -65,8 +73,13 @@ struct Inner {
     idle: Mutex<Idle>,
     /// Threads that are busy looking the server's name up and connecting.
     connecting: AtomicUsize,
-    process: String,
+    /// Begins the owner of every lock that this store takes.
+    owner: String,
     locks: AtomicU64,
+    /// The owners whose locks are held, or being taken.
+    held: Mutex<BTreeSet<String>>,
+    /// Whether the server let this user run a script. It is asked again after a release failed.
+    runs_scripts: AtomicBool,
 }
 
 /// What nobody works at at the moment.
@@ -81,8 +94,9 @@ impl RedisStore {
     /// Nothing is sent yet.
     pub(crate) fn new(url: &Secret) -> Result<Self, String> {
         // The error's own words could quote the password.
-        let client = Client::open(url.expose())
-            .map_err(|_| "is no address of a Redis, such as redis://:password@host:6379/0")?;
+        let client = Client::open(url.expose()).map_err(
+            |_| "is not a valid Redis or Valkey URL, such as redis://:password@host:6379/0",
+        )?;
         let address = client.get_connection_info().addr();
         if matches!(address, ConnectionAddr::TcpTls { .. }) {
             // Redis's client takes the process's default, of which there is none if a program
@@ -94,37 +108,154 @@ impl RedisStore {
             client,
             idle: Mutex::default(),
             connecting: AtomicUsize::new(0),
-            process: process_identity(),
+            // A second store of the same process is another owner.
+            owner: format!("{}{:016x}-", process_identity(), random()),
             locks: AtomicU64::new(0),
+            held: Mutex::default(),
+            runs_scripts: AtomicBool::new(false),
         })))
     }
 
     fn ask<T: FromRedisValue>(&self, command: &Cmd, budget: Budget) -> io::Result<T> {
+        self.ask_or_undo(command, budget, None)
+    }
+
+    /// The same, followed by `undo` on the same connection if there is no response.
+    fn ask_or_undo<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        budget: Budget,
+        undo: Option<&[u8]>,
+    ) -> io::Result<T> {
         let inner = &*self.0;
+        let failed = |mut link: Link, error: RedisError| {
+            if let Some(undo) = undo {
+                // If it does not get through either, the server has closed the connection.
+                let _ = link.post(undo);
+            }
+            Err(told(error))
+        };
         let idle = inner.idle().link.take();
         if let Some(mut link) = idle {
-            match link.ask(command, budget) {
+            match link.ask(inner, command, budget) {
                 Ok(answer) => return Ok(inner.keep(link, answer)),
-                // The server may have closed it since; the command did not get through.
+                // The server may have closed it since. The command may have got through all the
+                // same, so only those may be sent that can be sent twice.
                 Err(error) if error.is_connection_dropped() => {}
-                Err(error) => return Err(told(error)),
+                Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
+                    return failed(link, error);
+                }
+                Err(error) => return inner.keep(link, Err(told(error))),
             }
         }
         let mut link = self.connect(budget)?;
-        let answer = link.ask(command, budget).map_err(told)?;
-        Ok(inner.keep(link, answer))
+        match link.ask(inner, command, budget) {
+            Ok(answer) => Ok(inner.keep(link, answer)),
+            Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
+                failed(link, error)
+            }
+            Err(error) => inner.keep(link, Err(told(error))),
+        }
+    }
+
+    /// Makes sure that this user may run scripts, without which no lock could be released.
+    fn check_scripts(&self, key: &str, budget: Budget) -> io::Result<()> {
+        if self.0.runs_scripts.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // No owner has this name, so nothing is released.
+        let command = &mut cmd("EVAL");
+        let command = command.arg(UNLOCK).arg(1).arg(key).arg("");
+        self.ask::<i64>(command, budget).map_err(|error| {
+            let what = format!("locks need the command EVAL: {error}");
+            io::Error::new(error.kind(), what)
+        })?;
+        self.0.runs_scripts.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes the lock of a name for an owner.
+    fn take(&self, key: &str, owner: &str, lease: Duration) -> io::Result<bool> {
+        let budget = Budget::new();
+        self.check_scripts(key, budget)?;
+        let unlock = unlock(key, owner).get_packed_command();
+        let mut set = cmd("SET");
+        set.arg(key).arg(owner).arg("NX");
+        set.arg("PX").arg(time_to_live(lease));
+        let undone = |error| {
+            self.undo(&unlock);
+            error
+        };
+        let taken: Option<String> = self
+            .ask_or_undo(&set, budget, Some(&unlock))
+            .map_err(undone)?;
+        if taken.is_some() {
+            return Ok(true);
+        }
+        let other: Option<String> = self.ask(cmd("GET").arg(key), budget).map_err(undone)?;
+        let Some(other) = other else { return Ok(false) };
+        // The command was sent twice, and got through the first time.
+        if other == owner {
+            return Ok(true);
+        }
+        if !self.is_orphan(&other) && !is_dead(&other) {
+            return Ok(false);
+        }
+        let command = &mut cmd("EVAL");
+        command
+            .arg(TAKE_OVER)
+            .arg(1)
+            .arg(key)
+            .arg(&other)
+            .arg(owner)
+            .arg(time_to_live(lease));
+        let taken: i64 = self
+            .ask_or_undo(command, budget, Some(&unlock))
+            .map_err(undone)?;
+        if taken == 1 {
+            return Ok(true);
+        }
+        let now: Option<String> = self.ask(cmd("GET").arg(key), budget).map_err(undone)?;
+        Ok(now.as_deref() == Some(owner))
+    }
+
+    /// Whether this store took a lock that none of its callers holds.
+    fn is_orphan(&self, owner: &str) -> bool {
+        owner.starts_with(&self.0.owner) && !self.0.held().contains(owner)
+    }
+
+    /// Releases a lock that may have been taken, on a new connection: the one that was used may be
+    /// unusable.
+    fn undo(&self, unlock: &[u8]) {
+        {
+            let mut idle = self.0.idle();
+            // Those before have been useless since their leases ended.
+            let surplus = (idle.releases.len() + 1).saturating_sub(MOST_RELEASES);
+            idle.releases.drain(..surplus);
+            idle.releases.push(unlock.to_vec());
+        }
+        // Not waited for. If there is no connection now, the next caller's releases it.
+        let _ = self.start_connecting(mpsc::channel().0);
     }
 
     /// Looking a name up knows no limit in time, and each step of a handshake has its own: so
     /// another thread does it, which whoever is in a hurry leaves behind.
     fn connect(&self, budget: Budget) -> io::Result<Link> {
-        let late = |what| io::Error::new(io::ErrorKind::TimedOut, what);
+        let (sender, connected) = mpsc::channel();
+        self.start_connecting(sender)?;
+        let connection = connected
+            .recv_timeout(budget.left()?)
+            .map_err(|_| late("connecting takes too long"))?;
+        Ok(Link::new(connection.map_err(not_connected)?))
+    }
+
+    /// Connects on another thread. A connection that nobody receives is kept.
+    fn start_connecting(&self, sender: mpsc::Sender<RedisResult<Connection>>) -> io::Result<()> {
         let done = |inner: &Inner| inner.connecting.fetch_sub(1, Ordering::SeqCst);
         if self.0.connecting.fetch_add(1, Ordering::SeqCst) >= MOST_CONNECTING {
             done(&self.0);
             return Err(late("still connecting"));
         }
-        let (sender, connected) = mpsc::channel();
         let inner = Arc::clone(&self.0);
         let spawned = thread::Builder::new()
             .name("camunda-redis".into())
@@ -140,11 +271,12 @@ impl RedisStore {
             done(&self.0);
             return Err(error);
         }
-        let connection = connected
-            .recv_timeout(budget.left()?)
-            .map_err(|_| late("connecting takes too long"))?;
-        Ok(Link::new(connection.map_err(told)?))
+        Ok(())
     }
+}
+
+fn late(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
 }
 
 impl Inner {
@@ -179,6 +311,10 @@ impl Inner {
         if let Some(link) = link {
             self.keep(link, ());
         }
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -223,10 +359,20 @@ impl Link {
         }
     }
 
-    fn ask<T: FromRedisValue>(&mut self, command: &Cmd, budget: Budget) -> RedisResult<T> {
+    fn ask<T: FromRedisValue>(
+        &mut self,
+        inner: &Inner,
+        command: &Cmd,
+        budget: Budget,
+    ) -> RedisResult<T> {
         while self.owed > 0 {
-            self.answer(budget)?;
+            let released = self.answer(budget)?.extract_error();
             self.owed -= 1;
+            if let Err(error) = released {
+                log::debug!("lock not released: store=Redis error={error}");
+                // The next lock is not taken before it is certain that it can be released.
+                inner.runs_scripts.store(false, Ordering::Relaxed);
+            }
         }
         self.send(&command.get_packed_command(), budget.left()?)?;
         Ok(from_redis_value(self.answer(budget)?.extract_error()?)?)
@@ -267,34 +413,14 @@ impl TokenStore for RedisStore {
     }
 
     fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
-        let budget = Budget::new();
-        let key = lock_key(name);
         let number = self.0.locks.fetch_add(1, Ordering::Relaxed);
-        let owner = format!("{}{:016x}{number:x}", self.0.process, random());
-        let taken: Option<String> = self.ask(
-            cmd("SET")
-                .arg(&key)
-                .arg(&owner)
-                .arg("NX")
-                .arg("PX")
-                .arg(time_to_live(lease)),
-            budget,
-        )?;
-        if taken.is_none() {
-            let other: Option<String> = self.ask(cmd("GET").arg(&key), budget)?;
-            let dead = other.filter(|other| is_dead(other));
-            let Some(dead) = dead else { return Ok(None) };
-            let command = &mut cmd("EVAL");
-            command
-                .arg(TAKE_OVER)
-                .arg(1)
-                .arg(&key)
-                .arg(dead)
-                .arg(&owner)
-                .arg(time_to_live(lease));
-            if self.ask::<i64>(command, budget)? == 0 {
-                return Ok(None);
-            }
+        let owner = format!("{}{number:x}", self.0.owner);
+        let key = lock_key(name);
+        self.0.held().insert(owner.clone());
+        let taken = self.take(&key, &owner, lease);
+        if !matches!(taken, Ok(true)) {
+            self.0.held().remove(&owner);
+            return taken.map(|_| None);
         }
         Ok(Some(StoreLock::new(RedisLock {
             store: self.clone(),
@@ -317,10 +443,16 @@ struct RedisLock {
 
 impl Drop for RedisLock {
     fn drop(&mut self) {
-        let command = &mut cmd("EVAL");
-        let command = command.arg(UNLOCK).arg(1).arg(&self.key);
-        self.store.0.release(command.arg(&self.owner));
+        self.store.0.held().remove(&self.owner);
+        self.store.0.release(&unlock(&self.key, &self.owner));
     }
+}
+
+/// Removes a lock if it is still that of the owner.
+fn unlock(key: &str, owner: &str) -> Cmd {
+    let mut command = cmd("EVAL");
+    command.arg(UNLOCK).arg(1).arg(key).arg(owner);
+    command
 }
 
 fn value_key(name: &str) -> String {
@@ -344,9 +476,21 @@ fn random() -> u64 {
 }
 
 fn told(error: RedisError) -> io::Error {
+    let kind = match () {
+        () if error.is_timeout() => io::ErrorKind::TimedOut,
+        () if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,
+        () if error.is_io_error() => io::ErrorKind::NotConnected,
+        () => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error.to_string())
+}
+
+/// An error while connecting, the rejection of user and password included: nothing can be done
+/// without a connection.
+fn not_connected(error: RedisError) -> io::Error {
     let kind = match error.is_timeout() {
         true => io::ErrorKind::TimedOut,
-        false => io::ErrorKind::Other,
+        false => io::ErrorKind::NotConnected,
     };
     io::Error::new(kind, error.to_string())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Locked, StoreLock, Stores, Tier};
+use super::{Ability, Locked, StoreLock, Stores, Tier};
 use crate::auth::TokenRequest;
 use crate::auth::key::SlotKey;
 use crate::auth::record::{Record, Seal, StoredRefusal};
@@ -52,6 +52,22 @@ impl<'a> Vault<'a> {
         locks.take(self.stores, call, &self.name, lease)
     }
 
+    /// Takes the locks that are still missing under a second name, for callers who no longer wait
+    /// for the owner of the first: one of them at a time goes on in its place.
+    pub(crate) fn try_lock_in_place_of_owner(
+        &self,
+        call: &Call,
+        locks: &mut Locks<'a>,
+        lease: Duration,
+    ) -> bool {
+        locks.take_second(self.stores, call, &self.name, lease)
+    }
+
+    /// Goes on without the locks that another process holds; see [`Locks::override_busy`].
+    pub(crate) fn override_busy(&self, call: &Call, locks: &mut Locks<'a>) {
+        locks.override_busy(self.stores, call);
+    }
+
     /// Reads the stores; those behind one that is enough are not asked.
     pub(crate) fn read(&self, call: &Call, is_enough: impl Fn(&Record) -> bool) -> Known<'a> {
         let mut record = Record::default();
@@ -93,7 +109,7 @@ impl<'a> Vault<'a> {
         }
     }
 
-    /// Writes to every store whose lock is held.
+    /// Writes to every store whose lock is held or overridden.
     pub(crate) fn write(&self, call: &Call, locks: &Locks<'a>, record: &Record, now: Moment) {
         let Some((sealed, keep)) = self.sealed(record, now) else {
             return;
@@ -122,7 +138,11 @@ impl<'a> Vault<'a> {
     fn sealed(&self, record: &Record, now: Moment) -> Option<(Vec<u8>, Duration)> {
         let token = record.token.as_ref().map_or(0, |token| token.expires);
         let refusal = record.refusal.as_ref().map_or(0, |refusal| refusal.until);
-        let useful = token.max(refusal).saturating_sub(now.wall_millis());
+        let pause = record.refresh_pause.map_or(0, |pause| pause.until);
+        let useful = token
+            .max(refusal)
+            .max(pause)
+            .saturating_sub(now.wall_millis());
         Some((
             self.seal.seal(record)?,
             REMEMBERED + Duration::from_millis(useful),
@@ -150,6 +170,9 @@ fn merge(known: &mut Record, other: Record) {
     if refused_at(&other.refusal) > refused_at(&known.refusal) {
         known.refusal = other.refusal;
     }
+    if other.refresh_pause.map(|it| it.at) > known.refresh_pause.map(|it| it.at) {
+        known.refresh_pause = other.refresh_pause;
+    }
     if other.generation > known.generation {
         known.generation = other.generation;
         known.token = other.token;
@@ -159,7 +182,8 @@ fn merge(known: &mut Record, other: Record) {
 /// Locks of the same name in several stores.
 #[derive(Debug, Default)]
 pub(crate) struct Locks<'a> {
-    held: Vec<(&'a Tier, StoreLock)>,
+    /// `None` for a lock that is overridden.
+    held: Vec<(&'a Tier, Option<StoreLock>)>,
 }
 
 impl<'a> Locks<'a> {
@@ -177,12 +201,34 @@ impl<'a> Locks<'a> {
                 continue;
             }
             match tier.try_lock(call, name, lease) {
-                Locked::Taken(lock) => self.held.push((tier, lock)),
+                Locked::Taken(lock) => self.held.push((tier, Some(lock))),
                 Locked::Busy => return false,
                 Locked::Unusable => {}
             }
         }
         true
+    }
+
+    /// The same under a second name, which excludes those who no longer wait for the owner of the
+    /// first.
+    pub(crate) fn take_second(
+        &mut self,
+        stores: &'a Stores,
+        call: &Call,
+        name: &str,
+        lease: Duration,
+    ) -> bool {
+        self.take(stores, call, &format!("{name}-second"), lease)
+    }
+
+    /// Counts the locks that are still missing as held, so that their stores are written to: the
+    /// generation of a token keeps an older one from replacing a newer one.
+    pub(crate) fn override_busy(&mut self, stores: &'a Stores, call: &Call) {
+        for tier in stores.usable(call) {
+            if !self.has(tier) && tier.can(Ability::Lock) {
+                self.held.push((tier, None));
+            }
+        }
     }
 
     pub(crate) fn has(&self, tier: &Tier) -> bool {
