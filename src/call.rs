@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Outcome, Stage};
+use crate::fork::generation;
 
 /// The longest a wait goes without looking at its [`Cancel`].
 ///
@@ -106,6 +107,9 @@ pub(crate) enum Stop {
     Deadline,
     /// The caller cancelled.
     Cancelled,
+    /// The process is a child that was forked during the call: connections and locks of the call
+    /// belong to its parent.
+    Forked,
 }
 
 /// A call under way, on the one thread that makes it.
@@ -115,6 +119,8 @@ pub(crate) struct Call {
     timeout: Duration,
     deadline: Option<Instant>,
     options: CallOptions,
+    /// The process that makes the call.
+    generation: u32,
     /// When the interrupt was last asked; asking can be costly (Python takes its global lock).
     last_asked: Cell<Instant>,
 }
@@ -129,6 +135,7 @@ impl Call {
             timeout,
             deadline: started.checked_add(timeout),
             options: options.clone(),
+            generation: generation(),
             last_asked: Cell::new(started),
         }
     }
@@ -146,6 +153,7 @@ impl Call {
             timeout: limit.min(self.timeout),
             deadline,
             options: self.options.clone(),
+            generation: self.generation,
             last_asked: Cell::new(self.last_asked.get()),
         }
     }
@@ -160,6 +168,11 @@ impl Call {
         self.timeout
     }
 
+    /// When the call has to be over; `None` if it has no deadline.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Time left; a very long time where there is no deadline.
     pub(crate) fn remaining(&self) -> Duration {
         match self.deadline {
@@ -170,6 +183,9 @@ impl Call {
 
     /// Whether the call may go on.
     pub(crate) fn check(&self) -> Result<(), Stop> {
+        if self.generation != generation() {
+            return Err(Stop::Forked);
+        }
         if self
             .options
             .cancel
@@ -185,6 +201,9 @@ impl Call {
             self.last_asked.set(now);
             if interrupt() {
                 return Err(Stop::Cancelled);
+            }
+            if self.generation != generation() {
+                return Err(Stop::Forked);
             }
         }
         match self.deadline {
@@ -226,6 +245,10 @@ impl Call {
                 format!("not done within {:?}", self.timeout),
             ),
             Stop::Cancelled => (ErrorKind::Cancelled, "cancelled by the caller".to_owned()),
+            Stop::Forked => (
+                ErrorKind::Cancelled,
+                "the process forked during the call; repeat the call in the child".to_owned(),
+            ),
         };
         Error::new(kind, stage, outcome, message)
     }
@@ -251,6 +274,16 @@ mod tests {
         let options = CallOptions::new().timeout(Duration::from_millis(1));
         let call = Call::start(&options, DEFAULT_TIMEOUT);
         assert_eq!(call.sleep(Duration::from_secs(3600)), Err(Stop::Deadline));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn check_fails_in_a_child_forked_during_the_call() {
+        use crate::fork::testing::{Child, fork};
+        let call = Call::start(&CallOptions::new(), DEFAULT_TIMEOUT);
+        let child = fork(|| call.check() == Err(Stop::Forked)).wait();
+        assert_eq!(child, Child::Passed);
+        assert_eq!(call.check(), Ok(()));
     }
 
     #[test]

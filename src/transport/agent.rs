@@ -23,6 +23,7 @@ use super::tls::{self, TlsConnector};
 use crate::call::{Call, Stop};
 use crate::config::{Config, is_loopback};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::InUse;
 
 /// How long a socket waits at a time when nobody can cancel: long enough that its timeout is set
 /// once a connection, short enough to notice that the machine slept through a deadline.
@@ -262,6 +263,7 @@ pub(super) struct Exchange {
     progress: Rc<Progress>,
     /// The exchange around this one: a callback of a call may make a call of its own.
     outer: Option<Rc<Progress>>,
+    _agents: InUse,
 }
 
 #[derive(Debug)]
@@ -287,7 +289,11 @@ impl Exchange {
             received: Cell::new(0),
         });
         let outer = UNDER_WAY.replace(Some(progress.clone()));
-        Exchange { progress, outer }
+        Exchange {
+            progress,
+            outer,
+            _agents: InUse::begin(),
+        }
     }
 
     /// Whether a byte of the request itself may have left; setting a connection up does not count.
