@@ -1,20 +1,21 @@
 //! Names to addresses: cached, and bounded by the call's deadline.
 //!
 //! `getaddrinfo` cannot be interrupted, so it runs on a thread of its own, which outlives a call
-//! that gives up on it. The cache spares that thread on all but the first request.
+//! that gives up on it. The cache spares that thread on all but the first request. The wait uses the
+//! standard library's primitives, which share no state with other waits of the program.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex as WaitMutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
 use super::agent::Exchange;
+use crate::fork::Mutex;
 
 /// How long addresses are used before the name is looked up again.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -85,17 +86,17 @@ impl Resolver for CachingResolver {
 fn find_on_a_thread(
     find: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
 ) -> Result<Vec<SocketAddr>, ureq::Error> {
-    let found = Arc::new((Mutex::new(None), Condvar::new()));
+    let found = Arc::new((WaitMutex::new(None), Condvar::new()));
     let finder = found.clone();
     std::thread::Builder::new()
         .name("camunda-resolver".into())
         .spawn(move || {
             let addresses = find();
-            *finder.0.lock() = Some(addresses);
+            *finder.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(addresses);
             finder.1.notify_one();
         })?;
     let (addresses, arrived) = &*found;
-    let mut addresses = addresses.lock();
+    let mut addresses = addresses.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         match addresses.take() {
             Some(Ok(addresses)) => return Ok(addresses),
@@ -103,8 +104,11 @@ fn find_on_a_thread(
                 log::debug!("the name cannot be resolved: {error}");
                 return Err(ureq::Error::HostNotFound);
             }
-            None => arrived.wait_for(&mut addresses, Exchange::slice()?),
-        };
+            None => {
+                let waited = arrived.wait_timeout(addresses, Exchange::slice()?);
+                addresses = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
     }
 }
 
@@ -160,5 +164,47 @@ mod tests {
             assert_eq!(stopped, Some(Stop::Cancelled));
             ((), ended.duration_since(begun))
         });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lookup_completes_in_child_of_parent_whose_threads_use_parking_lot() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+
+        use crate::fork::testing::{Child, fork};
+
+        let look_up_often = || {
+            let options = CallOptions::new();
+            let call = Call::start(&options, Duration::from_secs(60));
+            let _exchange = Exchange::begin(&call);
+            (0..20).all(|_| {
+                let found = find_on_a_thread(|| {
+                    std::thread::sleep(Duration::from_micros(100));
+                    Ok(Vec::new())
+                });
+                found.is_ok()
+            })
+        };
+        let stop = AtomicBool::new(false);
+        let mutex = parking_lot::Mutex::new(());
+        let ends = std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let _guard = mutex.lock();
+                        std::thread::yield_now();
+                    }
+                });
+            }
+            let mut ends = Vec::new();
+            for _ in 0..6 {
+                let children: Vec<_> = (0..10).map(|_| fork(look_up_often)).collect();
+                ends.extend(children.into_iter().map(|child| child.wait()));
+            }
+            stop.store(true, Ordering::Relaxed);
+            ends
+        });
+        let hung = ends.iter().filter(|end| **end != Child::Passed).count();
+        assert_eq!(hung, 0);
     }
 }
