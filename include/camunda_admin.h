@@ -20,7 +20,9 @@
  *   it is changed, camunda_call from one at a time.
  * - Deadlines. A call blocks for 60 seconds at most, unless the setting `timeout` or
  *   camunda_call_set_timeout says otherwise.
- * - fork. A client made before a fork works in the child with connections of its own.
+ * - fork. A client made before a fork works in the child, with connections of its own and with the
+ *   tokens and rate limits that its parent knew. A fork waits for the library's critical sections
+ *   (microseconds). If a callback forks, its call ends in the child with CAMUNDA_STATUS_CANCELLED.
  *
  * Generated from src/ffi; not to be edited.
  */
