@@ -20,7 +20,9 @@
  *   camunda_object and, while it is changed, camunda_call from one at a time.
  * - Deadlines. A call blocks for 60 seconds at most, unless the setting `timeout` or
  *   camunda_call_set_timeout says otherwise.
- * - fork. A client made before a fork works in the child with connections of its own.
+ * - fork. A client made before a fork works in the child, with connections of its own and with the
+ *   tokens and rate limits that its parent knew. A fork waits for the library's critical sections
+ *   (microseconds). If a callback forks, its call ends in the child with CAMUNDA_STATUS_CANCELLED.
  * - Callbacks must not throw, longjmp or end their thread.
  * - exit. A program may end while its threads are in calls: the library has nothing that exit()
  *   destroys. Callbacks run until the process has ended, so what they use must exist until then, or

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Outcome, Stage};
+use crate::fork::generation;
 
 /// The longest a wait goes without looking at its [`Cancel`].
 ///
@@ -174,6 +175,9 @@ pub(crate) enum Stop {
     Deadline,
     /// The caller cancelled.
     Cancelled,
+    /// The process is a child that was forked during the call: connections and locks of the call
+    /// belong to its parent.
+    Forked,
 }
 
 /// A call under way, on the one thread that makes it.
@@ -183,6 +187,8 @@ pub(crate) struct Call {
     timeout: Duration,
     deadline: Option<Instant>,
     options: CallOptions,
+    /// The process that makes the call.
+    generation: u32,
     /// When the interrupt was last asked; asking can be costly (Python takes its global lock).
     last_asked: Cell<Instant>,
 }
@@ -197,6 +203,7 @@ impl Call {
             timeout,
             deadline: started.checked_add(timeout),
             options: options.begin(),
+            generation: generation(),
             last_asked: Cell::new(started),
         }
     }
@@ -214,6 +221,7 @@ impl Call {
             timeout: limit.min(self.timeout),
             deadline,
             options: self.options.clone(),
+            generation: self.generation,
             last_asked: Cell::new(self.last_asked.get()),
         }
     }
@@ -233,6 +241,11 @@ impl Call {
         self.timeout
     }
 
+    /// When the call has to be over; `None` if it has no deadline.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Time left; a very long time where there is no deadline.
     pub(crate) fn remaining(&self) -> Duration {
         match self.deadline {
@@ -243,6 +256,9 @@ impl Call {
 
     /// Whether the call may go on.
     pub(crate) fn check(&self) -> Result<(), Stop> {
+        if self.generation != generation() {
+            return Err(Stop::Forked);
+        }
         if self
             .options
             .cancel
@@ -259,6 +275,9 @@ impl Call {
             self.last_asked.set(now);
             if interrupt() {
                 return Err(Stop::Cancelled);
+            }
+            if self.generation != generation() {
+                return Err(Stop::Forked);
             }
         }
         match self.deadline {
@@ -317,6 +336,10 @@ impl Call {
                 "cancelled: the client is shut down".to_owned(),
             ),
             Stop::Cancelled => (ErrorKind::Cancelled, "cancelled by the caller".to_owned()),
+            Stop::Forked => (
+                ErrorKind::Cancelled,
+                "the process forked during the call; repeat the call in the child".to_owned(),
+            ),
         };
         Error::new(kind, stage, outcome, message)
     }
@@ -385,6 +408,16 @@ mod tests {
         let options = CallOptions::new().timeout(Duration::from_millis(1));
         let call = Call::start(&options, DEFAULT_TIMEOUT);
         assert_eq!(call.sleep(Duration::from_secs(3600)), Err(Stop::Deadline));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn check_fails_in_a_child_forked_during_the_call() {
+        use crate::fork::testing::{Child, fork};
+        let call = Call::start(&CallOptions::new(), DEFAULT_TIMEOUT);
+        let child = fork(|| call.check() == Err(Stop::Forked)).wait();
+        assert_eq!(child, Child::Passed);
+        assert_eq!(call.check(), Ok(()));
     }
 
     #[test]

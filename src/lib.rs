@@ -53,10 +53,17 @@
 //!
 //! # Features
 //!
-//! `capi` exports the C ABI of `include/camunda_admin.h`; without it the crate exports no C symbol
-//! and has no `unsafe`.
+//! `capi` exports the C ABI of `include/camunda_admin.h`; without it the crate exports no C symbol,
+//! and its only `unsafe` code is the module that detects forks.
+//!
+//! # Forks
+//!
+//! A client that was made before a `fork` works in the child, with connections of its own and with
+//! the tokens and rate limits that its parent knew. A call that is under way on the thread that forks
+//! (a callback forks, for example) ends in the child as cancelled. One limit: if other threads of a
+//! Rust program block on `parking_lot` locks of the program's own during the fork, a child that uses
+//! the client on several threads can hang.
 
-#![cfg_attr(not(feature = "capi"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
 /// The README's own example compiles.
@@ -72,6 +79,7 @@ mod credentials;
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
+mod fork;
 #[cfg(test)]
 #[path = "../tests/support/full_port.rs"]
 mod full_port;
@@ -85,7 +93,6 @@ mod in_time;
 #[path = "../tests/support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
-mod process;
 mod secret;
 mod transport;
 

@@ -17,34 +17,60 @@ mod leader;
 mod pacing;
 
 mod sync {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
-    pub(super) use shuttle::sync::{Mutex, MutexGuard};
+    pub(super) use shuttle::sync::MutexGuard;
 
     #[derive(Debug, Default)]
-    pub(super) struct Condvar(shuttle::sync::Condvar);
+    pub(super) struct Mutex<T>(shuttle::sync::Mutex<T>);
 
-    impl Condvar {
+    impl<T> Mutex<T> {
+        pub(super) fn new(value: T) -> Self {
+            Mutex(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap()
+        }
+
+        pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
+
+        pub(super) fn try_lock_until(&self, _: Option<Instant>) -> Option<MutexGuard<'_, T>> {
+            Some(self.lock())
+        }
+    }
+
+    #[derive(Debug, Default)]
+    pub(super) struct Signal {
+        epoch: Mutex<u64>,
+        notified: shuttle::sync::Condvar,
+    }
+
+    impl Signal {
         pub(super) fn new() -> Self {
-            Condvar::default()
+            Signal::default()
+        }
+
+        pub(super) fn epoch(&self) -> u64 {
+            *self.epoch.lock()
+        }
+
+        pub(super) fn wait_timeout(&self, epoch: u64, timeout: Duration) {
+            if timeout.is_zero() {
+                shuttle::thread::yield_now();
+                return;
+            }
+            let mut now = self.epoch.lock();
+            while *now == epoch {
+                now = self.notified.wait(now).unwrap();
+            }
         }
 
         pub(super) fn notify_all(&self) {
-            self.0.notify_all();
-        }
-
-        /// The guard is of no use to the shell, which begins again after every wait.
-        pub(super) fn wait_timeout<'a, T>(
-            &self,
-            guard: MutexGuard<'a, T>,
-            timeout: Duration,
-        ) -> Option<MutexGuard<'a, T>> {
-            if timeout.is_zero() {
-                drop(guard);
-                shuttle::thread::yield_now();
-                return None;
-            }
-            self.0.wait(guard).ok()
+            *self.epoch.lock() += 1;
+            self.notified.notify_all();
         }
     }
 }

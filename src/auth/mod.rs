@@ -7,6 +7,8 @@
 //!   `diagnostics`: what is told about them.
 
 mod diagnostics;
+#[cfg(all(test, unix))]
+mod forks;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod gate;

@@ -164,16 +164,17 @@ mod real {
 /// The machine's clocks, where there are no others.
 #[cfg(not(unix))]
 mod real {
-    use std::sync::OnceLock;
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+    use once_cell::sync::Lazy;
 
     use super::{BEFORE, Moment};
 
-    static START: OnceLock<Instant> = OnceLock::new();
+    static START: Lazy<Instant> = Lazy::new(Instant::now);
 
     pub(super) fn now() -> Moment {
         Moment {
-            mono: BEFORE + START.get_or_init(Instant::now).elapsed(),
+            mono: BEFORE + START.elapsed(),
             wall: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default(),

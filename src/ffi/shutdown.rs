@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::ffi::boundary::{free, guard_or, handle};
-use crate::process::PerProcess;
+use crate::fork::PerProcess;
 
 /// Calls run, and new ones may begin.
 const RUNNING: u8 = 0;

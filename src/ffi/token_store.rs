@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::ffi::boundary;
 use crate::ffi::operation::camunda_write_fn;
 use crate::ffi::shutdown::call_back;
+use crate::fork::generation;
 
 /// Reads the value last put under `name`: hands it to `write` together with `value`, in one piece or
 /// several; does not call it where there is none, or none any more.
@@ -111,7 +112,7 @@ pub(super) struct Store {
     user: *mut c_void,
     description: String,
     /// The process that `free` belongs to.
-    process: u32,
+    generation: u32,
 }
 
 // SAFETY: the pointer is only ever passed back to the caller's own functions, which the documentation
@@ -148,7 +149,7 @@ impl Store {
             free: None,
             user,
             description: String::from("the program's own store"),
-            process: std::process::id(),
+            generation: generation(),
         };
         if let Some(describe) = table.describe {
             // SAFETY: the caller promised that functions and data go together.
@@ -165,7 +166,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if let Some(free) = self.free
-            && self.process == std::process::id()
+            && self.generation == generation()
         {
             // SAFETY: the caller promised that functions and data go together; nobody uses them now.
             call_back(|| unsafe { free(self.user) });

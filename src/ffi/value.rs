@@ -6,8 +6,8 @@
 use std::ffi::c_char;
 use std::fmt;
 use std::ptr;
-use std::sync::OnceLock;
 
+use once_cell::sync::OnceCell;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -15,6 +15,7 @@ use crate::api::operation::without_bom;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{bytes, clear, free, guard, guard_or, hand_over, required, text};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::fork::Section;
 use crate::secret::Zeroizing;
 
 /// `null`, or no value at all.
@@ -38,15 +39,27 @@ pub const CAMUNDA_KIND_OBJECT: i32 = 5;
 pub struct camunda_value {
     /// This node's JSON. Borrowed from the root's `owned`, which lives as long as any node.
     json: &'static str,
-    node: OnceLock<Node>,
+    node: OnceCell<Node>,
     /// The same JSON with a NUL behind it, made when asked for; the root's bytes have theirs.
-    terminated: OnceLock<Terminated>,
+    terminated: OnceCell<Terminated>,
     /// The answer with a NUL behind it; of the root only.
     owned: Option<Zeroizing<Vec<u8>>>,
 }
 
 /// Text with a NUL behind it, overwritten when dropped.
 type Terminated = Zeroizing<Box<[u8]>>;
+
+/// The value of a cell, made by the first thread that needs it. A fork waits for that, so that a
+/// child never waits for a thread that it does not have.
+fn read_once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> T) -> &T {
+    match cell.get() {
+        Some(value) => value,
+        None => {
+            let _section = Section::enter();
+            cell.get_or_init(make)
+        }
+    }
+}
 
 enum Node {
     Null,
@@ -63,21 +76,21 @@ struct Text {
     /// The text as it is written, where that has no escapes; else empty.
     written: &'static str,
     /// With a NUL behind it: made when asked for, or at once where there are escapes.
-    terminated: OnceLock<Terminated>,
+    terminated: OnceCell<Terminated>,
 }
 
 impl Text {
     fn written(written: &'static str) -> Self {
         Text {
             written,
-            terminated: OnceLock::new(),
+            terminated: OnceCell::new(),
         }
     }
 
     fn unescaped(text: &str) -> Self {
         Text {
             written: "",
-            terminated: OnceLock::from(terminated(text)),
+            terminated: OnceCell::with_value(terminated(text)),
         }
     }
 
@@ -89,7 +102,8 @@ impl Text {
     }
 
     fn terminated(&self) -> &[u8] {
-        self.terminated.get_or_init(|| terminated(self.written))
+        let bytes = read_once(&self.terminated, || terminated(self.written));
+        &bytes[..]
     }
 }
 
@@ -125,14 +139,14 @@ impl camunda_value {
     fn part(json: &'static str) -> Self {
         camunda_value {
             json,
-            node: OnceLock::new(),
-            terminated: OnceLock::new(),
+            node: OnceCell::new(),
+            terminated: OnceCell::new(),
             owned: None,
         }
     }
 
     fn node(&self) -> &Node {
-        self.node.get_or_init(|| parse(self.json))
+        read_once(&self.node, || parse(self.json))
     }
 
     fn get(&self, key: &str) -> Option<&camunda_value> {
@@ -481,7 +495,7 @@ pub unsafe extern "C" fn camunda_value_json(
         let json = read(value, None, |value| {
             Some(Some(match &value.owned {
                 Some(owned) => &owned[owned.len() - 1 - value.json.len()..],
-                None => &value.terminated.get_or_init(|| terminated(value.json))[..],
+                None => &read_once(&value.terminated, || terminated(value.json))[..],
             }))
         });
         hand_out(json, len)

@@ -24,6 +24,7 @@ use super::tls::{self, TlsConnector};
 use crate::call::{Call, Stop};
 use crate::config::{Config, is_loopback};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::InUse;
 use crate::secret::{SecretBuffer, Zeroizing};
 
 /// How long a socket waits at a time when nobody can cancel: long enough that its timeout is set
@@ -415,6 +416,7 @@ pub(super) struct Exchange {
     progress: Rc<Progress>,
     /// The exchange around this one: a callback of a call may make a call of its own.
     outer: Option<Rc<Progress>>,
+    _agents: InUse,
 }
 
 #[derive(Debug)]
@@ -457,7 +459,11 @@ impl Exchange {
             captured: RefCell::default(),
         });
         let outer = UNDER_WAY.replace(Some(progress.clone()));
-        Exchange { progress, outer }
+        Exchange {
+            progress,
+            outer,
+            _agents: InUse::begin(),
+        }
     }
 
     /// Captures the response, for the case that it cannot be read: at most `limit` bytes of it.

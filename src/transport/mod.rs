@@ -28,7 +28,7 @@ use crate::auth::{Token, TokenSlot};
 use crate::call::Call;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::process::PerProcess;
+use crate::fork::PerProcess;
 use crate::secret::Zeroizing;
 
 use agent::{Agents, Exchange};

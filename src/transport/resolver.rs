@@ -18,6 +18,7 @@ use ureq::unversioned::transport::NextTimeout;
 
 use super::agent::{ConnectError, Exchange};
 use crate::config::is_loopback;
+use crate::fork::generation;
 
 /// How long addresses are used before the name is resolved again.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -188,7 +189,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A limit on the number of threads, by process: a forked child has none of its parent's threads.
 struct Permits {
-    /// The process id, and below it the number of permits in use.
+    /// The fork generation of the process, and below it the number of permits in use.
     used: AtomicU64,
     limit: u32,
 }
@@ -208,7 +209,7 @@ impl Permits {
     }
 
     fn acquire(&'static self) -> Option<Permit> {
-        let process = std::process::id();
+        let process = generation();
         let acquired = self
             .used
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
@@ -429,7 +430,7 @@ mod tests {
     #[test]
     fn permits_of_another_process_do_not_count() {
         let permits = permits(1);
-        let parent = std::process::id().wrapping_add(1);
+        let parent = generation().wrapping_add(1);
         permits
             .used
             .store(Permits::packed(parent, 1), Ordering::SeqCst);
@@ -491,5 +492,45 @@ mod tests {
         for url in ["https://localhost:8080/", "http://proxy.example:8080/"] {
             assert_eq!(resolve(url, mixed.clone()).unwrap(), mixed);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lookup_completes_in_child_of_parent_whose_threads_use_parking_lot() {
+        use std::sync::atomic::AtomicBool;
+
+        use crate::fork::testing::{Child, fork};
+
+        let look_up_often = || {
+            let options = CallOptions::new();
+            let call = Call::start(&options, Duration::from_secs(60));
+            let _exchange = Exchange::begin(&call);
+            let resolver = CachingResolver::with(permits(4), |_| {
+                std::thread::sleep(Duration::from_micros(100));
+                Ok(Vec::new())
+            });
+            (0..20).all(|host| resolver.look_up(format!("{host}.example:443")).is_ok())
+        };
+        let stop = AtomicBool::new(false);
+        let mutex = parking_lot::Mutex::new(());
+        let ends = std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let _guard = mutex.lock();
+                        std::thread::yield_now();
+                    }
+                });
+            }
+            let mut ends = Vec::new();
+            for _ in 0..6 {
+                let children: Vec<_> = (0..10).map(|_| fork(look_up_often)).collect();
+                ends.extend(children.into_iter().map(|child| child.wait()));
+            }
+            stop.store(true, Ordering::Relaxed);
+            ends
+        });
+        let hung = ends.iter().filter(|end| **end != Child::Passed).count();
+        assert_eq!(hung, 0);
     }
 }

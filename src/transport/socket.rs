@@ -17,6 +17,7 @@ use ureq::unversioned::transport::{
 use super::agent::Exchange;
 use super::buffers::{OUTPUT_BUFFER, WipedBuffers};
 use super::resolver::CachingResolver;
+use crate::fork::ProcessOwned;
 
 /// How it is said that the other end closed a connection too early.
 pub(super) const CLOSED: &str = "closed by the other end";
@@ -24,7 +25,7 @@ pub(super) const CLOSED: &str = "closed by the other end";
 /// A TCP connection whose waits honour the current [`Exchange`].
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: ProcessOwned<TcpStream>,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
 }
@@ -32,7 +33,7 @@ pub(super) struct Socket {
 impl Socket {
     fn new(stream: TcpStream) -> Self {
         Socket {
-            stream,
+            stream: ProcessOwned::new(stream),
             read_timeout: None,
             write_timeout: None,
         }
@@ -42,7 +43,7 @@ impl Socket {
     /// is of no use.
     pub(super) fn is_quiet(&self) -> bool {
         let peeked = rustix::net::recv(
-            &self.stream,
+            &*self.stream,
             &mut [0u8; 1][..],
             RecvFlags::PEEK | RecvFlags::DONTWAIT,
         );

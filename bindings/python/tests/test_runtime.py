@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import unittest
+import warnings
 import weakref
 
 from camunda_admin import AdminClient, CancelledError, TokenStore
@@ -378,6 +379,70 @@ class Processes(SandboxTest):
             self.assertEqual(child.exitcode, 0)
         self.assertEqual(found, [(cluster_id, 0)] * 5)
         self.assertEqual(stats()["token_requests"], before)
+        admin.cluster(cluster_id).get()
+
+    @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
+    def test_fork_beside_busy_threads(self):
+        admin = self.client()
+        cluster_id = self.cluster()
+        token = admin.token()
+        before = stats()["token_requests"]
+        stop = threading.Event()
+
+        def keep_busy():
+            while not stop.is_set():
+                for _ in range(50):
+                    admin.token()
+                admin.diagnostics()
+
+        threads = [threading.Thread(target=keep_busy) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        statuses = []
+        try:
+            with warnings.catch_warnings():
+                # Newer Pythons warn of every fork beside threads.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                for _ in range(40):
+                    child = os.fork()
+                    if child == 0:
+                        # A child that hangs is killed.
+                        signal.alarm(30)
+                        status = 1
+                        try:
+                            same = str(admin.token()) == str(token)
+                            found = admin.cluster(cluster_id).get().uuid
+                            status = 0 if same and found == cluster_id else 2
+                        finally:
+                            os._exit(status)
+                    statuses.append(os.waitpid(child, 0)[1])
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(statuses, [0] * 40)
+        self.assertEqual(stats()["token_requests"], before)
+
+    @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
+    def test_daemonized_child_keeps_its_descriptors(self):
+        admin = self.client()
+        cluster_id = self.cluster()
+        admin.cluster(cluster_id).get()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            status = 1
+            try:
+                os.closerange(3, 1000)
+                opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(200)]
+                admin.cluster(cluster_id).get()
+                admin.close()
+                for descriptor in opened:
+                    os.fstat(descriptor)
+                status = 0
+            finally:
+                os._exit(status)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
         admin.cluster(cluster_id).get()
 
     def test_ctrl_c_in_a_fork(self):

@@ -2,22 +2,20 @@
 //!
 //! # Fork
 //!
-//! A child of `fork` has one thread, and copies of locks and flights that belonged to threads which
-//! it has not. The fast path never blocks, so it may use the copies: an unlocked slot with a fresh
-//! token is as good as any. Everything else first compares the process id with the one that made the
-//! state, and in a child moves on to state of its own.
+//! A child of `fork` has one thread, and copies of its parent's state, which are consistent because a
+//! fork waits for all critical sections (see [`fork`](crate::fork)). Flights and queues belong to
+//! threads that the child does not have, and stores to connections of the parent: the child copies
+//! the tokens, failures and rate limits into a cache of its own.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, Weak};
-use std::time::Duration;
-
-use arc_swap::ArcSwap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use super::leader::{Leader, Purpose, stopped};
 use super::pacing::GateCell;
-use super::sync::{Condvar, Mutex, MutexGuard};
+use super::sync::{Mutex, MutexGuard, Signal};
 use crate::auth::diagnostics::{CounterReport, Diagnostics, SlotReport};
 use crate::auth::gate::Gate;
 use crate::auth::key::{GateKey, SlotKey, label};
@@ -26,9 +24,12 @@ use crate::auth::store::{StoreId, Stores, Vault};
 use crate::auth::time::{Clock, Moment};
 use crate::auth::token::Token;
 use crate::auth::{TokenCacheChoice, TokenEndpoint, TokenRequest};
-use crate::call::Call;
+use crate::call::{Call, Stop};
 use crate::error::{Error, ErrorKind};
-use crate::process::PerProcess;
+use crate::fork::PerProcess;
+
+/// The longest that a child waits for a lock of what it inherited.
+const INHERIT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// More slots than this, and the idle ones that nobody holds go.
 const SLOTS_KEPT: usize = 64;
@@ -102,35 +103,39 @@ impl Cache {
         })
     }
 
-    /// The cache of a forked child: what could be read of its parent's, with locks, stores and
-    /// connections of its own.
+    /// The cache of a forked child: its parent's tokens, failures and rate limits, with locks, stores
+    /// and connections of its own.
     ///
-    /// Only tries the locks: one that was held while the process forked stays held in the child.
+    /// No lock is waited for long: a thread that forked with a lock held never releases it here.
     pub(super) fn inherited(parents: &Cache) -> Cache {
         let child = Cache::new(parents.clock.clone());
-        #[cfg(unix)]
-        crate::auth::store::close_inherited_locks();
-        if let Ok(gates) = parents.gates.try_lock() {
-            for (key, gate) in gates.iter() {
-                lock(&child.gates).insert(key.clone(), Arc::new(gate.inherited()));
-            }
+        let gates: Vec<_> = inherited(&parents.gates).map_or_else(Vec::new, |gates| {
+            let gates = gates.iter();
+            gates
+                .map(|(key, gate)| (key.clone(), Arc::clone(gate)))
+                .collect()
+        });
+        for (key, gate) in gates {
+            let own = Arc::new(gate.inherited());
+            child.gates.lock().insert(key, own);
         }
-        if let Ok(cells) = parents.cells.try_lock() {
-            for (key, cell) in cells.iter() {
-                let Some(cell) = cell.get() else { continue };
-                // What the parent could make sense of, the child can.
-                let Ok(stores) = child.stores(&cell.choice) else {
-                    continue;
-                };
-                let slot = cell
-                    .slot
-                    .try_lock()
-                    .map(|slot| slot.inherited())
-                    .unwrap_or_default();
-                let own = child.new_cell(slot, &cell.gate.key, stores, &cell.choice, &cell.names);
-                // Even with a store of the caller's own: nobody holds it before its first use here.
-                lock(&child.cells).insert(key.clone(), Kept::Always(own));
-            }
+        let cells: Vec<_> = inherited(&parents.cells).map_or_else(Vec::new, |cells| {
+            let cells = cells.iter();
+            cells
+                .filter_map(|(key, cell)| Some((key.clone(), cell.get()?)))
+                .collect()
+        });
+        for (key, cell) in cells {
+            // Valid for the parent, so valid for the child.
+            let Ok(stores) = child.stores(&cell.choice) else {
+                continue;
+            };
+            let slot = inherited(&cell.slot)
+                .map(|slot| slot.inherited())
+                .unwrap_or_default();
+            let own = child.new_cell(slot, &cell.gate.key, stores, &cell.choice, &cell.names);
+            // Even with a store of the caller's own: no client refers to it before its first use here.
+            child.cells.lock().insert(key, Kept::Always(own));
         }
         child
     }
@@ -147,7 +152,7 @@ impl Cache {
             request,
             key,
             choice,
-            cell: ArcSwap::new(cell),
+            cell: PerProcess::with(cell),
         }))
     }
 
@@ -158,7 +163,7 @@ impl Cache {
         choice: &TokenCacheChoice,
     ) -> Result<Arc<Cell>, Error> {
         let id = (key, Stores::id(choice));
-        let known = lock(&self.cells).get(&id).and_then(Kept::get);
+        let known = self.cells.lock().get(&id).and_then(Kept::get);
         if let Some(cell) = known {
             return Ok(cell);
         }
@@ -169,29 +174,35 @@ impl Cache {
             audience: request.audience.clone(),
         };
         let new = self.new_cell(Slot::default(), &gate, stores, choice, &names);
-        let mut cells = lock(&self.cells);
+        let now = self.clock.now();
+        // Dropped after the lock is released: a cell can own a store of the caller's.
+        let mut removed = Vec::new();
+        let mut cells = self.cells.lock();
         if cells.len() >= SLOTS_KEPT {
-            let now = self.clock.now();
             cells.retain(|_, cell| match cell {
                 Kept::Always(cell) => {
-                    Arc::strong_count(cell) > 1
-                        || cell.slot.try_lock().is_ok_and(|slot| !slot.is_idle(now))
+                    let kept = Arc::strong_count(cell) > 1
+                        || cell.slot.try_lock().is_some_and(|slot| !slot.is_idle(now));
+                    if !kept {
+                        removed.push(Arc::clone(cell));
+                    }
+                    kept
                 }
                 Kept::WhileUsed(_) => true,
             });
         }
-        Ok(Kept::enter(&mut cells, id, new, choice))
+        Ok(Kept::enter(&mut cells, id, &new, choice))
     }
 
     fn stores(&self, choice: &TokenCacheChoice) -> Result<Arc<Stores>, Error> {
         let id = Stores::id(choice);
-        let known = lock(&self.stores).get(&id).and_then(Kept::get);
+        let known = self.stores.lock().get(&id).and_then(Kept::get);
         if let Some(stores) = known {
             return Ok(stores);
         }
         let new = Arc::new(Stores::new(choice, &self.clock)?);
-        let mut stores = lock(&self.stores);
-        Ok(Kept::enter(&mut stores, id, new, choice))
+        let mut stores = self.stores.lock();
+        Ok(Kept::enter(&mut stores, id, &new, choice))
     }
 
     fn new_cell(
@@ -203,15 +214,14 @@ impl Cache {
         names: &SlotNames,
     ) -> Arc<Cell> {
         let gate = {
-            let mut gates = lock(&self.gates);
+            let mut gates = self.gates.lock();
             let new = || Arc::new(GateCell::new(gate.clone(), Gate::default()));
             Arc::clone(gates.entry(gate.clone()).or_insert_with(new))
         };
         Arc::new(Cell {
-            pid: self.pid,
             clock: self.clock.clone(),
             slot: Mutex::new(slot),
-            changed: Condvar::new(),
+            changed: Signal::new(),
             gate,
             stores,
             choice: choice.clone(),
@@ -253,27 +263,32 @@ impl<T> Kept<T> {
     fn enter<K: Ord>(
         map: &mut BTreeMap<K, Kept<T>>,
         key: K,
-        value: Arc<T>,
+        value: &Arc<T>,
         choice: &TokenCacheChoice,
     ) -> Arc<T> {
         if let Some(value) = map.get(&key).and_then(Kept::get) {
             return value;
         }
         map.retain(|_, kept| !kept.is_gone());
-        map.insert(key, Kept::new(Arc::clone(&value), choice));
-        value
+        map.insert(key, Kept::new(Arc::clone(value), choice));
+        Arc::clone(value)
     }
+}
+
+/// Locks what a child inherited, free but for other threads of the child that copy it too.
+pub(super) fn inherited<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    mutex.try_lock_until(Instant::now().checked_add(INHERIT_TIMEOUT))
 }
 
 impl Cache {
     pub(crate) fn diagnostics(&self) -> Diagnostics {
         let now = self.clock.now();
-        let mut cells: Vec<_> = lock(&self.cells).values().filter_map(Kept::get).collect();
+        let mut cells: Vec<_> = self.cells.lock().values().filter_map(Kept::get).collect();
         // Not by their keys, whose order depends on the client secrets.
         cells.sort_by(|a, b| (&a.names, a.number).cmp(&(&b.names, b.number)));
         let slots: Vec<_> = cells.iter().map(|cell| cell.report(now)).collect();
-        let gates: Vec<_> = lock(&self.gates).values().cloned().collect();
-        let stores: Vec<_> = lock(&self.stores).values().filter_map(Kept::get).collect();
+        let gates: Vec<_> = self.gates.lock().values().cloned().collect();
+        let stores: Vec<_> = self.stores.lock().values().filter_map(Kept::get).collect();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Diagnostics {
             process_id: self.pid,
@@ -300,8 +315,7 @@ pub(crate) struct TokenSlot {
     request: TokenRequest,
     key: SlotKey,
     choice: TokenCacheChoice,
-    /// Replaced once in every forked child.
-    pub(super) cell: ArcSwap<Cell>,
+    pub(super) cell: PerProcess<Arc<Cell>>,
 }
 
 impl TokenSlot {
@@ -325,15 +339,13 @@ impl TokenSlot {
     /// An error of a rate limit names the store that fails, if one does: without it, processes do
     /// not share their tokens.
     pub(crate) fn token(&self, endpoint: &dyn TokenEndpoint, call: &Call) -> Result<Token, Error> {
-        let cell = self.cell.load();
+        let cell = self.current();
         let now = cell.clock.now_roughly();
-        // A lock that is taken may be that of a thread which a fork left behind.
-        if let Ok(mut slot) = cell.slot.try_lock()
+        if let Some(mut slot) = cell.slot.try_lock()
             && let Some(token) = slot.fresh(now)
         {
             return Ok(token);
         }
-        drop(cell);
         self.token_with_patience(endpoint, call).map_err(|error| {
             match (error.kind(), self.current().stores.problem()) {
                 (ErrorKind::RateLimited, Some(problem)) => error.with_detail(&problem),
@@ -362,7 +374,9 @@ impl TokenSlot {
                     false => Duration::ZERO,
                 },
             };
-            let mut slot = lock(&cell.slot);
+            let Some(mut slot) = cell.slot.try_lock_until(call.deadline()) else {
+                return Err(stopped(call, Stop::Deadline));
+            };
             let answer = slot.ask(now, patience, &mut caller);
             match answer {
                 Answer::Use(token) => return Ok(token),
@@ -377,11 +391,13 @@ impl TokenSlot {
                         Some(until) => step.min(cell.clock.real_wait(until - now.mono)),
                         None => step,
                     };
-                    drop(cell.changed.wait_timeout(slot, step));
+                    let epoch = cell.changed.epoch();
+                    drop(slot);
+                    cell.changed.wait_timeout(epoch, step);
                 }
                 Answer::Lead(flight) => {
                     drop(slot);
-                    let leader = Leader::new(&cell, flight, Purpose::Fetch);
+                    let leader = Leader::new(cell, flight, Purpose::Fetch);
                     step.map_err(|stop| stopped(call, stop))?;
                     if let Some(token) = leader.lead(&self.request, self.key, endpoint, call)? {
                         return Ok(token);
@@ -389,7 +405,7 @@ impl TokenSlot {
                 }
                 Answer::Refresh(flight, token) => {
                     drop(slot);
-                    let leader = Leader::new(&cell, flight, Purpose::Refresh);
+                    let leader = Leader::new(cell, flight, Purpose::Refresh);
                     let refreshed = leader.lead(&self.request, self.key, endpoint, call);
                     // Whatever went wrong, the slot knows, and this caller has a token.
                     return Ok(refreshed.ok().flatten().unwrap_or(token));
@@ -406,7 +422,7 @@ impl TokenSlot {
         let generation = token.generation();
         if cell.lock().reject(generation, now) {
             count(&cell.counters.rejections);
-            if let Some(vault) = self.vault(&cell) {
+            if let Some(vault) = self.vault(cell) {
                 vault.edit(call, now, |record| {
                     record.generation == generation && record.token.take().is_some()
                 });
@@ -420,7 +436,7 @@ impl TokenSlot {
         let cell = self.current();
         let now = cell.clock.now();
         cell.lock().retry_credentials(now);
-        if let Some(vault) = self.vault(&cell) {
+        if let Some(vault) = self.vault(cell) {
             vault.edit(call, now, |record| {
                 let refused = record.refusal.take().is_some();
                 record.refresh_pause.take().is_some() || refused
@@ -433,7 +449,7 @@ impl TokenSlot {
         let cell = self.current();
         let now = cell.clock.now();
         cell.lock().forget();
-        if let Some(vault) = self.vault(&cell) {
+        if let Some(vault) = self.vault(cell) {
             vault.edit(call, now, |record| record.token.take().is_some());
         }
     }
@@ -442,23 +458,14 @@ impl TokenSlot {
         Vault::new(&cell.stores, &self.request, self.key)
     }
 
-    /// The slot's state in this process, which may be another than the one that made `self`.
-    fn current(&self) -> Arc<Cell> {
-        let cell = self.cell.load_full();
-        if cell.pid == std::process::id() {
-            return cell;
-        }
-        let cache = Cache::of_this_process();
-        // It could be made in the parent, so it can be made here.
-        let Ok(fresh) = cache.cell(self.key, &self.request, &self.choice) else {
-            return cell;
-        };
-        let old = self.cell.swap(Arc::clone(&fresh));
-        if old.pid != fresh.pid {
-            // The parent's is not dropped: a thread that is not here may have been changing it.
-            std::mem::forget(old);
-        }
-        fresh
+    /// The slot's state in this process, which may be a child of the one that made `self`.
+    #[inline]
+    fn current(&self) -> &Cell {
+        self.cell.inherit(|parents| {
+            let cell = Cache::of_this_process().cell(self.key, &self.request, &self.choice);
+            // Valid for the parent, so valid for the child.
+            cell.unwrap_or_else(|_| Arc::clone(parents))
+        })
     }
 }
 
@@ -473,11 +480,10 @@ impl fmt::Debug for TokenSlot {
 /// A slot with its lock.
 #[derive(Debug)]
 pub(super) struct Cell {
-    pid: u32,
     pub(super) clock: Clock,
     slot: Mutex<Slot>,
     /// Notified whenever a flight ends or learns its turn.
-    pub(super) changed: Condvar,
+    pub(super) changed: Signal,
     pub(super) gate: Arc<GateCell>,
     pub(super) stores: Arc<Stores>,
     choice: TokenCacheChoice,
@@ -517,12 +523,6 @@ impl Cell {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
-        lock(&self.slot)
+        self.slot.lock()
     }
-}
-
-/// A lock that another thread's panic does not close: what it guards is consistent after every
-/// single step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,11 +1,11 @@
 //! Waiting for a turn at a gate: among the threads of this process, then among all processes that
 //! share a store.
 
-use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 
-use super::sync::{Condvar, Mutex, MutexGuard};
+use super::cache::inherited;
+use super::sync::{Mutex, MutexGuard, Signal};
 use crate::auth::diagnostics::GateReport;
 use crate::auth::gate::{Gate, SPACING, Ticket};
 use crate::auth::key::GateKey;
@@ -30,7 +30,7 @@ pub(super) struct GateCell {
     name: String,
     gate: Mutex<Gate>,
     /// Notified whenever the queue moves or the gate is blocked.
-    changed: Condvar,
+    changed: Signal,
 }
 
 /// How waiting at a gate ended.
@@ -52,15 +52,13 @@ impl GateCell {
             key,
             name,
             gate: Mutex::new(gate),
-            changed: Condvar::new(),
+            changed: Signal::new(),
         }
     }
 
     /// What a forked child goes on with, if it can be read.
     pub(super) fn inherited(&self) -> GateCell {
-        let gate = self
-            .gate
-            .try_lock()
+        let gate = inherited(&self.gate)
             .map(|gate| gate.inherited())
             .unwrap_or_default();
         GateCell::new(self.key.clone(), gate)
@@ -137,10 +135,10 @@ impl GateCell {
             }
             has_waited = true;
             if turn.abs_diff(expected) < SPACING / 4 {
-                drop(
-                    self.changed
-                        .wait_timeout(gate, step.min(clock.real_wait(wait))),
-                );
+                let epoch = self.changed.epoch();
+                drop(gate);
+                self.changed
+                    .wait_timeout(epoch, step.min(clock.real_wait(wait)));
             } else {
                 // Told without this lock; then looked at again, as things may have changed.
                 drop(gate);
@@ -258,7 +256,7 @@ impl GateCell {
     }
 
     fn lock(&self) -> MutexGuard<'_, Gate> {
-        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.gate.lock()
     }
 }
 

@@ -170,7 +170,7 @@ fn invariant_09_a_child_never_waits_for_a_lock_it_inherited() {
     parents.pid = 0;
     let endpoint = Endpoint::new(&clock, []);
     let slot = parents.slot(request(), &MEMORY).unwrap();
-    let held = slot.cell.load_full();
+    let held = Arc::clone(slot.cell.inherit(Arc::clone));
     let locked = held.lock();
     let child = Cache::inherited(&parents);
     assert_eq!(child.pid, std::process::id());

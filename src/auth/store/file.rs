@@ -9,15 +9,13 @@
 //! credentials do not hold up the others, and one for each token host, held for an instant. The
 //! kernel releases them when their owner dies.
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -26,7 +24,7 @@ use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::{StoreLock, Timestamps, TokenStore};
 use crate::auth::record::PaceTimes;
-use crate::process::PerProcess;
+use crate::fork::ProcessOwned;
 
 /// Larger files are not read; a token is a few KiB.
 const LARGEST_VALUE: u64 = 1024 * 1024;
@@ -247,8 +245,8 @@ impl TokenStore for FileStore {
 
     fn try_lock(&self, name: &str, _lease: Duration) -> io::Result<Option<StoreLock>> {
         let directory = self.open()?;
-        let file = open_lock(&directory, &format!("{name}.{LOCK}"))?;
-        let stat = rustix::fs::fstat(&file)?;
+        let file = ProcessOwned::new(open_lock(&directory, &format!("{name}.{LOCK}"))?);
+        let stat = rustix::fs::fstat(&*file)?;
         if !is_own_file(&stat) {
             return Err(refused("the lock is not a file of this user's"));
         }
@@ -268,7 +266,7 @@ impl TokenStore for FileStore {
         if file.metadata()?.nlink() == 0 {
             return Ok(None);
         }
-        Ok(Some(StoreLock::new(FileLock::new(file))))
+        Ok(Some(StoreLock::new(FileLock(file))))
     }
 
     fn describe(&self) -> String {
@@ -360,67 +358,17 @@ fn refused(why: &str) -> io::Error {
 /// A locked file.
 ///
 /// A fork duplicates its descriptor, and the kernel holds a lock until it is released or the last
-/// duplicate is closed. So the owner releases it expressly, whoever may have a duplicate, while a
-/// child closes its duplicates without releasing anything.
-struct FileLock {
-    held: &'static HeldLocks,
-    number: u64,
-}
-
-/// The locks held by one process.
-#[derive(Debug)]
-struct HeldLocks {
-    pid: u32,
-    files: Mutex<BTreeMap<u64, File>>,
-    numbers: AtomicU64,
-}
-
-static HELD: PerProcess<HeldLocks> = PerProcess::new();
-
-impl HeldLocks {
-    /// Those of this process. A forked child closes its duplicates of its parent's here, which
-    /// otherwise would keep the locks of a parent that is killed.
-    fn of_this_process() -> &'static Self {
-        HELD.get(|parents| {
-            // Only tried: if the lock was held while the process forked, it stays held.
-            if let Some(mut files) = parents.and_then(|parents| parents.files.try_lock().ok()) {
-                files.clear();
-            }
-            HeldLocks {
-                pid: std::process::id(),
-                files: Mutex::default(),
-                numbers: AtomicU64::new(0),
-            }
-        })
-    }
-
-    fn files(&self) -> MutexGuard<'_, BTreeMap<u64, File>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl FileLock {
-    fn new(file: File) -> Self {
-        let held = HeldLocks::of_this_process();
-        let number = held.numbers.fetch_add(1, Ordering::Relaxed);
-        held.files().insert(number, file);
-        FileLock { held, number }
-    }
-}
+/// duplicate is closed. So the owner releases it explicitly, whichever process has a duplicate, while
+/// a child closes its duplicate at the fork without releasing anything.
+struct FileLock(ProcessOwned<File>);
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        if self.held.pid == std::process::id() {
-            let file = self.held.files().remove(&self.number);
-            // Should it fail, closing the file releases the lock just as well, but for a fork.
-            let _ = file.map(|file| file.unlock());
+        if self.0.is_own() {
+            // If it fails, closing the file releases the lock as well, unless a child has a duplicate.
+            let _ = self.0.unlock();
         }
     }
-}
-
-/// In a forked child: lets go of what it inherited of its parent's locks.
-pub(crate) fn close_inherited_locks() {
-    HeldLocks::of_this_process();
 }
 
 #[cfg(test)]

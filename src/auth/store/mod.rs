@@ -13,7 +13,7 @@ use std::env;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::TokenCacheChoice;
@@ -21,10 +21,9 @@ use super::record::{PaceRecord, PaceTimes};
 use super::time::{Clock, Moment};
 use crate::call::Call;
 use crate::error::Error;
+use crate::fork::{Mutex, MutexGuard, generation};
 use crate::secret::Secret;
 
-#[cfg(unix)]
-pub(crate) use file::close_inherited_locks;
 #[cfg(all(test, feature = "redis"))]
 pub(crate) use redis::RedisStore;
 pub(crate) use vault::{Known, Locks, MOMENT, Vault};
@@ -74,16 +73,29 @@ pub trait TokenStore: Send + Sync {
     fn describe(&self) -> String;
 }
 
-/// A lock of a [`TokenStore`], released when it is dropped.
+/// A lock of a [`TokenStore`], released when it is dropped by the process that took it.
+///
+/// A child that is forked while the lock is held does not release it: it belongs to the parent.
 pub struct StoreLock {
-    _held: Box<dyn Send>,
+    /// `None` only while it is dropped.
+    held: Option<Box<dyn Send>>,
+    generation: u32,
 }
 
 impl StoreLock {
     /// Takes over whatever releases the lock when it is dropped.
     pub fn new(held: impl Send + 'static) -> Self {
         StoreLock {
-            _held: Box::new(held),
+            held: Some(Box::new(held)),
+            generation: generation(),
+        }
+    }
+}
+
+impl Drop for StoreLock {
+    fn drop(&mut self) {
+        if self.generation != generation() {
+            std::mem::forget(self.held.take());
         }
     }
 }
@@ -467,8 +479,8 @@ impl Tier {
         None
     }
 
-    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock()
     }
 }
 

@@ -20,7 +20,7 @@ use std::io;
 use std::mem;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{FAR_PATIENCE, StoreLock, TokenStore};
 use crate::auth::time::millis;
+use crate::fork::{Mutex, MutexGuard};
 use crate::secret::Secret;
 
 /// The longest that any operation takes: what callers reckon with.
@@ -314,11 +315,11 @@ impl Inner {
     }
 
     fn held(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock()
     }
 }
 

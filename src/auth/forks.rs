@@ -1,0 +1,156 @@
+//! Tests of the token cache in forked children, beside threads that keep it busy.
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::shell::{TokenSlot, diagnostics, slot};
+use super::store::Stores;
+use super::testing::{Endpoint, MEMORY, MemoryStore, Reply, call, call_within, request};
+use super::time::Clock;
+use super::{FetchFailure, Token, TokenRequest};
+use crate::error::ErrorKind;
+use crate::fork::testing::{Child, fork};
+
+const FORKS: usize = 1_000;
+/// How many children run at the same time.
+const BATCH: usize = 10;
+const THREADS: usize = 12;
+/// Beyond what the test needs on a machine that does much else.
+const LIMIT: Duration = Duration::from_secs(400);
+
+/// In a process of its own: the threads of other tests may use `parking_lot` as they like.
+#[test]
+fn child_of_busy_parent_neither_hangs_nor_loses_state() {
+    let mut playing = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "auth::forks::play",
+            "--include-ignored",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let give_up_at = Instant::now() + LIMIT;
+    let status = loop {
+        if let Some(status) = playing.try_wait().unwrap() {
+            break Some(status);
+        }
+        if Instant::now() >= give_up_at {
+            playing.kill().unwrap();
+            playing.wait().unwrap();
+            break None;
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    assert!(status.is_some_and(|status| status.success()), "{status:?}");
+}
+
+fn request_for(audience: String) -> TokenRequest {
+    TokenRequest {
+        audience,
+        ..request()
+    }
+}
+
+#[test]
+#[ignore = "run by another test in a process of its own"]
+fn play() {
+    // Longer than the test takes.
+    let retry_after = Some(2 * LIMIT);
+    let limited = Reply::Fails(FetchFailure::RateLimited { retry_after });
+    let endpoint = Endpoint::new(&Clock::Real, [Reply::Token(3600.0), limited]);
+    let known = slot(request(), &MEMORY).unwrap();
+    let token = known.token(&*endpoint, &call()).unwrap();
+    let other = slot(request_for("other.example".into()), &MEMORY).unwrap();
+    let error = other.token(&*endpoint, &call_within(Duration::from_secs(20)));
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::RateLimited);
+
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let (stop, known, endpoint) = (&stop, &known, &endpoint);
+            scope.spawn(move || keep_busy(number, stop, known, endpoint));
+        }
+        let mut ends = Vec::new();
+        for _ in 0..FORKS / BATCH {
+            let children: Vec<_> = (0..BATCH)
+                .map(|_| fork(|| child_knows_all(&known, &other, &token, &endpoint)))
+                .collect();
+            ends.extend(children.into_iter().map(|child| child.wait()));
+        }
+        stop.store(true, Ordering::Relaxed);
+        let count = |wanted| ends.iter().filter(|end| **end == wanted).count();
+        let (passed, hung) = (count(Child::Passed), count(Child::Hung));
+        assert_eq!((passed, hung), (FORKS, 0), "passed and hung");
+    });
+    assert_eq!(endpoint.requests(), 2);
+}
+
+fn keep_busy(number: usize, stop: &AtomicBool, known: &TokenSlot, endpoint: &Endpoint) {
+    let mut round = 0;
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..20 {
+            known.token(endpoint, &call()).unwrap();
+        }
+        diagnostics();
+        // More than the cache keeps.
+        round += 1;
+        let audience = format!("{number}-{}.example", round % 10);
+        drop(slot(request_for(audience), &MEMORY).unwrap());
+        thread::yield_now();
+    }
+}
+
+fn child_knows_all(
+    known: &Arc<TokenSlot>,
+    other: &TokenSlot,
+    token: &Token,
+    endpoint: &Arc<Endpoint>,
+) -> bool {
+    let same =
+        |found: Token| found.expose() == token.expose() && found.generation() == token.generation();
+    // Threads that wait for each other, too.
+    let finding: Vec<_> = [(); 2]
+        .map(|()| {
+            let (known, endpoint) = (Arc::clone(known), Arc::clone(endpoint));
+            thread::spawn(move || {
+                (0..20)
+                    .map(|_| known.token(&*endpoint, &call()).unwrap())
+                    .last()
+            })
+        })
+        .into();
+    let found = finding.into_iter().all(|finding| {
+        let found = finding.join().ok().flatten();
+        found.is_some_and(same)
+    });
+    let limited = other.token(&**endpoint, &call_within(Duration::from_secs(20)));
+    let blocked = diagnostics().gates.iter().all(|gate| gate.blocked);
+    found
+        && blocked
+        && limited.is_err_and(|error| error.kind() == ErrorKind::RateLimited)
+        && endpoint.requests() == 2
+}
+
+#[test]
+fn store_lock_is_not_released_by_a_forked_child() {
+    let store = Arc::new(MemoryStore::default());
+    let stores = Stores::new(&store.choice(), &Clock::Real).unwrap();
+    let take = || {
+        let tier = stores.usable(&call()).next().unwrap();
+        tier.try_lock(&call(), "token-a", Duration::from_secs(60))
+    };
+    let lock = take();
+    assert!(matches!(lock, super::store::Locked::Taken(_)));
+    let child = fork(|| {
+        drop(lock);
+        matches!(take(), super::store::Locked::Busy)
+    });
+    assert_eq!(child.wait(), Child::Passed);
+    assert!(matches!(take(), super::store::Locked::Taken(_)));
+}

@@ -1,0 +1,66 @@
+//! The locks of the shell: a mutex for short critical sections, and a signal for long waits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex as WaitMutex, MutexGuard as WaitGuard, PoisonError};
+use std::time::Duration;
+
+pub(super) use crate::fork::{Mutex, MutexGuard};
+
+use crate::fork::generation;
+
+/// Wakes the threads that wait for a change of what a [`Mutex`] guards.
+///
+/// The standard library's primitives rather than `parking_lot`'s: a fork cannot wait until nobody
+/// waits any more, and a waiting thread must not leave traces that the child shares with others. A
+/// child neither waits for nor notifies its parent's threads.
+#[derive(Debug)]
+pub(super) struct Signal {
+    generation: u32,
+    epoch: AtomicU64,
+    waiting: WaitMutex<()>,
+    notified: Condvar,
+}
+
+impl Signal {
+    pub(super) fn new() -> Self {
+        Signal {
+            generation: generation(),
+            epoch: AtomicU64::new(0),
+            waiting: WaitMutex::new(()),
+            notified: Condvar::new(),
+        }
+    }
+
+    /// Identifies the notifications so far. Read it with the mutex locked: then
+    /// [`wait_timeout`](Self::wait_timeout) misses no later change.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Waits for a notification after `epoch`. Returns early if the process is a forked child, in
+    /// which no thread could send one.
+    pub(super) fn wait_timeout(&self, epoch: u64, timeout: Duration) {
+        if self.generation != generation() {
+            return;
+        }
+        let guard = self.lock();
+        drop(
+            self.notified
+                .wait_timeout_while(guard, timeout, |()| self.epoch() == epoch),
+        );
+    }
+
+    /// Wakes all threads that wait. Must not be called with the mutex locked.
+    pub(super) fn notify_all(&self) {
+        if self.generation == generation() {
+            let guard = self.lock();
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+            drop(guard);
+            self.notified.notify_all();
+        }
+    }
+
+    fn lock(&self) -> WaitGuard<'_, ()> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
