@@ -500,7 +500,8 @@ camunda_call *camunda_call_new(void);
 camunda_status camunda_call_set_timeout(camunda_call *call, double timeout, camunda_error **error);
 
 /**
- * Sets the longest pause between two looks of a waiter in seconds; 10 unless set.
+ * Sets the maximum delay between two polls of a waiter in seconds, default 10. A longer `Retry-After`
+ * of the API is honored; one beyond the deadline fails the wait immediately.
  */
 camunda_status camunda_call_set_interval(camunda_call *call,
                                          double interval,

@@ -3653,13 +3653,15 @@ class Wait {
  public:
   /// At most 30 minutes, a look every half second at first and every 10 s later on.
   Wait() = default;
-  /// The deadline of the whole wait. The client's own timeout holds for each look.
+  /// Deadline of the whole wait, default 30 min. The last poll is made shortly before it. The client's
+  /// own timeout applies to each poll.
   [[nodiscard]] Wait timeout(Seconds timeout) const {
     Wait wait(*this);
     wait.timeout_ = timeout;
     return wait;
   }
-  /// The longest pause between two looks, 10 s unless set; never less than 10 ms.
+  /// Maximum delay between two polls, default 10 s, minimum 10 ms. A longer `Retry-After` of the API is
+  /// honored; one beyond the deadline fails the wait immediately.
   [[nodiscard]] Wait interval(Seconds interval) const {
     Wait wait(*this);
     wait.interval_ = interval;

@@ -75,13 +75,15 @@ impl Wait<'_, Restore> {
 }
 
 impl<'a, T> Wait<'a, T> {
-    /// The deadline of the whole wait. The client's own timeout holds for each look.
+    /// Deadline of the whole wait, default 30 min. The last poll is made shortly before it. The
+    /// client's own timeout applies to each poll.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The longest pause between two looks, 10 s unless set; never less than 10 ms.
+    /// Maximum delay between two polls, default 10 s, minimum 10 ms. A longer `Retry-After` of the API
+    /// is honored; one beyond the deadline fails the wait immediately.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(Duration::from_millis(10));
         self

@@ -138,7 +138,8 @@ pub unsafe extern "C" fn camunda_call_set_timeout(
     }
 }
 
-/// Sets the longest pause between two looks of a waiter in seconds; 10 unless set.
+/// Sets the maximum delay between two polls of a waiter in seconds, default 10. A longer `Retry-After`
+/// of the API is honored; one beyond the deadline fails the wait immediately.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_set_interval(
     call: *mut camunda_call,

@@ -85,6 +85,8 @@ static void a_connection_that_breaks(void) {
   FORGET(error);
 
   /* It was applied, and half of its response arrived. */
+  free(id);
+  id = sandbox_cluster("{\"name\":\"half\"}");
   sandbox_fault("{\"operation\":\"POST /clusters/{clusterUuid}/backups\",\"cut_body\":9,\"when\":\"after\"}");
   CHECK_FAILS(camunda_backup_create(admin, NULL, id, &value, &error), CAMUNDA_STATUS_NETWORK);
   CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_DONE);
