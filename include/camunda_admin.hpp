@@ -714,6 +714,11 @@ class Number {
   std::string text_;
 };
 
+namespace detail {
+template <class T, class>
+struct Codec;
+}  // namespace detail
+
 /// The fields of an answer that this version of the library does not know, in the order in which
 /// they came: name and JSON text. They may be secrets.
 class Extra {
@@ -742,7 +747,12 @@ class Extra {
   std::vector<Field>::const_iterator end() const noexcept { return fields_.end(); }
 
  private:
+  template <class, class>
+  friend struct detail::Codec;
+
   std::vector<Field> fields_;
+  /// A bit for each known field that was `null`, so that it is written as it came.
+  std::uint64_t nulls_ = 0;
 };
 
 /// The connector secrets of a cluster, name and value. The values are secret.
@@ -1026,7 +1036,8 @@ template <class T>
 struct Field {
   std::string_view name;
   bool required;
-  void (*read)(const camunda_value*, T&, const Place*);
+  /// Returns whether the value was `null`.
+  bool (*read)(const camunda_value*, T&, const Place*);
   /// Writes the name and the value with a comma before them, or nothing.
   void (*write)(std::string&, std::string_view, const T&);
 };
@@ -1042,25 +1053,26 @@ template <class T, class M, M T::* Member>
 struct MemberOf<Member> {
   using Owner = T;
 
-  static void read(const camunda_value* value, T& object, const Place* place) {
+  static bool read(const camunda_value* value, T& object, const Place* place) {
     M& field = object.*Member;
     if constexpr (is_optional<M>) {
       if (is_null(value)) {
         field.reset();
-      } else {
-        detail::read(value, field.emplace(), place);
+        return true;
       }
+      detail::read(value, field.emplace(), place);
     } else {
       detail::read(value, field, place);
     }
+    return false;
   }
   /// `null` counts as absent.
-  static void read_expected(const camunda_value* value, T& object, const Place* place) {
+  static bool read_expected(const camunda_value* value, T& object, const Place* place) {
     if (is_null(value)) {
       object.*Member = M();
-    } else {
-      read(value, object, place);
+      return true;
     }
+    return read(value, object, place);
   }
   static void write(std::string& out, std::string_view name, const T& object) {
     const M& field = object.*Member;
@@ -1099,6 +1111,18 @@ constexpr auto optional(std::string_view name) {
   return Field<typename Of::Owner>{name, false, Of::read, Of::write};
 }
 
+/// Writes `null` for a field that was `null`, unless it was given a value since.
+template <class T>
+void write_null(std::string& out, std::size_t before, const Field<T>& field) {
+  std::string empty;
+  field.write(empty, field.name, T{});
+  if (out.compare(before, std::string::npos, empty) != 0) return;
+  out.resize(before);
+  out += ',';
+  write_text(out, field.name);
+  out += ":null";
+}
+
 template <class T, class = void>
 inline constexpr bool has_extra = false;
 template <class T>
@@ -1127,8 +1151,12 @@ struct Codec<T, std::void_t<decltype(Fields<T>::list)>> {
       }
       if (tried < count) {
         const Place here{place, key, 0};
-        Fields<T>::list[next].read(found, into, &here);
-        seen |= std::uint64_t{1} << next;
+        const std::uint64_t bit = std::uint64_t{1} << next;
+        const bool was_null = Fields<T>::list[next].read(found, into, &here);
+        if constexpr (has_extra<T>) {
+          into.extra.nulls_ = was_null ? into.extra.nulls_ | bit : into.extra.nulls_ & ~bit;
+        }
+        seen |= bit;
         next = next + 1 == count ? 0 : next + 1;
       } else if constexpr (has_extra<T>) {
         into.extra.insert(std::string(key), Json(std::string(json_of(found))));
@@ -1143,7 +1171,14 @@ struct Codec<T, std::void_t<decltype(Fields<T>::list)>> {
 
   static void write(std::string& out, const T& object) {
     const std::size_t start = out.size();
-    for (const Field<T>& field : Fields<T>::list) field.write(out, field.name, object);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Field<T>& field = Fields<T>::list[i];
+      const std::size_t before = out.size();
+      field.write(out, field.name, object);
+      if constexpr (has_extra<T>) {
+        if ((object.extra.nulls_ >> i & 1) != 0) write_null(out, before, field);
+      }
+    }
     if constexpr (has_extra<T>) {
       for (const auto& [name, json] : object.extra) {
         out += ',';
@@ -1266,7 +1301,7 @@ struct NamedResource {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static NamedResource from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1295,7 +1330,7 @@ struct NamedId {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static NamedId from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1356,7 +1391,7 @@ struct Generation {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Generation from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1390,7 +1425,7 @@ struct Channel {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Channel from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1421,7 +1456,7 @@ struct BackupRegionOption {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static BackupRegionOption from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1450,7 +1485,7 @@ struct BackupOption {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static BackupOption from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1483,7 +1518,7 @@ struct Region {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Region from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1516,7 +1551,7 @@ struct Parameters {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Parameters from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1546,7 +1581,7 @@ struct IpAllowlistEntry {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static IpAllowlistEntry from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1587,7 +1622,7 @@ struct ClusterLinks {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterLinks from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1670,7 +1705,7 @@ struct ClusterStatus {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterStatus from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1775,7 +1810,7 @@ struct ClusterEncryption {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterEncryption from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1839,7 +1874,7 @@ struct Cluster {
   const std::vector<IpAllowlistEntry>* allowlist() const noexcept;
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Cluster from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1933,7 +1968,7 @@ struct CreateCluster {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreateCluster from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1961,6 +1996,7 @@ inline CreateCluster CreateCluster::from_json(std::string_view json) {
 
 inline std::string CreateCluster::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// What creating a cluster answers.
 struct CreatedCluster {
   /// The id of the new cluster, which is `Creating` for minutes.
@@ -1970,22 +2006,23 @@ struct CreatedCluster {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreatedCluster from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<CreatedCluster> {
-  static constexpr Field<CreatedCluster> list[] = {
-      required<&CreatedCluster::cluster_id>("clusterId"),
+struct detail::Fields<detail::CreatedCluster> {
+  static constexpr Field<detail::CreatedCluster> list[] = {
+      required<&detail::CreatedCluster::cluster_id>("clusterId"),
   };
 };
 
-inline CreatedCluster CreatedCluster::from_json(std::string_view json) {
-  return detail::from_json<CreatedCluster>(json);
+inline detail::CreatedCluster detail::CreatedCluster::from_json(std::string_view json) {
+  return detail::from_json<detail::CreatedCluster>(json);
 }
 
-inline std::string CreatedCluster::to_json() const { return detail::to_json(*this); }
+inline std::string detail::CreatedCluster::to_json() const { return detail::to_json(*this); }
 
 /// What to change about a cluster: only the fields that are set.
 struct UpdateCluster {
@@ -2000,7 +2037,7 @@ struct UpdateCluster {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static UpdateCluster from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2029,7 +2066,7 @@ struct UpdateEncryption {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static UpdateEncryption from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2047,6 +2084,7 @@ inline UpdateEncryption UpdateEncryption::from_json(std::string_view json) {
 
 inline std::string UpdateEncryption::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// The addresses that may reach a cluster: the whole list.
 struct UpdateIpAllowlist {
   /// The entries; none removes the list.
@@ -2054,22 +2092,23 @@ struct UpdateIpAllowlist {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static UpdateIpAllowlist from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<UpdateIpAllowlist> {
-  static constexpr Field<UpdateIpAllowlist> list[] = {
-      required<&UpdateIpAllowlist::ipallowlist>("ipallowlist"),
+struct detail::Fields<detail::UpdateIpAllowlist> {
+  static constexpr Field<detail::UpdateIpAllowlist> list[] = {
+      required<&detail::UpdateIpAllowlist::ipallowlist>("ipallowlist"),
   };
 };
 
-inline UpdateIpAllowlist UpdateIpAllowlist::from_json(std::string_view json) {
-  return detail::from_json<UpdateIpAllowlist>(json);
+inline detail::UpdateIpAllowlist detail::UpdateIpAllowlist::from_json(std::string_view json) {
+  return detail::from_json<detail::UpdateIpAllowlist>(json);
 }
 
-inline std::string UpdateIpAllowlist::to_json() const { return detail::to_json(*this); }
+inline std::string detail::UpdateIpAllowlist::to_json() const { return detail::to_json(*this); }
 
 /// What an upgrade answers.
 struct GenerationUpgrade {
@@ -2086,7 +2125,7 @@ struct GenerationUpgrade {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static GenerationUpgrade from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2115,7 +2154,7 @@ struct TriggerFailover {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static TriggerFailover from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2144,7 +2183,7 @@ struct FailoverResults {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static FailoverResults from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2173,7 +2212,7 @@ struct FailoverResult {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static FailoverResult from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2244,7 +2283,7 @@ struct ClusterClient {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2272,7 +2311,7 @@ struct CreateClusterClient {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreateClusterClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2311,7 +2350,7 @@ struct ClientLinks {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClientLinks from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2358,7 +2397,7 @@ struct CreatedClusterClient {
   ClusterCredentials credentials(const Cluster& cluster) const;
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreatedClusterClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2396,7 +2435,7 @@ struct ClusterClientConnectionDetails {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterClientConnectionDetails from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2521,7 +2560,7 @@ struct Backup {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Backup from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2549,6 +2588,7 @@ inline Backup Backup::from_json(std::string_view json) {
 
 inline std::string Backup::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// When backups are to be made.
 struct SetBackupSchedule {
   /// Five-field cron, UTC, at most once every 15 minutes.
@@ -2556,22 +2596,23 @@ struct SetBackupSchedule {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SetBackupSchedule from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<SetBackupSchedule> {
-  static constexpr Field<SetBackupSchedule> list[] = {
-      required<&SetBackupSchedule::schedule>("schedule"),
+struct detail::Fields<detail::SetBackupSchedule> {
+  static constexpr Field<detail::SetBackupSchedule> list[] = {
+      required<&detail::SetBackupSchedule::schedule>("schedule"),
   };
 };
 
-inline SetBackupSchedule SetBackupSchedule::from_json(std::string_view json) {
-  return detail::from_json<SetBackupSchedule>(json);
+inline detail::SetBackupSchedule detail::SetBackupSchedule::from_json(std::string_view json) {
+  return detail::from_json<detail::SetBackupSchedule>(json);
 }
 
-inline std::string SetBackupSchedule::to_json() const { return detail::to_json(*this); }
+inline std::string detail::SetBackupSchedule::to_json() const { return detail::to_json(*this); }
 
 /// When backups are made.
 struct BackupSchedule {
@@ -2584,7 +2625,7 @@ struct BackupSchedule {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static BackupSchedule from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2619,7 +2660,7 @@ struct Restore {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Restore from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2640,6 +2681,7 @@ inline Restore Restore::from_json(std::string_view json) {
 
 inline std::string Restore::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// A secret to be created.
 struct CreateSecret {
   /// Its name: fewer than 50 characters.
@@ -2649,24 +2691,26 @@ struct CreateSecret {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreateSecret from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<CreateSecret> {
-  static constexpr Field<CreateSecret> list[] = {
-      required<&CreateSecret::secret_name>("secretName"),
-      required<&CreateSecret::secret_value>("secretValue"),
+struct detail::Fields<detail::CreateSecret> {
+  static constexpr Field<detail::CreateSecret> list[] = {
+      required<&detail::CreateSecret::secret_name>("secretName"),
+      required<&detail::CreateSecret::secret_value>("secretValue"),
   };
 };
 
-inline CreateSecret CreateSecret::from_json(std::string_view json) {
-  return detail::from_json<CreateSecret>(json);
+inline detail::CreateSecret detail::CreateSecret::from_json(std::string_view json) {
+  return detail::from_json<detail::CreateSecret>(json);
 }
 
-inline std::string CreateSecret::to_json() const { return detail::to_json(*this); }
+inline std::string detail::CreateSecret::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// A secret's new value.
 struct UpdateSecret {
   /// The value.
@@ -2674,22 +2718,23 @@ struct UpdateSecret {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static UpdateSecret from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<UpdateSecret> {
-  static constexpr Field<UpdateSecret> list[] = {
-      required<&UpdateSecret::secret_value>("secretValue"),
+struct detail::Fields<detail::UpdateSecret> {
+  static constexpr Field<detail::UpdateSecret> list[] = {
+      required<&detail::UpdateSecret::secret_value>("secretValue"),
   };
 };
 
-inline UpdateSecret UpdateSecret::from_json(std::string_view json) {
-  return detail::from_json<UpdateSecret>(json);
+inline detail::UpdateSecret detail::UpdateSecret::from_json(std::string_view json) {
+  return detail::from_json<detail::UpdateSecret>(json);
 }
 
-inline std::string UpdateSecret::to_json() const { return detail::to_json(*this); }
+inline std::string detail::UpdateSecret::to_json() const { return detail::to_json(*this); }
 
 /// Names a monitoring client.
 class MonitoringClientId : public detail::Id<MonitoringClientId> {
@@ -2718,7 +2763,7 @@ struct MonitoringClient {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static MonitoringClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2741,6 +2786,7 @@ inline MonitoringClient MonitoringClient::from_json(std::string_view json) {
 
 inline std::string MonitoringClient::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// A monitoring client to be created.
 struct CreateMonitoringClient {
   /// Its user name.
@@ -2748,22 +2794,23 @@ struct CreateMonitoringClient {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreateMonitoringClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<CreateMonitoringClient> {
-  static constexpr Field<CreateMonitoringClient> list[] = {
-      required<&CreateMonitoringClient::username>("username"),
+struct detail::Fields<detail::CreateMonitoringClient> {
+  static constexpr Field<detail::CreateMonitoringClient> list[] = {
+      required<&detail::CreateMonitoringClient::username>("username"),
   };
 };
 
-inline CreateMonitoringClient CreateMonitoringClient::from_json(std::string_view json) {
-  return detail::from_json<CreateMonitoringClient>(json);
+inline detail::CreateMonitoringClient detail::CreateMonitoringClient::from_json(std::string_view json) {
+  return detail::from_json<detail::CreateMonitoringClient>(json);
 }
 
-inline std::string CreateMonitoringClient::to_json() const { return detail::to_json(*this); }
+inline std::string detail::CreateMonitoringClient::to_json() const { return detail::to_json(*this); }
 
 /// A monitoring client whose password is shown this once.
 struct CreatedMonitoringClient {
@@ -2788,7 +2835,7 @@ struct CreatedMonitoringClient {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreatedMonitoringClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2825,7 +2872,7 @@ struct MetricsEndpoint {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static MetricsEndpoint from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2855,7 +2902,7 @@ struct MonitoringStatus {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static MonitoringStatus from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2884,7 +2931,7 @@ struct Monitoring {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Monitoring from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2911,7 +2958,7 @@ struct ActivateSecureConnectivity {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ActivateSecureConnectivity from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2938,7 +2985,7 @@ struct OrgLabel {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static OrgLabel from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2968,7 +3015,7 @@ struct SecureConnectivityMetadata {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureConnectivityMetadata from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2996,7 +3043,7 @@ struct ClusterRef {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterRef from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3026,7 +3073,7 @@ struct SecureConnectivitySpec {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureConnectivitySpec from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3064,7 +3111,7 @@ struct Condition {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Condition from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3101,7 +3148,7 @@ struct SecureEndpoint {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureEndpoint from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3138,7 +3185,7 @@ struct EndpointConnection {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static EndpointConnection from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3178,7 +3225,7 @@ struct SecureConnectivityState {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureConnectivityState from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3213,7 +3260,7 @@ struct SecureConnectivityOrEmpty {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureConnectivityOrEmpty from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3241,7 +3288,7 @@ struct SecureConnectivityStatus {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureConnectivityStatus from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3355,7 +3402,7 @@ struct Member {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Member from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3375,6 +3422,7 @@ inline Member Member::from_json(std::string_view json) {
 
 inline std::string Member::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// The roles that a member is to have.
 struct SetMemberRoles {
   /// All of them.
@@ -3382,22 +3430,23 @@ struct SetMemberRoles {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SetMemberRoles from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<SetMemberRoles> {
-  static constexpr Field<SetMemberRoles> list[] = {
-      required<&SetMemberRoles::org_roles>("orgRoles"),
+struct detail::Fields<detail::SetMemberRoles> {
+  static constexpr Field<detail::SetMemberRoles> list[] = {
+      required<&detail::SetMemberRoles::org_roles>("orgRoles"),
   };
 };
 
-inline SetMemberRoles SetMemberRoles::from_json(std::string_view json) {
-  return detail::from_json<SetMemberRoles>(json);
+inline detail::SetMemberRoles detail::SetMemberRoles::from_json(std::string_view json) {
+  return detail::from_json<detail::SetMemberRoles>(json);
 }
 
-inline std::string SetMemberRoles::to_json() const { return detail::to_json(*this); }
+inline std::string detail::SetMemberRoles::to_json() const { return detail::to_json(*this); }
 
 /// What was done to an entity.
 /// A word that this version does not know is kept, and written unchanged.
@@ -3464,7 +3513,7 @@ struct AuditEvent {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static AuditEvent from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3505,7 +3554,7 @@ struct IpRanges {
   std::vector<std::pair<std::string, std::vector<std::string>>> all() const;
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static IpRanges from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -4726,7 +4775,7 @@ inline std::vector<Cluster> Clusters::list() const {
 
 inline ClusterId Clusters::create(const CreateCluster& request) const {
   const detail::Body body(request);
-  return detail::ask<CreatedCluster>([&](camunda_value** value, camunda_error** error) {
+  return detail::ask<detail::CreatedCluster>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_create(admin_.get(), admin_.call(), body.data(), body.size(), value,
         error);
   }).cluster_id;
@@ -4783,7 +4832,7 @@ inline Cluster ClusterHandle::set_encryption(const UpdateEncryption& request) co
 }
 
 inline void ClusterHandle::set_ip_allowlist(std::vector<IpAllowlistEntry> entries) const {
-  UpdateIpAllowlist request;
+  detail::UpdateIpAllowlist request;
   request.ipallowlist = std::move(entries);
   const detail::Body body(request);
   detail::run([&](camunda_error** error) {
@@ -4877,7 +4926,7 @@ inline BackupSchedule Backups::schedule() const {
 }
 
 inline BackupSchedule Backups::set_schedule(std::string_view cron) const {
-  SetBackupSchedule request;
+  detail::SetBackupSchedule request;
   request.schedule = cron;
   const detail::Body body(request);
   return detail::ask<BackupSchedule>([&](camunda_value** value, camunda_error** error) {
@@ -4901,7 +4950,7 @@ inline Secrets ClusterSecrets::list() const {
 }
 
 inline void ClusterSecrets::create(std::string_view name, Secret value) const {
-  CreateSecret request;
+  detail::CreateSecret request;
   request.secret_name = name;
   request.secret_value = std::move(value);
   const detail::Body body(request);
@@ -4913,7 +4962,7 @@ inline void ClusterSecrets::create(std::string_view name, Secret value) const {
 
 inline void ClusterSecrets::update(std::string_view name, Secret value) const {
   const detail::CText name_text(name, "secret_name");
-  UpdateSecret request;
+  detail::UpdateSecret request;
   request.secret_value = std::move(value);
   const detail::Body body(request);
   detail::run([&](camunda_error** error) {
@@ -4953,7 +5002,7 @@ inline Monitoring ClusterMonitoring::get() const {
 }
 
 inline CreatedMonitoringClient ClusterMonitoring::create_client(std::string_view username) const {
-  CreateMonitoringClient request;
+  detail::CreateMonitoringClient request;
   request.username = username;
   const detail::Body body(request);
   return detail::ask<CreatedMonitoringClient>([&](camunda_value** value, camunda_error** error) {
@@ -5008,7 +5057,7 @@ inline std::vector<Member> Members::list() const {
 
 inline void Members::set_roles(std::string_view email, std::vector<AssignableRole> roles) const {
   const detail::CText email_text(email, "email");
-  SetMemberRoles request;
+  detail::SetMemberRoles request;
   request.org_roles = std::move(roles);
   const detail::Body body(request);
   detail::run([&](camunda_error** error) {
