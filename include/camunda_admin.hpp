@@ -729,6 +729,11 @@ class Number {
   std::string text_;
 };
 
+namespace detail {
+template <class T, class>
+struct Codec;
+}  // namespace detail
+
 /// The fields of an answer that this version of the library does not know, in the order in which
 /// they came: name and JSON text. They may be secrets.
 class Extra {
@@ -757,7 +762,12 @@ class Extra {
   std::vector<Field>::const_iterator end() const noexcept { return fields_.end(); }
 
  private:
+  template <class, class>
+  friend struct detail::Codec;
+
   std::vector<Field> fields_;
+  /// A bit for each known field that was `null`, so that it is written as it came.
+  std::uint64_t nulls_ = 0;
 };
 
 /// The connector secrets of a cluster, name and value. The values are secret.
@@ -1041,7 +1051,8 @@ template <class T>
 struct Field {
   std::string_view name;
   bool required;
-  void (*read)(const camunda_value*, T&, const Place*);
+  /// Returns whether the value was `null`.
+  bool (*read)(const camunda_value*, T&, const Place*);
   /// Writes the name and the value with a comma before them, or nothing.
   void (*write)(std::string&, std::string_view, const T&);
 };
@@ -1057,25 +1068,26 @@ template <class T, class M, M T::* Member>
 struct MemberOf<Member> {
   using Owner = T;
 
-  static void read(const camunda_value* value, T& object, const Place* place) {
+  static bool read(const camunda_value* value, T& object, const Place* place) {
     M& field = object.*Member;
     if constexpr (is_optional<M>) {
       if (is_null(value)) {
         field.reset();
-      } else {
-        detail::read(value, field.emplace(), place);
+        return true;
       }
+      detail::read(value, field.emplace(), place);
     } else {
       detail::read(value, field, place);
     }
+    return false;
   }
   /// `null` counts as absent.
-  static void read_expected(const camunda_value* value, T& object, const Place* place) {
+  static bool read_expected(const camunda_value* value, T& object, const Place* place) {
     if (is_null(value)) {
       object.*Member = M();
-    } else {
-      read(value, object, place);
+      return true;
     }
+    return read(value, object, place);
   }
   static void write(std::string& out, std::string_view name, const T& object) {
     const M& field = object.*Member;
@@ -1114,6 +1126,18 @@ constexpr auto optional(std::string_view name) {
   return Field<typename Of::Owner>{name, false, Of::read, Of::write};
 }
 
+/// Writes `null` for a field that was `null`, unless it was given a value since.
+template <class T>
+void write_null(std::string& out, std::size_t before, const Field<T>& field) {
+  std::string empty;
+  field.write(empty, field.name, T{});
+  if (out.compare(before, std::string::npos, empty) != 0) return;
+  out.resize(before);
+  out += ',';
+  write_text(out, field.name);
+  out += ":null";
+}
+
 template <class T, class = void>
 inline constexpr bool has_extra = false;
 template <class T>
@@ -1142,8 +1166,12 @@ struct Codec<T, std::void_t<decltype(Fields<T>::list)>> {
       }
       if (tried < count) {
         const Place here{place, key, 0};
-        Fields<T>::list[next].read(found, into, &here);
-        seen |= std::uint64_t{1} << next;
+        const std::uint64_t bit = std::uint64_t{1} << next;
+        const bool was_null = Fields<T>::list[next].read(found, into, &here);
+        if constexpr (has_extra<T>) {
+          into.extra.nulls_ = was_null ? into.extra.nulls_ | bit : into.extra.nulls_ & ~bit;
+        }
+        seen |= bit;
         next = next + 1 == count ? 0 : next + 1;
       } else if constexpr (has_extra<T>) {
         into.extra.insert(std::string(key), Json(std::string(json_of(found))));
@@ -1158,7 +1186,14 @@ struct Codec<T, std::void_t<decltype(Fields<T>::list)>> {
 
   static void write(std::string& out, const T& object) {
     const std::size_t start = out.size();
-    for (const Field<T>& field : Fields<T>::list) field.write(out, field.name, object);
+    for (std::size_t i = 0; i < count; ++i) {
+      const Field<T>& field = Fields<T>::list[i];
+      const std::size_t before = out.size();
+      field.write(out, field.name, object);
+      if constexpr (has_extra<T>) {
+        if ((object.extra.nulls_ >> i & 1) != 0) write_null(out, before, field);
+      }
+    }
     if constexpr (has_extra<T>) {
       for (const auto& [name, json] : object.extra) {
         out += ',';
@@ -1281,7 +1316,7 @@ struct NamedResource {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static NamedResource from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1310,7 +1345,7 @@ struct NamedId {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static NamedId from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1371,7 +1406,7 @@ struct Generation {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Generation from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1405,7 +1440,7 @@ struct Channel {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Channel from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1436,7 +1471,7 @@ struct BackupRegionOption {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static BackupRegionOption from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1465,7 +1500,7 @@ struct BackupOption {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static BackupOption from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1498,7 +1533,7 @@ struct Region {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Region from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1531,7 +1566,7 @@ struct Parameters {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Parameters from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1561,7 +1596,7 @@ struct IpAllowlistEntry {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static IpAllowlistEntry from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1602,7 +1637,7 @@ struct ClusterLinks {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterLinks from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1685,7 +1720,7 @@ struct ClusterStatus {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterStatus from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1790,7 +1825,7 @@ struct ClusterEncryption {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterEncryption from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1854,7 +1889,7 @@ struct Cluster {
   const std::vector<IpAllowlistEntry>* allowlist() const noexcept;
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Cluster from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1948,7 +1983,7 @@ struct CreateCluster {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreateCluster from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -1976,6 +2011,7 @@ inline CreateCluster CreateCluster::from_json(std::string_view json) {
 
 inline std::string CreateCluster::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// What creating a cluster answers.
 struct CreatedCluster {
   /// The id of the new cluster, which is `Creating` for minutes.
@@ -1985,22 +2021,23 @@ struct CreatedCluster {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreatedCluster from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<CreatedCluster> {
-  static constexpr Field<CreatedCluster> list[] = {
-      required<&CreatedCluster::cluster_id>("clusterId"),
+struct detail::Fields<detail::CreatedCluster> {
+  static constexpr Field<detail::CreatedCluster> list[] = {
+      required<&detail::CreatedCluster::cluster_id>("clusterId"),
   };
 };
 
-inline CreatedCluster CreatedCluster::from_json(std::string_view json) {
-  return detail::from_json<CreatedCluster>(json);
+inline detail::CreatedCluster detail::CreatedCluster::from_json(std::string_view json) {
+  return detail::from_json<detail::CreatedCluster>(json);
 }
 
-inline std::string CreatedCluster::to_json() const { return detail::to_json(*this); }
+inline std::string detail::CreatedCluster::to_json() const { return detail::to_json(*this); }
 
 /// What to change about a cluster: only the fields that are set.
 struct UpdateCluster {
@@ -2015,7 +2052,7 @@ struct UpdateCluster {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static UpdateCluster from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2044,7 +2081,7 @@ struct UpdateEncryption {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static UpdateEncryption from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2062,6 +2099,7 @@ inline UpdateEncryption UpdateEncryption::from_json(std::string_view json) {
 
 inline std::string UpdateEncryption::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// The addresses that may reach a cluster: the whole list.
 struct UpdateIpAllowlist {
   /// The entries; none removes the list.
@@ -2069,22 +2107,23 @@ struct UpdateIpAllowlist {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static UpdateIpAllowlist from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<UpdateIpAllowlist> {
-  static constexpr Field<UpdateIpAllowlist> list[] = {
-      required<&UpdateIpAllowlist::ipallowlist>("ipallowlist"),
+struct detail::Fields<detail::UpdateIpAllowlist> {
+  static constexpr Field<detail::UpdateIpAllowlist> list[] = {
+      required<&detail::UpdateIpAllowlist::ipallowlist>("ipallowlist"),
   };
 };
 
-inline UpdateIpAllowlist UpdateIpAllowlist::from_json(std::string_view json) {
-  return detail::from_json<UpdateIpAllowlist>(json);
+inline detail::UpdateIpAllowlist detail::UpdateIpAllowlist::from_json(std::string_view json) {
+  return detail::from_json<detail::UpdateIpAllowlist>(json);
 }
 
-inline std::string UpdateIpAllowlist::to_json() const { return detail::to_json(*this); }
+inline std::string detail::UpdateIpAllowlist::to_json() const { return detail::to_json(*this); }
 
 /// What an upgrade answers.
 struct GenerationUpgrade {
@@ -2101,7 +2140,7 @@ struct GenerationUpgrade {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static GenerationUpgrade from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2130,7 +2169,7 @@ struct TriggerFailover {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static TriggerFailover from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2159,7 +2198,7 @@ struct FailoverResults {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static FailoverResults from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2188,7 +2227,7 @@ struct FailoverResult {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static FailoverResult from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2259,7 +2298,7 @@ struct ClusterClient {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2287,7 +2326,7 @@ struct CreateClusterClient {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreateClusterClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2326,7 +2365,7 @@ struct ClientLinks {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClientLinks from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2373,7 +2412,7 @@ struct CreatedClusterClient {
   ClusterCredentials credentials(const Cluster& cluster) const;
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreatedClusterClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2411,7 +2450,7 @@ struct ClusterClientConnectionDetails {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterClientConnectionDetails from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2536,7 +2575,7 @@ struct Backup {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Backup from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2564,6 +2603,7 @@ inline Backup Backup::from_json(std::string_view json) {
 
 inline std::string Backup::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// When backups are to be made.
 struct SetBackupSchedule {
   /// Five-field cron, UTC, at most once every 15 minutes.
@@ -2571,22 +2611,23 @@ struct SetBackupSchedule {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SetBackupSchedule from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<SetBackupSchedule> {
-  static constexpr Field<SetBackupSchedule> list[] = {
-      required<&SetBackupSchedule::schedule>("schedule"),
+struct detail::Fields<detail::SetBackupSchedule> {
+  static constexpr Field<detail::SetBackupSchedule> list[] = {
+      required<&detail::SetBackupSchedule::schedule>("schedule"),
   };
 };
 
-inline SetBackupSchedule SetBackupSchedule::from_json(std::string_view json) {
-  return detail::from_json<SetBackupSchedule>(json);
+inline detail::SetBackupSchedule detail::SetBackupSchedule::from_json(std::string_view json) {
+  return detail::from_json<detail::SetBackupSchedule>(json);
 }
 
-inline std::string SetBackupSchedule::to_json() const { return detail::to_json(*this); }
+inline std::string detail::SetBackupSchedule::to_json() const { return detail::to_json(*this); }
 
 /// When backups are made.
 struct BackupSchedule {
@@ -2599,7 +2640,7 @@ struct BackupSchedule {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static BackupSchedule from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2634,7 +2675,7 @@ struct Restore {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Restore from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2655,6 +2696,7 @@ inline Restore Restore::from_json(std::string_view json) {
 
 inline std::string Restore::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// A secret to be created.
 struct CreateSecret {
   /// Its name: fewer than 50 characters.
@@ -2664,24 +2706,26 @@ struct CreateSecret {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreateSecret from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<CreateSecret> {
-  static constexpr Field<CreateSecret> list[] = {
-      required<&CreateSecret::secret_name>("secretName"),
-      required<&CreateSecret::secret_value>("secretValue"),
+struct detail::Fields<detail::CreateSecret> {
+  static constexpr Field<detail::CreateSecret> list[] = {
+      required<&detail::CreateSecret::secret_name>("secretName"),
+      required<&detail::CreateSecret::secret_value>("secretValue"),
   };
 };
 
-inline CreateSecret CreateSecret::from_json(std::string_view json) {
-  return detail::from_json<CreateSecret>(json);
+inline detail::CreateSecret detail::CreateSecret::from_json(std::string_view json) {
+  return detail::from_json<detail::CreateSecret>(json);
 }
 
-inline std::string CreateSecret::to_json() const { return detail::to_json(*this); }
+inline std::string detail::CreateSecret::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// A secret's new value.
 struct UpdateSecret {
   /// The value.
@@ -2689,22 +2733,23 @@ struct UpdateSecret {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static UpdateSecret from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<UpdateSecret> {
-  static constexpr Field<UpdateSecret> list[] = {
-      required<&UpdateSecret::secret_value>("secretValue"),
+struct detail::Fields<detail::UpdateSecret> {
+  static constexpr Field<detail::UpdateSecret> list[] = {
+      required<&detail::UpdateSecret::secret_value>("secretValue"),
   };
 };
 
-inline UpdateSecret UpdateSecret::from_json(std::string_view json) {
-  return detail::from_json<UpdateSecret>(json);
+inline detail::UpdateSecret detail::UpdateSecret::from_json(std::string_view json) {
+  return detail::from_json<detail::UpdateSecret>(json);
 }
 
-inline std::string UpdateSecret::to_json() const { return detail::to_json(*this); }
+inline std::string detail::UpdateSecret::to_json() const { return detail::to_json(*this); }
 
 /// Names a monitoring client.
 class MonitoringClientId : public detail::Id<MonitoringClientId> {
@@ -2733,7 +2778,7 @@ struct MonitoringClient {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static MonitoringClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2756,6 +2801,7 @@ inline MonitoringClient MonitoringClient::from_json(std::string_view json) {
 
 inline std::string MonitoringClient::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// A monitoring client to be created.
 struct CreateMonitoringClient {
   /// Its user name.
@@ -2763,22 +2809,23 @@ struct CreateMonitoringClient {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreateMonitoringClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<CreateMonitoringClient> {
-  static constexpr Field<CreateMonitoringClient> list[] = {
-      required<&CreateMonitoringClient::username>("username"),
+struct detail::Fields<detail::CreateMonitoringClient> {
+  static constexpr Field<detail::CreateMonitoringClient> list[] = {
+      required<&detail::CreateMonitoringClient::username>("username"),
   };
 };
 
-inline CreateMonitoringClient CreateMonitoringClient::from_json(std::string_view json) {
-  return detail::from_json<CreateMonitoringClient>(json);
+inline detail::CreateMonitoringClient detail::CreateMonitoringClient::from_json(std::string_view json) {
+  return detail::from_json<detail::CreateMonitoringClient>(json);
 }
 
-inline std::string CreateMonitoringClient::to_json() const { return detail::to_json(*this); }
+inline std::string detail::CreateMonitoringClient::to_json() const { return detail::to_json(*this); }
 
 /// A monitoring client whose password is shown this once.
 struct CreatedMonitoringClient {
@@ -2803,7 +2850,7 @@ struct CreatedMonitoringClient {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static CreatedMonitoringClient from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2840,7 +2887,7 @@ struct MetricsEndpoint {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static MetricsEndpoint from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2870,7 +2917,7 @@ struct MonitoringStatus {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static MonitoringStatus from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2899,7 +2946,7 @@ struct Monitoring {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Monitoring from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2926,7 +2973,7 @@ struct ActivateSecureConnectivity {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ActivateSecureConnectivity from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2953,7 +3000,7 @@ struct OrgLabel {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static OrgLabel from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -2983,7 +3030,7 @@ struct SecureConnectivityMetadata {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureConnectivityMetadata from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3011,7 +3058,7 @@ struct ClusterRef {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static ClusterRef from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3041,7 +3088,7 @@ struct SecureConnectivitySpec {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureConnectivitySpec from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3079,7 +3126,7 @@ struct Condition {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Condition from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3116,7 +3163,7 @@ struct SecureEndpoint {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureEndpoint from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3153,7 +3200,7 @@ struct EndpointConnection {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static EndpointConnection from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3193,7 +3240,7 @@ struct SecureConnectivityState {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureConnectivityState from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3228,7 +3275,7 @@ struct SecureConnectivityOrEmpty {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureConnectivityOrEmpty from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3256,7 +3303,7 @@ struct SecureConnectivityStatus {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SecureConnectivityStatus from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3370,7 +3417,7 @@ struct Member {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static Member from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3390,6 +3437,7 @@ inline Member Member::from_json(std::string_view json) {
 
 inline std::string Member::to_json() const { return detail::to_json(*this); }
 
+namespace detail {
 /// The roles that a member is to have.
 struct SetMemberRoles {
   /// All of them.
@@ -3397,22 +3445,23 @@ struct SetMemberRoles {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static SetMemberRoles from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
+}  // namespace detail
 
 template <>
-struct detail::Fields<SetMemberRoles> {
-  static constexpr Field<SetMemberRoles> list[] = {
-      required<&SetMemberRoles::org_roles>("orgRoles"),
+struct detail::Fields<detail::SetMemberRoles> {
+  static constexpr Field<detail::SetMemberRoles> list[] = {
+      required<&detail::SetMemberRoles::org_roles>("orgRoles"),
   };
 };
 
-inline SetMemberRoles SetMemberRoles::from_json(std::string_view json) {
-  return detail::from_json<SetMemberRoles>(json);
+inline detail::SetMemberRoles detail::SetMemberRoles::from_json(std::string_view json) {
+  return detail::from_json<detail::SetMemberRoles>(json);
 }
 
-inline std::string SetMemberRoles::to_json() const { return detail::to_json(*this); }
+inline std::string detail::SetMemberRoles::to_json() const { return detail::to_json(*this); }
 
 /// What was done to an entity.
 /// A word that this version does not know is kept, and written unchanged.
@@ -3479,7 +3528,7 @@ struct AuditEvent {
 
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static AuditEvent from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -3520,7 +3569,7 @@ struct IpRanges {
   std::vector<std::pair<std::string, std::vector<std::string>>> all() const;
   /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
   static IpRanges from_json(std::string_view json);
-  /// Writes it as JSON under the service's own names, unknown fields and secrets included.
+  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
   std::string to_json() const;
 };
 
@@ -4756,7 +4805,7 @@ inline std::vector<Cluster> Clusters::list() const {
 
 inline ClusterId Clusters::create(const CreateCluster& request) const {
   const detail::Body body(request);
-  return detail::ask<CreatedCluster>([&](camunda_value** value, camunda_error** error) {
+  return detail::ask<detail::CreatedCluster>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_create(admin_.get(), admin_.call(), body.data(), body.size(), value,
         error);
   }).cluster_id;
@@ -4813,7 +4862,7 @@ inline Cluster ClusterHandle::set_encryption(const UpdateEncryption& request) co
 }
 
 inline void ClusterHandle::set_ip_allowlist(std::vector<IpAllowlistEntry> entries) const {
-  UpdateIpAllowlist request;
+  detail::UpdateIpAllowlist request;
   request.ipallowlist = std::move(entries);
   const detail::Body body(request);
   detail::run([&](camunda_error** error) {
@@ -4907,7 +4956,7 @@ inline BackupSchedule Backups::schedule() const {
 }
 
 inline BackupSchedule Backups::set_schedule(std::string_view cron) const {
-  SetBackupSchedule request;
+  detail::SetBackupSchedule request;
   request.schedule = cron;
   const detail::Body body(request);
   return detail::ask<BackupSchedule>([&](camunda_value** value, camunda_error** error) {
@@ -4931,7 +4980,7 @@ inline Secrets ClusterSecrets::list() const {
 }
 
 inline void ClusterSecrets::create(std::string_view name, Secret value) const {
-  CreateSecret request;
+  detail::CreateSecret request;
   request.secret_name = name;
   request.secret_value = std::move(value);
   const detail::Body body(request);
@@ -4943,7 +4992,7 @@ inline void ClusterSecrets::create(std::string_view name, Secret value) const {
 
 inline void ClusterSecrets::update(std::string_view name, Secret value) const {
   const detail::CText name_text(name, "secret_name");
-  UpdateSecret request;
+  detail::UpdateSecret request;
   request.secret_value = std::move(value);
   const detail::Body body(request);
   detail::run([&](camunda_error** error) {
@@ -4983,7 +5032,7 @@ inline Monitoring ClusterMonitoring::get() const {
 }
 
 inline CreatedMonitoringClient ClusterMonitoring::create_client(std::string_view username) const {
-  CreateMonitoringClient request;
+  detail::CreateMonitoringClient request;
   request.username = username;
   const detail::Body body(request);
   return detail::ask<CreatedMonitoringClient>([&](camunda_value** value, camunda_error** error) {
@@ -5038,7 +5087,7 @@ inline std::vector<Member> Members::list() const {
 
 inline void Members::set_roles(std::string_view email, std::vector<AssignableRole> roles) const {
   const detail::CText email_text(email, "email");
-  SetMemberRoles request;
+  detail::SetMemberRoles request;
   request.org_roles = std::move(roles);
   const detail::Body body(request);
   detail::run([&](camunda_error** error) {

@@ -1,9 +1,13 @@
 //! The credential files that the Console hands out: reading, writing, and what is in them.
 
 use std::collections::BTreeMap;
+#[cfg(unix)]
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::sync::Mutex;
 
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, SecretBuffer, Zeroizing, read_to_end};
@@ -24,6 +28,9 @@ const ORDER: [&str; 12] = [
     "CAMUNDA_OAUTH_URL",
 ];
 
+/// What warnings call a credential file.
+pub(crate) const CREDENTIAL_FILE: &str = "credential file";
+
 /// Far more than any credential file has; a bound for files that are something else.
 const MOST_BYTES: u64 = 1024 * 1024;
 
@@ -42,10 +49,14 @@ impl ClusterCredentials {
 
     /// Reads a file of `export NAME='value'` or `NAME=value` lines, quotes and comments understood.
     ///
-    /// Nothing is expanded: `$` is a dollar sign. Unknown variables are kept. Errors: `Io` where the
-    /// file cannot be read, `Config` naming the line that cannot be understood.
+    /// Nothing is expanded: `$` is a dollar sign. Unknown variables are kept. A file that other users
+    /// can read is logged as a warning, once. Errors: `Io` where the file cannot be read, `Config`
+    /// naming the line that cannot be understood.
     pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
-        read_env_file(path.as_ref()).map(ClusterCredentials::from_variables)
+        let path = path.as_ref();
+        let variables = read_env_file(path)?;
+        warn_if_open_to_others(CREDENTIAL_FILE, path);
+        Ok(ClusterCredentials::from_variables(variables))
     }
 
     /// The value of a variable, such as `ZEEBE_ADDRESS`.
@@ -150,6 +161,38 @@ pub(crate) fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>> {
         .map_err(|_| Error::config(format!("{} is not UTF-8", path.display())))?;
     parse(text).map_err(|problem| Error::config(format!("{}: {problem}", path.display())))
 }
+
+/// Logs a warning, once for each path, if other users can read a file with secrets in it or write it.
+#[cfg(unix)]
+pub(crate) fn warn_if_open_to_others(what: &str, path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+
+    static WARNED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    /// Programs that read ever new files are not to fill the memory with their names.
+    const MAX_PATHS: usize = 1000;
+
+    let Ok(metadata) = std::fs::metadata(path) else {
+        return;
+    };
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return;
+    }
+    // Not waited for: a forked child may have inherited it locked.
+    if let Ok(mut warned) = WARNED.try_lock()
+        && warned.len() < MAX_PATHS
+        && warned.insert(path.to_owned())
+    {
+        drop(warned);
+        log::warn!(
+            "{what} is open to other users, restrict it with `chmod 600`: path={} mode={mode:04o}",
+            path.display()
+        );
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn warn_if_open_to_others(_: &str, _: &Path) {}
 
 /// A credential file that was created and has no credentials yet; it is removed if it gets none.
 #[derive(Debug)]

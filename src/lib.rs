@@ -100,7 +100,6 @@ pub use api::activity::{Activity, AuditEvent, AuditType};
 pub use api::admin::{AdminClient, AdminClientBuilder, ClusterHandle, TokenSource};
 pub use api::backups::{
     Backup, BackupId, BackupSchedule, BackupStatus, Backups, Restore, RestoreState,
-    SetBackupSchedule,
 };
 pub use api::cluster_clients::{
     ClientLinks, ClientPermission, ClusterClient, ClusterClientConnectionDetails, ClusterClientId,
@@ -108,19 +107,19 @@ pub use api::cluster_clients::{
 };
 pub use api::clusters::{
     BackupOption, BackupRegionOption, Channel, Cluster, ClusterComponentStatus, ClusterEncryption,
-    ClusterId, ClusterLinks, ClusterStage, ClusterStatus, Clusters, CreateCluster, CreatedCluster,
+    ClusterId, ClusterLinks, ClusterStage, ClusterStatus, Clusters, CreateCluster,
     EncryptionKeyType, EncryptionStatus, FailoverResult, FailoverResults, FailoverStep, Generation,
     GenerationClassification, GenerationUpgrade, IpAllowlistEntry, NamedId, NamedResource,
-    Parameters, Region, TriggerFailover, UpdateCluster, UpdateEncryption, UpdateIpAllowlist,
+    Parameters, Region, TriggerFailover, UpdateCluster, UpdateEncryption,
 };
-pub use api::members::{AssignableRole, Member, Members, OrganizationRole, SetMemberRoles};
+pub use api::members::{AssignableRole, Member, Members, OrganizationRole};
 pub use api::meta::IpRanges;
 pub use api::monitoring::{
-    ClusterMonitoring, CreateMonitoringClient, CreatedMonitoringClient, MetricsEndpoint,
-    Monitoring, MonitoringClient, MonitoringClientId, MonitoringStatus,
+    ClusterMonitoring, CreatedMonitoringClient, MetricsEndpoint, Monitoring, MonitoringClient,
+    MonitoringClientId, MonitoringStatus,
 };
 pub use api::object::{Extra, Json, Number};
-pub use api::secrets::{ClusterSecrets, CreateSecret, Secrets, UpdateSecret};
+pub use api::secrets::{ClusterSecrets, Secrets};
 pub use api::secure_connectivity::{
     ActivateSecureConnectivity, ClusterRef, Condition, EndpointConnection, OrgLabel,
     SecureConnectivity, SecureConnectivityMetadata, SecureConnectivityOrEmpty,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,9 @@ use crate::api::secure_connectivity::SecureConnectivity;
 use crate::auth::{self, Token, TokenSlot, TokenStore};
 use crate::call::{Call, CallOptions};
 use crate::config::Config;
-use crate::credentials::{ClusterCredentials, read_env_file};
+use crate::credentials::{
+    CREDENTIAL_FILE, ClusterCredentials, read_env_file, warn_if_open_to_others,
+};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Zeroizing, to_json};
 use crate::transport::{Class, Method, Request, Stats, Transport};
@@ -395,6 +397,8 @@ fn slot(config: &Config, audience: &str) -> Result<Option<Arc<TokenSlot>>> {
 #[must_use]
 pub struct AdminClientBuilder {
     config: Config,
+    /// The file that the settings come from.
+    credential_file: Option<PathBuf>,
     error: Option<Error>,
 }
 
@@ -428,12 +432,14 @@ impl AdminClientBuilder {
         })?;
         Ok(AdminClientBuilder {
             config,
+            credential_file: None,
             error: None,
         })
     }
 
     /// The settings of a file of `export NAME='value'` or `NAME=value` lines with the variables of
-    /// [`from_env`](Self::from_env), as the Console hands it out. The environment is not read.
+    /// [`from_env`](Self::from_env), as the Console hands it out. The environment is not read. If
+    /// other users can read the file, [`build`](Self::build) logs a warning, once.
     ///
     /// Errors: `Io` where the file cannot be read, `Config` naming the line or the variable.
     pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
@@ -443,6 +449,7 @@ impl AdminClientBuilder {
         })?;
         Ok(AdminClientBuilder {
             config,
+            credential_file: Some(path.as_ref().to_owned()),
             error: None,
         })
     }
@@ -555,7 +562,8 @@ impl AdminClientBuilder {
         self.with("client_cert", path)
     }
 
-    /// `client_key`: the unencrypted private key in PEM that belongs to `client_cert`.
+    /// `client_key`: the unencrypted private key in PEM that belongs to `client_cert`. If other users
+    /// can read the file, the library logs one warning.
     pub fn client_key(self, path: &str) -> Self {
         self.with("client_key", path)
     }
@@ -586,13 +594,18 @@ impl AdminClientBuilder {
     /// Errors: `Config`, naming the setting.
     pub fn build(self) -> Result<AdminClient> {
         match self.error {
-            Some(error) => Err(error),
-            None => AdminClientBuilder::build_from(&self.config),
+            Some(ref error) => Err(error.clone()),
+            None => self.build_client(),
         }
     }
 
-    fn build_from(config: &Config) -> Result<AdminClient> {
+    fn build_client(&self) -> Result<AdminClient> {
+        let config = &self.config;
         config.check()?;
+        // Here rather than where it was read: only now do C and Python have a log callback.
+        if let Some(file) = &self.credential_file {
+            warn_if_open_to_others(CREDENTIAL_FILE, file);
+        }
         let config = config.clone().resolved()?;
         let slot = slot(&config, config.audience())?;
         let transport = Arc::new(Transport::new(config, slot)?);
@@ -605,7 +618,7 @@ impl AdminClientBuilder {
     /// The client, with the settings left for another one.
     #[cfg(feature = "capi")]
     pub(crate) fn build_another(&self) -> Result<AdminClient> {
-        AdminClientBuilder::build_from(&self.config)
+        self.build_client()
     }
 }
 

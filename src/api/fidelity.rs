@@ -140,7 +140,7 @@ pub(crate) fn any_path(data: &[u8]) {
     }
 }
 
-/// Whether `after` is as `before`, but for what was `null` or absent and reads as empty.
+/// Whether `after` is as `before`, but for what was absent and reads as empty.
 fn assert_kept(rust_type: &str, before: &RawValue, after: &RawValue) {
     if let Some(inner) = inside(rust_type, "Option") {
         return assert_kept(inner, before, after);
@@ -172,8 +172,10 @@ fn assert_fields_kept(fields: &[Field], before: &RawValue, after: &RawValue) {
     };
     assert_eq!(unknown(&before), unknown(&after));
     for field in fields {
-        let there = before.last(field.json).filter(|json| json.get() != "null");
-        match (there, after.last(field.json)) {
+        match (before.last(field.json), after.last(field.json)) {
+            (Some(before), Some(after)) if before.get() == "null" => {
+                assert_eq!(after.get(), "null", "{}", field.json);
+            }
             (Some(before), Some(after)) => assert_kept(field.rust_type, before, after),
             (Some(_), None) => panic!("{} got lost", field.json),
             (None, Some(_)) => assert_ne!(field.presence, Presence::Optional),
@@ -351,11 +353,13 @@ mod tests {
             let mut members = Vec::new();
             for field in fields {
                 if field.presence != Presence::Optional || self.below(2) == 1 {
-                    members.push(format!(
-                        "\"{}\":{}",
-                        field.json,
-                        self.of_type(field.rust_type)
-                    ));
+                    let value = match field.presence {
+                        Presence::Expected | Presence::Optional if self.below(8) == 7 => {
+                            "null".to_owned()
+                        }
+                        _ => self.of_type(field.rust_type),
+                    };
+                    members.push(format!("\"{}\":{value}", field.json));
                 }
             }
             for extra in 0..self.below(3) {

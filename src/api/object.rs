@@ -231,11 +231,19 @@ impl<'de> Deserialize<'de> for Number {
 
 /// The fields of an answer that this version of the library does not know, as they came.
 ///
-/// `Debug` shows their names only: a field that is not known may be a secret.
-#[derive(Clone, Default, PartialEq)]
-// A box, since nearly every object has none: 8 bytes each instead of 24.
-#[allow(clippy::box_collection)]
-pub struct Extra(Option<Box<Vec<(String, Json)>>>);
+/// Also remembers which known fields were `null`, so that they are encoded as they came; two that
+/// differ in that alone are equal. `Debug` shows names only: a field that is not known may be a secret.
+#[derive(Clone, Default)]
+// A box, since nearly every object has none: 8 bytes each instead of 32.
+pub struct Extra(Option<Box<Kept>>);
+
+/// What an object keeps besides the values of its fields.
+#[derive(Clone, Default)]
+struct Kept {
+    unknown: Vec<(String, Json)>,
+    /// A bit for each known field that was `null`.
+    nulls: u64,
+}
 
 impl Extra {
     /// The field of that name; the last one where it came twice.
@@ -250,13 +258,13 @@ impl Extra {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.0
             .iter()
-            .flat_map(|fields| fields.iter())
+            .flat_map(|kept| kept.unknown.iter())
             .map(|(name, value)| (name.as_str(), value))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |fields| fields.len())
+        self.0.as_ref().map_or(0, |kept| kept.unknown.len())
     }
 
     /// Whether there are none: the rule.
@@ -266,12 +274,31 @@ impl Extra {
 
     /// Adds a field, for a request whose newest field this version does not know.
     pub fn insert(&mut self, name: impl Into<String>, value: Json) {
-        self.0.get_or_insert_default().push((name.into(), value));
+        let kept = self.0.get_or_insert_default();
+        kept.unknown.push((name.into(), value));
+    }
+
+    /// Remembers which known fields were `null`.
+    pub(crate) fn set_nulls(&mut self, nulls: u64) {
+        if nulls != 0 {
+            self.0.get_or_insert_default().nulls = nulls;
+        }
+    }
+
+    /// Returns which known fields were `null`.
+    pub(crate) fn nulls(&self) -> u64 {
+        self.0.as_ref().map_or(0, |kept| kept.nulls)
     }
 
     pub(crate) fn encode<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         self.iter()
             .try_for_each(|(name, value)| map.serialize_entry(name, value))
+    }
+}
+
+impl PartialEq for Extra {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
     }
 }
 
@@ -281,6 +308,10 @@ impl fmt::Debug for Extra {
             .entries(self.iter().map(|(name, _)| name))
             .finish()
     }
+}
+
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Declares an object of the API.
@@ -301,6 +332,7 @@ macro_rules! object {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
+        #[allow(unreachable_pub, reason = "some are bodies that methods make of their arguments")]
         pub struct $name {
             $( $(#[doc = $field_doc])* pub $field: $type, )*
             /// Fields that this version does not know.
@@ -338,8 +370,18 @@ macro_rules! object {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap;
+                #[allow(non_camel_case_types, dead_code)]
+                enum Index { $($field,)* }
+
+                #[allow(unused_variables, reason = "an object may have no field")]
+                let nulls = self.extra.nulls();
                 let mut map = serializer.serialize_map(None)?;
-                $( $crate::api::object::object!(@encode $presence map, $json, self.$field); )*
+                $(
+                    let was_null = nulls >> (Index::$field as u32) & 1 != 0;
+                    $crate::api::object::object!(
+                        @encode $presence map, $json, self.$field, was_null
+                    );
+                )*
                 self.extra.encode(&mut map)?;
                 map.end()
             }
@@ -347,6 +389,9 @@ macro_rules! object {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[allow(non_camel_case_types, dead_code)]
+                enum Index { $($field,)* }
+
                 #[allow(non_camel_case_types)]
                 enum Key { $($field,)* Unknown(String) }
 
@@ -383,14 +428,20 @@ macro_rules! object {
                     ) -> Result<$name, M::Error> {
                         $( let mut $field: Option<$type> = None; )*
                         let mut extra = $crate::api::object::Extra::default();
+                        #[allow(unused_mut, reason = "an object may have no field")]
+                        let mut nulls = 0;
                         while let Some(key) = map.next_key::<Key>()? {
                             match key {
                                 $( Key::$field => {
-                                    $field = $crate::api::object::object!(@decode $presence map);
+                                    let bit = 1 << (Index::$field as u32);
+                                    $field = $crate::api::object::object!(
+                                        @decode $presence map, nulls, bit
+                                    );
                                 } )*
                                 Key::Unknown(name) => extra.insert(name, map.next_value()?),
                             }
                         }
+                        extra.set_nulls(nulls);
                         Ok($name {
                             $( $field: $crate::api::object::object!(@settle $presence $field $json), )*
                             extra,
@@ -418,16 +469,38 @@ macro_rules! object {
     (@presence required) => { $crate::api::object::Presence::Required };
     (@presence expected) => { $crate::api::object::Presence::Expected };
     (@presence optional) => { $crate::api::object::Presence::Optional };
-    (@encode optional $map:ident, $json:literal, $value:expr) => {
-        if let Some(value) = &$value {
-            $map.serialize_entry($json, value)?;
+    (@encode optional $map:ident, $json:literal, $value:expr, $was_null:ident) => {
+        if $value.is_some() || $was_null {
+            $map.serialize_entry($json, &$value)?;
         }
     };
-    (@encode $presence:ident $map:ident, $json:literal, $value:expr) => {
+    (@encode expected $map:ident, $json:literal, $value:expr, $was_null:ident) => {
+        // Unless it was given a value since.
+        if $was_null && $crate::api::object::is_default(&$value) {
+            $map.serialize_entry($json, &())?;
+        } else {
+            $map.serialize_entry($json, &$value)?;
+        }
+    };
+    (@encode required $map:ident, $json:literal, $value:expr, $was_null:ident) => {
+        let _ = $was_null;
         $map.serialize_entry($json, &$value)?;
     };
-    (@decode expected $map:ident) => { $map.next_value::<Option<_>>()? };
-    (@decode $presence:ident $map:ident) => { Some($map.next_value()?) };
+    (@decode required $map:ident, $nulls:ident, $bit:ident) => {{
+        let _: u64 = $bit;
+        Some($map.next_value()?)
+    }};
+    // `null` counts as absent, and of duplicates the last one counts.
+    (@decode expected $map:ident, $nulls:ident, $bit:ident) => {{
+        let value = $map.next_value::<Option<_>>()?;
+        $nulls = if value.is_none() { $nulls | $bit } else { $nulls & !$bit };
+        value
+    }};
+    (@decode optional $map:ident, $nulls:ident, $bit:ident) => {{
+        let value = $map.next_value::<Option<_>>()?;
+        $nulls = if value.is_none() { $nulls | $bit } else { $nulls & !$bit };
+        Some(value)
+    }};
     (@settle required $field:ident $json:literal) => {
         $field.ok_or_else(|| serde::de::Error::missing_field($json))?
     };
@@ -694,6 +767,25 @@ mod tests {
         assert_eq!(
             (absent.label.as_str(), absent.mood.as_str(), absent.size),
             ("", "", None)
+        );
+    }
+
+    #[test]
+    fn null_is_encoded_as_it_came_unless_the_field_was_changed() {
+        let json = r#"{"id":"a","label":null,"mood":null,"size":null,"parts":null,"new":null}"#;
+        let mut decoded = thing(json).unwrap();
+        assert_eq!(serde_json::to_string(&decoded).unwrap(), json);
+        assert_eq!(decoded.extra.len(), 1);
+        decoded.label = "b".to_owned();
+        decoded.parts = Some(Vec::new());
+        assert_eq!(
+            serde_json::to_string(&decoded).unwrap(),
+            r#"{"id":"a","label":"b","mood":null,"size":null,"parts":[],"new":null}"#
+        );
+        let twice = thing(r#"{"id":"a","label":null,"label":"b","size":1,"size":null}"#).unwrap();
+        assert_eq!(
+            serde_json::to_string(&twice).unwrap(),
+            r#"{"id":"a","label":"b","mood":"","size":null}"#
         );
     }
 

@@ -24,6 +24,7 @@ use super::buffers::WipedBuffers;
 use super::pem::PemFile;
 use super::socket::{PlainTransport, Socket, broken_off};
 use crate::config::Config;
+use crate::credentials::warn_if_open_to_others;
 use crate::error::{Error, Result};
 
 /// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
@@ -212,6 +213,7 @@ fn identity_from(certificates: &Path, key_file: &Path) -> Result<CertifiedKey> {
     let chain = read("client_cert", certificates)?
         .certificates()
         .map_err(|problem| unreadable("client_cert", certificates, problem))?;
+    warn_if_open_to_others("private key", key_file);
     let key = read("client_key", key_file)?
         .with_private_key(any_supported_type)
         .map_err(|problem| unreadable("client_key", key_file, problem))?

@@ -52,8 +52,10 @@ void absent_and_null_are_alike_where_a_field_may_be_absent() {
   const Cluster null = Cluster::from_json(
       R"({"uuid":"a","name":null,"description":null,"labels":null,"status":null,"channel":null,)"
       R"("autoUpdate":null,"encryption":null,"ipallowlist":null})");
-  CHECK_STR(absent.to_json().c_str(), null.to_json().c_str());
-  CHECK(absent.name.empty() && !absent.labels && absent.status.ready.str().empty());
+  for (const Cluster& cluster : {absent, null}) {
+    CHECK(cluster.name.empty() && !cluster.labels && cluster.status.ready.str().empty());
+    CHECK(!cluster.auto_update && !cluster.encryption && cluster.channel.uuid.empty());
+  }
   CHECK(absent.allowlist() == nullptr);
   const Cluster old = Cluster::from_json(R"({"uuid":"a","ipwhitelist":[{"ip":"1.2.3.4/32"}]})");
   CHECK(old.allowlist() != nullptr && old.allowlist()->front().description.empty());
@@ -93,6 +95,27 @@ void the_last_of_two_equal_fields_counts() {
   const ClusterLinks links = ClusterLinks::from_json(R"({"zeebe":"a","zeebe":null})");
   CHECK(!links.zeebe);
   CHECK_STR(Member::from_json(R"({"email":"e","new":1,"new":2})").extra.find("new")->str().c_str(), "2");
+}
+
+void a_null_is_written_as_it_came_unless_the_field_was_changed() {
+  const std::string json =
+      R"({"uuid":"a","name":null,"description":null,"region":null,"labels":null,"new":null})";
+  Cluster cluster = Cluster::from_json(json);
+  CHECK(cluster.name.empty() && !cluster.description && cluster.extra.size() == 1);
+  const Value written = Value::parse(cluster.to_json());
+  for (const char* name : {"name", "description", "region", "labels", "new"}) {
+    CHECK(written[name].is_null());
+    CHECK(cluster.to_json().find(std::string("\"") + name + "\":null") != std::string::npos);
+  }
+  cluster.name = "b";
+  cluster.labels.emplace();
+  const Value changed = Value::parse(cluster.to_json());
+  CHECK(changed["name"].str() == "b");
+  CHECK_STR(std::string(changed["labels"].json()).c_str(), "[]");
+  CHECK(changed["region"].is_null() && changed["description"].is_null());
+  CHECK(Cluster::from_json(R"({"uuid":"a"})").to_json().find("description") == std::string::npos);
+  CHECK_STR(ClusterLinks::from_json(R"({"zeebe":null,"zeebe":"a"})").to_json().c_str(),
+            R"({"zeebe":"a"})");
 }
 
 void words_compare_with_known_ones_and_keep_unknown_ones() {
@@ -237,6 +260,7 @@ int main() {
   RUN(absent_and_null_are_alike_where_a_field_may_be_absent);
   RUN(what_cannot_be_read_is_named_with_its_place);
   RUN(the_last_of_two_equal_fields_counts);
+  RUN(a_null_is_written_as_it_came_unless_the_field_was_changed);
   RUN(words_compare_with_known_ones_and_keep_unknown_ones);
   RUN(ids_are_text_of_a_type_of_their_own);
   RUN(a_secret_is_not_printed_by_accident);

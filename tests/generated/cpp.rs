@@ -83,6 +83,14 @@ const AS_ARGUMENTS: &[&str] = &[
     "SetMemberRoles",
 ];
 
+/// The response of which the caller gets one field.
+const CREATED_CLUSTER: &str = "CreatedCluster";
+
+/// Whether no method takes or returns a type: it is for the methods themselves.
+fn is_internal(name: &str) -> bool {
+    AS_ARGUMENTS.contains(&name) || name == CREATED_CLUSTER
+}
+
 /// What types can do besides holding their fields; defined at the end of the template.
 const MEMBERS: &[(&str, &str)] = &[
     (
@@ -315,6 +323,10 @@ fn push_object(text: &mut String, description: &Description, answered: &HashSet<
     else {
         unreachable!()
     };
+    let internal = is_internal(name);
+    if internal {
+        text.push_str("namespace detail {\n");
+    }
     doc(text, "", documentation);
     writeln!(text, "struct {name} {{").unwrap();
     for field in *fields {
@@ -344,10 +356,17 @@ fn push_object(text: &mut String, description: &Description, answered: &HashSet<
     doc(
         text,
         "  ",
-        "Writes it as JSON under the service's own names, unknown fields and secrets included.",
+        "Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.",
     );
-    writeln!(text, "  std::string to_json() const;\n}};\n").unwrap();
-
+    writeln!(text, "  std::string to_json() const;\n}};").unwrap();
+    let name = match internal {
+        true => {
+            text.push_str("}  // namespace detail\n");
+            format!("detail::{name}")
+        }
+        false => (*name).to_owned(),
+    };
+    text.push('\n');
     writeln!(text, "template <>\nstruct detail::Fields<{name}> {{").unwrap();
     writeln!(text, "  static constexpr Field<{name}> list[] = {{").unwrap();
     for field in *fields {
@@ -698,7 +717,7 @@ fn arguments(operation: &Operation) -> Vec<Argument> {
         };
         if AS_ARGUMENTS.contains(name) {
             let mut declared = Vec::new();
-            let mut before = format!("  {name} request;\n");
+            let mut before = format!("  detail::{name} request;\n");
             for field in *fields {
                 let short = match field.name.rsplit('_').next().unwrap() {
                     "schedule" => "cron",
@@ -743,8 +762,8 @@ fn answer(operation: &Operation) -> (String, String) {
         }
         Some(ShapeKind::Secrets) => ("Secrets".to_owned(), "Secrets".to_owned()),
         // The id is all there is to know.
-        Some(ShapeKind::Object(object)) if object.name() == "CreatedCluster" => {
-            ("ClusterId".to_owned(), "CreatedCluster".to_owned())
+        Some(ShapeKind::Object(object)) if object.name() == CREATED_CLUSTER => {
+            ("ClusterId".to_owned(), format!("detail::{CREATED_CLUSTER}"))
         }
         Some(ShapeKind::Object(object)) => (object.name().to_owned(), object.name().to_owned()),
     }

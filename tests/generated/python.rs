@@ -247,7 +247,8 @@ fn models() -> String {
          \"\"\"\n\n\
          from dataclasses import dataclass, field\n\
          from typing import Any, ClassVar, Dict, List, Optional\n\n\
-         from ._base import Answer, FailoverStep, Number, Word, WordTable, new_object, set_fields\n\
+         from ._base import Answer, FailoverStep, Number, Word, WordTable\n\
+         from ._base import new_object, nulls_of, set_fields\n\
          from ._methods import ",
     );
     let methods: Vec<_> = WITH_METHODS
@@ -259,7 +260,17 @@ fn models() -> String {
     let names: Vec<&str> = TYPES
         .iter()
         .filter(|description| match description {
-            Description::Object { name, .. } => answered.contains(name),
+            // Of some the caller gets a field only.
+            Description::Object { name, .. } => {
+                answered.contains(name)
+                    && !OPERATIONS.iter().any(|operation| {
+                        one_field(operation).is_some()
+                            && matches!(
+                                operation.answer.as_ref().map(|shape| &shape.kind),
+                                Some(ShapeKind::Object(answer)) if answer.name() == *name
+                            )
+                    })
+            }
             Description::Words { .. } => true,
             Description::Id { .. } => false,
         })
@@ -373,7 +384,10 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
         "    def _decode(data: Optional[Dict[str, Any]]) -> \"{name}\":"
     )
     .unwrap();
-    text.push_str("        data = {} if data is None else data\n        pop = data.pop\n");
+    text.push_str(
+        "        data = {} if data is None else data\n        nulls = nulls_of(data)\n        \
+         pop = data.pop\n",
+    );
     writeln!(text, "        result: {name} = new_object({name})").unwrap();
     text.push_str("        set_fields(result, \"__dict__\", {\n");
     for field in required.iter().chain(&others) {
@@ -412,10 +426,13 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
             _ => writeln!(text, "{line}").unwrap(),
         }
     }
-    text.push_str("            \"extra\": data or {},\n        })\n        return result\n\n");
+    text.push_str(
+        "            \"extra\": data or {},\n        })\n        \
+         if nulls:\n            result.__dict__[\"_nulls\"] = nulls\n        return result\n\n",
+    );
     text.push_str(
         "    def to_dict(self) -> Dict[str, Any]:\n        \
-         \"\"\"The object under the service's own names, unknown fields included.\"\"\"\n        \
+         \"\"\"Return the object under the API's own names, unknown fields and nulls included.\"\"\"\n        \
          result: Dict[str, Any] = {\n",
     );
     for field in fields
@@ -437,7 +454,11 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
         let value = kind.encode(&format!("self.{name}"));
         writeln!(text, "            result[{}] = {value}", quoted(field.json)).unwrap();
     }
-    text.push_str("        result.update(self.extra)\n        return result\n\n\n");
+    text.push_str(
+        "        for name in self.__dict__.get(\"_nulls\", ()):\n            \
+         result[name] = None\n        \
+         result.update(self.extra)\n        return result\n\n\n",
+    );
     writeln!(text, "_{} = {name}._decode", snake(name)).unwrap();
 }
 

@@ -4,15 +4,26 @@ use std::time::Duration;
 
 use camunda_admin::description::OPERATIONS;
 use camunda_admin::{
-    AdminClient, BackupId, CallOptions, Class, ClusterClientId, ClusterHandle, ClusterId,
-    CreateSecret, Error, IpAllowlistEntry, Json, Method, MonitoringClientId, SetMemberRoles,
-    UpdateIpAllowlist, UpdateSecret, Wait,
+    AdminClient, AssignableRole, BackupId, CallOptions, Class, ClusterClientId, ClusterHandle,
+    ClusterId, Error, IpAllowlistEntry, Json, Method, MonitoringClientId, Secret, Wait,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::driver::Driver;
+
+/// The fields of bodies that are arguments in Rust.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Arguments {
+    org_roles: Vec<AssignableRole>,
+    ipallowlist: Vec<IpAllowlistEntry>,
+    schedule: String,
+    secret_name: String,
+    secret_value: Secret,
+    username: String,
+}
 
 #[derive(Default)]
 pub(crate) struct RustDriver {
@@ -160,7 +171,7 @@ fn call(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
         "clusters.parameters" => encode(admin.clusters().parameters()?),
         "members.list" => encode(admin.members().list()?),
         "members.set_roles" => {
-            let body: SetMemberRoles = request.body()?;
+            let body: Arguments = request.body()?;
             encode(
                 admin
                     .members()
@@ -216,7 +227,7 @@ fn cluster_call(
         "cluster.upgrade" => encode(cluster.upgrade()?),
         "cluster.set_encryption" => encode(cluster.set_encryption(&request.body()?)?),
         "cluster.set_ip_allowlist" => {
-            let body: UpdateIpAllowlist = request.body()?;
+            let body: Arguments = request.body()?;
             encode(cluster.set_ip_allowlist(&body.ipallowlist)?)
         }
         "cluster.add_to_ip_allowlist" => {
@@ -247,7 +258,7 @@ fn cluster_call(
         "cluster.backups.restore" => encode(cluster.backups().restore(&request.backup()?)?),
         "cluster.backups.schedule" => encode(cluster.backups().schedule()?),
         "cluster.backups.set_schedule" => {
-            let body: camunda_admin::SetBackupSchedule = request.body()?;
+            let body: Arguments = request.body()?;
             encode(cluster.backups().set_schedule(&body.schedule)?)
         }
         "cluster.backups.delete_schedule" => encode(cluster.backups().delete_schedule()?),
@@ -263,7 +274,7 @@ fn cluster_call(
         ),
         "cluster.secrets.list" => encode(cluster.secrets().list()?),
         "cluster.secrets.create" => {
-            let body: CreateSecret = request.body()?;
+            let body: Arguments = request.body()?;
             encode(
                 cluster
                     .secrets()
@@ -271,7 +282,7 @@ fn cluster_call(
             )
         }
         "cluster.secrets.update" => {
-            let body: UpdateSecret = request.body()?;
+            let body: Arguments = request.body()?;
             encode(
                 cluster
                     .secrets()
@@ -283,7 +294,7 @@ fn cluster_call(
         "cluster.monitoring.deactivate" => encode(cluster.monitoring().deactivate()?),
         "cluster.monitoring.get" => encode(cluster.monitoring().get()?),
         "cluster.monitoring.create_client" => {
-            let body: camunda_admin::CreateMonitoringClient = request.body()?;
+            let body: Arguments = request.body()?;
             encode(cluster.monitoring().create_client(&body.username)?)
         }
         "cluster.monitoring.delete_client" => encode(

@@ -292,6 +292,29 @@ class Fidelity(SandboxTest):
         self.assertEqual({**encoded, **plain}, encoded)
         self.assertEqual(Cluster.from_dict(encoded), cluster)
 
+    def test_nulls_are_given_back_as_they_came(self):
+        answer = {
+            "uuid": "a",
+            "name": None,
+            "description": None,
+            "labels": None,
+            "links": {"zeebe": None, "operate": "https://o"},
+            "future": None,
+        }
+        self.fault("GET /clusters/{clusterUuid}", status=200, body=answer)
+        cluster = self.client().cluster("a").get()
+        self.assertEqual((cluster.name, cluster.description, cluster.labels), ("", None, None))
+        encoded = cluster.to_dict()
+        for name in ["name", "description", "labels", "future"]:
+            self.assertIn(name, encoded)
+            self.assertIsNone(encoded[name])
+        self.assertEqual(encoded["links"], answer["links"])
+        self.assertNotIn("encryption", encoded)
+        self.assertEqual(Cluster.from_dict(encoded).to_dict(), encoded)
+        self.assertEqual(pickle.loads(pickle.dumps(cluster)).to_dict(), encoded)
+        changed = dataclasses.replace(cluster, description="b").to_dict()
+        self.assertEqual(changed["description"], "b")
+
     def test_answers_can_be_copied(self):
         cluster = self.client().cluster(self.cluster(future=1)).get()
         self.assertEqual(pickle.loads(pickle.dumps(cluster)), cluster)

@@ -2,7 +2,7 @@
 
 import copy
 from decimal import Decimal
-from typing import Any, Callable, Dict, Generic, Optional, Type, TypeVar, Union
+from typing import Any, Callable, Dict, Generic, List, Optional, Type, TypeVar, Union
 
 __all__ = ["Answer", "FailoverStep", "Number", "Secrets", "Word", "WordTable"]
 
@@ -13,6 +13,14 @@ Number = Union[int, float, Decimal]
 # `object.__setattr__`; handing it all of them at once takes less than half the time.
 new_object: Callable[[Any], Any] = object.__new__
 set_fields: Callable[[Any, str, Any], None] = object.__setattr__
+
+
+def nulls_of(data: Dict[str, Any]) -> Optional[List[str]]:
+    """Return the names of the fields that are null: `to_dict` gives them back as they came."""
+    if None not in data.values():
+        return None
+    return [name for name, value in data.items() if value is None]
+
 
 A = TypeVar("A", bound="Answer")
 W = TypeVar("W", bound="Word")
@@ -42,7 +50,9 @@ class Answer:
         return result
 
     def to_dict(self) -> Dict[str, Any]:
-        """The object under the service's own names, unknown fields included."""
+        """Return the object under the API's own names, as it came: with fields that this version does
+        not know, and with those that were null.
+        """
         raise NotImplementedError
 
 
