@@ -686,6 +686,17 @@ camunda_status camunda_credentials_read(const char *path,
                                         camunda_error **error);
 
 /**
+ * Reads the variables of the Console's credential file from the environment, such as ZEEBE_ADDRESS
+ * and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty variable
+ * counts as not set. `credentials` gets an object of the variables, owned by the caller:
+ * camunda_value_free. Handle it as a secret.
+ *
+ * CAMUNDA_STATUS_CONFIG names the variable that is not set or not UTF-8. No other thread may change
+ * the environment meanwhile.
+ */
+camunda_status camunda_credentials_from_env(camunda_value **credentials, camunda_error **error);
+
+/**
  * The status; CAMUNDA_STATUS_OK for NULL.
  */
 camunda_status camunda_error_status(const camunda_error *error);

@@ -3983,6 +3983,16 @@ class ClusterCredentials {
         })));
   }
 
+  /// Reads the variables of the Console's file from the environment. ZEEBE_CLIENT_ID and
+  /// ZEEBE_CLIENT_SECRET are required. Throws ConfigError naming the variable that is not set.
+  static ClusterCredentials from_env() {
+    detail::check_abi();
+    return ClusterCredentials(
+        Value(detail::make<camunda_value>([](camunda_value** value, camunda_error** error) {
+          return camunda_credentials_from_env(value, error);
+        })));
+  }
+
   /// The value of a variable, such as `ZEEBE_ADDRESS`; some are secret. Borrowed from this object
   /// and its copies.
   std::optional<std::string_view> get(std::string_view name) const {
@@ -4374,6 +4384,16 @@ class TokenSource {
       : TokenSource(AdminClientBuilder::from_credentials(credentials)) {}
   /// The same with settings of the caller's choice, such as a timeout or a proxy.
   explicit TokenSource(const AdminClientBuilder& settings) : admin_(settings.build()) {}
+
+  /// Returns the same source with options for the calls made through it: a deadline, and a flag that
+  /// ends bearer() early. `options` are merged into those that are already set.
+  [[nodiscard]] TokenSource with(CallOptions options) const {
+    TokenSource source(*this);
+    source.admin_ = admin_.with(std::move(options));
+    return source;
+  }
+  /// The counters of this source and its copies, or of the client that it was made of.
+  Stats stats() const { return admin_.stats(); }
 
   /// The token as it is now; a new one well before the old one expires.
   Token bearer() const { return admin_.token_for(audience()); }

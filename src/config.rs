@@ -47,6 +47,8 @@ pub(crate) struct Config {
     base_url: String,
     oauth_url: String,
     audience: String,
+    /// Whether the caller chose the audience, rather than a default or a variable of the Console.
+    audience_is_chosen: bool,
     scope: Option<String>,
     token_cache: TokenCacheChoice,
     token_encoding: TokenEncoding,
@@ -68,6 +70,7 @@ impl Default for Config {
             base_url: DEFAULT_BASE_URL.to_owned(),
             oauth_url: DEFAULT_OAUTH_URL.to_owned(),
             audience: DEFAULT_AUDIENCE.to_owned(),
+            audience_is_chosen: false,
             scope: None,
             token_cache: TokenCacheChoice::Auto,
             token_encoding: TokenEncoding::Json,
@@ -125,6 +128,8 @@ impl Config {
                     }
                     key => config.set_from(name, key, &value)?,
                 }
+                // The Console's audience says nothing about that of other credentials.
+                config.audience_is_chosen = false;
             }
         }
         if let Some(value) = read("CAMUNDA_TOKEN_DISK_CACHE_DISABLE")? {
@@ -174,7 +179,10 @@ impl Config {
             }
             "base_url" => self.base_url = address(key, value)?.trim_end_matches('/').to_owned(),
             "oauth_url" => self.oauth_url = address(key, value)?,
-            "audience" => self.audience = plain(key, value)?,
+            "audience" => {
+                self.audience = plain(key, value)?;
+                self.audience_is_chosen = true;
+            }
             "scope" => self.scope = Some(plain(key, value)?),
             "token_cache" => self.token_cache = token_cache(value)?,
             "timeout" => self.timeout = seconds(key, value)?,
@@ -268,6 +276,10 @@ impl Config {
 
     pub(crate) fn audience(&self) -> &str {
         &self.audience
+    }
+
+    pub(crate) fn audience_is_chosen(&self) -> bool {
+        self.audience_is_chosen
     }
 
     pub(crate) fn token_cache(&self) -> &TokenCacheChoice {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 #[cfg(unix)]
 use std::collections::BTreeSet;
+use std::env::VarError;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -57,6 +58,37 @@ impl ClusterCredentials {
         let variables = read_env_file(path)?;
         warn_if_open_to_others(CREDENTIAL_FILE, path);
         Ok(ClusterCredentials::from_variables(variables))
+    }
+
+    /// Reads the variables of the Console's credential file from the environment, such as
+    /// `ZEEBE_CLIENT_ID` and `ZEEBE_CLIENT_SECRET`, which are required. An empty variable counts as
+    /// not set.
+    ///
+    /// Errors: `Config`, naming the variable that is not set or not UTF-8.
+    pub fn from_env() -> Result<Self> {
+        ClusterCredentials::read(|name| std::env::var(name))
+    }
+
+    fn read(variable: impl Fn(&str) -> Result<String, VarError>) -> Result<Self> {
+        let mut variables = BTreeMap::new();
+        for name in ORDER {
+            match variable(name) {
+                Ok(value) if value.is_empty() => {}
+                Ok(value) => {
+                    variables.insert(name.to_owned(), Secret::new(value));
+                }
+                Err(VarError::NotPresent) => {}
+                Err(VarError::NotUnicode(_)) => {
+                    return Err(Error::config(format!("the variable {name} is not UTF-8")));
+                }
+            }
+        }
+        for name in ["ZEEBE_CLIENT_ID", "ZEEBE_CLIENT_SECRET"] {
+            if !variables.contains_key(name) {
+                return Err(Error::config(format!("the variable {name} is not set")));
+            }
+        }
+        Ok(ClusterCredentials { variables })
     }
 
     /// The value of a variable, such as `ZEEBE_ADDRESS`.
@@ -530,6 +562,48 @@ mod tests {
         std::fs::rename(directory.path().join("other"), &path).unwrap();
         drop(file);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "theirs");
+    }
+
+    #[test]
+    fn credentials_from_env_have_the_variables_that_are_set() {
+        let credentials = ClusterCredentials::read(|name| match name {
+            "ZEEBE_CLIENT_ID" => Ok("id".to_owned()),
+            "ZEEBE_CLIENT_SECRET" => Ok("hunter2".to_owned()),
+            "ZEEBE_TOKEN_AUDIENCE" => Ok(String::new()),
+            _ => Err(VarError::NotPresent),
+        })
+        .unwrap();
+        let read: Vec<_> = credentials
+            .iter()
+            .map(|(name, it)| (name, it.expose()))
+            .collect();
+        assert_eq!(
+            read,
+            [
+                ("ZEEBE_CLIENT_ID", "id"),
+                ("ZEEBE_CLIENT_SECRET", "hunter2")
+            ]
+        );
+    }
+
+    #[test]
+    fn credentials_from_env_name_the_variable_that_is_missing_or_not_utf8() {
+        let error = ClusterCredentials::read(|name| match name {
+            "ZEEBE_CLIENT_ID" => Ok("id".to_owned()),
+            _ => Err(VarError::NotPresent),
+        });
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains("ZEEBE_CLIENT_SECRET"), "{error}");
+        let error = ClusterCredentials::read(|name| match name {
+            "ZEEBE_ADDRESS" => Err(VarError::NotUnicode("x".into())),
+            _ => Ok("x".to_owned()),
+        });
+        let error = error.unwrap_err();
+        assert!(
+            error.message().contains("ZEEBE_ADDRESS is not UTF-8"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -465,7 +465,8 @@ impl AdminClientBuilder {
         self.config.set(key, value)
     }
 
-    /// Takes the credentials of a cluster's client, its token endpoint and its audience.
+    /// Takes the credentials of a cluster's client, its token endpoint and, unless the caller chose
+    /// another, its audience.
     pub(crate) fn with_credentials(mut self, credentials: &ClusterCredentials) -> Result<Self> {
         let id = credentials.required(&["ZEEBE_CLIENT_ID"])?;
         let secret = credentials.required(&["ZEEBE_CLIENT_SECRET"])?;
@@ -477,9 +478,11 @@ impl AdminClientBuilder {
             ("client_id", id.expose()),
             ("client_secret", secret.expose()),
             ("oauth_url", url.expose()),
-            ("audience", audience),
         ] {
             self.set(key, value)?;
+        }
+        if !self.config.audience_is_chosen() {
+            self.set("audience", audience)?;
         }
         Ok(self)
     }
@@ -692,7 +695,12 @@ impl TokenSource {
         TokenSource::with_settings(credentials, AdminClient::builder())
     }
 
-    /// The same, with settings such as `token_cache`, `ca_file` or `proxy`.
+    /// The same, with settings such as `token_cache`, `ca_file` or `proxy`. An
+    /// [`audience`](AdminClientBuilder::audience) that is set replaces that of the credentials, to get
+    /// tokens for Operate, for example. `client_id`, `client_secret` and `oauth_url` are those of the
+    /// credentials.
+    ///
+    /// Errors: `Config`, naming the setting or the variable that the credentials lack.
     pub fn with_settings(
         credentials: &ClusterCredentials,
         settings: AdminClientBuilder,
@@ -708,6 +716,23 @@ impl TokenSource {
             slot,
             options: CallOptions::new(),
         })
+    }
+
+    /// Returns the same source with options for the calls made through it: a deadline, and a
+    /// [`Cancel`](crate::Cancel) that ends [`bearer`](Self::bearer) early. `options` are merged into
+    /// those that are already set.
+    pub fn with(&self, options: CallOptions) -> TokenSource {
+        TokenSource {
+            transport: self.transport.clone(),
+            slot: self.slot.clone(),
+            options: self.options.merged(options),
+        }
+    }
+
+    /// The counters of this source and its clones: token requests, retries, bytes. One that was made
+    /// by [`AdminClient::token_source`] shares those of its client.
+    pub fn stats(&self) -> Stats {
+        self.transport.stats()
     }
 
     /// A living token, from memory, the shared store or the token endpoint, in this order.

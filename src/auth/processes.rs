@@ -1348,6 +1348,30 @@ mod with_redis {
     }
 
     #[test]
+    fn lock_of_the_same_store_that_no_caller_holds_is_taken_over() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let (store, other) = (redis.store(), redis.store());
+        let client = redis::Client::open(redis.url()).unwrap();
+        patiently(|name| {
+            let mut server = client.get_connection().unwrap();
+            let lock = store.try_lock(name, lease)?;
+            assert!(lock.is_some());
+            let key = format!("camunda-admin:{name}:lock");
+            let owner: String = cmd("GET").arg(&key).query(&mut server).unwrap();
+            // While it is held it is that of its caller.
+            assert!(store.try_lock(name, lease)?.is_none());
+            drop(lock);
+            let mut set = cmd("SET");
+            set.arg(&key).arg(&owner).arg("PX").arg(60_000);
+            set.query::<()>(&mut server).unwrap();
+            assert!(other.try_lock(name, lease)?.is_none());
+            assert!(store.try_lock(name, lease)?.is_some());
+            Ok(())
+        });
+    }
+
+    #[test]
     fn user_who_may_not_run_scripts_takes_no_lock() {
         let Some(redis) = Redis::start() else { return };
         let lease = Duration::from_secs(60);

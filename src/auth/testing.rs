@@ -135,6 +135,8 @@ pub(crate) fn failure(cause: FetchFailure) -> Error {
 pub(crate) struct MemoryStore {
     values: Mutex<HashMap<String, Vec<u8>>>,
     locked: Arc<Mutex<HashSet<String>>>,
+    /// The names and leases of the locks that were taken.
+    leases: Mutex<Vec<(String, Duration)>>,
     pub(crate) reads_fail: AtomicBool,
     pub(crate) writes_fail: AtomicBool,
     pub(crate) locking_fails: AtomicBool,
@@ -160,6 +162,13 @@ impl MemoryStore {
             .lock()
             .unwrap()
             .extend(names.iter().map(|name| name.to_string()));
+    }
+
+    /// The leases of the locks that were taken and whose names begin so.
+    pub(crate) fn leases(&self, name: &str) -> Vec<Duration> {
+        let leases = self.leases.lock().unwrap();
+        let leases = leases.iter().filter(|(taken, _)| taken.starts_with(name));
+        leases.map(|(_, lease)| *lease).collect()
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -192,7 +201,7 @@ impl TokenStore for MemoryStore {
         Ok(())
     }
 
-    fn try_lock(&self, name: &str, _lease: Duration) -> io::Result<Option<StoreLock>> {
+    fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
         struct Unlock(Arc<Mutex<HashSet<String>>>, String);
         impl Drop for Unlock {
             fn drop(&mut self) {
@@ -211,6 +220,7 @@ impl TokenStore for MemoryStore {
             return Ok(None);
         }
         locked.insert(name.to_owned());
+        self.leases.lock().unwrap().push((name.to_owned(), lease));
         Ok(Some(StoreLock::new(Unlock(
             Arc::clone(&self.locked),
             name.to_owned(),

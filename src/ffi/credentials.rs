@@ -102,3 +102,26 @@ pub unsafe extern "C" fn camunda_credentials_read(
         })
     }
 }
+
+/// Reads the variables of the Console's credential file from the environment, such as ZEEBE_ADDRESS
+/// and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty variable
+/// counts as not set. `credentials` gets an object of the variables, owned by the caller:
+/// camunda_value_free. Handle it as a secret.
+///
+/// CAMUNDA_STATUS_CONFIG names the variable that is not set or not UTF-8. No other thread may change
+/// the environment meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_credentials_from_env(
+    credentials: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        clear(credentials);
+        guard(error, || {
+            let credentials = required("credentials", credentials)?;
+            hand_over(credentials, to_value(&ClusterCredentials::from_env()?)?);
+            Ok(())
+        })
+    }
+}

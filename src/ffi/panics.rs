@@ -34,6 +34,7 @@ fn no_panic_crosses_the_boundary() {
             ("camunda_credentials_from_client", credentials::camunda_credentials_from_client(null(), null(), null_mut(), null_mut())),
             ("camunda_credentials_write", credentials::camunda_credentials_write(null(), null(), null_mut())),
             ("camunda_credentials_read", credentials::camunda_credentials_read(null(), null_mut(), null_mut())),
+            ("camunda_credentials_from_env", credentials::camunda_credentials_from_env(null_mut(), null_mut())),
             ("camunda_object_set_str", object::camunda_object_set_str(null_mut(), null(), null(), null_mut())),
             ("camunda_object_set_number", object::camunda_object_set_number(null_mut(), null(), 0.0, null_mut())),
             ("camunda_object_set_integer", object::camunda_object_set_integer(null_mut(), null(), 0, null_mut())),

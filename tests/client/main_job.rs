@@ -1,11 +1,11 @@
 //! From a token to a client's kept credentials, and the promise about token requests.
 
 use std::sync::Barrier;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use camunda_admin::{
-    ClientPermission, ClusterComponentStatus, ClusterCredentials, CreateClusterClient, ErrorKind,
-    TokenSource, UpdateCluster, Wait,
+    AdminClient, CallOptions, Cancel, ClientPermission, ClusterComponentStatus, ClusterCredentials,
+    CreateClusterClient, ErrorKind, TokenSource, UpdateCluster, Wait,
 };
 use camunda_admin_sandbox::Sandbox;
 
@@ -158,4 +158,72 @@ fn wrong_credentials_ask_once_and_then_stay_quiet() {
     // A rotated secret is another key, so it is not kept waiting for the refused one.
     let admin = client(&sandbox);
     assert_eq!(admin.clusters().list().unwrap(), []);
+}
+
+/// The credentials of a client of a new cluster, which may use Zeebe and Operate.
+fn worker_credentials(sandbox: &Sandbox) -> ClusterCredentials {
+    let admin = client(sandbox);
+    let id = admin.clusters().create(&cluster(&admin, "orders")).unwrap();
+    let handle = admin.cluster(&id);
+    let create = CreateClusterClient::new("worker")
+        .permissions([ClientPermission::Zeebe, ClientPermission::Operate]);
+    let created = handle.clients().create(&create).unwrap();
+    created.credentials(&handle.get().unwrap())
+}
+
+#[test]
+fn token_source_with_settings_uses_the_audience_that_is_set() {
+    let sandbox = Sandbox::start();
+    let credentials = worker_credentials(&sandbox);
+    for (settings, audience) in [
+        (builder(&sandbox), "zeebe.camunda.io"),
+        (
+            builder(&sandbox).audience("operate.camunda.io"),
+            "operate.camunda.io",
+        ),
+    ] {
+        let source = TokenSource::with_settings(&credentials, settings).unwrap();
+        source.bearer().unwrap();
+        let by_audience = sandbox.stats().token_requests_by_audience;
+        assert_eq!(by_audience.get(audience), Some(&1), "{by_audience:?}");
+        assert_eq!(source.stats().token_requests, 1);
+        assert_eq!(source.clone().stats().requests, 0);
+    }
+}
+
+#[test]
+fn token_source_with_options_ends_at_its_deadline_and_when_cancelled() {
+    let sandbox = Sandbox::start();
+    let credentials = worker_credentials(&sandbox);
+    // A server that accepts connections and never responds.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/oauth/token", silent.local_addr().unwrap());
+    let variables = credentials
+        .iter()
+        .map(|(name, value)| match name {
+            "CAMUNDA_OAUTH_URL" => format!("{name}='{url}'\n"),
+            _ => format!("{name}='{}'\n", value.expose()),
+        })
+        .collect::<String>();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("worker.env");
+    std::fs::write(&path, variables).unwrap();
+    let credentials = ClusterCredentials::from_env_file(&path).unwrap();
+    let settings = AdminClient::builder().token_cache("memory");
+    let source = TokenSource::with_settings(&credentials, settings).unwrap();
+    let cancel = Cancel::new();
+    let source = source.with(CallOptions::new().cancel(cancel.clone()));
+    // The cancellation stays when a deadline is added.
+    let quick = source.with(CallOptions::new().timeout(Duration::from_millis(200)));
+    assert_eq!(quick.bearer().unwrap_err().kind(), ErrorKind::Timeout);
+    let started = Instant::now();
+    let slow = source.with(CallOptions::new().timeout(Duration::from_secs(60)));
+    let waiting = std::thread::spawn(move || slow.bearer().unwrap_err().kind());
+    // Whether it waits for the response or for its turn.
+    while source.stats().token_requests < 2 && started.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    cancel.cancel();
+    assert_eq!(waiting.join().unwrap(), ErrorKind::Cancelled);
+    assert!(started.elapsed() < Duration::from_secs(20));
 }

@@ -144,9 +144,42 @@ void cluster_clients_and_their_credentials() {
   CHECK(!token.expose().empty() && token.expires_at() > std::chrono::system_clock::now());
   zeebe.reject(token);
   CHECK(zeebe.bearer().expose() != token.expose());
+  CHECK_INT(zeebe.stats().token_requests, 2);
+
+  const Cancel cancel;
+  const TokenSource limited = zeebe.with(CallOptions().cancel(cancel));
+  cancel.cancel();
+  // A deadline that is added leaves the cancellation in place.
+  const TokenSource both = limited.with(CallOptions().timeout(Seconds(20)));
+  limited.reject(zeebe.bearer());
+  bool cancelled = false;
+  try {
+    static_cast<void>(both.bearer());
+  } catch (const CancelledError&) {
+    cancelled = true;
+  }
+  CHECK(cancelled);
 
   clients.delete_(created.client_id);
   CHECK(clients.list().empty());
+}
+
+void credentials_come_from_the_environment() {
+  bool missing = false;
+  try {
+    ClusterCredentials::from_env();
+  } catch (const ConfigError& error) {
+    missing = std::string(error.what()).find("ZEEBE_CLIENT_ID") != std::string::npos;
+  }
+  CHECK(missing);
+  setenv("ZEEBE_CLIENT_ID", "the-id", 1);
+  setenv("ZEEBE_CLIENT_SECRET", "the-secret", 1);
+  const ClusterCredentials credentials = ClusterCredentials::from_env();
+  CHECK(credentials.get("ZEEBE_CLIENT_ID") == "the-id");
+  CHECK(credentials.get("CAMUNDA_OAUTH_URL") == variable("CAMUNDA_OAUTH_URL"));
+  CHECK_INT(credentials.names().size(), 3);
+  unsetenv("ZEEBE_CLIENT_ID");
+  unsetenv("ZEEBE_CLIENT_SECRET");
 }
 
 void backups() {
@@ -244,6 +277,7 @@ int main() {
   RUN(waking_upgrading_and_encryption);
   RUN(allowlist);
   RUN(cluster_clients_and_their_credentials);
+  RUN(credentials_come_from_the_environment);
   RUN(backups);
   RUN(secrets);
   RUN(monitoring);

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from camunda_admin import (
     Backup,
+    Cancel,
+    CancelledError,
     ClientPermission,
     Cluster,
     ClusterComponentStatus,
@@ -69,6 +71,13 @@ class MainJob(SandboxTest):
         self.assertEqual(source.bearer(), token)
         source.reject(token)
         self.assertNotEqual(source.bearer(), token)
+        self.assertEqual(source.stats().token_requests, 2)
+        cancel = Cancel()
+        cancel.cancel()
+        limited = source.with_options(cancel=cancel)
+        source.reject(source.bearer())
+        with self.assertRaises(CancelledError):
+            limited.with_options(timeout=20).bearer()
 
         (client,) = handle.clients.list()
         self.assertEqual((client.name, client.permissions), ("worker", ["Zeebe", "Operate"]))
@@ -84,6 +93,21 @@ class MainJob(SandboxTest):
         self.assertEqual(stats()["token_requests"] - before, 3)
         self.assertEqual(admin.stats().token_requests, 1)
         self.assertGreater(admin.stats()["requests"], 10)
+
+    def test_credentials_come_from_the_environment(self):
+        program = (
+            "from camunda_admin import ClusterCredentials; "
+            "print(dict(ClusterCredentials.from_env()))"
+        )
+        ran = self.run_python(program, ZEEBE_CLIENT_ID="a")
+        self.assertIn("ConfigError", ran.stderr)
+        self.assertIn("ZEEBE_CLIENT_SECRET", ran.stderr)
+        ran = self.run_python(
+            program, ZEEBE_CLIENT_ID="a", ZEEBE_CLIENT_SECRET="b", CAMUNDA_OAUTH_URL=""
+        )
+        self.assertEqual(
+            ran.stdout.strip(), "{'ZEEBE_CLIENT_ID': 'a', 'ZEEBE_CLIENT_SECRET': 'b'}"
+        )
 
     def test_credentials_are_not_overwritten(self):
         path = self.folder / "worker.env"

@@ -624,6 +624,24 @@ fn a_process_that_hangs_on_to_a_lock_is_not_waited_for_for_ever() {
     }
 }
 
+#[test]
+fn lease_of_a_token_lock_lasts_as_long_as_the_call() {
+    let (cache, clock) = skipping();
+    let endpoint = Endpoint::new(&clock, []);
+    // What the first block of a 429 and the hold-back of a rejection take together, at most.
+    for (timeout, least, most) in [(10, 10, 15), (60, 60, 65), (3_600, 110, 120)] {
+        let store = Arc::new(MemoryStore::default());
+        let slot = cache.slot(request(), &store.choice()).unwrap();
+        let call = call_within(Duration::from_secs(timeout));
+        slot.token(&*endpoint, &call).unwrap();
+        let leases = store.leases("token-");
+        assert_eq!(leases.len(), 1, "{leases:?}");
+        let seconds = leases[0].as_secs_f64();
+        assert!(seconds >= f64::from(least), "{timeout}: {leases:?}");
+        assert!(seconds <= f64::from(most), "{timeout}: {leases:?}");
+    }
+}
+
 /// A token endpoint that holds back the rejection of bad credentials for 30 s: of a call that ends
 /// sooner, it lets the time run out.
 struct HoldsBack {

@@ -439,6 +439,31 @@ class TokenSource(Handle):
         self._audience = None
         self._last = None
 
+    def with_options(
+        self, *, timeout: Optional[float] = None, cancel: Optional[Cancel] = None
+    ) -> "TokenSource":
+        """Return the same source with options for the calls made through it.
+
+        `timeout` is the deadline of `bearer` in seconds, `cancel` ends it early. An option that is not
+        given, or `None`, keeps its value. Closing one of them closes both.
+        """
+        before = self._connection.options
+        options = Options(
+            before.timeout if timeout is None else number_of("timeout", timeout),
+            before.cancel if cancel is None else cancel._handle,
+        )
+        source = type(self).__new__(type(self))
+        source._connection = Connection(self._connection.shared, options)
+        source._audience = self._audience
+        source._last = self._last
+        return source
+
+    def stats(self) -> Stats:
+        """Return the counters of this source, or of the client that it was made of."""
+        handle, value, error = self._connection.handle(), c_void_p(), c_void_p()
+        check(lib.camunda_admin_stats(handle.pointer, byref(value), byref(error)), error)
+        return decode(take_text(value), "stats", Stats._decode)
+
     def bearer(self) -> str:
         """A token that lives: what follows `Bearer` in the header `Authorization`."""
         value = c_void_p()

@@ -38,6 +38,17 @@ class ClusterCredentials(Mapping[str, str]):
         )
         return cls(decode(take_text(value), "read credentials", dict))
 
+    @classmethod
+    def from_env(cls) -> "ClusterCredentials":
+        """Read the variables of the Console's credential file from the environment.
+
+        `ZEEBE_CLIENT_ID` and `ZEEBE_CLIENT_SECRET` are required; an empty variable counts as not set.
+        Raises `ConfigError` naming the variable that is not set.
+        """
+        value, error = c_void_p(), c_void_p()
+        check(lib.camunda_credentials_from_env(byref(value), byref(error)), error)
+        return cls(decode(take_text(value), "read credentials", dict))
+
     def write_env_file(self, path: Union[str, "os.PathLike[str]"]) -> None:
         """Write the variables as `export NAME='value'` lines to a new file with mode 0600.
 

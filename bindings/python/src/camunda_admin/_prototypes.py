@@ -182,6 +182,8 @@ def declare(library: CDLL) -> None:
     library.camunda_credentials_write.argtypes = [c_void_p, c_char_p, POINTER(c_void_p)]
     library.camunda_credentials_read.restype = c_int32
     library.camunda_credentials_read.argtypes = [c_char_p, POINTER(c_void_p), POINTER(c_void_p)]
+    library.camunda_credentials_from_env.restype = c_int32
+    library.camunda_credentials_from_env.argtypes = [POINTER(c_void_p), POINTER(c_void_p)]
     library.camunda_error_status.restype = c_int32
     library.camunda_error_status.argtypes = [c_void_p]
     library.camunda_error_message.restype = c_char_p
