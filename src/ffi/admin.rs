@@ -9,7 +9,7 @@ use crate::ffi::boundary::{clear, free, guard, hand_over, handle, required};
 use crate::ffi::config::camunda_config;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::log::LogSink;
-use crate::ffi::value::camunda_value;
+use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::Zeroizing;
 
 /// A connection to the Administration API. May be used from several threads at once.
@@ -32,7 +32,7 @@ impl camunda_admin {
 }
 
 /// Encodes what Rust hands to C as a value.
-pub(super) fn encode(value: &impl Serialize) -> Result<camunda_value> {
+pub(super) fn encode(value: &impl Serialize) -> Result<OwnedValue> {
     let json = serde_json::to_vec(value)
         .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
     camunda_value::of_valid(Zeroizing::new(json))

@@ -12,7 +12,7 @@ use crate::credentials::ClusterCredentials;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{clear, guard, hand_over, handle, required, text};
 use crate::ffi::error::{camunda_error, camunda_status};
-use crate::ffi::value::camunda_value;
+use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::{Secret, Zeroizing};
 
 /// Reads credentials from an object of strings.
@@ -22,7 +22,7 @@ pub(super) fn from_value(value: &camunda_value) -> Result<ClusterCredentials> {
     Ok(ClusterCredentials::from_variables(variables))
 }
 
-fn to_value(credentials: &ClusterCredentials) -> Result<camunda_value> {
+fn to_value(credentials: &ClusterCredentials) -> Result<OwnedValue> {
     let mut json = Zeroizing::new(Vec::new());
     let mut serializer = serde_json::Serializer::new(&mut *json);
     serializer

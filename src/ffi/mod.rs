@@ -19,6 +19,7 @@ pub mod operation;
 pub mod operations;
 pub mod token;
 pub mod token_store;
+mod tree;
 pub mod value;
 
 mod boundary;

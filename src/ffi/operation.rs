@@ -16,7 +16,7 @@ use crate::ffi::admin::{camunda_admin, encode};
 use crate::ffi::boundary::{bytes, clear, guard, hand_over, handle, required, text};
 use crate::ffi::call::camunda_call;
 use crate::ffi::error::{camunda_error, camunda_status};
-use crate::ffi::value::camunda_value;
+use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::Zeroizing;
 use crate::transport::{Class, Method};
 
@@ -122,7 +122,7 @@ pub(super) unsafe fn stream(
 }
 
 /// What a waiter answers, encoded; nothing where it waits for an end.
-type Waited = Result<Option<camunda_value>>;
+type Waited = Result<Option<OwnedValue>>;
 
 /// Checks arguments, waits, and hands the answer over.
 ///
