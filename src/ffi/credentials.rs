@@ -28,7 +28,7 @@ fn to_value(credentials: &ClusterCredentials) -> Result<OwnedValue> {
     serializer
         .collect_map(credentials.iter())
         .map_err(|error| Error::invalid_argument(format!("credentials: {error}")))?;
-    camunda_value::new(json)
+    camunda_value::parse(json)
 }
 
 /// Everything a program needs to use a cluster as a client that was just created: an object of

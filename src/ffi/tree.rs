@@ -515,7 +515,7 @@ fn end_of(json: &[u8], from: usize) -> usize {
         Some(b'{' | b'[') => {
             let mut tokens = Tokens { json, at: from };
             let mut depth = 0;
-            while let Some(token) = tokens.next() {
+            for token in tokens.by_ref() {
                 match token {
                     Token::Open { .. } => depth += 1,
                     Token::Close { .. } => depth -= 1,

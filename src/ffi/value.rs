@@ -40,7 +40,7 @@ pub struct camunda_value(#[expect(dead_code, reason = "read by its address")] En
 
 impl camunda_value {
     /// Takes ownership of JSON bytes. Fails where they are not one JSON value in UTF-8.
-    pub(super) fn new(json: Zeroizing<Vec<u8>>) -> Result<OwnedValue> {
+    pub(super) fn parse(json: Zeroizing<Vec<u8>>) -> Result<OwnedValue> {
         let value = camunda_value::of_valid(json)?;
         serde_json::from_str::<&RawValue>(value.json()).map_err(not_json)?;
         Ok(value)
@@ -344,7 +344,7 @@ pub unsafe extern "C" fn camunda_value_parse(
         guard(error, || {
             let value = required("value", value)?;
             let json = bytes("json", json, json_len)?;
-            hand_over(value, camunda_value::new(Zeroizing::new(json.to_vec()))?);
+            hand_over(value, camunda_value::parse(Zeroizing::new(json.to_vec()))?);
             Ok(())
         })
     }
@@ -366,7 +366,7 @@ mod tests {
     use super::*;
 
     fn parsed(json: &str) -> OwnedValue {
-        camunda_value::new(Zeroizing::new(json.as_bytes().to_vec())).unwrap()
+        camunda_value::parse(Zeroizing::new(json.as_bytes().to_vec())).unwrap()
     }
 
     /// Reads everything that there is, strings included; the number of values.
