@@ -213,7 +213,8 @@ typedef struct camunda_token camunda_token;
  *
  * A value that a function hands out through an out pointer is owned by the caller; parts of it are
  * borrowed from it and end with it. Immutable: may be read from several threads at once. Where a
- * key comes twice in an object, the last one counts.
+ * key comes twice in an object, the last one counts. Takes at most eight times the bytes of its JSON in
+ * memory, besides what camunda_value_json copies of parts.
  */
 typedef struct camunda_value camunda_value;
 

@@ -12,7 +12,7 @@ use crate::ffi::config::camunda_config;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::log::LogSink;
 use crate::ffi::shutdown::{self, Shutdown};
-use crate::ffi::value::camunda_value;
+use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::to_json;
 
 /// A connection to the Administration API. May be used from several threads at once.
@@ -36,7 +36,7 @@ impl camunda_admin {
 }
 
 /// Encodes what Rust hands to C as a value.
-pub(super) fn encode(value: &impl Serialize) -> Result<camunda_value> {
+pub(super) fn encode(value: &impl Serialize) -> Result<OwnedValue> {
     let json =
         to_json(value).map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
     camunda_value::of_valid(json.into_bytes())

@@ -98,9 +98,18 @@ pub(super) unsafe fn clear<T>(out: *mut *mut T) {
 ///
 /// # Safety
 /// `out` may be written to.
-pub(super) unsafe fn hand_over<T>(out: *mut *mut T, object: T) {
+pub(super) unsafe fn hand_over<T>(out: *mut *mut T, object: impl Into<Owner<T>>) {
     // SAFETY: as the caller promises.
-    unsafe { *out = Box::into_raw(Box::new(object)) };
+    unsafe { *out = object.into().0 };
+}
+
+/// The pointer under which C owns an object.
+pub(super) struct Owner<T>(pub(super) *mut T);
+
+impl<T> From<T> for Owner<T> {
+    fn from(object: T) -> Self {
+        Owner(Box::into_raw(Box::new(object)))
+    }
 }
 
 /// Frees an object that was handed over; NULL does nothing.

@@ -12,7 +12,7 @@ use crate::credentials::ClusterCredentials;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{clear, guard, hand_over, handle, required, text};
 use crate::ffi::error::{camunda_error, camunda_status};
-use crate::ffi::value::camunda_value;
+use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::{Secret, SecretBuffer};
 
 /// Reads credentials from an object of strings.
@@ -22,13 +22,13 @@ pub(super) fn from_value(value: &camunda_value) -> Result<ClusterCredentials> {
     Ok(ClusterCredentials::from_variables(variables))
 }
 
-fn to_value(credentials: &ClusterCredentials) -> Result<camunda_value> {
+fn to_value(credentials: &ClusterCredentials) -> Result<OwnedValue> {
     let mut json = SecretBuffer::with_capacity(2 * 1024);
     let mut serializer = serde_json::Serializer::new(&mut json);
     serializer
         .collect_map(credentials.iter())
         .map_err(|error| Error::invalid_argument(format!("credentials: {error}")))?;
-    camunda_value::new(json.into_bytes())
+    camunda_value::parse(json.into_bytes())
 }
 
 /// Everything a program needs to use a cluster as a client that was just created: an object of

@@ -20,6 +20,7 @@ pub mod operations;
 pub mod shutdown;
 pub mod token;
 pub mod token_store;
+mod tree;
 pub mod value;
 
 mod boundary;

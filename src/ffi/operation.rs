@@ -22,7 +22,7 @@ use crate::ffi::boundary::{
 use crate::ffi::call::camunda_call;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::shutdown::call_back;
-use crate::ffi::value::camunda_value;
+use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::Zeroizing;
 use crate::transport::{Class, Method};
 
@@ -131,7 +131,7 @@ pub(super) unsafe fn stream(
 }
 
 /// What a waiter answers, encoded; nothing where it waits for an end.
-type Waited = Result<Option<camunda_value>>;
+type Waited = Result<Option<OwnedValue>>;
 
 /// Checks arguments, waits, and hands the answer over.
 ///
@@ -459,7 +459,7 @@ pub unsafe extern "C" fn camunda_request(
             let value = required("value", value)?;
             let client = admin.with(call.as_ref().map(camunda_call::options));
             let answer = admin.logging(|| client.request_json(class, method, path, body))?;
-            hand_over(value, camunda_value::new(answer)?);
+            hand_over(value, camunda_value::parse(answer)?);
             Ok(())
         })
     }

@@ -43,6 +43,11 @@ impl<T> Mutex<T> {
         })
     }
 
+    /// Returns the value without locking: nothing else refers to the mutex.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+
     /// Locks if that is possible before the deadline; `None` is no deadline.
     pub(crate) fn try_lock_until(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
         let section = Section::enter_until(deadline)?;
