@@ -89,7 +89,7 @@ pub mod fuzzing;
 #[cfg(test)]
 #[path = "../tests/support/in_time.rs"]
 mod in_time;
-#[cfg(all(test, unix))]
+#[cfg(test)]
 #[path = "../tests/support/limited.rs"]
 #[allow(dead_code)]
 mod limited;

@@ -48,9 +48,9 @@ fn ended_processes(text: &str) -> usize {
     ids.len()
 }
 
-fn gdb_works() -> bool {
+fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join("gdb").is_file())
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 #[cfg(target_os = "linux")]
@@ -66,7 +66,7 @@ fn program_that_sleeps_forever_is_ended_with_its_stacks() {
     );
     assert!(text.contains("(sleep):\n  thread "), "{text}");
     assert!(text.contains("nanosleep"), "{text}");
-    if gdb_works() {
+    if is_installed("gdb") {
         assert!(text.contains("\n#0 "), "{text}");
     }
     assert_eq!(ended_processes(&text), 1, "{text}");
@@ -175,7 +175,43 @@ fn test_binary_that_waits_for_itself_is_ended_with_its_stacks() {
     // The kernel cuts names of threads.
     #[cfg(target_os = "linux")]
     assert!(text.contains("(waits_for_anoth):"), "{text}");
-    if gdb_works() {
+    if is_installed("gdb") {
         assert!(text.contains("waits_for_another_thread_forever"), "{text}");
     }
+}
+
+/// A forked child that waits for a lock for ever, as after a fork beside a busy thread.
+#[cfg(target_os = "linux")]
+#[test]
+fn forked_child_that_hangs_is_ended_with_the_names_of_its_functions() {
+    if !is_installed("cc") || !is_installed("gdb") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("hang.c");
+    std::fs::write(
+        &source,
+        "#include <sys/wait.h>\n#include <unistd.h>\n\
+         __attribute__((noinline)) static void child_that_hangs(void) { for (;;) pause(); }\n\
+         int main(void) {\n\
+           const pid_t child = fork();\n\
+           if (child == 0) child_that_hangs();\n\
+           return waitpid(child, NULL, 0) != child;\n\
+         }\n",
+    )
+    .unwrap();
+    let binary = folder.path().join("hang");
+    let mut compile = Command::new("cc");
+    compile.arg("-g").arg(&source).arg("-o").arg(&binary);
+    let compiled = run_to_end(compile, PROGRAM_LIMIT);
+    assert!(compiled.status.success(), "{}", compiled.stderr);
+    let failed = catch_unwind(|| run_to_end(Command::new(&binary), SHORT));
+    let text = failed
+        .err()
+        .expect("it hangs")
+        .downcast::<String>()
+        .unwrap();
+    assert_eq!(text.matches(" (hang):\n").count(), 2, "{text}");
+    assert!(text.contains(" main () at "), "{text}");
+    assert!(text.contains(" child_that_hangs ()"), "{text}");
 }

@@ -30,7 +30,7 @@ pub(crate) fn request() -> TokenRequest {
 }
 
 pub(crate) fn call() -> Call {
-    #[cfg(all(test, unix))]
+    #[cfg(test)]
     crate::limited::limit_this_process();
     Call::start(&CallOptions::new(), DEFAULT_TIMEOUT)
 }

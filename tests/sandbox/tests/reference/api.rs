@@ -22,7 +22,6 @@ impl Api {
     }
 
     pub(crate) fn with(builder: SandboxBuilder) -> Self {
-        #[cfg(unix)]
         crate::limited::limit_this_process();
         let sandbox = builder.token_rate_limit(false).start();
         let token = token(&sandbox, &sandbox.client_id(), &sandbox.client_secret());

@@ -9,7 +9,6 @@ mod control;
 mod encryption;
 mod failover;
 mod faults;
-#[cfg(unix)]
 #[path = "../../../support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
