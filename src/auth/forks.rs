@@ -107,29 +107,25 @@ fn keep_busy(number: usize, stop: &AtomicBool, known: &TokenSlot, endpoint: &End
 }
 
 fn child_knows_all(
-    known: &Arc<TokenSlot>,
+    known: &TokenSlot,
     other: &TokenSlot,
     token: &Token,
-    endpoint: &Arc<Endpoint>,
+    endpoint: &Endpoint,
 ) -> bool {
-    let same =
-        |found: Token| found.expose() == token.expose() && found.generation() == token.generation();
-    // Threads that wait for each other, too.
-    let finding: Vec<_> = [(); 2]
-        .map(|()| {
-            let (known, endpoint) = (Arc::clone(known), Arc::clone(endpoint));
-            thread::spawn(move || {
-                (0..20)
-                    .map(|_| known.token(&*endpoint, &call()).unwrap())
-                    .last()
-            })
+    let finds_token = || {
+        (0..20).all(|_| {
+            let found = known.token(endpoint, &call()).unwrap();
+            found.expose() == token.expose() && found.generation() == token.generation()
         })
-        .into();
-    let found = finding.into_iter().all(|finding| {
-        let found = finding.join().ok().flatten();
-        found.is_some_and(same)
+    };
+    // Threads that wait for each other, too.
+    let found = thread::scope(|scope| {
+        let finding = [(); 2].map(|()| scope.spawn(finds_token));
+        finding
+            .into_iter()
+            .all(|finding| finding.join().unwrap_or(false))
     });
-    let limited = other.token(&**endpoint, &call_within(Duration::from_secs(20)));
+    let limited = other.token(endpoint, &call_within(Duration::from_secs(20)));
     let blocked = diagnostics().gates.iter().all(|gate| gate.blocked);
     found
         && blocked

@@ -271,6 +271,26 @@ fn links_statically() {
     run(Command::new(binary));
 }
 
+/// A program can unload the library and fork afterwards: no handler stays behind.
+#[test]
+fn fork_succeeds_after_the_library_was_unloaded() {
+    let Some(compiler) = tool("cc") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("unload");
+    let mut command = Command::new(compiler);
+    command
+        .args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"])
+        .args(["-Wall", "-Wextra", "-Werror"])
+        .arg(top().join("tests/c/unload.c"))
+        .arg("-o")
+        .arg(&binary)
+        .args(["-lpthread", "-ldl"]);
+    run(command);
+    let mut command = Command::new(binary);
+    command.arg(&library().shared);
+    run(command);
+}
+
 /// Installs the library as a user would.
 fn install(prefix: &Path) {
     let mut command = Command::new("sh");
