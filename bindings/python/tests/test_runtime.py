@@ -657,6 +657,8 @@ sys.exit(7)
     @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
     def test_forked_child_exits_without_waiting_for_the_threads_of_its_parent(self):
         program = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads, from 3.12 on
 admin = AdminClient.from_env()
 start(wait)
 child = os.fork()
