@@ -88,7 +88,13 @@ pub(crate) fn any_answer(data: &[u8]) {
         Err(_) => panic!("it cannot break"),
     }
 
-    assert_eq!(answer().is_html(), kind.starts_with("text/html"));
+    // RFC 9110, section 8.3.1: the media type ends at a parameter and is case-insensitive.
+    let media_type = kind.split(';').next().unwrap_or_default().trim();
+    let html = ["text/html", "application/xhtml+xml"];
+    assert_eq!(
+        answer().is_html(),
+        html.contains(&media_type.to_ascii_lowercase().as_str())
+    );
     let refusal = answer().into_refusal(|words| words);
     assert!(body.starts_with(&refusal.body) && refusal.body.len() as u64 <= MOST_REFUSAL_BYTES);
     if let Some(words) = refusal.words {

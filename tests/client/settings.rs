@@ -149,7 +149,8 @@ fn reads_files_that_others_can_read() {
         }
         fn log(&self, record: &log::Record<'_>) {
             if record.target().starts_with("camunda_admin") {
-                println!("{} {}", record.level(), record.args());
+                // The first one would stand behind the name of the test.
+                println!("\n{} {}", record.level(), record.args());
             }
         }
         fn flush(&self) {}
