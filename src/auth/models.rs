@@ -79,6 +79,8 @@ enum Event {
     Refuse,
     GiveUp,
     PutOff(u64),
+    /// A refresh gets no response.
+    TimeOut,
     /// The API refuses the token held, or an older one.
     Reject {
         current: bool,
@@ -99,6 +101,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Refuse),
         1 => Just(Event::GiveUp),
         1 => (0..5u64).prop_map(Event::PutOff),
+        1 => Just(Event::TimeOut),
         2 => any::<bool>().prop_map(|current| Event::Reject { current }),
         1 => Just(Event::Accept),
         1 => Just(Event::Forget),
@@ -132,6 +135,8 @@ struct SlotModel {
     fetching: bool,
     quiet: Option<(Cause, u64)>,
     refused: u32,
+    timed_out: u32,
+    paused_until: u64,
     failed: u32,
     failures: u64,
     rejected: u32,
@@ -166,7 +171,8 @@ impl SlotModel {
             let refresh = Self::passed(token, now, token.due_after)
                 && !quiet
                 && !self.fetching
-                && token.not_refreshed_before <= mono;
+                && token.not_refreshed_before <= mono
+                && self.paused_until <= mono;
             self.fetching |= refresh;
             let generation = token.generation;
             return match refresh {
@@ -270,6 +276,8 @@ fn play_slot(history: Vec<Event>) {
                     fetching: false,
                     quiet: None,
                     refused: 0,
+                    timed_out: 0,
+                    paused_until: 0,
                     failed: 0,
                     ..model
                 };
@@ -314,6 +322,17 @@ fn play_slot(history: Vec<Event>) {
                     token.not_refreshed_before = token.not_refreshed_before.max(until);
                 }
             }
+            Event::TimeOut => {
+                let Some(flight) = flight.take() else {
+                    continue;
+                };
+                model.timed_out = model.timed_out.max(model.refused) + 1;
+                let window = doubled(30_000, model.timed_out, 900_000);
+                let paused = slot.refresh_timed_out(flight, now, 0);
+                assert_eq!(paused, (Duration::from_millis(window), model.timed_out));
+                model.fetching = false;
+                model.paused_until = mono + window;
+            }
             Event::Reject { current } => {
                 let Some(token) = model.token else { continue };
                 let generation = token.generation - u64::from(!current);
@@ -348,6 +367,8 @@ fn play_slot(history: Vec<Event>) {
             Event::Retry => {
                 slot.retry_credentials(now);
                 model.refused = 0;
+                model.timed_out = 0;
+                model.paused_until = 0;
                 model.rejected = 0;
                 if model.quiet.is_some_and(|(cause, _)| cause != Cause::Outage) {
                     model.quiet = None;

@@ -177,6 +177,8 @@ pub(crate) struct Slot {
     refusals: u32,
     /// Refreshes without a response in a row.
     refresh_timeouts: u32,
+    /// No refresh before then (monotonic), because of them.
+    refresh_paused_until: Duration,
     /// Refusals up to this time (milliseconds since 1970) are forgiven.
     pardoned: u64,
     /// Passing failures in a row.
@@ -214,7 +216,9 @@ impl Slot {
                 .trouble
                 .as_ref()
                 .is_none_or(|trouble| trouble.until <= now.mono);
-            let may_refresh = self.flight.is_none() && quiet && held.postponed <= now.mono;
+            let may_refresh = self.flight.is_none()
+                && quiet
+                && held.postponed.max(self.refresh_paused_until) <= now.mono;
             return if held.is_due(now) && may_refresh {
                 Answer::Refresh(self.take_off(), token)
             } else {
@@ -273,6 +277,7 @@ impl Slot {
         self.trouble = None;
         self.refusals = 0;
         self.refresh_timeouts = 0;
+        self.refresh_paused_until = Duration::ZERO;
         self.outages = 0;
         let generation = held.token.generation();
         if generation > self.newest {
@@ -346,7 +351,7 @@ impl Slot {
     }
 
     /// The flight was a refresh that got no response in time, after this many in a row before, in
-    /// this process or others. The result is how long nobody refreshes, and how many it is now.
+    /// this process or others. Returns how long no caller refreshes, and how many it is now.
     pub(crate) fn refresh_timed_out(
         &mut self,
         flight: Flight,
@@ -356,7 +361,8 @@ impl Slot {
         let before = self.refresh_timeouts.max(self.refusals).max(before);
         self.refresh_timeouts = before.saturating_add(1);
         let window = doubled(FIRST_REFUSAL, self.refresh_timeouts, LONGEST_REFUSAL);
-        self.postponed(flight, now.mono.saturating_add(window));
+        self.end(flight);
+        self.refresh_paused_until = now.mono.saturating_add(window);
         (window, self.refresh_timeouts)
     }
 
@@ -414,10 +420,8 @@ impl Slot {
         self.pardoned = now.wall_millis();
         self.refusals = 0;
         self.refresh_timeouts = 0;
+        self.refresh_paused_until = Duration::ZERO;
         self.rejections = 0;
-        if let Some(held) = &mut self.held {
-            held.postponed = Duration::ZERO;
-        }
         self.trouble
             .take_if(|trouble| trouble.kind == TroubleKind::Refused);
     }
@@ -451,6 +455,7 @@ impl Slot {
             newest: self.newest,
             refusals: self.refusals,
             refresh_timeouts: self.refresh_timeouts,
+            refresh_paused_until: self.refresh_paused_until,
             pardoned: self.pardoned,
             outages: self.outages,
             rejections: self.rejections,

@@ -24,7 +24,7 @@ const LEADER_PATIENCE: Duration = Duration::from_secs(40);
 const FIRST_POLL: Duration = Duration::from_millis(5);
 const LAST_POLL: Duration = Duration::from_millis(25);
 
-/// For how long a store that cannot detect a dead owner keeps its lock: until the call of the owner
+/// For how long a store that cannot detect a terminated owner keeps its lock: until the call of the owner
 /// is over, but no longer than the first block of a 429 and the response to bad credentials take.
 const LONGEST_LEASE: Duration = Duration::from_secs(120);
 /// Added to what is left of the call, for the writes after its response.
@@ -326,7 +326,7 @@ impl<'a> Leader<'a> {
     }
 
     /// A refresh got no response in time: of a slow endpoint, or of one that holds back a rejection.
-    /// Nobody refreshes for a while, here or in another process that shares a store.
+    /// No process that shares a store refreshes for a while.
     fn refresh_timed_out(mut self, mut known: Record, share: impl Fn(&Record), now: Moment) {
         let recent = known.refresh_pause.filter(|pause| pause.counts(now));
         let before = recent.map_or(0, |pause| pause.count);

@@ -753,7 +753,7 @@ fn invariant_03_a_refresh_that_times_out_pauses_the_refreshes_of_all_processes()
             simulation.advance(Duration::from_secs(1));
         }
     }
-    // Whoever restores the credentials need not wait for the end of the pause.
+    // Once the pause is over, valid credentials get a new token.
     endpoint.accepts.store(true, Ordering::SeqCst);
     assert_eq!(
         slots[0].token(&endpoint, &call()).unwrap().expose(),

@@ -250,7 +250,7 @@ impl TokenStore for FileStore {
         if !is_own_file(&stat) {
             return Err(refused("the lock is not a file of this user's"));
         }
-        // Whoever can open it can hold it, and so make every process fetch its own token.
+        // A user who can open it can hold it, and so make every process fetch its own token.
         if stat.st_mode & 0o077 != 0 {
             return Err(refused(&format!(
                 "other users can open the lock file {name}.{LOCK}; set its mode to 600"

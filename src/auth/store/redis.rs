@@ -5,10 +5,10 @@
 //! when it begins is the limit of every single piece.
 //!
 //! Values expire with what is in them. A lock is a key with a lease and a name of its own for its
-//! owner, and is removed only by that owner, by a script. Nobody waits for that: the command is left
-//! with the system, and its answer is read by whoever asks next. If the owner dies, its lease has to
-//! run out, unless whoever wants the lock next sees that the owner was a process of the same machine
-//! that is gone.
+//! owner, and is removed only by that owner, with a script. No caller waits for that: the next command
+//! on the connection reads the response. If the owner is killed, its lease has to expire, unless the
+//! next caller that needs the lock detects that the owner was a process of the same machine that has
+//! terminated.
 //!
 //! A command to take a lock whose response is late or lost may have taken it. So it is followed by
 //! the command that releases it, on the same connection and on a new one; and a lock of this store
@@ -79,7 +79,7 @@ struct Inner {
     locks: AtomicU64,
     /// The owners whose locks are held, or being taken.
     held: Mutex<BTreeSet<String>>,
-    /// Whether the server let this user run a script. It is asked again after a release failed.
+    /// Whether the server let this user run a script. Checked again after a release failed.
     runs_scripts: AtomicBool,
 }
 
@@ -250,7 +250,7 @@ impl RedisStore {
         Ok(Link::new(connection.map_err(not_connected)?))
     }
 
-    /// Connects on another thread. A connection that nobody receives is kept.
+    /// Connects on another thread. A connection that is not received is kept.
     fn start_connecting(&self, sender: mpsc::Sender<RedisResult<Connection>>) -> io::Result<()> {
         let done = |inner: &Inner| inner.connecting.fetch_sub(1, Ordering::SeqCst);
         if self.0.connecting.fetch_add(1, Ordering::SeqCst) >= MOST_CONNECTING {
