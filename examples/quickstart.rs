@@ -85,7 +85,7 @@ fn create_use_and_delete(admin: &AdminClient, token_cache: &str) -> Result<(), B
     // Whatever happens from here on, the cluster must not be left behind.
     let used = use_cluster(admin, &id, token_cache);
     admin.cluster(&id).delete()?;
-    admin.cluster(&id).wait_until_gone(&Wait::new())?;
+    admin.cluster(&id).wait_until_deleted(&Wait::new())?;
     println!("Deleted {id}.");
     used
 }
@@ -115,7 +115,7 @@ fn use_cluster(
     let credentials = ClusterCredentials::from_env_file(&file)?;
 
     let settings = AdminClient::builder().token_cache(token_cache);
-    let token = TokenSource::with_settings(&credentials, settings)?.bearer()?;
+    let token = TokenSource::with_settings(&credentials, settings)?.access_token()?;
     let left = token
         .expires_at()
         .duration_since(std::time::SystemTime::now())?;

@@ -75,7 +75,7 @@
 /**
  * Certain: the service saw the request and did not do it.
  */
-#define CAMUNDA_OUTCOME_REFUSED 2
+#define CAMUNDA_OUTCOME_REJECTED 2
 
 /**
  * The request may have been carried out. A change: check before you repeat it. A read: repeat it.
@@ -85,7 +85,7 @@
 /**
  * Certain: it was carried out, but its response was lost or cannot be decoded.
  */
-#define CAMUNDA_OUTCOME_DONE 4
+#define CAMUNDA_OUTCOME_COMPLETED 4
 
 /**
  * Errors.
@@ -115,22 +115,22 @@
 /**
  * By the method: GET is safe, everything else is sent once.
  */
-#define CAMUNDA_CLASS_DEFAULT 0
+#define CAMUNDA_IDEMPOTENCY_BY_METHOD 0
 
 /**
  * Changes nothing: sent again after passing failures.
  */
-#define CAMUNDA_CLASS_SAFE 1
+#define CAMUNDA_IDEMPOTENCY_SAFE 1
 
 /**
  * Sets a state, so twice is as good as once: sent again after passing failures.
  */
-#define CAMUNDA_CLASS_REPEATABLE 2
+#define CAMUNDA_IDEMPOTENCY_IDEMPOTENT 2
 
 /**
  * Sent again only where it is certain that no byte of it left.
  */
-#define CAMUNDA_CLASS_ONCE 3
+#define CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT 3
 
 /**
  * `null`, or no value at all.
@@ -172,7 +172,7 @@ typedef struct camunda_admin camunda_admin;
  *
  * May be used by several calls at once; not to be changed meanwhile.
  */
-typedef struct camunda_call camunda_call;
+typedef struct camunda_call_options camunda_call_options;
 
 /**
  * Stops calls from another thread or from a signal handler.
@@ -234,7 +234,7 @@ typedef void (*camunda_progress_fn)(void *user, const camunda_value *seen);
  * Asked about every 20 ms while a call waits, on the calling thread; non-zero cancels the call.
  * For hosts that have to run signal handlers of their own.
  */
-typedef int32_t (*camunda_interrupt_fn)(void *user);
+typedef int32_t (*camunda_interrupt_check_fn)(void *user);
 
 /**
  * Gets log events: a level (CAMUNDA_LOG_…), the part of the library, and a line without secrets.
@@ -259,20 +259,20 @@ typedef int32_t (*camunda_token_store_get_fn)(void *user,
 
 /**
  * Keeps `len` bytes under `name` instead of what was there; a reader sees either of them whole.
- * After `keep_ms` milliseconds they are of no use any more and may go.
+ * After `ttl_ms` milliseconds they are of no use any more and may go.
  */
 typedef int32_t (*camunda_token_store_put_fn)(void *user,
                                               const char *name,
                                               const char *data,
                                               size_t len,
-                                              uint64_t keep_ms);
+                                              uint64_t ttl_ms);
 
 /**
  * Takes the lock of `name`, without waiting: `*lock` gets what camunda_token_store_unlock_fn will be
  * given, not NULL; it is left as it is, NULL, where someone else has the lock.
  *
  * If the owner dies without releasing it, the store does: at once where it can tell, after
- * `lease_ms` milliseconds where it cannot. Locks and values are apart, even where their names are
+ * `lease_ms` milliseconds where it cannot. HeldLocks and values are apart, even where their names are
  * the same.
  */
 typedef int32_t (*camunda_token_store_try_lock_fn)(void *user,
@@ -420,7 +420,7 @@ typedef struct {
 /**
  * What was waited for cannot come any more.
  */
-#define CAMUNDA_STATUS_FAILED 15
+#define CAMUNDA_STATUS_WAIT_FAILED 15
 
 /**
  * A file could not be read or written, or a sink ended the call.
@@ -477,12 +477,12 @@ camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
  * Forgets that the token endpoint refused these credentials, so that the next call asks again
  * instead of failing fast.
  */
-camunda_status camunda_admin_retry_credentials(const camunda_admin *admin, camunda_error **error);
+camunda_status camunda_admin_clear_auth_failure(const camunda_admin *admin, camunda_error **error);
 
 /**
  * Forgets the client's token, here and in the shared store, so that the next call asks for another.
  */
-camunda_status camunda_admin_forget_tokens(const camunda_admin *admin, camunda_error **error);
+camunda_status camunda_admin_invalidate_tokens(const camunda_admin *admin, camunda_error **error);
 
 /**
  * Frees a client; no call may be under way through it. NULL does nothing.
@@ -490,51 +490,53 @@ camunda_status camunda_admin_forget_tokens(const camunda_admin *admin, camunda_e
 void camunda_admin_free(camunda_admin *admin);
 
 /**
- * Options that change nothing, owned by the caller: camunda_call_free.
+ * Options that change nothing, owned by the caller: camunda_call_options_free.
  */
-camunda_call *camunda_call_new(void);
+camunda_call_options *camunda_call_options_new(void);
 
 /**
  * Sets the deadline of the whole call in seconds: waiting for a token or a turn, retries and the
  * body included. Of a waiter: the deadline of the whole wait.
  */
-camunda_status camunda_call_set_timeout(camunda_call *call, double timeout, camunda_error **error);
+camunda_status camunda_call_options_set_timeout(camunda_call_options *call,
+                                                double timeout,
+                                                camunda_error **error);
 
 /**
  * Sets the maximum delay between two polls of a waiter in seconds, default 10. A longer `Retry-After`
  * of the API is honored; one beyond the deadline fails the wait immediately.
  */
-camunda_status camunda_call_set_interval(camunda_call *call,
-                                         double interval,
-                                         camunda_error **error);
+camunda_status camunda_call_options_set_max_poll_interval(camunda_call_options *call,
+                                                          double interval,
+                                                          camunda_error **error);
 
 /**
  * Lets `cancel` end the call; NULL takes it back. The handle may be freed while the call goes on.
  */
-camunda_status camunda_call_set_cancel(camunda_call *call,
-                                       const camunda_cancel *cancel,
-                                       camunda_error **error);
+camunda_status camunda_call_options_set_cancel(camunda_call_options *call,
+                                               const camunda_cancel *cancel,
+                                               camunda_error **error);
 
 /**
  * Lets a waiter report what each look showed; NULL for none. `user` is passed on as it is.
  */
-camunda_status camunda_call_set_progress(camunda_call *call,
-                                         camunda_progress_fn progress,
-                                         void *user,
-                                         camunda_error **error);
+camunda_status camunda_call_options_set_progress(camunda_call_options *call,
+                                                 camunda_progress_fn progress,
+                                                 void *user,
+                                                 camunda_error **error);
 
 /**
  * Lets a waiting call ask whether it is to end; NULL for none. `user` is passed on as it is.
  */
-camunda_status camunda_call_set_interrupt(camunda_call *call,
-                                          camunda_interrupt_fn interrupt,
-                                          void *user,
-                                          camunda_error **error);
+camunda_status camunda_call_options_set_interrupt_check(camunda_call_options *call,
+                                                        camunda_interrupt_check_fn interrupt,
+                                                        void *user,
+                                                        camunda_error **error);
 
 /**
  * Frees options. NULL does nothing.
  */
-void camunda_call_free(camunda_call *call);
+void camunda_call_options_free(camunda_call_options *call);
 
 /**
  * A flag that is not set, owned by the caller: camunda_cancel_free. May be used from several
@@ -720,7 +722,7 @@ int32_t camunda_error_stage(const camunda_error *error);
 
 /**
  * What became of the operation: CAMUNDA_OUTCOME_…; 0 for NULL. A waiter changes nothing: its error has
- * CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else CAMUNDA_OUTCOME_REFUSED.
+ * CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else CAMUNDA_OUTCOME_REJECTED.
  */
 int32_t camunda_error_outcome(const camunda_error *error);
 
@@ -869,12 +871,12 @@ void camunda_object_free(camunda_object *object);
  * the caller: camunda_error_free. Safe from several threads at once.
  *
  * Fails as camunda_cluster_client_create does, and with CAMUNDA_STATUS_IO: with the outcome
- * CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and with CAMUNDA_OUTCOME_DONE if
+ * CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and with CAMUNDA_OUTCOME_COMPLETED if
  * it cannot be filled afterwards. The client exists then, and camunda_error_body has the response
  * with its secret.
  */
 camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin,
-                                                      const camunda_call *call,
+                                                      const camunda_call_options *call,
                                                       const char *cluster_uuid,
                                                       const char *json,
                                                       size_t json_len,
@@ -891,7 +893,7 @@ camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin
  * Safe from several threads at once.
  */
 camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
-                                                   const camunda_call *call,
+                                                   const camunda_call_options *call,
                                                    const char *cluster_uuid,
                                                    const char *ip,
                                                    const char *description,
@@ -906,7 +908,7 @@ camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
  * Safe from several threads at once.
  */
 camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *admin,
-                                                        const camunda_call *call,
+                                                        const camunda_call_options *call,
                                                         const char *cluster_uuid,
                                                         const char *ip,
                                                         camunda_value **value,
@@ -916,13 +918,13 @@ camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *adm
  * Reaches operations that are newer than this library: any method, a path such as
  * `/clusters?new=1`, and JSON in and out, under the same token.
  *
- * `class` is CAMUNDA_CLASS_…. `json` is the body of `json_len` bytes, or NULL for none. `call` may
+ * `idempotency` is CAMUNDA_IDEMPOTENCY_…. `json` is the body of `json_len` bytes, or NULL for none. `call` may
  * be NULL. `value` gets the answer (`null` where it has no body), owned by the caller:
  * camunda_value_free. Safe from several threads at once.
  */
 camunda_status camunda_request(const camunda_admin *admin,
-                               const camunda_call *call,
-                               int32_t class_,
+                               const camunda_call_options *call,
+                               int32_t idempotency,
                                const char *method,
                                const char *path,
                                const char *json,
@@ -940,7 +942,7 @@ camunda_status camunda_request(const camunda_admin *admin,
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_cluster_list(const camunda_admin *admin,
-                                    const camunda_call *call,
+                                    const camunda_call_options *call,
                                     camunda_value **value,
                                     camunda_error **error);
 
@@ -961,7 +963,7 @@ camunda_status camunda_cluster_list(const camunda_admin *admin,
  * - 503 cluster creation is not available
  */
 camunda_status camunda_cluster_create(const camunda_admin *admin,
-                                      const camunda_call *call,
+                                      const camunda_call_options *call,
                                       const char *json,
                                       size_t json_len,
                                       camunda_value **value,
@@ -978,7 +980,7 @@ camunda_status camunda_cluster_create(const camunda_admin *admin,
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_cluster_parameters(const camunda_admin *admin,
-                                          const camunda_call *call,
+                                          const camunda_call_options *call,
                                           camunda_value **value,
                                           camunda_error **error);
 
@@ -995,7 +997,7 @@ camunda_status camunda_cluster_parameters(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_get(const camunda_admin *admin,
-                                   const camunda_call *call,
+                                   const camunda_call_options *call,
                                    const char *cluster_uuid,
                                    camunda_value **value,
                                    camunda_error **error);
@@ -1014,7 +1016,7 @@ camunda_status camunda_cluster_get(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_update(const camunda_admin *admin,
-                                      const camunda_call *call,
+                                      const camunda_call_options *call,
                                       const char *cluster_uuid,
                                       const char *json,
                                       size_t json_len,
@@ -1032,7 +1034,7 @@ camunda_status camunda_cluster_update(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_delete(const camunda_admin *admin,
-                                      const camunda_call *call,
+                                      const camunda_call_options *call,
                                       const char *cluster_uuid,
                                       camunda_error **error);
 
@@ -1045,7 +1047,7 @@ camunda_status camunda_cluster_delete(const camunda_admin *admin,
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_cluster_wake(const camunda_admin *admin,
-                                    const camunda_call *call,
+                                    const camunda_call_options *call,
                                     const char *cluster_uuid,
                                     camunda_error **error);
 
@@ -1065,7 +1067,7 @@ camunda_status camunda_cluster_wake(const camunda_admin *admin,
  * - 412 cluster not ready for an upgrade
  */
 camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
-                                       const camunda_call *call,
+                                       const camunda_call_options *call,
                                        const char *cluster_uuid,
                                        camunda_value **value,
                                        camunda_error **error);
@@ -1089,7 +1091,7 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
  * - 409 cluster was not created with External encryption
  */
 camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
-                                              const camunda_call *call,
+                                              const camunda_call_options *call,
                                               const char *cluster_uuid,
                                               const char *json,
                                               size_t json_len,
@@ -1108,7 +1110,7 @@ camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
-                                                const camunda_call *call,
+                                                const camunda_call_options *call,
                                                 const char *cluster_uuid,
                                                 const char *json,
                                                 size_t json_len,
@@ -1134,7 +1136,7 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
  * - 422 not multi-region, or its region pair has no failover
  */
 camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
-                                         const camunda_call *call,
+                                         const camunda_call_options *call,
                                          const char *cluster_uuid,
                                          const char *json,
                                          size_t json_len,
@@ -1155,7 +1157,7 @@ camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_client_list(const camunda_admin *admin,
-                                           const camunda_call *call,
+                                           const camunda_call_options *call,
                                            const char *cluster_uuid,
                                            camunda_value **value,
                                            camunda_error **error);
@@ -1179,7 +1181,7 @@ camunda_status camunda_cluster_client_list(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_client_create(const camunda_admin *admin,
-                                             const camunda_call *call,
+                                             const camunda_call_options *call,
                                              const char *cluster_uuid,
                                              const char *json,
                                              size_t json_len,
@@ -1201,7 +1203,7 @@ camunda_status camunda_cluster_client_create(const camunda_admin *admin,
  * - 412 cluster not ready; try later
  */
 camunda_status camunda_cluster_client_get(const camunda_admin *admin,
-                                          const camunda_call *call,
+                                          const camunda_call_options *call,
                                           const char *cluster_uuid,
                                           const char *client_id,
                                           camunda_value **value,
@@ -1220,7 +1222,7 @@ camunda_status camunda_cluster_client_get(const camunda_admin *admin,
  * - 404 no such cluster or client
  */
 camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
-                                             const camunda_call *call,
+                                             const camunda_call_options *call,
                                              const char *cluster_uuid,
                                              const char *client_id,
                                              camunda_error **error);
@@ -1239,7 +1241,7 @@ camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_backup_list(const camunda_admin *admin,
-                                   const camunda_call *call,
+                                   const camunda_call_options *call,
                                    const char *cluster_uuid,
                                    camunda_value **value,
                                    camunda_error **error);
@@ -1257,7 +1259,7 @@ camunda_status camunda_backup_list(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_backup_create(const camunda_admin *admin,
-                                     const camunda_call *call,
+                                     const camunda_call_options *call,
                                      const char *cluster_uuid,
                                      camunda_value **value,
                                      camunda_error **error);
@@ -1275,7 +1277,7 @@ camunda_status camunda_backup_create(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  */
 camunda_status camunda_backup_delete(const camunda_admin *admin,
-                                     const camunda_call *call,
+                                     const camunda_call_options *call,
                                      const char *cluster_uuid,
                                      const char *backup_id,
                                      camunda_value **value,
@@ -1295,7 +1297,7 @@ camunda_status camunda_backup_delete(const camunda_admin *admin,
  * - 404 no restore was ever triggered for this backup
  */
 camunda_status camunda_backup_restore_status(const camunda_admin *admin,
-                                             const camunda_call *call,
+                                             const camunda_call_options *call,
                                              const char *cluster_uuid,
                                              const char *backup_id,
                                              camunda_value **value,
@@ -1317,7 +1319,7 @@ camunda_status camunda_backup_restore_status(const camunda_admin *admin,
  * - 409 backup of an unknown generation, or a restore in flight
  */
 camunda_status camunda_backup_restore(const camunda_admin *admin,
-                                      const camunda_call *call,
+                                      const camunda_call_options *call,
                                       const char *cluster_uuid,
                                       const char *backup_id,
                                       camunda_value **value,
@@ -1337,7 +1339,7 @@ camunda_status camunda_backup_restore(const camunda_admin *admin,
  * - 404 no schedule configured
  */
 camunda_status camunda_backup_schedule(const camunda_admin *admin,
-                                       const camunda_call *call,
+                                       const camunda_call_options *call,
                                        const char *cluster_uuid,
                                        camunda_value **value,
                                        camunda_error **error);
@@ -1360,7 +1362,7 @@ camunda_status camunda_backup_schedule(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
-                                           const camunda_call *call,
+                                           const camunda_call_options *call,
                                            const char *cluster_uuid,
                                            const char *json,
                                            size_t json_len,
@@ -1380,7 +1382,7 @@ camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
-                                              const camunda_call *call,
+                                              const camunda_call_options *call,
                                               const char *cluster_uuid,
                                               camunda_error **error);
 
@@ -1399,7 +1401,7 @@ camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_secret_list(const camunda_admin *admin,
-                                   const camunda_call *call,
+                                   const camunda_call_options *call,
                                    const char *cluster_uuid,
                                    camunda_value **value,
                                    camunda_error **error);
@@ -1421,7 +1423,7 @@ camunda_status camunda_secret_list(const camunda_admin *admin,
  * - 409 name taken, or another change to the secrets is in progress (then try again)
  */
 camunda_status camunda_secret_create(const camunda_admin *admin,
-                                     const camunda_call *call,
+                                     const camunda_call_options *call,
                                      const char *cluster_uuid,
                                      const char *json,
                                      size_t json_len,
@@ -1443,7 +1445,7 @@ camunda_status camunda_secret_create(const camunda_admin *admin,
  * - 409 another change to the secrets is in progress: try again
  */
 camunda_status camunda_secret_update(const camunda_admin *admin,
-                                     const camunda_call *call,
+                                     const camunda_call_options *call,
                                      const char *cluster_uuid,
                                      const char *secret_name,
                                      const char *json,
@@ -1463,7 +1465,7 @@ camunda_status camunda_secret_update(const camunda_admin *admin,
  * - 409 another change to the secrets is in progress: try again
  */
 camunda_status camunda_secret_delete(const camunda_admin *admin,
-                                     const camunda_call *call,
+                                     const camunda_call_options *call,
                                      const char *cluster_uuid,
                                      const char *secret_name,
                                      camunda_error **error);
@@ -1482,7 +1484,7 @@ camunda_status camunda_secret_delete(const camunda_admin *admin,
  * - 409 already active
  */
 camunda_status camunda_monitoring_activate(const camunda_admin *admin,
-                                           const camunda_call *call,
+                                           const camunda_call_options *call,
                                            const char *cluster_uuid,
                                            camunda_error **error);
 
@@ -1500,7 +1502,7 @@ camunda_status camunda_monitoring_activate(const camunda_admin *admin,
  * - 409 not active
  */
 camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
-                                             const camunda_call *call,
+                                             const camunda_call_options *call,
                                              const char *cluster_uuid,
                                              camunda_error **error);
 
@@ -1519,7 +1521,7 @@ camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_monitoring_get(const camunda_admin *admin,
-                                      const camunda_call *call,
+                                      const camunda_call_options *call,
                                       const char *cluster_uuid,
                                       camunda_value **value,
                                       camunda_error **error);
@@ -1539,7 +1541,7 @@ camunda_status camunda_monitoring_get(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
-                                                const camunda_call *call,
+                                                const camunda_call_options *call,
                                                 const char *cluster_uuid,
                                                 const char *json,
                                                 size_t json_len,
@@ -1559,7 +1561,7 @@ camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
  * - 404 no such client
  */
 camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
-                                                const camunda_call *call,
+                                                const camunda_call_options *call,
                                                 const char *cluster_uuid,
                                                 const char *client_uuid,
                                                 camunda_error **error);
@@ -1579,7 +1581,7 @@ camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
  * - 404 no such client
  */
 camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
-                                                  const camunda_call *call,
+                                                  const camunda_call_options *call,
                                                   const char *cluster_uuid,
                                                   const char *client_uuid,
                                                   camunda_value **value,
@@ -1599,7 +1601,7 @@ camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
  * - 404 no such cluster
  */
 camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
-                                               const camunda_call *call,
+                                               const camunda_call_options *call,
                                                const char *cluster_uuid,
                                                camunda_value **value,
                                                camunda_error **error);
@@ -1620,7 +1622,7 @@ camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
  * - 409 already active
  */
 camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
-                                                    const camunda_call *call,
+                                                    const camunda_call_options *call,
                                                     const char *cluster_uuid,
                                                     const char *json,
                                                     size_t json_len,
@@ -1640,7 +1642,7 @@ camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
  * - 409 not active
  */
 camunda_status camunda_secure_connectivity_deactivate(const camunda_admin *admin,
-                                                      const camunda_call *call,
+                                                      const camunda_call_options *call,
                                                       const char *cluster_uuid,
                                                       camunda_error **error);
 
@@ -1657,7 +1659,7 @@ camunda_status camunda_secure_connectivity_deactivate(const camunda_admin *admin
  * - 403 missing permission
  */
 camunda_status camunda_member_list(const camunda_admin *admin,
-                                   const camunda_call *call,
+                                   const camunda_call_options *call,
                                    camunda_value **value,
                                    camunda_error **error);
 
@@ -1677,7 +1679,7 @@ camunda_status camunda_member_list(const camunda_admin *admin,
  * - 403 missing permission, or no seat left
  */
 camunda_status camunda_member_set_roles(const camunda_admin *admin,
-                                        const camunda_call *call,
+                                        const camunda_call_options *call,
                                         const char *email,
                                         const char *json,
                                         size_t json_len,
@@ -1696,7 +1698,7 @@ camunda_status camunda_member_set_roles(const camunda_admin *admin,
  * - 404 not a member of the organisation
  */
 camunda_status camunda_member_delete(const camunda_admin *admin,
-                                     const camunda_call *call,
+                                     const camunda_call_options *call,
                                      const char *email,
                                      camunda_error **error);
 
@@ -1713,7 +1715,7 @@ camunda_status camunda_member_delete(const camunda_admin *admin,
  * - 403 missing permission
  */
 camunda_status camunda_activity_list(const camunda_admin *admin,
-                                     const camunda_call *call,
+                                     const camunda_call_options *call,
                                      camunda_value **value,
                                      camunda_error **error);
 
@@ -1731,7 +1733,7 @@ camunda_status camunda_activity_list(const camunda_admin *admin,
  * - 403 missing permission
  */
 camunda_status camunda_activity_csv(const camunda_admin *admin,
-                                    const camunda_call *call,
+                                    const camunda_call_options *call,
                                     camunda_write_fn sink,
                                     void *user,
                                     camunda_error **error);
@@ -1747,7 +1749,7 @@ camunda_status camunda_activity_csv(const camunda_admin *admin,
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_ip_ranges(const camunda_admin *admin,
-                                 const camunda_call *call,
+                                 const camunda_call_options *call,
                                  camunda_value **value,
                                  camunda_error **error);
 
@@ -1758,15 +1760,15 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * it is suspended, waits for input of its owner, or is gone.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
- * any more.
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+ * come any more.
  *
  * `value` gets a Cluster, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
-                                                  const camunda_call *call,
+                                                  const camunda_call_options *call,
                                                   const char *cluster_uuid,
                                                   camunda_value **value,
                                                   camunda_error **error);
@@ -1777,16 +1779,16 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
  * Waits until the cluster is no longer there, after its deletion.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
- * any more.
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+ * come any more.
  *
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
-camunda_status camunda_cluster_wait_until_gone(const camunda_admin *admin,
-                                               const camunda_call *call,
-                                               const char *cluster_uuid,
-                                               camunda_error **error);
+camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
+                                                  const camunda_call_options *call,
+                                                  const char *cluster_uuid,
+                                                  camunda_error **error);
 
 /**
  * Wait until upgraded.
@@ -1796,15 +1798,15 @@ camunda_status camunda_cluster_wait_until_gone(const camunda_admin *admin,
  * of its owner, or is gone.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
- * any more.
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+ * come any more.
  *
  * `value` gets a Cluster, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
-                                                   const camunda_call *call,
+                                                   const camunda_call_options *call,
                                                    const char *cluster_uuid,
                                                    const char *generation_id,
                                                    camunda_value **value,
@@ -1817,15 +1819,15 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
  * at once where it waits for input of its owner, or is gone.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
- * any more.
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+ * come any more.
  *
  * `value` gets a Cluster, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
-                                                const camunda_call *call,
+                                                const camunda_call_options *call,
                                                 const char *cluster_uuid,
                                                 camunda_value **value,
                                                 camunda_error **error);
@@ -1837,15 +1839,15 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * at once where the key could not be set up, or the cluster is gone.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
- * any more.
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+ * come any more.
  *
  * `value` gets a Cluster, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
-                                                    const camunda_call *call,
+                                                    const camunda_call_options *call,
                                                     const char *cluster_uuid,
                                                     camunda_value **value,
                                                     camunda_error **error);
@@ -1857,15 +1859,15 @@ camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
  * among the cluster's backups.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
- * any more.
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+ * come any more.
  *
  * `value` gets a Backup, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
-                                                  const camunda_call *call,
+                                                  const camunda_call_options *call,
                                                   const char *cluster_uuid,
                                                   const char *backup_id,
                                                   camunda_value **value,
@@ -1878,15 +1880,15 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
  * it failed or was aborted.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
- * any more.
+ * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+ * come any more.
  *
  * `value` gets a Restore, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  */
 camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
-                                                  const camunda_call *call,
+                                                  const camunda_call_options *call,
                                                   const char *cluster_uuid,
                                                   const char *backup_id,
                                                   camunda_value **value,
@@ -1932,7 +1934,7 @@ void camunda_shutdown_free(camunda_shutdown *shutdown);
  * several threads at once.
  */
 camunda_status camunda_admin_token(const camunda_admin *admin,
-                                   const camunda_call *call,
+                                   const camunda_call_options *call,
                                    const char *audience,
                                    camunda_token **token,
                                    camunda_error **error);
@@ -1941,10 +1943,10 @@ camunda_status camunda_admin_token(const camunda_admin *admin,
  * Says that the token was not accepted: drops it, here and in the shared store, unless a newer one
  * is there already. The next camunda_admin_token asks for another. `audience` as it was there.
  */
-camunda_status camunda_admin_reject_token(const camunda_admin *admin,
-                                          const char *audience,
-                                          const camunda_token *token,
-                                          camunda_error **error);
+camunda_status camunda_admin_invalidate_token(const camunda_admin *admin,
+                                              const char *audience,
+                                              const camunda_token *token,
+                                              camunda_error **error);
 
 /**
  * The token itself, NUL-terminated; `len` (or NULL) gets its length. Keep it out of logs. NULL for

@@ -82,7 +82,7 @@ enum class Status : std::int32_t {
   Cancelled = CAMUNDA_STATUS_CANCELLED,
   Network = CAMUNDA_STATUS_NETWORK,
   Decode = CAMUNDA_STATUS_DECODE,
-  Failed = CAMUNDA_STATUS_FAILED,
+  WaitFailed = CAMUNDA_STATUS_WAIT_FAILED,
   Io = CAMUNDA_STATUS_IO,
   Internal = CAMUNDA_STATUS_INTERNAL,
 };
@@ -104,11 +104,11 @@ enum class Outcome : std::int32_t {
   /// Certain: the service never saw the request.
   NotSent = CAMUNDA_OUTCOME_NOT_SENT,
   /// Certain: the service saw the request and did not do it.
-  Refused = CAMUNDA_OUTCOME_REFUSED,
+  Rejected = CAMUNDA_OUTCOME_REJECTED,
   /// The request may have been carried out. A change: check before you repeat it. A read: repeat it.
   Unknown = CAMUNDA_OUTCOME_UNKNOWN,
   /// Certain: it was carried out, but its response was lost or cannot be decoded.
-  Done = CAMUNDA_OUTCOME_DONE,
+  Completed = CAMUNDA_OUTCOME_COMPLETED,
 };
 
 /// A text that must not be seen: a client secret, a password, a token, a secret value.
@@ -248,7 +248,7 @@ class Error : public std::runtime_error {
 
 /// The error of a change that was applied or may have been applied, although its complete, usable
 /// response did not arrive. Check before you repeat the change; what() says which of the two it is and
-/// what to look for, and outcome() is Outcome::Unknown or Outcome::Done. If the response arrived and
+/// what to look for, and outcome() is Outcome::Unknown or Outcome::Completed. If the response arrived and
 /// could not be decoded, body() has it.
 ///
 /// Thrown in addition to the class of the status (TimeoutError, for example), so catch it before the
@@ -363,10 +363,10 @@ class DecodeError : public virtual Error {
 };
 
 /// What was waited for cannot come any more: the state reached is final.
-class FailedError : public virtual Error {
+class WaitFailedError : public virtual Error {
  public:
   /// @private
-  explicit FailedError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
+  explicit WaitFailedError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
 /// A file could not be read or written, or a sink of data failed.
@@ -416,7 +416,7 @@ template <class E>
     case Status::Cancelled: raise_as<CancelledError>(data);
     case Status::Network: raise_as<NetworkError>(data);
     case Status::Decode: raise_as<DecodeError>(data);
-    case Status::Failed: raise_as<FailedError>(data);
+    case Status::Failed: raise_as<WaitFailedError>(data);
     case Status::Io: raise_as<IoError>(data);
     case Status::Internal: raise_as<InternalError>(data);
     case Status::Ok: break;
@@ -442,7 +442,7 @@ template <class E>
 /// Frees a handle of the C library.
 struct Free {
   void operator()(camunda_admin* handle) const noexcept { camunda_admin_free(handle); }
-  void operator()(camunda_call* handle) const noexcept { camunda_call_free(handle); }
+  void operator()(camunda_call_options* handle) const noexcept { camunda_call_options_free(handle); }
   void operator()(camunda_cancel* handle) const noexcept { camunda_cancel_free(handle); }
   void operator()(camunda_config* handle) const noexcept { camunda_config_free(handle); }
   void operator()(camunda_error* handle) const noexcept { camunda_error_free(handle); }
@@ -876,7 +876,7 @@ struct Place {
 [[noreturn]] inline void raise_decode(const Place* place, std::string_view problem) {
   std::string message = "the answer cannot be read: ";
   if (place != nullptr) message.append(place->path()).append(": ");
-  raise(Status::Decode, Stage::Decode, Outcome::Done, message.append(problem));
+  raise(Status::Decode, Stage::Decode, Outcome::Completed, message.append(problem));
 }
 
 inline void write_text(std::string& out, std::string_view text) {
@@ -1851,7 +1851,7 @@ struct Cluster {
   ClusterId uuid{};
   /// Its name.
   std::string name{};
-  /// What it is for, in its owner's words.
+  /// What it is for, in its owner's values.
   std::optional<std::string> description{};
   /// The organisation that owns it.
   std::string owner_id{};
@@ -3501,7 +3501,7 @@ struct AuditEvent {
   std::string service{};
   /// The organisation.
   std::string org_id{};
-  /// What was done, in words.
+  /// What was done, in values.
   std::string audit{};
   /// What was done, as a type.
   AuditType audit_type{};
@@ -3668,7 +3668,7 @@ class CallOptions {
   /// A question asked on the calling thread about every 20 ms while the call waits: `true`, or an
   /// exception, ends the call. A call that never waits that long never asks. Used from as many
   /// threads as the client that has these options.
-  [[nodiscard]] CallOptions interrupted_by(std::function<bool()> ask) const {
+  [[nodiscard]] CallOptions interrupt_check(std::function<bool()> ask) const {
     CallOptions options(*this);
     options.interrupt_ = std::move(ask);
     return options;
@@ -3783,16 +3783,16 @@ class TokenStore {
   virtual std::string describe() const { return "the program's own store"; }
 };
 
-/// Whether a request may be sent again, for AdminClient::request_as().
-enum class Class : std::int32_t {
+/// Whether a request may be sent again, for AdminClient::request_with_idempotency().
+enum class Idempotency : std::int32_t {
   /// Safe for GET, Once for all else.
-  Default = CAMUNDA_CLASS_DEFAULT,
+  ByMethod = CAMUNDA_IDEMPOTENCY_BY_METHOD,
   /// Changes nothing: sent again after passing failures.
-  Safe = CAMUNDA_CLASS_SAFE,
+  Safe = CAMUNDA_IDEMPOTENCY_SAFE,
   /// Sets a state, so twice is as good as once: sent again after passing failures.
-  Repeatable = CAMUNDA_CLASS_REPEATABLE,
+  Idempotent = CAMUNDA_IDEMPOTENCY_IDEMPOTENT,
   /// Sent again only where it is certain that no byte of it left.
-  Once = CAMUNDA_CLASS_ONCE,
+  NonIdempotent = CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT,
 };
 
 namespace detail {
@@ -3807,33 +3807,33 @@ class CallHandle {
   CallHandle(const CallHandle&) = delete;
   CallHandle& operator=(const CallHandle&) = delete;
 
-  const camunda_call* get() const noexcept { return call_.get(); }
+  const camunda_call_options* get() const noexcept { return call_.get(); }
   const CallOptions& options() const noexcept { return options_; }
 
  protected:
   /// For a wait, whose deadline is another one.
-  CallHandle(CallOptions options, camunda_interrupt_fn ask, void* user)
+  CallHandle(CallOptions options, camunda_interrupt_check_fn ask, void* user)
       : options_(std::move(options)) {
     set_watches(ask, user);
   }
 
   void set_timeout(Seconds timeout) {
     run([&](camunda_error** error) {
-      return camunda_call_set_timeout(call_.get(), timeout.count(), error);
+      return camunda_call_options_set_timeout(call_.get(), timeout.count(), error);
     });
   }
-  camunda_call* handle() noexcept { return call_.get(); }
+  camunda_call_options* handle() noexcept { return call_.get(); }
 
  private:
-  void set_watches(camunda_interrupt_fn ask, void* user) {
+  void set_watches(camunda_interrupt_check_fn ask, void* user) {
     if (const auto& cancel = options_.cancel()) {
       run([&](camunda_error** error) {
-        return camunda_call_set_cancel(call_.get(), cancel->get(), error);
+        return camunda_call_options_set_cancel(call_.get(), cancel->get(), error);
       });
     }
     if (ask != nullptr) {
       run([&](camunda_error** error) {
-        return camunda_call_set_interrupt(call_.get(), ask, user, error);
+        return camunda_call_options_set_interrupt_check(call_.get(), ask, user, error);
       });
     }
   }
@@ -3847,7 +3847,7 @@ class CallHandle {
     }
   }
 
-  Owned<camunda_call> call_{camunda_call_new()};
+  Owned<camunda_call_options> call_{camunda_call_options_new()};
   CallOptions options_;
 };
 
@@ -3860,12 +3860,12 @@ class WaitHandle : public CallHandle {
     if (wait.timeout()) set_timeout(*wait.timeout());
     if (wait.interval()) {
       run([&](camunda_error** error) {
-        return camunda_call_set_interval(handle(), wait.interval()->count(), error);
+        return camunda_call_options_set_max_poll_interval(handle(), wait.interval()->count(), error);
       });
     }
     if (wait.progress()) {
       run([&](camunda_error** error) {
-        return camunda_call_set_progress(handle(), report, this, error);
+        return camunda_call_options_set_progress(handle(), report, this, error);
       });
     }
   }
@@ -3914,8 +3914,8 @@ struct StoreHandle {
     });
   }
   static std::int32_t put(void* user, const char* name, const char* data, std::size_t length,
-                          std::uint64_t keep_ms) noexcept {
-    return number([&] { of(user).put(name, {data, length}, millis(keep_ms)); });
+                          std::uint64_t ttl_ms) noexcept {
+    return number([&] { of(user).put(name, {data, length}, millis(ttl_ms)); });
   }
   static std::int32_t try_lock(void* user, const char* name, std::uint64_t lease_ms,
                                void** lock) noexcept {
@@ -4103,19 +4103,19 @@ class AdminClient {
   /// The same as something to ask again and again.
   TokenSource token_source(std::string_view audience) const;
 
-  /// Reaches operations that are newer than this library: Class::Safe for GET, Class::Once for all
+  /// Reaches operations that are newer than this library: Idempotency::Safe for GET, Idempotency::NonIdempotent for all
   /// else. `path` is percent-encoded and begins with `/`; `body` is JSON, empty for none.
   /// Answers `null` for an answer without a body.
   Value request(std::string_view method, std::string_view path, std::string_view body = {}) const {
-    return request_as(Class::Default, method, path, body);
+    return request_with_idempotency(Idempotency::ByMethod, method, path, body);
   }
   /// The same for a class of the caller's choice.
-  Value request_as(Class repeat, std::string_view method, std::string_view path,
+  Value request_with_idempotency(Idempotency idempotency, std::string_view method, std::string_view path,
                    std::string_view body = {}) const {
     const detail::CText method_text(method, "the method");
     const detail::CText path_text(path, "the path");
     return Value(detail::make<camunda_value>([&](camunda_value** value, camunda_error** error) {
-      return camunda_request(get(), call(), static_cast<std::int32_t>(repeat), method_text.get(),
+      return camunda_request(get(), call(), static_cast<std::int32_t>(idempotency), method_text.get(),
                              path_text.get(), body.empty() ? nullptr : body.data(), body.size(),
                              value, error);
     }));
@@ -4136,20 +4136,20 @@ class AdminClient {
     }));
   }
   /// Lets credentials that were refused be tried again at once.
-  void retry_credentials() const {
+  void clear_auth_failure() const {
     detail::run([&](camunda_error** error) {
-      return camunda_admin_retry_credentials(get(), error);
+      return camunda_admin_clear_auth_failure(get(), error);
     });
   }
   /// Drops the token, so that the next call asks for another.
-  void forget_tokens() const {
-    detail::run([&](camunda_error** error) { return camunda_admin_forget_tokens(get(), error); });
+  void invalidate_tokens() const {
+    detail::run([&](camunda_error** error) { return camunda_admin_invalidate_tokens(get(), error); });
   }
 
   /// The C handle, borrowed.
   const camunda_admin* get() const noexcept { return connection_->admin.get(); }
   /// @private
-  const camunda_call* call() const noexcept { return call_ ? call_->get() : nullptr; }
+  const camunda_call_options* call() const noexcept { return call_ ? call_->get() : nullptr; }
   /// @private
   CallOptions options() const { return call_ ? call_->options() : CallOptions(); }
 
@@ -4386,7 +4386,7 @@ class TokenSource {
   explicit TokenSource(const AdminClientBuilder& settings) : admin_(settings.build()) {}
 
   /// Returns the same source with options for the calls made through it: a deadline, and a flag that
-  /// ends bearer() early. `options` are merged into those that are already set.
+  /// ends access_token() early. `options` are merged into those that are already set.
   [[nodiscard]] TokenSource with(CallOptions options) const {
     TokenSource source(*this);
     source.admin_ = admin_.with(std::move(options));
@@ -4396,11 +4396,11 @@ class TokenSource {
   Stats stats() const { return admin_.stats(); }
 
   /// The token as it is now; a new one well before the old one expires.
-  Token bearer() const { return admin_.token_for(audience()); }
+  Token access_token() const { return admin_.token_for(audience()); }
   /// Drops a token that a service did not accept, unless there is a newer one already.
   void reject(const Token& token) const {
     detail::run([&](camunda_error** error) {
-      return camunda_admin_reject_token(admin_.get(), audience(), token.get(), error);
+      return camunda_admin_invalidate_token(admin_.get(), audience(), token.get(), error);
     });
   }
 
@@ -4520,13 +4520,13 @@ class Backups {
   void delete_schedule() const;
   /// Waits until the backup is complete, and answers it. Fails at once where it failed, or is not
   /// among the cluster's backups.
-  /// Throws FailedError at once where the state cannot come any more, TimeoutError at the deadline of
-  /// the wait.
+  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
+  /// deadline of the wait.
   Backup wait_until_complete(const BackupId& backup, const Wait<Backup>& wait = {}) const;
   /// Waits until the latest restore of the backup is completed, and answers it. Fails at once where
   /// it failed or was aborted.
-  /// Throws FailedError at once where the state cannot come any more, TimeoutError at the deadline of
-  /// the wait.
+  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
+  /// deadline of the wait.
   Restore wait_until_restored(const BackupId& backup, const Wait<Restore>& wait = {}) const;
 
  private:
@@ -4684,28 +4684,28 @@ class ClusterHandle {
   std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;
   /// Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once where
   /// it is suspended, waits for input of its owner, or is gone.
-  /// Throws FailedError at once where the state cannot come any more, TimeoutError at the deadline of
-  /// the wait.
+  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
+  /// deadline of the wait.
   Cluster wait_until_healthy(const Wait<Cluster>& wait = {}) const;
   /// Waits until the cluster is no longer there, after its deletion.
-  /// Throws FailedError at once where the state cannot come any more, TimeoutError at the deadline of
-  /// the wait.
-  void wait_until_gone(const Wait<Cluster>& wait = {}) const;
+  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
+  /// deadline of the wait.
+  void wait_until_deleted(const Wait<Cluster>& wait = {}) const;
   /// Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's answer)
   /// and is `Healthy` on two looks in a row, and answers it. Fails at once where it waits for input
   /// of its owner, or is gone.
-  /// Throws FailedError at once where the state cannot come any more, TimeoutError at the deadline of
-  /// the wait.
+  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
+  /// deadline of the wait.
   Cluster wait_until_upgraded(std::string_view generation_id, const Wait<Cluster>& wait = {}) const;
   /// Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers it. Fails
   /// at once where it waits for input of its owner, or is gone.
-  /// Throws FailedError at once where the state cannot come any more, TimeoutError at the deadline of
-  /// the wait.
+  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
+  /// deadline of the wait.
   Cluster wait_until_woken(const Wait<Cluster>& wait = {}) const;
   /// Waits, after keys were set, until `encryption.status` is `Ready`, and answers the cluster. Fails
   /// at once where the key could not be set up, or the cluster is gone.
-  /// Throws FailedError at once where the state cannot come any more, TimeoutError at the deadline of
-  /// the wait.
+  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
+  /// deadline of the wait.
   Cluster wait_until_encrypted(const Wait<Cluster>& wait = {}) const;
 
  private:
@@ -5205,10 +5205,10 @@ inline Cluster ClusterHandle::wait_until_healthy(const Wait<Cluster>& wait) cons
   });
 }
 
-inline void ClusterHandle::wait_until_gone(const Wait<Cluster>& wait) const {
+inline void ClusterHandle::wait_until_deleted(const Wait<Cluster>& wait) const {
   const detail::WaitHandle<Cluster> handle(admin_.options(), wait);
   detail::run([&](camunda_error** error) {
-    return camunda_cluster_wait_until_gone(admin_.get(), handle.get(),
+    return camunda_cluster_wait_until_deleted(admin_.get(), handle.get(),
         detail::c_text(cluster_.str(), "cluster_uuid"), error);
   });
 }

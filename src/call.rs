@@ -1,7 +1,7 @@
 //! One call's limits: its deadline and its cancellation, and waiting that minds both.
 //!
 //! Every wait of the library goes through here or through the socket, which asks the same
-//! [`Call`], so that one deadline covers locks, turns, tokens, retries and bodies alike.
+//! [`CallContext`], so that one deadline covers locks, turns, tokens, retries and bodies alike.
 
 use std::cell::Cell;
 use std::fmt;
@@ -75,8 +75,8 @@ impl CancelWatch {
     }
 }
 
-/// Asked during a wait whether the call has to end; see [`CallOptions::interrupted_by`].
-type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Asked during a wait whether the call has to end; see [`CallOptions::interrupt_check`].
+type InterruptCheck = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Returns whether the client is shut down. Cheap, so it is checked at each step.
 type ShutdownCheck = Arc<dyn Fn() -> bool + Send + Sync>;
@@ -86,7 +86,7 @@ type ShutdownCheck = Arc<dyn Fn() -> bool + Send + Sync>;
 pub struct CallOptions {
     timeout: Option<Duration>,
     cancel: Option<CancelWatch>,
-    interrupt: Option<Interrupt>,
+    interrupt: Option<InterruptCheck>,
     shutdown: Option<ShutdownCheck>,
     /// Counts the requests of the call.
     requests: Option<Arc<AtomicU32>>,
@@ -118,7 +118,7 @@ impl CallOptions {
     /// A question asked on the calling thread about every 20 ms while the call waits: `true` ends
     /// the call as cancelled. For hosts that have to run their own signal handlers, such as
     /// Python's. A call that never waits that long never asks.
-    pub fn interrupted_by(mut self, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+    pub fn interrupt_check(mut self, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.interrupt = Some(Arc::new(ask));
         self
     }
@@ -170,7 +170,7 @@ impl fmt::Debug for CallOptions {
 
 /// Why a wait has to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(crate) enum StopReason {
     /// The deadline passed.
     Deadline,
     /// The caller cancelled.
@@ -182,7 +182,7 @@ pub(crate) enum Stop {
 
 /// A call under way, on the one thread that makes it.
 #[derive(Debug, Clone)]
-pub(crate) struct Call {
+pub(crate) struct CallContext {
     started: Instant,
     timeout: Duration,
     deadline: Option<Instant>,
@@ -190,39 +190,39 @@ pub(crate) struct Call {
     /// The process that makes the call.
     generation: u32,
     /// When the interrupt was last asked; asking can be costly (Python takes its global lock).
-    last_asked: Cell<Instant>,
+    last_interrupt_check: Cell<Instant>,
 }
 
-impl Call {
+impl CallContext {
     /// Starts the clock. A timeout too large for the clock counts as none.
     pub(crate) fn start(options: &CallOptions, default_timeout: Duration) -> Self {
         let started = Instant::now();
         let timeout = options.timeout.unwrap_or(default_timeout);
-        Call {
+        CallContext {
             started,
             timeout,
             deadline: started.checked_add(timeout),
             options: options.begin(),
             generation: generation(),
-            last_asked: Cell::new(started),
+            last_interrupt_check: Cell::new(started),
         }
     }
 
     /// The same call with `limit` from now on as its deadline, if that is earlier than its own: for
     /// a step that the call can do without.
-    pub(crate) fn at_most(&self, limit: Duration) -> Call {
+    pub(crate) fn with_max_timeout(&self, limit: Duration) -> CallContext {
         let sooner = Instant::now().checked_add(limit);
         let deadline = match (self.deadline, sooner) {
             (Some(own), Some(sooner)) => Some(own.min(sooner)),
             (deadline, None) | (None, deadline) => deadline,
         };
-        Call {
+        CallContext {
             started: self.started,
             timeout: limit.min(self.timeout),
             deadline,
             options: self.options.clone(),
             generation: self.generation,
-            last_asked: Cell::new(self.last_asked.get()),
+            last_interrupt_check: Cell::new(self.last_interrupt_check.get()),
         }
     }
 
@@ -255,9 +255,9 @@ impl Call {
     }
 
     /// Whether the call may go on.
-    pub(crate) fn check(&self) -> Result<(), Stop> {
+    pub(crate) fn check(&self) -> Result<(), StopReason> {
         if self.generation != generation() {
-            return Err(Stop::Forked);
+            return Err(StopReason::Forked);
         }
         if self
             .options
@@ -266,29 +266,29 @@ impl Call {
             .is_some_and(CancelWatch::is_cancelled)
             || self.is_shut_down()
         {
-            return Err(Stop::Cancelled);
+            return Err(StopReason::Cancelled);
         }
         let now = Instant::now();
         if let Some(interrupt) = &self.options.interrupt
-            && now.duration_since(self.last_asked.get()) >= CANCEL_POLL
+            && now.duration_since(self.last_interrupt_check.get()) >= CANCEL_POLL
         {
-            self.last_asked.set(now);
+            self.last_interrupt_check.set(now);
             if interrupt() {
-                return Err(Stop::Cancelled);
+                return Err(StopReason::Cancelled);
             }
             if self.generation != generation() {
-                return Err(Stop::Forked);
+                return Err(StopReason::Forked);
             }
         }
         match self.deadline {
-            Some(deadline) if now >= deadline => Err(Stop::Deadline),
+            Some(deadline) if now >= deadline => Err(StopReason::Deadline),
             _ => Ok(()),
         }
     }
 
     /// The longest single blocking step allowed now, at most `wanted`: short enough to notice a
     /// cancellation and to keep the deadline. Fails where the call has to end.
-    pub(crate) fn slice(&self, wanted: Duration) -> Result<Duration, Stop> {
+    pub(crate) fn next_wait(&self, wanted: Duration) -> Result<Duration, StopReason> {
         self.check()?;
         // Never zero, which a socket takes for "no timeout".
         let step = wanted.min(self.remaining()).max(Duration::from_millis(1));
@@ -299,7 +299,7 @@ impl Call {
     }
 
     /// Sleeps for `duration`, or until the call has to end.
-    pub(crate) fn sleep(&self, duration: Duration) -> Result<(), Stop> {
+    pub(crate) fn sleep(&self, duration: Duration) -> Result<(), StopReason> {
         let until = Instant::now().checked_add(duration);
         loop {
             let left = match until {
@@ -309,7 +309,7 @@ impl Call {
             if left.is_zero() {
                 return Ok(());
             }
-            std::thread::sleep(self.slice(left)?);
+            std::thread::sleep(self.next_wait(left)?);
         }
     }
 
@@ -325,18 +325,18 @@ impl Call {
     }
 
     /// The error for a call that had to end.
-    pub(crate) fn stopped(&self, stop: Stop, stage: Stage, outcome: Outcome) -> Error {
+    pub(crate) fn stop_error(&self, stop: StopReason, stage: Stage, outcome: Outcome) -> Error {
         let (kind, message) = match stop {
-            Stop::Deadline => (
+            StopReason::Deadline => (
                 ErrorKind::Timeout,
                 format!("deadline of {:?} exceeded", self.timeout),
             ),
-            Stop::Cancelled if self.is_shut_down() => (
+            StopReason::Cancelled if self.is_shut_down() => (
                 ErrorKind::Cancelled,
                 "cancelled: the client is shut down".to_owned(),
             ),
-            Stop::Cancelled => (ErrorKind::Cancelled, "cancelled by the caller".to_owned()),
-            Stop::Forked => (
+            StopReason::Cancelled => (ErrorKind::Cancelled, "cancelled by the caller".to_owned()),
+            StopReason::Forked => (
                 ErrorKind::Cancelled,
                 "the process forked during the call; repeat the call in the child".to_owned(),
             ),
@@ -354,8 +354,11 @@ mod tests {
         let cancel = Cancel::new();
         cancel.cancel();
         let options = CallOptions::new().cancel(cancel.clone());
-        let call = Call::start(&options, DEFAULT_TIMEOUT);
-        assert_eq!(call.sleep(Duration::from_secs(3600)), Err(Stop::Cancelled));
+        let call = CallContext::start(&options, DEFAULT_TIMEOUT);
+        assert_eq!(
+            call.sleep(Duration::from_secs(3600)),
+            Err(StopReason::Cancelled)
+        );
         cancel.reset();
         assert_eq!(call.check(), Ok(()));
     }
@@ -364,14 +367,17 @@ mod tests {
     fn call_cancelled_and_reset_in_between_stays_cancelled() {
         let cancel = Cancel::new();
         let options = CallOptions::new().cancel(cancel.clone());
-        let call = Call::start(&options, DEFAULT_TIMEOUT);
+        let call = CallContext::start(&options, DEFAULT_TIMEOUT);
         cancel.cancel();
         cancel.reset();
         assert!(!cancel.is_cancelled());
-        assert_eq!(call.check(), Err(Stop::Cancelled));
-        let step = Call::start(call.options(), DEFAULT_TIMEOUT);
-        assert_eq!(step.check(), Err(Stop::Cancelled));
-        assert_eq!(Call::start(&options, DEFAULT_TIMEOUT).check(), Ok(()));
+        assert_eq!(call.check(), Err(StopReason::Cancelled));
+        let step = CallContext::start(call.options(), DEFAULT_TIMEOUT);
+        assert_eq!(step.check(), Err(StopReason::Cancelled));
+        assert_eq!(
+            CallContext::start(&options, DEFAULT_TIMEOUT).check(),
+            Ok(())
+        );
     }
 
     #[test]
@@ -388,7 +394,7 @@ mod tests {
     fn merged_options_keep_what_is_not_set() {
         let (first, second) = (Cancel::new(), Cancel::new());
         second.cancel();
-        let asked = CallOptions::new().interrupted_by(|| true);
+        let asked = CallOptions::new().interrupt_check(|| true);
         let options = CallOptions::new()
             .merged(CallOptions::new().cancel(first.clone()))
             .merged(CallOptions::new().timeout(Duration::from_secs(3)))
@@ -406,16 +412,19 @@ mod tests {
     #[test]
     fn a_deadline_ends_a_sleep() {
         let options = CallOptions::new().timeout(Duration::from_millis(1));
-        let call = Call::start(&options, DEFAULT_TIMEOUT);
-        assert_eq!(call.sleep(Duration::from_secs(3600)), Err(Stop::Deadline));
+        let call = CallContext::start(&options, DEFAULT_TIMEOUT);
+        assert_eq!(
+            call.sleep(Duration::from_secs(3600)),
+            Err(StopReason::Deadline)
+        );
     }
 
     #[cfg(unix)]
     #[test]
     fn check_fails_in_a_child_forked_during_the_call() {
         use crate::fork::testing::{Child, fork};
-        let call = Call::start(&CallOptions::new(), DEFAULT_TIMEOUT);
-        let child = fork(|| call.check() == Err(Stop::Forked)).wait();
+        let call = CallContext::start(&CallOptions::new(), DEFAULT_TIMEOUT);
+        let child = fork(|| call.check() == Err(StopReason::Forked)).wait();
         assert_eq!(child, Child::Passed);
         assert_eq!(call.check(), Ok(()));
     }
@@ -423,7 +432,7 @@ mod tests {
     #[test]
     fn a_timeout_beyond_the_clock_is_no_deadline() {
         let options = CallOptions::new().timeout(Duration::MAX);
-        let call = Call::start(&options, DEFAULT_TIMEOUT);
+        let call = CallContext::start(&options, DEFAULT_TIMEOUT);
         assert_eq!(call.check(), Ok(()));
         assert!(call.remaining() > Duration::from_secs(1 << 40));
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::auth::{TokenCacheChoice, TokenEncoding, TokenRequest, TokenStore};
+use crate::auth::{TokenCacheConfig, TokenRequest, TokenRequestFormat, TokenStore};
 use crate::call::DEFAULT_TIMEOUT;
 use crate::error::{Error, Result};
 use crate::secret::{Secret, Zeroizing};
@@ -50,8 +50,8 @@ pub(crate) struct Config {
     /// Whether the caller chose the audience, rather than a default or a variable of the Console.
     audience_is_chosen: bool,
     scope: Option<String>,
-    token_cache: TokenCacheChoice,
-    token_encoding: TokenEncoding,
+    token_cache: TokenCacheConfig,
+    token_encoding: TokenRequestFormat,
     timeout: Duration,
     ca_file: Option<PathBuf>,
     client_cert: Option<PathBuf>,
@@ -72,8 +72,8 @@ impl Default for Config {
             audience: DEFAULT_AUDIENCE.to_owned(),
             audience_is_chosen: false,
             scope: None,
-            token_cache: TokenCacheChoice::Auto,
-            token_encoding: TokenEncoding::Json,
+            token_cache: TokenCacheConfig::Auto,
+            token_encoding: TokenRequestFormat::Json,
             timeout: DEFAULT_TIMEOUT,
             ca_file: None,
             client_cert: None,
@@ -124,7 +124,7 @@ impl Config {
                         )));
                     }
                     "token_cache" => {
-                        config.token_cache = TokenCacheChoice::Directory(path(name, &value)?);
+                        config.token_cache = TokenCacheConfig::Directory(path(name, &value)?);
                     }
                     key => config.set_from(name, key, &value)?,
                 }
@@ -134,7 +134,7 @@ impl Config {
         }
         if let Some(value) = read("CAMUNDA_TOKEN_DISK_CACHE_DISABLE")? {
             match value.to_ascii_lowercase().as_str() {
-                "1" | "true" | "yes" | "on" => config.token_cache = TokenCacheChoice::Memory,
+                "1" | "true" | "yes" | "on" => config.token_cache = TokenCacheConfig::Memory,
                 "0" | "false" | "no" | "off" => {}
                 _ => {
                     return Err(Error::config(
@@ -154,10 +154,10 @@ impl Config {
             let url = Secret::new(plain(variable, &url)?);
             // The files that it falls back to stay where the other variable has them.
             let directory = match config.token_cache {
-                TokenCacheChoice::Directory(path) => Some(path),
+                TokenCacheConfig::Directory(path) => Some(path),
                 _ => None,
             };
-            config.token_cache = TokenCacheChoice::Redis { url, directory };
+            config.token_cache = TokenCacheConfig::Redis { url, directory };
         }
         Ok(config)
     }
@@ -193,8 +193,8 @@ impl Config {
             "user_agent" => self.user_agent = user_agent(value)?,
             "token_request_format" => {
                 self.token_encoding = match value {
-                    "json" => TokenEncoding::Json,
-                    "form" => TokenEncoding::Form,
+                    "json" => TokenRequestFormat::Json,
+                    "form" => TokenRequestFormat::Form,
                     _ => return Err(Error::config("`token_request_format` is `json` or `form`")),
                 }
             }
@@ -224,7 +224,7 @@ impl Config {
     }
 
     pub(crate) fn set_token_store(&mut self, store: Arc<dyn TokenStore>) {
-        self.token_cache = TokenCacheChoice::Custom(store);
+        self.token_cache = TokenCacheConfig::Custom(store);
     }
 
     /// What a token for this audience is asked for with; `None` without credentials.
@@ -247,8 +247,8 @@ impl Config {
     /// `Config`, if the current directory or the home directory cannot be determined.
     pub(crate) fn resolved(mut self) -> Result<Self> {
         match &mut self.token_cache {
-            TokenCacheChoice::Directory(directory)
-            | TokenCacheChoice::Redis {
+            TokenCacheConfig::Directory(directory)
+            | TokenCacheConfig::Redis {
                 directory: Some(directory),
                 ..
             } => *directory = absolute(directory)?,
@@ -282,7 +282,7 @@ impl Config {
         self.audience_is_chosen
     }
 
-    pub(crate) fn token_cache(&self) -> &TokenCacheChoice {
+    pub(crate) fn token_cache(&self) -> &TokenCacheConfig {
         &self.token_cache
     }
 
@@ -370,18 +370,18 @@ const TOKEN_CACHE_VALUES: &str = "expected `auto`, `memory`, a directory (with a
                                   beginning with `.` or `~`), or a redis://, rediss://, valkey:// \
                                   or valkeys:// URL";
 
-fn token_cache(value: &str) -> Result<TokenCacheChoice> {
+fn token_cache(value: &str) -> Result<TokenCacheConfig> {
     let invalid =
         |problem: &str| Error::config(format!("`token_cache`: {problem}; {TOKEN_CACHE_VALUES}"));
     match value {
-        "auto" => return Ok(TokenCacheChoice::Auto),
-        "memory" => return Ok(TokenCacheChoice::Memory),
+        "auto" => return Ok(TokenCacheConfig::Auto),
+        "memory" => return Ok(TokenCacheConfig::Memory),
         _ if value.trim().is_empty() => return Err(invalid("empty")),
         _ => {}
     }
     if let Some(url) = redis_url(value) {
         let url = Secret::new(plain("token_cache", &url)?);
-        return Ok(TokenCacheChoice::Redis {
+        return Ok(TokenCacheConfig::Redis {
             url,
             directory: None,
         });
@@ -396,7 +396,7 @@ fn token_cache(value: &str) -> Result<TokenCacheChoice> {
                 "the home directory of another user (`~name`) is not supported",
             ));
         }
-        return Ok(TokenCacheChoice::Directory(directory));
+        return Ok(TokenCacheConfig::Directory(directory));
     }
     Err(match similar_keyword(value) {
         Some(keyword) => invalid(&format!("unknown value, did you mean `{keyword}`?")),
@@ -694,7 +694,7 @@ mod tests {
             ("VALKEYS://host", "valkeys://host"),
         ] {
             match set("token_cache", value).expect(value).token_cache() {
-                TokenCacheChoice::Redis { url, .. } => assert_eq!(url.expose(), expected),
+                TokenCacheConfig::Redis { url, .. } => assert_eq!(url.expose(), expected),
                 other => panic!("{value}: {other:?}"),
             }
         }
@@ -716,7 +716,7 @@ mod tests {
         ] {
             let config = set("token_cache", value).expect(value).resolved().unwrap();
             match config.token_cache() {
-                TokenCacheChoice::Directory(path) => assert_eq!(*path, expected, "{value}"),
+                TokenCacheConfig::Directory(path) => assert_eq!(*path, expected, "{value}"),
                 other => panic!("{value}: {other:?}"),
             }
         }
@@ -736,7 +736,7 @@ mod tests {
         };
         let config = with("CAMUNDA_TOKEN_CACHE_DIR", "memory").unwrap();
         match config.resolved().unwrap().token_cache() {
-            TokenCacheChoice::Directory(path) => {
+            TokenCacheConfig::Directory(path) => {
                 assert_eq!(*path, std::env::current_dir().unwrap().join("memory"));
             }
             other => panic!("{other:?}"),

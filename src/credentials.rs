@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, SecretBuffer, Zeroizing, read_to_end};
 
 /// The variables of a cluster's credentials, in the order in which they are written.
-const ORDER: [&str; 12] = [
+const VARIABLE_ORDER: [&str; 12] = [
     "ZEEBE_ADDRESS",
     "ZEEBE_CLIENT_ID",
     "ZEEBE_CLIENT_SECRET",
@@ -33,7 +33,7 @@ const ORDER: [&str; 12] = [
 pub(crate) const CREDENTIAL_FILE: &str = "credential file";
 
 /// Far more than any credential file has; a bound for files that are something else.
-const MOST_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The credentials of a cluster's client, as the variables of the Console's file.
 ///
@@ -71,7 +71,7 @@ impl ClusterCredentials {
 
     fn read(variable: impl Fn(&str) -> Result<String, VarError>) -> Result<Self> {
         let mut variables = BTreeMap::new();
-        for name in ORDER {
+        for name in VARIABLE_ORDER {
             match variable(name) {
                 Ok(value) if value.is_empty() => {}
                 Ok(value) => {
@@ -98,13 +98,13 @@ impl ClusterCredentials {
 
     /// Names and values, in the order of the Console's file; others follow by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
-        let known = ORDER
+        let known = VARIABLE_ORDER
             .iter()
             .filter_map(|name| self.variables.get_key_value(*name));
         let others = self
             .variables
             .iter()
-            .filter(|(name, _)| !ORDER.contains(&name.as_str()));
+            .filter(|(name, _)| !VARIABLE_ORDER.contains(&name.as_str()));
         known
             .chain(others)
             .map(|(name, value)| (name.as_str(), value))
@@ -156,7 +156,7 @@ impl ClusterCredentials {
     }
 
     /// A variable that has to be there for what the caller wants.
-    pub(crate) fn required(&self, names: &[&str]) -> Result<&Secret> {
+    pub(crate) fn require(&self, names: &[&str]) -> Result<&Secret> {
         names
             .iter()
             .find_map(|name| self.variables.get(*name))
@@ -181,9 +181,9 @@ impl std::fmt::Debug for ClusterCredentials {
 pub(crate) fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>> {
     let mut bytes = Zeroizing::new(Vec::new());
     File::open(path)
-        .and_then(|file| read_to_end(&mut file.take(MOST_BYTES + 1), &mut bytes))
+        .and_then(|file| read_to_end(&mut file.take(MAX_BYTES + 1), &mut bytes))
         .map_err(|error| io_error(path, "cannot be read", error))?;
-    if bytes.len() as u64 > MOST_BYTES {
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::config(format!(
             "{} is too large for a credential file",
             path.display()

@@ -46,7 +46,7 @@ pub enum ErrorKind {
     /// The answer arrived and is not what was described; see [`Error::body`].
     Decode,
     /// What was waited for cannot come any more: the state reached is final.
-    Failed,
+    WaitFailed,
     /// A file could not be read or written.
     Io,
     /// A defect of this library.
@@ -75,11 +75,11 @@ pub enum Outcome {
     /// Certain: the service never saw the request.
     NotSent,
     /// Certain: the service saw the request and did not do it.
-    Refused,
+    Rejected,
     /// The request may have been carried out. A change: check before you repeat it. A read: repeat it.
     Unknown,
     /// Certain: it was carried out, but its response was lost or cannot be decoded.
-    Done,
+    Completed,
 }
 
 /// Why a call failed.
@@ -324,7 +324,7 @@ impl Error {
 
     /// Marks the error of a change; `hint` says what to check before the change is repeated.
     pub(crate) fn of_change(mut self, hint: &'static str) -> Self {
-        self.0.unconfirmed = matches!(self.0.outcome, Outcome::Unknown | Outcome::Done);
+        self.0.unconfirmed = matches!(self.0.outcome, Outcome::Unknown | Outcome::Completed);
         self.0.hint = Some(hint);
         self
     }
@@ -373,7 +373,7 @@ impl fmt::Display for Error {
             match inner.http_status {
                 // Not the operation's, or in the message already.
                 Some(_) if inner.stage == Stage::Token || inner.quotes => f.write_str(": ")?,
-                Some(status) if inner.outcome == Outcome::Refused => {
+                Some(status) if inner.outcome == Outcome::Rejected => {
                     write!(f, " refused ({status}): ")?;
                 }
                 // A success of which only the answer is of no use.
@@ -384,7 +384,7 @@ impl fmt::Display for Error {
         f.write_str(&inner.message)?;
         if inner.unconfirmed {
             f.write_str(match inner.outcome {
-                Outcome::Done => "; the change was applied",
+                Outcome::Completed => "; the change was applied",
                 _ => "; the change may have been applied",
             })?;
             if let Some(hint) = inner.hint {
@@ -432,7 +432,7 @@ mod tests {
         let error = Error::new(
             ErrorKind::InvalidRequest,
             Stage::Request,
-            Outcome::Refused,
+            Outcome::Rejected,
             "Name is too long",
         )
         .with_operation("create cluster")
@@ -468,11 +468,14 @@ mod tests {
                  the clusters",
             ),
             (
-                Outcome::Done,
+                Outcome::Completed,
                 "create cluster: deadline of 60s exceeded; the change was applied: list the clusters",
             ),
             (Outcome::NotSent, "create cluster: deadline of 60s exceeded"),
-            (Outcome::Refused, "create cluster: deadline of 60s exceeded"),
+            (
+                Outcome::Rejected,
+                "create cluster: deadline of 60s exceeded",
+            ),
         ] {
             let error = Error::new(
                 ErrorKind::Timeout,
@@ -483,7 +486,7 @@ mod tests {
             .with_operation("create cluster")
             .of_change("list the clusters");
             assert_eq!(error.to_string(), text);
-            let expected = matches!(outcome, Outcome::Unknown | Outcome::Done);
+            let expected = matches!(outcome, Outcome::Unknown | Outcome::Completed);
             assert_eq!(error.may_have_been_applied(), expected, "{outcome:?}");
         }
     }
@@ -514,8 +517,13 @@ mod tests {
 
     #[test]
     fn neither_display_nor_debug_shows_a_body() {
-        let error = Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, "not JSON")
-            .with_body(Zeroizing::new(b"hunter2".to_vec()));
+        let error = Error::new(
+            ErrorKind::Decode,
+            Stage::Decode,
+            Outcome::Completed,
+            "not JSON",
+        )
+        .with_body(Zeroizing::new(b"hunter2".to_vec()));
         assert!(!format!("{error} {error:?}").contains("hunter2"));
         assert_eq!(error.body(), Some(&b"hunter2"[..]));
     }

@@ -17,11 +17,11 @@ macro_rules! targets {
 
 targets! {
     /// Every type of the API.
-    decoders: crate::api::fidelity::any_type;
+    decoders: crate::api::round_trip_tests::any_type;
     /// Bodies and answers of every operation.
-    operations: crate::api::fidelity::any_operation;
+    operations: crate::api::round_trip_tests::any_operation;
     /// Ids on their way into paths.
-    paths: crate::api::fidelity::any_path;
+    paths: crate::api::round_trip_tests::any_path;
     /// Credential files.
     credential_file: credential_file_is_read;
     /// What is found in a token store.

@@ -76,25 +76,25 @@ mod auth;
 mod call;
 mod config;
 mod credentials;
+#[cfg(test)]
+#[path = "../tests/support/deadline_check.rs"]
+mod deadline_check;
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
 mod fork;
-#[cfg(test)]
-#[path = "../tests/support/full_port.rs"]
-mod full_port;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(test)]
-#[path = "../tests/support/in_time.rs"]
-mod in_time;
 #[cfg(test)]
 #[path = "../tests/support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
 mod secret;
 mod transport;
+#[cfg(test)]
+#[path = "../tests/support/unreachable_ports.rs"]
+mod unreachable_ports;
 
 pub use api::activity::{Activity, AuditEvent, AuditType};
 pub use api::admin::{AdminClient, AdminClientBuilder, ClusterHandle, TokenSource};
@@ -131,14 +131,14 @@ pub use call::{CallOptions, Cancel};
 pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};
 pub use secret::Secret;
-pub use transport::{Class, Method, Stats};
+pub use transport::{Idempotency, Method, Stats};
 
 /// The API as data: what the other languages' types and functions are generated from. Not covered
 /// by the promise of stable versions.
 #[doc(hidden)]
 pub mod description {
-    pub use crate::api::object::{Description, Direction, Field, Presence, Word};
-    pub use crate::api::operation::{Operation, Shape, ShapeKind};
+    pub use crate::api::object::{Description, Direction, EnumValue, Field, Presence};
+    pub use crate::api::operation::{BodyKind, BodySchema, Operation};
     pub use crate::api::wait::Waiter;
     pub use crate::api::{OPERATIONS, TYPES, WAITERS};
 }

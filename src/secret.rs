@@ -225,15 +225,15 @@ fn hex(rest: &mut &str) -> Option<u16> {
 ///
 /// As `zeroize::Zeroizing`, but that one writes byte by byte, and its `Debug` shows the text.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Zeroizing<T: Wipe>(T);
+pub(crate) struct Zeroizing<T: ZeroizeAll>(T);
 
-impl<T: Wipe> Zeroizing<T> {
+impl<T: ZeroizeAll> Zeroizing<T> {
     pub(crate) fn new(text: T) -> Self {
         Zeroizing(text)
     }
 }
 
-impl<T: Wipe> Deref for Zeroizing<T> {
+impl<T: ZeroizeAll> Deref for Zeroizing<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -241,36 +241,36 @@ impl<T: Wipe> Deref for Zeroizing<T> {
     }
 }
 
-impl<T: Wipe> DerefMut for Zeroizing<T> {
+impl<T: ZeroizeAll> DerefMut for Zeroizing<T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.0
     }
 }
 
-impl<T: Wipe + AsRef<[u8]>> AsRef<[u8]> for Zeroizing<T> {
+impl<T: ZeroizeAll + AsRef<[u8]>> AsRef<[u8]> for Zeroizing<T> {
     fn as_ref(&self) -> &[u8] {
         self.0.as_ref()
     }
 }
 
-impl<T: Wipe> fmt::Debug for Zeroizing<T> {
+impl<T: ZeroizeAll> fmt::Debug for Zeroizing<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Zeroizing(…)")
     }
 }
 
-impl<T: Wipe> Drop for Zeroizing<T> {
+impl<T: ZeroizeAll> Drop for Zeroizing<T> {
     fn drop(&mut self) {
         self.0.wipe();
     }
 }
 
 /// What can be overwritten, spare room included.
-pub(crate) trait Wipe {
+pub(crate) trait ZeroizeAll {
     fn wipe(&mut self);
 }
 
-impl Wipe for Vec<u8> {
+impl ZeroizeAll for Vec<u8> {
     fn wipe(&mut self) {
         self.clear();
         let room = self.spare_capacity_mut();
@@ -279,13 +279,13 @@ impl Wipe for Vec<u8> {
     }
 }
 
-impl Wipe for String {
+impl ZeroizeAll for String {
     fn wipe(&mut self) {
         mem::take(self).into_bytes().wipe();
     }
 }
 
-impl Wipe for Box<[u8]> {
+impl ZeroizeAll for Box<[u8]> {
     fn wipe(&mut self) {
         wipe(self);
     }

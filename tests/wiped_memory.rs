@@ -240,7 +240,7 @@ fn token_request_and_response_leave_nothing() {
             let admin = admin(&url, format);
             let token = admin.token(format).unwrap();
             assert_eq!(token.expose(), TOKEN);
-            admin.forget_tokens();
+            admin.invalidate_tokens();
         }
     });
 }
@@ -260,7 +260,7 @@ fn tokens_shared_through_files_leave_nothing() {
             .build()
             .unwrap();
         assert_eq!(admin.token("files").unwrap().expose(), TOKEN);
-        admin.forget_tokens();
+        admin.invalidate_tokens();
     });
 }
 

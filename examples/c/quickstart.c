@@ -104,12 +104,12 @@ static bool wait_until_healthy(const camunda_admin *admin, const char *id, camun
   camunda_error *error = NULL;
   struct progress progress = {"", {0, 0}};
   clock_gettime(CLOCK_MONOTONIC, &progress.begun);
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   const bool good =
-      succeeded(camunda_call_set_timeout(call, 20 * 60, &error), &error) &&
-      succeeded(camunda_call_set_progress(call, show_progress, &progress, &error), &error) &&
+      succeeded(camunda_call_options_set_timeout(call, 20 * 60, &error), &error) &&
+      succeeded(camunda_call_options_set_progress(call, show_progress, &progress, &error), &error) &&
       succeeded(camunda_cluster_wait_until_healthy(admin, call, id, cluster, &error), &error);
-  camunda_call_free(call);
+  camunda_call_options_free(call);
   return good;
 }
 
@@ -169,7 +169,7 @@ static bool create_use_and_delete(const camunda_admin *admin, const char *file) 
   bool good = wait_until_healthy(admin, id, &cluster) && use(admin, id, file);
   /* Whatever happened, the cluster must not be left behind. */
   if (succeeded(camunda_cluster_delete(admin, NULL, id, &error), &error) &&
-      succeeded(camunda_cluster_wait_until_gone(admin, NULL, id, &error), &error)) {
+      succeeded(camunda_cluster_wait_until_deleted(admin, NULL, id, &error), &error)) {
     printf("Deleted %s.\n", id);
   } else {
     good = false;

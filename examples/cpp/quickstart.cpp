@@ -78,7 +78,7 @@ void use(const camunda::AdminClient& admin, const camunda::ClusterHandle& cluste
             << "), with its credentials in " << file.string() << ".\n";
   const auto credentials = camunda::ClusterCredentials::from_env_file(file.string());
 
-  const camunda::Token token = camunda::TokenSource(credentials).bearer();
+  const camunda::Token token = camunda::TokenSource(credentials).access_token();
   const auto left = token.expires_at() - std::chrono::system_clock::now();
   std::cout << "Got a token for Zeebe as that client, good for "
             << std::chrono::duration_cast<std::chrono::minutes>(left).count() << " minutes.\n";
@@ -115,7 +115,7 @@ void create_use_and_delete(const camunda::AdminClient& admin, const std::filesys
     failure = std::current_exception();
   }
   cluster.delete_();
-  cluster.wait_until_gone();
+  cluster.wait_until_deleted();
   std::cout << "Deleted " << id << ".\n";
   if (failure) std::rethrow_exception(failure);
 }

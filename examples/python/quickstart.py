@@ -68,14 +68,14 @@ def create_and_clean_up(admin: AdminClient) -> None:
             created = handle.clients.create_env_file(path, "worker", permissions=["Zeebe"])
             credentials = ClusterCredentials.from_env_file(path)
             print(f"wrote the credentials of {created.name}: {', '.join(credentials)}")
-            token = TokenSource(credentials).bearer()
+            token = TokenSource(credentials).access_token()
             print(f"a token for Zeebe: {len(token)} characters")
         for client in handle.clients.list():
             print(f"client {client.name}: {', '.join(client.permissions)}")
         handle.clients.delete(created.client_id)
     finally:
         handle.delete()
-        handle.wait_until_gone(timeout=5 * 60)
+        handle.wait_until_deleted(timeout=5 * 60)
         print("deleted")
 
 

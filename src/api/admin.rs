@@ -20,15 +20,15 @@ use crate::api::object::{Json, has_dot_segment};
 use crate::api::operation::{self, Operation};
 use crate::api::secrets::ClusterSecrets;
 use crate::api::secure_connectivity::SecureConnectivity;
-use crate::auth::{self, Token, TokenSlot, TokenStore};
-use crate::call::{Call, CallOptions};
+use crate::auth::{self, Token, TokenCacheHandle, TokenStore};
+use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
 use crate::credentials::{
     CREDENTIAL_FILE, ClusterCredentials, read_env_file, warn_if_open_to_others,
 };
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Zeroizing, to_json};
-use crate::transport::{Class, Method, Request, Stats, Transport};
+use crate::transport::{Idempotency, Method, Request, Stats, Transport};
 
 /// A connection to the Administration API.
 ///
@@ -109,7 +109,7 @@ impl AdminClient {
     /// Comes from the same cache as the tokens of the calls, so it costs a token request only where
     /// no process of the machine has one.
     pub fn token(&self, audience: &str) -> Result<Token> {
-        self.token_source(audience)?.bearer()
+        self.token_source(audience)?.access_token()
     }
 
     /// Tokens of this client's credentials for an audience, for use again and again.
@@ -117,26 +117,27 @@ impl AdminClient {
         if audience.is_empty() {
             return Err(Error::invalid_argument("the audience is empty"));
         }
-        let slot = slot(self.transport.config(), audience)?.ok_or_else(no_credentials)?;
+        let token_cache =
+            token_cache(self.transport.config(), audience)?.ok_or_else(no_credentials)?;
         Ok(TokenSource {
             transport: self.transport.clone(),
-            slot,
+            token_cache,
             options: self.options.clone(),
         })
     }
 
-    /// A token for an audience, or for the client's own where there is none: its slot is at hand.
+    /// A token for an audience, or for the client's own where there is none: its token_cache is at hand.
     #[cfg(feature = "capi")]
     pub(crate) fn token_for(&self, audience: Option<&str>) -> Result<Token> {
-        match (audience, self.transport.slot()) {
-            (None, Some(slot)) => slot.token(&*self.transport, &self.call()),
+        match (audience, self.transport.token_cache()) {
+            (None, Some(token_cache)) => token_cache.token(&*self.transport, &self.call()),
             (None, None) => Err(no_credentials()),
             (Some(audience), _) => self.token(audience),
         }
     }
 
     #[cfg(feature = "capi")]
-    pub(crate) fn reject_token(&self, audience: Option<&str>, token: &Token) -> Result<()> {
+    pub(crate) fn invalidate_token(&self, audience: Option<&str>, token: &Token) -> Result<()> {
         let own = self.transport.config().audience();
         self.token_source(audience.unwrap_or(own))?.reject(token);
         Ok(())
@@ -147,33 +148,33 @@ impl AdminClient {
     /// `null`.
     ///
     /// Reads are sent again after passing failures; whatever changes something is not, see
-    /// [`request_as`](Self::request_as).
+    /// [`request_with_idempotency`](Self::request_with_idempotency).
     pub fn request(&self, method: Method, path: &str, body: Option<&Json>) -> Result<Json> {
-        let class = if method == Method::Get {
-            Class::Safe
+        let idempotency = if method == Method::Get {
+            Idempotency::Safe
         } else {
-            Class::Once
+            Idempotency::NonIdempotent
         };
-        self.request_as(class, method, path, body)
+        self.request_with_idempotency(idempotency, method, path, body)
     }
 
     /// The same, with the caller's word on whether the request may be sent again.
-    pub fn request_as(
+    pub fn request_with_idempotency(
         &self,
-        class: Class,
+        idempotency: Idempotency,
         method: Method,
         path: &str,
         body: Option<&Json>,
     ) -> Result<Json> {
         let body = body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec()));
-        let answer = self.request_json(class, method, path, body)?;
+        let answer = self.request_json(idempotency, method, path, body)?;
         operation::decode(&answer).map_err(Error::invalid_argument)
     }
 
     /// The same with the JSON texts themselves; a response without a body is `null`.
     pub(crate) fn request_json(
         &self,
-        class: Class,
+        idempotency: Idempotency,
         method: Method,
         path: &str,
         body: Option<Zeroizing<Vec<u8>>>,
@@ -184,16 +185,16 @@ impl AdminClient {
             method,
             path: path.to_owned(),
             body,
-            class,
+            idempotency,
             authenticated: true,
             hint: Some("look at what it changes before sending it again"),
             // What it is for is unknown here.
             secret_response: false,
-            one_time_response: class == Class::Once,
+            one_time_response: idempotency == Idempotency::NonIdempotent,
             refusals: &[],
         };
         self.transport.send(&request, &self.call(), |answer| {
-            let json = operation::without_bom(&answer).trim_ascii();
+            let json = operation::strip_bom(&answer).trim_ascii();
             if json.is_empty() {
                 return Ok(Zeroizing::new(b"null".to_vec()));
             }
@@ -201,10 +202,13 @@ impl AdminClient {
                 Ok(_) => Ok(answer),
                 Err(problem) => {
                     let message = format!("the answer is not JSON: {problem}");
-                    Err(
-                        Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, message)
-                            .with_body(answer),
+                    Err(Error::new(
+                        ErrorKind::Decode,
+                        Stage::Decode,
+                        Outcome::Completed,
+                        message,
                     )
+                    .with_body(answer))
                 }
             }
         })
@@ -224,17 +228,17 @@ impl AdminClient {
 
     /// Forgets that the token endpoint refused these credentials, so that the next call asks again
     /// instead of failing fast: for use after they were mended on the service's side.
-    pub fn retry_credentials(&self) {
-        if let Some(slot) = self.transport.slot() {
-            slot.retry_credentials(&self.call());
+    pub fn clear_auth_failure(&self) {
+        if let Some(token_cache) = self.transport.token_cache() {
+            token_cache.clear_auth_failure(&self.call());
         }
     }
 
     /// Forgets this client's token, here and in the shared store, so that the next call asks for
     /// another.
-    pub fn forget_tokens(&self) {
-        if let Some(slot) = self.transport.slot() {
-            slot.forget(&self.call());
+    pub fn invalidate_tokens(&self) {
+        if let Some(token_cache) = self.transport.token_cache() {
+            token_cache.forget(&self.call());
         }
     }
 
@@ -250,8 +254,8 @@ impl AdminClient {
         }
     }
 
-    pub(crate) fn call(&self) -> Call {
-        Call::start(&self.options, self.transport.config().timeout())
+    pub(crate) fn call(&self) -> CallContext {
+        CallContext::start(&self.options, self.transport.config().timeout())
     }
 
     /// Calls an operation without a body and decodes its answer.
@@ -260,7 +264,7 @@ impl AdminClient {
         operation: &Operation,
         arguments: &[&str],
     ) -> Result<T> {
-        self.exchange(operation, arguments, None, |answer| {
+        self.execute(operation, arguments, None, |answer| {
             operation.decode(answer)
         })
     }
@@ -272,20 +276,20 @@ impl AdminClient {
         arguments: &[&str],
         body: &impl Serialize,
     ) -> Result<T> {
-        self.exchange(operation, arguments, Some(encode(body)?), |answer| {
+        self.execute(operation, arguments, Some(encode(body)?), |answer| {
             operation.decode(answer)
         })
     }
 
     /// Calls an operation that answers nothing.
-    pub(crate) fn tell(
+    pub(crate) fn send_without_response(
         &self,
         operation: &Operation,
         arguments: &[&str],
         body: Option<&impl Serialize>,
     ) -> Result<()> {
         let body = body.map(encode).transpose()?;
-        self.exchange(operation, arguments, body, |_| Ok(()))
+        self.execute(operation, arguments, body, |_| Ok(()))
     }
 
     /// Calls an operation that answers CSV.
@@ -295,7 +299,7 @@ impl AdminClient {
     }
 
     /// Calls an operation and makes of the answer what `decode` makes of it.
-    pub(crate) fn exchange<T>(
+    pub(crate) fn execute<T>(
         &self,
         operation: &Operation,
         arguments: &[&str],
@@ -308,7 +312,7 @@ impl AdminClient {
     /// The same as a step of a call that has several.
     pub(crate) fn exchange_in<T>(
         &self,
-        call: &Call,
+        call: &CallContext,
         operation: &Operation,
         arguments: &[&str],
         body: Option<Zeroizing<Vec<u8>>>,
@@ -332,12 +336,13 @@ impl AdminClient {
             method: operation.method,
             path: operation.path_with(arguments)?,
             body,
-            class: operation.class,
+            idempotency: operation.idempotency,
             authenticated: operation.authenticated,
             hint: operation.hint,
             secret_response: operation.has_secret_response(),
-            one_time_response: operation.answered_once
-                || (operation.class == Class::Once && operation.answer.is_some()),
+            one_time_response: operation.one_time_response
+                || (operation.idempotency == Idempotency::NonIdempotent
+                    && operation.answer.is_some()),
             refusals: operation.errors,
         })
     }
@@ -382,10 +387,10 @@ fn no_credentials() -> Error {
     Error::config("no credentials: set `client_id` and `client_secret`")
 }
 
-fn slot(config: &Config, audience: &str) -> Result<Option<Arc<TokenSlot>>> {
+fn token_cache(config: &Config, audience: &str) -> Result<Option<Arc<TokenCacheHandle>>> {
     config
         .token_request(audience)
-        .map(|request| auth::slot(request, config.token_cache()))
+        .map(|request| auth::token_state(request, config.token_cache()))
         .transpose()
 }
 
@@ -468,9 +473,9 @@ impl AdminClientBuilder {
     /// Takes the credentials of a cluster's client, its token endpoint and, unless the caller chose
     /// another, its audience.
     pub(crate) fn with_credentials(mut self, credentials: &ClusterCredentials) -> Result<Self> {
-        let id = credentials.required(&["ZEEBE_CLIENT_ID"])?;
-        let secret = credentials.required(&["ZEEBE_CLIENT_SECRET"])?;
-        let url = credentials.required(&["CAMUNDA_OAUTH_URL", "ZEEBE_AUTHORIZATION_SERVER_URL"])?;
+        let id = credentials.require(&["ZEEBE_CLIENT_ID"])?;
+        let secret = credentials.require(&["ZEEBE_CLIENT_SECRET"])?;
+        let url = credentials.require(&["CAMUNDA_OAUTH_URL", "ZEEBE_AUTHORIZATION_SERVER_URL"])?;
         let audience = credentials
             .get("ZEEBE_TOKEN_AUDIENCE")
             .unwrap_or("zeebe.camunda.io");
@@ -610,8 +615,8 @@ impl AdminClientBuilder {
             warn_if_open_to_others(CREDENTIAL_FILE, file);
         }
         let config = config.clone().resolved()?;
-        let slot = slot(&config, config.audience())?;
-        let transport = Arc::new(Transport::new(config, slot)?);
+        let token_cache = token_cache(&config, config.audience())?;
+        let transport = Arc::new(Transport::new(config, token_cache)?);
         Ok(AdminClient {
             transport,
             options: CallOptions::new(),
@@ -682,7 +687,7 @@ impl<'a> ClusterHandle<'a> {
 #[derive(Clone)]
 pub struct TokenSource {
     transport: Arc<Transport>,
-    slot: Arc<TokenSlot>,
+    token_cache: Arc<TokenCacheHandle>,
     options: CallOptions,
 }
 
@@ -709,11 +714,11 @@ impl TokenSource {
             return Err(error);
         }
         let config = settings.with_credentials(credentials)?.config.resolved()?;
-        let slot = slot(&config, config.audience())?.ok_or_else(no_credentials)?;
+        let token_cache = token_cache(&config, config.audience())?.ok_or_else(no_credentials)?;
         let transport = Arc::new(Transport::new(config, None)?);
         Ok(TokenSource {
             transport,
-            slot,
+            token_cache,
             options: CallOptions::new(),
         })
     }
@@ -724,7 +729,7 @@ impl TokenSource {
     pub fn with(&self, options: CallOptions) -> TokenSource {
         TokenSource {
             transport: self.transport.clone(),
-            slot: self.slot.clone(),
+            token_cache: self.token_cache.clone(),
             options: self.options.merged(options),
         }
     }
@@ -736,18 +741,18 @@ impl TokenSource {
     }
 
     /// A living token, from memory, the shared store or the token endpoint, in this order.
-    pub fn bearer(&self) -> Result<Token> {
-        self.slot.token(&*self.transport, &self.call())
+    pub fn access_token(&self) -> Result<Token> {
+        self.token_cache.token(&*self.transport, &self.call())
     }
 
     /// The token is not accepted: drops it, here and in the shared store, unless a newer one is
     /// there already. The next [`bearer`](Self::bearer) asks for another.
     pub fn reject(&self, token: &Token) {
-        self.slot.reject(token, &self.call());
+        self.token_cache.reject(token, &self.call());
     }
 
-    fn call(&self) -> Call {
-        Call::start(&self.options, self.transport.config().timeout())
+    fn call(&self) -> CallContext {
+        CallContext::start(&self.options, self.transport.config().timeout())
     }
 }
 

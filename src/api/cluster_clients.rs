@@ -5,18 +5,18 @@ use std::path::Path;
 
 use crate::api::admin::{AdminClient, encode};
 use crate::api::clusters::{self, Cluster, ClusterId};
-use crate::api::object::{id, object, words};
-use crate::api::operation::{Operation, Shape};
+use crate::api::object::{api_enum, api_id, api_object};
+use crate::api::operation::{BodySchema, Operation};
 use crate::credentials::{ClusterCredentials, NewFile};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, Zeroizing};
 
-id! {
+api_id! {
     /// Names a client of a cluster: its OAuth client id.
     struct ClusterClientId;
 }
 
-words! {
+api_enum! {
     /// What a client of a cluster may use.
     enum ClientPermission {
         /// Zeebe, the process engine.
@@ -32,19 +32,19 @@ words! {
     }
 }
 
-object! {
+api_object! {
     /// A client of a cluster, as the listing shows it.
-    answer struct ClusterClient {
+    response struct ClusterClient {
         /// Its name, unique in the cluster.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// Its OAuth client id.
         required client_id: ClusterClientId = "clientId",
         /// What it may use; the listing is the only place that says so.
-        expected permissions: Vec<ClientPermission> = "permissions",
+        defaulted permissions: Vec<ClientPermission> = "permissions",
     }
 }
 
-object! {
+api_object! {
     /// A client to be created.
     request struct CreateClusterClient {
         /// Its name, unique in the cluster.
@@ -73,9 +73,9 @@ impl CreateClusterClient {
     }
 }
 
-object! {
+api_object! {
     /// Where a client of a cluster finds its components.
-    answer struct ClientLinks {
+    response struct ClientLinks {
         /// The Console's page of the cluster.
         optional console: Option<String> = "console",
         /// Connectors.
@@ -93,19 +93,19 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// A client just created. Its secret is shown this once.
-    answer struct CreatedClusterClient {
+    response struct CreatedClusterClient {
         /// Its name.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// Its id within the service; empty in older answers.
-        expected uuid: String = "uuid",
+        defaulted uuid: String = "uuid",
         /// Its OAuth client id.
         required client_id: ClusterClientId = "clientId",
         /// Its OAuth client secret: the ONLY time that it is shown.
         required client_secret: Secret = "clientSecret",
         /// What it may use; empty in older answers.
-        expected permissions: Vec<ClientPermission> = "permissions",
+        defaulted permissions: Vec<ClientPermission> = "permissions",
         /// The audience to ask a token for.
         optional audience: Option<String> = "audience",
         /// Where it finds the cluster's components.
@@ -225,17 +225,17 @@ fn is_region_code(text: &str) -> bool {
         })
 }
 
-object! {
+api_object! {
     /// How to connect as a client; without its secret, which is shown at creation only.
-    answer struct ClusterClientConnectionDetails {
+    response struct ClusterClientConnectionDetails {
         /// The client's name.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// Host and port of the cluster's Zeebe.
-        expected zeebe_address: String = "ZEEBE_ADDRESS",
+        defaulted zeebe_address: String = "ZEEBE_ADDRESS",
         /// The client's OAuth client id.
-        expected zeebe_client_id: String = "ZEEBE_CLIENT_ID",
+        defaulted zeebe_client_id: String = "ZEEBE_CLIENT_ID",
         /// The token endpoint.
-        expected zeebe_authorization_server_url: String = "ZEEBE_AUTHORIZATION_SERVER_URL",
+        defaulted zeebe_authorization_server_url: String = "ZEEBE_AUTHORIZATION_SERVER_URL",
     }
 }
 
@@ -244,13 +244,13 @@ pub(crate) static LIST: Operation = Operation {
     call: "cluster.clients.list",
     c_name: "camunda_cluster_client_list",
     path: "/clusters/{clusterUuid}/clients",
-    answer: Some(Shape::list::<ClusterClient>()),
+    answer: Some(BodySchema::list::<ClusterClient>()),
     doc: "Lists the clients of the cluster. The only place that tells a client's permissions.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static CREATE: Operation = Operation {
@@ -258,9 +258,9 @@ pub(crate) static CREATE: Operation = Operation {
     call: "cluster.clients.create",
     c_name: "camunda_cluster_client_create",
     path: "/clusters/{clusterUuid}/clients",
-    body: Some(Shape::object::<CreateClusterClient>()),
-    answer: Some(Shape::object::<CreatedClusterClient>()),
-    answered_once: true,
+    body: Some(BodySchema::object::<CreateClusterClient>()),
+    answer: Some(BodySchema::object::<CreatedClusterClient>()),
+    one_time_response: true,
     hint: Some(
         "look for the name among the cluster's clients; delete it there, since its secret is lost",
     ),
@@ -279,7 +279,7 @@ pub(crate) static CREATE: Operation = Operation {
         ),
         (404, "no such cluster"),
     ],
-    ..Operation::ONCE
+    ..Operation::POST_DEFAULTS
 };
 
 pub(crate) static GET: Operation = Operation {
@@ -287,14 +287,14 @@ pub(crate) static GET: Operation = Operation {
     call: "cluster.clients.get",
     c_name: "camunda_cluster_client_get",
     path: "/clusters/{clusterUuid}/clients/{clientId}",
-    answer: Some(Shape::object::<ClusterClientConnectionDetails>()),
+    answer: Some(BodySchema::object::<ClusterClientConnectionDetails>()),
     doc: "Reads how to connect as a client, its secret left out.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster or client"),
         (412, "cluster not ready; try later"),
     ],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static DELETE: Operation = Operation {
@@ -307,7 +307,7 @@ pub(crate) static DELETE: Operation = Operation {
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster or client"),
     ],
-    ..Operation::REMOVE
+    ..Operation::DELETE_DEFAULTS
 };
 
 /// The clients of a cluster: [`ClusterHandle::clients`](crate::ClusterHandle::clients).
@@ -349,7 +349,7 @@ impl ClusterClients<'_> {
     /// Errors: those of [`create`](Self::create), and
     /// [`ErrorKind::Io`](crate::ErrorKind::Io): with the outcome
     /// [`NotSent`](crate::Outcome::NotSent) if the file exists or cannot be created, and with
-    /// [`Done`](crate::Outcome::Done) if it cannot be filled afterwards. The client exists then, and
+    /// [`Done`](crate::Outcome::Completed) if it cannot be filled afterwards. The client exists then, and
     /// [`Error::body`](crate::Error::body) has the response with its secret.
     pub fn create_env_file(
         &self,
@@ -396,7 +396,7 @@ impl ClusterClients<'_> {
             .admin
             .exchange_in(&call, &CREATE, &id, Some(body), decode)
             .map_err(|error| match error.outcome() {
-                Outcome::NotSent | Outcome::Refused => error,
+                Outcome::NotSent | Outcome::Rejected => error,
                 _ => error.with_note(format!("{} was removed", path.display())),
             })?;
         let credentials = created.credentials(&cluster);
@@ -412,7 +412,7 @@ impl ClusterClients<'_> {
                     error.message()
                 );
                 Err(
-                    Error::new(ErrorKind::Io, Stage::Decode, Outcome::Done, message)
+                    Error::new(ErrorKind::Io, Stage::Decode, Outcome::Completed, message)
                         .with_operation(CREATE.name)
                         .with_body(answer)
                         .with_underlying(error),
@@ -434,7 +434,7 @@ impl ClusterClients<'_> {
     ///
     /// Errors: 403 cluster belongs to another organisation; 404 no such cluster or client.
     pub fn delete(&self, client: &ClusterClientId) -> Result<()> {
-        self.admin.tell(
+        self.admin.send_without_response(
             &DELETE,
             &[self.cluster.as_str(), client.as_str()],
             None::<&()>,

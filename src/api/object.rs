@@ -1,4 +1,4 @@
-//! What all types of the API have in common: how an object, an enumeration or an id is declared,
+//! What all types of the API have in common: how an api_object, an enumeration or an id is declared,
 //! decoded, encoded, and described to the generators of the other languages' types.
 //!
 //! Written here rather than derived, because an object has to keep fields that it does not know and
@@ -11,7 +11,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::api::form::Form;
+use crate::api::schema::JsonSchema;
 use crate::secret::Zeroizing;
 
 /// Whether a field of an object is always there.
@@ -20,12 +20,12 @@ pub enum Presence {
     /// Without it the object is of no use: its absence is a decode error.
     Required,
     /// Described as always there, yet its absence fails no call: it reads as empty then.
-    Expected,
+    Defaulted,
     /// May be absent; `null` counts as absent.
     Optional,
 }
 
-/// A field of an object, as the generators of other languages see it.
+/// A field of an api_object, as the generators of other languages see it.
 #[derive(Debug)]
 pub struct Field {
     /// The name in Rust.
@@ -38,12 +38,12 @@ pub struct Field {
     pub presence: Presence,
     /// What it means.
     pub doc: &'static str,
-    pub(crate) form: Form,
+    pub(crate) form: JsonSchema,
 }
 
 /// A word of an enumeration.
 #[derive(Debug)]
-pub struct Word {
+pub struct EnumValue {
     /// The variant in Rust.
     pub name: &'static str,
     /// The word in JSON.
@@ -58,7 +58,7 @@ pub enum Direction {
     /// Sent to the service.
     Request,
     /// Answered by it.
-    Answer,
+    Response,
 }
 
 /// A type of the API, as the generators of other languages see it.
@@ -76,13 +76,13 @@ pub enum Description {
         fields: &'static [Field],
     },
     /// An enumeration that may meet words it does not know.
-    Words {
+    Enum {
         /// Its name in all languages.
         name: &'static str,
         /// What it is.
         doc: &'static str,
         /// The words known to this version.
-        words: &'static [Word],
+        values: &'static [EnumValue],
     },
     /// A name of a thing: opaque text.
     Id {
@@ -98,7 +98,7 @@ impl Description {
     pub fn name(&self) -> &'static str {
         match self {
             Description::Object { name, .. }
-            | Description::Words { name, .. }
+            | Description::Enum { name, .. }
             | Description::Id { name, .. } => name,
         }
     }
@@ -316,10 +316,10 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// Declares an object of the API.
 ///
-/// `answer struct` or `request struct`, then a line a field: whether it is there, its name and type
+/// `response struct` or `request struct`, then a line a field: whether it is there, its name and type
 /// in Rust, its name in JSON. Unknown fields go to `extra`; of duplicates the last one wins, as in
 /// the languages around us.
-macro_rules! object {
+macro_rules! api_object {
     (
         $(#[doc = $doc:literal])*
         $direction:ident struct $name:ident {
@@ -339,7 +339,7 @@ macro_rules! object {
             pub extra: $crate::api::object::Extra,
         }
 
-        $crate::api::object::object!(@default $direction $name { $($field)* });
+        $crate::api::object::api_object!(@default $direction $name { $($field)* });
 
         // A bit for each field says which were there, where a text is checked.
         const _: () = assert!(<[&str]>::len(&[$($json),*]) <= u64::BITS as usize);
@@ -349,20 +349,20 @@ macro_rules! object {
                 &$crate::api::object::Description::Object {
                     name: stringify!($name),
                     doc: concat!($($doc, "\n"),*),
-                    direction: $crate::api::object::object!(@direction $direction),
+                    direction: $crate::api::object::api_object!(@direction $direction),
                     fields: &[ $( $crate::api::object::Field {
                         name: stringify!($field),
                         json: $json,
                         rust_type: stringify!($type),
-                        presence: $crate::api::object::object!(@presence $presence),
+                        presence: $crate::api::object::api_object!(@presence $presence),
                         doc: concat!($($field_doc, "\n"),*),
-                        form: <$type as $crate::api::form::Formed>::FORM,
+                        form: <$type as $crate::api::schema::HasSchema>::SCHEMA,
                     }, )* ],
                 };
         }
 
-        impl $crate::api::form::Formed for $name {
-            const FORM: $crate::api::form::Form = $crate::api::form::Form::Described(
+        impl $crate::api::schema::HasSchema for $name {
+            const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
                 <$name as $crate::api::object::Describe>::DESCRIPTION,
             );
         }
@@ -378,7 +378,7 @@ macro_rules! object {
                 let mut map = serializer.serialize_map(None)?;
                 $(
                     let was_null = nulls >> (Index::$field as u32) & 1 != 0;
-                    $crate::api::object::object!(
+                    $crate::api::object::api_object!(
                         @encode $presence map, $json, self.$field, was_null
                     );
                 )*
@@ -434,7 +434,7 @@ macro_rules! object {
                             match key {
                                 $( Key::$field => {
                                     let bit = 1 << (Index::$field as u32);
-                                    $field = $crate::api::object::object!(
+                                    $field = $crate::api::object::api_object!(
                                         @decode $presence map, nulls, bit
                                     );
                                 } )*
@@ -443,7 +443,7 @@ macro_rules! object {
                         }
                         extra.set_nulls(nulls);
                         Ok($name {
-                            $( $field: $crate::api::object::object!(@settle $presence $field $json), )*
+                            $( $field: $crate::api::object::api_object!(@settle $presence $field $json), )*
                             extra,
                         })
                     }
@@ -453,7 +453,7 @@ macro_rules! object {
         }
     };
     // An answer has an empty form, for what is expected and absent; a request has to be complete.
-    (@default answer $name:ident { $($field:ident)* }) => {
+    (@default response $name:ident { $($field:ident)* }) => {
         impl Default for $name {
             fn default() -> Self {
                 $name {
@@ -464,17 +464,17 @@ macro_rules! object {
         }
     };
     (@default request $name:ident { $($field:ident)* }) => {};
-    (@direction answer) => { $crate::api::object::Direction::Answer };
+    (@direction response) => { $crate::api::object::Direction::Response };
     (@direction request) => { $crate::api::object::Direction::Request };
     (@presence required) => { $crate::api::object::Presence::Required };
-    (@presence expected) => { $crate::api::object::Presence::Expected };
+    (@presence defaulted) => { $crate::api::object::Presence::Defaulted };
     (@presence optional) => { $crate::api::object::Presence::Optional };
     (@encode optional $map:ident, $json:literal, $value:expr, $was_null:ident) => {
         if $value.is_some() || $was_null {
             $map.serialize_entry($json, &$value)?;
         }
     };
-    (@encode expected $map:ident, $json:literal, $value:expr, $was_null:ident) => {
+    (@encode defaulted $map:ident, $json:literal, $value:expr, $was_null:ident) => {
         // Unless it was given a value since.
         if $was_null && $crate::api::object::is_default(&$value) {
             $map.serialize_entry($json, &())?;
@@ -491,7 +491,7 @@ macro_rules! object {
         Some($map.next_value()?)
     }};
     // `null` counts as absent, and of duplicates the last one counts.
-    (@decode expected $map:ident, $nulls:ident, $bit:ident) => {{
+    (@decode defaulted $map:ident, $nulls:ident, $bit:ident) => {{
         let value = $map.next_value::<Option<_>>()?;
         $nulls = if value.is_none() { $nulls | $bit } else { $nulls & !$bit };
         value
@@ -506,10 +506,10 @@ macro_rules! object {
     };
     (@settle $presence:ident $field:ident $json:literal) => { $field.unwrap_or_default() };
 }
-pub(crate) use object;
+pub(crate) use api_object;
 
 /// Declares an enumeration of the API: words known to this version, and `Unknown` for the rest.
-macro_rules! words {
+macro_rules! api_enum {
     (
         $(#[doc = $doc:literal])*
         enum $name:ident {
@@ -560,10 +560,10 @@ macro_rules! words {
 
         impl $crate::api::object::Describe for $name {
             const DESCRIPTION: &'static $crate::api::object::Description =
-                &$crate::api::object::Description::Words {
+                &$crate::api::object::Description::Enum {
                     name: stringify!($name),
                     doc: concat!($($doc, "\n"),*),
-                    words: &[ $( $crate::api::object::Word {
+                    values: &[ $( $crate::api::object::EnumValue {
                         name: stringify!($variant),
                         json: $json,
                         doc: concat!($($word_doc, "\n"),*),
@@ -571,8 +571,8 @@ macro_rules! words {
                 };
         }
 
-        impl $crate::api::form::Formed for $name {
-            const FORM: $crate::api::form::Form = $crate::api::form::Form::Described(
+        impl $crate::api::schema::HasSchema for $name {
+            const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
                 <$name as $crate::api::object::Describe>::DESCRIPTION,
             );
         }
@@ -600,10 +600,10 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
+pub(crate) use api_enum;
 
 /// Declares an id: opaque text that enters a path only percent-encoded.
-macro_rules! id {
+macro_rules! api_id {
     ($(#[doc = $doc:literal])* struct $name:ident;) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -648,14 +648,14 @@ macro_rules! id {
                 };
         }
 
-        impl $crate::api::form::Formed for $name {
-            const FORM: $crate::api::form::Form = $crate::api::form::Form::Described(
+        impl $crate::api::schema::HasSchema for $name {
+            const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
                 <$name as $crate::api::object::Describe>::DESCRIPTION,
             );
         }
     };
 }
-pub(crate) use id;
+pub(crate) use api_id;
 
 /// Checks a string that becomes one segment of a path; `what` names it in the error.
 pub(crate) fn check_segment(what: &str, text: &str) -> crate::Result<()> {
@@ -705,15 +705,15 @@ pub(crate) fn has_dot_segment(path: &str) -> bool {
 mod tests {
     use super::*;
 
-    object! {
+    api_object! {
         /// A thing.
-        answer struct Thing {
+        response struct Thing {
             /// Its id.
             required id: String = "id",
             /// Its label.
-            expected label: String = "label",
+            defaulted label: String = "label",
             /// Its mood.
-            expected mood: Mood = "mood",
+            defaulted mood: Mood = "mood",
             /// Its size.
             optional size: Option<Number> = "size",
             /// What it is made of.
@@ -721,12 +721,12 @@ mod tests {
         }
     }
 
-    object! {
+    api_object! {
         /// A part of a thing.
-        answer struct Part {}
+        response struct Part {}
     }
 
-    words! {
+    api_enum! {
         /// A mood.
         enum Mood {
             /// Glad.
@@ -734,7 +734,7 @@ mod tests {
         }
     }
 
-    id! {
+    api_id! {
         /// A name.
         struct ThingId;
     }

@@ -1,6 +1,6 @@
 //! Waiting for what takes minutes: polling with a deadline, progress and cancellation.
 //!
-//! A waiter succeeds when the wanted state is reached, fails at once with [`ErrorKind::Failed`] when
+//! A waiter succeeds when the wanted state is reached, fails at once with [`ErrorKind::WaitFailed`] when
 //! it can no longer be reached or with the error of a poll that is bound to fail again, and survives
 //! transient errors. When to poll is decided in `polling`.
 
@@ -15,7 +15,7 @@ use crate::api::backups::{self, Backup, BackupId, BackupStatus, Backups, Restore
 use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus};
 use crate::api::object::{Describe, Description};
 use crate::api::polling::{Action, Event, Polling};
-use crate::call::{Call, Stop};
+use crate::call::{CallContext, StopReason};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 
 /// How long is waited unless said otherwise.
@@ -157,10 +157,10 @@ pub(crate) static HEALTHY: Waiter = Waiter {
           where it is suspended, waits for input of its owner, or is gone.",
 };
 
-pub(crate) static GONE: Waiter = Waiter {
+pub(crate) static DELETED: Waiter = Waiter {
     name: "wait until gone",
-    call: "cluster.wait_until_gone",
-    c_name: "camunda_cluster_wait_until_gone",
+    call: "cluster.wait_until_deleted",
+    c_name: "camunda_cluster_wait_until_deleted",
     arguments: &["clusterUuid"],
     answer: None,
     doc: "Waits until the cluster is no longer there, after its deletion.",
@@ -218,15 +218,15 @@ pub(crate) static RESTORED: Waiter = Waiter {
 };
 
 /// What a poll showed.
-enum Seen {
+enum PollState {
     /// The wanted state.
-    Reached,
+    Ready,
     /// Another state, by its name.
     Pending(String),
     /// The wanted state, which has to be seen once more.
     Confirming(String),
     /// The wanted state can no longer be reached. The reason follows the name of the resource.
-    Hopeless(String),
+    Unreachable(String),
 }
 
 impl ClusterHandle<'_> {
@@ -249,7 +249,7 @@ impl ClusterHandle<'_> {
     }
 
     /// Waits until the cluster is no longer there, after its deletion.
-    pub fn wait_until_gone(&self, wait: &Wait<'_, Cluster>) -> Result<()> {
+    pub fn wait_until_deleted(&self, wait: &Wait<'_, Cluster>) -> Result<()> {
         let look = |admin: &AdminClient| match admin.cluster(self.cluster).get() {
             Ok(cluster) => Ok(Some(cluster)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -262,14 +262,14 @@ impl ClusterHandle<'_> {
         };
         poll(
             self.admin,
-            &GONE,
+            &DELETED,
             format!("cluster {}", self.cluster),
             wait,
             look,
             progress,
             |cluster| match cluster {
-                Some(cluster) => Seen::Pending(cluster.status.ready.to_string()),
-                None => Seen::Reached,
+                Some(cluster) => PollState::Pending(cluster.status.ready.to_string()),
+                None => PollState::Ready,
             },
         )
         .map(drop)
@@ -310,15 +310,15 @@ impl ClusterHandle<'_> {
             |cluster: &Cluster| {
                 let encryption = cluster.encryption.as_ref();
                 match encryption.and_then(|encryption| encryption.status.as_ref()) {
-                    Some(EncryptionStatus::Ready) => Seen::Reached,
+                    Some(EncryptionStatus::Ready) => PollState::Ready,
                     Some(status @ EncryptionStatus::CreationError) => {
-                        Seen::Hopeless(format!("has the encryption status {status}"))
+                        PollState::Unreachable(format!("has the encryption status {status}"))
                     }
                     None if encryption.is_none() => {
-                        Seen::Hopeless("has no encryption of its own".to_owned())
+                        PollState::Unreachable("has no encryption of its own".to_owned())
                     }
-                    Some(status) => Seen::Pending(format!("encryption {status}")),
-                    None => Seen::Pending("encryption without a status".to_owned()),
+                    Some(status) => PollState::Pending(format!("encryption {status}")),
+                    None => PollState::Pending("encryption without a status".to_owned()),
                 }
             },
         )
@@ -349,12 +349,12 @@ impl ClusterHandle<'_> {
             report,
             |cluster: &Cluster| {
                 if cluster.status.ready == ClusterComponentStatus::WaitingForInput {
-                    return Seen::Hopeless(
+                    return PollState::Unreachable(
                         "waits for input of its owner, such as an encryption key".to_owned(),
                     );
                 }
                 if let Some(reason) = hopeless(cluster) {
-                    return Seen::Hopeless(reason);
+                    return PollState::Unreachable(reason);
                 }
                 // Components settle one by one: a single healthy look may come too early.
                 let healthy = cluster.status.ready == ClusterComponentStatus::Healthy;
@@ -364,9 +364,9 @@ impl ClusterHandle<'_> {
                     0
                 };
                 match in_a_row {
-                    0 => Seen::Pending(state(cluster)),
-                    1 => Seen::Confirming(state(cluster)),
-                    _ => Seen::Reached,
+                    0 => PollState::Pending(state(cluster)),
+                    1 => PollState::Confirming(state(cluster)),
+                    _ => PollState::Ready,
                 }
             },
         )
@@ -392,7 +392,7 @@ impl Backups<'_> {
                     Error::new(
                         ErrorKind::NotFound,
                         Stage::Decode,
-                        Outcome::Refused,
+                        Outcome::Rejected,
                         "the backup is not among the cluster's backups",
                     )
                     .with_operation(backups::LIST.name)
@@ -406,12 +406,12 @@ impl Backups<'_> {
             look,
             report,
             |backup: &Backup| match &backup.status {
-                BackupStatus::Complete => Seen::Reached,
-                BackupStatus::Failed => Seen::Hopeless(match &backup.incident_link {
+                BackupStatus::Complete => PollState::Ready,
+                BackupStatus::Failed => PollState::Unreachable(match &backup.incident_link {
                     Some(link) => format!("failed, see {link}"),
                     None => "failed".to_owned(),
                 }),
-                status => Seen::Pending(status.to_string()),
+                status => PollState::Pending(status.to_string()),
             },
         )
     }
@@ -435,11 +435,11 @@ impl Backups<'_> {
             look,
             report,
             |restore: &Restore| match &restore.state {
-                RestoreState::Completed => Seen::Reached,
+                RestoreState::Completed => PollState::Ready,
                 state @ (RestoreState::Failed | RestoreState::Aborted) => {
-                    Seen::Hopeless(format!("is {state}"))
+                    PollState::Unreachable(format!("is {state}"))
                 }
-                state => Seen::Pending(state.to_string()),
+                state => PollState::Pending(state.to_string()),
             },
         )
     }
@@ -485,7 +485,7 @@ struct Waiting {
     waiter: &'static Waiter,
     /// What is waited for: `cluster 3f0e…`.
     resource: String,
-    whole: Call,
+    whole: CallContext,
     /// Requests sent so far.
     requests: Arc<AtomicU32>,
     last_state: Option<String>,
@@ -497,7 +497,7 @@ impl Waiting {
     fn outcome(&self) -> Outcome {
         match self.requests.load(Ordering::Relaxed) {
             0 => Outcome::NotSent,
-            _ => Outcome::Refused,
+            _ => Outcome::Rejected,
         }
     }
 
@@ -523,8 +523,8 @@ impl Waiting {
     }
 
     /// Error of a wait that the deadline or the caller ended.
-    fn stopped(self, stop: Stop) -> Error {
-        let stopped = self.whole.stopped(stop, Stage::Request, self.outcome());
+    fn stop_error(self, stop: StopReason) -> Error {
+        let stopped = self.whole.stop_error(stop, Stage::Request, self.outcome());
         let message = self.message(&format!(": {}", stopped.message()), false);
         let error = Error::new(stopped.kind(), stopped.stage(), stopped.outcome(), message);
         let error = self.finish(error);
@@ -545,7 +545,7 @@ impl Waiting {
     fn hopeless(self, reason: &str) -> Error {
         let message = format!("{} {reason}", self.resource);
         self.finish(Error::new(
-            ErrorKind::Failed,
+            ErrorKind::WaitFailed,
             Stage::Request,
             self.outcome(),
             message,
@@ -560,12 +560,12 @@ fn poll<T, P>(
     wait: &Wait<'_, P>,
     look: impl Fn(&AdminClient) -> Result<T>,
     progress: impl Fn(&T, &Wait<'_, P>),
-    mut judge: impl FnMut(&T) -> Seen,
+    mut judge: impl FnMut(&T) -> PollState,
 ) -> Result<T> {
     let mut waiting = Waiting {
         waiter,
         resource,
-        whole: Call::start(&admin.options().clone().timeout(wait.timeout), wait.timeout),
+        whole: CallContext::start(&admin.options().clone().timeout(wait.timeout), wait.timeout),
         requests: Arc::default(),
         last_state: None,
         last_error: None,
@@ -574,7 +574,7 @@ fn poll<T, P>(
     let mut polling = Polling::new(wait.interval);
     loop {
         if let Err(stop) = waiting.whole.check() {
-            return Err(waiting.stopped(stop));
+            return Err(waiting.stop_error(stop));
         }
         let options = waiting
             .whole
@@ -590,23 +590,23 @@ fn poll<T, P>(
                 waiting.last_error = None;
                 progress(&seen, wait);
                 let (event, state) = match judge(&seen) {
-                    Seen::Reached => return Ok(seen),
-                    Seen::Hopeless(reason) => return Err(waiting.hopeless(&reason)),
-                    Seen::Pending(state) => (Event::Pending, state),
-                    Seen::Confirming(state) => (Event::Confirming, state),
+                    PollState::Ready => return Ok(seen),
+                    PollState::Unreachable(reason) => return Err(waiting.hopeless(&reason)),
+                    PollState::Pending(state) => (Event::Pending, state),
+                    PollState::Confirming(state) => (Event::Confirming, state),
                 };
                 waiting.last_state = Some(state);
                 (event, None)
             }
             Err(error) if error.kind() == ErrorKind::Cancelled => {
-                return Err(waiting.stopped(Stop::Cancelled));
+                return Err(waiting.stop_error(StopReason::Cancelled));
             }
             Err(error) if waiting.whole.remaining().is_zero() => {
                 // A poll that the deadline ended says less than the one before.
                 if error.kind() != ErrorKind::Timeout || waiting.last_state.is_none() {
                     waiting.last_error.get_or_insert(error);
                 }
-                return Err(waiting.stopped(Stop::Deadline));
+                return Err(waiting.stop_error(StopReason::Deadline));
             }
             Err(error) => {
                 let event = Event::Failed {
@@ -637,7 +637,7 @@ fn poll<T, P>(
             }
         };
         if let Err(stop) = waiting.whole.sleep(delay) {
-            return Err(waiting.stopped(stop));
+            return Err(waiting.stop_error(stop));
         }
     }
 }

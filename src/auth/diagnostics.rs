@@ -1,30 +1,30 @@
-//! What `diagnostics()` tells: the state of tokens, gates and stores, for people and monitoring.
+//! What `diagnostics()` tells: the state of tokens, rate_limiters and stores, for people and monitoring.
 //! No secrets: names, times, numbers, and the words of errors.
 
 use serde::Serialize;
 
-pub(crate) use super::slot::Phase;
 pub(crate) use super::store::StoreReport;
+pub(crate) use super::token_state::TokenStatus;
 
 /// Everything about the tokens of this process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Diagnostics {
     pub(crate) process_id: u32,
-    pub(crate) slots: Vec<SlotReport>,
-    pub(crate) gates: Vec<GateReport>,
+    pub(crate) tokens: Vec<TokenReport>,
+    pub(crate) rate_limiters: Vec<RateLimiterReport>,
     pub(crate) stores: Vec<StoreReport>,
     pub(crate) counters: CounterReport,
 }
 
 /// The token of one key: credentials, audience, scope and token URL. Times are seconds from now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct SlotReport {
+pub(crate) struct TokenReport {
     /// Label of the key: a digest of token URL, client id, audience and scope, and a number that is
     /// unique in this process. It does not depend on the client secret.
     pub(crate) key: String,
     pub(crate) audience: String,
     pub(crate) token_host: String,
-    pub(crate) state: Phase,
+    pub(crate) state: TokenStatus,
     /// Until the token expires; `None` where there is none that lives.
     pub(crate) expires_in: Option<f64>,
     /// Until the next caller refreshes it.
@@ -34,21 +34,21 @@ pub(crate) struct SlotReport {
     /// That failure.
     pub(crate) last_error: Option<String>,
     /// How often a living token was handed out from memory.
-    pub(crate) hits: u64,
+    pub(crate) cache_hits: u64,
 }
 
 /// The pace of requests to one token host. Times are seconds from now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct GateReport {
+pub(crate) struct RateLimiterReport {
     pub(crate) token_host: String,
     /// Until the next request may be sent; 0 is now.
-    pub(crate) opens_in: f64,
+    pub(crate) next_request_in: f64,
     /// Whether that is because of a 429.
     pub(crate) blocked: bool,
     /// Callers who wait for their turn.
     pub(crate) waiting: usize,
     /// 429s in a row.
-    pub(crate) strikes: u32,
+    pub(crate) consecutive_429s: u32,
 }
 
 /// Numbers since the process began.

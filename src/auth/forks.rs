@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::shell::{TokenSlot, diagnostics, slot};
-use super::store::Stores;
+use super::cache::{TokenCacheHandle, diagnostics, token_state};
+use super::store::StoreChain;
 use super::testing::{Endpoint, MEMORY, MemoryStore, Reply, call, call_within, request};
 use super::time::Clock;
-use super::{FetchFailure, Token, TokenRequest};
+use super::{Token, TokenErrorKind, TokenRequest};
 use crate::error::ErrorKind;
 use crate::fork::testing::{Child, fork};
 
@@ -62,11 +62,11 @@ fn request_for(audience: String) -> TokenRequest {
 fn play() {
     // Longer than the test takes.
     let retry_after = Some(2 * LIMIT);
-    let limited = Reply::Fails(FetchFailure::RateLimited { retry_after });
+    let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after });
     let endpoint = Endpoint::new(&Clock::Real, [Reply::Token(3600.0), limited]);
-    let known = slot(request(), &MEMORY).unwrap();
+    let known = token_state(request(), &MEMORY).unwrap();
     let token = known.token(&*endpoint, &call()).unwrap();
-    let other = slot(request_for("other.example".into()), &MEMORY).unwrap();
+    let other = token_state(request_for("other.example".into()), &MEMORY).unwrap();
     let error = other.token(&*endpoint, &call_within(Duration::from_secs(20)));
     assert_eq!(error.unwrap_err().kind(), ErrorKind::RateLimited);
 
@@ -91,7 +91,7 @@ fn play() {
     assert_eq!(endpoint.requests(), 2);
 }
 
-fn keep_busy(number: usize, stop: &AtomicBool, known: &TokenSlot, endpoint: &Endpoint) {
+fn keep_busy(number: usize, stop: &AtomicBool, known: &TokenCacheHandle, endpoint: &Endpoint) {
     let mut round = 0;
     while !stop.load(Ordering::Relaxed) {
         for _ in 0..20 {
@@ -101,14 +101,14 @@ fn keep_busy(number: usize, stop: &AtomicBool, known: &TokenSlot, endpoint: &End
         // More than the cache keeps.
         round += 1;
         let audience = format!("{number}-{}.example", round % 10);
-        drop(slot(request_for(audience), &MEMORY).unwrap());
+        drop(token_state(request_for(audience), &MEMORY).unwrap());
         thread::yield_now();
     }
 }
 
 fn child_knows_all(
-    known: &TokenSlot,
-    other: &TokenSlot,
+    known: &TokenCacheHandle,
+    other: &TokenCacheHandle,
     token: &Token,
     endpoint: &Endpoint,
 ) -> bool {
@@ -126,7 +126,10 @@ fn child_knows_all(
             .all(|finding| finding.join().unwrap_or(false))
     });
     let limited = other.token(endpoint, &call_within(Duration::from_secs(20)));
-    let blocked = diagnostics().gates.iter().all(|gate| gate.blocked);
+    let blocked = diagnostics()
+        .rate_limiters
+        .iter()
+        .all(|rate_limiter| rate_limiter.blocked);
     found
         && blocked
         && limited.is_err_and(|error| error.kind() == ErrorKind::RateLimited)
@@ -136,17 +139,17 @@ fn child_knows_all(
 #[test]
 fn store_lock_is_not_released_by_a_forked_child() {
     let store = Arc::new(MemoryStore::default());
-    let stores = Stores::new(&store.choice(), &Clock::Real).unwrap();
+    let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
     let take = || {
         let tier = stores.usable(&call()).next().unwrap();
         tier.try_lock(&call(), "token-a", Duration::from_secs(60))
     };
     let lock = take();
-    assert!(matches!(lock, super::store::Locked::Taken(_)));
+    assert!(matches!(lock, super::store::LockResult::Acquired(_)));
     let child = fork(|| {
         drop(lock);
-        matches!(take(), super::store::Locked::Busy)
+        matches!(take(), super::store::LockResult::Contended)
     });
     assert_eq!(child.wait(), Child::Passed);
-    assert!(matches!(take(), super::store::Locked::Taken(_)));
+    assert!(matches!(take(), super::store::LockResult::Acquired(_)));
 }

@@ -6,15 +6,15 @@
 //! wake-up is a deadlock, which shuttle reports. Waiting until a certain time moves the simulated
 //! clock there.
 
+#[allow(clippy::duplicate_mod)]
+#[path = "cache/fetch.rs"]
+mod fetch;
 #[allow(clippy::duplicate_mod, dead_code)]
-#[path = "shell/cache.rs"]
-mod cache;
+#[path = "cache/process_cache.rs"]
+mod process_cache;
 #[allow(clippy::duplicate_mod)]
-#[path = "shell/leader.rs"]
-mod leader;
-#[allow(clippy::duplicate_mod)]
-#[path = "shell/pacing.rs"]
-mod pacing;
+#[path = "cache/rate_limit.rs"]
+mod rate_limit;
 
 mod sync {
     use std::time::{Duration, Instant};
@@ -80,13 +80,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache::{Cache, TokenSlot};
+use process_cache::{Cache, TokenCacheHandle};
 use shuttle::thread;
 
 use super::testing::{Endpoint, MEMORY, MemoryStore, Reply, call, request};
-use super::time::{Clock, Simulation};
-use super::{FetchError, FetchFailure, TokenAnswer, TokenCacheChoice, TokenEndpoint, TokenRequest};
-use crate::call::{Call, CallOptions, Cancel};
+use super::time::{Clock, ManualClock};
+use super::{
+    FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
+};
+use crate::call::{CallContext, CallOptions, Cancel};
 use crate::error::ErrorKind;
 
 /// How many schedules each test tries.
@@ -123,7 +125,11 @@ impl Watched {
 }
 
 impl TokenEndpoint for Watched {
-    fn fetch(&self, request: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+    fn fetch(
+        &self,
+        request: &TokenRequest,
+        call: &CallContext,
+    ) -> Result<TokenResponse, FetchError> {
         self.set_busy(request, true);
         thread::yield_now();
         let result = self.endpoint.fetch(request, call);
@@ -135,13 +141,13 @@ impl TokenEndpoint for Watched {
 
 struct World {
     clock: Clock,
-    simulation: Arc<Simulation>,
+    simulation: Arc<ManualClock>,
     endpoint: Arc<Watched>,
 }
 
 impl World {
     fn new(script: impl IntoIterator<Item = Reply>) -> Self {
-        let simulation = Simulation::skipping();
+        let simulation = ManualClock::auto_advancing();
         let clock = Clock::Simulated(simulation.clone());
         let endpoint = Watched::new(&clock, script);
         World {
@@ -151,9 +157,9 @@ impl World {
         }
     }
 
-    fn slot(&self, choice: &TokenCacheChoice) -> Arc<TokenSlot> {
+    fn token_state(&self, choice: &TokenCacheConfig) -> Arc<TokenCacheHandle> {
         Cache::new(self.clock.clone())
-            .slot(request(), choice)
+            .token_state(request(), choice)
             .unwrap()
     }
 
@@ -184,8 +190,8 @@ fn on_threads<T: Send + 'static>(
 fn one_leads_and_all_get_its_token() {
     explore(|| {
         let world = World::new([]);
-        let (slot, endpoint) = (world.slot(&MEMORY), Arc::clone(&world.endpoint));
-        let tokens = on_threads(4, move |_| slot.token(&*endpoint, &call()).unwrap());
+        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
+        let tokens = on_threads(4, move |_| token_state.token(&*endpoint, &call()).unwrap());
         assert!(tokens.iter().all(|token| token.expose() == "token-0"));
         assert_eq!(world.requests(), 1);
     });
@@ -195,11 +201,11 @@ fn one_leads_and_all_get_its_token() {
 fn leaders_that_fail_are_succeeded() {
     explore(|| {
         let world = World::new([
-            Reply::Fails(FetchFailure::Stopped),
-            Reply::Fails(FetchFailure::Transient),
+            Reply::Fails(TokenErrorKind::Cancelled),
+            Reply::Fails(TokenErrorKind::Transient),
         ]);
-        let (slot, endpoint) = (world.slot(&MEMORY), Arc::clone(&world.endpoint));
-        let results = on_threads(3, move |_| slot.token(&*endpoint, &call()));
+        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
+        let results = on_threads(3, move |_| token_state.token(&*endpoint, &call()));
         assert!(results.iter().filter(|result| result.is_err()).count() <= 1);
         assert_eq!(world.requests(), 3);
     });
@@ -208,9 +214,11 @@ fn leaders_that_fail_are_succeeded() {
 #[test]
 fn a_refusal_reaches_everybody() {
     explore(|| {
-        let world = World::new([Reply::Fails(FetchFailure::BadCredentials)]);
-        let (slot, endpoint) = (world.slot(&MEMORY), Arc::clone(&world.endpoint));
-        for error in on_threads(4, move |_| slot.token(&*endpoint, &call()).unwrap_err()) {
+        let world = World::new([Reply::Fails(TokenErrorKind::InvalidClient)]);
+        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
+        for error in on_threads(4, move |_| {
+            token_state.token(&*endpoint, &call()).unwrap_err()
+        }) {
             assert_eq!(error.kind(), ErrorKind::Authentication);
         }
         assert_eq!(world.requests(), 1);
@@ -222,9 +230,9 @@ fn several_keys_pass_one_gate_in_turn() {
     explore(|| {
         let world = World::new([]);
         let cache = Cache::new(world.clock.clone());
-        let slots = ["a", "b", "c"].map(|audience| {
+        let tokens = ["a", "b", "c"].map(|audience| {
             cache
-                .slot(
+                .token_state(
                     TokenRequest {
                         audience: audience.into(),
                         ..request()
@@ -235,7 +243,7 @@ fn several_keys_pass_one_gate_in_turn() {
         });
         let endpoint = Arc::clone(&world.endpoint);
         on_threads(6, move |number| {
-            assert!(slots[number % 3].token(&*endpoint, &call()).is_ok());
+            assert!(tokens[number % 3].token(&*endpoint, &call()).is_ok());
         });
         let sent = world.endpoint.endpoint.sent();
         assert_eq!(sent.len(), 3);
@@ -251,16 +259,16 @@ fn several_keys_pass_one_gate_in_turn() {
 fn rejections_and_refreshes_at_the_same_time() {
     explore(|| {
         let world = World::new([]);
-        let (slot, endpoint) = (world.slot(&MEMORY), Arc::clone(&world.endpoint));
-        let first = slot.token(&*endpoint, &call()).unwrap();
+        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
+        let first = token_state.token(&*endpoint, &call()).unwrap();
         // Due for refresh.
         world.simulation.advance(Duration::from_secs(3000));
         let rejected = first.clone();
         let tokens = on_threads(4, move |number| {
             if number % 2 == 0 {
-                slot.reject(&rejected, &call());
+                token_state.reject(&rejected, &call());
             }
-            let token = slot.token(&*endpoint, &call()).unwrap();
+            let token = token_state.token(&*endpoint, &call()).unwrap();
             (number, token)
         });
         for (number, token) in tokens {
@@ -273,18 +281,18 @@ fn rejections_and_refreshes_at_the_same_time() {
 #[test]
 fn a_cancelled_leader_is_succeeded() {
     explore(|| {
-        let world = World::new([Reply::Fails(FetchFailure::Stopped)]);
-        let (slot, endpoint) = (world.slot(&MEMORY), Arc::clone(&world.endpoint));
+        let world = World::new([Reply::Fails(TokenErrorKind::Cancelled)]);
+        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
         let cancel = Cancel::new();
         let succeeded = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&succeeded);
         on_threads(3, move |number| {
             if number == 0 {
                 let options = CallOptions::new().cancel(cancel.clone());
-                let call = Call::start(&options, Duration::from_secs(60));
+                let call = CallContext::start(&options, Duration::from_secs(60));
                 cancel.cancel();
-                let _ = slot.token(&*endpoint, &call);
-            } else if slot.token(&*endpoint, &call()).is_ok() {
+                let _ = token_state.token(&*endpoint, &call);
+            } else if token_state.token(&*endpoint, &call()).is_ok() {
                 seen.store(true, Ordering::SeqCst);
             }
         });
@@ -299,10 +307,10 @@ fn caches_that_share_a_store_ask_once() {
         let mut store = MemoryStore::default();
         store.before = Some(thread::yield_now);
         let choice = Arc::new(store).choice();
-        let slots: Vec<_> = (0..2).map(|_| world.slot(&choice)).collect();
+        let tokens: Vec<_> = (0..2).map(|_| world.token_state(&choice)).collect();
         let endpoint = Arc::clone(&world.endpoint);
         let tokens = on_threads(4, move |number| {
-            slots[number % 2].token(&*endpoint, &call()).unwrap()
+            tokens[number % 2].token(&*endpoint, &call()).unwrap()
         });
         assert!(tokens.iter().all(|token| token.expose() == "token-0"));
         assert_eq!(world.requests(), 1);

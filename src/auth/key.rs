@@ -1,4 +1,4 @@
-//! The names under which things are kept: of a slot, and of a gate.
+//! The names under which things are kept: of a token_state, and of a rate_limiter.
 
 use std::fmt;
 
@@ -14,9 +14,9 @@ pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 1";
 /// It is a digest keyed with the client secret, so that a name made of it tells neither the secret
 /// nor the client id, and cannot even be compared with a guess of the client id alone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct SlotKey([u8; 32]);
+pub(crate) struct CacheKey([u8; 32]);
 
-impl SlotKey {
+impl CacheKey {
     pub(crate) fn of(request: &TokenRequest) -> Self {
         let message = public_parts(request);
         let secret = request.client_secret.expose().as_bytes();
@@ -25,7 +25,7 @@ impl SlotKey {
         let key = hmac::Key::from(keyed.expand(&[b"name"], hmac::HMAC_SHA256).unwrap());
         let mut bytes = [0; 32];
         bytes.copy_from_slice(hmac::sign(&key, &message).as_ref());
-        SlotKey(bytes)
+        CacheKey(bytes)
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
@@ -41,9 +41,9 @@ impl SlotKey {
     }
 }
 
-impl fmt::Debug for SlotKey {
+impl fmt::Debug for CacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SlotKey(..)")
+        f.write_str("CacheKey(..)")
     }
 }
 
@@ -77,9 +77,9 @@ fn public_parts(request: &TokenRequest) -> Vec<u8> {
 
 /// Stands for a token host: all that the endpoint's rate limit tells apart, seen from one address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct GateKey(String);
+pub(crate) struct TokenHostKey(String);
 
-impl GateKey {
+impl TokenHostKey {
     /// Scheme, host and port of a URL, the port always spelt out.
     pub(crate) fn of(token_url: &str) -> Self {
         let (scheme, rest) = token_url.split_once("://").unwrap_or(("", token_url));
@@ -98,7 +98,7 @@ impl GateKey {
             (false, "http") => ":80",
             (false, _) => ":443",
         };
-        GateKey(format!("{scheme}://{host}{port}"))
+        TokenHostKey(format!("{scheme}://{host}{port}"))
     }
 
     /// The host, for people.
@@ -121,7 +121,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TokenEncoding;
+    use super::super::TokenRequestFormat;
     use super::*;
     use crate::secret::Secret;
 
@@ -132,7 +132,7 @@ mod tests {
             client_secret: Secret::from("hunter2"),
             audience: "api".into(),
             scope: None,
-            encoding: TokenEncoding::Json,
+            encoding: TokenRequestFormat::Json,
         }
     }
 
@@ -147,12 +147,12 @@ mod tests {
         others[5].scope = Some("s".into());
         others[6].client_id = "ida".into();
         others[6].audience = "pi".into();
-        let mut keys: Vec<_> = others.iter().map(|other| SlotKey::of(other).0).collect();
-        keys.push(SlotKey::of(&request()).0);
+        let mut keys: Vec<_> = others.iter().map(|other| CacheKey::of(other).0).collect();
+        keys.push(CacheKey::of(&request()).0);
         keys.sort();
         keys.dedup();
         assert_eq!(keys.len(), 8);
-        assert_eq!(SlotKey::of(&request()), SlotKey::of(&request()));
+        assert_eq!(CacheKey::of(&request()), CacheKey::of(&request()));
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn slot_key_debug_shows_no_digest() {
-        assert_eq!(format!("{:?}", SlotKey::of(&request())), "SlotKey(..)");
+        assert_eq!(format!("{:?}", CacheKey::of(&request())), "CacheKey(..)");
     }
 
     #[test]
@@ -189,12 +189,12 @@ mod tests {
             ("http://[::1]:81/", "http://[::1]:81"),
         ];
         for (url, expected) in table {
-            assert_eq!(GateKey::of(url).as_str(), expected);
+            assert_eq!(TokenHostKey::of(url).as_str(), expected);
         }
         assert_ne!(
-            GateKey::of("https://a/").digest(),
-            GateKey::of("https://b/").digest()
+            TokenHostKey::of("https://a/").digest(),
+            TokenHostKey::of("https://b/").digest()
         );
-        assert_eq!(GateKey::of("https://a/").digest().len(), 32);
+        assert_eq!(TokenHostKey::of("https://a/").digest().len(), 32);
     }
 }

@@ -10,11 +10,11 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::shell::{Cache, TokenSlot};
+use super::cache::{Cache, TokenCacheHandle};
 use super::testing::{MEMORY, call, failure, request};
-use super::time::{Clock, Moment, Simulation};
-use super::{FetchError, FetchFailure, TokenAnswer, TokenEndpoint, TokenRequest};
-use crate::call::Call;
+use super::time::{Clock, ManualClock, Timestamp};
+use super::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::call::CallContext;
 use crate::secret::Secret;
 
 const THREADS: usize = 200;
@@ -23,7 +23,7 @@ const THREADS: usize = 200;
 const LIFE: u64 = 3600;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Mood {
+enum EndpointMode {
     Well,
     Down,
     Limited,
@@ -31,14 +31,14 @@ enum Mood {
 
 /// The service: its token endpoint, and its API with what it accepts.
 struct Service {
-    mood: Mutex<Mood>,
+    mood: Mutex<EndpointMode>,
     requests: AtomicU64,
     /// Tokens are numbered; the API accepts those after this one.
     revoked: AtomicU64,
 }
 
 impl TokenEndpoint for Service {
-    fn fetch(&self, _: &TokenRequest, _: &Call) -> Result<TokenAnswer, FetchError> {
+    fn fetch(&self, _: &TokenRequest, _: &CallContext) -> Result<TokenResponse, FetchError> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let failed = |cause| {
             Err(FetchError {
@@ -49,22 +49,22 @@ impl TokenEndpoint for Service {
         // Long enough for the others to come and find the request under way.
         thread::yield_now();
         match *self.mood.lock().unwrap() {
-            Mood::Well => Ok(TokenAnswer {
+            EndpointMode::Well => Ok(TokenResponse {
                 access_token: Secret::new(number.to_string()),
                 expires_in: Some(LIFE as f64),
                 server_date: None,
             }),
-            Mood::Down => failed(FetchFailure::Transient),
-            Mood::Limited => failed(FetchFailure::RateLimited { retry_after: None }),
+            EndpointMode::Down => failed(TokenErrorKind::Transient),
+            EndpointMode::Limited => failed(TokenErrorKind::RateLimited { retry_after: None }),
         }
     }
 }
 
 impl Service {
     /// One call of a program to the API; whether it succeeds.
-    fn called_with(&self, slot: &TokenSlot) -> bool {
+    fn called_with(&self, token_state: &TokenCacheHandle) -> bool {
         for _ in 0..2 {
-            let Ok(token) = slot.token(self, &call()) else {
+            let Ok(token) = token_state.token(self, &call()) else {
                 return false;
             };
             let number: u64 = token.expose().parse().unwrap();
@@ -72,7 +72,7 @@ impl Service {
                 token.accepted();
                 return true;
             }
-            slot.reject(&token, &call());
+            token_state.reject(&token, &call());
         }
         false
     }
@@ -88,12 +88,12 @@ struct Model {
     outages: u32,
     put_off_until: u64,
     gate_opens: u64,
-    strikes: u32,
+    consecutive_429s: u32,
 }
 
 impl Model {
     /// Everybody calls once; whether the calls succeed.
-    fn round(&mut self, now: u64, mood: Mood, revoked: u64) -> bool {
+    fn round(&mut self, now: u64, mood: EndpointMode, revoked: u64) -> bool {
         let lives = |issued: u64| now < issued + LIFE * 1_000 - 5_000;
         if self.token.is_some_and(|(_, issued)| !lives(issued)) {
             self.token = None;
@@ -117,31 +117,31 @@ impl Model {
         self.token.is_some()
     }
 
-    fn request(&mut self, now: u64, mood: Mood) {
+    fn request(&mut self, now: u64, mood: EndpointMode) {
         self.requests += 1;
         self.gate_opens = now + 1_100;
         match mood {
-            Mood::Well => {
+            EndpointMode::Well => {
                 self.token = Some((self.requests, now));
-                (self.outages, self.strikes) = (0, 0);
+                (self.outages, self.consecutive_429s) = (0, 0);
                 (self.quiet_until, self.put_off_until) = (0, 0);
             }
-            Mood::Down => {
+            EndpointMode::Down => {
                 self.quiet_until = now + (1_000 << self.outages).min(60_000);
-                (self.outages, self.strikes) = ((self.outages + 1).min(10), 0);
+                (self.outages, self.consecutive_429s) = ((self.outages + 1).min(10), 0);
             }
-            Mood::Limited => {
-                self.gate_opens = now + (60_000 << self.strikes).min(600_000);
-                self.strikes = (self.strikes + 1).min(10);
+            EndpointMode::Limited => {
+                self.gate_opens = now + (60_000 << self.consecutive_429s).min(600_000);
+                self.consecutive_429s = (self.consecutive_429s + 1).min(10);
             }
         }
     }
 }
 
 /// The same random numbers in every run.
-struct Chance(u64);
+struct TestRng(u64);
 
-impl Chance {
+impl TestRng {
     fn below(&mut self, limit: u64) -> u64 {
         self.0 = self
             .0
@@ -151,7 +151,7 @@ impl Chance {
     }
 }
 
-fn millis(now: Moment) -> u64 {
+fn millis(now: Timestamp) -> u64 {
     now.mono.as_millis() as u64
 }
 
@@ -160,11 +160,11 @@ fn days_of_200_threads() {
     // A minute where somebody waits for it anyway; elsewhere enough to meet everything many times.
     let minutes = std::env::var_os("CI").is_some();
     let until = Instant::now() + Duration::from_secs(if minutes { 60 } else { 10 });
-    let simulation = Simulation::impatient(Duration::ZERO);
+    let simulation = ManualClock::with_remaining(Duration::ZERO);
     let cache = Cache::new(Clock::Simulated(simulation.clone()));
-    let slot = cache.slot(request(), &MEMORY).unwrap();
+    let token_state = cache.token_state(request(), &MEMORY).unwrap();
     let service = Service {
-        mood: Mutex::new(Mood::Well),
+        mood: Mutex::new(EndpointMode::Well),
         requests: AtomicU64::new(0),
         revoked: AtomicU64::new(0),
     };
@@ -172,7 +172,7 @@ fn days_of_200_threads() {
     let over = AtomicBool::new(false);
     let succeeded = AtomicU64::new(0);
     let mut model = Model::default();
-    let mut chance = Chance(7);
+    let mut chance = TestRng(7);
     let mut met = [0u32; 4];
     let started = simulation.now();
     thread::scope(|scope| {
@@ -183,7 +183,7 @@ fn days_of_200_threads() {
                     if over.load(Ordering::SeqCst) {
                         break;
                     }
-                    if service.called_with(&slot) {
+                    if service.called_with(&token_state) {
                         succeeded.fetch_add(1, Ordering::SeqCst);
                     }
                     end.wait();
@@ -200,9 +200,9 @@ fn days_of_200_threads() {
                 _ => chance.below(4_000_000),
             }));
             let mood = match chance.below(12) {
-                0..7 => Mood::Well,
-                7..9 => Mood::Limited,
-                _ => Mood::Down,
+                0..7 => EndpointMode::Well,
+                7..9 => EndpointMode::Limited,
+                _ => EndpointMode::Down,
             };
             *service.mood.lock().unwrap() = mood;
             if chance.below(15) == 0 {

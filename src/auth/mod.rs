@@ -1,17 +1,17 @@
-//! Everything about tokens: the state of one key, the pacing gate, the process-wide cache, the
+//! Everything about tokens: the state of one key, the pacing rate_limiter, the process-wide cache, the
 //! stores. Knows the time and what happened only by being told; sends no bytes itself.
 //!
-//! - `slot`: the token of one key, and `gate`: the pace of one token host; both pure.
+//! - `token_state`: the token of one key, and `rate_limiter`: the pace of one token host; both pure.
 //! - `shell`: clocks, locks and waiting around them; `store`: where processes share them.
 //! - `token`: a token and its life; `record`: what of it is shared; `time`: two clocks; `key`: names;
 //!   `diagnostics`: what is told about them.
 
+mod cache;
 mod diagnostics;
 #[cfg(all(test, unix))]
 mod forks;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod gate;
 #[cfg(test)]
 mod interleavings;
 mod key;
@@ -21,28 +21,28 @@ mod long_run;
 mod models;
 #[cfg(all(test, unix))]
 mod processes;
+mod rate_limiter;
 mod record;
-mod shell;
-mod slot;
 mod store;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(not(test), allow(dead_code))]
 mod testing;
 mod time;
 mod token;
+mod token_state;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub(crate) use shell::{TokenSlot, diagnostics, slot};
+pub(crate) use cache::{TokenCacheHandle, diagnostics, token_state};
 pub use store::{StoreLock, TokenStore};
 #[cfg(feature = "capi")]
 pub(crate) use time::millis;
 pub use token::Token;
 
-use crate::call::Call;
+use crate::call::CallContext;
 use crate::error::Error;
 use crate::secret::Secret;
 
@@ -55,12 +55,12 @@ pub(crate) struct TokenRequest {
     pub(crate) client_secret: Secret,
     pub(crate) audience: String,
     pub(crate) scope: Option<String>,
-    pub(crate) encoding: TokenEncoding,
+    pub(crate) encoding: TokenRequestFormat,
 }
 
 /// How the request's body is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum TokenEncoding {
+pub(crate) enum TokenRequestFormat {
     /// As the service documents it.
     #[default]
     Json,
@@ -71,13 +71,17 @@ pub(crate) enum TokenEncoding {
 /// Sends one token request; implemented by the transport.
 pub(crate) trait TokenEndpoint {
     /// Sends exactly one request and reads its answer, on the calling thread, within the limits of
-    /// `call`. It is called with no lock of this process held; the turn at the gate is already taken.
-    fn fetch(&self, request: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError>;
+    /// `call`. It is called with no lock of this process cached; the turn at the rate_limiter is already taken.
+    fn fetch(
+        &self,
+        request: &TokenRequest,
+        call: &CallContext,
+    ) -> Result<TokenResponse, FetchError>;
 }
 
 /// The endpoint's answer.
 #[derive(Debug)]
-pub(crate) struct TokenAnswer {
+pub(crate) struct TokenResponse {
     pub(crate) access_token: Secret,
     /// Seconds, as the answer has it: whatever JSON number, however absurd.
     pub(crate) expires_in: Option<f64>,
@@ -88,15 +92,15 @@ pub(crate) struct TokenAnswer {
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) struct FetchError {
-    pub(crate) cause: FetchFailure,
+    pub(crate) cause: TokenErrorKind,
     /// What the callers get to see.
     pub(crate) error: Error,
 }
 
 /// What a failed request means for the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FetchFailure {
-    /// No byte of the request left. Treated as [`Transient`](FetchFailure::Transient), gate
+pub(crate) enum TokenErrorKind {
+    /// No byte of the request left. Treated as [`Transient`](TokenErrorKind::Transient), rate_limiter
     /// included: a host that cannot be reached deserves a second's pause as well.
     NotSent,
     /// Network, 5xx, or an answer that is none: it may work later.
@@ -104,21 +108,21 @@ pub(crate) enum FetchFailure {
     /// This client's settings do not fit the endpoint: the certificates that it trusts, the format of
     /// the request, the URL. Fails the call and is not stored, because another client's settings may
     /// fit, and because the credentials may be valid.
-    Lasting,
-    /// 429: the gate closes.
+    Permanent,
+    /// 429: the rate_limiter closes.
     RateLimited {
         /// As the answer asks for.
         retry_after: Option<Duration>,
     },
     /// The endpoint rejects the credentials: 401, 403, or a 400 whose `error` says so.
-    BadCredentials,
+    InvalidClient,
     /// The call had to end, by its deadline or its caller.
-    Stopped,
+    Cancelled,
 }
 
 /// Where tokens are kept besides memory.
 #[derive(Clone, Default)]
-pub(crate) enum TokenCacheChoice {
+pub(crate) enum TokenCacheConfig {
     /// Files in the user's cache directory.
     #[default]
     Auto,
@@ -136,18 +140,18 @@ pub(crate) enum TokenCacheChoice {
     Custom(Arc<dyn TokenStore>),
 }
 
-impl fmt::Debug for TokenCacheChoice {
+impl fmt::Debug for TokenCacheConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            TokenCacheChoice::Auto => f.write_str("Auto"),
-            TokenCacheChoice::Memory => f.write_str("Memory"),
-            TokenCacheChoice::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
-            TokenCacheChoice::Redis { url, directory } => f
+            TokenCacheConfig::Auto => f.write_str("Auto"),
+            TokenCacheConfig::Memory => f.write_str("Memory"),
+            TokenCacheConfig::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
+            TokenCacheConfig::Redis { url, directory } => f
                 .debug_struct("Redis")
                 .field("url", url)
                 .field("directory", directory)
                 .finish(),
-            TokenCacheChoice::Custom(store) => {
+            TokenCacheConfig::Custom(store) => {
                 f.debug_tuple("Custom").field(&store.describe()).finish()
             }
         }

@@ -1,4 +1,4 @@
-//! Random histories, played to the slot, the gate and the shell, and held against what must be true
+//! Random histories, played to the token_state, the rate_limiter and the shell, and held against what must be true
 //! of them: models that are told the same, and know the rules in other words.
 
 use std::collections::HashMap;
@@ -8,15 +8,15 @@ use std::time::{Duration, UNIX_EPOCH};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
-use super::gate::{Gate, LONGEST_BLOCK, SPACING, Ticket};
-use super::record::PaceRecord;
-use super::shell::{Cache, TokenSlot};
-use super::slot::{Answer, Caller, Flight, Held, Patience, Slot};
+use super::cache::{Cache, TokenCacheHandle};
+use super::rate_limiter::{MAX_BLOCK, MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
+use super::record::RateLimitRecord;
 use super::testing::{MEMORY, MemoryStore, call, failure, request};
-use super::time::{Clock, Moment, Simulation};
+use super::time::{Clock, ManualClock, Timestamp};
 use super::token::Token;
-use super::{FetchError, FetchFailure, TokenAnswer, TokenEndpoint, TokenRequest};
-use crate::call::Call;
+use super::token_state::{CachedToken, FetchId, NextStep, TokenState, WaitLimits, WaiterState};
+use super::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::Secret;
 
@@ -60,9 +60,9 @@ fn tick() -> impl Strategy<Value = Tick> {
     ]
 }
 
-// The slot.
+// The token_state.
 
-/// What happens to a slot.
+/// What happens to a token_state.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Tick(Tick),
@@ -73,7 +73,7 @@ enum Event {
         turn: u64,
         new: bool,
     },
-    /// The flight under way gets a token that lives so many seconds.
+    /// The fetch_id under way gets a token that lives so many seconds.
     Land(u64),
     Fail,
     Refuse,
@@ -81,7 +81,7 @@ enum Event {
     PutOff(u64),
     /// A refresh gets no response.
     TimeOut,
-    /// The API refuses the token held, or an older one.
+    /// The API refuses the token cached, or an older one.
     Reject {
         current: bool,
     },
@@ -127,7 +127,7 @@ enum Cause {
     Rejections,
 }
 
-/// The rules of a slot, in the words of the specification.
+/// The rules of a token_state, in the words of the specification.
 #[derive(Debug, Default)]
 struct SlotModel {
     token: Option<Issued>,
@@ -140,7 +140,7 @@ struct SlotModel {
     failed: u32,
     failures: u64,
     rejected: u32,
-    rejected_at: u64,
+    last_rejection_at: u64,
     /// Failures when the caller that asks again asked first.
     caller: Option<u64>,
 }
@@ -159,7 +159,7 @@ impl SlotModel {
         (0..2).any(|clock| now[clock] >= token.at[clock] + after)
     }
 
-    fn ask(&mut self, now: [u64; 2], deadline: u64, turn: u64, new: bool) -> Expected {
+    fn next_step(&mut self, now: [u64; 2], deadline: u64, turn: u64, new: bool) -> Expected {
         if new {
             self.caller = None;
         }
@@ -211,11 +211,11 @@ fn doubled(first: u64, times: u32, longest: u64) -> u64 {
 }
 
 fn play_slot(history: Vec<Event>) {
-    let simulation = Simulation::standing();
-    let mut slot = Slot::default();
+    let simulation = ManualClock::frozen();
+    let mut token_state = TokenState::default();
     let mut model = SlotModel::default();
-    let mut flight: Option<Flight> = None;
-    let mut caller = Caller::default();
+    let mut fetch_id: Option<FetchId> = None;
+    let mut caller = WaiterState::default();
     for event in history {
         let now = simulation.now();
         let clocks = [now.mono.as_millis() as u64, now.wall_millis()];
@@ -224,26 +224,27 @@ fn play_slot(history: Vec<Event>) {
             Event::Tick(tick) => tick_clock(&simulation, tick),
             Event::Ask { has, turn, new } => {
                 if new {
-                    caller = Caller::default();
+                    caller = WaiterState::default();
                 }
-                let patience = Patience {
+                let limits = WaitLimits {
                     deadline: now.mono + seconds(has),
                     turn: now.mono + seconds(turn),
                 };
-                let expected = model.ask(clocks, mono + has * 1_000, mono + turn * 1_000, new);
-                let answer = slot.ask(now, patience, &mut caller);
+                let expected =
+                    model.next_step(clocks, mono + has * 1_000, mono + turn * 1_000, new);
+                let answer = token_state.next_step(now, limits, &mut caller);
                 let got = match answer {
-                    Answer::Use(token) => Expected::Use(token.generation()),
-                    Answer::Refresh(new, token) => {
-                        assert!(flight.replace(new).is_none(), "a second leader");
+                    NextStep::Use(token) => Expected::Use(token.generation()),
+                    NextStep::Refresh(new, token) => {
+                        assert!(fetch_id.replace(new).is_none(), "a second leader");
                         Expected::Refresh(token.generation())
                     }
-                    Answer::Lead(new) => {
-                        assert!(flight.replace(new).is_none(), "a second leader");
+                    NextStep::Fetch(new) => {
+                        assert!(fetch_id.replace(new).is_none(), "a second leader");
                         Expected::Lead
                     }
-                    Answer::Wait(_) => Expected::Wait,
-                    Answer::Fail(error) => {
+                    NextStep::Wait(_) => Expected::Wait,
+                    NextStep::Fail(error) => {
                         assert!(error.retry_after().is_some());
                         Expected::Fail(error.kind())
                     }
@@ -251,15 +252,15 @@ fn play_slot(history: Vec<Event>) {
                 assert_eq!(got, expected);
             }
             Event::Land(life) => {
-                let Some(flight) = flight.take() else {
+                let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                let generation = slot.next_generation(0, now);
+                let generation = token_state.next_generation(0, now);
                 assert!(generation > model.generations);
                 let token = Token::new(&Secret::from("t"), UNIX_EPOCH, generation).unwrap();
-                slot.landed(
-                    flight,
-                    Held::new(token, seconds(life), seconds(life), now, 0.0),
+                token_state.fetch_succeeded(
+                    fetch_id,
+                    CachedToken::new(token, seconds(life), seconds(life), now, 0.0),
                 );
                 let life = life * 1_000;
                 let leeway = (life / 20).min(5_000);
@@ -283,20 +284,20 @@ fn play_slot(history: Vec<Event>) {
                 };
             }
             Event::Fail => {
-                let Some(flight) = flight.take() else {
+                let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                slot.failed(flight, now, error(ErrorKind::Network), 0.0);
+                token_state.failed(fetch_id, now, error(ErrorKind::Network), 0.0);
                 model.fetching = false;
                 model.failures += 1;
                 model.failed += 1;
                 model.quiet = Some((Cause::Outage, mono + doubled(1_000, model.failed, 60_000)));
             }
             Event::Refuse => {
-                let Some(flight) = flight.take() else {
+                let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                slot.refused(flight, now, error(ErrorKind::Authentication), 0);
+                token_state.refused(fetch_id, now, error(ErrorKind::Authentication), 0);
                 model.fetching = false;
                 model.refused += 1;
                 model.quiet = Some((
@@ -305,17 +306,17 @@ fn play_slot(history: Vec<Event>) {
                 ));
             }
             Event::GiveUp => {
-                let Some(flight) = flight.take() else {
+                let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                slot.gave_up(flight);
+                token_state.fetch_abandoned(fetch_id);
                 model.fetching = false;
             }
             Event::PutOff(delay) => {
-                let Some(flight) = flight.take() else {
+                let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                slot.postponed(flight, now.mono + seconds(delay));
+                token_state.refresh_deferred(fetch_id, now.mono + seconds(delay));
                 model.fetching = false;
                 if let Some(token) = &mut model.token {
                     let until = mono + delay * 1_000;
@@ -323,12 +324,12 @@ fn play_slot(history: Vec<Event>) {
                 }
             }
             Event::TimeOut => {
-                let Some(flight) = flight.take() else {
+                let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
                 model.timed_out = model.timed_out.max(model.refused) + 1;
                 let window = doubled(30_000, model.timed_out, 900_000);
-                let paused = slot.refresh_timed_out(flight, now, 0);
+                let paused = token_state.refresh_timed_out(fetch_id, now, 0);
                 assert_eq!(paused, (Duration::from_millis(window), model.timed_out));
                 model.fetching = false;
                 model.paused_until = mono + window;
@@ -336,36 +337,36 @@ fn play_slot(history: Vec<Event>) {
             Event::Reject { current } => {
                 let Some(token) = model.token else { continue };
                 let generation = token.generation - u64::from(!current);
-                assert_eq!(slot.reject(generation, now), current);
+                assert_eq!(token_state.reject(generation, now), current);
                 if !current {
                     continue;
                 }
                 model.token = None;
                 let worked = token.accepted || mono >= token.at[0] + 60_000;
-                let related = mono < model.rejected_at + 900_000;
+                let related = mono < model.last_rejection_at + 900_000;
                 model.rejected = match (worked, related) {
                     (true, _) => 0,
                     (false, true) => model.rejected + 1,
                     (false, false) => 1,
                 };
-                model.rejected_at = mono;
+                model.last_rejection_at = mono;
                 if model.rejected > 3 {
                     let window = doubled(30_000, model.rejected - 3, 900_000);
                     model.quiet = Some((Cause::Rejections, mono + window));
                 }
             }
             Event::Accept => {
-                if let Some(token) = slot.fresh(now) {
+                if let Some(token) = token_state.fresh(now) {
                     token.accepted();
                     model.token.as_mut().unwrap().accepted = true;
                 }
             }
             Event::Forget => {
-                slot.forget();
+                token_state.forget();
                 model.token = None;
             }
             Event::Retry => {
-                slot.retry_credentials(now);
+                token_state.clear_auth_failure(now);
                 model.refused = 0;
                 model.timed_out = 0;
                 model.paused_until = 0;
@@ -380,21 +381,21 @@ fn play_slot(history: Vec<Event>) {
         let fresh = model
             .token
             .filter(|token| !SlotModel::passed(token, clocks, token.due_after));
-        let got = slot.fresh(now).map(|token| token.generation());
+        let got = token_state.fresh(now).map(|token| token.generation());
         assert_eq!(got, fresh.map(|token| token.generation));
     }
 }
 
-fn tick_clock(simulation: &Simulation, tick: Tick) {
+fn tick_clock(simulation: &ManualClock, tick: Tick) {
     match tick {
         Tick::Both(millis) => simulation.advance(Duration::from_millis(millis)),
-        Tick::Wall(millis) => simulation.jump_wall(millis),
+        Tick::Wall(millis) => simulation.step_wall_clock(millis),
     }
 }
 
-// The gate.
+// The rate_limiter.
 
-/// What happens at a gate that two processes share.
+/// What happens at a rate_limiter that two processes share.
 #[derive(Debug, Clone, Copy)]
 enum AtGate {
     Tick(u64),
@@ -428,11 +429,11 @@ fn at_gate() -> impl Strategy<Value = AtGate> {
 }
 
 fn play_gate(history: Vec<AtGate>) {
-    let simulation = Simulation::standing();
-    let mut gates = [Gate::default(), Gate::default()];
-    let mut queues: [Vec<Ticket>; 2] = Default::default();
-    let mut last_sent: [Option<Moment>; 2] = [None; 2];
-    let mut shared = PaceRecord::default();
+    let simulation = ManualClock::frozen();
+    let mut rate_limiters = [RateLimiter::default(), RateLimiter::default()];
+    let mut queues: [Vec<QueueTicket>; 2] = Default::default();
+    let mut last_sent: [Option<Timestamp>; 2] = [None; 2];
+    let mut shared = RateLimitRecord::default();
     // What must be true.
     let mut nobody_before = Duration::ZERO;
     let mut limited = 0u32;
@@ -443,25 +444,27 @@ fn play_gate(history: Vec<AtGate>) {
             AtGate::Jump(millis) => {
                 // Both have seen the record before the clock jumps; what they have not seen yet
                 // they can only understand by a clock that is right.
-                gates.iter_mut().for_each(|gate| gate.learn(shared, now));
-                simulation.jump_wall(millis);
+                rate_limiters
+                    .iter_mut()
+                    .for_each(|rate_limiter| rate_limiter.merge(shared, now));
+                simulation.step_wall_clock(millis);
             }
-            AtGate::Enter(process) => queues[process].push(gates[process].enter()),
+            AtGate::Enter(process) => queues[process].push(rate_limiters[process].enqueue()),
             AtGate::Leave(process, place) => {
                 if place < queues[process].len() {
                     let ticket = queues[process].remove(place);
-                    gates[process].leave(ticket);
+                    rate_limiters[process].dequeue(ticket);
                 }
             }
             AtGate::Try(process, place) => {
-                let gate = &mut gates[process];
+                let rate_limiter = &mut rate_limiters[process];
                 let Some(ticket) = queues[process].get(place).copied() else {
                     continue;
                 };
-                gate.learn(shared, now);
-                let turn = gate.turn(Some(ticket), now);
-                let ahead = SPACING * place as u32;
-                assert_eq!(turn, gate.opens().max(now.mono) + ahead);
+                rate_limiter.merge(shared, now);
+                let turn = rate_limiter.permit_at(Some(ticket), now);
+                let ahead = MIN_REQUEST_INTERVAL * place as u32;
+                assert_eq!(turn, rate_limiter.next_allowed_at().max(now.mono) + ahead);
                 if turn > now.mono {
                     // Nobody waits without a reason, nor longer than the reason lasts.
                     assert!(place > 0 || nobody_before > now.mono);
@@ -470,37 +473,37 @@ fn play_gate(history: Vec<AtGate>) {
                 }
                 assert_eq!(place, 0, "first come, first served");
                 assert!(now.mono >= nobody_before, "too early");
-                gate.stamp(now);
-                gate.leave(queues[process].remove(0));
-                shared = gate.record();
+                rate_limiter.record_request(now);
+                rate_limiter.dequeue(queues[process].remove(0));
+                shared = rate_limiter.record();
                 last_sent[process] = Some(now);
-                nobody_before = nobody_before.max(now.mono + SPACING);
+                nobody_before = nobody_before.max(now.mono + MIN_REQUEST_INTERVAL);
             }
             AtGate::Answered(process) => {
                 let Some(sent) = last_sent[process].take() else {
                     continue;
                 };
-                let gate = &mut gates[process];
-                gate.learn(shared, now);
-                gate.answered(sent, now);
-                shared = gate.record();
+                let rate_limiter = &mut rate_limiters[process];
+                rate_limiter.merge(shared, now);
+                rate_limiter.answered(sent, now);
+                shared = rate_limiter.record();
                 limited = 0;
-                if now.mono - sent.mono < SPACING {
-                    nobody_before = nobody_before.max(now.mono + SPACING);
+                if now.mono - sent.mono < MIN_REQUEST_INTERVAL {
+                    nobody_before = nobody_before.max(now.mono + MIN_REQUEST_INTERVAL);
                 }
             }
             AtGate::Limited(process, retry_after) => {
                 if last_sent[process].take().is_none() {
                     continue;
                 }
-                let gate = &mut gates[process];
-                gate.learn(shared, now);
-                gate.rate_limited(now, retry_after.map(seconds), 0.0);
-                shared = gate.record();
+                let rate_limiter = &mut rate_limiters[process];
+                rate_limiter.merge(shared, now);
+                rate_limiter.rate_limited(now, retry_after.map(seconds), 0.0);
+                shared = rate_limiter.record();
                 limited += 1;
                 let own = (60u64 << (limited - 1).min(10)).min(600);
                 let block = seconds(own.max(retry_after.unwrap_or(0).min(3600)));
-                assert!(block <= LONGEST_BLOCK);
+                assert!(block <= MAX_BLOCK);
                 nobody_before = nobody_before.max(now.mono + block);
             }
         }
@@ -511,7 +514,7 @@ fn play_gate(history: Vec<AtGate>) {
 
 /// What happens to programs that share a store.
 #[derive(Debug, Clone, Copy)]
-enum InWorld {
+enum StoreEvent {
     Tick(Tick),
     /// A process asks for the token of one of its keys.
     Call(usize, usize),
@@ -519,14 +522,14 @@ enum InWorld {
     Reject(usize, usize),
     Forget(usize, usize),
     Retry(usize, usize),
-    Endpoint(Mood),
+    Endpoint(EndpointMode),
     /// The store fails from now on, or works again.
     Store(bool),
 }
 
 /// How the endpoint answers from now on.
 #[derive(Debug, Clone, Copy)]
-enum Mood {
+enum EndpointMode {
     /// With tokens that live so many seconds.
     Tokens(u64),
     Down,
@@ -534,35 +537,35 @@ enum Mood {
     Limited,
 }
 
-fn in_world() -> impl Strategy<Value = InWorld> {
+fn in_world() -> impl Strategy<Value = StoreEvent> {
     let key = || (0..2usize, 0..2usize);
     prop_oneof![
-        6 => tick().prop_map(InWorld::Tick),
-        12 => key().prop_map(|(process, key)| InWorld::Call(process, key)),
-        2 => key().prop_map(|(process, key)| InWorld::Reject(process, key)),
-        1 => key().prop_map(|(process, key)| InWorld::Forget(process, key)),
-        1 => key().prop_map(|(process, key)| InWorld::Retry(process, key)),
+        6 => tick().prop_map(StoreEvent::Tick),
+        12 => key().prop_map(|(process, key)| StoreEvent::Call(process, key)),
+        2 => key().prop_map(|(process, key)| StoreEvent::Reject(process, key)),
+        1 => key().prop_map(|(process, key)| StoreEvent::Forget(process, key)),
+        1 => key().prop_map(|(process, key)| StoreEvent::Retry(process, key)),
         4 => prop_oneof![
-            3 => (40..100_000u64).prop_map(Mood::Tokens),
-            1 => Just(Mood::Down),
-            1 => Just(Mood::BadCredentials),
-            1 => Just(Mood::Limited),
-        ].prop_map(InWorld::Endpoint),
-        1 => any::<bool>().prop_map(InWorld::Store),
+            3 => (40..100_000u64).prop_map(EndpointMode::Tokens),
+            1 => Just(EndpointMode::Down),
+            1 => Just(EndpointMode::BadCredentials),
+            1 => Just(EndpointMode::Limited),
+        ].prop_map(StoreEvent::Endpoint),
+        1 => any::<bool>().prop_map(StoreEvent::Store),
     ]
 }
 
 /// The endpoint of the world, and what it remembers.
 struct WorldEndpoint {
     clock: Clock,
-    mood: Mutex<Mood>,
-    requests: Mutex<Vec<Moment>>,
+    mood: Mutex<EndpointMode>,
+    requests: Mutex<Vec<Timestamp>>,
     /// When each token was issued, and for how many seconds.
-    issued: Mutex<HashMap<String, (Moment, u64)>>,
+    issued: Mutex<HashMap<String, (Timestamp, u64)>>,
 }
 
 impl TokenEndpoint for WorldEndpoint {
-    fn fetch(&self, _: &TokenRequest, _: &Call) -> Result<TokenAnswer, FetchError> {
+    fn fetch(&self, _: &TokenRequest, _: &CallContext) -> Result<TokenResponse, FetchError> {
         let now = self.clock.now();
         let mut requests = self.requests.lock().unwrap();
         requests.push(now);
@@ -573,21 +576,21 @@ impl TokenEndpoint for WorldEndpoint {
             })
         };
         match *self.mood.lock().unwrap() {
-            Mood::Tokens(life) => {
+            EndpointMode::Tokens(life) => {
                 let text = format!("token-{}", requests.len());
                 self.issued
                     .lock()
                     .unwrap()
                     .insert(text.clone(), (now, life));
-                Ok(TokenAnswer {
+                Ok(TokenResponse {
                     access_token: Secret::new(text),
                     expires_in: Some(life as f64),
                     server_date: None,
                 })
             }
-            Mood::Down => failed(FetchFailure::Transient),
-            Mood::BadCredentials => failed(FetchFailure::BadCredentials),
-            Mood::Limited => failed(FetchFailure::RateLimited { retry_after: None }),
+            EndpointMode::Down => failed(TokenErrorKind::Transient),
+            EndpointMode::BadCredentials => failed(TokenErrorKind::InvalidClient),
+            EndpointMode::Limited => failed(TokenErrorKind::RateLimited { retry_after: None }),
         }
     }
 }
@@ -597,26 +600,26 @@ impl TokenEndpoint for WorldEndpoint {
 struct Holds {
     token: Token,
     /// By when either clock makes it useless.
-    dies: Moment,
+    dies: Timestamp,
 }
 
-fn play_world(shares: bool, history: Vec<InWorld>) {
+fn play_world(shares: bool, history: Vec<StoreEvent>) {
     // Nobody waits for anything: what does not go at once fails at once.
-    let simulation = Simulation::impatient(Duration::ZERO);
+    let simulation = ManualClock::with_remaining(Duration::ZERO);
     let clock = Clock::Simulated(simulation.clone());
     let endpoint = WorldEndpoint {
         clock: clock.clone(),
-        mood: Mutex::new(Mood::Tokens(3600)),
+        mood: Mutex::new(EndpointMode::Tokens(3600)),
         requests: Mutex::default(),
         issued: Mutex::default(),
     };
     let store = Arc::new(MemoryStore::default());
     let choice = if shares { store.choice() } else { MEMORY };
     let processes = [0, 1].map(|_| Cache::new(clock.clone()));
-    let slots: [[Arc<TokenSlot>; 2]; 2] = processes.each_ref().map(|process| {
+    let tokens: [[Arc<TokenCacheHandle>; 2]; 2] = processes.each_ref().map(|process| {
         ["a", "b"].map(|audience| {
             process
-                .slot(
+                .token_state(
                     TokenRequest {
                         audience: audience.into(),
                         ..request()
@@ -638,14 +641,14 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
     for event in history {
         let now = simulation.now();
         match event {
-            InWorld::Tick(tick) => {
+            StoreEvent::Tick(tick) => {
                 in_step &= matches!(tick, Tick::Both(_));
                 tick_clock(&simulation, tick);
             }
-            InWorld::Call(process, key) => {
+            StoreEvent::Call(process, key) => {
                 let at = (process, key);
                 let before = endpoint.requests.lock().unwrap().len();
-                let result = slots[process][key].token(&endpoint, &call());
+                let result = tokens[process][key].token(&endpoint, &call());
                 let requests = endpoint.requests.lock().unwrap().len() - before;
                 assert!(requests <= 1, "one call, {requests} requests");
                 if requests == 1 {
@@ -654,22 +657,22 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
                         assert!(now.mono >= blocked[*mate], "asked in spite of a 429");
                         let apart = last_sent[*mate].map(|last| now.mono - last);
                         assert!(
-                            apart.is_none_or(|apart| apart >= SPACING),
+                            apart.is_none_or(|apart| apart >= MIN_REQUEST_INTERVAL),
                             "{apart:?} apart"
                         );
                         let quiet = refused.get(&(*mate, key)).copied().unwrap_or_default();
-                        assert!(now.mono >= quiet, "asked in spite of a refusal");
+                        assert!(now.mono >= quiet, "asked in spite of a auth_failure");
                     }
                     last_sent[process] = Some(now.mono);
                     match *endpoint.mood.lock().unwrap() {
-                        Mood::Limited => blocked[process] = now.mono + seconds(60),
-                        Mood::BadCredentials => {
+                        EndpointMode::Limited => blocked[process] = now.mono + seconds(60),
+                        EndpointMode::BadCredentials => {
                             refused.insert(at, now.mono + seconds(30));
                         }
                         _ => {}
                     }
                 }
-                let held = holds.get(&at).filter(|held| !held.dies.reached(now));
+                let cached = holds.get(&at).filter(|cached| !cached.dies.is_past(now));
                 match result {
                     Ok(token) => {
                         let issued = endpoint.issued.lock().unwrap()[token.expose()];
@@ -679,10 +682,13 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
                             "dead by the wall clock"
                         );
                         let generation = token.generation();
-                        let newest = generations.entry(at).or_default();
-                        assert!(generation >= *newest, "an older token after a newer one");
-                        let is_new = generation > *newest;
-                        *newest = generation;
+                        let max_generation = generations.entry(at).or_default();
+                        assert!(
+                            generation >= *max_generation,
+                            "an older token after a newer one"
+                        );
+                        let is_new = generation > *max_generation;
+                        *max_generation = generation;
                         assert!(
                             !in_step || !rejected.contains(&generation),
                             "rejected before"
@@ -700,40 +706,43 @@ fn play_world(shares: bool, history: Vec<InWorld>) {
                                     dies: now.after(left),
                                 },
                             );
-                        } else if let Some(held) = holds.get(&at) {
-                            assert!(!held.dies.reached(now), "dead by a clock");
+                        } else if let Some(cached) = holds.get(&at) {
+                            assert!(!cached.dies.is_past(now), "dead by a clock");
                         }
                     }
                     Err(error) => {
-                        assert!(held.is_none(), "failed in spite of a living token: {error}");
+                        assert!(
+                            cached.is_none(),
+                            "failed in spite of a living token: {error}"
+                        );
                         assert_eq!(error.stage(), Stage::Token);
                         assert_eq!(error.outcome(), Outcome::NotSent);
                     }
                 }
             }
-            InWorld::Reject(process, key) => {
-                if let Some(held) = holds.remove(&(process, key)) {
-                    slots[process][key].reject(&held.token, &call());
-                    rejected.push(held.token.generation());
+            StoreEvent::Reject(process, key) => {
+                if let Some(cached) = holds.remove(&(process, key)) {
+                    tokens[process][key].reject(&cached.token, &call());
+                    rejected.push(cached.token.generation());
                     // The other one may still hold it, and has to find out by itself.
-                    let generation = held.token.generation();
+                    let generation = cached.token.generation();
                     in_step &= holds
                         .get(&(1 - process, key))
                         .is_none_or(|other| other.token.generation() != generation);
                 }
             }
-            InWorld::Forget(process, key) => {
-                slots[process][key].forget(&call());
+            StoreEvent::Forget(process, key) => {
+                tokens[process][key].forget(&call());
                 holds.remove(&(process, key));
             }
-            InWorld::Retry(process, key) => {
-                slots[process][key].retry_credentials(&call());
+            StoreEvent::Retry(process, key) => {
+                tokens[process][key].clear_auth_failure(&call());
                 refused.remove(&(process, key));
                 // The other one keeps to what it was told.
                 refused.remove(&(1 - process, key));
             }
-            InWorld::Endpoint(mood) => *endpoint.mood.lock().unwrap() = mood,
-            InWorld::Store(fails) => {
+            StoreEvent::Endpoint(mood) => *endpoint.mood.lock().unwrap() = mood,
+            StoreEvent::Store(fails) => {
                 store.everything_fails(fails);
                 in_step &= !fails;
             }

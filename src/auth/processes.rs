@@ -15,10 +15,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use super::shell::{diagnostics, slot};
+use super::cache::{diagnostics, token_state};
 use super::testing::{call_within, failure, request};
-use super::{FetchError, FetchFailure, TokenAnswer, TokenCacheChoice, TokenEndpoint, TokenRequest};
-use crate::call::Call;
+use super::{
+    FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
+};
+use crate::call::CallContext;
 use crate::limited::{Limited, PROGRAM_LIMIT, run_to_end};
 use crate::secret::Secret;
 
@@ -73,12 +75,12 @@ impl Scenario {
     }
 
     /// Starts a process that plays this, once everybody may go.
-    fn start(&self) -> Playing {
+    fn start(&self) -> ChildProcess {
         self.start_by(Command::new(std::env::current_exe().unwrap()))
     }
 
     /// The same with a limit of the shell's, such as `-f 1`.
-    fn start_limited(&self, limit: &str) -> Playing {
+    fn start_limited(&self, limit: &str) -> ChildProcess {
         let mut command = Command::new("sh");
         let script = format!("ulimit {limit} && exec \"$0\" \"$@\"");
         command
@@ -87,7 +89,7 @@ impl Scenario {
         self.start_by(command)
     }
 
-    fn start_by(&self, mut command: Command) -> Playing {
+    fn start_by(&self, mut command: Command) -> ChildProcess {
         command
             .args([
                 "--exact",
@@ -103,13 +105,13 @@ impl Scenario {
         let mut lines = BufReader::new(program.stdout.take().unwrap());
         // Everybody is waiting at the start before anybody may go.
         read_mark(&mut lines).expect("the process starts");
-        Playing { program, lines }
+        ChildProcess { program, lines }
     }
 
     /// Lets everybody go and waits for what they got.
-    fn run(&self, players: Vec<Playing>) -> Vec<Outcome> {
+    fn run(&self, players: Vec<ChildProcess>) -> Vec<Outcome> {
         fs::write(&self.go, "").unwrap();
-        let outcomes = players.into_iter().flat_map(Playing::finish).collect();
+        let outcomes = players.into_iter().flat_map(ChildProcess::finish).collect();
         fs::remove_file(&self.go).unwrap();
         outcomes
     }
@@ -127,12 +129,12 @@ impl Scenario {
 }
 
 /// A process under way.
-struct Playing {
+struct ChildProcess {
     program: Limited,
     lines: BufReader<std::process::ChildStdout>,
 }
 
-impl Playing {
+impl ChildProcess {
     fn finish(mut self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         while let Some(line) = read_mark(&mut self.lines) {
@@ -206,16 +208,16 @@ fn play_thread(scenario: &Scenario, number: usize) {
         request.audience = format!("{}-{number}", std::process::id());
     }
     let choice = match &scenario.redis {
-        None => TokenCacheChoice::Directory(scenario.cache.clone()),
-        Some(url) => TokenCacheChoice::Redis {
+        None => TokenCacheConfig::Directory(scenario.cache.clone()),
+        Some(url) => TokenCacheConfig::Redis {
             url: Secret::new(url.clone()),
             directory: Some(scenario.cache.join(std::process::id().to_string())),
         },
     };
-    let slot = slot(request, &choice).unwrap();
+    let token_state = token_state(request, &choice).unwrap();
     for _ in 0..scenario.calls {
         let started = Instant::now();
-        let result = slot.token(scenario, &call_within(scenario.timeout));
+        let result = token_state.token(scenario, &call_within(scenario.timeout));
         let outcome = Outcome {
             result: result
                 .map(|token| token.expose().to_owned())
@@ -228,7 +230,7 @@ fn play_thread(scenario: &Scenario, number: usize) {
 }
 
 impl TokenEndpoint for Scenario {
-    fn fetch(&self, _: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+    fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap()
@@ -247,16 +249,16 @@ impl TokenEndpoint for Scenario {
             })
         };
         if call.sleep(self.answer_after).is_err() {
-            return failed(FetchFailure::Stopped);
+            return failed(TokenErrorKind::Cancelled);
         }
         match self.answers {
-            Answers::Tokens => Ok(TokenAnswer {
+            Answers::Tokens => Ok(TokenResponse {
                 access_token: Secret::new(format!("token-{now}{}", "x".repeat(self.padding))),
                 expires_in: Some(3600.0),
                 server_date: None,
             }),
-            Answers::BadCredentials => failed(FetchFailure::BadCredentials),
-            Answers::TooMany => failed(FetchFailure::RateLimited { retry_after: None }),
+            Answers::BadCredentials => failed(TokenErrorKind::InvalidClient),
+            Answers::TooMany => failed(TokenErrorKind::RateLimited { retry_after: None }),
         }
     }
 }
@@ -413,8 +415,8 @@ fn lock_file_that_other_users_can_open_is_rejected() {
     fs::remove_file(value(&scenario)).unwrap();
     let lock = file(&scenario.cache, "token-", ".lock");
     fs::set_permissions(&lock, PermissionsExt::from_mode(0o644)).unwrap();
-    let held = fs::File::open(&lock).unwrap();
-    held.lock().unwrap();
+    let cached = fs::File::open(&lock).unwrap();
+    cached.lock().unwrap();
     let outcomes = scenario.run(vec![scenario.start()]);
     outcomes[0].token();
     // Nothing waited for the lock.
@@ -474,7 +476,7 @@ fn what_is_written_is_private_and_says_nothing() {
             assert!(!contains(&bytes, secret.as_bytes()), "{name}");
         }
     }
-    // A value and a lock for the token, and for the gate.
+    // A value and a lock for the token, and for the rate_limiter.
     assert_eq!(files, 4);
 }
 
@@ -547,7 +549,7 @@ fn whatever_happens_to_the_files_no_call_fails() {
             fs::remove_file(&lock).unwrap();
             symlink("/etc/passwd", &lock).unwrap();
         }},
-        Damage { name: "gate garbage", asks_again: false, does: |scenario| {
+        Damage { name: "rate_limiter garbage", asks_again: false, does: |scenario| {
             fs::write(file(&scenario.cache, "gate-", ".value"), "{]").unwrap();
         }},
         Damage { name: "directory gone", asks_again: true, does: |scenario| {
@@ -797,7 +799,7 @@ mod with_redis {
     use rustix::process::{Pid, Signal, kill_process};
 
     use super::*;
-    use crate::auth::shell::Cache;
+    use crate::auth::cache::Cache;
     use crate::auth::store::RedisStore;
     use crate::auth::time::Clock;
     use crate::auth::{StoreLock, TokenStore};
@@ -931,7 +933,7 @@ mod with_redis {
     }
 
     /// When the requests of a round were sent, and what came of it. A round in which a store failed
-    /// is repeated: a machine under load may take longer than its patience, and it is left alone
+    /// is repeated: a machine under load may take longer than its limits, and it is left alone
     /// then.
     fn undisturbed(
         round: impl Fn() -> (Vec<Duration>, Vec<Outcome>),
@@ -1090,9 +1092,9 @@ mod with_redis {
     fn an_operation_takes_250_ms_at_most_whatever_it_consists_of() {
         let Some(redis) = Redis::start() else { return };
         let lease = Duration::from_secs(60);
-        // Whether it is ours or that of a try that was too late, the lock is held.
-        let held = || redis.store().try_lock("a", lease);
-        while !matches!(held().map(mem::forget), Ok(())) {}
+        // Whether it is ours or that of a try that was too late, the lock is cached.
+        let cached = || redis.store().try_lock("a", lease);
+        while !matches!(cached().map(mem::forget), Ok(())) {}
         let way = redis.slowed(Duration::from_millis(150));
         // Connecting, and two commands.
         assert_within(Duration::from_millis(350), || {
@@ -1113,7 +1115,7 @@ mod with_redis {
     }
 
     impl TokenEndpoint for Freezes<'_> {
-        fn fetch(&self, _: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+        fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
             let locked = !self.redis.keys("camunda-admin:token-*:lock").is_empty();
             self.redis.signal(Signal::STOP);
             let over = match self.cancel {
@@ -1126,8 +1128,8 @@ mod with_redis {
             self.over.set(locked.then_some(over));
             call.sleep(Duration::from_secs(3600)).unwrap_err();
             Err(FetchError {
-                cause: FetchFailure::Stopped,
-                error: failure(FetchFailure::Stopped),
+                cause: TokenErrorKind::Cancelled,
+                error: failure(TokenErrorKind::Cancelled),
             })
         }
     }
@@ -1140,14 +1142,16 @@ mod with_redis {
             assert_within(Duration::from_millis(100), || {
                 tries += 1;
                 let place = place();
-                let choice = TokenCacheChoice::Redis {
+                let choice = TokenCacheConfig::Redis {
                     url: Secret::new(redis.url()),
                     directory: Some(place.path().join("cache")),
                 };
                 // Another host each time, or it would have to wait for its turn.
                 let mut request = request();
                 request.token_url = format!("https://login-{tries}.example/oauth/token");
-                let slot = Cache::new(Clock::Real).slot(request, &choice).unwrap();
+                let token_state = Cache::new(Clock::Real)
+                    .token_state(request, &choice)
+                    .unwrap();
                 let cancel = Cancel::new();
                 let endpoint = Freezes {
                     redis: &redis,
@@ -1155,8 +1159,8 @@ mod with_redis {
                     over: Cell::default(),
                 };
                 let options = CallOptions::new().cancel(cancel.clone());
-                let call = Call::start(&options, Duration::from_millis(timeout));
-                let result = slot.token(&endpoint, &call);
+                let call = CallContext::start(&options, Duration::from_millis(timeout));
+                let result = token_state.token(&endpoint, &call);
                 let late = endpoint.over.get().map(|over| over.elapsed());
                 redis.signal(Signal::CONT);
                 if late.is_some() {

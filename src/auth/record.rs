@@ -8,31 +8,31 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use super::TokenRequest;
-use super::gate::LONGEST_BLOCK;
-use super::key::{DOMAIN, SlotKey};
-use super::slot::LONGEST_REFUSAL;
-use super::time::{Moment, millis};
+use super::key::{CacheKey, DOMAIN};
+use super::rate_limiter::MAX_BLOCK;
+use super::time::{Timestamp, millis};
+use super::token_state::MAX_AUTH_FAILURE_WINDOW;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::{Secret, Zeroizing};
 
 /// A record from further ahead than this is from a clock that was wrong, and is not believed.
-const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// A 429 comes no later than this after its request was sent.
 const LONGEST_RESPONSE: Duration = Duration::from_secs(600);
 
 /// Begins every sealed record; the number is the version of what follows.
-const MAGIC: &[u8; 8] = b"cadmtok1";
+const MAGIC: &[u8; 8] = b"cadmtok2";
 
 /// What is known of one key, as it is shared. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct TokenRecord {
     /// The highest generation ever issued, even if its token is gone.
     pub(crate) generation: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<StoredToken>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) refusal: Option<StoredRefusal>,
+    pub(crate) auth_failure: Option<StoredAuthFailure>,
     /// Set by a refresh that ended without a response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refresh_pause: Option<StoredPause>,
@@ -47,7 +47,7 @@ pub(crate) struct StoredToken {
 
 /// That the endpoint refused the credentials, so that nobody else has to ask.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct StoredRefusal {
+pub(crate) struct StoredAuthFailure {
     pub(crate) at: u64,
     pub(crate) until: u64,
     /// Refusals in a row.
@@ -71,7 +71,7 @@ pub(crate) struct StoredPause {
 }
 
 impl StoredPause {
-    pub(crate) fn new(at: Moment, window: Duration, count: u32) -> Self {
+    pub(crate) fn new(at: Timestamp, window: Duration, count: u32) -> Self {
         StoredPause {
             at: at.wall_millis(),
             until: at.after(window).wall_millis(),
@@ -80,31 +80,37 @@ impl StoredPause {
     }
 
     /// The rest of the pause; `None` once it is over, and for one from the future.
-    pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
-        left_of(self.at, self.until, now, LONGEST_REFUSAL, CLOCK_TOLERANCE)
+    pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
+        left_of(
+            self.at,
+            self.until,
+            now,
+            MAX_AUTH_FAILURE_WINDOW,
+            MAX_CLOCK_SKEW,
+        )
     }
 
     /// Whether the next refresh without a response is one more in a row.
-    pub(crate) fn counts(&self, now: Moment) -> bool {
-        now.wall_millis().saturating_sub(self.at) <= 2 * millis(LONGEST_REFUSAL)
+    pub(crate) fn counts(&self, now: Timestamp) -> bool {
+        now.wall_millis().saturating_sub(self.at) <= 2 * millis(MAX_AUTH_FAILURE_WINDOW)
     }
 }
 
 impl StoredToken {
     /// The whole life and what is left of it; `None` once it is over, and for a token from the
     /// future, whose age nobody can tell.
-    pub(crate) fn life(&self, now: Moment) -> Option<(Duration, Duration)> {
+    pub(crate) fn life(&self, now: Timestamp) -> Option<(Duration, Duration)> {
         let now = now.wall_millis();
-        let believable = self.obtained <= now.saturating_add(millis(CLOCK_TOLERANCE));
+        let believable = self.obtained <= now.saturating_add(millis(MAX_CLOCK_SKEW));
         let life = Duration::from_millis(self.expires.saturating_sub(self.obtained));
         let left = Duration::from_millis(self.expires.saturating_sub(now)).min(life);
         (believable && !left.is_zero()).then_some((life, left))
     }
 }
 
-impl StoredRefusal {
-    pub(crate) fn new(at: Moment, window: Duration, count: u32, error: &Error) -> Self {
-        StoredRefusal {
+impl StoredAuthFailure {
+    pub(crate) fn new(at: Timestamp, window: Duration, count: u32, error: &Error) -> Self {
+        StoredAuthFailure {
             at: at.wall_millis(),
             until: at.after(window).wall_millis(),
             count,
@@ -115,14 +121,20 @@ impl StoredRefusal {
     }
 
     /// How much longer nobody is to ask; `None` once that is over, and for what cannot be believed.
-    pub(crate) fn left(&self, now: Moment) -> Option<Duration> {
-        left_of(self.at, self.until, now, LONGEST_REFUSAL, CLOCK_TOLERANCE)
+    pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
+        left_of(
+            self.at,
+            self.until,
+            now,
+            MAX_AUTH_FAILURE_WINDOW,
+            MAX_CLOCK_SKEW,
+        )
     }
 
-    /// Whether it is recent enough for the next refusal to be one more in a row.
-    pub(crate) fn counts(&self, now: Moment) -> bool {
+    /// Whether it is recent enough for the next auth_failure to be one more in a row.
+    pub(crate) fn counts(&self, now: Timestamp) -> bool {
         let age = now.wall_millis().saturating_sub(self.at);
-        age <= 2 * millis(LONGEST_REFUSAL)
+        age <= 2 * millis(MAX_AUTH_FAILURE_WINDOW)
     }
 
     pub(crate) fn error(&self) -> Error {
@@ -142,7 +154,7 @@ impl StoredRefusal {
 
 /// The pace of one token host, as it is shared. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PaceRecord {
+pub(crate) struct RateLimitRecord {
     /// When the last request was sent, or is known to have been answered.
     #[serde(default)]
     pub(crate) last: u64,
@@ -153,10 +165,10 @@ pub(crate) struct PaceRecord {
     pub(crate) blocked_until: u64,
     /// 429s in a row.
     #[serde(default)]
-    pub(crate) strikes: u32,
+    pub(crate) consecutive_429s: u32,
 }
 
-/// What remains of a [`PaceRecord`] where a store has no space for it: two timestamps of a file.
+/// What remains of a [`RateLimitRecord`] where a store has no space for it: two timestamps of a file.
 /// Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PaceTimes {
@@ -168,20 +180,20 @@ pub(crate) struct PaceTimes {
 
 impl PaceTimes {
     /// The rest of the block.
-    pub(crate) fn block_left(&self, now: Moment) -> Duration {
+    pub(crate) fn block_left(&self, now: Timestamp) -> Duration {
         let left = left_of(
             self.last,
             self.blocked_until,
             now,
-            LONGEST_BLOCK + LONGEST_RESPONSE,
-            LONGEST_BLOCK,
+            MAX_BLOCK + LONGEST_RESPONSE,
+            MAX_BLOCK,
         );
         left.unwrap_or_default()
     }
 }
 
-impl From<PaceRecord> for PaceTimes {
-    fn from(record: PaceRecord) -> Self {
+impl From<RateLimitRecord> for PaceTimes {
+    fn from(record: RateLimitRecord) -> Self {
         PaceTimes {
             last: record.last,
             blocked_until: record.blocked_until,
@@ -189,7 +201,7 @@ impl From<PaceRecord> for PaceTimes {
     }
 }
 
-impl PaceRecord {
+impl RateLimitRecord {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
@@ -200,15 +212,15 @@ impl PaceRecord {
     }
 
     /// How much longer it is blocked.
-    pub(crate) fn block_left(&self, now: Moment) -> Duration {
-        // A clock that was set back in the middle of a block still has to be minded, so the
+    pub(crate) fn block_left(&self, now: Timestamp) -> Duration {
+        // A clock that was set back in the middle of a block still has to be run_guarded, so the
         // tolerance is that of the block itself.
         left_of(
             self.blocked_at,
             self.blocked_until,
             now,
-            LONGEST_BLOCK,
-            LONGEST_BLOCK,
+            MAX_BLOCK,
+            MAX_BLOCK,
         )
         .unwrap_or_default()
     }
@@ -219,7 +231,7 @@ impl PaceRecord {
 fn left_of(
     at: u64,
     until: u64,
-    now: Moment,
+    now: Timestamp,
     longest: Duration,
     tolerance: Duration,
 ) -> Option<Duration> {
@@ -234,31 +246,31 @@ fn left_of(
 
 /// Seals records of one key, with a key derived from the client secret: who does not know the
 /// secret, which is all it takes to get a token, can neither read nor make one.
-pub(crate) struct Seal {
+pub(crate) struct RecordCipher {
     key: LessSafeKey,
-    slot: SlotKey,
+    token_state: CacheKey,
 }
 
-impl Seal {
-    pub(crate) fn new(request: &TokenRequest, slot: SlotKey) -> Self {
+impl RecordCipher {
+    pub(crate) fn new(request: &TokenRequest, token_state: CacheKey) -> Self {
         let secret = request.client_secret.expose().as_bytes();
         let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
         // The algorithm's own key length is never too long.
         let key = UnboundKey::from(keyed.expand(&[b"seal"], &CHACHA20_POLY1305).unwrap());
-        Seal {
+        RecordCipher {
             key: LessSafeKey::new(key),
-            slot,
+            token_state,
         }
     }
 
     /// Binds the version, and through the key's digest everything the token was asked for with: a
     /// record that is put in the place of another's does not open.
     fn context(&self) -> Aad<Vec<u8>> {
-        Aad::from([&MAGIC[..], self.slot.as_bytes()].concat())
+        Aad::from([&MAGIC[..], self.token_state.as_bytes()].concat())
     }
 
     /// `None` only without a source of random numbers.
-    pub(crate) fn seal(&self, record: &Record) -> Option<Vec<u8>> {
+    pub(crate) fn seal(&self, record: &TokenRecord) -> Option<Vec<u8>> {
         // Room for everything at once: a buffer that grows leaves copies behind.
         let token = record
             .token
@@ -280,7 +292,7 @@ impl Seal {
     }
 
     /// `None` for anything that was not sealed by this version for this key.
-    pub(crate) fn open(&self, sealed: &[u8]) -> Option<Record> {
+    pub(crate) fn open(&self, sealed: &[u8]) -> Option<TokenRecord> {
         let (nonce, text) = sealed
             .strip_prefix(MAGIC)?
             .split_first_chunk::<NONCE_LEN>()?;
@@ -299,28 +311,28 @@ mod tests {
     use super::super::testing::request;
     use super::*;
 
-    const NOW: Moment = Moment {
+    const NOW: Timestamp = Timestamp {
         mono: Duration::from_secs(1_000),
         wall: Duration::from_secs(1_780_000_000),
     };
     const NOW_MILLIS: u64 = 1_780_000_000_000;
 
-    fn record() -> Record {
+    fn record() -> TokenRecord {
         let text = Secret::from("eyJhbGci.eyJleHAi.c2ln");
-        Record {
+        TokenRecord {
             generation: 7,
             token: Some(StoredToken {
                 text,
                 obtained: NOW_MILLIS,
                 expires: NOW_MILLIS + 60_000,
             }),
-            refusal: None,
+            auth_failure: None,
             refresh_pause: None,
         }
     }
 
-    fn seal() -> Seal {
-        Seal::new(&request(), SlotKey::of(&request()))
+    fn seal() -> RecordCipher {
+        RecordCipher::new(&request(), CacheKey::of(&request()))
     }
 
     #[test]
@@ -337,7 +349,7 @@ mod tests {
         let mut other = request();
         other.client_secret = Secret::from("hunter3");
         assert!(
-            Seal::new(&other, SlotKey::of(&other))
+            RecordCipher::new(&other, CacheKey::of(&other))
                 .open(&sealed)
                 .is_none()
         );
@@ -345,7 +357,7 @@ mod tests {
         let mut other = request();
         other.audience = "other.example".into();
         assert!(
-            Seal::new(&other, SlotKey::of(&other))
+            RecordCipher::new(&other, CacheKey::of(&other))
                 .open(&sealed)
                 .is_none()
         );
@@ -363,7 +375,7 @@ mod tests {
             assert!(seal().open(&broken).is_none(), "broken at {at}");
         }
         for text in ["", "{", "7", r#"{"last":-1}"#, r#"{"last":"soon"}"#] {
-            assert!(PaceRecord::decode(text.as_bytes()).is_none(), "{text}");
+            assert!(RateLimitRecord::decode(text.as_bytes()).is_none(), "{text}");
         }
     }
 
@@ -371,7 +383,7 @@ mod tests {
     fn a_record_of_a_later_version_with_more_in_it_opens() {
         let more =
             r#"{"generation":3,"sparkle":[1],"token":{"text":"t","obtained":1,"expires":2,"x":0}}"#;
-        let record: Record = serde_json::from_str(more).unwrap();
+        let record: TokenRecord = serde_json::from_str(more).unwrap();
         assert_eq!(record.generation, 3);
     }
 
@@ -427,9 +439,9 @@ mod tests {
         )
         .with_http_status(401)
         .with_server_message(Some("access_denied".into()));
-        let refusal = StoredRefusal::new(NOW, Duration::from_secs(30), 1, &error);
-        let shared: StoredRefusal =
-            serde_json::from_str(&serde_json::to_string(&refusal).unwrap()).unwrap();
+        let auth_failure = StoredAuthFailure::new(NOW, Duration::from_secs(30), 1, &error);
+        let shared: StoredAuthFailure =
+            serde_json::from_str(&serde_json::to_string(&auth_failure).unwrap()).unwrap();
         assert_eq!(shared.left(NOW), Some(Duration::from_secs(30)));
         let shared = shared.error();
         assert_eq!(shared.to_string(), error.to_string());

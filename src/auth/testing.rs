@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::time::{Clock, Moment};
+use super::time::{Clock, Timestamp};
 use super::{
-    FetchError, FetchFailure, StoreLock, TokenAnswer, TokenCacheChoice, TokenEncoding,
-    TokenEndpoint, TokenRequest, TokenStore,
+    FetchError, StoreLock, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest,
+    TokenRequestFormat, TokenResponse, TokenStore,
 };
-use crate::call::{Call, CallOptions, DEFAULT_TIMEOUT};
+use crate::call::{CallContext, CallOptions, DEFAULT_TIMEOUT};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::Secret;
 
 /// No store.
-pub(crate) const MEMORY: TokenCacheChoice = TokenCacheChoice::Memory;
+pub(crate) const MEMORY: TokenCacheConfig = TokenCacheConfig::Memory;
 
 pub(crate) fn request() -> TokenRequest {
     TokenRequest {
@@ -25,18 +25,18 @@ pub(crate) fn request() -> TokenRequest {
         client_secret: Secret::from("hunter2"),
         audience: "api.example".into(),
         scope: None,
-        encoding: TokenEncoding::Json,
+        encoding: TokenRequestFormat::Json,
     }
 }
 
-pub(crate) fn call() -> Call {
+pub(crate) fn call() -> CallContext {
     #[cfg(test)]
     crate::limited::limit_this_process();
-    Call::start(&CallOptions::new(), DEFAULT_TIMEOUT)
+    CallContext::start(&CallOptions::new(), DEFAULT_TIMEOUT)
 }
 
-pub(crate) fn call_within(timeout: Duration) -> Call {
-    Call::start(&CallOptions::new(), timeout)
+pub(crate) fn call_within(timeout: Duration) -> CallContext {
+    CallContext::start(&CallOptions::new(), timeout)
 }
 
 /// One answer of the [`Endpoint`].
@@ -46,17 +46,17 @@ pub(crate) enum Reply {
     Token(f64),
     /// Always the same token, with this `expires_in`.
     Same(Option<f64>),
-    Fails(FetchFailure),
+    Fails(TokenErrorKind),
     Panics,
 }
 
-pub(crate) type Meanwhile = Box<dyn Fn(&Call) + Send + Sync>;
+pub(crate) type Meanwhile = Box<dyn Fn(&CallContext) + Send + Sync>;
 
 /// A token endpoint that answers by script, and with tokens of an hour when that is at an end.
 pub(crate) struct Endpoint {
     pub(crate) clock: Clock,
     script: Mutex<VecDeque<Reply>>,
-    sent: Mutex<Vec<Moment>>,
+    sent: Mutex<Vec<Timestamp>>,
     tokens: AtomicU64,
     /// The reply when the script is at an end.
     pub(crate) then: Reply,
@@ -84,20 +84,20 @@ impl Endpoint {
         self.sent.lock().unwrap().len()
     }
 
-    pub(crate) fn sent(&self) -> Vec<Moment> {
+    pub(crate) fn sent(&self) -> Vec<Timestamp> {
         self.sent.lock().unwrap().clone()
     }
 }
 
 impl TokenEndpoint for Endpoint {
-    fn fetch(&self, _: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+    fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
         self.sent.lock().unwrap().push(self.clock.now());
         if let Some(meanwhile) = &self.meanwhile {
             meanwhile(call);
         }
         let reply = self.script.lock().unwrap().pop_front().unwrap_or(self.then);
         match reply {
-            Reply::Token(expires_in) => Ok(TokenAnswer {
+            Reply::Token(expires_in) => Ok(TokenResponse {
                 access_token: Secret::new(format!(
                     "token-{}",
                     self.tokens.fetch_add(1, Ordering::SeqCst)
@@ -105,7 +105,7 @@ impl TokenEndpoint for Endpoint {
                 expires_in: Some(expires_in),
                 server_date: None,
             }),
-            Reply::Same(expires_in) => Ok(TokenAnswer {
+            Reply::Same(expires_in) => Ok(TokenResponse {
                 access_token: Secret::from("the-same-token"),
                 expires_in,
                 server_date: None,
@@ -119,13 +119,15 @@ impl TokenEndpoint for Endpoint {
     }
 }
 
-pub(crate) fn failure(cause: FetchFailure) -> Error {
+pub(crate) fn failure(cause: TokenErrorKind) -> Error {
     let (kind, message) = match cause {
-        FetchFailure::BadCredentials => (ErrorKind::Authentication, "access_denied"),
-        FetchFailure::RateLimited { .. } => (ErrorKind::RateLimited, "slow down"),
-        FetchFailure::Stopped => (ErrorKind::Timeout, "deadline exceeded"),
-        FetchFailure::NotSent | FetchFailure::Transient => (ErrorKind::Network, "no connection"),
-        FetchFailure::Lasting => (ErrorKind::Network, "not trusted"),
+        TokenErrorKind::InvalidClient => (ErrorKind::Authentication, "access_denied"),
+        TokenErrorKind::RateLimited { .. } => (ErrorKind::RateLimited, "slow down"),
+        TokenErrorKind::Cancelled => (ErrorKind::Timeout, "deadline exceeded"),
+        TokenErrorKind::NotSent | TokenErrorKind::Transient => {
+            (ErrorKind::Network, "no connection")
+        }
+        TokenErrorKind::Permanent => (ErrorKind::Network, "not trusted"),
     };
     Error::new(kind, Stage::Token, Outcome::Unknown, message)
 }
@@ -145,8 +147,8 @@ pub(crate) struct MemoryStore {
 }
 
 impl MemoryStore {
-    pub(crate) fn choice(self: &Arc<Self>) -> TokenCacheChoice {
-        TokenCacheChoice::Custom(Arc::clone(self) as Arc<dyn TokenStore>)
+    pub(crate) fn choice(self: &Arc<Self>) -> TokenCacheConfig {
+        TokenCacheConfig::Custom(Arc::clone(self) as Arc<dyn TokenStore>)
     }
 
     pub(crate) fn everything_fails(&self, fails: bool) {
@@ -192,7 +194,7 @@ impl TokenStore for MemoryStore {
         Ok(self.values.lock().unwrap().get(name).cloned())
     }
 
-    fn put(&self, name: &str, value: &[u8], _keep: Duration) -> io::Result<()> {
+    fn put(&self, name: &str, value: &[u8], _ttl: Duration) -> io::Result<()> {
         self.begin(&self.writes_fail)?;
         self.values
             .lock()
@@ -210,10 +212,10 @@ impl TokenStore for MemoryStore {
         }
         self.begin(&self.locking_fails)?;
         let mut locked = self.locked.lock().unwrap();
-        let is_held = |held: &String| match held.starts_with('-') {
-            true => name.ends_with(held),
+        let is_held = |cached: &String| match cached.starts_with('-') {
+            true => name.ends_with(cached),
             false => {
-                name == held || (name.starts_with(held.as_str()) && !name.ends_with("-second"))
+                name == cached || (name.starts_with(cached.as_str()) && !name.ends_with("-second"))
             }
         };
         if locked.iter().any(is_held) {

@@ -8,33 +8,33 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::call::Call;
+use crate::call::CallContext;
 
 /// A point in time on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub(crate) struct Timestamp {
     /// Since some time before the clock was made; comparable within one process only.
     pub(crate) mono: Duration,
     /// Since 1970; zero if the machine believes in an earlier year.
     pub(crate) wall: Duration,
 }
 
-impl Moment {
+impl Timestamp {
     /// The moment `duration` later; the end of time where that is beyond it.
-    pub(crate) fn after(self, duration: Duration) -> Moment {
-        Moment {
+    pub(crate) fn after(self, duration: Duration) -> Timestamp {
+        Timestamp {
             mono: self.mono.saturating_add(duration),
             wall: self.wall.saturating_add(duration),
         }
     }
 
     /// Whether either clock says that it is past.
-    pub(crate) fn reached(self, now: Moment) -> bool {
+    pub(crate) fn is_past(self, now: Timestamp) -> bool {
         now.mono >= self.mono || now.wall >= self.wall
     }
 
     /// The time left until either clock reaches it.
-    pub(crate) fn left(self, now: Moment) -> Duration {
+    pub(crate) fn left(self, now: Timestamp) -> Duration {
         self.mono
             .saturating_sub(now.mono)
             .min(self.wall.saturating_sub(now.wall))
@@ -60,7 +60,7 @@ pub(crate) fn millis(duration: Duration) -> u64 {
 }
 
 /// Where the monotonic clock begins, so that what happened before it did has a time too.
-const BEFORE: Duration = Duration::from_secs(1 << 32);
+const MONOTONIC_OFFSET: Duration = Duration::from_secs(1 << 32);
 
 /// Reads the time. Copies of a simulated clock show the same time.
 #[derive(Debug, Clone)]
@@ -69,11 +69,11 @@ pub(crate) enum Clock {
     Real,
     /// Moved by the test that owns it.
     #[cfg(test)]
-    Simulated(std::sync::Arc<Simulation>),
+    Simulated(std::sync::Arc<ManualClock>),
 }
 
 impl Clock {
-    pub(crate) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Timestamp {
         match self {
             Clock::Real => real::now(),
             #[cfg(test)]
@@ -82,20 +82,20 @@ impl Clock {
     }
 
     /// As [`now`](Self::now), but perhaps some milliseconds behind, for a fraction of the price.
-    pub(crate) fn now_roughly(&self) -> Moment {
+    pub(crate) fn now_coarse(&self) -> Timestamp {
         match self {
-            Clock::Real => real::now_roughly(),
+            Clock::Real => real::now_coarse(),
             #[cfg(test)]
             Clock::Simulated(simulation) => simulation.now(),
         }
     }
 
     /// How much of this clock's time a call has left.
-    pub(crate) fn remaining(&self, call: &Call) -> Duration {
+    pub(crate) fn remaining(&self, call: &CallContext) -> Duration {
         match self {
             Clock::Real => call.remaining(),
             #[cfg(test)]
-            Clock::Simulated(simulation) => simulation.patience.unwrap_or_else(|| call.remaining()),
+            Clock::Simulated(simulation) => simulation.limits.unwrap_or_else(|| call.remaining()),
         }
     }
 
@@ -131,25 +131,25 @@ mod real {
 
     use rustix::time::{ClockId, clock_gettime};
 
-    use super::{BEFORE, Moment};
+    use super::{MONOTONIC_OFFSET, Timestamp};
 
-    pub(super) fn now() -> Moment {
+    pub(super) fn now() -> Timestamp {
         at(ClockId::Monotonic, ClockId::Realtime)
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(super) fn now_roughly() -> Moment {
+    pub(super) fn now_coarse() -> Timestamp {
         at(ClockId::MonotonicCoarse, ClockId::RealtimeCoarse)
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(super) fn now_roughly() -> Moment {
+    pub(super) fn now_coarse() -> Timestamp {
         now()
     }
 
-    fn at(mono: ClockId, wall: ClockId) -> Moment {
-        Moment {
-            mono: BEFORE + read(mono),
+    fn at(mono: ClockId, wall: ClockId) -> Timestamp {
+        Timestamp {
+            mono: MONOTONIC_OFFSET + read(mono),
             wall: read(wall),
         }
     }
@@ -168,20 +168,20 @@ mod real {
 
     use once_cell::sync::Lazy;
 
-    use super::{BEFORE, Moment};
+    use super::{MONOTONIC_OFFSET, Timestamp};
 
     static START: Lazy<Instant> = Lazy::new(Instant::now);
 
-    pub(super) fn now() -> Moment {
-        Moment {
-            mono: BEFORE + START.elapsed(),
+    pub(super) fn now() -> Timestamp {
+        Timestamp {
+            mono: MONOTONIC_OFFSET + START.elapsed(),
             wall: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default(),
         }
     }
 
-    pub(super) fn now_roughly() -> Moment {
+    pub(super) fn now_coarse() -> Timestamp {
         now()
     }
 }
@@ -189,44 +189,44 @@ mod real {
 /// A clock that goes only when told to.
 #[cfg(test)]
 #[derive(Debug)]
-pub(crate) struct Simulation {
+pub(crate) struct ManualClock {
     mono_nanos: std::sync::atomic::AtomicU64,
     wall_nanos: std::sync::atomic::AtomicU64,
     /// Whether a wait moves the clock itself instead of waiting for somebody to move it.
     waits_advance: bool,
     /// What every call has left, whatever its deadline says.
-    patience: Option<Duration>,
+    limits: Option<Duration>,
 }
 
 #[cfg(test)]
-impl Simulation {
+impl ManualClock {
     /// A quiet day in 2026, with a clock that stands still unless advanced.
-    pub(crate) fn standing() -> std::sync::Arc<Self> {
+    pub(crate) fn frozen() -> std::sync::Arc<Self> {
         Self::new(false, None)
     }
 
     /// As [`standing`](Self::standing), for calls none of which waits any longer than this.
-    pub(crate) fn impatient(patience: Duration) -> std::sync::Arc<Self> {
-        Self::new(false, Some(patience))
+    pub(crate) fn with_remaining(limits: Duration) -> std::sync::Arc<Self> {
+        Self::new(false, Some(limits))
     }
 
     /// As [`standing`](Self::standing), but whoever waits is at once at the end of the wait.
-    pub(crate) fn skipping() -> std::sync::Arc<Self> {
+    pub(crate) fn auto_advancing() -> std::sync::Arc<Self> {
         Self::new(true, None)
     }
 
-    fn new(waits_advance: bool, patience: Option<Duration>) -> std::sync::Arc<Self> {
-        std::sync::Arc::new(Simulation {
+    fn new(waits_advance: bool, limits: Option<Duration>) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(ManualClock {
             mono_nanos: (1_000 * 1_000_000_000).into(),
             wall_nanos: (1_780_000_000 * 1_000_000_000).into(),
             waits_advance,
-            patience,
+            limits,
         })
     }
 
-    pub(crate) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Timestamp {
         use std::sync::atomic::Ordering::SeqCst;
-        Moment {
+        Timestamp {
             mono: Duration::from_nanos(self.mono_nanos.load(SeqCst)),
             wall: Duration::from_nanos(self.wall_nanos.load(SeqCst)),
         }
@@ -234,7 +234,7 @@ impl Simulation {
 
     pub(crate) fn advance(&self, duration: Duration) {
         self.advance_mono(duration);
-        self.jump_wall(i64::try_from(duration.as_millis()).unwrap());
+        self.step_wall_clock(i64::try_from(duration.as_millis()).unwrap());
     }
 
     pub(crate) fn advance_mono(&self, duration: Duration) {
@@ -244,7 +244,7 @@ impl Simulation {
     }
 
     /// Sets the wall clock forward or back, as an administrator or a suspended machine does.
-    pub(crate) fn jump_wall(&self, millis: i64) {
+    pub(crate) fn step_wall_clock(&self, millis: i64) {
         let nanos = (millis * 1_000_000) as u64;
         self.wall_nanos
             .fetch_add(nanos, std::sync::atomic::Ordering::SeqCst);

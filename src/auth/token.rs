@@ -9,21 +9,21 @@ use bytes::Bytes;
 use http::HeaderValue;
 use serde::Deserialize;
 
-use super::TokenAnswer;
-use super::time::Moment;
+use super::TokenResponse;
+use super::time::Timestamp;
 use crate::secret::{Secret, Zeroizing};
 
 /// Life of a token whose answer says nothing about it: the shortest that the service's own samples
 /// show. If it lives longer, a few requests are wasted; if shorter, the API's 401 corrects it.
-const UNSTATED_LIFE: Duration = Duration::from_secs(300);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 
 /// Life of a token that claims to be dead on arrival (`expires_in` of 0, or an `exp` in the past,
 /// as wrong clocks make them). Asking again at once would bring the same, at the price of the
 /// endpoint's goodwill; if the API refuses it too, the 401 drops it before its time.
-const CLAIMED_DEAD_LIFE: Duration = Duration::from_secs(30);
+const EXPIRED_ON_ARRIVAL_LIFETIME: Duration = Duration::from_secs(30);
 
 /// The longest life believed; 2⁶⁴−1 seconds is a way to say "no idea".
-pub(super) const LONGEST_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A bearer token, with its expiry.
 ///
@@ -114,7 +114,7 @@ impl fmt::Debug for Token {
 /// `expires_in` counts from when the request was sent, since the token was made at some time after
 /// that. A JWT's own `exp`, compared with the service's clock rather than with ours, wins if it is
 /// earlier: the service may hand out a token that is hours old.
-pub(crate) fn lifetime(answer: &TokenAnswer, sent: Moment, received: Moment) -> Duration {
+pub(crate) fn lifetime(answer: &TokenResponse, sent: Timestamp, received: Timestamp) -> Duration {
     let travelled = received.mono.saturating_sub(sent.mono);
     let stated = answer
         .expires_in
@@ -129,19 +129,19 @@ pub(crate) fn lifetime(answer: &TokenAnswer, sent: Moment, received: Moment) -> 
     let life = match (stated, own) {
         (Some(stated), Some(own)) => stated.min(own),
         (Some(life), None) | (None, Some(life)) => life,
-        (None, None) => UNSTATED_LIFE,
+        (None, None) => DEFAULT_LIFETIME,
     };
     if life.is_zero() {
-        CLAIMED_DEAD_LIFE
+        EXPIRED_ON_ARRIVAL_LIFETIME
     } else {
         life
     }
 }
 
-/// Seconds as a duration between nothing and [`LONGEST_LIFE`].
+/// Seconds as a duration between nothing and [`MAX_LIFETIME`].
 fn bounded(seconds: f64) -> Duration {
     // `max` comes first because it also turns a NaN into zero.
-    Duration::from_secs_f64(seconds.max(0.0).min(LONGEST_LIFE.as_secs_f64()))
+    Duration::from_secs_f64(seconds.max(0.0).min(MAX_LIFETIME.as_secs_f64()))
 }
 
 /// The `exp` claim of a JWT, in seconds since 1970; `None` for anything that does not look like one.
@@ -165,7 +165,7 @@ fn jwt_expiry(token: &str) -> Option<f64> {
 pub(super) fn base64_url(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let text = text.trim_end_matches('=');
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() * 3 / 4 + 1));
-    let (mut bits, mut held) = (0u32, 0u32);
+    let (mut bits, mut bit_count) = (0u32, 0u32);
     for byte in text.bytes() {
         let value = match byte {
             b'A'..=b'Z' => byte - b'A',
@@ -176,11 +176,11 @@ pub(super) fn base64_url(text: &str) -> Option<Zeroizing<Vec<u8>>> {
             _ => return None,
         };
         bits = (bits << 6) | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push((bits >> held) as u8);
-            bits &= (1 << held) - 1;
+        bit_count += 6;
+        if bit_count >= 8 {
+            bit_count -= 8;
+            bytes.push((bits >> bit_count) as u8);
+            bits &= (1 << bit_count) - 1;
         }
     }
     Some(bytes)
@@ -207,13 +207,13 @@ pub(super) fn jwt(payload: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const NOW: Moment = Moment {
+    const NOW: Timestamp = Timestamp {
         mono: Duration::from_secs(1_000),
         wall: Duration::from_secs(1_780_000_000),
     };
 
     fn life(token: &str, expires_in: Option<f64>, server_date: Option<u64>) -> u64 {
-        let answer = TokenAnswer {
+        let answer = TokenResponse {
             access_token: Secret::from(token),
             expires_in,
             server_date: server_date.map(|at| UNIX_EPOCH + Duration::from_secs(at)),
@@ -225,7 +225,7 @@ mod tests {
     fn the_answer_says_how_long_a_token_lives() {
         let now = NOW.wall.as_secs();
         let jwt = |exp: u64| jwt(format!(r#"{{"sub":"ü","exp":{exp},"aud":["a"]}}"#).as_bytes());
-        let month = LONGEST_LIFE.as_secs();
+        let month = MAX_LIFETIME.as_secs();
         type Row = (&'static str, String, Option<f64>, Option<u64>, u64);
         #[rustfmt::skip]
         let table: &[Row] = &[
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn time_spent_waiting_for_the_answer_counts() {
-        let answer = TokenAnswer {
+        let answer = TokenResponse {
             access_token: Secret::from("opaque"),
             expires_in: Some(100.0),
             server_date: None,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::api::admin::AdminClient;
 use crate::call::CallOptions;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{clear, free, guard, hand_over, handle, required};
+use crate::ffi::boundary::{catch_panic, free, handle, required, return_owned, set_null};
 use crate::ffi::config::camunda_config;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::log::LogSink;
@@ -52,8 +52,8 @@ pub unsafe extern "C" fn camunda_admin_new(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(admin);
-        guard(error, || {
+        set_null(admin);
+        catch_panic(error, || {
             let config = handle("config", config)?;
             let admin = required("admin", admin)?;
             let mut client = config
@@ -64,7 +64,7 @@ pub unsafe extern "C" fn camunda_admin_new(
                 client = client.with(CallOptions::new().shut_down_by(check));
             }
             let log = config.log;
-            hand_over(
+            return_owned(
                 admin,
                 camunda_admin {
                     client,
@@ -88,11 +88,11 @@ pub unsafe extern "C" fn camunda_admin_stats(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(stats);
-        guard(error, || {
+        set_null(stats);
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
             let stats = required("stats", stats)?;
-            hand_over(stats, encode(&admin.client.stats())?);
+            return_owned(stats, encode(&admin.client.stats())?);
             Ok(())
         })
     }
@@ -109,11 +109,11 @@ pub unsafe extern "C" fn camunda_admin_diagnostics(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(diagnostics);
-        guard(error, || {
+        set_null(diagnostics);
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
             let diagnostics = required("diagnostics", diagnostics)?;
-            hand_over(diagnostics, encode(&admin.client.diagnostics())?);
+            return_owned(diagnostics, encode(&admin.client.diagnostics())?);
             Ok(())
         })
     }
@@ -122,15 +122,15 @@ pub unsafe extern "C" fn camunda_admin_diagnostics(
 /// Forgets that the token endpoint refused these credentials, so that the next call asks again
 /// instead of failing fast.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn camunda_admin_retry_credentials(
+pub unsafe extern "C" fn camunda_admin_clear_auth_failure(
     admin: *const camunda_admin,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
-            admin.logging(|| admin.client.retry_credentials());
+            admin.logging(|| admin.client.clear_auth_failure());
             Ok(())
         })
     }
@@ -138,15 +138,15 @@ pub unsafe extern "C" fn camunda_admin_retry_credentials(
 
 /// Forgets the client's token, here and in the shared store, so that the next call asks for another.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn camunda_admin_forget_tokens(
+pub unsafe extern "C" fn camunda_admin_invalidate_tokens(
     admin: *const camunda_admin,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
-            admin.logging(|| admin.client.forget_tokens());
+            admin.logging(|| admin.client.invalidate_tokens());
             Ok(())
         })
     }

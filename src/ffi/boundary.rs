@@ -6,18 +6,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::ffi::error::{CAMUNDA_STATUS_OK, camunda_error, camunda_status, status_of};
-use crate::transport::Class;
+use crate::transport::Idempotency;
 
 /// Runs the body of an exported function: clears `error`, stops panics, hands errors over.
 ///
 /// # Safety
 /// `error` is NULL or may be written to.
-pub(super) unsafe fn guard(
+pub(super) unsafe fn catch_panic(
     error: *mut *mut camunda_error,
     body: impl FnOnce() -> Result<()>,
 ) -> camunda_status {
     // SAFETY: as the caller promises.
-    unsafe { guard_operation(Class::Safe, error, body) }
+    unsafe { guard_operation(Idempotency::Safe, error, body) }
 }
 
 /// Does the same for an operation: a panic during a change may come after the change was applied.
@@ -25,12 +25,12 @@ pub(super) unsafe fn guard(
 /// # Safety
 /// `error` is NULL or may be written to.
 pub(super) unsafe fn guard_operation(
-    class: Class,
+    idempotency: Idempotency,
     error: *mut *mut camunda_error,
     body: impl FnOnce() -> Result<()>,
 ) -> camunda_status {
     // SAFETY: as the caller promises.
-    unsafe { clear(error) };
+    unsafe { set_null(error) };
     let failure = match stop_panics(body) {
         Ok(Ok(())) => return CAMUNDA_STATUS_OK,
         Ok(Err(failure)) => failure,
@@ -41,8 +41,8 @@ pub(super) unsafe fn guard_operation(
                 Outcome::Unknown,
                 "a defect of this library: a panic was stopped",
             );
-            match class {
-                Class::Safe => panicked,
+            match idempotency {
+                Idempotency::Safe => panicked,
                 _ => panicked.of_change("check it before repeating it"),
             }
         }
@@ -57,7 +57,7 @@ pub(super) unsafe fn guard_operation(
 }
 
 /// Runs the body of an exported function that cannot report an error.
-pub(super) fn guard_or<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+pub(super) fn catch_panic_or<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     stop_panics(body).unwrap_or(fallback)
 }
 
@@ -87,7 +87,7 @@ fn injected_panic() {
 ///
 /// # Safety
 /// `out` is NULL or may be written to.
-pub(super) unsafe fn clear<T>(out: *mut *mut T) {
+pub(super) unsafe fn set_null<T>(out: *mut *mut T) {
     if !out.is_null() {
         // SAFETY: as the caller promises.
         unsafe { *out = std::ptr::null_mut() };
@@ -98,7 +98,7 @@ pub(super) unsafe fn clear<T>(out: *mut *mut T) {
 ///
 /// # Safety
 /// `out` may be written to.
-pub(super) unsafe fn hand_over<T>(out: *mut *mut T, object: impl Into<Owner<T>>) {
+pub(super) unsafe fn return_owned<T>(out: *mut *mut T, object: impl Into<Owner<T>>) {
     // SAFETY: as the caller promises.
     unsafe { *out = object.into().0 };
 }
@@ -119,7 +119,7 @@ impl<T> From<T> for Owner<T> {
 pub(super) unsafe fn free<T>(object: *mut T) {
     if !object.is_null() {
         // SAFETY: as the caller promises; a panic while dropping must not cross.
-        guard_or((), || drop(unsafe { Box::from_raw(object) }));
+        catch_panic_or((), || drop(unsafe { Box::from_raw(object) }));
     }
 }
 

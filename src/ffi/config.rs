@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::api::admin::AdminClientBuilder;
 use crate::error::Result;
 use crate::ffi::boundary::{
-    clear, free, guard, guard_or, hand_over, handle, handle_mut, required, text,
+    catch_panic, catch_panic_or, free, handle, handle_mut, required, return_owned, set_null, text,
 };
 use crate::ffi::credentials;
 use crate::ffi::error::{camunda_error, camunda_status};
@@ -38,7 +38,7 @@ impl camunda_config {
 /// The defaults, owned by the caller: camunda_config_free. The environment is not read.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_config_new() -> *mut camunda_config {
-    guard_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
+    catch_panic_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
 }
 
 /// Makes settings from somewhere.
@@ -52,10 +52,10 @@ unsafe fn make(
 ) -> camunda_status {
     // SAFETY: as the caller promises.
     unsafe {
-        clear(config);
-        guard(error, || {
+        set_null(config);
+        catch_panic(error, || {
             let config = required("config", config)?;
-            hand_over(
+            return_owned(
                 config,
                 camunda_config {
                     builder: make()?,
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn camunda_config_set(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let config = handle_mut("config", config)?;
             let (key, value) = (text("key", key)?, text("value", value)?);
             config.during_mut(|config| config.builder.set(key, value))
@@ -161,7 +161,7 @@ pub unsafe extern "C" fn camunda_config_set_log(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             handle_mut("config", config)?.log = LogSink::new(level, log, user)?;
             Ok(())
         })
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let config = handle_mut("config", config)?;
             config.during_mut(|config| {
                 let store = Store::new(store, user)?;
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn camunda_config_set_shutdown(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             handle_mut("config", config)?.shutdown =
                 shutdown.as_ref().map(camunda_shutdown::shared);
             Ok(())

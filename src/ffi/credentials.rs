@@ -10,7 +10,7 @@ use crate::api::clusters::Cluster;
 use crate::api::operation::decode;
 use crate::credentials::ClusterCredentials;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{clear, guard, hand_over, handle, required, text};
+use crate::ffi::boundary::{catch_panic, handle, required, return_owned, set_null, text};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::{Secret, SecretBuffer};
@@ -45,8 +45,8 @@ pub unsafe extern "C" fn camunda_credentials_from_client(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(credentials);
-        guard(error, || {
+        set_null(credentials);
+        catch_panic(error, || {
             let bad = |name: &'static str| {
                 move |problem| Error::invalid_argument(format!("{name}: {problem}"))
             };
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn camunda_credentials_from_client(
             let created: CreatedClusterClient =
                 decode(created.json().as_bytes()).map_err(bad("created"))?;
             let cluster: Cluster = decode(cluster.json().as_bytes()).map_err(bad("cluster"))?;
-            hand_over(credentials, to_value(&created.credentials(&cluster))?);
+            return_owned(credentials, to_value(&created.credentials(&cluster))?);
             Ok(())
         })
     }
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn camunda_credentials_write(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let credentials = from_value(handle("credentials", credentials)?)?;
             credentials.write_env_file(text("path", path)?)
         })
@@ -93,11 +93,11 @@ pub unsafe extern "C" fn camunda_credentials_read(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(credentials);
-        guard(error, || {
+        set_null(credentials);
+        catch_panic(error, || {
             let credentials = required("credentials", credentials)?;
             let read = ClusterCredentials::from_env_file(text("path", path)?)?;
-            hand_over(credentials, to_value(&read)?);
+            return_owned(credentials, to_value(&read)?);
             Ok(())
         })
     }
@@ -117,10 +117,10 @@ pub unsafe extern "C" fn camunda_credentials_from_env(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(credentials);
-        guard(error, || {
+        set_null(credentials);
+        catch_panic(error, || {
             let credentials = required("credentials", credentials)?;
-            hand_over(credentials, to_value(&ClusterCredentials::from_env()?)?);
+            return_owned(credentials, to_value(&ClusterCredentials::from_env()?)?);
             Ok(())
         })
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{bytes, free, guard, guard_or, handle_mut, text};
+use crate::ffi::boundary::{bytes, catch_panic, catch_panic_or, free, handle_mut, text};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::secret::{SecretBuffer, Zeroizing, to_json};
 
@@ -66,7 +66,7 @@ impl fmt::Debug for camunda_object {
 /// An empty object, owned by the caller: camunda_object_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_object_new() -> *mut camunda_object {
-    guard_or(std::ptr::null_mut(), || {
+    catch_panic_or(std::ptr::null_mut(), || {
         let mut object = camunda_object {
             fields: Vec::new(),
             json: Zeroizing::default(),
@@ -88,7 +88,7 @@ unsafe fn set(
 ) -> camunda_status {
     // SAFETY: as the caller promises.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             value(handle_mut("object", object)?, text("key", key)?)
         })
     }

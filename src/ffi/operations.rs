@@ -7,7 +7,7 @@ use std::ffi::{c_char, c_void};
 use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};
 use crate::api::{secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;
-use crate::ffi::call::camunda_call;
+use crate::ffi::call::camunda_call_options;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::operation::{self, camunda_write_fn};
 use crate::ffi::value::camunda_value;
@@ -23,7 +23,7 @@ use crate::ffi::value::camunda_value;
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_list(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn camunda_cluster_list(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_create(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     json: *const c_char,
     json_len: usize,
     value: *mut *mut camunda_value,
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn camunda_cluster_create(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_parameters(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn camunda_cluster_parameters(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_get(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -117,7 +117,7 @@ pub unsafe extern "C" fn camunda_cluster_get(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_update(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     json: *const c_char,
     json_len: usize,
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn camunda_cluster_update(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_delete(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn camunda_cluster_delete(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wake(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -183,7 +183,7 @@ pub unsafe extern "C" fn camunda_cluster_wake(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_upgrade(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_set_encryption(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     json: *const c_char,
     json_len: usize,
@@ -236,7 +236,7 @@ pub unsafe extern "C" fn camunda_cluster_set_encryption(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     json: *const c_char,
     json_len: usize,
@@ -267,7 +267,7 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_fail_over(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     json: *const c_char,
     json_len: usize,
@@ -293,7 +293,7 @@ pub unsafe extern "C" fn camunda_cluster_fail_over(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_client_list(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -322,7 +322,7 @@ pub unsafe extern "C" fn camunda_cluster_client_list(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_client_create(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     json: *const c_char,
     json_len: usize,
@@ -349,7 +349,7 @@ pub unsafe extern "C" fn camunda_cluster_client_create(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_client_get(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     client_id: *const c_char,
     value: *mut *mut camunda_value,
@@ -373,7 +373,7 @@ pub unsafe extern "C" fn camunda_cluster_client_get(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_client_delete(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     client_id: *const c_char,
     error: *mut *mut camunda_error,
@@ -397,7 +397,7 @@ pub unsafe extern "C" fn camunda_cluster_client_delete(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_list(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -420,7 +420,7 @@ pub unsafe extern "C" fn camunda_backup_list(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_create(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -443,7 +443,7 @@ pub unsafe extern "C" fn camunda_backup_create(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_delete(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     backup_id: *const c_char,
     value: *mut *mut camunda_value,
@@ -468,7 +468,7 @@ pub unsafe extern "C" fn camunda_backup_delete(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_restore_status(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     backup_id: *const c_char,
     value: *mut *mut camunda_value,
@@ -495,7 +495,7 @@ pub unsafe extern "C" fn camunda_backup_restore_status(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_restore(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     backup_id: *const c_char,
     value: *mut *mut camunda_value,
@@ -520,7 +520,7 @@ pub unsafe extern "C" fn camunda_backup_restore(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_schedule(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -548,7 +548,7 @@ pub unsafe extern "C" fn camunda_backup_schedule(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_set_schedule(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     json: *const c_char,
     json_len: usize,
@@ -573,7 +573,7 @@ pub unsafe extern "C" fn camunda_backup_set_schedule(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_delete_schedule(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -597,7 +597,7 @@ pub unsafe extern "C" fn camunda_backup_delete_schedule(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_list(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -624,7 +624,7 @@ pub unsafe extern "C" fn camunda_secret_list(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_create(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     json: *const c_char,
     json_len: usize,
@@ -651,7 +651,7 @@ pub unsafe extern "C" fn camunda_secret_create(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_update(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     secret_name: *const c_char,
     json: *const c_char,
@@ -676,7 +676,7 @@ pub unsafe extern "C" fn camunda_secret_update(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_delete(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     secret_name: *const c_char,
     error: *mut *mut camunda_error,
@@ -700,7 +700,7 @@ pub unsafe extern "C" fn camunda_secret_delete(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_activate(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -723,7 +723,7 @@ pub unsafe extern "C" fn camunda_monitoring_activate(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_deactivate(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -747,7 +747,7 @@ pub unsafe extern "C" fn camunda_monitoring_deactivate(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_get(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -772,7 +772,7 @@ pub unsafe extern "C" fn camunda_monitoring_get(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_create_client(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     json: *const c_char,
     json_len: usize,
@@ -797,7 +797,7 @@ pub unsafe extern "C" fn camunda_monitoring_create_client(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_delete_client(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     client_uuid: *const c_char,
     error: *mut *mut camunda_error,
@@ -822,7 +822,7 @@ pub unsafe extern "C" fn camunda_monitoring_delete_client(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_rotate_password(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     client_uuid: *const c_char,
     value: *mut *mut camunda_value,
@@ -847,7 +847,7 @@ pub unsafe extern "C" fn camunda_monitoring_rotate_password(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secure_connectivity_get(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -873,7 +873,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_get(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secure_connectivity_activate(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     json: *const c_char,
     json_len: usize,
@@ -898,7 +898,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_activate(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secure_connectivity_deactivate(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -920,7 +920,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_deactivate(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_member_list(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -945,7 +945,7 @@ pub unsafe extern "C" fn camunda_member_list(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_member_set_roles(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     email: *const c_char,
     json: *const c_char,
     json_len: usize,
@@ -969,7 +969,7 @@ pub unsafe extern "C" fn camunda_member_set_roles(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_member_delete(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     email: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -991,7 +991,7 @@ pub unsafe extern "C" fn camunda_member_delete(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_activity_list(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -1014,7 +1014,7 @@ pub unsafe extern "C" fn camunda_activity_list(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_activity_csv(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     sink: camunda_write_fn,
     user: *mut c_void,
     error: *mut *mut camunda_error,
@@ -1035,7 +1035,7 @@ pub unsafe extern "C" fn camunda_activity_csv(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_ip_ranges(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -1049,8 +1049,8 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 /// it is suspended, waits for input of its owner, or is gone.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
-/// callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
-/// any more.
+/// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+/// come any more.
 ///
 /// `value` gets a Cluster, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1059,7 +1059,7 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -1073,21 +1073,21 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
 /// Waits until the cluster is no longer there, after its deletion.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
-/// callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
-/// any more.
+/// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+/// come any more.
 ///
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
 /// went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
-pub unsafe extern "C" fn camunda_cluster_wait_until_gone(
+pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
-    unsafe { operation::wait(operation::cluster_wait_until_gone, admin, call, [cluster_uuid], None, error) }
+    unsafe { operation::wait(operation::cluster_wait_until_deleted, admin, call, [cluster_uuid], None, error) }
 }
 
 /// Wait until upgraded.
@@ -1097,8 +1097,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_gone(
 /// of its owner, or is gone.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
-/// callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
-/// any more.
+/// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+/// come any more.
 ///
 /// `value` gets a Cluster, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1107,7 +1107,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_gone(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     generation_id: *const c_char,
     value: *mut *mut camunda_value,
@@ -1123,8 +1123,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 /// at once where it waits for input of its owner, or is gone.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
-/// callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
-/// any more.
+/// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+/// come any more.
 ///
 /// `value` gets a Cluster, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1133,7 +1133,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -1148,8 +1148,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 /// at once where the key could not be set up, or the cluster is gone.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
-/// callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
-/// any more.
+/// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+/// come any more.
 ///
 /// `value` gets a Cluster, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1158,7 +1158,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -1173,8 +1173,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
 /// among the cluster's backups.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
-/// callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
-/// any more.
+/// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+/// come any more.
 ///
 /// `value` gets a Backup, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1183,7 +1183,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_wait_until_complete(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     backup_id: *const c_char,
     value: *mut *mut camunda_value,
@@ -1199,8 +1199,8 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
 /// it failed or was aborted.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
-/// callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the state cannot come
-/// any more.
+/// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
+/// come any more.
 ///
 /// `value` gets a Restore, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1209,7 +1209,7 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_wait_until_restored(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     backup_id: *const c_char,
     value: *mut *mut camunda_value,

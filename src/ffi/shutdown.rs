@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::ffi::boundary::{free, guard_or, handle};
+use crate::ffi::boundary::{catch_panic_or, free, handle};
 use crate::fork::PerProcess;
 
 /// Calls run, and new ones may begin.
@@ -206,7 +206,7 @@ fn ended_by_the_host() -> ! {
 /// camunda_config_set_shutdown().
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_shutdown_new() -> *mut camunda_shutdown {
-    guard_or(ptr::null_mut(), || Box::into_raw(Box::default()))
+    catch_panic_or(ptr::null_mut(), || Box::into_raw(Box::default()))
 }
 
 /// Shuts down all clients that joined, for good.
@@ -224,7 +224,7 @@ pub unsafe extern "C" fn camunda_shutdown_start(
     shutdown: *const camunda_shutdown,
     timeout: f64,
 ) -> bool {
-    guard_or(false, || {
+    catch_panic_or(false, || {
         // SAFETY: the pointer is as this function documents it.
         let Ok(shutdown) = (unsafe { handle("shutdown", shutdown) }) else {
             return true;
@@ -238,7 +238,7 @@ pub unsafe extern "C" fn camunda_shutdown_start(
 /// Returns whether the calls of this thread end because of camunda_shutdown_start(). False for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_shutdown_stops_calls(shutdown: *const camunda_shutdown) -> bool {
-    guard_or(false, || {
+    catch_panic_or(false, || {
         // SAFETY: the pointer is as this function documents it.
         unsafe { handle("shutdown", shutdown) }.is_ok_and(|shutdown| shutdown.0.stops_calls())
     })

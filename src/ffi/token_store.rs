@@ -24,14 +24,14 @@ pub type camunda_token_store_get_fn = Option<
 >;
 
 /// Keeps `len` bytes under `name` instead of what was there; a reader sees either of them whole.
-/// After `keep_ms` milliseconds they are of no use any more and may go.
+/// After `ttl_ms` milliseconds they are of no use any more and may go.
 pub type camunda_token_store_put_fn = Option<
     unsafe extern "C-unwind" fn(
         user: *mut c_void,
         name: *const c_char,
         data: *const c_char,
         len: usize,
-        keep_ms: u64,
+        ttl_ms: u64,
     ) -> i32,
 >;
 
@@ -39,7 +39,7 @@ pub type camunda_token_store_put_fn = Option<
 /// given, not NULL; it is left as it is, NULL, where someone else has the lock.
 ///
 /// If the owner dies without releasing it, the store does: at once where it can tell, after
-/// `lease_ms` milliseconds where it cannot. Locks and values are apart, even where their names are
+/// `lease_ms` milliseconds where it cannot. HeldLocks and values are apart, even where their names are
 /// the same.
 pub type camunda_token_store_try_lock_fn = Option<
     unsafe extern "C-unwind" fn(
@@ -95,7 +95,7 @@ pub struct camunda_token_store {
 }
 
 /// More than any value that the library puts.
-const LARGEST_VALUE: usize = 1024 * 1024;
+const MAX_VALUE_BYTES: usize = 1024 * 1024;
 
 /// The functions of a table, with what they are given.
 pub(super) struct Store {
@@ -187,12 +187,12 @@ impl TokenStore for Store {
         Ok(value)
     }
 
-    fn put(&self, name: &str, value: &[u8], keep: Duration) -> io::Result<()> {
+    fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()> {
         let name = CString::new(name)?;
         let data = value.as_ptr().cast();
         // SAFETY: the caller promised that functions and data go together.
         done(call_back(|| unsafe {
-            (self.put)(self.user, name.as_ptr(), data, value.len(), millis(keep))
+            (self.put)(self.user, name.as_ptr(), data, value.len(), millis(ttl))
         }))
     }
 
@@ -243,7 +243,7 @@ unsafe extern "C-unwind" fn append(value: *mut c_void, data: *const c_char, len:
         return -1;
     };
     let value = value.get_or_insert_default();
-    if len > LARGEST_VALUE - value.len() || (data.is_null() && len > 0) {
+    if len > MAX_VALUE_BYTES - value.len() || (data.is_null() && len > 0) {
         return -1;
     }
     if len > 0 {

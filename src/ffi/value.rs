@@ -10,9 +10,11 @@ use std::ptr::{self, NonNull};
 
 use serde_json::value::RawValue;
 
-use crate::api::operation::without_bom;
+use crate::api::operation::strip_bom;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{Owner, bytes, clear, guard, guard_or, hand_over, required, text};
+use crate::ffi::boundary::{
+    Owner, bytes, catch_panic, catch_panic_or, required, return_owned, set_null, text,
+};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::tree::{Entry, Kind, MAX_BYTES, Node, Root};
 use crate::secret::Zeroizing;
@@ -60,7 +62,7 @@ impl camunda_value {
             owned = grown;
         }
         owned.push(0);
-        let json = without_bom(&owned[..length]);
+        let json = strip_bom(&owned[..length]);
         std::str::from_utf8(json).map_err(not_json)?;
         let start = length - json.len();
         Ok(OwnedValue(Root::new(owned, start)))
@@ -156,7 +158,7 @@ where
 {
     // SAFETY: as the caller promises.
     match unsafe { value.as_ref() } {
-        Some(value) => guard_or(fallback, || read(value.node()).unwrap_or(fallback)),
+        Some(value) => catch_panic_or(fallback, || read(value.node()).unwrap_or(fallback)),
         None => fallback,
     }
 }
@@ -170,7 +172,7 @@ fn address(node: Node<'_>) -> *const camunda_value {
 ///
 /// # Safety
 /// `len` is NULL or may be written to.
-unsafe fn hand_out(text: Option<&[u8]>, len: *mut usize) -> *const c_char {
+unsafe fn return_borrowed(text: Option<&[u8]>, len: *mut usize) -> *const c_char {
     if !len.is_null() {
         // SAFETY: as the caller promises.
         unsafe { *len = text.map_or(0, |text| text.len() - 1) };
@@ -258,7 +260,7 @@ pub unsafe extern "C" fn camunda_value_key(
         let key = read(value, None, |value| {
             Some(value.name_at(index)?.terminated(true))
         });
-        hand_out(key, len)
+        return_borrowed(key, len)
     }
 }
 
@@ -275,7 +277,7 @@ pub unsafe extern "C" fn camunda_value_str(
             Kind::String => Some(value.terminated(false)),
             _ => None,
         });
-        hand_out(text, len)
+        return_borrowed(text, len)
     }
 }
 
@@ -325,7 +327,7 @@ pub unsafe extern "C" fn camunda_value_json(
     // SAFETY: the pointers are as this function documents them.
     unsafe {
         let json = read(value, None, |value| Some(Some(value.json_terminated())));
-        hand_out(json, len)
+        return_borrowed(json, len)
     }
 }
 
@@ -340,11 +342,11 @@ pub unsafe extern "C" fn camunda_value_parse(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(value);
-        guard(error, || {
+        set_null(value);
+        catch_panic(error, || {
             let value = required("value", value)?;
             let json = bytes("json", json, json_len)?;
-            hand_over(value, camunda_value::parse(Zeroizing::new(json.to_vec()))?);
+            return_owned(value, camunda_value::parse(Zeroizing::new(json.to_vec()))?);
             Ok(())
         })
     }
@@ -357,7 +359,7 @@ pub unsafe extern "C" fn camunda_value_free(value: *mut camunda_value) {
     if !value.is_null() {
         // SAFETY: the pointer is as this function documents it: that of a whole value, which was
         // handed over. A panic while dropping must not cross.
-        guard_or((), || drop(unsafe { OwnedValue::taken_back(value) }));
+        catch_panic_or((), || drop(unsafe { OwnedValue::taken_back(value) }));
     }
 }
 

@@ -8,20 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
+use ureq::http::HeaderValue;
 use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
-use ureq::http::{HeaderValue, Response};
 use ureq::unversioned::transport::{
     ConnectProxyConnector, ConnectionDetails, Connector, Either, Transport,
 };
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Method;
-use super::answer::reason;
 use super::buffers::INPUT_BUFFER;
 use super::resolver::CachingResolver;
-use super::socket::{CLOSED, SocketConnector};
+use super::response::reason;
+use super::socket::{CLOSED_BY_PEER, SocketConnector};
 use super::tls::{self, TlsConnector};
-use crate::call::{Call, Stop};
+use crate::call::{CallContext, StopReason};
 use crate::config::{Config, is_loopback};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork::InUse;
@@ -31,12 +31,12 @@ use crate::secret::{SecretBuffer, Zeroizing};
 /// once a connection, short enough to notice that the machine slept through a deadline.
 const SLICE: Duration = Duration::from_secs(1);
 /// Connections kept idle per host; more threads than this open more.
-const IDLE_PER_HOST: usize = 8;
-const IDLE_IN_ALL: usize = 32;
+const MAX_IDLE_PER_HOST: usize = 8;
+const MAX_IDLE_TOTAL: usize = 32;
 /// How long an idle connection is kept; load balancers drop theirs after a minute or more.
-const IDLE_TIME: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes that the headers of an answer may have; they have to fit into the input buffer.
-const MOST_HEADER_BYTES: usize = INPUT_BUFFER * 3 / 4;
+const MAX_HEADER_BYTES: usize = INPUT_BUFFER * 3 / 4;
 
 /// Two agents over one set of settings, for one process.
 pub(super) struct Agents {
@@ -86,10 +86,10 @@ impl Agents {
                 .max_redirects_will_error(false)
                 .proxy(settings.proxy.clone())
                 .user_agent(&settings.user_agent)
-                .max_response_header_size(MOST_HEADER_BYTES)
+                .max_response_header_size(MAX_HEADER_BYTES)
                 .max_idle_connections_per_host(idle_per_host)
                 .max_idle_connections(idle)
-                .max_idle_age(IDLE_TIME)
+                .max_idle_age(IDLE_TIMEOUT)
                 .build();
             let tls = TlsConnector {
                 config: settings.tls.clone(),
@@ -105,7 +105,7 @@ impl Agents {
             Agent::with_parts(config, connector, resolver.clone())
         };
         Agents {
-            pooled: agent(IDLE_PER_HOST, IDLE_IN_ALL),
+            pooled: agent(MAX_IDLE_PER_HOST, MAX_IDLE_TOTAL),
             fresh: agent(0, 0),
             settings,
             resolver,
@@ -121,7 +121,7 @@ impl Agents {
         body: Option<(&str, &[u8])>,
         encoding: &'static str,
         fresh: bool,
-    ) -> Result<Response<Body>, ureq::Error> {
+    ) -> Result<ureq::http::Response<Body>, ureq::Error> {
         let agent = if fresh { &self.fresh } else { &self.pooled };
         let mut request = ureq::http::Request::builder()
             .method(method.as_str())
@@ -148,8 +148,8 @@ impl Agents {
     }
 
     /// Looks names up again, since an address did not answer.
-    pub(super) fn forget_addresses(&self) {
-        self.resolver.forget();
+    pub(super) fn clear_dns_cache(&self) {
+        self.resolver.clear();
     }
 }
 
@@ -253,7 +253,7 @@ pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
 pub(super) fn explain_io(error: &io::Error) -> String {
     match (error.kind(), tls_error(error)) {
         (_, Some(error)) => tls::explain(error),
-        (io::ErrorKind::UnexpectedEof, _) => CLOSED.to_owned(),
+        (io::ErrorKind::UnexpectedEof, _) => CLOSED_BY_PEER.to_owned(),
         _ => error.to_string(),
     }
 }
@@ -274,11 +274,11 @@ pub(super) fn explain_proxy(target: &str, error: &ureq::Error) -> Option<String>
 
 /// Whether the same is bound to happen the next time: one end does not trust the other, they have no
 /// version of TLS in common, or the proxy rejects the connection.
-pub(super) fn is_lasting(error: &ureq::Error) -> bool {
+pub(super) fn is_permanent(error: &ureq::Error) -> bool {
     match error {
-        ureq::Error::Io(error) => tls_error(error).is_some_and(tls::is_lasting),
+        ureq::Error::Io(error) => tls_error(error).is_some_and(tls::is_permanent),
         error => match connect_error(error) {
-            Some(ConnectError::Proxy(failure)) => failure.is_lasting(),
+            Some(ConnectError::Proxy(failure)) => failure.is_permanent(),
             Some(ConnectError::NotLoopback(_)) => true,
             None => false,
         },
@@ -354,7 +354,7 @@ impl ProxyFailure {
             ),
             None => {
                 let problem = match &**error {
-                    ureq::Error::ConnectProxyFailed(_) => CLOSED.to_owned(),
+                    ureq::Error::ConnectProxyFailed(_) => CLOSED_BY_PEER.to_owned(),
                     error => explain(error).1,
                 };
                 format!("cannot connect to the proxy {proxy}: {problem}; check {source}")
@@ -362,11 +362,11 @@ impl ProxyFailure {
         }
     }
 
-    fn is_lasting(&self) -> bool {
+    fn is_permanent(&self) -> bool {
         match self.status {
             Some(408 | 425 | 429 | 500 | 502..=504) => false,
             Some(_) => true,
-            None => is_lasting(&self.error),
+            None => is_permanent(&self.error),
         }
     }
 }
@@ -404,7 +404,7 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 }
 
 thread_local! {
-    static UNDER_WAY: RefCell<Option<Rc<Progress>>> = const { RefCell::new(None) };
+    static CURRENT_EXCHANGE: RefCell<Option<Rc<Progress>>> = const { RefCell::new(None) };
 }
 
 /// One request and its answer on this thread.
@@ -421,8 +421,8 @@ pub(super) struct Exchange {
 
 #[derive(Debug)]
 struct Progress {
-    call: Call,
-    stopped: Cell<Option<Stop>>,
+    call: CallContext,
+    stopped: Cell<Option<StopReason>>,
     /// Connections being set up, one inside the other where there is a proxy.
     connecting: Cell<u32>,
     /// Whether the bytes written now belong to the request.
@@ -446,7 +446,7 @@ struct Capture {
 
 impl Exchange {
     /// Begins an exchange on this thread; it is over when the value is dropped.
-    pub(super) fn begin(call: &Call) -> Exchange {
+    pub(super) fn enter(call: &CallContext) -> Exchange {
         let progress = Rc::new(Progress {
             call: call.clone(),
             stopped: Cell::new(None),
@@ -458,7 +458,7 @@ impl Exchange {
             reading: Cell::new(0),
             captured: RefCell::default(),
         });
-        let outer = UNDER_WAY.replace(Some(progress.clone()));
+        let outer = CURRENT_EXCHANGE.replace(Some(progress.clone()));
         Exchange {
             progress,
             outer,
@@ -471,7 +471,7 @@ impl Exchange {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         self.progress.captured.replace(Some(Capture {
             bytes: SecretBuffer::default(),
-            limit: limit.saturating_add(MOST_HEADER_BYTES),
+            limit: limit.saturating_add(MAX_HEADER_BYTES),
         }));
     }
 
@@ -516,7 +516,7 @@ impl Exchange {
     }
 
     /// Whether, and why, the exchange was ended from our side.
-    pub(super) fn stopped(&self) -> Option<Stop> {
+    pub(super) fn stopped(&self) -> Option<StopReason> {
         self.progress.stopped.get()
     }
 
@@ -530,15 +530,15 @@ impl Exchange {
 
     fn current<T>(look: impl FnOnce(&Progress) -> T) -> Option<T> {
         // Not borrowed while looking: the call may ask its caller, who may begin an exchange.
-        let under_way = UNDER_WAY.with_borrow(Clone::clone);
+        let under_way = CURRENT_EXCHANGE.with_borrow(Clone::clone);
         under_way.as_deref().map(look)
     }
 
     /// How long a wait on this thread may take at once; fails where the call has to end.
-    pub(super) fn slice() -> io::Result<Duration> {
+    pub(super) fn next_wait() -> io::Result<Duration> {
         // Without an exchange there is nobody to wait for: only a pool that closes a connection.
         Exchange::current(|progress| {
-            progress.call.slice(SLICE).map_err(|stop| {
+            progress.call.next_wait(SLICE).map_err(|stop| {
                 progress.stopped.set(Some(stop));
                 io::Error::new(io::ErrorKind::TimedOut, "the call ended")
             })
@@ -588,7 +588,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        UNDER_WAY.set(self.outer.take());
+        CURRENT_EXCHANGE.set(self.outer.take());
     }
 }
 

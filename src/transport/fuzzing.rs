@@ -3,17 +3,20 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ureq::Body;
-use ureq::http::Response;
 use ureq::http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 
 use super::MAX_RETRY_AFTER;
-use super::answer::{Answer, MOST_REFUSAL_BYTES, MOST_WORDS, ReadFailure, date, retry_after};
-use super::token_endpoint::granted;
+use super::response::{
+    BodyError, MAX_ERROR_BODY_BYTES, MAX_MESSAGE_LEN, Response, date, retry_after,
+};
+use super::token_endpoint::parse_token_response;
 use crate::auth;
 
 /// The body of a success of the token endpoint.
 pub(crate) fn any_token_answer(data: &[u8]) {
-    if let Some(answer) = granted(data, Some(UNIX_EPOCH + Duration::from_secs(1_780_000_000))) {
+    if let Some(answer) =
+        parse_token_response(data, Some(UNIX_EPOCH + Duration::from_secs(1_780_000_000)))
+    {
         auth::fuzzing::check_answer(&answer);
     }
 }
@@ -36,7 +39,7 @@ pub(crate) fn any_header(data: &[u8]) {
     }
     if let Some(date) = date(&headers) {
         assert_eq!(retry_after_at(date, now), wait, "{text}");
-        auth::fuzzing::check_answer(&auth::TokenAnswer {
+        auth::fuzzing::check_answer(&auth::TokenResponse {
             access_token: "e30.e30.c2ln".into(),
             expires_in: None,
             server_date: Some(date),
@@ -62,15 +65,15 @@ pub(crate) fn any_answer(data: &[u8]) {
     let fits = body.len() as u64 <= limit;
     let kind = ["application/json", "text/csv", "text/html; charset=utf-8"][usize::from(*kind) % 3];
     let answer = || {
-        let response = Response::builder()
+        let response = ureq::http::Response::builder()
             .status(400)
             .header(CONTENT_TYPE, kind)
             .body(Body::builder().data(body));
-        Answer::new(response.unwrap(), limit)
+        Response::new(response.unwrap(), limit)
     };
     match answer().read() {
         Ok(read) => assert!(fits && *read == body),
-        Err(ReadFailure::TooLarge { body: read, .. }) => assert!(!fits && body.starts_with(&read)),
+        Err(BodyError::TooLarge { body: read, .. }) => assert!(!fits && body.starts_with(&read)),
         Err(_) => panic!("it cannot break"),
     }
 
@@ -84,7 +87,7 @@ pub(crate) fn any_answer(data: &[u8]) {
             let expected = unwrapped.map_or_else(|| body.to_vec(), String::into_bytes);
             assert!(fits && sink == expected);
         }
-        Err(ReadFailure::TooLarge { .. }) => assert!(!fits && body.starts_with(&sink)),
+        Err(BodyError::TooLarge { .. }) => assert!(!fits && body.starts_with(&sink)),
         Err(_) => panic!("it cannot break"),
     }
 
@@ -95,10 +98,10 @@ pub(crate) fn any_answer(data: &[u8]) {
         answer().is_html(),
         html.contains(&media_type.to_ascii_lowercase().as_str())
     );
-    let refusal = answer().into_refusal(|words| words);
-    assert!(body.starts_with(&refusal.body) && refusal.body.len() as u64 <= MOST_REFUSAL_BYTES);
+    let refusal = answer().into_error_response(|words| words);
+    assert!(body.starts_with(&refusal.body) && refusal.body.len() as u64 <= MAX_ERROR_BODY_BYTES);
     if let Some(words) = refusal.words {
-        assert!(!words.is_empty() && words.chars().count() <= MOST_WORDS + 1);
+        assert!(!words.is_empty() && words.chars().count() <= MAX_MESSAGE_LEN + 1);
         assert!(!words.contains(char::is_control), "{words:?}");
     }
 }

@@ -1,16 +1,16 @@
 //! Everything about sending bytes: one request with its token, its deadline and its retries.
 //!
 //! Nothing outside this folder names ureq. Knows tokens only as something to ask `auth` for, and
-//! operations only as a method, a path and a [`Class`].
+//! operations only as a method, a path and a [`Idempotency`].
 
 mod agent;
-mod answer;
 mod buffers;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod logs;
 mod pem;
 mod resolver;
+mod response;
 mod retry;
 mod socket;
 mod stats;
@@ -24,16 +24,16 @@ use std::time::{Duration, Instant};
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::auth::{Token, TokenSlot};
-use crate::call::Call;
+use crate::auth::{Token, TokenCacheHandle};
+use crate::call::CallContext;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::fork::PerProcess;
 use crate::secret::Zeroizing;
 
 use agent::{Agents, Exchange};
-use answer::Answer;
-use retry::{Decision, Failure, Retries};
+use response::Response;
+use retry::{Decision, Failure, RetryState};
 
 pub use stats::Stats;
 
@@ -73,13 +73,13 @@ impl fmt::Display for Method {
 
 /// Whether a request may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
+pub enum Idempotency {
     /// Changes nothing: sent again after passing failures.
     Safe,
     /// Sets a state, so twice is as good as once: sent again after passing failures.
-    Repeatable,
+    Idempotent,
     /// Sent again only where it is certain that no byte of it left.
-    Once,
+    NonIdempotent,
 }
 
 /// The value of `Accept-Encoding` that requests a response without compression.
@@ -92,7 +92,7 @@ pub(crate) struct Request<'a> {
     /// Path and query, percent-encoded.
     pub(crate) path: String,
     pub(crate) body: Option<Zeroizing<Vec<u8>>>,
-    pub(crate) class: Class,
+    pub(crate) idempotency: Idempotency,
     pub(crate) authenticated: bool,
     pub(crate) hint: Option<&'static str>,
     /// Whether the response has secrets in it: it is requested without compression, since a
@@ -111,18 +111,18 @@ pub(crate) struct Transport {
     config: Config,
     /// A forked child must not touch the sockets that it shares with its parent.
     agents: PerProcess<Agents>,
-    slot: Option<Arc<TokenSlot>>,
+    token_cache: Option<Arc<TokenCacheHandle>>,
     stats: stats::Counters,
 }
 
 impl Transport {
     /// Sets a connection up; nothing is sent yet.
-    pub(crate) fn new(config: Config, slot: Option<Arc<TokenSlot>>) -> Result<Self> {
+    pub(crate) fn new(config: Config, token_cache: Option<Arc<TokenCacheHandle>>) -> Result<Self> {
         let agents = PerProcess::with(Agents::new(&config)?);
         Ok(Transport {
             config,
             agents,
-            slot,
+            token_cache,
             stats: Default::default(),
         })
     }
@@ -131,8 +131,8 @@ impl Transport {
         &self.config
     }
 
-    pub(crate) fn slot(&self) -> Option<&Arc<TokenSlot>> {
-        self.slot.as_ref()
+    pub(crate) fn token_cache(&self) -> Option<&Arc<TokenCacheHandle>> {
+        self.token_cache.as_ref()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -143,7 +143,7 @@ impl Transport {
     pub(crate) fn send<T>(
         &self,
         request: &Request<'_>,
-        call: &Call,
+        call: &CallContext,
         decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
     ) -> Result<T> {
         self.send_and_consume(
@@ -151,10 +151,10 @@ impl Transport {
             call,
             |answer| {
                 let body = answer.read()?;
-                if answer::is_markup(&body) {
-                    return Err(answer::ReadFailure::Page { body });
+                if response::is_markup(&body) {
+                    return Err(response::BodyError::Page { body });
                 }
-                decode(body).map_err(answer::ReadFailure::Undecodable)
+                decode(body).map_err(response::BodyError::Undecodable)
             },
             || decode(Zeroizing::default()).ok(),
         )
@@ -165,7 +165,7 @@ impl Transport {
     pub(crate) fn stream(
         &self,
         request: &Request<'_>,
-        call: &Call,
+        call: &CallContext,
         sink: &mut dyn Write,
     ) -> Result<()> {
         self.send_and_consume(request, call, |answer| answer.copy_csv(sink), || None)
@@ -177,12 +177,12 @@ impl Transport {
     fn send_and_consume<T>(
         &self,
         request: &Request<'_>,
-        call: &Call,
-        mut consume: impl FnMut(Answer) -> Result<T, answer::ReadFailure>,
+        call: &CallContext,
+        mut consume: impl FnMut(Response) -> Result<T, response::BodyError>,
         without_response: impl Fn() -> Option<T>,
     ) -> Result<T> {
         self.stats.count_call();
-        let mut retries = Retries::new(request.class);
+        let mut retry_state = RetryState::new(request.idempotency);
         let mut replaced_token = false;
         let mut deleted = false;
         let error = loop {
@@ -191,14 +191,20 @@ impl Transport {
                 Err(error) => break error,
             };
             if let Err(stop) = call.check() {
-                break call.stopped(stop, Stage::Request, Outcome::NotSent);
+                break call.stop_error(stop, Stage::Request, Outcome::NotSent);
             }
-            let attempt = self.attempt(request, token.as_ref(), call, &mut retries, &mut consume);
+            let attempt = self.attempt(
+                request,
+                token.as_ref(),
+                call,
+                &mut retry_state,
+                &mut consume,
+            );
             let (failure, error) = match attempt {
                 Ok(consumed) => return Ok(consumed),
                 Err(failed) => failed,
             };
-            if failure == Failure::Absent && retries.may_have_been_applied() {
+            if failure == Failure::Absent && retry_state.may_have_been_applied() {
                 if let Some(result) = without_response() {
                     log::info!(
                         "{}: an earlier attempt, whose response was lost, was applied: {error}",
@@ -209,46 +215,46 @@ impl Transport {
                 deleted = true;
                 break error;
             }
-            let outcome = retries.settle(error.outcome());
-            if let (Failure::Status { status: 401, .. }, Some(token), Some(slot)) =
-                (&failure, &token, &self.slot)
+            let outcome = retry_state.merge_outcome(error.outcome());
+            if let (Failure::Status { status: 401, .. }, Some(token), Some(token_cache)) =
+                (&failure, &token, &self.token_cache)
             {
-                slot.reject(token, call);
+                token_cache.reject(token, call);
                 // 401 says "not done", yet what costs money is not sent again on anyone's word.
-                if !replaced_token && request.class != Class::Once {
+                if !replaced_token && request.idempotency != Idempotency::NonIdempotent {
                     log::debug!(
                         "access token rejected, requesting another: operation={:?} attempt={} \
                          status=401",
                         request.operation,
-                        retries.attempts(),
+                        retry_state.attempts(),
                     );
                     replaced_token = true;
                     continue;
                 }
             }
-            match retries.decide(&failure, call.remaining(), random) {
-                Decision::GiveUp => break error,
+            match retry_state.decide(&failure, call.remaining(), random) {
+                Decision::Stop => break error,
                 Decision::RetryAfter(pause) => {
                     self.stats.count_retry();
-                    logs::retry(request.operation, retries.attempts(), pause, &error);
+                    logs::retry(request.operation, retry_state.attempts(), pause, &error);
                     if let Err(stop) = call.sleep(pause) {
-                        break call.stopped(stop, Stage::Request, outcome);
+                        break call.stop_error(stop, Stage::Request, outcome);
                     }
                 }
             }
         };
-        let error = match (deleted, request.class) {
+        let error = match (deleted, request.idempotency) {
             (true, _) => error
                 .prefixed("already deleted, by an attempt of this call whose response was lost")
-                .with_outcome(Outcome::Done),
-            (_, Class::Safe) => {
-                let outcome = retries.settle(error.outcome());
+                .with_outcome(Outcome::Completed),
+            (_, Idempotency::Safe) => {
+                let outcome = retry_state.merge_outcome(error.outcome());
                 error.with_outcome(outcome)
             }
-            (_, class) => {
-                let outcome = retries.settle(error.outcome());
-                let hint = request.hint.unwrap_or(match class {
-                    Class::Once => "check it before repeating it",
+            (_, idempotency) => {
+                let outcome = retry_state.merge_outcome(error.outcome());
+                let hint = request.hint.unwrap_or(match idempotency {
+                    Idempotency::NonIdempotent => "check it before repeating it",
                     _ => "it is safe to repeat it",
                 });
                 error.with_outcome(outcome).of_change(hint)
@@ -257,7 +263,7 @@ impl Transport {
         let error = error
             .with_operation(request.operation)
             .with_request(request.method.as_str(), &request.path)
-            .with_attempts(retries.attempts())
+            .with_attempts(retry_state.attempts())
             .with_elapsed(call.started().elapsed());
         logs::failure(request.operation, &error);
         Err(error)
@@ -267,12 +273,12 @@ impl Transport {
         self.agents.inherit(Agents::inherited)
     }
 
-    fn token_for(&self, request: &Request<'_>, call: &Call) -> Result<Option<Token>> {
-        match &self.slot {
+    fn token_for(&self, request: &Request<'_>, call: &CallContext) -> Result<Option<Token>> {
+        match &self.token_cache {
             _ if !request.authenticated => Ok(None),
-            Some(slot) => {
+            Some(token_cache) => {
                 self.stats.count_token_call();
-                slot.token(self, call).map(Some)
+                token_cache.token(self, call).map(Some)
             }
             None => Err(Error::config(
                 "no credentials: set `client_id` and `client_secret` \
@@ -286,14 +292,14 @@ impl Transport {
         &self,
         request: &Request<'_>,
         token: Option<&Token>,
-        call: &Call,
-        retries: &mut Retries,
-        consume: &mut impl FnMut(Answer) -> Result<T, answer::ReadFailure>,
+        call: &CallContext,
+        retry_state: &mut RetryState,
+        consume: &mut impl FnMut(Response) -> Result<T, response::BodyError>,
     ) -> Result<T, (Failure, Error)> {
         let agents = self.agents();
         let begun = Instant::now();
         let url = format!("{}{}", self.config.base_url(), request.path);
-        let exchange = Exchange::begin(call);
+        let exchange = Exchange::enter(call);
         if request.one_time_response {
             exchange.capture(self.config.max_response_bytes());
         }
@@ -309,19 +315,19 @@ impl Transport {
                 true => UNCOMPRESSED,
                 false => "gzip",
             },
-            request.class == Class::Once,
+            request.idempotency == Idempotency::NonIdempotent,
         );
         if exchange.sent() {
             self.stats.count_request();
-            retries.count_attempt();
+            retry_state.count_attempt();
             call.count_request();
         }
         let answer = sent.map_err(|error| {
             self.stats
                 .count_bytes(exchange.written(), exchange.received());
-            self.broken(request, &exchange, error, call, agents)
+            self.connection_error(request, &exchange, error, call, agents)
         })?;
-        let answer = Answer::new(answer, self.config.max_response_bytes());
+        let answer = Response::new(answer, self.config.max_response_bytes());
         if let Some(token) = token
             && answer.status() != 401
         {
@@ -341,7 +347,7 @@ impl Transport {
                 status,
                 bytes: exchange.received(),
                 duration: begun.elapsed(),
-                attempt: retries.attempts(),
+                attempt: retry_state.attempts(),
                 request_id: request_id.as_deref(),
             };
             response.log(request);
@@ -351,28 +357,28 @@ impl Transport {
             let html = answer.is_html();
             let result = if html {
                 let page = answer.read();
-                page.and_then(|body| Err(answer::ReadFailure::Page { body }))
+                page.and_then(|body| Err(response::BodyError::Page { body }))
             } else {
                 consume(answer)
             };
             log(&exchange);
             return result.map_err(|failure| {
                 let failure = self.with_what_arrived(failure, &exchange, encoding);
-                self.unread(request, &exchange, failure, call, status, html)
+                self.body_error(request, &exchange, failure, call, status, html)
             });
         }
-        let refusal = answer.into_refusal(|text| self.redact(text, token));
+        let refusal = answer.into_error_response(|text| self.redact(text, token));
         log(&exchange);
-        Err(refused(request, refusal))
+        Err(status_error(request, refusal))
     }
 
     /// The connection broke, or could not be made, before an answer came.
-    fn broken(
+    fn connection_error(
         &self,
         request: &Request<'_>,
         exchange: &Exchange,
         error: ureq::Error,
-        call: &Call,
+        call: &CallContext,
         agents: &Agents,
     ) -> (Failure, Error) {
         let outcome = if exchange.sent() {
@@ -381,10 +387,13 @@ impl Transport {
             Outcome::NotSent
         };
         if let Some(stop) = exchange.stopped() {
-            return (Failure::Final, call.stopped(stop, Stage::Request, outcome));
+            return (
+                Failure::NotRetryable,
+                call.stop_error(stop, Stage::Request, outcome),
+            );
         }
         if !exchange.sent() {
-            agents.forget_addresses();
+            agents.clear_dns_cache();
         }
         let (kind, message) = agent::explain(&error);
         let message = if exchange.sent() {
@@ -393,21 +402,21 @@ impl Transport {
             agent::explain_connect(self.config.base_url(), &error)
         };
         let failure = match (kind, exchange.sent()) {
-            (ErrorKind::Network, _) if agent::is_lasting(&error) => Failure::Final,
-            (ErrorKind::Network, true) => Failure::Broken,
+            (ErrorKind::Network, _) if agent::is_permanent(&error) => Failure::NotRetryable,
+            (ErrorKind::Network, true) => Failure::ConnectionLost,
             (ErrorKind::Network, false) => Failure::NotSent,
-            _ => Failure::Final,
+            _ => Failure::NotRetryable,
         };
         debug_assert!(request.path.starts_with('/'));
         // Headers that cannot be understood may have a body behind them.
         let arrived = exchange
             .captured()
-            .and_then(|wire| answer::salvage(&wire, answer::Encoding::default(), u64::MAX));
+            .and_then(|wire| response::salvage(&wire, response::Encoding::default(), u64::MAX));
         let message = match &arrived {
             Some(_) => format!("{message}; the error's body has what arrived after its headers"),
             None => message,
         };
-        let permanent = failure == Failure::Final;
+        let permanent = failure == Failure::NotRetryable;
         let mut error = Error::new(kind, Stage::Request, outcome, message).with_underlying(error);
         if permanent {
             error = error.permanent();
@@ -421,11 +430,11 @@ impl Transport {
     /// Replaces what was read of a one-time response by all that arrived of it.
     fn with_what_arrived(
         &self,
-        failure: answer::ReadFailure,
+        failure: response::BodyError,
         exchange: &Exchange,
-        encoding: answer::Encoding,
-    ) -> answer::ReadFailure {
-        let answer::ReadFailure::Broken {
+        encoding: response::Encoding,
+    ) -> response::BodyError {
+        let response::BodyError::Broken {
             error,
             body,
             passed_on,
@@ -434,21 +443,21 @@ impl Transport {
             return failure;
         };
         let Some(wire) = exchange.captured() else {
-            return answer::ReadFailure::Broken {
+            return response::BodyError::Broken {
                 error,
                 body,
                 passed_on,
             };
         };
         let limit = self.config.max_response_bytes();
-        let salvaged = answer::salvage(&wire, encoding, limit);
+        let salvaged = response::salvage(&wire, encoding, limit);
         let note = match &salvaged {
             Some(salvaged) if salvaged.compressed => "what arrived of it, compressed with gzip",
             Some(salvaged) if salvaged.decompressed => "what could be decompressed of it",
             _ => "what arrived of it",
         };
         let text = format!("{}; the error's body has {note}", agent::explain_io(&error));
-        answer::ReadFailure::Broken {
+        response::BodyError::Broken {
             error: io::Error::other(text),
             body: salvaged.map_or(body, |salvaged| salvaged.body),
             passed_on,
@@ -456,33 +465,33 @@ impl Transport {
     }
 
     /// The answer began as a success and could not be read to its end.
-    fn unread(
+    fn body_error(
         &self,
         request: &Request<'_>,
         exchange: &Exchange,
-        failure: answer::ReadFailure,
-        call: &Call,
+        failure: response::BodyError,
+        call: &CallContext,
         status: u16,
         html: bool,
     ) -> (Failure, Error) {
         let html = html
             || match &failure {
-                answer::ReadFailure::Page { .. } => true,
-                answer::ReadFailure::Broken { body, .. }
-                | answer::ReadFailure::TooLarge { body, .. } => answer::is_markup(body),
-                answer::ReadFailure::Undecodable(_) | answer::ReadFailure::Sink(_) => false,
+                response::BodyError::Page { .. } => true,
+                response::BodyError::Broken { body, .. }
+                | response::BodyError::TooLarge { body, .. } => response::is_markup(body),
+                response::BodyError::Undecodable(_) | response::BodyError::Sink(_) => false,
             };
         // 2xx: the operation was executed, only its response is unusable. Exception: an HTML page
         // comes from a gateway or portal, so the outcome is unknown.
         let outcome = if html {
             Outcome::Unknown
         } else {
-            Outcome::Done
+            Outcome::Completed
         };
         let (failure, error) = match failure {
-            answer::ReadFailure::Undecodable(error) => (Failure::Final, error),
-            answer::ReadFailure::Page { body } => (
-                Failure::Final,
+            response::BodyError::Undecodable(error) => (Failure::NotRetryable, error),
+            response::BodyError::Page { body } => (
+                Failure::NotRetryable,
                 Error::new(
                     ErrorKind::Decode,
                     Stage::Decode,
@@ -491,24 +500,24 @@ impl Transport {
                 )
                 .with_body(body),
             ),
-            answer::ReadFailure::Broken {
+            response::BodyError::Broken {
                 error,
                 body,
                 passed_on,
             } => {
                 // Without its answer nothing is left of a read.
-                let outcome = match request.class {
-                    Class::Safe => Outcome::Unknown,
+                let outcome = match request.idempotency {
+                    Idempotency::Safe => Outcome::Unknown,
                     _ => outcome,
                 };
                 let (failure, error) = match exchange.stopped() {
-                    Some(stop) => (Failure::Final, call.stopped(stop, Stage::Request, outcome)),
+                    Some(stop) => (Failure::NotRetryable, call.stop_error(stop, Stage::Request, outcome)),
                     None => (
                         // Asked for again, it would be passed on from its beginning.
                         if passed_on {
-                            Failure::Final
+                            Failure::NotRetryable
                         } else {
-                            Failure::Broken
+                            Failure::ConnectionLost
                         },
                         Error::new(
                             ErrorKind::Network,
@@ -524,8 +533,8 @@ impl Transport {
                 };
                 (failure, error.with_body(body))
             }
-            answer::ReadFailure::TooLarge { limit, body } => (
-                Failure::Final,
+            response::BodyError::TooLarge { limit, body } => (
+                Failure::NotRetryable,
                 Error::new(
                     ErrorKind::Decode,
                     Stage::Decode,
@@ -535,8 +544,8 @@ impl Transport {
                 .permanent()
                 .with_body(body),
             ),
-            answer::ReadFailure::Sink(error) => (
-                Failure::Final,
+            response::BodyError::Sink(error) => (
+                Failure::NotRetryable,
                 Error::new(
                     ErrorKind::Io,
                     Stage::Decode,
@@ -578,22 +587,24 @@ fn random() -> f64 {
 }
 
 /// The service answered with anything but success.
-fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) {
-    let answer::Refusal {
+fn status_error(request: &Request<'_>, refusal: response::ErrorResponse) -> (Failure, Error) {
+    let response::ErrorResponse {
         status,
         words,
         body,
         retry_after,
         request_id,
-        of_service,
+        from_api,
     } = refusal;
-    let documented = of_service && request.refusals.iter().any(|(known, _)| *known == status);
+    let documented = from_api && request.refusals.iter().any(|(known, _)| *known == status);
     let documents = |status, reason| request.refusals.contains(&(status, reason));
     let outcome = match status {
         // A gateway can send 5xx after the API executed the operation, a redirect (303, for example)
         // can lead to the result of an executed one, and after 101 comes another protocol.
-        ..400 | 500.. if request.class != Class::Safe && !documented => Outcome::Unknown,
-        _ => Outcome::Refused,
+        ..400 | 500.. if request.idempotency != Idempotency::Safe && !documented => {
+            Outcome::Unknown
+        }
+        _ => Outcome::Rejected,
     };
     let kind = match status {
         401 => ErrorKind::Authentication,
@@ -611,7 +622,7 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
     let message = match &words {
         Some(words) => words.clone(),
         None if (300..400).contains(&status) => "a redirect, which is never followed".to_owned(),
-        None => answer::reason(status).to_owned(),
+        None => response::reason(status).to_owned(),
     };
     let error = Error::new(kind, Stage::Request, outcome, message)
         .with_http_status(status)
@@ -621,7 +632,11 @@ fn refused(request: &Request<'_>, refusal: answer::Refusal) -> (Failure, Error) 
         .with_request_id(request_id);
     // Where monitoring or secure connectivity is not active there is nothing to deactivate.
     let absent = status == 404 || documents(409, "not active") && status == 409;
-    if absent && of_service && request.method == Method::Delete && request.class != Class::Once {
+    if absent
+        && from_api
+        && request.method == Method::Delete
+        && request.idempotency != Idempotency::NonIdempotent
+    {
         return (Failure::Absent, error);
     }
     // A redirect is a matter of settings (`base_url`, a login portal), which time does not change.

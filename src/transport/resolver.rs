@@ -21,7 +21,7 @@ use crate::config::is_loopback;
 use crate::fork::generation;
 
 /// How long addresses are used before the name is resolved again.
-const LIFETIME: Duration = Duration::from_secs(60);
+const DNS_CACHE_TTL: Duration = Duration::from_secs(60);
 /// How long calls wait for a lookup that is under way before they start another one.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// Maximum number of lookups under way in the process.
@@ -79,7 +79,7 @@ impl CachingResolver {
     }
 
     /// Removes all addresses from the cache. Called after a connection could not be made.
-    pub(super) fn forget(&self) {
+    pub(super) fn clear(&self) {
         lock(&self.names).known.clear();
     }
 
@@ -101,7 +101,7 @@ impl CachingResolver {
             {
                 let mut names = lock(&self.names);
                 if let Some((at, addresses)) = names.known.get(&name)
-                    && at.elapsed() < LIFETIME
+                    && at.elapsed() < DNS_CACHE_TTL
                 {
                     return Ok(addresses.clone());
                 }
@@ -114,7 +114,7 @@ impl CachingResolver {
                     break self.start(&mut names, name, permit)?;
                 }
             }
-            std::thread::sleep(Exchange::slice()?.min(PERMIT_POLL));
+            std::thread::sleep(Exchange::next_wait()?.min(PERMIT_POLL));
         };
         lookup.wait()
     }
@@ -168,7 +168,7 @@ impl Lookup {
                 Some(Some(addresses)) => return Ok(addresses.clone()),
                 Some(None) => return Err(ureq::Error::HostNotFound),
                 None => {
-                    let waited = self.ended.wait_timeout(result, Exchange::slice()?);
+                    let waited = self.ended.wait_timeout(result, Exchange::next_wait()?);
                     result = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
@@ -182,7 +182,7 @@ impl fmt::Debug for CachingResolver {
     }
 }
 
-/// Locks; nothing that could panic runs under these locks.
+/// HeldLocks; nothing that could panic runs under these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -289,8 +289,8 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::call::{Call, CallOptions, Cancel, Stop};
-    use crate::in_time::in_time;
+    use crate::call::{CallContext, CallOptions, Cancel, StopReason};
+    use crate::deadline_check::in_time;
 
     fn permits(limit: u32) -> &'static Permits {
         Box::leak(Box::new(Permits::new(limit)))
@@ -298,11 +298,11 @@ mod tests {
 
     /// Resolves a name whose lookup does not end, and returns why the call ended. `asked` is told
     /// once the lookup is under way.
-    fn stuck(options: &CallOptions, asked: mpsc::Sender<()>) -> Option<Stop> {
+    fn stuck(options: &CallOptions, asked: mpsc::Sender<()>) -> Option<StopReason> {
         let (_answer, never) = mpsc::channel::<()>();
         let never = Mutex::new(never);
-        let call = Call::start(options, Duration::from_secs(60));
-        let exchange = Exchange::begin(&call);
+        let call = CallContext::start(options, Duration::from_secs(60));
+        let exchange = Exchange::enter(&call);
         let resolver = CachingResolver::with(permits(1), move |_| {
             asked.send(()).unwrap();
             let _ = lock(&never).recv();
@@ -319,7 +319,7 @@ mod tests {
         in_time(|| {
             let (asked, under_way) = mpsc::channel();
             let begun = Instant::now();
-            assert_eq!(stuck(&options, asked), Some(Stop::Deadline));
+            assert_eq!(stuck(&options, asked), Some(StopReason::Deadline));
             let took = begun.elapsed();
             assert!(took >= timeout, "{took:?}");
             under_way.recv().unwrap();
@@ -338,7 +338,7 @@ mod tests {
             let begun = Instant::now();
             cancel.cancel();
             let (stopped, ended) = looking.join().unwrap();
-            assert_eq!(stopped, Some(Stop::Cancelled));
+            assert_eq!(stopped, Some(StopReason::Cancelled));
             ((), ended.duration_since(begun))
         });
     }
@@ -410,13 +410,13 @@ mod tests {
         let callers: Vec<_> = (0..2).map(look_up).collect();
         begun.recv().unwrap();
         begun.recv().unwrap();
-        let call = Call::start(
+        let call = CallContext::start(
             &CallOptions::new().timeout(Duration::from_millis(100)),
             Duration::from_secs(60),
         );
-        let exchange = Exchange::begin(&call);
+        let exchange = Exchange::enter(&call);
         assert!(resolver.look_up("more.example:443".into()).is_err());
-        assert_eq!(exchange.stopped(), Some(Stop::Deadline));
+        assert_eq!(exchange.stopped(), Some(StopReason::Deadline));
         drop(exchange);
         assert_eq!(count.load(Ordering::SeqCst), 2);
         drop(release);
@@ -448,7 +448,7 @@ mod tests {
         assert_eq!(look_up(), addresses);
         resolver.prefer(addresses[2]);
         assert_eq!(look_up(), [addresses[2], addresses[0], addresses[1]]);
-        resolver.forget();
+        resolver.clear();
         assert_eq!(look_up(), addresses);
     }
 
@@ -487,7 +487,7 @@ mod tests {
             "`localhost` does not resolve to a loopback address of this machine, and http:// is \
              allowed to those only; check the hosts file or use https://"
         );
-        assert!(super::super::agent::is_lasting(&error));
+        assert!(super::super::agent::is_permanent(&error));
         // With TLS the certificate says who it is; a proxy is not the server.
         for url in ["https://localhost:8080/", "http://proxy.example:8080/"] {
             assert_eq!(resolve(url, mixed.clone()).unwrap(), mixed);
@@ -503,8 +503,8 @@ mod tests {
 
         let look_up_often = || {
             let options = CallOptions::new();
-            let call = Call::start(&options, Duration::from_secs(60));
-            let _exchange = Exchange::begin(&call);
+            let call = CallContext::start(&options, Duration::from_secs(60));
+            let _exchange = Exchange::enter(&call);
             let resolver = CachingResolver::with(permits(4), |_| {
                 std::thread::sleep(Duration::from_micros(100));
                 Ok(Vec::new())

@@ -15,12 +15,12 @@ use ureq::unversioned::transport::{
 };
 
 use super::agent::Exchange;
-use super::buffers::{OUTPUT_BUFFER, WipedBuffers};
+use super::buffers::{OUTPUT_BUFFER, ZeroizingBuffers};
 use super::resolver::CachingResolver;
 use crate::fork::ProcessOwned;
 
 /// How it is said that the other end closed a connection too early.
-pub(super) const CLOSED: &str = "closed by the other end";
+pub(super) const CLOSED_BY_PEER: &str = "closed by the other end";
 
 /// A TCP connection whose waits honour the current [`Exchange`].
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Socket {
 
     /// Whether the other end has neither closed nor said anything: an idle connection that speaks
     /// is of no use.
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(super) fn is_reusable(&self) -> bool {
         let peeked = rustix::net::recv(
             &*self.stream,
             &mut [0u8; 1][..],
@@ -54,7 +54,7 @@ impl Socket {
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let step = Some(Exchange::slice()?);
+            let step = Some(Exchange::next_wait()?);
             if self.read_timeout != step {
                 self.stream.set_read_timeout(step)?;
                 self.read_timeout = step;
@@ -74,7 +74,7 @@ impl Read for Socket {
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         loop {
-            let step = Some(Exchange::slice()?);
+            let step = Some(Exchange::next_wait()?);
             if self.write_timeout != step {
                 self.stream.set_write_timeout(step)?;
                 self.write_timeout = step;
@@ -126,10 +126,10 @@ fn is_a_pause(error: &io::Error) -> bool {
 
 /// A connection that broke, told so that ureq does not take it for the end of an answer whose length
 /// was not announced: what is cut would pass for whole.
-pub(super) fn broken_off(error: io::Error) -> io::Error {
+pub(super) fn unexpected_eof(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
-            io::Error::new(io::ErrorKind::BrokenPipe, CLOSED.to_owned())
+            io::Error::new(io::ErrorKind::BrokenPipe, CLOSED_BY_PEER.to_owned())
         }
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {
             io::Error::new(io::ErrorKind::BrokenPipe, error)
@@ -171,7 +171,7 @@ impl<In: Transport> Connector<In> for SocketConnector {
         }
         Ok(Some(Either::B(PlainTransport {
             socket: Socket::new(stream),
-            buffers: WipedBuffers::new(),
+            buffers: ZeroizingBuffers::new(),
         })))
     }
 }
@@ -208,7 +208,7 @@ fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
         if attempts.is_empty() {
             return Err(last);
         }
-        let mut step = Exchange::slice()?;
+        let mut step = Exchange::next_wait()?;
         if waiting.peek().is_some() {
             step = step.min(next_at.saturating_duration_since(now));
         }
@@ -285,7 +285,7 @@ fn finish(socket: OwnedFd) -> io::Result<TcpStream> {
 #[derive(Debug)]
 pub(super) struct PlainTransport {
     socket: Socket,
-    buffers: WipedBuffers,
+    buffers: ZeroizingBuffers,
 }
 
 impl PlainTransport {
@@ -306,13 +306,14 @@ impl Transport for PlainTransport {
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let room = self.buffers.input_append_buf();
-        let amount = Exchange::receive(room, |room| self.socket.read(room)).map_err(broken_off)?;
+        let amount =
+            Exchange::receive(room, |room| self.socket.read(room)).map_err(unexpected_eof)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        self.socket.is_quiet()
+        self.socket.is_reusable()
     }
 }
 
@@ -321,13 +322,13 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::call::{Call, CallOptions};
-    use crate::full_port::{FullPort, port_of_nobody};
-    use crate::in_time::in_time;
+    use crate::call::{CallContext, CallOptions};
+    use crate::deadline_check::in_time;
+    use crate::unreachable_ports::{FullPort, port_of_nobody};
 
     fn within(timeout: Duration) -> Exchange {
         let options = CallOptions::new().timeout(timeout);
-        Exchange::begin(&Call::start(&options, timeout))
+        Exchange::enter(&CallContext::start(&options, timeout))
     }
 
     #[test]

@@ -20,9 +20,9 @@ use ureq::unversioned::transport::{
 };
 
 use super::agent::Exchange;
-use super::buffers::WipedBuffers;
+use super::buffers::ZeroizingBuffers;
 use super::pem::PemFile;
-use super::socket::{PlainTransport, Socket, broken_off};
+use super::socket::{PlainTransport, Socket, unexpected_eof};
 use crate::config::Config;
 use crate::credentials::warn_if_open_to_others;
 use crate::error::{Error, Result};
@@ -101,7 +101,7 @@ pub(super) fn explain(error: &rustls::Error) -> String {
 }
 
 /// Whether the same is bound to happen the next time.
-pub(super) fn is_lasting(error: &rustls::Error) -> bool {
+pub(super) fn is_permanent(error: &rustls::Error) -> bool {
     matches!(
         error,
         rustls::Error::InvalidCertificate(_)
@@ -280,7 +280,7 @@ impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnect
         let stream = StreamOwned::new(connection, wire);
         Ok(Some(Either::B(TlsTransport {
             stream,
-            buffers: WipedBuffers::new(),
+            buffers: ZeroizingBuffers::new(),
         })))
     }
 }
@@ -323,7 +323,7 @@ impl Write for Wire {
 /// HTTP over TLS.
 pub(super) struct TlsTransport {
     stream: StreamOwned<ClientConnection, Wire>,
-    buffers: WipedBuffers,
+    buffers: ZeroizingBuffers,
 }
 
 impl std::fmt::Debug for TlsTransport {
@@ -344,14 +344,15 @@ impl Transport for TlsTransport {
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let room = self.buffers.input_append_buf();
-        let amount = Exchange::receive(room, |room| self.stream.read(room)).map_err(broken_off)?;
+        let amount =
+            Exchange::receive(room, |room| self.stream.read(room)).map_err(unexpected_eof)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
     fn is_open(&mut self) -> bool {
         match &mut self.stream.sock {
-            Wire::Socket(socket) => socket.is_quiet(),
+            Wire::Socket(socket) => socket.is_reusable(),
             Wire::Tunnel(tunnel) => tunnel.get_mut().is_open(),
         }
     }

@@ -6,28 +6,32 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::agent::{self, Exchange};
-use super::answer::{Answer, reason};
+use super::response::{Response, reason};
 use super::{Method, Transport, UNCOMPRESSED, logs};
 use crate::auth::{
-    FetchError, FetchFailure, TokenAnswer, TokenEncoding, TokenEndpoint, TokenRequest,
+    FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat, TokenResponse,
 };
-use crate::call::Call;
+use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::{Secret, SecretBuffer, Zeroizing, to_json};
 
 /// Far more than a token has.
-const MOST_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The endpoint's answer, as far as it is used.
 #[derive(Deserialize)]
-struct Granted {
+struct AccessTokenResponse {
     access_token: Secret,
     #[serde(default)]
     expires_in: serde_json::Value,
 }
 
 impl TokenEndpoint for Transport {
-    fn fetch(&self, request: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+    fn fetch(
+        &self,
+        request: &TokenRequest,
+        call: &CallContext,
+    ) -> Result<TokenResponse, FetchError> {
         let failed = |cause, kind, message: String| FetchError {
             cause,
             error: Error::new(kind, Stage::Token, Outcome::NotSent, message),
@@ -41,7 +45,7 @@ impl TokenEndpoint for Transport {
         );
         let begun = Instant::now();
         let (content_type, body) = body_of(request);
-        let exchange = Exchange::begin(call);
+        let exchange = Exchange::enter(call);
         let sent = agents.send(
             Method::Post,
             &request.token_url,
@@ -53,23 +57,23 @@ impl TokenEndpoint for Transport {
         );
         let stopped = || {
             exchange.stopped().map(|stop| FetchError {
-                cause: FetchFailure::Stopped,
-                error: call.stopped(stop, Stage::Token, Outcome::NotSent),
+                cause: TokenErrorKind::Cancelled,
+                error: call.stop_error(stop, Stage::Token, Outcome::NotSent),
             })
         };
         let answer = match sent {
-            Ok(answer) => Answer::new(answer, MOST_BYTES),
+            Ok(answer) => Response::new(answer, MAX_BYTES),
             Err(error) => {
                 if let Some(stopped) = stopped() {
                     return Err(stopped);
                 }
-                agents.forget_addresses();
-                let cause = if agent::is_lasting(&error) {
-                    FetchFailure::Lasting
+                agents.clear_dns_cache();
+                let cause = if agent::is_permanent(&error) {
+                    TokenErrorKind::Permanent
                 } else if exchange.sent() {
-                    FetchFailure::Transient
+                    TokenErrorKind::Transient
                 } else {
-                    FetchFailure::NotSent
+                    TokenErrorKind::NotSent
                 };
                 let (kind, message) = agent::explain(&error);
                 let message = match agent::explain_proxy(&request.token_url, &error) {
@@ -78,7 +82,7 @@ impl TokenEndpoint for Transport {
                 };
                 let FetchError { cause, error } = failed(cause, kind, message);
                 let error = match cause {
-                    FetchFailure::Lasting => error.permanent(),
+                    TokenErrorKind::Permanent => error.permanent(),
                     _ => error,
                 };
                 return Err(FetchError { cause, error });
@@ -89,26 +93,26 @@ impl TokenEndpoint for Transport {
             logs::token_response(&request.token_url, status, exchange, begun);
         };
         if !answer.is_success() {
-            let refusal =
-                answer.into_refusal(|words| words.replace(request.client_secret.expose(), "…"));
+            let refusal = answer
+                .into_error_response(|words| words.replace(request.client_secret.expose(), "…"));
             log(&exchange);
             let words = refusal.words.as_deref().unwrap_or_else(|| reason(status));
             let code = error_code(&refusal.body);
             let (cause, kind, message) = match status {
                 429 => (
-                    FetchFailure::RateLimited {
+                    TokenErrorKind::RateLimited {
                         retry_after: refusal.retry_after,
                     },
                     ErrorKind::RateLimited,
                     format!("the token endpoint limits this address (429): {words}"),
                 ),
                 408 | 500.. => (
-                    FetchFailure::Transient,
+                    TokenErrorKind::Transient,
                     ErrorKind::Service,
                     format!("the token endpoint failed ({status}): {words}"),
                 ),
                 _ if concerns_credentials(status, code.as_deref()) => (
-                    FetchFailure::BadCredentials,
+                    TokenErrorKind::InvalidClient,
                     ErrorKind::Authentication,
                     format!(
                         "the token endpoint refuses the credentials ({status}): {words}; \
@@ -117,7 +121,7 @@ impl TokenEndpoint for Transport {
                     ),
                 ),
                 400 | 415 | 422 => (
-                    FetchFailure::Lasting,
+                    TokenErrorKind::Permanent,
                     ErrorKind::Config,
                     format!(
                         "token request: rejected with HTTP {status}{}: {words}; {}",
@@ -129,7 +133,7 @@ impl TokenEndpoint for Transport {
                     ),
                 ),
                 _ => (
-                    FetchFailure::Lasting,
+                    TokenErrorKind::Permanent,
                     ErrorKind::Config,
                     format!(
                         "{} does not answer as a token endpoint does ({status}): {words}; \
@@ -156,21 +160,21 @@ impl TokenEndpoint for Transport {
                 return Err(stopped().unwrap_or_else(|| {
                     let message = "the token endpoint's answer could not be read to its end";
                     failed(
-                        FetchFailure::Transient,
+                        TokenErrorKind::Transient,
                         ErrorKind::Network,
                         message.to_owned(),
                     )
                 }));
             }
         };
-        granted(&body, server_date).ok_or_else(|| {
+        parse_token_response(&body, server_date).ok_or_else(|| {
             let what = if html {
                 "an HTML page"
             } else {
                 "not the JSON of a token"
             };
             let message = format!("the token endpoint ({}) answered {what}", request.token_url);
-            failed(FetchFailure::Transient, ErrorKind::Decode, message)
+            failed(TokenErrorKind::Transient, ErrorKind::Decode, message)
         })
     }
 }
@@ -201,14 +205,14 @@ fn concerns_credentials(status: u16, code: Option<&str>) -> bool {
 }
 
 /// What to check after a token endpoint rejected the request itself.
-fn advice(code: Option<&str>, encoding: TokenEncoding) -> &'static str {
+fn advice(code: Option<&str>, encoding: TokenRequestFormat) -> &'static str {
     match (code, encoding) {
         (Some("invalid_scope"), _) => "check `scope`",
         (Some("invalid_target"), _) => "check `audience`",
-        (_, TokenEncoding::Json) => {
+        (_, TokenRequestFormat::Json) => {
             "many OAuth servers accept forms only: set `token_request_format` to `form`"
         }
-        (_, TokenEncoding::Form) => {
+        (_, TokenRequestFormat::Form) => {
             "check `audience`, `scope` and `token_request_format`, which is `form`"
         }
     }
@@ -216,15 +220,18 @@ fn advice(code: Option<&str>, encoding: TokenEncoding) -> &'static str {
 
 /// The token of an answer. `None` says no more, since the parser's own words could quote a piece of
 /// the token.
-pub(super) fn granted(body: &[u8], server_date: Option<SystemTime>) -> Option<TokenAnswer> {
-    let granted: Granted = serde_json::from_slice(body).ok()?;
-    let expires_in = match &granted.expires_in {
+pub(super) fn parse_token_response(
+    body: &[u8],
+    server_date: Option<SystemTime>,
+) -> Option<TokenResponse> {
+    let parse_token_response: AccessTokenResponse = serde_json::from_slice(body).ok()?;
+    let expires_in = match &parse_token_response.expires_in {
         serde_json::Value::Number(seconds) => seconds.as_f64(),
         serde_json::Value::String(seconds) => seconds.trim().parse().ok(),
         _ => None,
     };
-    Some(TokenAnswer {
-        access_token: granted.access_token,
+    Some(TokenResponse {
+        access_token: parse_token_response.access_token,
         expires_in,
         server_date,
     })
@@ -241,12 +248,12 @@ fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<Vec<u8>>) {
         fields.push(("scope", scope));
     }
     match request.encoding {
-        TokenEncoding::Json => {
+        TokenRequestFormat::Json => {
             let fields: std::collections::BTreeMap<_, _> = fields.into_iter().collect();
             let json = to_json(&fields).expect("strings are JSON");
             ("application/json", json.into_bytes())
         }
-        TokenEncoding::Form => {
+        TokenRequestFormat::Form => {
             let mut form = SecretBuffer::with_capacity(512);
             for (name, value) in fields {
                 if !form.is_empty() {

@@ -76,16 +76,16 @@ static void progress(void *user, const camunda_value *cluster) {
 static void progress_shows_each_look(void) {
   struct seen *seen = (struct seen *)calloc(1, sizeof *seen);
   char *id = sandbox_cluster("{\"name\":\"x\"}");
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  CHECK_OK(camunda_call_set_interval(call, 0.02, &error));
-  CHECK_OK(camunda_call_set_progress(call, progress, seen, &error));
+  CHECK_OK(camunda_call_options_set_max_poll_interval(call, 0.02, &error));
+  CHECK_OK(camunda_call_options_set_progress(call, progress, seen, &error));
   CHECK_OK(camunda_cluster_wait_until_healthy(admin, call, id, &value, &error));
   CHECK_STR(seen->text, "Healthy\nHealthy\n");
   CHECK_INT(seen->on_other_threads, 0);
   camunda_value_free(value);
-  camunda_call_free(call);
+  camunda_call_options_free(call);
   free(id);
   free(seen);
 }

@@ -52,11 +52,11 @@ static void on_progress(void *user, const camunda_value *seen) {
 
 static void *wait_for_health(void *unused) {
   (void)unused;
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  CHECK_OK(camunda_call_set_interval(call, 0.02, &error));
-  CHECK_OK(camunda_call_set_progress(call, on_progress, NULL, &error));
+  CHECK_OK(camunda_call_options_set_max_poll_interval(call, 0.02, &error));
+  CHECK_OK(camunda_call_options_set_progress(call, on_progress, NULL, &error));
   (void)!camunda_cluster_wait_until_healthy(admin, call, stuck, &value, &error);
   stay();
   return NULL;
@@ -84,10 +84,10 @@ static void on_progress_stay(void *user, const camunda_value *seen) {
 
 static void *wait_and_stay_in_a_callback(void *unused) {
   (void)unused;
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  CHECK_OK(camunda_call_set_progress(call, on_progress_stay, NULL, &error));
+  CHECK_OK(camunda_call_options_set_progress(call, on_progress_stay, NULL, &error));
   (void)!camunda_cluster_wait_until_healthy(admin, call, stuck, &value, &error);
   return NULL;
 }
@@ -113,12 +113,12 @@ static int32_t stay_in_get(void *user, const char *name, camunda_write_fn write,
   return 0;
 }
 
-static int32_t no_put(void *user, const char *name, const char *data, size_t len, uint64_t keep_ms) {
+static int32_t no_put(void *user, const char *name, const char *data, size_t len, uint64_t ttl_ms) {
   (void)user;
   (void)name;
   (void)data;
   (void)len;
-  (void)keep_ms;
+  (void)ttl_ms;
   return EIO;
 }
 
@@ -175,10 +175,10 @@ static int exit_inside_a_callback(void) {
   connect_with(NULL);
   start(get_again_and_again, THREADS);
   until_reached(THREADS);
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  CHECK_OK(camunda_call_set_progress(call, on_progress_exit, NULL, &error));
+  CHECK_OK(camunda_call_options_set_progress(call, on_progress_exit, NULL, &error));
   (void)!camunda_cluster_wait_until_healthy(admin, call, stuck, &value, &error);
   return 3;
 }
@@ -248,11 +248,11 @@ static volatile sig_atomic_t cancelled;
 
 static void *wait_until_shut_down(void *unused) {
   (void)unused;
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  CHECK_OK(camunda_call_set_interval(call, 0.02, &error));
-  CHECK_OK(camunda_call_set_progress(call, on_progress, NULL, &error));
+  CHECK_OK(camunda_call_options_set_max_poll_interval(call, 0.02, &error));
+  CHECK_OK(camunda_call_options_set_progress(call, on_progress, NULL, &error));
   CHECK_FAILS(camunda_cluster_wait_until_healthy(admin, call, stuck, &value, &error),
               CAMUNDA_STATUS_CANCELLED);
   CHECK(camunda_shutdown_stops_calls(shutdown_handle));
@@ -261,7 +261,7 @@ static void *wait_until_shut_down(void *unused) {
   CHECK_FAILS(camunda_cluster_get(admin, NULL, stuck, &value, &error), CAMUNDA_STATUS_CANCELLED);
   CHECK_PART(camunda_error_message(error), "shut down");
   FORGET(error);
-  camunda_call_free(call);
+  camunda_call_options_free(call);
   pthread_mutex_lock(&reached_lock);
   ++cancelled;
   pthread_mutex_unlock(&reached_lock);
@@ -306,10 +306,10 @@ static void on_progress_end_the_thread(void *user, const camunda_value *seen) {
 
 static void *wait_and_be_ended(void *unused) {
   (void)unused;
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  CHECK_OK(camunda_call_set_progress(call, on_progress_end_the_thread, NULL, &error));
+  CHECK_OK(camunda_call_options_set_progress(call, on_progress_end_the_thread, NULL, &error));
   (void)!camunda_cluster_wait_until_healthy(admin, call, stuck, &value, &error);
   _exit(3);
   return NULL;
@@ -377,7 +377,7 @@ static void run_case(const char *program, const char *name) {
 }
 
 int main(int argc, char **argv) {
-  const int rounds = getenv("CHECK_SLOWNESS") == NULL ? 2 : 1;
+  const int rounds = getenv("CHECK_TIMEOUT_FACTOR") == NULL ? 2 : 1;
   stuck = sandbox_cluster("{\"name\":\"stuck\"}");
   char control[256];
   snprintf(control, sizeof control, "{\"status\":{\"cluster\":\"%s\",\"ready\":\"Creating\"}}", stuck);

@@ -126,7 +126,7 @@ static void check_report(pid_t child, int told[2]) {
 static void a_child_of_a_busy_parent_does_not_hang(void) {
   pthread_t threads[THREADS];
   for (int i = 0; i < THREADS; ++i) pthread_create(&threads[i], NULL, keep_listing, NULL);
-  const int children = getenv("CHECK_SLOWNESS") == NULL ? CHILDREN : CHILDREN_WHERE_SLOW;
+  const int children = getenv("CHECK_TIMEOUT_FACTOR") == NULL ? CHILDREN : CHILDREN_WHERE_SLOW;
   for (int i = 0; i < children; ++i) {
     int told[2];
     CHECK_INT(pipe(told), 0);
@@ -209,12 +209,12 @@ static int32_t fork_once(void *unused) {
 
 /* A callback can fork: the parent's call goes on, and the child's ends. */
 static void a_call_whose_callback_forks_ends_in_the_child(void) {
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
   int told[2];
   CHECK_INT(pipe(told), 0);
-  CHECK_OK(camunda_call_set_interrupt(call, fork_once, NULL, &error));
+  CHECK_OK(camunda_call_options_set_interrupt_check(call, fork_once, NULL, &error));
   sandbox_fault("{\"operation\":\"GET /clusters\",\"delay_ms\":300}");
   const camunda_status status = camunda_cluster_list(admin, call, &clusters, &error);
   if (forked == 0) {
@@ -228,7 +228,7 @@ static void a_call_whose_callback_forks_ends_in_the_child(void) {
   check_report(forked, told);
   camunda_value_free(clusters);
   camunda_error_free(error);
-  camunda_call_free(call);
+  camunda_call_options_free(call);
 }
 
 /* Ends a child of a parent with one thread. */

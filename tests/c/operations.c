@@ -2,7 +2,7 @@
 #include "check.h"
 
 static camunda_admin *admin;
-static camunda_call *quick;
+static camunda_call_options *quick;
 
 /* A text of a value by its path. */
 static const char *text(const camunda_value *value, const char *path) {
@@ -57,7 +57,7 @@ static void clusters(void) {
   camunda_value_free(all);
 
   TELL(camunda_cluster_delete(admin, NULL, id, &error));
-  TELL(camunda_cluster_wait_until_gone(admin, quick, id, &error));
+  TELL(camunda_cluster_wait_until_deleted(admin, quick, id, &error));
   camunda_value_free(created);
 }
 
@@ -309,14 +309,14 @@ static void failover(void) {
 }
 
 static void what_is_newer_goes_through_request(void) {
-  ASK(clusters, camunda_request(admin, NULL, CAMUNDA_CLASS_DEFAULT, "GET", "/clusters?new=1", NULL, 0,
+  ASK(clusters, camunda_request(admin, NULL, CAMUNDA_IDEMPOTENCY_BY_METHOD, "GET", "/clusters?new=1", NULL, 0,
                                 &clusters, &error));
   CHECK_INT(camunda_value_kind(clusters), CAMUNDA_KIND_ARRAY);
   camunda_value_free(clusters);
   char *id = sandbox_cluster("{\"name\":\"raw\"}");
   char path[128];
   snprintf(path, sizeof path, "/clusters/%s", id);
-  ASK(nothing, camunda_request(admin, NULL, CAMUNDA_CLASS_REPEATABLE, "PATCH", path,
+  ASK(nothing, camunda_request(admin, NULL, CAMUNDA_IDEMPOTENCY_IDEMPOTENT, "PATCH", path,
                                JSON("{\"name\":\"renamed\"}"), &nothing, &error));
   CHECK_INT(camunda_value_kind(nothing), CAMUNDA_KIND_NULL);
   camunda_value_free(nothing);
@@ -326,7 +326,7 @@ static void what_is_newer_goes_through_request(void) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   for (size_t i = 0; i < sizeof bad_paths / sizeof *bad_paths; ++i) {
-    CHECK_FAILS(camunda_request(admin, NULL, CAMUNDA_CLASS_SAFE, "GET", bad_paths[i], NULL, 0, &value,
+    CHECK_FAILS(camunda_request(admin, NULL, CAMUNDA_IDEMPOTENCY_SAFE, "GET", bad_paths[i], NULL, 0, &value,
                                 &error),
                 CAMUNDA_STATUS_INVALID_ARGUMENT);
     FORGET(error);
@@ -334,7 +334,7 @@ static void what_is_newer_goes_through_request(void) {
   CHECK_FAILS(camunda_request(admin, NULL, 99, "GET", "/clusters", NULL, 0, &value, &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
   FORGET(error);
-  CHECK_FAILS(camunda_request(admin, NULL, CAMUNDA_CLASS_SAFE, "get", "/clusters", NULL, 0, &value,
+  CHECK_FAILS(camunda_request(admin, NULL, CAMUNDA_IDEMPOTENCY_SAFE, "get", "/clusters", NULL, 0, &value,
                               &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
   FORGET(error);
@@ -355,9 +355,9 @@ static void stats_count(void) {
 int main(void) {
   camunda_error *error = NULL;
   admin = connect_from_env();
-  quick = camunda_call_new();
-  CHECK_OK(camunda_call_set_timeout(quick, within(30), &error));
-  CHECK_OK(camunda_call_set_interval(quick, 0.05, &error));
+  quick = camunda_call_options_new();
+  CHECK_OK(camunda_call_options_set_timeout(quick, within(30), &error));
+  CHECK_OK(camunda_call_options_set_max_poll_interval(quick, 0.05, &error));
   RUN(clusters);
   RUN(waking_and_upgrading);
   RUN(allowlist);
@@ -373,7 +373,7 @@ int main(void) {
   RUN(failover);
   RUN(what_is_newer_goes_through_request);
   RUN(stats_count);
-  camunda_call_free(quick);
+  camunda_call_options_free(quick);
   camunda_admin_free(admin);
   return check_finish();
 }

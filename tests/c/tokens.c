@@ -65,11 +65,11 @@ static void a_token_that_is_not_accepted_is_replaced_once(void) {
   camunda_error *error = NULL;
   const long long before = sandbox_count("token_requests");
   CHECK_OK(camunda_admin_token(admin, NULL, NULL, &token, &error));
-  CHECK_OK(camunda_admin_reject_token(admin, NULL, token, &error));
+  CHECK_OK(camunda_admin_invalidate_token(admin, NULL, token, &error));
   CHECK_OK(camunda_admin_token(admin, NULL, NULL, &next, &error));
   CHECK(strcmp(camunda_token_str(token, NULL), camunda_token_str(next, NULL)) != 0);
   /* The newer one does not suffer from what is said of the older one. */
-  CHECK_OK(camunda_admin_reject_token(admin, NULL, token, &error));
+  CHECK_OK(camunda_admin_invalidate_token(admin, NULL, token, &error));
   camunda_token_free(token);
   CHECK_OK(camunda_admin_token(admin, NULL, NULL, &token, &error));
   CHECK_STR(camunda_token_str(token, NULL), camunda_token_str(next, NULL));
@@ -82,7 +82,7 @@ static void forgotten_tokens_are_asked_for_again(void) {
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
   const long long before = sandbox_count("token_requests");
-  CHECK_OK(camunda_admin_forget_tokens(admin, &error));
+  CHECK_OK(camunda_admin_invalidate_tokens(admin, &error));
   CHECK_OK(camunda_cluster_list(admin, NULL, &clusters, &error));
   camunda_value_free(clusters);
   CHECK_INT(sandbox_count("token_requests") - before, 1);
@@ -159,7 +159,7 @@ static void wrong_credentials_ask_once_and_then_stay_quiet(void) {
     FORGET(error);
   }
   CHECK_INT(sandbox_count("token_requests") - before, 1);
-  CHECK_OK(camunda_admin_retry_credentials(stale, &error));
+  CHECK_OK(camunda_admin_clear_auth_failure(stale, &error));
   CHECK_FAILS(camunda_cluster_list(stale, NULL, &clusters, &error), CAMUNDA_STATUS_AUTHENTICATION);
   FORGET(error);
   CHECK_INT(sandbox_count("token_requests") - before, 2);

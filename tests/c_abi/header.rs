@@ -126,8 +126,8 @@ static inline int32_t no_value(void *user, const char *name, camunda_write_fn wr
   return 0;
 }
 static inline int32_t no_place(void *user, const char *name, const char *data, size_t length,
-                               uint64_t keep_ms) {
-  (void)user, (void)name, (void)data, (void)length, (void)keep_ms;
+                               uint64_t ttl_ms) {
+  (void)user, (void)name, (void)data, (void)length, (void)ttl_ms;
   return 1;
 }
 static inline int32_t no_lock(void *user, const char *name, uint64_t lease_ms, void **lock) {

@@ -6,12 +6,12 @@
 
 #[path = "../support/cargo.rs"]
 mod cargo;
-mod fleet;
 mod header;
 mod library;
 #[path = "../support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
+mod multi_process;
 mod program;
 mod redis;
 mod tools;

@@ -73,7 +73,7 @@ impl Program {
     pub(crate) fn run(&self) {
         let mut command = Command::new(&self.binary);
         if self.build == Build::Sanitizers {
-            command.env("CHECK_SLOWNESS", "5");
+            command.env("CHECK_TIMEOUT_FACTOR", "5");
             command.env("UBSAN_OPTIONS", "print_stacktrace=1");
         }
         self.run_with_sandbox(command, PROGRAM_LIMIT);
@@ -88,7 +88,7 @@ impl Program {
         command.args(["--quiet", "--leak-check=full", "--error-exitcode=9"]);
         // One thread runs at a time: the one that waits for another must not keep it from running.
         command.arg("--fair-sched=yes").arg(&self.binary);
-        command.env("CHECK_SLOWNESS", "40");
+        command.env("CHECK_TIMEOUT_FACTOR", "40");
         self.run_with_sandbox(command, SLOW_PROGRAM_LIMIT);
     }
 

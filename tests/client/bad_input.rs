@@ -48,7 +48,7 @@ fn an_unknown_cluster_is_not_found() {
         (error.kind(), error.http_status()),
         (ErrorKind::NotFound, Some(404))
     );
-    assert_eq!(error.outcome(), Outcome::Refused);
+    assert_eq!(error.outcome(), Outcome::Rejected);
     assert_eq!(
         (error.method(), error.path()),
         (Some("GET"), Some("/clusters/nope"))

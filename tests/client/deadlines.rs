@@ -14,8 +14,8 @@ use camunda_admin::{
 };
 use camunda_admin_sandbox::{Fault, Sandbox};
 
-use crate::full_port::FullPort;
-use crate::in_time::in_time;
+use crate::deadline_check::in_time;
+use crate::unreachable_ports::FullPort;
 use crate::{builder, client, cluster};
 
 /// A client about to get stuck in some phase, and how to tell from outside that it is there.
@@ -236,7 +236,7 @@ fn while_sending() {
         let error = admin
             .request(Method::Put, "/much", Some(&much))
             .unwrap_err();
-        assert_ne!(error.outcome(), Outcome::Refused);
+        assert_ne!(error.outcome(), Outcome::Rejected);
         error
     };
     ends_in_time(Stage::Request, send_much, || {
@@ -388,7 +388,7 @@ fn while_another_process_holds_the_lock() {
             .build()
             .unwrap();
         admin.clusters().list().unwrap();
-        admin.forget_tokens();
+        admin.invalidate_tokens();
         let locks: Vec<_> = std::fs::read_dir(&directory)
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -507,7 +507,7 @@ fn an_interrupt_is_asked_on_the_calling_thread() {
         .build()
         .unwrap();
     let thread = std::thread::current().id();
-    let options = CallOptions::new().interrupted_by(move || std::thread::current().id() == thread);
+    let options = CallOptions::new().interrupt_check(move || std::thread::current().id() == thread);
     let error = admin.with(options).clusters().list().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }

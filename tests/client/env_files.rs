@@ -79,7 +79,7 @@ fn create_env_file_keeps_the_credentials_of_the_created_client() {
         assert_eq!(mode & 0o777, 0o600);
     }
     let source = TokenSource::with_settings(&kept, builder(&place.sandbox)).unwrap();
-    assert!(!source.bearer().unwrap().expose().is_empty());
+    assert!(!source.access_token().unwrap().expose().is_empty());
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn create_env_file_leaves_no_file_if_no_client_was_created() {
         .unwrap_err();
     assert_eq!(
         (error.http_status(), error.outcome()),
-        (Some(400), Outcome::Refused)
+        (Some(400), Outcome::Rejected)
     );
     assert!(!place.path().exists());
 
@@ -175,7 +175,7 @@ fn create_env_file_returns_the_response_if_the_file_cannot_be_filled() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
-        (ErrorKind::Io, Outcome::Done)
+        (ErrorKind::Io, Outcome::Completed)
     );
     let body: serde_json::Value = serde_json::from_slice(error.body().unwrap()).unwrap();
     assert_eq!(body["clientSecret"], secret);

@@ -126,7 +126,7 @@ fn logs_calls_responses_and_tokens() {
     let error = admin
         .request(camunda_admin::Method::Get, path, None)
         .unwrap_err();
-    assert_eq!(error.outcome(), Outcome::Refused);
+    assert_eq!(error.outcome(), Outcome::Rejected);
     let logged = records();
     assert_eq!(
         logged[0],

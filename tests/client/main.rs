@@ -1,24 +1,24 @@
 //! The Rust client against the sandbox: what a program sees.
 
 mod bad_input;
+#[path = "../support/deadline_check.rs"]
+mod deadline_check;
 mod deadlines;
+mod end_to_end;
 mod env_files;
-mod fidelity;
-#[path = "../support/full_port.rs"]
-mod full_port;
-#[path = "../support/in_time.rs"]
-mod in_time;
 #[path = "../support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
 mod logs;
-mod main_job;
 mod oidc;
 mod one_time;
 mod proxies;
 mod requests;
+mod round_trip;
 mod settings;
 mod transport;
+#[path = "../support/unreachable_ports.rs"]
+mod unreachable_ports;
 mod waiters;
 
 use std::time::Duration;

@@ -286,7 +286,7 @@ fn proxy_that_cannot_reach_the_server_is_named_and_tried_again() {
 
 #[test]
 fn proxy_that_cannot_be_connected_to_is_named() {
-    let (_reserved, closed) = crate::full_port::port_of_nobody();
+    let (_reserved, closed) = crate::unreachable_ports::port_of_nobody();
     let error = error_through(&format!("http://user:hunter2@{closed}"));
     let message = error.to_string();
     let named = format!("cannot connect to the proxy http://{closed}: Connection refused");

@@ -1,4 +1,4 @@
-//! Retries, once-operations, and what an error tells of the outcome.
+//! RetryState, once-operations, and what an error tells of the outcome.
 
 use std::io::{self, Write};
 use std::net::TcpListener;
@@ -78,7 +78,7 @@ fn delete_succeeds_when_first_response_is_lost_and_retry_gets_404() {
     let error = admin.cluster(&id).clients().delete(&client).unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome(), error.attempts()),
-        (ErrorKind::NotFound, Outcome::Refused, 1),
+        (ErrorKind::NotFound, Outcome::Rejected, 1),
         "{error}"
     );
     // A gateway's 404 says nothing about the resource.
@@ -147,7 +147,7 @@ fn what_happens_once_is_sent_once() {
         );
         assert_eq!(error.attempts(), 1);
         assert!(
-            matches!(error.outcome(), Outcome::Unknown | Outcome::Done),
+            matches!(error.outcome(), Outcome::Unknown | Outcome::Completed),
             "{fault:?}: {error:?}"
         );
         if error.outcome() == Outcome::Unknown {
@@ -175,7 +175,7 @@ fn a_refused_once_operation_says_so() {
         let error = admin.clusters().create(&request).unwrap_err();
         assert_eq!(
             (error.outcome(), error.attempts()),
-            (Outcome::Refused, 1),
+            (Outcome::Rejected, 1),
             "{status}"
         );
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
@@ -233,7 +233,7 @@ fn what_is_shown_once_is_in_the_error_where_it_cannot_be_decoded() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
-        (ErrorKind::Decode, Outcome::Done)
+        (ErrorKind::Decode, Outcome::Completed)
     );
     assert!(
         error.to_string().contains("clientId: invalid type"),
@@ -252,7 +252,7 @@ fn what_is_shown_once_is_in_the_error_where_it_cannot_be_decoded() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
-        (ErrorKind::Network, Outcome::Done)
+        (ErrorKind::Network, Outcome::Completed)
     );
     assert_eq!(error.body().unwrap().len(), 60);
 }
@@ -289,7 +289,7 @@ fn no_part_of_an_echoed_secret_is_shown() {
             echo(Fault::on(GET), 403, secret);
             errors.push(admin.cluster(&id).get().unwrap_err());
         }
-        admin.forget_tokens();
+        admin.invalidate_tokens();
         echo(Fault::on_token(), 401, &client_secret);
         errors.push(admin.cluster(&id).get().unwrap_err());
 
@@ -503,7 +503,7 @@ fn a_waiter_ends_at_once_where_there_is_no_hope() {
         .cluster(&id)
         .wait_until_healthy(&Wait::new())
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Failed);
+    assert_eq!(error.kind(), ErrorKind::WaitFailed);
     assert!(error.to_string().contains("suspended"), "{error}");
 }
 
@@ -537,7 +537,7 @@ fn create_cluster_reports_applied_change_when_response_is_truncated() {
     let error = admin.clusters().create(&request).unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome(), error.attempts()),
-        (ErrorKind::Network, Outcome::Done, 1)
+        (ErrorKind::Network, Outcome::Completed, 1)
     );
     assert!(error.may_have_been_applied());
     let text = error.to_string();

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-use camunda_admin::{Class, ErrorKind, Method};
+use camunda_admin::{ErrorKind, Idempotency, Method};
 use camunda_admin_sandbox::Sandbox;
 
 /// A server that responds to its first request with `response`, and then closes the connection.
@@ -35,7 +35,7 @@ fn response_with_a_false_content_length_is_an_error_that_keeps_what_arrived() {
             .build()
             .unwrap();
         let error = admin
-            .request_as(Class::Once, Method::Get, "/clusters", None)
+            .request_with_idempotency(Idempotency::NonIdempotent, Method::Get, "/clusters", None)
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Network, "{length}: {error}");
         assert_eq!(error.body(), Some(&b"[1,"[..]), "{length}: {error}");

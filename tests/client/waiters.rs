@@ -133,7 +133,7 @@ fn wait_error_is_certain_and_names_resource_state_and_last_error() {
     let error = admin.cluster(&id).wait_until_healthy(&wait).unwrap_err();
     let text = error.to_string();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{text}");
-    assert_eq!(error.outcome(), Outcome::Refused, "{text}");
+    assert_eq!(error.outcome(), Outcome::Rejected, "{text}");
     assert!(!error.may_have_been_applied());
     assert_eq!(
         u64::from(error.attempts()),
@@ -196,7 +196,7 @@ fn wait_cancelled_during_a_poll_has_a_certain_outcome() {
     });
     assert_eq!(
         (error.kind(), error.outcome(), error.attempts()),
-        (ErrorKind::Cancelled, Outcome::Refused, 1),
+        (ErrorKind::Cancelled, Outcome::Rejected, 1),
         "{error}"
     );
     assert!(!error.may_have_been_applied());

@@ -98,7 +98,7 @@ void options_set_later_keep_those_set_before() {
   int asked = 0;
   sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
   const AdminClient asking =
-      admin().with(CallOptions{}.interrupted_by([&] { return ++asked >= 3; }));
+      admin().with(CallOptions{}.interrupt_check([&] { return ++asked >= 3; }));
   CHECK_THROWS(CancelledError, asking.with(CallOptions{}.timeout(30s)).clusters().list());
   CHECK_INT(asked, 3);
 }
@@ -106,7 +106,7 @@ void options_set_later_keep_those_set_before() {
 void interrupted_by_an_answer_or_an_exception() {
   int asked = 0;
   const AdminClient asking =
-      admin().with(CallOptions{}.interrupted_by([&] { return ++asked >= 3; }));
+      admin().with(CallOptions{}.interrupt_check([&] { return ++asked >= 3; }));
   sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
   bool cancelled = false;
   try {
@@ -118,7 +118,7 @@ void interrupted_by_an_answer_or_an_exception() {
   CHECK_INT(asked, 3);
 
   const AdminClient throwing =
-      admin().with(CallOptions{}.interrupted_by([]() -> bool { throw OfTheCaller{7}; }));
+      admin().with(CallOptions{}.interrupt_check([]() -> bool { throw OfTheCaller{7}; }));
   sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
   int number = 0;
   try {
@@ -255,7 +255,7 @@ void parts_outlive_the_client_they_come_from() {
   const Clusters clusters = AdminClient::from_env().clusters();
   clusters.list();
   const TokenSource source = AdminClient::from_env().token_source("api.cloud.camunda.io");
-  CHECK(!source.bearer().expose().empty());
+  CHECK(!source.access_token().expose().empty());
   const AdminClientBuilder builder = AdminClientBuilder::from_env();
   const AdminClient one = builder.build();
   const AdminClient two = builder.build();

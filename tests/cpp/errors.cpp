@@ -23,7 +23,7 @@ void an_error_has_everything() {
   } catch (const NotFoundError& error) {
     CHECK(error.status() == Status::NotFound);
     CHECK(error.stage() == Stage::Request);
-    CHECK(error.outcome() == Outcome::Refused);
+    CHECK(error.outcome() == Outcome::Rejected);
     CHECK(error.http_status() == 404);
     CHECK(error.server_message() == "cluster no such/one? not found");
     CHECK(error.body() && error.body()->find("not found") != std::string_view::npos);
@@ -109,7 +109,7 @@ void truncated_response_of_a_change_is_of_unknown_outcome() {
     CHECK(false);
   } catch (const OutcomeUnknownError& error) {
     CHECK(dynamic_cast<const NetworkError*>(&error) != nullptr);
-    CHECK(error.outcome() == Outcome::Done);
+    CHECK(error.outcome() == Outcome::Completed);
     CHECK(error.may_have_been_applied());
     CHECK_PART(error.what(), "; the change was applied: look for it among");
   }
@@ -131,7 +131,7 @@ void reads_and_waiters_are_never_of_unknown_outcome() {
     CHECK(false);
   } catch (const TimeoutError& error) {
     CHECK(dynamic_cast<const OutcomeUnknownError*>(&error) == nullptr);
-    CHECK(error.outcome() == Outcome::Refused);
+    CHECK(error.outcome() == Outcome::Rejected);
     CHECK(error.attempts() >= 1);
     CHECK_PART(error.what(), uuid);
     CHECK_PART(error.what(), "last state: Creating");
@@ -147,7 +147,7 @@ void an_answer_given_once_is_not_lost() {
     admin.cluster(uuid).clients().create({"worker"});
     CHECK(false);
   } catch (const DecodeError& error) {
-    CHECK(error.outcome() == Outcome::Done);
+    CHECK(error.outcome() == Outcome::Completed);
     const Value answer = Value::parse(error.body().value_or(""));
     CHECK(answer["clientSecret"].str().has_value());
     CHECK(std::string(error.what()).find(*answer["clientSecret"].str()) == std::string::npos);
@@ -283,7 +283,7 @@ void a_hopeless_wait_fails_at_once() {
   bool failed = false;
   try {
     admin.cluster(uuid).wait_until_healthy();
-  } catch (const FailedError&) {
+  } catch (const WaitFailedError&) {
     failed = true;
   }
   CHECK(failed);

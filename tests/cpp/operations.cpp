@@ -54,7 +54,7 @@ void clusters() {
   CHECK(all.at(0).uuid == id);
   CHECK(cluster.id() == id);
   cluster.delete_();
-  cluster.wait_until_gone(quick());
+  cluster.wait_until_deleted(quick());
 }
 
 void waking_upgrading_and_encryption() {
@@ -140,10 +140,10 @@ void cluster_clients_and_their_credentials() {
   free(kept);
 
   const TokenSource zeebe(again);
-  const Token token = zeebe.bearer();
+  const Token token = zeebe.access_token();
   CHECK(!token.expose().empty() && token.expires_at() > std::chrono::system_clock::now());
   zeebe.reject(token);
-  CHECK(zeebe.bearer().expose() != token.expose());
+  CHECK(zeebe.access_token().expose() != token.expose());
   CHECK_INT(zeebe.stats().token_requests, 2);
 
   const Cancel cancel;
@@ -151,10 +151,10 @@ void cluster_clients_and_their_credentials() {
   cancel.cancel();
   // A deadline that is added leaves the cancellation in place.
   const TokenSource both = limited.with(CallOptions().timeout(Seconds(20)));
-  limited.reject(zeebe.bearer());
+  limited.reject(zeebe.access_token());
   bool cancelled = false;
   try {
-    static_cast<void>(both.bearer());
+    static_cast<void>(both.access_token());
   } catch (const CancelledError&) {
     cancelled = true;
   }
@@ -253,20 +253,20 @@ void members_activity_and_addresses() {
 void what_is_newer_goes_through_request() {
   CHECK(admin.request("GET", "/clusters?new=1").kind() == Kind::Array);
   const ClusterId id = make_cluster(R"({"name":"raw"})");
-  CHECK(admin.request_as(Class::Repeatable, "PATCH", "/clusters/" + id.str(), R"({"name":"new"})")
+  CHECK(admin.request_with_idempotency(Idempotency::Idempotent, "PATCH", "/clusters/" + id.str(), R"({"name":"new"})")
             .is_null());
   CHECK_STR(admin.cluster(id).get().name.c_str(), "new");
 }
 
 void tokens_and_stats() {
   const Token token = admin.token("api.cloud.camunda.io");
-  CHECK(admin.token_source("api.cloud.camunda.io").bearer().expose() == token.expose());
+  CHECK(admin.token_source("api.cloud.camunda.io").access_token().expose() == token.expose());
   const Stats stats = admin.stats();
   CHECK(stats.token_requests == 1 && stats.requests > 20 && stats.calls > 20);
   CHECK(stats.bytes_sent > 0 && stats.bytes_received > 0 && stats.token_cache_hits > 0);
   CHECK(stats.extra.empty());
-  admin.retry_credentials();
-  admin.forget_tokens();
+  admin.clear_auth_failure();
+  admin.invalidate_tokens();
   CHECK(admin.token("api.cloud.camunda.io").expose() != token.expose());
 }
 

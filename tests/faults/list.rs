@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use camunda_admin::Outcome;
 
 use crate::certificates::Certificate;
-use crate::front::{Act, Answer, Wire};
+use crate::fault_proxy::{Act, Answer, Wire};
 
 /// Something that goes wrong.
 pub(crate) struct Fault {
@@ -37,7 +37,7 @@ pub(crate) enum Entry {
 }
 
 /// What a body may have at most, in the clients that meet these faults.
-pub(crate) const MOST_BYTES: u64 = 1024 * 1024;
+pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
 pub(crate) fn all() -> Vec<Fault> {
     let mut list = List::default();
@@ -55,7 +55,7 @@ pub(crate) fn all() -> Vec<Fault> {
 }
 
 /// Outcome that `create cluster` has to report when a fault strikes every time; `None` where it
-/// succeeds. Written by hand, since `docs/faults.md` is what was seen.
+/// succeeds. Written by hand, since `docs/failure-modes.md` is what was seen.
 pub(crate) fn outcome_of_create(fault: &str) -> Option<Outcome> {
     let table: [(Option<Outcome>, &[&str]); 5] = [
         (
@@ -90,7 +90,7 @@ pub(crate) fn outcome_of_create(fault: &str) -> Option<Outcome> {
             ],
         ),
         (
-            Some(Outcome::Refused),
+            Some(Outcome::Rejected),
             &[
                 "400 Bad Request",
                 "401 Unauthorized",
@@ -147,7 +147,7 @@ pub(crate) fn outcome_of_create(fault: &str) -> Option<Outcome> {
             ],
         ),
         (
-            Some(Outcome::Done),
+            Some(Outcome::Completed),
             &[
                 "cut by someone in between, the length not announced",
                 "silence inside the body",
@@ -470,7 +470,7 @@ fn too_much(list: &mut List) {
         wire.send(chunked(answer, ""));
         wire.send_forever([&b"400\r\n"[..], &[b' '; 0x400], b"\r\n"].concat());
     });
-    let bomb = compressed(&vec![b' '; 8 * MOST_BYTES as usize]);
+    let bomb = compressed(&vec![b' '; 8 * MAX_BYTES as usize]);
     list.answer("a gzip bomb", move |wire, answer| {
         wire.send(gzipped(answer, &bomb));
         wire.close();

@@ -93,8 +93,8 @@ impl Block {
             );
             let class = match row.class {
                 Class::Safe => "get",
-                Class::Repeatable => "set",
-                Class::Once => "create",
+                Class::Idempotent => "set",
+                Class::NonIdempotent => "create",
                 Class::Token => "token",
             };
             match lines.iter_mut().find(|(_, known)| *known == cells) {
@@ -121,9 +121,9 @@ fn cell(seen: Option<&Seen>) -> String {
         Some((kind, outcome)) => {
             let outcome = match outcome {
                 Outcome::NotSent => "not sent",
-                Outcome::Refused => "refused",
+                Outcome::Rejected => "refused",
                 Outcome::Unknown => "unknown",
-                Outcome::Done => "done",
+                Outcome::Completed => "done",
                 other => unreachable!("{other:?} is new"),
             };
             format!("**{kind}**, {outcome}")
@@ -181,11 +181,11 @@ pub(crate) fn compare(known: &str, found: &str) {
         )
         .collect();
     panic!(
-        "docs/faults.md lags; `CAMUNDA_ADMIN_REFRESH=1 cargo test --test faults` writes it anew:\n{}",
+        "docs/failure-modes.md lags; `CAMUNDA_ADMIN_REFRESH=1 cargo test --test faults` writes it anew:\n{}",
         differences.join("\n")
     );
 }
 
 fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/failure-modes.md")
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use camunda_admin::description::{OPERATIONS, Operation, ShapeKind, WAITERS, Waiter};
+use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS, Waiter};
 
 use crate::cargo::cargo;
 use crate::limited::{Limited, SLOW_PROGRAM_LIMIT};
@@ -117,7 +117,7 @@ fn module_of(function: &str) -> &'static str {
     let modules = ["config", "admin", "call", "value", "object", "credentials"];
     let prefixed = |module: &&&str| function.starts_with(&format!("camunda_{module}_"));
     match function {
-        "camunda_admin_token" | "camunda_admin_reject_token" => "token",
+        "camunda_admin_token" | "camunda_admin_invalidate_token" => "token",
         name if known(name) => "operations",
         _ => modules
             .iter()
@@ -149,7 +149,7 @@ fn operations() -> String {
          use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
          use crate::api::{secrets, secure_connectivity};\n\
          use crate::ffi::admin::camunda_admin;\n\
-         use crate::ffi::call::camunda_call;\n\
+         use crate::ffi::call::camunda_call_options;\n\
          use crate::ffi::error::{camunda_error, camunda_status};\n\
          use crate::ffi::operation::{self, camunda_write_fn};\n\
          use crate::ffi::value::camunda_value;\n",
@@ -167,7 +167,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
     let arguments: Vec<String> = operation.arguments().map(snake).collect();
     let csv = matches!(
         operation.answer.as_ref().map(|shape| &shape.kind),
-        Some(ShapeKind::Csv)
+        Some(BodyKind::Csv)
     );
     text.push('\n');
     doc(
@@ -217,7 +217,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
     }
     let mut parameters = vec![
         "admin: *const camunda_admin".to_owned(),
-        "call: *const camunda_call".into(),
+        "call: *const camunda_call_options".into(),
     ];
     parameters.extend(
         arguments
@@ -266,7 +266,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
     doc(
         text,
         "The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its \
-         progress callback gets what each look showed. Ends with CAMUNDA_STATUS_FAILED where the \
+         progress callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the \
          state cannot come any more.",
     );
     doc(text, "");
@@ -283,7 +283,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
     let arguments: Vec<String> = waiter.arguments.iter().map(|name| snake(name)).collect();
     let mut parameters = vec![
         "admin: *const camunda_admin".to_owned(),
-        "call: *const camunda_call".into(),
+        "call: *const camunda_call_options".into(),
     ];
     parameters.extend(
         arguments
@@ -347,12 +347,12 @@ fn doc(text: &mut String, paragraph: &str) {
     writeln!(text, "{}", format!("/// {line}").trim_end()).unwrap();
 }
 
-fn type_name(kind: &ShapeKind) -> String {
+fn type_name(kind: &BodyKind) -> String {
     match kind {
-        ShapeKind::Object(description) => format!("a {}", description.name()),
-        ShapeKind::List(description) => format!("an array of {}", description.name()),
-        ShapeKind::Secrets => "an object of strings, name to secret value".to_owned(),
-        ShapeKind::Csv => "text".to_owned(),
+        BodyKind::Object(description) => format!("a {}", description.name()),
+        BodyKind::List(description) => format!("an array of {}", description.name()),
+        BodyKind::Secrets => "an object of strings, name to secret value".to_owned(),
+        BodyKind::Csv => "text".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use camunda_admin::description::{
-    Description, Direction, OPERATIONS, Operation, Presence, ShapeKind, TYPES, WAITERS, Waiter,
+    BodyKind, Description, Direction, OPERATIONS, Operation, Presence, TYPES, WAITERS, Waiter,
 };
 
 use crate::{Generated, top};
@@ -223,7 +223,7 @@ fn push_types(text: &mut String) {
         }
         match description {
             Description::Id { name, doc } => push_id(text, name, doc),
-            Description::Words { name, doc, .. } => push_words(text, name, doc, description),
+            Description::Enum { name, doc, .. } => push_words(text, name, doc, description),
             Description::Object { .. } => push_object(text, description, &answered),
         }
     }
@@ -240,7 +240,7 @@ fn answered() -> HashSet<&'static str> {
             fields,
             ..
         } = description
-            && (*direction == Direction::Answer || answered.contains(name))
+            && (*direction == Direction::Response || answered.contains(name))
         {
             answered.insert(*name);
             for field in *fields {
@@ -270,7 +270,7 @@ fn push_id(text: &mut String, name: &str, documentation: &str) {
 }
 
 fn push_words(text: &mut String, name: &str, documentation: &str, description: &Description) {
-    let Description::Words { words, .. } = description else {
+    let Description::Enum { values, .. } = description else {
         unreachable!()
     };
     doc(text, "", documentation);
@@ -292,11 +292,11 @@ fn push_words(text: &mut String, name: &str, documentation: &str, description: &
         "A word that this version does not know, or none.",
     );
     writeln!(text, "    Unknown,").unwrap();
-    for word in *words {
+    for word in *values {
         doc(text, "    ", word.doc);
         writeln!(text, "    {},", word.name).unwrap();
     }
-    let list: Vec<String> = words
+    let list: Vec<String> = values
         .iter()
         .map(|word| format!("\"{}\"", word.json))
         .collect();
@@ -372,7 +372,7 @@ fn push_object(text: &mut String, description: &Description, answered: &HashSet<
     for field in *fields {
         let presence = match field.presence {
             Presence::Required => "required",
-            Presence::Expected => "expected",
+            Presence::Defaulted => "expected",
             Presence::Optional => "optional",
         };
         writeln!(
@@ -709,7 +709,7 @@ fn arguments(operation: &Operation) -> Vec<Argument> {
         .filter_map(|name| path_argument(name, of_cluster))
         .collect();
     if let Some(shape) = &operation.body {
-        let ShapeKind::Object(description) = shape.kind else {
+        let BodyKind::Object(description) = shape.kind else {
             panic!("{} sends something else than an object", operation.name)
         };
         let Description::Object { name, fields, .. } = description else {
@@ -755,24 +755,24 @@ fn arguments(operation: &Operation) -> Vec<Argument> {
 /// What an operation answers in C++, and what its JSON is read as.
 fn answer(operation: &Operation) -> (String, String) {
     match operation.answer.as_ref().map(|shape| &shape.kind) {
-        None | Some(ShapeKind::Csv) => ("void".to_owned(), String::new()),
-        Some(ShapeKind::List(item)) => {
+        None | Some(BodyKind::Csv) => ("void".to_owned(), String::new()),
+        Some(BodyKind::List(item)) => {
             let list = format!("std::vector<{}>", item.name());
             (list.clone(), list)
         }
-        Some(ShapeKind::Secrets) => ("Secrets".to_owned(), "Secrets".to_owned()),
+        Some(BodyKind::Secrets) => ("Secrets".to_owned(), "Secrets".to_owned()),
         // The id is all there is to know.
-        Some(ShapeKind::Object(object)) if object.name() == CREATED_CLUSTER => {
+        Some(BodyKind::Object(object)) if object.name() == CREATED_CLUSTER => {
             ("ClusterId".to_owned(), format!("detail::{CREATED_CLUSTER}"))
         }
-        Some(ShapeKind::Object(object)) => (object.name().to_owned(), object.name().to_owned()),
+        Some(BodyKind::Object(object)) => (object.name().to_owned(), object.name().to_owned()),
     }
 }
 
 fn is_csv(operation: &Operation) -> bool {
     matches!(
         operation.answer.as_ref().map(|shape| &shape.kind),
-        Some(ShapeKind::Csv)
+        Some(BodyKind::Csv)
     )
 }
 
@@ -834,7 +834,7 @@ fn push_waiter_declaration(text: &mut String, waiter: &Waiter) {
     doc(
         text,
         "  ",
-        "Throws FailedError at once where the state cannot come any more, TimeoutError at the \
+        "Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the \
          deadline of the wait.",
     );
     writeln!(

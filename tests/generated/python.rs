@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 
 use camunda_admin::description::{
-    Description, Direction, Field, OPERATIONS, Operation, Presence, ShapeKind, TYPES, WAITERS,
+    BodyKind, Description, Direction, Field, OPERATIONS, Operation, Presence, TYPES, WAITERS,
     Waiter,
 };
 
@@ -150,7 +150,7 @@ impl Type {
                 let known = TYPES.iter().find(|known| known.name() == name);
                 match known.unwrap_or_else(|| panic!("Python does not know the type {name}")) {
                     Description::Object { name, .. } => Type::Object(name),
-                    Description::Words { name, .. } => Type::Words(name),
+                    Description::Enum { name, .. } => Type::Words(name),
                     Description::Id { .. } => Type::Text,
                 }
             }
@@ -247,8 +247,8 @@ fn models() -> String {
          \"\"\"\n\n\
          from dataclasses import dataclass, field\n\
          from typing import Any, ClassVar, Dict, List, Optional\n\n\
-         from ._base import Answer, FailoverStep, Number, Word, WordTable\n\
-         from ._base import new_object, nulls_of, set_fields\n\
+         from ._model import Answer, FailoverStep, Number, Word, WordTable\n\
+         from ._model import new_object, nulls_of, set_fields\n\
          from ._methods import ",
     );
     let methods: Vec<_> = WITH_METHODS
@@ -267,11 +267,11 @@ fn models() -> String {
                         one_field(operation).is_some()
                             && matches!(
                                 operation.answer.as_ref().map(|shape| &shape.kind),
-                                Some(ShapeKind::Object(answer)) if answer.name() == *name
+                                Some(BodyKind::Object(answer)) if answer.name() == *name
                             )
                     })
             }
-            Description::Words { .. } => true,
+            Description::Enum { .. } => true,
             Description::Id { .. } => false,
         })
         .map(|description| description.name())
@@ -288,17 +288,17 @@ fn models() -> String {
             } if answered.contains(name) => {
                 push_object(&mut text, name, doc, fields);
             }
-            Description::Words { name, doc, words } => {
+            Description::Enum { name, doc, values } => {
                 write!(text, "\n\nclass {name}(Word):\n").unwrap();
                 push_doc(&mut text, 4, doc);
                 text.push_str("\n    __slots__ = ()\n\n");
-                for word in *words {
+                for word in *values {
                     let constant = snake(word.name).to_uppercase();
                     push_comment(&mut text, word.doc);
                     writeln!(text, "    {constant}: ClassVar[\"{name}\"]").unwrap();
                 }
                 text.push_str("\n\n");
-                for word in *words {
+                for word in *values {
                     let constant = snake(word.name).to_uppercase();
                     writeln!(text, "{name}.{constant} = {name}({})", quoted(word.json)).unwrap();
                 }
@@ -324,7 +324,7 @@ fn answered() -> HashSet<&'static str> {
         else {
             continue;
         };
-        if *direction == Direction::Answer {
+        if *direction == Direction::Response {
             answered.insert(*name);
         }
         if answered.contains(name) {
@@ -477,7 +477,7 @@ fn operations() -> String {
          from typing import Any, Dict, IO, Iterable, Iterator, List, Optional, overload\n\n\
          from . import _models\n\
          from ._arguments import AllowlistEntry, body_of, entries_of, str_of, strings_of, text_of\n\
-         from ._base import Secrets\n\
+         from ._model import Secrets\n\
          from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._connection import Progress, Resource\n\
          from ._hidden import hide\n\
@@ -487,9 +487,7 @@ fn operations() -> String {
         .iter()
         .filter(|operation| one_field(operation).is_none())
         .filter_map(|operation| match operation.answer.as_ref()?.kind {
-            ShapeKind::Object(description) | ShapeKind::List(description) => {
-                Some(description.name())
-            }
+            BodyKind::Object(description) | BodyKind::List(description) => Some(description.name()),
             _ => None,
         })
         .chain(WAITERS.iter().map(|waiter| waiter_shows(waiter)))
@@ -512,7 +510,7 @@ fn operations() -> String {
             .unwrap_or(("", operation.call));
         let csv = matches!(
             operation.answer.as_ref().map(|shape| &shape.kind),
-            Some(ShapeKind::Csv)
+            Some(BodyKind::Csv)
         );
         let methods = places.entry(place).or_default();
         match csv {
@@ -571,7 +569,7 @@ struct Argument {
 fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &str) {
     let mut arguments = path_arguments(operation.arguments(), place);
     if let Some(shape) = &operation.body {
-        let ShapeKind::Object(Description::Object { fields, .. }) = &shape.kind else {
+        let BodyKind::Object(Description::Object { fields, .. }) = &shape.kind else {
             panic!("{}: a body is an object", operation.name);
         };
         arguments.extend(fields.iter().map(|field| body_argument(operation, field)));
@@ -580,22 +578,22 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
     let one_field = one_field(operation);
     let (hint, decode) = match answer {
         None => ("None".to_owned(), None),
-        Some(ShapeKind::Secrets) => ("Secrets".to_owned(), Some("Secrets".to_owned())),
-        Some(ShapeKind::Object(description)) => {
+        Some(BodyKind::Secrets) => ("Secrets".to_owned(), Some("Secrets".to_owned())),
+        Some(BodyKind::Object(description)) => {
             let hint = match one_field {
                 Some(_) => "str".to_owned(),
                 None => description.name().to_owned(),
             };
             (hint, Some(decoder(description)))
         }
-        Some(ShapeKind::List(description)) => (
+        Some(BodyKind::List(description)) => (
             format!("List[{}]", description.name()),
             Some(format!(
                 "lambda answer: [{}(v) for v in answer]",
                 decoder(description)
             )),
         ),
-        Some(ShapeKind::Csv) => unreachable!("has a function of its own"),
+        Some(BodyKind::Csv) => unreachable!("has a function of its own"),
     };
     push_signature(text, name, &arguments, &[], &hint);
     push_doc(text, 8, &operation_doc(operation, &arguments));

@@ -154,13 +154,13 @@ std::string create_cluster(const AdminClient& admin, const Request& request) {
 
 std::string any_request(const AdminClient& admin, const Request& request) {
   const std::string_view word = request.word("class");
-  const Class repeat = word == "safe"         ? Class::Safe
-                       : word == "repeatable" ? Class::Repeatable
-                       : word == "once"       ? Class::Once
-                                              : Class::Default;
-  const Value answer = repeat == Class::Default
+  const Class repeat = word == "safe"         ? Idempotency::Safe
+                       : word == "repeatable" ? Idempotency::Idempotent
+                       : word == "once"       ? Idempotency::NonIdempotent
+                                              : Idempotency::ByMethod;
+  const Value answer = repeat == Idempotency::ByMethod
                            ? admin.request(request.text(0), request.text(1), request.json())
-                           : admin.request_as(repeat, request.text(0), request.text(1), request.json());
+                           : admin.request_with_idempotency(repeat, request.text(0), request.text(1), request.json());
   return std::string(answer.json());
 }
 
@@ -180,7 +180,7 @@ const std::map<std::string, Call> calls = {
     ASK("cluster.remove_from_ip_allowlist", CLUSTER.remove_from_ip_allowlist(request.text(1))),
     ASK("cluster.fail_over", CLUSTER.fail_over(request.body<TriggerFailover>())),
     ASK("cluster.wait_until_healthy", CLUSTER.wait_until_healthy(request.wait())),
-    TELL("cluster.wait_until_gone", CLUSTER.wait_until_gone(request.wait())),
+    TELL("cluster.wait_until_deleted", CLUSTER.wait_until_deleted(request.wait())),
     ASK("cluster.wait_until_upgraded", CLUSTER.wait_until_upgraded(request.text(1), request.wait())),
     ASK("cluster.wait_until_woken", CLUSTER.wait_until_woken(request.wait())),
     ASK("cluster.wait_until_encrypted", CLUSTER.wait_until_encrypted(request.wait())),

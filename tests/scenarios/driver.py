@@ -51,7 +51,7 @@ def call(admin: AdminClient, request: Dict[str, Any]) -> Any:
         admin = admin.with_options(timeout=request["timeout"])
     if name == "request":
         return admin.request(
-            *arguments, body=request.get("body"), retry_class=request.get("class")
+            *arguments, body=request.get("body"), idempotency=request.get("class")
         )
     path = name.split(".")
     place: Any = admin

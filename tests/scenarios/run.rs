@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use camunda_admin::Class;
+use camunda_admin::Idempotency;
 use camunda_admin::description::OPERATIONS;
 use camunda_admin_sandbox::{Fault, Sandbox};
 use serde_json::value::RawValue;
@@ -405,7 +405,7 @@ fn check_counts(call: &Call, then: &Then, counts: &BTreeMap<String, u64>) -> Res
         .iter()
         .find(|operation| operation.call == call.call);
     if let Some(operation) = operation
-        && operation.class == Class::Once
+        && operation.idempotency == Idempotency::NonIdempotent
     {
         let path = format!("{} {}", operation.method, operation.path);
         let count = counts.get(&path).copied().unwrap_or_default();
@@ -424,7 +424,7 @@ fn is_change(call: &Call) -> bool {
         .iter()
         .find(|operation| operation.call == call.call);
     match operation {
-        Some(operation) => operation.class != Class::Safe,
+        Some(operation) => operation.idempotency != Idempotency::Safe,
         None => call.call == "request" && call.arguments.first() != Some(&"GET".into()),
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use camunda_admin::description::OPERATIONS;
 use camunda_admin::{
-    AdminClient, AssignableRole, BackupId, CallOptions, Class, ClusterClientId, ClusterHandle,
-    ClusterId, Error, IpAllowlistEntry, Json, Method, MonitoringClientId, Secret, Wait,
+    AdminClient, AssignableRole, BackupId, CallOptions, ClusterClientId, ClusterHandle, ClusterId,
+    Error, Idempotency, IpAllowlistEntry, Json, Method, MonitoringClientId, Secret, Wait,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -202,11 +202,24 @@ fn call(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
                 .transpose()?;
             let path = request.argument(1);
             encode(match request.0["class"].as_str() {
-                Some("safe") => admin.request_as(Class::Safe, method, path, body.as_ref())?,
-                Some("repeatable") => {
-                    admin.request_as(Class::Repeatable, method, path, body.as_ref())?
-                }
-                Some("once") => admin.request_as(Class::Once, method, path, body.as_ref())?,
+                Some("safe") => admin.request_with_idempotency(
+                    Idempotency::Safe,
+                    method,
+                    path,
+                    body.as_ref(),
+                )?,
+                Some("repeatable") => admin.request_with_idempotency(
+                    Idempotency::Idempotent,
+                    method,
+                    path,
+                    body.as_ref(),
+                )?,
+                Some("once") => admin.request_with_idempotency(
+                    Idempotency::NonIdempotent,
+                    method,
+                    path,
+                    body.as_ref(),
+                )?,
                 _ => admin.request(method, path, body.as_ref())?,
             })
         }
@@ -239,7 +252,7 @@ fn cluster_call(
         }
         "cluster.fail_over" => encode(cluster.fail_over(&request.body()?)?),
         "cluster.wait_until_healthy" => encode(cluster.wait_until_healthy(&request.wait())?),
-        "cluster.wait_until_gone" => encode(cluster.wait_until_gone(&request.wait())?),
+        "cluster.wait_until_deleted" => encode(cluster.wait_until_deleted(&request.wait())?),
         "cluster.wait_until_upgraded" => {
             encode(cluster.wait_until_upgraded(request.argument(1), &request.wait())?)
         }

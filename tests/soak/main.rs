@@ -8,7 +8,7 @@
 //! It takes about 15 seconds; `CAMUNDA_SOAK_SECONDS=1800` makes it half an hour, and `-- --nocapture`
 //! shows what happened.
 
-mod journal;
+mod expectations;
 #[path = "../support/limited.rs"]
 #[allow(dead_code)]
 mod limited;

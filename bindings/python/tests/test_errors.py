@@ -51,7 +51,7 @@ class Kinds(SandboxTest):
                 self.assertEqual(error.http_status, status)
                 self.assertEqual(error.server_message, "the service's own words")
                 self.assertIn("the service's own words", str(error))
-                self.assertEqual((error.outcome, error.stage), ("refused", "request"))
+                self.assertEqual((error.outcome, error.stage), ("rejected", "request"))
                 self.assertEqual((error.operation, error.method), ("get cluster", "GET"))
                 self.assertEqual(error.path, f"/clusters/{cluster_id}")
                 self.assertEqual(error.attempts, 1)
@@ -106,7 +106,7 @@ class Kinds(SandboxTest):
             handle.clients.create("half")
         error = raised.exception
         self.assertIsInstance(error, NetworkError)
-        self.assertEqual((error.outcome, error.attempts), ("done", 1))
+        self.assertEqual((error.outcome, error.attempts), ("completed", 1))
         self.assertIn("; the change was applied: ", str(error))
         self.assertEqual([client.name for client in handle.clients.list()], ["half"])
 
@@ -116,7 +116,7 @@ class Kinds(SandboxTest):
             handle.wait_until_healthy(timeout=0.3)
         error = raised.exception
         self.assertNotIsInstance(error, OutcomeUnknownError)
-        self.assertEqual(error.outcome, "refused")
+        self.assertEqual(error.outcome, "rejected")
         self.assertGreaterEqual(error.attempts, 1)
         self.assertIn(str(handle.id), str(error))
         self.assertIn("last state: Creating", str(error))
@@ -137,14 +137,14 @@ class Kinds(SandboxTest):
                 call()
             error = raised.exception
             self.assertNotIsInstance(error, OutcomeUnknownError)
-            self.assertEqual((error.outcome, error.attempts), ("not sent", 0))
+            self.assertEqual((error.outcome, error.attempts), ("not_sent", 0))
         self.assertEqual(handle.clients.list(), [])
 
     def test_nothing_listens(self):
         admin = AdminClient(base_url="http://127.0.0.1:9", timeout=0.5)
         with self.assertRaises((NetworkError, TimeoutError)) as raised:
             admin.ip_ranges()
-        self.assertEqual(raised.exception.outcome, "not sent")
+        self.assertEqual(raised.exception.outcome, "not_sent")
 
     def test_missing_permission(self):
         admin = self.client(["members"])
@@ -166,7 +166,7 @@ class Kinds(SandboxTest):
         with self.assertRaises(DecodeError) as raised:
             self.client().cluster(self.cluster()).clients.create("worker")
         error = raised.exception
-        self.assertEqual(error.outcome, "done")
+        self.assertEqual(error.outcome, "completed")
         self.assertIn(b"hunter2", error.body)
         self.assertNotIn("hunter2", f"{error} {error!r}")
 
@@ -238,7 +238,7 @@ class Arguments(SandboxTest):
             with self.assertRaises(InvalidArgumentError) as raised:
                 call()
             self.assertNotIn("hunter2", str(raised.exception))
-            self.assertEqual(raised.exception.outcome, "not sent")
+            self.assertEqual(raised.exception.outcome, "not_sent")
         self.assertEqual(stats()["requests"], before)
 
     def test_waiters_and_requests(self):
@@ -253,7 +253,7 @@ class Arguments(SandboxTest):
             lambda: admin.request("BREW", "/clusters"),
             lambda: admin.request("GET", "clusters"),
             lambda: admin.request("GET", "/a/../b"),
-            lambda: admin.request("GET", "/clusters", retry_class="often"),
+            lambda: admin.request("GET", "/clusters", idempotency="often"),
             lambda: admin.request("POST", "/clusters", object()),
             lambda: admin.token(""),
         ]:

@@ -64,20 +64,20 @@ class MainJob(SandboxTest):
         self.assertEqual(credentials["ZEEBE_CLIENT_SECRET"], created.client_secret)
         self.assertEqual(credentials["CAMUNDA_CLUSTER_ID"], cluster_id)
         source = TokenSource(credentials, token_cache=Path(os.environ["CAMUNDA_TOKEN_CACHE_DIR"]))
-        token = source.bearer()
+        token = source.access_token()
         self.assertGreater(len(token), 20)
-        self.assertEqual(source.bearer(), token)
+        self.assertEqual(source.access_token(), token)
         source.reject("another")
-        self.assertEqual(source.bearer(), token)
+        self.assertEqual(source.access_token(), token)
         source.reject(token)
-        self.assertNotEqual(source.bearer(), token)
+        self.assertNotEqual(source.access_token(), token)
         self.assertEqual(source.stats().token_requests, 2)
         cancel = Cancel()
         cancel.cancel()
         limited = source.with_options(cancel=cancel)
-        source.reject(source.bearer())
+        source.reject(source.access_token())
         with self.assertRaises(CancelledError):
-            limited.with_options(timeout=20).bearer()
+            limited.with_options(timeout=20).access_token()
 
         (client,) = handle.clients.list()
         self.assertEqual((client.name, client.permissions), ("worker", ["Zeebe", "Operate"]))
@@ -88,7 +88,7 @@ class MainJob(SandboxTest):
         handle.update(name="orders 2", description="")
         self.assertEqual(handle.get().name, "orders 2")
         handle.delete()
-        handle.wait_until_gone(timeout=30, interval=0.05)
+        handle.wait_until_deleted(timeout=30, interval=0.05)
         # One for this API, one for Zeebe and one for that after it was rejected.
         self.assertEqual(stats()["token_requests"] - before, 3)
         self.assertEqual(admin.stats().token_requests, 1)
@@ -134,7 +134,7 @@ class MainJob(SandboxTest):
         text = path.read_text()
         with self.assertRaises(FileError) as raised:
             handle.clients.create_env_file(path, "other")
-        self.assertEqual(raised.exception.outcome, "not sent")
+        self.assertEqual(raised.exception.outcome, "not_sent")
         self.assertEqual(path.read_text(), text)
         self.assertEqual(len(handle.clients.list()), 1)
 
@@ -296,7 +296,7 @@ class Resources(SandboxTest):
         self.assertIn(self.cluster_id, [cluster["uuid"] for cluster in answer])
         path = f"/clusters/{self.cluster_id}"
         self.assertIsNone(
-            self.admin.request("PATCH", path, {"description": "by hand"}, retry_class="repeatable")
+            self.admin.request("PATCH", path, {"description": "by hand"}, idempotency="idempotent")
         )
         self.assertEqual(self.handle.get().description, "by hand")
 

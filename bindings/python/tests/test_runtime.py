@@ -566,7 +566,7 @@ admin = AdminClient.from_env()
 def work():
     time.sleep(0.2)
     admin.cluster(cluster_id).get()
-    print("done", flush=True)
+    print("completed", flush=True)
 threading.Thread(target=work).start()
 """
         self.exits(program, status=0, stdout="done\n")
@@ -645,7 +645,7 @@ admin = AdminClient(oauth_url=os.environ["CAMUNDA_OAUTH_URL"], token_cache=Store
 def forget():
     while True:
         try:
-            admin.forget_tokens()
+            admin.invalidate_tokens()
             reached.release()
         except CamundaError as error:
             print(error)

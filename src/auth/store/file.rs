@@ -4,7 +4,7 @@
 //! only below a directory of the same user. Files whose names the store does not create itself are
 //! never touched. The directory is opened once per operation and everything below it is named relative to the open directory, without
 //! following links, so that nothing can be moved in between. Values are replaced by renaming a new
-//! file over the old. Locks are files beside the values that are never deleted, since a lock on a
+//! file over the old. HeldLocks are files beside the values that are never deleted, since a lock on a
 //! deleted file excludes nobody: one for each key, held while its token is asked for, so that slow
 //! credentials do not hold up the others, and one for each token host, held for an instant. The
 //! kernel releases them when their owner dies.
@@ -27,16 +27,16 @@ use crate::auth::record::PaceTimes;
 use crate::fork::ProcessOwned;
 
 /// Larger files are not read; a token is a few KiB.
-const LARGEST_VALUE: u64 = 1024 * 1024;
+const MAX_VALUE_BYTES: u64 = 1024 * 1024;
 
 /// Values that nobody replaced for this long belong to credentials that are not used any more.
-const VALUES_KEPT: Duration = Duration::from_secs(60 * 24 * 3600);
+const VALUE_TTL: Duration = Duration::from_secs(60 * 24 * 3600);
 /// Half-written files of processes that died are removed after this long.
-const SCRAPS_KEPT: Duration = Duration::from_secs(3600);
+const TEMP_FILE_TTL: Duration = Duration::from_secs(3600);
 
 const VALUE: &str = "value";
 const LOCK: &str = "lock";
-const SCRAP: &str = "new";
+const TEMP_SUFFIX: &str = "new";
 /// Hexadecimal digits of the digest in a name, and of the random number in a temporary file's name.
 const NAME_DIGITS: usize = 32;
 const RANDOM_DIGITS: usize = 16;
@@ -159,14 +159,14 @@ fn kept_for(file: &str) -> Option<Duration> {
     };
     let (stem, extension) = file.rsplit_once('.')?;
     let (kind, rest) = stem.split_once('-')?;
-    if !matches!(kind, "token" | "gate") {
+    if !matches!(kind, "token" | "rate_limiter") {
         return None;
     }
     match extension {
-        VALUE => is_hex(rest, NAME_DIGITS).then_some(VALUES_KEPT),
-        SCRAP => {
+        VALUE => is_hex(rest, NAME_DIGITS).then_some(VALUE_TTL),
+        TEMP_SUFFIX => {
             let (digest, random) = rest.split_once('-')?;
-            (is_hex(digest, NAME_DIGITS) && is_hex(random, RANDOM_DIGITS)).then_some(SCRAPS_KEPT)
+            (is_hex(digest, NAME_DIGITS) && is_hex(random, RANDOM_DIGITS)).then_some(TEMP_FILE_TTL)
         }
         _ => None,
     }
@@ -203,15 +203,15 @@ impl TokenStore for FileStore {
         };
         let stat = rustix::fs::fstat(&file)?;
         let private = is_own_file(&stat) && stat.st_mode & 0o077 == 0;
-        if !private || u64::try_from(stat.st_size).unwrap_or(u64::MAX) > LARGEST_VALUE {
+        if !private || u64::try_from(stat.st_size).unwrap_or(u64::MAX) > MAX_VALUE_BYTES {
             return Ok(None);
         }
         let mut value = Vec::new();
-        file.take(LARGEST_VALUE).read_to_end(&mut value)?;
+        file.take(MAX_VALUE_BYTES).read_to_end(&mut value)?;
         Ok(Some(value))
     }
 
-    fn put(&self, name: &str, value: &[u8], _keep: Duration) -> io::Result<()> {
+    fn put(&self, name: &str, value: &[u8], _ttl: Duration) -> io::Result<()> {
         // Exceeding this limit is answered by a signal that kills the process.
         let limit = getrlimit(Resource::Fsize).current;
         if limit.is_some_and(|limit| limit < value.len() as u64) {
@@ -227,10 +227,15 @@ impl TokenStore for FileStore {
         SystemRandom::new()
             .fill(&mut random)
             .map_err(|_| io::Error::other("no random numbers"))?;
-        let scrap = format!("{name}-{:016x}.{SCRAP}", u64::from_le_bytes(random));
+        let scrap = format!("{name}-{:016x}.{TEMP_SUFFIX}", u64::from_le_bytes(random));
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(&directory, &scrap, flags, OWN_ONLY)?);
+        let mut file = File::from(rustix::fs::openat(
+            &directory,
+            &scrap,
+            flags,
+            OWNER_ONLY_MODE,
+        )?);
         // Not synced to the disk: a value that a power cut tears apart fails its seal and is asked
         // for again.
         let written = file.write_all(value).and_then(|()| {
@@ -315,7 +320,7 @@ fn open_lock(directory: &OwnedFd, name: &str) -> io::Result<File> {
             opened => return Ok(File::from(opened?)),
         }
         let new = flags | OFlags::CREATE | OFlags::EXCL;
-        match rustix::fs::openat(directory, name, new, OWN_ONLY) {
+        match rustix::fs::openat(directory, name, new, OWNER_ONLY_MODE) {
             // Another process was faster.
             Err(rustix::io::Errno::EXIST) => {}
             opened => {
@@ -344,7 +349,7 @@ fn set_times(directory: &OwnedFd, name: &str, times: PaceTimes) -> io::Result<()
     Ok(rustix::fs::utimensat(directory, name, &timestamps, flags)?)
 }
 
-const OWN_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
+const OWNER_ONLY_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 fn is_own_file(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
@@ -378,7 +383,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     use super::*;
-    use crate::auth::key::{GateKey, SlotKey};
+    use crate::auth::key::{CacheKey, TokenHostKey};
     use crate::auth::processes::left_out;
     use crate::auth::testing::request;
 
@@ -451,8 +456,8 @@ mod tests {
         ];
         let made = request();
         for name in [
-            format!("token-{}", SlotKey::of(&made).digest()),
-            format!("gate-{}", GateKey::of(&made.token_url).digest()),
+            format!("token-{}", CacheKey::of(&made).digest()),
+            format!("gate-{}", TokenHostKey::of(&made.token_url).digest()),
         ] {
             assert!(kept_for(&format!("{name}.value")).is_some(), "{name}");
         }

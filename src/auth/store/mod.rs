@@ -5,9 +5,9 @@
 
 #[cfg(unix)]
 mod file;
+mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
-mod vault;
 
 use std::env;
 use std::fmt;
@@ -16,17 +16,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TokenCacheChoice;
-use super::record::{PaceRecord, PaceTimes};
-use super::time::{Clock, Moment};
-use crate::call::Call;
+use super::TokenCacheConfig;
+use super::record::{PaceTimes, RateLimitRecord};
+use super::time::{Clock, Timestamp};
+use crate::call::CallContext;
 use crate::error::Error;
 use crate::fork::{Mutex, MutexGuard, generation};
 use crate::secret::Secret;
 
+pub(crate) use record_store::{HeldLocks, MergedRecord, RecordStore, SHORT_LEASE};
 #[cfg(all(test, feature = "redis"))]
 pub(crate) use redis::RedisStore;
-pub(crate) use vault::{Known, Locks, MOMENT, Vault};
 
 /// A place where processes share tokens: the caller's own, or one of the library's.
 ///
@@ -34,7 +34,7 @@ pub(crate) use vault::{Known, Locks, MOMENT, Vault};
 /// to show: names are digests, and values with a token in them are sealed with a key that is derived
 /// from the client secret. Values without one hold only the pace of requests to a token host.
 ///
-/// Methods are called by many threads at once, and never with a lock of the library held. What they
+/// Methods are called by many threads at once, and never with a lock of the library cached. What they
 /// do cannot be interrupted: none should block for longer than a caller would like to wait, a quarter
 /// of a second, say, and dropping a lock not at all. None is called on behalf of a call that is
 /// cancelled or has less time than that left; one that takes longer makes calls outlive their
@@ -50,17 +50,17 @@ pub trait TokenStore: Send + Sync {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
 
     /// Keeps a value under this name instead of the one before; a reader sees either of them whole.
-    /// After `keep` it is of no use any more and may go.
+    /// After `ttl` it is of no use any more and may go.
     ///
     /// # Errors
     ///
     /// Any, if the store cannot be written.
-    fn put(&self, name: &str, value: &[u8], keep: Duration) -> io::Result<()>;
+    fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()>;
 
     /// Takes the lock of this name, without waiting: `None` means that someone else has it.
     ///
     /// Dropping what it answers releases the lock. If the owner dies without doing so, the store
-    /// releases it: at once where it can tell, after `lease` where it cannot. Locks and values are
+    /// releases it: at once where it can tell, after `lease` where it cannot. HeldLocks and values are
     /// apart, even where their names are the same.
     ///
     /// # Errors
@@ -78,15 +78,15 @@ pub trait TokenStore: Send + Sync {
 /// A child that is forked while the lock is held does not release it: it belongs to the parent.
 pub struct StoreLock {
     /// `None` only while it is dropped.
-    held: Option<Box<dyn Send>>,
+    cached: Option<Box<dyn Send>>,
     generation: u32,
 }
 
 impl StoreLock {
     /// Takes over whatever releases the lock when it is dropped.
-    pub fn new(held: impl Send + 'static) -> Self {
+    pub fn new(cached: impl Send + 'static) -> Self {
         StoreLock {
-            held: Some(Box::new(held)),
+            cached: Some(Box::new(cached)),
             generation: generation(),
         }
     }
@@ -95,7 +95,7 @@ impl StoreLock {
 impl Drop for StoreLock {
     fn drop(&mut self) {
         if self.generation != generation() {
-            std::mem::forget(self.held.take());
+            std::mem::forget(self.cached.take());
         }
     }
 }
@@ -107,35 +107,35 @@ impl fmt::Debug for StoreLock {
 }
 
 /// How long an ability of a store is not used after it failed.
-const LEFT_ALONE: Duration = Duration::from_secs(30);
+const CIRCUIT_OPEN_TIME: Duration = Duration::from_secs(30);
 
 /// How long a store in another process or machine may take to answer. It is not asked on behalf of a
 /// call that has less time left.
-const FAR_PATIENCE: Duration = Duration::from_millis(250);
+const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The stores of one choice, nearest first. None of them is asked for anything while it is failing.
 #[derive(Debug, Default)]
-pub(crate) struct Stores {
-    tiers: Vec<Tier>,
+pub(crate) struct StoreChain {
+    tiers: Vec<StoreTier>,
 }
 
-impl Stores {
+impl StoreChain {
     /// The stores that a choice names. Nothing is opened yet.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config), if the choice cannot be understood.
-    pub(crate) fn new(choice: &TokenCacheChoice, clock: &Clock) -> Result<Self, Error> {
-        let tier = |store, far| Tier {
+    pub(crate) fn new(choice: &TokenCacheConfig, clock: &Clock) -> Result<Self, Error> {
+        let tier = |store, is_remote| StoreTier {
             store,
             times: None,
-            far,
+            is_remote,
             clock: clock.clone(),
             health: Mutex::default(),
         };
         let mut tiers = Vec::new();
         if let Some(directory) = directory(choice) {
-            tiers.extend(files(&directory).map(|(store, times)| Tier {
+            tiers.extend(files(&directory).map(|(store, times)| StoreTier {
                 times: Some(times),
                 ..tier(store, false)
             }));
@@ -143,18 +143,18 @@ impl Stores {
             say_once_that_there_is_no_home();
         }
         match choice {
-            TokenCacheChoice::Redis { url, .. } => tiers.push(tier(redis(url)?, true)),
-            TokenCacheChoice::Custom(store) => tiers.push(tier(Arc::clone(store), true)),
+            TokenCacheConfig::Redis { url, .. } => tiers.push(tier(redis(url)?, true)),
+            TokenCacheConfig::Custom(store) => tiers.push(tier(Arc::clone(store), true)),
             _ => {}
         }
-        Ok(Stores { tiers })
+        Ok(StoreChain { tiers })
     }
 
     /// Tells stores apart without telling what is in their addresses.
-    pub(crate) fn id(choice: &TokenCacheChoice) -> StoreId {
+    pub(crate) fn id(choice: &TokenCacheConfig) -> StoreId {
         let store = match choice {
-            TokenCacheChoice::Redis { url, .. } => digest_of(url.expose().as_bytes()),
-            TokenCacheChoice::Custom(store) => format!("{:p}", Arc::as_ptr(store)),
+            TokenCacheConfig::Redis { url, .. } => digest_of(url.expose().as_bytes()),
+            TokenCacheConfig::Custom(store) => format!("{:p}", Arc::as_ptr(store)),
             _ => String::new(),
         };
         StoreId {
@@ -164,8 +164,8 @@ impl Stores {
     }
 
     /// Those that can be used now on behalf of a call.
-    pub(crate) fn usable(&self, call: &Call) -> impl Iterator<Item = &Tier> {
-        self.tiers.iter().filter(|tier| tier.serves(call))
+    pub(crate) fn usable(&self, call: &CallContext) -> impl Iterator<Item = &StoreTier> {
+        self.tiers.iter().filter(|tier| tier.accepts(call))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -174,9 +174,9 @@ impl Stores {
 
     /// Whether there are stores for other machines, none of which can be used now: then nothing
     /// keeps their requests apart from ours.
-    pub(crate) fn is_cut_off(&self) -> bool {
-        let mut far = self.tiers.iter().filter(|tier| tier.far).peekable();
-        far.peek().is_some() && far.all(|tier| !tier.is_usable())
+    pub(crate) fn all_remote_unavailable(&self) -> bool {
+        let mut is_remote = self.tiers.iter().filter(|tier| tier.is_remote).peekable();
+        is_remote.peek().is_some() && is_remote.all(|tier| !tier.is_usable())
     }
 
     /// The stores that fail now and why, for the error of a call that has to wait because of it.
@@ -189,16 +189,16 @@ impl Stores {
         (!problems.is_empty()).then(|| problems.join("; "))
     }
 
-    pub(crate) fn reports(&self, now: Moment) -> impl Iterator<Item = StoreReport> {
+    pub(crate) fn reports(&self, now: Timestamp) -> impl Iterator<Item = StoreReport> {
         self.tiers.iter().map(move |tier| tier.report(now))
     }
 }
 
 /// The directory of a choice that has one.
-fn directory(choice: &TokenCacheChoice) -> Option<PathBuf> {
+fn directory(choice: &TokenCacheConfig) -> Option<PathBuf> {
     match choice {
-        TokenCacheChoice::Directory(path)
-        | TokenCacheChoice::Redis {
+        TokenCacheConfig::Directory(path)
+        | TokenCacheConfig::Redis {
             directory: Some(path),
             ..
         } => Some(path.clone()),
@@ -208,11 +208,11 @@ fn directory(choice: &TokenCacheChoice) -> Option<PathBuf> {
 }
 
 /// Whether a choice leaves the directory to us.
-fn needs_directory(choice: &TokenCacheChoice) -> bool {
+fn needs_directory(choice: &TokenCacheConfig) -> bool {
     matches!(
         choice,
-        TokenCacheChoice::Auto
-            | TokenCacheChoice::Redis {
+        TokenCacheConfig::Auto
+            | TokenCacheConfig::Redis {
                 directory: None,
                 ..
             }
@@ -304,25 +304,25 @@ impl Ability {
 }
 
 /// One store and its health.
-pub(crate) struct Tier {
+pub(crate) struct StoreTier {
     store: Arc<dyn TokenStore>,
     times: Option<Arc<dyn Timestamps>>,
     /// Whether it may take long to answer, and is shared by other machines.
-    far: bool,
+    is_remote: bool,
     clock: Clock,
-    health: Mutex<Health>,
+    health: Mutex<CircuitBreaker>,
 }
 
 #[derive(Debug, Default)]
-struct Health {
+struct CircuitBreaker {
     /// When each [`Ability`] is used again (monotonic); zero if it never failed.
     suspended_until: [Duration; 3],
     failures: u64,
     last_error: Option<String>,
 }
 
-impl Health {
-    fn can(&self, ability: Ability, now: Moment) -> bool {
+impl CircuitBreaker {
+    fn can(&self, ability: Ability, now: Timestamp) -> bool {
         now.mono >= self.suspended_until[ability as usize]
     }
 }
@@ -348,15 +348,15 @@ fn is_unreachable(error: &io::Error) -> bool {
 
 /// How an attempt to take a lock ended.
 #[derive(Debug)]
-pub(crate) enum Locked {
-    Taken(StoreLock),
+pub(crate) enum LockResult {
+    Acquired(StoreLock),
     /// Somebody else has it.
-    Busy,
+    Contended,
     /// The store cannot lock.
-    Unusable,
+    Failed,
 }
 
-impl Tier {
+impl StoreTier {
     /// Whether it has all of its abilities.
     fn is_usable(&self) -> bool {
         Ability::ALL.into_iter().all(|ability| self.can(ability))
@@ -368,25 +368,31 @@ impl Tier {
 
     /// Whether it may be used on behalf of a call. Its operations cannot be interrupted, so a call
     /// that has to end, or would have to before the operation ends, does without.
-    fn serves(&self, call: &Call) -> bool {
-        !self.far || (call.check().is_ok() && call.remaining() >= FAR_PATIENCE)
+    fn accepts(&self, call: &CallContext) -> bool {
+        !self.is_remote || (call.check().is_ok() && call.remaining() >= REMOTE_STORE_TIMEOUT)
     }
 
-    pub(crate) fn get(&self, call: &Call, name: &str) -> Option<Vec<u8>> {
+    pub(crate) fn get(&self, call: &CallContext, name: &str) -> Option<Vec<u8>> {
         self.guarded(call, Ability::Read, || self.store.get(name))
             .flatten()
     }
 
     /// Returns whether the value was stored.
-    pub(crate) fn put(&self, call: &Call, name: &str, value: &[u8], keep: Duration) -> bool {
-        self.guarded(call, Ability::Write, || self.store.put(name, value, keep))
+    pub(crate) fn put(&self, call: &CallContext, name: &str, value: &[u8], ttl: Duration) -> bool {
+        self.guarded(call, Ability::Write, || self.store.put(name, value, ttl))
             .is_some()
     }
 
-    /// Stores the state of a rate limiter: as a value, or as timestamps where that cannot be
+    /// StoreChain the state of a rate limiter: as a value, or as timestamps where that cannot be
     /// written, so that the rate limit holds on a full disk.
-    pub(crate) fn put_pace(&self, call: &Call, name: &str, record: PaceRecord, keep: Duration) {
-        if !self.put(call, name, &record.encode(), keep)
+    pub(crate) fn put_pace(
+        &self,
+        call: &CallContext,
+        name: &str,
+        record: RateLimitRecord,
+        ttl: Duration,
+    ) {
+        if !self.put(call, name, &record.encode(), ttl)
             && let Some(times) = &self.times
             && let Err(error) = times.set_times(name, record.into())
         {
@@ -398,20 +404,24 @@ impl Tier {
     }
 
     /// The stored state of a rate limiter, in both of its forms.
-    pub(crate) fn pace(&self, call: &Call, name: &str) -> (Option<PaceRecord>, Option<PaceTimes>) {
+    pub(crate) fn pace(
+        &self,
+        call: &CallContext,
+        name: &str,
+    ) -> (Option<RateLimitRecord>, Option<PaceTimes>) {
         let record = self.get(call, name);
         let times = self.times.as_ref();
         (
-            record.and_then(|text| PaceRecord::decode(&text)),
+            record.and_then(|text| RateLimitRecord::decode(&text)),
             times.and_then(|times| times.times(name).ok().flatten()),
         )
     }
 
-    pub(crate) fn try_lock(&self, call: &Call, name: &str, lease: Duration) -> Locked {
+    pub(crate) fn try_lock(&self, call: &CallContext, name: &str, lease: Duration) -> LockResult {
         match self.guarded(call, Ability::Lock, || self.store.try_lock(name, lease)) {
-            Some(Some(lock)) => Locked::Taken(lock),
-            Some(None) => Locked::Busy,
-            None => Locked::Unusable,
+            Some(Some(lock)) => LockResult::Acquired(lock),
+            Some(None) => LockResult::Contended,
+            None => LockResult::Failed,
         }
     }
 
@@ -421,7 +431,7 @@ impl Tier {
     }
 
     /// What the diagnostics say: where, whether it can be used, how often and why it could not.
-    pub(crate) fn report(&self, now: Moment) -> StoreReport {
+    pub(crate) fn report(&self, now: Timestamp) -> StoreReport {
         let health = self.health();
         StoreReport {
             store: self.store.describe(),
@@ -436,26 +446,26 @@ impl Tier {
 
     /// Runs `operation` on the store. Returns `None` if the store fails, or the ability is suspended
     /// after a failure. Skips a remote store, also with `None`, if the call is cancelled or has less
-    /// than [`FAR_PATIENCE`] left. A failure is logged and suspends the ability for [`LEFT_ALONE`];
+    /// than [`REMOTE_STORE_TIMEOUT`] left. A failure is logged and suspends the ability for [`CIRCUIT_OPEN_TIME`];
     /// one that says that a remote store cannot be reached suspends all of its abilities.
     fn guarded<T>(
         &self,
-        call: &Call,
+        call: &CallContext,
         ability: Ability,
         operation: impl FnOnce() -> io::Result<T>,
     ) -> Option<T> {
         // Each time, as one call needs several operations in a row.
-        if !self.serves(call) || !self.can(ability) {
+        if !self.accepts(call) || !self.can(ability) {
             return None;
         }
         let error = match operation() {
             Ok(value) => return Some(value),
             Err(error) => error,
         };
-        let until = self.clock.now().mono.saturating_add(LEFT_ALONE);
+        let until = self.clock.now().mono.saturating_add(CIRCUIT_OPEN_TIME);
         let first = {
             let mut health = self.health();
-            if self.far && is_unreachable(&error) {
+            if self.is_remote && is_unreachable(&error) {
                 health.suspended_until = [until; 3];
             } else {
                 health.suspended_until[ability as usize] = until;
@@ -473,26 +483,26 @@ impl Tier {
             level,
             "token store failed, not used to {} for {} s: store={} error={error}",
             ability.name(),
-            LEFT_ALONE.as_secs(),
+            CIRCUIT_OPEN_TIME.as_secs(),
             self.store.describe()
         );
         None
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
+    fn health(&self) -> MutexGuard<'_, CircuitBreaker> {
         self.health.lock()
     }
 }
 
-impl fmt::Debug for Tier {
+impl fmt::Debug for StoreTier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tier")
+        f.debug_struct("StoreTier")
             .field("store", &self.store.describe())
             .finish_non_exhaustive()
     }
 }
 
-/// The health of one store; see [`Tier::report`].
+/// The health of one store; see [`StoreTier::report`].
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct StoreReport {
     pub(crate) store: String,
@@ -526,22 +536,22 @@ mod tests {
     #[test]
     fn a_far_store_is_not_asked_by_a_call_that_cannot_wait_for_it() {
         let store = Arc::new(MemoryStore::default());
-        let stores = Stores::new(&store.choice(), &Clock::Real).unwrap();
+        let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
         let tier = stores.usable(&call()).next().expect("it can be used");
         let cancel = Cancel::new();
         cancel.cancel();
-        let cancelled = Call::start(
+        let cancelled = CallContext::start(
             &CallOptions::new().cancel(cancel),
             Duration::from_secs(3600),
         );
         store.everything_fails(true);
-        for call in [&cancelled, &call_within(FAR_PATIENCE)] {
+        for call in [&cancelled, &call_within(REMOTE_STORE_TIMEOUT)] {
             assert_eq!(stores.usable(call).count(), 0);
             assert_eq!(tier.get(call, "a"), None);
-            tier.put(call, "a", b"1", FAR_PATIENCE);
+            tier.put(call, "a", b"1", REMOTE_STORE_TIMEOUT);
             assert!(matches!(
-                tier.try_lock(call, "a", FAR_PATIENCE),
-                Locked::Unusable
+                tier.try_lock(call, "a", REMOTE_STORE_TIMEOUT),
+                LockResult::Failed
             ));
         }
         // It would have failed.
@@ -556,15 +566,15 @@ mod tests {
     #[test]
     fn store_that_cannot_write_still_locks_and_reads() {
         let store = Arc::new(MemoryStore::default());
-        let stores = Stores::new(&store.choice(), &Clock::Real).unwrap();
+        let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
         let tier = stores.usable(&call()).next().expect("it can be used");
-        assert!(tier.put(&call(), "a", b"1", FAR_PATIENCE));
+        assert!(tier.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
         store.writes_fail.store(true, Ordering::SeqCst);
-        assert!(!tier.put(&call(), "a", b"2", FAR_PATIENCE));
+        assert!(!tier.put(&call(), "a", b"2", REMOTE_STORE_TIMEOUT));
         assert!(!tier.can(Ability::Write));
         assert_eq!(tier.get(&call(), "a").as_deref(), Some(&b"1"[..]));
-        let lock = tier.try_lock(&call(), "a", FAR_PATIENCE);
-        assert!(matches!(lock, Locked::Taken(_)), "{lock:?}");
+        let lock = tier.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
+        assert!(matches!(lock, LockResult::Acquired(_)), "{lock:?}");
         let report = tier.report(Clock::Real.now());
         assert!(!report.usable && report.can_lock && report.can_read && !report.can_write);
         assert!(stores.problem().unwrap().contains("as the test says"));
@@ -594,14 +604,14 @@ mod tests {
             }
         }
         let store = Arc::new(Unreachable(0.into()));
-        let choice = TokenCacheChoice::Custom(store.clone());
-        let stores = Stores::new(&choice, &Clock::Real).unwrap();
+        let choice = TokenCacheConfig::Custom(store.clone());
+        let stores = StoreChain::new(&choice, &Clock::Real).unwrap();
         let tier = stores.usable(&call()).next().expect("it can be used");
         assert_eq!(tier.get(&call(), "a"), None);
-        assert!(!tier.put(&call(), "a", b"1", FAR_PATIENCE));
-        let lock = tier.try_lock(&call(), "a", FAR_PATIENCE);
-        assert!(matches!(lock, Locked::Unusable), "{lock:?}");
+        assert!(!tier.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
+        let lock = tier.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
+        assert!(matches!(lock, LockResult::Failed), "{lock:?}");
         assert_eq!(store.0.load(Ordering::SeqCst), 1);
-        assert!(stores.is_cut_off());
+        assert!(stores.all_remote_unavailable());
     }
 }

@@ -1,6 +1,6 @@
 //! Tokens in Redis or Valkey: shared by all machines behind one address.
 //!
-//! No operation takes longer than [`PATIENCE`] in all: whatever it consists of, connecting included,
+//! No operation takes longer than [`OPERATION_TIMEOUT`] in all: whatever it consists of, connecting included,
 //! shares one [`Budget`]. Only an answer that comes in pieces may take as long again, as what is left
 //! when it begins is the limit of every single piece.
 //!
@@ -30,13 +30,13 @@ use redis::{
 };
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::{FAR_PATIENCE, StoreLock, TokenStore};
+use super::{REMOTE_STORE_TIMEOUT, StoreLock, TokenStore};
 use crate::auth::time::millis;
 use crate::fork::{Mutex, MutexGuard};
 use crate::secret::Secret;
 
 /// The longest that any operation takes: what callers reckon with.
-const PATIENCE: Duration = FAR_PATIENCE;
+const OPERATION_TIMEOUT: Duration = REMOTE_STORE_TIMEOUT;
 
 /// The longest that leaving a command with the system takes, which is no time at all unless it still
 /// has so many others that it takes no more.
@@ -77,8 +77,8 @@ struct Inner {
     /// Begins the owner of every lock that this store takes.
     owner: String,
     locks: AtomicU64,
-    /// The owners whose locks are held, or being taken.
-    held: Mutex<BTreeSet<String>>,
+    /// The owners whose locks are cached, or being taken.
+    cached: Mutex<BTreeSet<String>>,
     /// Whether the server let this user run a script. Checked again after a release failed.
     runs_scripts: AtomicBool,
 }
@@ -86,7 +86,7 @@ struct Inner {
 /// What nobody works at at the moment.
 #[derive(Default)]
 struct Idle {
-    link: Option<Link>,
+    link: Option<TimedConnection>,
     /// Packed commands that release locks, for the next connection that is free.
     releases: Vec<Vec<u8>>,
 }
@@ -112,12 +112,12 @@ impl RedisStore {
             // A second store of the same process is another owner.
             owner: format!("{}{:016x}-", process_identity(), random()),
             locks: AtomicU64::new(0),
-            held: Mutex::default(),
+            cached: Mutex::default(),
             runs_scripts: AtomicBool::new(false),
         })))
     }
 
-    fn ask<T: FromRedisValue>(&self, command: &Cmd, budget: Budget) -> io::Result<T> {
+    fn query<T: FromRedisValue>(&self, command: &Cmd, budget: Budget) -> io::Result<T> {
         self.ask_or_undo(command, budget, None)
     }
 
@@ -129,16 +129,16 @@ impl RedisStore {
         undo: Option<&[u8]>,
     ) -> io::Result<T> {
         let inner = &*self.0;
-        let failed = |mut link: Link, error: RedisError| {
+        let failed = |mut link: TimedConnection, error: RedisError| {
             if let Some(undo) = undo {
                 // If it does not get through either, the server has closed the connection.
                 let _ = link.post(undo);
             }
-            Err(told(error))
+            Err(to_io_error(error))
         };
         let idle = inner.idle().link.take();
         if let Some(mut link) = idle {
-            match link.ask(inner, command, budget) {
+            match link.query(inner, command, budget) {
                 Ok(answer) => return Ok(inner.keep(link, answer)),
                 // The server may have closed it since. The command may have got through all the
                 // same, so only those may be sent that can be sent twice.
@@ -146,16 +146,16 @@ impl RedisStore {
                 Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
                     return failed(link, error);
                 }
-                Err(error) => return inner.keep(link, Err(told(error))),
+                Err(error) => return inner.keep(link, Err(to_io_error(error))),
             }
         }
         let mut link = self.connect(budget)?;
-        match link.ask(inner, command, budget) {
+        match link.query(inner, command, budget) {
             Ok(answer) => Ok(inner.keep(link, answer)),
             Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
                 failed(link, error)
             }
-            Err(error) => inner.keep(link, Err(told(error))),
+            Err(error) => inner.keep(link, Err(to_io_error(error))),
         }
     }
 
@@ -167,7 +167,7 @@ impl RedisStore {
         // No owner has this name, so nothing is released.
         let command = &mut cmd("EVAL");
         let command = command.arg(UNLOCK).arg(1).arg(key).arg("");
-        self.ask::<i64>(command, budget).map_err(|error| {
+        self.query::<i64>(command, budget).map_err(|error| {
             let what = format!("locks need the command EVAL: {error}");
             io::Error::new(error.kind(), what)
         })?;
@@ -193,7 +193,7 @@ impl RedisStore {
         if taken.is_some() {
             return Ok(true);
         }
-        let other: Option<String> = self.ask(cmd("GET").arg(key), budget).map_err(undone)?;
+        let other: Option<String> = self.query(cmd("GET").arg(key), budget).map_err(undone)?;
         let Some(other) = other else { return Ok(false) };
         // The command was sent twice, and got through the first time.
         if other == owner {
@@ -216,13 +216,13 @@ impl RedisStore {
         if taken == 1 {
             return Ok(true);
         }
-        let now: Option<String> = self.ask(cmd("GET").arg(key), budget).map_err(undone)?;
+        let now: Option<String> = self.query(cmd("GET").arg(key), budget).map_err(undone)?;
         Ok(now.as_deref() == Some(owner))
     }
 
     /// Whether this store took a lock that none of its callers holds.
     fn is_orphan(&self, owner: &str) -> bool {
-        owner.starts_with(&self.0.owner) && !self.0.held().contains(owner)
+        owner.starts_with(&self.0.owner) && !self.0.held_locks().contains(owner)
     }
 
     /// Releases a lock that may have been taken, on a new connection: the one that was used may be
@@ -241,13 +241,13 @@ impl RedisStore {
 
     /// Looking a name up knows no limit in time, and each step of a handshake has its own: so
     /// another thread does it, which whoever is in a hurry leaves behind.
-    fn connect(&self, budget: Budget) -> io::Result<Link> {
+    fn connect(&self, budget: Budget) -> io::Result<TimedConnection> {
         let (sender, connected) = mpsc::channel();
         self.start_connecting(sender)?;
         let connection = connected
             .recv_timeout(budget.left()?)
             .map_err(|_| late("connecting takes too long"))?;
-        Ok(Link::new(connection.map_err(not_connected)?))
+        Ok(TimedConnection::new(connection.map_err(not_connected)?))
     }
 
     /// Connects on another thread. A connection that is not received is kept.
@@ -261,11 +261,11 @@ impl RedisStore {
         let spawned = thread::Builder::new()
             .name("camunda-redis".into())
             .spawn(move || {
-                let connection = inner.client.get_connection_with_timeout(PATIENCE);
+                let connection = inner.client.get_connection_with_timeout(OPERATION_TIMEOUT);
                 done(&inner);
                 // If it took too long, the next one can use it.
                 if let Err(mpsc::SendError(Ok(connection))) = sender.send(connection) {
-                    inner.keep(Link::new(connection), ());
+                    inner.keep(TimedConnection::new(connection), ());
                 }
             });
         if let Err(error) = spawned {
@@ -283,7 +283,7 @@ fn late(what: &str) -> io::Error {
 impl Inner {
     /// Keeps a connection on which everything asked was answered, once the locks are released that
     /// waited for one.
-    fn keep<T>(&self, mut link: Link, answer: T) -> T {
+    fn keep<T>(&self, mut link: TimedConnection, answer: T) -> T {
         loop {
             let releases = {
                 let mut idle = self.idle();
@@ -314,8 +314,8 @@ impl Inner {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.held.lock()
+    fn held_locks(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.cached.lock()
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -332,7 +332,7 @@ struct Budget {
 impl Budget {
     fn new() -> Self {
         Budget {
-            until: Instant::now() + PATIENCE,
+            until: Instant::now() + OPERATION_TIMEOUT,
         }
     }
 
@@ -347,20 +347,20 @@ impl Budget {
 }
 
 /// A connection, and how many answers are still to come on it that nobody waits for.
-struct Link {
+struct TimedConnection {
     connection: Connection,
     owed: usize,
 }
 
-impl Link {
+impl TimedConnection {
     fn new(connection: Connection) -> Self {
-        Link {
+        TimedConnection {
             connection,
             owed: 0,
         }
     }
 
-    fn ask<T: FromRedisValue>(
+    fn query<T: FromRedisValue>(
         &mut self,
         inner: &Inner,
         command: &Cmd,
@@ -386,8 +386,8 @@ impl Link {
         Ok(())
     }
 
-    fn send(&mut self, command: &[u8], patience: Duration) -> RedisResult<()> {
-        self.connection.set_write_timeout(Some(patience))?;
+    fn send(&mut self, command: &[u8], limits: Duration) -> RedisResult<()> {
+        self.connection.set_write_timeout(Some(limits))?;
         self.connection.send_packed_command(command)
     }
 
@@ -399,16 +399,16 @@ impl Link {
 
 impl TokenStore for RedisStore {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        self.ask(cmd("GET").arg(value_key(name)), Budget::new())
+        self.query(cmd("GET").arg(value_key(name)), Budget::new())
     }
 
-    fn put(&self, name: &str, value: &[u8], keep: Duration) -> io::Result<()> {
-        self.ask(
+    fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()> {
+        self.query(
             cmd("SET")
                 .arg(value_key(name))
                 .arg(value)
                 .arg("PX")
-                .arg(time_to_live(keep)),
+                .arg(time_to_live(ttl)),
             Budget::new(),
         )
     }
@@ -417,10 +417,10 @@ impl TokenStore for RedisStore {
         let number = self.0.locks.fetch_add(1, Ordering::Relaxed);
         let owner = format!("{}{number:x}", self.0.owner);
         let key = lock_key(name);
-        self.0.held().insert(owner.clone());
+        self.0.held_locks().insert(owner.clone());
         let taken = self.take(&key, &owner, lease);
         if !matches!(taken, Ok(true)) {
-            self.0.held().remove(&owner);
+            self.0.held_locks().remove(&owner);
             return taken.map(|_| None);
         }
         Ok(Some(StoreLock::new(RedisLock {
@@ -444,7 +444,7 @@ struct RedisLock {
 
 impl Drop for RedisLock {
     fn drop(&mut self) {
-        self.store.0.held().remove(&self.owner);
+        self.store.0.held_locks().remove(&self.owner);
         self.store.0.release(&unlock(&self.key, &self.owner));
     }
 }
@@ -476,7 +476,7 @@ fn random() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-fn told(error: RedisError) -> io::Error {
+fn to_io_error(error: RedisError) -> io::Error {
     let kind = match () {
         () if error.is_timeout() => io::ErrorKind::TimedOut,
         () if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,
@@ -498,7 +498,7 @@ fn not_connected(error: RedisError) -> io::Error {
 
 /// Names this process among all of a fleet, with enough for another process of the same machine to
 /// see whether it is still there: `machine/process/started/`. Empty in its first part where that
-/// cannot be told.
+/// cannot be to_io_error.
 fn process_identity() -> String {
     let pid = std::process::id();
     let machine = machine().unwrap_or_default();

@@ -7,11 +7,11 @@ from typing import Any, Callable, Dict, Mapping, Optional, TypeVar, Union
 
 from . import _callbacks, _prototypes
 from ._arguments import body_of, number_of, path_of, text_of
-from ._base import Answer
+from ._model import Answer
 from ._connection import Connection, Options, Shared, decode, resource_id
 from ._credentials import ClusterCredentials, parse
 from ._errors import ArgumentTypeError, InvalidArgumentError
-from ._handles import Handle, Owned, check, take_text
+from ._native_handle import Handle, Owned, check, take_text
 from ._hidden import Hidden, expose, hide
 from ._native import lib, shutdown
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
@@ -158,10 +158,10 @@ def _connect(config: Owned) -> Shared:
 
 #: What `AdminClient.request` may be told about sending a request again.
 _CLASSES = {
-    None: _prototypes.CAMUNDA_CLASS_DEFAULT,
-    "safe": _prototypes.CAMUNDA_CLASS_SAFE,
-    "repeatable": _prototypes.CAMUNDA_CLASS_REPEATABLE,
-    "once": _prototypes.CAMUNDA_CLASS_ONCE,
+    None: _prototypes.CAMUNDA_IDEMPOTENCY_BY_METHOD,
+    "safe": _prototypes.CAMUNDA_IDEMPOTENCY_SAFE,
+    "idempotent": _prototypes.CAMUNDA_IDEMPOTENCY_IDEMPOTENT,
+    "non_idempotent": _prototypes.CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT,
 }
 
 
@@ -302,7 +302,7 @@ class AdminClient(AdminOperations, Handle):
         Comes from the same cache as the tokens of the calls, so it costs a token request only where
         no process of the machine has one.
         """
-        return self.token_source(audience).bearer()
+        return self.token_source(audience).access_token()
 
     def token_source(self, audience: Optional[str] = None) -> "TokenSource":
         """Tokens of this client's credentials for an audience, for use again and again."""
@@ -313,19 +313,19 @@ class AdminClient(AdminOperations, Handle):
         return source
 
     def request(
-        self, method: str, path: str, body: Any = None, retry_class: Optional[str] = None
+        self, method: str, path: str, body: Any = None, idempotency: Optional[str] = None
     ) -> Any:
         """Reaches operations that are newer than this library, under the same token.
 
         `path` is one such as `/clusters?new=1`; `body` and the answer are what `json` makes of JSON,
-        and `None` where there is none. `retry_class` says whether the request may be sent again:
-        `safe` (it changes nothing) and `repeatable` (doing it twice is doing it once) are, after
-        passing failures; `once` is not. Unless given, GET is `safe` and everything else `once`.
+        and `None` where there is none. `idempotency` says whether the request may be sent again:
+        `safe` (it changes nothing) and `idempotent` (doing it twice is doing it once) are, after
+        passing failures; `non_idempotent` is not. Unless given, GET is `safe` and everything else `non_idempotent`.
         """
         body = None if body is None else Hidden(body)
-        number = _CLASSES.get(retry_class)
+        number = _CLASSES.get(idempotency)
         if number is None:
-            raise InvalidArgumentError("retry_class is none of 'safe', 'repeatable', 'once'")
+            raise InvalidArgumentError("idempotency is none of 'safe', 'repeatable', 'once'")
         return self._connection.ask(
             lib.camunda_request,
             "request",
@@ -344,19 +344,19 @@ class AdminClient(AdminOperations, Handle):
         """The state of tokens, gates and stores, as a dict without secrets."""
         return self._look(lib.camunda_admin_diagnostics, "diagnostics", dict)
 
-    def retry_credentials(self) -> None:
+    def clear_auth_failure(self) -> None:
         """Forgets that the token endpoint refused these credentials, so that the next call asks again
         instead of failing fast: for use after they were mended on the service's side.
         """
         handle, error = self._connection.handle(), c_void_p()
-        check(lib.camunda_admin_retry_credentials(handle.pointer, byref(error)), error)
+        check(lib.camunda_admin_clear_auth_failure(handle.pointer, byref(error)), error)
 
-    def forget_tokens(self) -> None:
+    def invalidate_tokens(self) -> None:
         """Forgets this client's token, here and in the shared store, so that the next call asks for
         another.
         """
         handle, error = self._connection.handle(), c_void_p()
-        check(lib.camunda_admin_forget_tokens(handle.pointer, byref(error)), error)
+        check(lib.camunda_admin_invalidate_tokens(handle.pointer, byref(error)), error)
 
     def close(self) -> None:
         """Closes the connections. Calls under way are finished first; further calls fail."""
@@ -407,7 +407,7 @@ class TokenSource(Handle):
     """Tokens for any credentials, through the same cache as the client's own.
 
     Made of a cluster client's credentials it gives the tokens for Zeebe and the other components:
-    `TokenSource(ClusterCredentials.from_env_file("worker.env")).bearer()`. Settings are those of
+    `TokenSource(ClusterCredentials.from_env_file("worker.env")).access_token()`. Settings are those of
     `AdminClient` that credentials have nothing to say about: `token_cache`, `ca_file`, `proxy`, ….
     """
 
@@ -464,7 +464,7 @@ class TokenSource(Handle):
         check(lib.camunda_admin_stats(handle.pointer, byref(value), byref(error)), error)
         return decode(take_text(value), "stats", Stats._decode)
 
-    def bearer(self) -> str:
+    def access_token(self) -> str:
         """A token that lives: what follows `Bearer` in the header `Authorization`."""
         value = c_void_p()
         try:
@@ -489,7 +489,7 @@ class TokenSource(Handle):
         if last is None or _token_text(last) != token:
             return
         handle, error = self._connection.handle(), c_void_p()
-        status = lib.camunda_admin_reject_token(
+        status = lib.camunda_admin_invalidate_token(
             handle.pointer, self._audience, last.pointer, byref(error)
         )
         check(status, error)

@@ -6,8 +6,8 @@ from typing import Any, Dict, Iterator, Mapping, Union
 
 from ._arguments import body_of, path_of
 from ._connection import decode
-from ._base import Secrets
-from ._handles import Owned, check, take_text
+from ._model import Secrets
+from ._native_handle import Owned, check, take_text
 from ._hidden import Hidden
 from ._native import lib
 

@@ -74,7 +74,7 @@ class CamundaError(Exception):
         *,
         http_status: Optional[int] = None,
         stage: str = "config",
-        outcome: str = "not sent",
+        outcome: str = "not_sent",
         server_message: Optional[str] = None,
         body: Optional[bytes] = None,
         retry_after: Optional[float] = None,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Dict, List, Optional
 
-from ._base import Answer
+from ._model import Answer
 
 if TYPE_CHECKING:
     from ._credentials import ClusterCredentials

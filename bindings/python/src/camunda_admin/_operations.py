@@ -7,7 +7,7 @@ from typing import Any, Dict, IO, Iterable, Iterator, List, Optional, overload
 
 from . import _models
 from ._arguments import AllowlistEntry, body_of, entries_of, str_of, strings_of, text_of
-from ._base import Secrets
+from ._model import Secrets
 from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods
 from ._connection import Progress, Resource
 from ._hidden import hide
@@ -331,7 +331,7 @@ class ClusterHandle(ClusterHandleMethods):
             progress,
         )
 
-    def wait_until_gone(
+    def wait_until_deleted(
         self,
         *,
         timeout: Optional[float] = None,
@@ -349,7 +349,7 @@ class ClusterHandle(ClusterHandleMethods):
         deadline.
         """
         self._connection.wait_for_end(
-            lib.camunda_cluster_wait_until_gone,
+            lib.camunda_cluster_wait_until_deleted,
             "wait until gone",
             _models._cluster,
             (self._id,),

@@ -25,18 +25,18 @@ CAMUNDA_STAGE_TOKEN = 2
 CAMUNDA_STAGE_REQUEST = 3
 CAMUNDA_STAGE_DECODE = 4
 CAMUNDA_OUTCOME_NOT_SENT = 1
-CAMUNDA_OUTCOME_REFUSED = 2
+CAMUNDA_OUTCOME_REJECTED = 2
 CAMUNDA_OUTCOME_UNKNOWN = 3
-CAMUNDA_OUTCOME_DONE = 4
+CAMUNDA_OUTCOME_COMPLETED = 4
 CAMUNDA_LOG_ERROR = 1
 CAMUNDA_LOG_WARN = 2
 CAMUNDA_LOG_INFO = 3
 CAMUNDA_LOG_DEBUG = 4
 CAMUNDA_LOG_TRACE = 5
-CAMUNDA_CLASS_DEFAULT = 0
-CAMUNDA_CLASS_SAFE = 1
-CAMUNDA_CLASS_REPEATABLE = 2
-CAMUNDA_CLASS_ONCE = 3
+CAMUNDA_IDEMPOTENCY_BY_METHOD = 0
+CAMUNDA_IDEMPOTENCY_SAFE = 1
+CAMUNDA_IDEMPOTENCY_IDEMPOTENT = 2
+CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT = 3
 CAMUNDA_KIND_NULL = 0
 CAMUNDA_KIND_BOOL = 1
 CAMUNDA_KIND_NUMBER = 2
@@ -58,12 +58,12 @@ CAMUNDA_STATUS_TIMEOUT = 11
 CAMUNDA_STATUS_CANCELLED = 12
 CAMUNDA_STATUS_NETWORK = 13
 CAMUNDA_STATUS_DECODE = 14
-CAMUNDA_STATUS_FAILED = 15
+CAMUNDA_STATUS_WAIT_FAILED = 15
 CAMUNDA_STATUS_IO = 16
 CAMUNDA_STATUS_INTERNAL = 17
 
 camunda_progress_fn = CFUNCTYPE(None, c_void_p, c_void_p)
-camunda_interrupt_fn = CFUNCTYPE(c_int32, c_void_p)
+camunda_interrupt_check_fn = CFUNCTYPE(c_int32, c_void_p)
 camunda_log_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_char_p)
 camunda_write_fn = CFUNCTYPE(c_int32, c_void_p, c_void_p, c_size_t)
 camunda_token_store_get_fn = CFUNCTYPE(c_int32, c_void_p, c_char_p, camunda_write_fn, c_void_p)
@@ -98,36 +98,40 @@ def declare(library: CDLL) -> None:
     library.camunda_admin_stats.argtypes = [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]
     library.camunda_admin_diagnostics.restype = c_int32
     library.camunda_admin_diagnostics.argtypes = [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]
-    library.camunda_admin_retry_credentials.restype = c_int32
-    library.camunda_admin_retry_credentials.argtypes = [c_void_p, POINTER(c_void_p)]
-    library.camunda_admin_forget_tokens.restype = c_int32
-    library.camunda_admin_forget_tokens.argtypes = [c_void_p, POINTER(c_void_p)]
+    library.camunda_admin_clear_auth_failure.restype = c_int32
+    library.camunda_admin_clear_auth_failure.argtypes = [c_void_p, POINTER(c_void_p)]
+    library.camunda_admin_invalidate_tokens.restype = c_int32
+    library.camunda_admin_invalidate_tokens.argtypes = [c_void_p, POINTER(c_void_p)]
     library.camunda_admin_free.restype = None
     library.camunda_admin_free.argtypes = [c_void_p]
-    library.camunda_call_new.restype = c_void_p
-    library.camunda_call_new.argtypes = []
-    library.camunda_call_set_timeout.restype = c_int32
-    library.camunda_call_set_timeout.argtypes = [c_void_p, c_double, POINTER(c_void_p)]
-    library.camunda_call_set_interval.restype = c_int32
-    library.camunda_call_set_interval.argtypes = [c_void_p, c_double, POINTER(c_void_p)]
-    library.camunda_call_set_cancel.restype = c_int32
-    library.camunda_call_set_cancel.argtypes = [c_void_p, c_void_p, POINTER(c_void_p)]
-    library.camunda_call_set_progress.restype = c_int32
-    library.camunda_call_set_progress.argtypes = [
+    library.camunda_call_options_new.restype = c_void_p
+    library.camunda_call_options_new.argtypes = []
+    library.camunda_call_options_set_timeout.restype = c_int32
+    library.camunda_call_options_set_timeout.argtypes = [c_void_p, c_double, POINTER(c_void_p)]
+    library.camunda_call_options_set_max_poll_interval.restype = c_int32
+    library.camunda_call_options_set_max_poll_interval.argtypes = [
+        c_void_p,
+        c_double,
+        POINTER(c_void_p),
+    ]
+    library.camunda_call_options_set_cancel.restype = c_int32
+    library.camunda_call_options_set_cancel.argtypes = [c_void_p, c_void_p, POINTER(c_void_p)]
+    library.camunda_call_options_set_progress.restype = c_int32
+    library.camunda_call_options_set_progress.argtypes = [
         c_void_p,
         camunda_progress_fn,
         c_void_p,
         POINTER(c_void_p),
     ]
-    library.camunda_call_set_interrupt.restype = c_int32
-    library.camunda_call_set_interrupt.argtypes = [
+    library.camunda_call_options_set_interrupt_check.restype = c_int32
+    library.camunda_call_options_set_interrupt_check.argtypes = [
         c_void_p,
-        camunda_interrupt_fn,
+        camunda_interrupt_check_fn,
         c_void_p,
         POINTER(c_void_p),
     ]
-    library.camunda_call_free.restype = None
-    library.camunda_call_free.argtypes = [c_void_p]
+    library.camunda_call_options_free.restype = None
+    library.camunda_call_options_free.argtypes = [c_void_p]
     library.camunda_cancel_new.restype = c_void_p
     library.camunda_cancel_new.argtypes = []
     library.camunda_cancel_trigger.restype = None
@@ -618,8 +622,8 @@ def declare(library: CDLL) -> None:
         POINTER(c_void_p),
         POINTER(c_void_p),
     ]
-    library.camunda_cluster_wait_until_gone.restype = c_int32
-    library.camunda_cluster_wait_until_gone.argtypes = [
+    library.camunda_cluster_wait_until_deleted.restype = c_int32
+    library.camunda_cluster_wait_until_deleted.argtypes = [
         c_void_p,
         c_void_p,
         c_char_p,
@@ -684,8 +688,13 @@ def declare(library: CDLL) -> None:
         POINTER(c_void_p),
         POINTER(c_void_p),
     ]
-    library.camunda_admin_reject_token.restype = c_int32
-    library.camunda_admin_reject_token.argtypes = [c_void_p, c_char_p, c_void_p, POINTER(c_void_p)]
+    library.camunda_admin_invalidate_token.restype = c_int32
+    library.camunda_admin_invalidate_token.argtypes = [
+        c_void_p,
+        c_char_p,
+        c_void_p,
+        POINTER(c_void_p),
+    ]
     library.camunda_token_str.restype = c_void_p
     library.camunda_token_str.argtypes = [c_void_p, POINTER(c_size_t)]
     library.camunda_token_expires_at.restype = c_int64

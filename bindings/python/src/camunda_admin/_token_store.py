@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from . import _prototypes
 from ._callbacks import guard, keep
-from ._handles import check
+from ._native_handle import check
 from ._native import lib
 
 __all__ = ["TokenStore", "use_store"]
@@ -108,10 +108,10 @@ def _get(user: int, name: bytes, write: Any, value: int) -> int:
     return _number_of(get)
 
 
-def _put(user: int, name: bytes, data: Optional[int], length: int, keep_ms: int) -> int:
+def _put(user: int, name: bytes, data: Optional[int], length: int, ttl_ms: int) -> int:
     def put() -> None:
         value = ctypes.string_at(data, length) if data else b""
-        _stores[user].store.put(name.decode(), value, keep_ms / 1000)
+        _stores[user].store.put(name.decode(), value, ttl_ms / 1000)
 
     return _number_of(put)
 

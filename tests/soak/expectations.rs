@@ -19,8 +19,8 @@ enum Fate {
 impl From<Outcome> for Fate {
     fn from(outcome: Outcome) -> Fate {
         match outcome {
-            Outcome::NotSent | Outcome::Refused => Fate::NotDone,
-            Outcome::Done => Fate::Done,
+            Outcome::NotSent | Outcome::Rejected => Fate::NotDone,
+            Outcome::Completed => Fate::Done,
             _ => Fate::Unknown,
         }
     }
@@ -75,7 +75,7 @@ impl Creations {
     pub(crate) fn not_there(&mut self, number: usize, outcome: Outcome) {
         let (_, removing) = self.there[&number];
         assert!(
-            removing || outcome != Outcome::Refused,
+            removing || outcome != Outcome::Rejected,
             "{number} of {} is gone, though nothing removed it",
             self.thread
         );

@@ -17,7 +17,7 @@ use crate::tools::{tool, top};
 
 const PROCESSES: usize = 8;
 const THREADS: usize = 8;
-/// How often each of the promises has to hold in a row; `CAMUNDA_FLEET_ROUNDS` says otherwise.
+/// How often each of the promises has to hold in a row; `CAMUNDA_TEST_MULTI_PROCESS_ROUNDS` says otherwise.
 const ROUNDS: usize = 3;
 
 /// What a worker says besides if a store failed.
@@ -26,7 +26,7 @@ const STORE_FAILED: &str = "a store failed";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn rounds() -> usize {
-    match std::env::var("CAMUNDA_FLEET_ROUNDS") {
+    match std::env::var("CAMUNDA_TEST_MULTI_PROCESS_ROUNDS") {
         Ok(rounds) => rounds.parse().expect("a number of rounds"),
         Err(_) => ROUNDS,
     }
@@ -51,7 +51,7 @@ impl Worker for Python {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.0);
         command
-            .arg(top().join("bindings/python/tests/fleet_worker.py"))
+            .arg(top().join("bindings/python/tests/multi_process_worker.py"))
             .env("PYTHONPATH", top().join("bindings/python/src"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("CAMUNDA_ADMIN_LIBRARY", &library().shared);
@@ -61,7 +61,7 @@ impl Worker for Python {
 
 fn workers() -> Vec<Box<dyn Worker>> {
     let mut workers: Vec<Box<dyn Worker>> = Vec::new();
-    let source = top().join("tests/c/fleet_worker.c");
+    let source = top().join("tests/c/multi_process_worker.c");
     if let Some(program) = Program::compile(Language::C, &source, Build::Plain) {
         workers.push(Box::new(C(program)));
     }

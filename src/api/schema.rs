@@ -11,14 +11,14 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::api::locate;
+use crate::api::error_path;
 use crate::api::object::{Description, Direction, Field, Json, Number, Presence};
-use crate::api::operation::without_bom;
+use crate::api::operation::strip_bom;
 use crate::secret::Secret;
 
 /// What JSON is taken for a value.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Form {
+pub(crate) enum JsonSchema {
     Text,
     /// Text that no error may quote.
     Secret,
@@ -26,47 +26,47 @@ pub(crate) enum Form {
     U32,
     Number,
     Any,
-    /// An object, or a word of an enumeration.
+    /// An api_object, or a word of an enumeration.
     Described(&'static Description),
-    List(&'static Form),
+    List(&'static JsonSchema),
     /// An object of whatever keys.
-    Map(&'static Form),
+    Map(&'static JsonSchema),
     /// `null` will do as well.
-    Optional(&'static Form),
+    Optional(&'static JsonSchema),
 }
 
 /// A type whose form is known.
-pub(crate) trait Formed {
-    const FORM: Form;
+pub(crate) trait HasSchema {
+    const SCHEMA: JsonSchema;
 }
 
 macro_rules! forms {
     ($($type:ty: $form:expr;)*) => { $(
-        impl Formed for $type {
-            const FORM: Form = $form;
+        impl HasSchema for $type {
+            const SCHEMA: JsonSchema = $form;
         }
     )* };
 }
 
 forms! {
-    String: Form::Text;
-    Secret: Form::Secret;
-    bool: Form::Bool;
-    u32: Form::U32;
-    Number: Form::Number;
-    Json: Form::Any;
+    String: JsonSchema::Text;
+    Secret: JsonSchema::Secret;
+    bool: JsonSchema::Bool;
+    u32: JsonSchema::U32;
+    Number: JsonSchema::Number;
+    Json: JsonSchema::Any;
 }
 
-impl<T: Formed> Formed for Vec<T> {
-    const FORM: Form = Form::List(&T::FORM);
+impl<T: HasSchema> HasSchema for Vec<T> {
+    const SCHEMA: JsonSchema = JsonSchema::List(&T::SCHEMA);
 }
 
-impl<T: Formed> Formed for Option<T> {
-    const FORM: Form = Form::Optional(&T::FORM);
+impl<T: HasSchema> HasSchema for Option<T> {
+    const SCHEMA: JsonSchema = JsonSchema::Optional(&T::SCHEMA);
 }
 
-impl<T: Formed> Formed for std::collections::BTreeMap<String, T> {
-    const FORM: Form = Form::Map(&T::FORM);
+impl<T: HasSchema> HasSchema for std::collections::BTreeMap<String, T> {
+    const SCHEMA: JsonSchema = JsonSchema::Map(&T::SCHEMA);
 }
 
 /// A field of a request that its type lacks.
@@ -77,8 +77,8 @@ pub(crate) struct UnknownField {
 
 /// Whether a text could be decoded; if not, the same error. Answers the first field of a request
 /// that its type lacks, if there is one.
-pub(crate) fn check(form: Form, json: &[u8]) -> Result<Option<UnknownField>, String> {
-    let json = without_bom(json);
+pub(crate) fn check(form: JsonSchema, json: &[u8]) -> Result<Option<UnknownField>, String> {
+    let json = strip_bom(json);
     let unknown = RefCell::new(None);
     let check = Check {
         form,
@@ -88,18 +88,18 @@ pub(crate) fn check(form: Form, json: &[u8]) -> Result<Option<UnknownField>, Str
     check
         .deserialize(&mut deserializer)
         .and_then(|()| deserializer.end())
-        .map_err(|error| locate::describe(json, &error))?;
+        .map_err(|error| error_path::with_json_path(json, &error))?;
     Ok(unknown.into_inner())
 }
 
 #[derive(Clone, Copy)]
 struct Check<'a> {
-    form: Form,
+    form: JsonSchema,
     unknown: &'a RefCell<Option<UnknownField>>,
 }
 
 impl Check<'_> {
-    fn of(self, form: Form) -> Self {
+    fn of(self, form: JsonSchema) -> Self {
         Check { form, ..self }
     }
 }
@@ -109,18 +109,18 @@ impl<'de> DeserializeSeed<'de> for Check<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.form {
-            Form::Text => deserializer.deserialize_str(self),
-            Form::Secret => Secret::deserialize(deserializer).map(drop),
-            Form::Bool => bool::deserialize(deserializer).map(drop),
-            Form::U32 => u32::deserialize(deserializer).map(drop),
-            Form::Number => Number::deserialize(deserializer).map(drop),
-            Form::Any => <&RawValue>::deserialize(deserializer).map(drop),
-            Form::Described(Description::Object { .. }) | Form::Map(_) => {
+            JsonSchema::Text => deserializer.deserialize_str(self),
+            JsonSchema::Secret => Secret::deserialize(deserializer).map(drop),
+            JsonSchema::Bool => bool::deserialize(deserializer).map(drop),
+            JsonSchema::U32 => u32::deserialize(deserializer).map(drop),
+            JsonSchema::Number => Number::deserialize(deserializer).map(drop),
+            JsonSchema::Any => <&RawValue>::deserialize(deserializer).map(drop),
+            JsonSchema::Described(Description::Object { .. }) | JsonSchema::Map(_) => {
                 deserializer.deserialize_map(self)
             }
-            Form::Described(_) => deserializer.deserialize_str(self),
-            Form::List(_) => deserializer.deserialize_seq(self),
-            Form::Optional(_) => deserializer.deserialize_option(self),
+            JsonSchema::Described(_) => deserializer.deserialize_str(self),
+            JsonSchema::List(_) => deserializer.deserialize_seq(self),
+            JsonSchema::Optional(_) => deserializer.deserialize_option(self),
         }
     }
 }
@@ -130,11 +130,13 @@ impl<'de> Visitor<'de> for Check<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.form {
-            Form::Described(Description::Object { name, .. }) => write!(f, "an object ({name})"),
-            Form::Described(Description::Words { name, .. }) => write!(f, "a string ({name})"),
-            Form::List(_) => f.write_str("a sequence"),
-            Form::Map(_) => f.write_str("a map"),
-            Form::Optional(_) => f.write_str("option"),
+            JsonSchema::Described(Description::Object { name, .. }) => {
+                write!(f, "an object ({name})")
+            }
+            JsonSchema::Described(Description::Enum { name, .. }) => write!(f, "a string ({name})"),
+            JsonSchema::List(_) => f.write_str("a sequence"),
+            JsonSchema::Map(_) => f.write_str("a map"),
+            JsonSchema::Optional(_) => f.write_str("option"),
             _ => f.write_str("a string"),
         }
     }
@@ -150,13 +152,13 @@ impl<'de> Visitor<'de> for Check<'_> {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.form {
-            Form::Optional(form) => self.of(*form).deserialize(deserializer),
+            JsonSchema::Optional(form) => self.of(*form).deserialize(deserializer),
             _ => Err(de::Error::invalid_type(de::Unexpected::Option, &self)),
         }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let Form::List(form) = self.form else {
+        let JsonSchema::List(form) = self.form else {
             return Err(de::Error::invalid_type(de::Unexpected::Seq, &self));
         };
         while items.next_element_seed(self.of(*form))?.is_some() {}
@@ -165,13 +167,13 @@ impl<'de> Visitor<'de> for Check<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         match self.form {
-            Form::Described(Description::Object {
+            JsonSchema::Described(Description::Object {
                 name,
                 fields,
                 direction,
                 ..
             }) => self.visit_fields(name, fields, *direction, map),
-            Form::Map(form) => {
+            JsonSchema::Map(form) => {
                 while map.next_key::<String>()?.is_some() {
                     map.next_value_seed(self.of(*form))?;
                 }
@@ -199,7 +201,7 @@ impl Check<'_> {
                     next = index + 1;
                     let field = &fields[index];
                     let form = match field.presence {
-                        Presence::Expected => Form::Optional(&field.form),
+                        Presence::Defaulted => JsonSchema::Optional(&field.form),
                         Presence::Required | Presence::Optional => field.form,
                     };
                     map.next_value_seed(self.of(form))?;

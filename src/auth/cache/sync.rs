@@ -31,7 +31,7 @@ impl Signal {
         }
     }
 
-    /// Identifies the notifications so far. Read it with the mutex locked: then
+    /// Identifies the notifications so is_remote. Read it with the mutex locked: then
     /// [`wait_timeout`](Self::wait_timeout) misses no later change.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)

@@ -160,7 +160,7 @@ def metadata():
         ),
         "WHEEL": (
             "Wheel-Version: 1.0\n"
-            "Generator: wheel_with_library\n"
+            "Generator: build_backend\n"
             "Root-Is-Purelib: false\n"
             f"Tag: {tag()}\n"
         ),

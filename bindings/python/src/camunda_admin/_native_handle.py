@@ -56,7 +56,7 @@ class Handle:
 
 
 _STAGES = {1: "config", 2: "token", 3: "request", 4: "decode"}
-_OUTCOMES = {1: "not sent", 2: "refused", 3: "unknown", 4: "done"}
+_OUTCOMES = {1: "not_sent", 2: "rejected", 3: "unknown", 4: "completed"}
 
 
 def check(status: int, error: c_void_p) -> None:

@@ -5,21 +5,21 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::cache::{Cache, TokenSlot};
-use crate::auth::gate::SPACING;
+use super::process_cache::{Cache, TokenCacheHandle};
+use crate::auth::rate_limiter::MIN_REQUEST_INTERVAL;
 use crate::auth::testing::{
     Endpoint, MEMORY, MemoryStore, Reply, call, call_within, failure, request,
 };
-use crate::auth::time::{Clock, Simulation};
-use crate::auth::{FetchError, FetchFailure, Token, TokenAnswer, TokenEndpoint, TokenRequest};
-use crate::call::{Call, CallOptions, Cancel};
+use crate::auth::time::{Clock, ManualClock};
+use crate::auth::{FetchError, Token, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::call::{CallContext, CallOptions, Cancel};
+use crate::deadline_check::in_time;
 use crate::error::{ErrorKind, Outcome, Stage};
-use crate::in_time::in_time;
 use crate::secret::Secret;
 
 /// A cache whose clock jumps over every wait.
-fn skipping() -> (Cache, Clock) {
-    let clock = Clock::Simulated(Simulation::skipping());
+fn auto_advancing() -> (Cache, Clock) {
+    let clock = Clock::Simulated(ManualClock::auto_advancing());
     (Cache::new(clock.clone()), clock)
 }
 
@@ -27,7 +27,7 @@ fn skipping() -> (Cache, Clock) {
 fn many_threads_cold_make_one_request() {
     let clock = Clock::Real;
     let cache = Cache::new(clock.clone());
-    let slot = cache.slot(request(), &MEMORY).unwrap();
+    let token_state = cache.token_state(request(), &MEMORY).unwrap();
     let mut endpoint = Endpoint::with_script(&clock, []);
     endpoint.meanwhile = Some(Box::new(|_| thread::sleep(Duration::from_millis(20))));
     let barrier = Barrier::new(32);
@@ -35,7 +35,7 @@ fn many_threads_cold_make_one_request() {
         for _ in 0..32 {
             scope.spawn(|| {
                 barrier.wait();
-                let token = slot.token(&endpoint, &call()).unwrap();
+                let token = token_state.token(&endpoint, &call()).unwrap();
                 assert_eq!(token.expose(), "token-0");
             });
         }
@@ -45,76 +45,77 @@ fn many_threads_cold_make_one_request() {
 
 #[test]
 fn the_same_credentials_share_a_slot_and_others_do_not() {
-    let (cache, clock) = skipping();
+    let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
     let other = TokenRequest {
         audience: "other.example".into(),
         ..request()
     };
-    let slots = [request(), request(), other].map(|request| cache.slot(request, &MEMORY).unwrap());
-    let tokens = slots.map(|slot| slot.token(&*endpoint, &call()).unwrap());
+    let tokens =
+        [request(), request(), other].map(|request| cache.token_state(request, &MEMORY).unwrap());
+    let tokens = tokens.map(|token_state| token_state.token(&*endpoint, &call()).unwrap());
     assert_eq!(tokens[0].expose(), tokens[1].expose());
     assert_ne!(tokens[0].expose(), tokens[2].expose());
     let sent = endpoint.sent();
     assert_eq!(sent.len(), 2);
-    assert!(sent[1].mono - sent[0].mono >= SPACING);
+    assert!(sent[1].mono - sent[0].mono >= MIN_REQUEST_INTERVAL);
 }
 
 #[test]
 fn bad_credentials_are_sent_once_and_everybody_learns_of_it() {
-    let (cache, clock) = skipping();
-    let slot = cache.slot(request(), &MEMORY).unwrap();
-    let endpoint = Endpoint::new(&clock, [Reply::Fails(FetchFailure::BadCredentials)]);
+    let (cache, clock) = auto_advancing();
+    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::InvalidClient)]);
     for _ in 0..10 {
-        let error = slot.token(&*endpoint, &call()).unwrap_err();
+        let error = token_state.token(&*endpoint, &call()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Authentication);
         assert_eq!(error.outcome(), Outcome::NotSent);
         assert_eq!(error.message(), "access_denied");
         assert!(error.retry_after().is_some());
     }
     assert_eq!(endpoint.requests(), 1);
-    slot.retry_credentials(&call());
-    assert!(slot.token(&*endpoint, &call()).is_ok());
+    token_state.clear_auth_failure(&call());
+    assert!(token_state.token(&*endpoint, &call()).is_ok());
 }
 
 #[test]
 fn an_outage_is_waited_out() {
-    let (cache, clock) = skipping();
-    let slot = cache.slot(request(), &MEMORY).unwrap();
-    let down = Reply::Fails(FetchFailure::Transient);
+    let (cache, clock) = auto_advancing();
+    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let down = Reply::Fails(TokenErrorKind::Transient);
     let endpoint = Endpoint::new(&clock, [down, down, Reply::Token(60.0), down, down, down]);
-    assert!(slot.token(&*endpoint, &call()).is_ok());
-    slot.forget(&call());
-    let error = slot.token(&*endpoint, &call()).unwrap_err();
+    assert!(token_state.token(&*endpoint, &call()).is_ok());
+    token_state.forget(&call());
+    let error = token_state.token(&*endpoint, &call()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network);
     assert_eq!(endpoint.requests(), 6);
 }
 
 #[test]
 fn what_will_not_pass_is_not_waited_out() {
-    let (cache, clock) = skipping();
-    let slot = cache.slot(request(), &MEMORY).unwrap();
-    let endpoint = Endpoint::new(&clock, [Reply::Fails(FetchFailure::Lasting)]);
-    let error = slot.token(&*endpoint, &call()).unwrap_err();
+    let (cache, clock) = auto_advancing();
+    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::Permanent)]);
+    let error = token_state.token(&*endpoint, &call()).unwrap_err();
     assert_eq!(error.message(), "not trusted");
     assert_eq!(error.outcome(), Outcome::NotSent);
     assert_eq!(endpoint.requests(), 1);
-    assert!(slot.token(&*endpoint, &call()).is_ok());
+    assert!(token_state.token(&*endpoint, &call()).is_ok());
 }
 
 #[test]
 fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
-    let clock = Clock::Simulated(Simulation::standing());
+    let clock = Clock::Simulated(ManualClock::frozen());
     let cache = Cache::new(clock.clone());
-    let limited = Reply::Fails(FetchFailure::RateLimited { retry_after: None });
+    let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after: None });
     let endpoint = Endpoint::new(&clock, [limited]);
     let other = TokenRequest {
         audience: "other.example".into(),
         ..request()
     };
     for request in [request(), other, request()] {
-        let slot = cache.slot(request, &MEMORY).unwrap();
-        let error = slot
+        let token_state = cache.token_state(request, &MEMORY).unwrap();
+        let error = token_state
             .token(&*endpoint, &call_within(Duration::from_secs(30)))
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RateLimited);
@@ -125,70 +126,70 @@ fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
 
 #[test]
 fn a_leader_that_panics_is_succeeded() {
-    let (cache, clock) = skipping();
-    let slot = cache.slot(request(), &MEMORY).unwrap();
+    let (cache, clock) = auto_advancing();
+    let token_state = cache.token_state(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(&clock, [Reply::Panics]);
     thread::scope(|scope| {
-        let leader = scope.spawn(|| slot.token(&*endpoint, &call()));
+        let leader = scope.spawn(|| token_state.token(&*endpoint, &call()));
         assert!(leader.join().is_err());
     });
-    assert!(slot.token(&*endpoint, &call()).is_ok());
+    assert!(token_state.token(&*endpoint, &call()).is_ok());
 }
 
 #[test]
 fn invariant_04_a_failed_refresh_never_removes_a_living_token() {
-    let simulation = Simulation::standing();
+    let simulation = ManualClock::frozen();
     let clock = Clock::Simulated(simulation.clone());
     let cache = Cache::new(clock.clone());
-    let slot = cache.slot(request(), &MEMORY).unwrap();
+    let token_state = cache.token_state(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(
         &clock,
         [
             Reply::Token(1_000.0),
-            Reply::Fails(FetchFailure::Transient),
-            Reply::Fails(FetchFailure::Stopped),
-            Reply::Fails(FetchFailure::BadCredentials),
+            Reply::Fails(TokenErrorKind::Transient),
+            Reply::Fails(TokenErrorKind::Cancelled),
+            Reply::Fails(TokenErrorKind::InvalidClient),
         ],
     );
-    let first = slot.token(&*endpoint, &call()).unwrap();
+    let first = token_state.token(&*endpoint, &call()).unwrap();
     simulation.advance(Duration::from_secs(850));
     while endpoint.requests() < 4 {
-        let token = slot.token(&*endpoint, &call()).unwrap();
+        let token = token_state.token(&*endpoint, &call()).unwrap();
         assert_eq!(token.expose(), first.expose());
         simulation.advance(Duration::from_secs(1));
     }
     simulation.advance(Duration::from_secs(30));
-    let second = slot.token(&*endpoint, &call()).unwrap();
+    let second = token_state.token(&*endpoint, &call()).unwrap();
     assert_ne!(second.expose(), first.expose());
 }
 
 #[test]
 fn invariant_09_a_child_never_waits_for_a_lock_it_inherited() {
-    let clock = Clock::Simulated(Simulation::skipping());
+    let clock = Clock::Simulated(ManualClock::auto_advancing());
     // The cache of a parent, as its child sees it.
     let mut parents = Cache::new(clock.clone());
     parents.pid = 0;
     let endpoint = Endpoint::new(&clock, []);
-    let slot = parents.slot(request(), &MEMORY).unwrap();
-    let held = Arc::clone(slot.cell.inherit(Arc::clone));
-    let locked = held.lock();
+    let token_state = parents.token_state(request(), &MEMORY).unwrap();
+    let cached = Arc::clone(token_state.cell.inherit(Arc::clone));
+    let locked = cached.lock();
     let child = Cache::inherited(&parents);
     assert_eq!(child.pid, std::process::id());
-    let childs = child.slot(request(), &MEMORY).unwrap();
+    let childs = child.token_state(request(), &MEMORY).unwrap();
     assert!(childs.token(&*endpoint, &call()).is_ok());
     drop(locked);
 }
 
 #[test]
 fn a_child_knows_what_its_parent_knew_even_if_their_store_fails() {
-    let (parents, clock) = skipping();
+    let (parents, clock) = auto_advancing();
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
-    let parents_slot = parents.slot(request(), &store.choice()).unwrap();
+    let parents_slot = parents.token_state(request(), &store.choice()).unwrap();
     let token = parents_slot.token(&*endpoint, &call()).unwrap();
     store.everything_fails(true);
     let child = Cache::inherited(&parents);
-    let childs = child.slot(request(), &store.choice()).unwrap();
+    let childs = child.token_state(request(), &store.choice()).unwrap();
     let same = childs.token(&*endpoint, &call()).unwrap();
     assert_eq!(same.expose(), token.expose());
     assert_eq!(endpoint.requests(), 1);
@@ -196,38 +197,38 @@ fn a_child_knows_what_its_parent_knew_even_if_their_store_fails() {
 
 #[test]
 fn a_store_of_the_callers_own_goes_with_its_last_client() {
-    let (cache, clock) = skipping();
+    let (cache, clock) = auto_advancing();
     let store = Arc::new(MemoryStore::default());
     let gone = Arc::downgrade(&store);
     let choice = store.choice();
     drop(store);
-    let slots = [(); 2].map(|()| cache.slot(request(), &choice).unwrap());
+    let tokens = [(); 2].map(|()| cache.token_state(request(), &choice).unwrap());
     drop(choice);
     let endpoint = Endpoint::new(&clock, []);
-    for slot in slots {
-        slot.token(&*endpoint, &call()).unwrap();
+    for token_state in tokens {
+        token_state.token(&*endpoint, &call()).unwrap();
         assert!(gone.strong_count() > 0);
-        assert_eq!(cache.diagnostics().slots.len(), 1);
+        assert_eq!(cache.diagnostics().tokens.len(), 1);
     }
-    // Both clients of the store shared a slot.
+    // Both clients of the store shared a token_state.
     assert_eq!(endpoint.requests(), 1);
     assert_eq!(gone.strong_count(), 0);
     let diagnostics = cache.diagnostics();
-    assert!(diagnostics.slots.is_empty() && diagnostics.stores.is_empty());
+    assert!(diagnostics.tokens.is_empty() && diagnostics.stores.is_empty());
 }
 
 /// What happens while a request is under way: nothing, until the call has to end.
-fn hangs(call: &Call) {
+fn hangs(call: &CallContext) {
     while call.sleep(Duration::from_secs(3600)).is_ok() {}
 }
 
 /// Asks on every one of `threads` threads at the same time.
-fn together(threads: usize, slot: &TokenSlot, endpoint: &Endpoint) -> Vec<Token> {
+fn together(threads: usize, token_state: &TokenCacheHandle, endpoint: &Endpoint) -> Vec<Token> {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {
         let ask = || {
             barrier.wait();
-            slot.token(endpoint, &call()).unwrap()
+            token_state.token(endpoint, &call()).unwrap()
         };
         let asking: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
         asking
@@ -245,10 +246,10 @@ fn invariant_01_one_token_request_for_a_fleet_with_a_shared_store() {
     let machines: Vec<_> = (0..4).map(|_| Cache::new(Clock::Real)).collect();
     thread::scope(|scope| {
         for machine in &machines {
-            let slot = machine.slot(request(), &store.choice()).unwrap();
+            let token_state = machine.token_state(request(), &store.choice()).unwrap();
             let endpoint = &endpoint;
             scope.spawn(move || {
-                for token in together(8, &slot, endpoint) {
+                for token in together(8, &token_state, endpoint) {
                     assert_eq!(token.expose(), "token-0");
                 }
             });
@@ -263,14 +264,14 @@ fn invariant_01_one_token_request_for_a_fleet_with_a_shared_store() {
 
 #[test]
 fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
-    let (cache, clock) = skipping();
+    let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
-    let slot = cache.slot(request(), &MEMORY).unwrap();
-    let old = slot.token(&*endpoint, &call()).unwrap();
+    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let old = token_state.token(&*endpoint, &call()).unwrap();
     let new = thread::scope(|scope| {
         let replace = || {
-            slot.reject(&old, &call());
-            slot.token(&*endpoint, &call()).unwrap()
+            token_state.reject(&old, &call());
+            token_state.token(&*endpoint, &call()).unwrap()
         };
         let replacing: Vec<_> = (0..8).map(|_| scope.spawn(replace)).collect();
         replacing
@@ -279,52 +280,58 @@ fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
             .collect::<Vec<_>>()
     });
     assert!(new.iter().all(|token| token.expose() == "token-1"));
-    slot.reject(&old, &call());
-    assert_eq!(slot.token(&*endpoint, &call()).unwrap().expose(), "token-1");
+    token_state.reject(&old, &call());
+    assert_eq!(
+        token_state.token(&*endpoint, &call()).unwrap().expose(),
+        "token-1"
+    );
     assert_eq!(endpoint.requests(), 2);
 }
 
 #[test]
 fn invariant_05_a_token_that_another_machine_replaced_is_not_asked_for_again() {
-    let clock = Clock::Simulated(Simulation::skipping());
+    let clock = Clock::Simulated(ManualClock::auto_advancing());
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
     let machines = [Cache::new(clock.clone()), Cache::new(clock.clone())];
-    let slots = machines
+    let tokens = machines
         .each_ref()
-        .map(|machine| machine.slot(request(), &store.choice()).unwrap());
-    let old = slots
+        .map(|machine| machine.token_state(request(), &store.choice()).unwrap());
+    let old = tokens
         .each_ref()
-        .map(|slot| slot.token(&*endpoint, &call()).unwrap());
+        .map(|token_state| token_state.token(&*endpoint, &call()).unwrap());
     assert_eq!(old[0].expose(), old[1].expose());
-    slots[0].reject(&old[0], &call());
+    tokens[0].reject(&old[0], &call());
     // Whoever comes now does not get it from the store either.
     let third = Cache::new(clock.clone())
-        .slot(request(), &store.choice())
+        .token_state(request(), &store.choice())
         .unwrap();
     assert_eq!(
         third.token(&*endpoint, &call()).unwrap().expose(),
         "token-1"
     );
-    slots[1].reject(&old[1], &call());
-    for slot in &slots {
-        assert_eq!(slot.token(&*endpoint, &call()).unwrap().expose(), "token-1");
+    tokens[1].reject(&old[1], &call());
+    for token_state in &tokens {
+        assert_eq!(
+            token_state.token(&*endpoint, &call()).unwrap().expose(),
+            "token-1"
+        );
     }
     assert_eq!(endpoint.requests(), 2);
 }
 
 #[test]
 fn a_forgotten_token_is_forgotten_by_the_store_too() {
-    let clock = Clock::Simulated(Simulation::skipping());
+    let clock = Clock::Simulated(ManualClock::auto_advancing());
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
-    let slot = Cache::new(clock.clone())
-        .slot(request(), &store.choice())
+    let token_state = Cache::new(clock.clone())
+        .token_state(request(), &store.choice())
         .unwrap();
-    slot.token(&*endpoint, &call()).unwrap();
-    slot.forget(&call());
+    token_state.token(&*endpoint, &call()).unwrap();
+    token_state.forget(&call());
     let other = Cache::new(clock.clone())
-        .slot(request(), &store.choice())
+        .token_state(request(), &store.choice())
         .unwrap();
     assert_eq!(
         other.token(&*endpoint, &call()).unwrap().expose(),
@@ -334,21 +341,21 @@ fn a_forgotten_token_is_forgotten_by_the_store_too() {
 
 #[test]
 fn forgiven_credentials_are_forgiven_by_the_store_too() {
-    let clock = Clock::Simulated(Simulation::skipping());
+    let clock = Clock::Simulated(ManualClock::auto_advancing());
     let store = Arc::new(MemoryStore::default());
-    let endpoint = Endpoint::new(&clock, [Reply::Fails(FetchFailure::BadCredentials)]);
-    let slots = [0, 1].map(|_| {
+    let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::InvalidClient)]);
+    let tokens = [0, 1].map(|_| {
         Cache::new(clock.clone())
-            .slot(request(), &store.choice())
+            .token_state(request(), &store.choice())
             .unwrap()
     });
-    for slot in &slots {
-        assert!(slot.token(&*endpoint, &call()).is_err());
+    for token_state in &tokens {
+        assert!(token_state.token(&*endpoint, &call()).is_err());
     }
     assert_eq!(endpoint.requests(), 1);
-    slots[0].retry_credentials(&call());
+    tokens[0].clear_auth_failure(&call());
     let third = Cache::new(clock.clone())
-        .slot(request(), &store.choice())
+        .token_state(request(), &store.choice())
         .unwrap();
     assert!(third.token(&*endpoint, &call()).is_ok());
 }
@@ -358,9 +365,9 @@ const SOON: Duration = Duration::from_millis(300);
 
 /// Asks for a token in vain; tells the error's kind, and by how much it was late.
 #[track_caller]
-fn ask_in_vain(slot: &TokenSlot, endpoint: &Endpoint) -> (ErrorKind, Duration) {
+fn expect_error(token_state: &TokenCacheHandle, endpoint: &Endpoint) -> (ErrorKind, Duration) {
     let started = Instant::now();
-    let error = slot.token(endpoint, &call_within(SOON)).unwrap_err();
+    let error = token_state.token(endpoint, &call_within(SOON)).unwrap_err();
     let lateness = started.elapsed().saturating_sub(SOON);
     assert_eq!(
         (error.stage(), error.outcome()),
@@ -373,7 +380,7 @@ fn ask_in_vain(slot: &TokenSlot, endpoint: &Endpoint) -> (ErrorKind, Duration) {
 fn silent_endpoint() -> Endpoint {
     let mut endpoint = Endpoint::with_script(&Clock::Real, []);
     endpoint.meanwhile = Some(Box::new(hangs));
-    endpoint.then = Reply::Fails(FetchFailure::Stopped);
+    endpoint.then = Reply::Fails(TokenErrorKind::Cancelled);
     endpoint
 }
 
@@ -381,20 +388,20 @@ fn silent_endpoint() -> Endpoint {
 fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
     in_time(|| {
         let cache = Cache::new(Clock::Real);
-        let slot = cache.slot(request(), &MEMORY).unwrap();
+        let token_state = cache.token_state(request(), &MEMORY).unwrap();
         let endpoint = silent_endpoint();
         // The endpoint.
-        let (_, first) = ask_in_vain(&slot, &endpoint);
+        let (_, first) = expect_error(&token_state, &endpoint);
         // The backoff after that.
-        let (kind, second) = ask_in_vain(&slot, &endpoint);
+        let (kind, second) = expect_error(&token_state, &endpoint);
         assert_eq!(kind, ErrorKind::Network);
-        // The gate.
+        // The rate_limiter.
         let other = TokenRequest {
             audience: "other.example".into(),
             ..request()
         };
-        let other = cache.slot(other, &MEMORY).unwrap();
-        let (kind, third) = ask_in_vain(&other, &endpoint);
+        let other = cache.token_state(other, &MEMORY).unwrap();
+        let (kind, third) = expect_error(&other, &endpoint);
         assert_eq!(kind, ErrorKind::RateLimited);
         ((), first.max(second).max(third))
     });
@@ -402,33 +409,38 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
     // The leader in the same process.
     in_time(|| {
         let endpoint = silent_endpoint();
-        let slot = Cache::new(Clock::Real).slot(request(), &MEMORY).unwrap();
+        let token_state = Cache::new(Clock::Real)
+            .token_state(request(), &MEMORY)
+            .unwrap();
         let cancel = Cancel::new();
         thread::scope(|scope| {
             scope.spawn(|| {
                 let options = CallOptions::new().cancel(cancel.clone());
-                slot.token(&endpoint, &Call::start(&options, Duration::from_secs(60)))
+                token_state.token(
+                    &endpoint,
+                    &CallContext::start(&options, Duration::from_secs(60)),
+                )
             });
             while endpoint.requests() < 1 {
                 thread::yield_now();
             }
-            let (kind, lateness) = ask_in_vain(&slot, &endpoint);
+            let (kind, lateness) = expect_error(&token_state, &endpoint);
             assert_eq!(kind, ErrorKind::Timeout);
             cancel.cancel();
             ((), lateness)
         })
     });
 
-    // Another process, stopped while it holds the lock of the key or of the gate.
+    // Another process, stopped while it holds the lock of the key or of the rate_limiter.
     for lock in ["token-", "gate-"] {
         in_time(|| {
             let endpoint = silent_endpoint();
             let store = Arc::new(MemoryStore::default());
             store.hold(&[lock]);
-            let slot = Cache::new(Clock::Real)
-                .slot(request(), &store.choice())
+            let token_state = Cache::new(Clock::Real)
+                .token_state(request(), &store.choice())
                 .unwrap();
-            let (_, lateness) = ask_in_vain(&slot, &endpoint);
+            let (_, lateness) = expect_error(&token_state, &endpoint);
             ((), lateness)
         });
     }
@@ -436,8 +448,10 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
 
 #[test]
 fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
-    let (slot, mut endpoint) = in_time(|| {
-        let slot = Cache::new(Clock::Real).slot(request(), &MEMORY).unwrap();
+    let (token_state, mut endpoint) = in_time(|| {
+        let token_state = Cache::new(Clock::Real)
+            .token_state(request(), &MEMORY)
+            .unwrap();
         let endpoint = silent_endpoint();
         let cancel = Cancel::new();
         let lateness = thread::scope(|scope| {
@@ -445,7 +459,8 @@ fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
                 .map(|_| {
                     scope.spawn(|| {
                         let options = CallOptions::new().cancel(cancel.clone());
-                        let error = slot.token(&endpoint, &Call::start(&options, SOON * 200));
+                        let error =
+                            token_state.token(&endpoint, &CallContext::start(&options, SOON * 200));
                         (error.unwrap_err(), Instant::now())
                     })
                 })
@@ -464,31 +479,33 @@ fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
                 .max()
                 .unwrap()
         });
-        ((slot, endpoint), lateness)
+        ((token_state, endpoint), lateness)
     });
     endpoint.meanwhile = None;
     endpoint.then = Reply::Token(60.0);
-    assert!(slot.token(&endpoint, &call()).is_ok());
+    assert!(token_state.token(&endpoint, &call()).is_ok());
 }
 
-/// A slot and its endpoint, with a clock moved by the test.
-fn standing(then: Reply) -> (Arc<Simulation>, Arc<TokenSlot>, Endpoint) {
-    let simulation = Simulation::standing();
+/// A token_state and its endpoint, with a clock moved by the test.
+fn frozen(then: Reply) -> (Arc<ManualClock>, Arc<TokenCacheHandle>, Endpoint) {
+    let simulation = ManualClock::frozen();
     let clock = Clock::Simulated(simulation.clone());
-    let slot = Cache::new(clock.clone()).slot(request(), &MEMORY).unwrap();
+    let token_state = Cache::new(clock.clone())
+        .token_state(request(), &MEMORY)
+        .unwrap();
     let mut endpoint = Endpoint::with_script(&clock, []);
     endpoint.then = then;
-    (simulation, slot, endpoint)
+    (simulation, token_state, endpoint)
 }
 
 #[test]
 fn invariant_08_jumps_of_the_clock_do_no_harm() {
     const HOUR: i64 = 3_600_000;
-    let (simulation, slot, endpoint) = standing(Reply::Token(3600.0));
-    let ask = || slot.token(&endpoint, &call()).unwrap();
+    let (simulation, token_state, endpoint) = frozen(Reply::Token(3600.0));
+    let ask = || token_state.token(&endpoint, &call()).unwrap();
     ask();
     // Back: the monotonic clock still makes it expire.
-    simulation.jump_wall(-100 * HOUR);
+    simulation.step_wall_clock(-100 * HOUR);
     ask();
     assert_eq!(endpoint.requests(), 1);
     simulation.advance(Duration::from_secs(3601));
@@ -496,13 +513,13 @@ fn invariant_08_jumps_of_the_clock_do_no_harm() {
     assert_eq!(endpoint.requests(), 2);
     // Forward, or a machine that slept: the wall clock makes it expire.
     simulation.advance(Duration::from_secs(10));
-    simulation.jump_wall(2 * HOUR);
+    simulation.step_wall_clock(2 * HOUR);
     ask();
     assert_eq!(endpoint.requests(), 3);
     // A process that runs while the wall clock stands still, or goes backwards.
     for _ in 0..24 * 60 {
         simulation.advance_mono(Duration::from_secs(60));
-        simulation.jump_wall(-1_000);
+        simulation.step_wall_clock(-1_000);
         ask();
     }
     let requests = endpoint.requests() - 3;
@@ -524,12 +541,12 @@ fn invariant_08_odd_lives_do_no_harm() {
         ("the same, zero", Reply::Same(Some(0.0)),         1440..=1440),
     ];
     for (name, reply, expected) in table {
-        let (simulation, slot, endpoint) = standing(reply);
+        let (simulation, token_state, endpoint) = frozen(reply);
         for _ in 0..24 * 60 {
-            let token = slot.token(&endpoint, &call()).unwrap();
+            let token = token_state.token(&endpoint, &call()).unwrap();
             assert!(token.expires_at() > SystemTime::UNIX_EPOCH, "{name}");
             // Once more, as a program does that makes two requests.
-            slot.token(&endpoint, &call()).unwrap();
+            token_state.token(&endpoint, &call()).unwrap();
             simulation.advance(Duration::from_secs(60));
         }
         assert!(
@@ -556,27 +573,27 @@ fn a_store_that_fails_costs_sharing_only() {
         ("everything", |store| store.everything_fails(true)),
     ];
     for (name, fault) in faults {
-        let clock = Clock::Simulated(Simulation::skipping());
+        let clock = Clock::Simulated(ManualClock::auto_advancing());
         let store = Arc::new(MemoryStore::default());
         fault(&store);
         let endpoint = Endpoint::new(&clock, []);
-        let slot = Cache::new(clock.clone())
-            .slot(request(), &store.choice())
+        let token_state = Cache::new(clock.clone())
+            .token_state(request(), &store.choice())
             .unwrap();
         for _ in 0..3 {
-            assert!(slot.token(&*endpoint, &call()).is_ok(), "{name}");
+            assert!(token_state.token(&*endpoint, &call()).is_ok(), "{name}");
         }
         assert_eq!(endpoint.requests(), 1, "{name}");
-        slot.reject(&slot.token(&*endpoint, &call()).unwrap(), &call());
-        assert!(slot.token(&*endpoint, &call()).is_ok(), "{name}");
+        token_state.reject(&token_state.token(&*endpoint, &call()).unwrap(), &call());
+        assert!(token_state.token(&*endpoint, &call()).is_ok(), "{name}");
         // Once it works again, it is used again.
         store.everything_fails(false);
         if let Clock::Simulated(simulation) = &clock {
             simulation.advance(Duration::from_secs(3600));
         }
-        let token = slot.token(&*endpoint, &call()).unwrap();
+        let token = token_state.token(&*endpoint, &call()).unwrap();
         let other = Cache::new(clock.clone())
-            .slot(request(), &store.choice())
+            .token_state(request(), &store.choice())
             .unwrap();
         let shared = other.token(&*endpoint, &call()).unwrap();
         assert_eq!(shared.expose(), token.expose(), "{name}");
@@ -592,48 +609,51 @@ fn a_process_that_hangs_on_to_a_lock_is_not_waited_for_for_ever() {
         (&["token-", "-second"], 85),
         (&["gate-", "-second"], 5),
     ] {
-        let clock = Clock::Simulated(Simulation::skipping());
+        let clock = Clock::Simulated(ManualClock::auto_advancing());
         let store = Arc::new(MemoryStore::default());
         store.hold(locks);
         let endpoint = Endpoint::new(&clock, []);
-        let slot = || {
+        let token_state = || {
             Cache::new(clock.clone())
-                .slot(request(), &store.choice())
+                .token_state(request(), &store.choice())
                 .unwrap()
         };
         let started = clock.now();
-        let token = slot().token(&*endpoint, &call()).unwrap();
+        let token = token_state().token(&*endpoint, &call()).unwrap();
         assert!(
             clock.now().mono - started.mono < Duration::from_secs(seconds),
             "{locks:?}"
         );
         // It is shared in spite of the lock, and so is the rate limit.
-        let shared = slot().token(&*endpoint, &call()).unwrap();
+        let shared = token_state().token(&*endpoint, &call()).unwrap();
         assert_eq!(shared.expose(), token.expose(), "{locks:?}");
         let other = TokenRequest {
             audience: "other.example".into(),
             ..request()
         };
         let other = Cache::new(clock.clone())
-            .slot(other, &store.choice())
+            .token_state(other, &store.choice())
             .unwrap();
         other.token(&*endpoint, &call()).unwrap();
         let sent = endpoint.sent();
         assert_eq!(sent.len(), 2, "{locks:?}");
-        assert!(sent[1].mono - sent[0].mono >= SPACING, "{locks:?}");
+        assert!(
+            sent[1].mono - sent[0].mono >= MIN_REQUEST_INTERVAL,
+            "{locks:?}"
+        );
     }
 }
 
 #[test]
 fn lease_of_a_token_lock_lasts_as_long_as_the_call() {
-    let (cache, clock) = skipping();
+    let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
     // What the first block of a 429 and the hold-back of a rejection take together, at most.
     for (timeout, least, most) in [(10, 10, 15), (60, 60, 65), (3_600, 110, 120)] {
         let store = Arc::new(MemoryStore::default());
-        let slot = cache.slot(request(), &store.choice()).unwrap();
+        let token_state = cache.token_state(request(), &store.choice()).unwrap();
         let call = call_within(Duration::from_secs(timeout));
-        slot.token(&*endpoint, &call).unwrap();
+        token_state.token(&*endpoint, &call).unwrap();
         let leases = store.leases("token-");
         assert_eq!(leases.len(), 1, "{leases:?}");
         let seconds = leases[0].as_secs_f64();
@@ -663,20 +683,20 @@ impl HoldsBack {
 }
 
 impl TokenEndpoint for HoldsBack {
-    fn fetch(&self, _: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+    fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         let cause = match self.accepts.load(Ordering::SeqCst) {
             true => {
-                return Ok(TokenAnswer {
+                return Ok(TokenResponse {
                     access_token: Secret::new(format!("token-{number}")),
                     expires_in: Some(6_000.0),
                     server_date: None,
                 });
             }
-            false if call.remaining() >= Duration::from_secs(30) => FetchFailure::BadCredentials,
+            false if call.remaining() >= Duration::from_secs(30) => TokenErrorKind::InvalidClient,
             false => {
                 call.sleep(Duration::from_secs(3_600)).unwrap_err();
-                FetchFailure::Stopped
+                TokenErrorKind::Cancelled
             }
         };
         Err(FetchError {
@@ -686,40 +706,46 @@ impl TokenEndpoint for HoldsBack {
     }
 }
 
-/// The slots of two processes with a store in common and a token that is due for refresh.
+/// The tokens of two processes with a store in common and a token that is due for refresh.
 fn two_processes_with_a_token_due(
-    simulation: &Arc<Simulation>,
+    simulation: &Arc<ManualClock>,
     endpoint: &HoldsBack,
-) -> [Arc<TokenSlot>; 2] {
+) -> [Arc<TokenCacheHandle>; 2] {
     let store = Arc::new(MemoryStore::default());
-    let slots = [(); 2].map(|()| {
+    let tokens = [(); 2].map(|()| {
         let cache = Cache::new(Clock::Simulated(simulation.clone()));
-        let slot = cache.slot(request(), &store.choice()).unwrap();
-        assert_eq!(slot.token(endpoint, &call()).unwrap().expose(), "token-0");
-        slot
+        let token_state = cache.token_state(request(), &store.choice()).unwrap();
+        assert_eq!(
+            token_state.token(endpoint, &call()).unwrap().expose(),
+            "token-0"
+        );
+        token_state
     });
     assert_eq!(endpoint.requests(), 1);
     endpoint.accepts.store(false, Ordering::SeqCst);
     // 900 s before its end, jitter included.
     simulation.advance(Duration::from_secs(5_100));
-    slots
+    tokens
 }
 
 #[test]
 fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_window() {
-    let simulation = Simulation::standing();
+    let simulation = ManualClock::frozen();
     let endpoint = HoldsBack::new();
-    let slots = two_processes_with_a_token_due(&simulation, &endpoint);
+    let tokens = two_processes_with_a_token_due(&simulation, &endpoint);
     // Refused for 30 s, then for 60 s, for all processes.
     for (window, requests) in [(30, 2), (60, 3)] {
         for _ in 0..window {
-            for slot in &slots {
+            for token_state in &tokens {
                 // Any call keeps its token; the one that refreshes would need more than 30 s.
                 let limit = match requests {
                     2 => call(),
                     _ => call_within(Duration::from_millis(1_200)),
                 };
-                assert_eq!(slot.token(&endpoint, &limit).unwrap().expose(), "token-0");
+                assert_eq!(
+                    token_state.token(&endpoint, &limit).unwrap().expose(),
+                    "token-0"
+                );
             }
             assert_eq!(endpoint.requests(), requests);
             simulation.advance(Duration::from_secs(1));
@@ -728,8 +754,8 @@ fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_win
     // Once the token has expired, one caller waits for the response, for all.
     simulation.advance(Duration::from_secs(810));
     for _ in 0..3 {
-        for slot in &slots {
-            let error = slot.token(&endpoint, &call()).unwrap_err();
+        for token_state in &tokens {
+            let error = token_state.token(&endpoint, &call()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Authentication);
             assert_eq!(error.message(), "access_denied");
         }
@@ -739,15 +765,18 @@ fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_win
 
 #[test]
 fn invariant_03_a_refresh_that_times_out_pauses_the_refreshes_of_all_processes() {
-    let simulation = Simulation::standing();
+    let simulation = ManualClock::frozen();
     let endpoint = HoldsBack::new();
-    let slots = two_processes_with_a_token_due(&simulation, &endpoint);
+    let tokens = two_processes_with_a_token_due(&simulation, &endpoint);
     // No call has the 30 s after which the endpoint would say why.
     let short = || call_within(Duration::from_millis(1_200));
     for (window, requests) in [(30, 2), (60, 3), (120, 4)] {
         for _ in 0..window {
-            for slot in &slots {
-                assert_eq!(slot.token(&endpoint, &short()).unwrap().expose(), "token-0");
+            for token_state in &tokens {
+                assert_eq!(
+                    token_state.token(&endpoint, &short()).unwrap().expose(),
+                    "token-0"
+                );
             }
             assert_eq!(endpoint.requests(), requests);
             simulation.advance(Duration::from_secs(1));
@@ -756,21 +785,21 @@ fn invariant_03_a_refresh_that_times_out_pauses_the_refreshes_of_all_processes()
     // Once the pause is over, valid credentials get a new token.
     endpoint.accepts.store(true, Ordering::SeqCst);
     assert_eq!(
-        slots[0].token(&endpoint, &call()).unwrap().expose(),
+        tokens[0].token(&endpoint, &call()).unwrap().expose(),
         "token-4"
     );
 }
 
 #[test]
 fn invariant_10_nothing_secret_is_shown() {
-    let (cache, clock) = skipping();
+    let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
     let request = request();
-    let slot = cache.slot(request.clone(), &MEMORY).unwrap();
-    let token = slot.token(&*endpoint, &call()).unwrap();
+    let token_state = cache.token_state(request.clone(), &MEMORY).unwrap();
+    let token = token_state.token(&*endpoint, &call()).unwrap();
     let shown = format!(
-        "{request:?} {slot:?} {token:?} {cache:?} {:#?}",
-        (&slot, &cache)
+        "{request:?} {token_state:?} {token:?} {cache:?} {:#?}",
+        (&token_state, &cache)
     );
     for secret in ["hunter2", token.expose()] {
         assert!(!shown.contains(secret), "{shown}");
@@ -784,15 +813,15 @@ fn invariant_10_nothing_secret_is_shown() {
 fn invariant_10_nothing_secret_stays_in_memory() {
     use std::os::unix::fs::FileExt;
 
-    use crate::auth::key::SlotKey;
-    use crate::auth::record::{Record, Seal, StoredToken};
-    use crate::auth::{TokenAnswer, token};
+    use crate::auth::key::CacheKey;
+    use crate::auth::record::{RecordCipher, StoredToken, TokenRecord};
+    use crate::auth::{TokenResponse, token};
     use crate::limited::{PROGRAM_LIMIT, run_to_end};
 
     // In a process of its own, whose memory is small and holds nothing of other tests.
     const ALONE: &str = "CAMUNDA_ADMIN_TEST_ALONE";
     if std::env::var_os(ALONE).is_none() {
-        let name = "auth::shell::tests::invariant_10_nothing_secret_stays_in_memory";
+        let name = "auth::cache::tests::invariant_10_nothing_secret_stays_in_memory";
         let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
         alone.args(["--exact", name]).env(ALONE, "1");
         let ended = run_to_end(alone, PROGRAM_LIMIT);
@@ -843,7 +872,7 @@ fn invariant_10_nothing_secret_stays_in_memory() {
         found.len()
     };
     let now = Clock::Real.now();
-    let answer = TokenAnswer {
+    let answer = TokenResponse {
         access_token: text(),
         expires_in: Some(60.0),
         server_date: None,
@@ -855,13 +884,13 @@ fn invariant_10_nothing_secret_stays_in_memory() {
         obtained: now.wall_millis(),
         expires: now.after(life).wall_millis(),
     };
-    let record = Record {
+    let record = TokenRecord {
         generation: 1,
         token: Some(stored),
-        refusal: None,
+        auth_failure: None,
         refresh_pause: None,
     };
-    let seal = Seal::new(&request(), SlotKey::of(&request()));
+    let seal = RecordCipher::new(&request(), CacheKey::of(&request()));
     let sealed = seal.seal(&record).unwrap();
     let opened = seal.open(&sealed).unwrap();
     assert!(places() >= 2, "the search finds what is there");
@@ -871,38 +900,41 @@ fn invariant_10_nothing_secret_stays_in_memory() {
 
 #[test]
 fn diagnostics_tell_what_is_going_on() {
-    let (simulation, _, mut endpoint) = standing(Reply::Token(1000.0));
+    let (simulation, _, mut endpoint) = frozen(Reply::Token(1000.0));
     let store = Arc::new(MemoryStore::default());
     let cache = Cache::new(endpoint.clock.clone());
-    let slot = cache.slot(request(), &store.choice()).unwrap();
-    slot.token(&endpoint, &call()).unwrap();
-    slot.token(&endpoint, &call()).unwrap();
+    let token_state = cache.token_state(request(), &store.choice()).unwrap();
+    token_state.token(&endpoint, &call()).unwrap();
+    token_state.token(&endpoint, &call()).unwrap();
     simulation.advance(Duration::from_secs(100));
     let told = cache.diagnostics();
-    let slots = serde_json::to_value(&told.slots).unwrap();
-    assert_eq!(slots[0]["state"], "fresh");
-    assert_eq!(slots[0]["audience"], "api.example");
-    assert_eq!(slots[0]["expires_in"], 895.0);
-    assert_eq!(slots[0]["refresh_in"], 700.0);
-    assert_eq!(slots[0]["last_error"], serde_json::Value::Null);
+    let tokens = serde_json::to_value(&told.tokens).unwrap();
+    assert_eq!(tokens[0]["state"], "fresh");
+    assert_eq!(tokens[0]["audience"], "api.example");
+    assert_eq!(tokens[0]["expires_in"], 895.0);
+    assert_eq!(tokens[0]["refresh_in"], 700.0);
+    assert_eq!(tokens[0]["last_error"], serde_json::Value::Null);
     assert_eq!(
         (told.counters.token_requests, told.counters.cache_hits),
         (1, 1)
     );
-    assert_eq!(told.gates[0].token_host, "https://login.example:443");
+    assert_eq!(
+        told.rate_limiters[0].token_host,
+        "https://login.example:443"
+    );
     assert!(told.stores[0].usable);
 
     store.everything_fails(true);
-    slot.forget(&call());
-    endpoint.then = Reply::Fails(FetchFailure::BadCredentials);
-    slot.token(&endpoint, &call()).unwrap_err();
+    token_state.forget(&call());
+    endpoint.then = Reply::Fails(TokenErrorKind::InvalidClient);
+    token_state.token(&endpoint, &call()).unwrap_err();
     let told = cache.diagnostics();
     assert_eq!(
-        serde_json::to_value(&told.slots[0]).unwrap()["state"],
+        serde_json::to_value(&told.tokens[0]).unwrap()["state"],
         "refused"
     );
-    assert_eq!(told.slots[0].retry_in, Some(30.0));
-    assert_eq!(told.slots[0].last_error.as_deref(), Some("access_denied"));
+    assert_eq!(told.tokens[0].retry_in, Some(30.0));
+    assert_eq!(told.tokens[0].last_error.as_deref(), Some("access_denied"));
     assert!(!told.stores[0].usable);
     assert_eq!(
         told.stores[0].last_error.as_deref(),
@@ -920,15 +952,18 @@ fn diagnostics_do_not_depend_on_the_secret() {
         for secret in secrets {
             let mut request = request();
             request.client_secret = Secret::from(secret);
-            let slot = cache.slot(request, &MEMORY).unwrap();
-            assert_eq!(format!("{slot:?}"), "TokenSlot { label: \"9f04c1ad\", .. }");
+            let token_state = cache.token_state(request, &MEMORY).unwrap();
+            assert_eq!(
+                format!("{token_state:?}"),
+                "TokenCacheHandle { label: \"9f04c1ad\", .. }"
+            );
         }
-        serde_json::to_value(cache.diagnostics().slots).unwrap()
+        serde_json::to_value(cache.diagnostics().tokens).unwrap()
     };
-    let slots = report(["Summer2026!", "Winter2027!"]);
-    assert_eq!(slots[0]["key"], "9f04c1ad-1");
-    assert_eq!(slots[1]["key"], "9f04c1ad-2");
-    assert_eq!(slots, report(["correct horse", "battery staple"]));
+    let tokens = report(["Summer2026!", "Winter2027!"]);
+    assert_eq!(tokens[0]["key"], "9f04c1ad-1");
+    assert_eq!(tokens[1]["key"], "9f04c1ad-2");
+    assert_eq!(tokens, report(["correct horse", "battery staple"]));
 }
 
 #[test]
@@ -940,11 +975,11 @@ fn invariant_07_a_slow_store_keeps_no_call_beyond_its_deadline() {
         // Nearly as slow as a store may be.
         store.before = Some(|| thread::sleep(Duration::from_millis(200)));
         let store = Arc::new(store);
-        let slot = Cache::new(clock.clone())
-            .slot(request(), &store.choice())
+        let token_state = Cache::new(clock.clone())
+            .token_state(request(), &store.choice())
             .unwrap();
         let call = call_within(timeout);
-        let _ = slot.token(&*Endpoint::new(&clock, []), &call);
+        let _ = token_state.token(&*Endpoint::new(&clock, []), &call);
         call.started().elapsed().saturating_sub(timeout)
     };
     // Whichever of the operations is the last one.

@@ -1,4 +1,4 @@
-//! The process-wide cache: slots and gates by their keys, and what becomes of them in a forked child.
+//! The process-wide cache: tokens and rate_limiters by their keys, and what becomes of them in a forked child.
 //!
 //! # Fork
 //!
@@ -13,35 +13,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use super::leader::{Leader, Purpose, stopped};
-use super::pacing::GateCell;
+use super::fetch::{Purpose, TokenFetch, stopped};
+use super::rate_limit::SharedRateLimiter;
 use super::sync::{Mutex, MutexGuard, Signal};
-use crate::auth::diagnostics::{CounterReport, Diagnostics, SlotReport};
-use crate::auth::gate::Gate;
-use crate::auth::key::{GateKey, SlotKey, label};
-use crate::auth::slot::{Answer, Caller, Patience, Slot};
-use crate::auth::store::{StoreId, Stores, Vault};
-use crate::auth::time::{Clock, Moment};
+use crate::auth::diagnostics::{CounterReport, Diagnostics, TokenReport};
+use crate::auth::key::{CacheKey, TokenHostKey, label};
+use crate::auth::rate_limiter::RateLimiter;
+use crate::auth::store::{RecordStore, StoreChain, StoreId};
+use crate::auth::time::{Clock, Timestamp};
 use crate::auth::token::Token;
-use crate::auth::{TokenCacheChoice, TokenEndpoint, TokenRequest};
-use crate::call::{Call, Stop};
+use crate::auth::token_state::{NextStep, TokenState, WaitLimits, WaiterState};
+use crate::auth::{TokenCacheConfig, TokenEndpoint, TokenRequest};
+use crate::call::{CallContext, StopReason};
 use crate::error::{Error, ErrorKind};
 use crate::fork::PerProcess;
 
 /// The longest that a child waits for a lock of what it inherited.
 const INHERIT_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// More slots than this, and the idle ones that nobody holds go.
-const SLOTS_KEPT: usize = 64;
+/// More tokens than this, and the idle ones that nobody holds go.
+const MAX_ENTRIES: usize = 64;
 
 static PROCESS_CACHE: PerProcess<Cache> = PerProcess::new();
 
-/// The slot for these credentials in the process-wide cache.
-pub(crate) fn slot(
+/// The token_state for these credentials in the process-wide cache.
+pub(crate) fn token_state(
     request: TokenRequest,
-    choice: &TokenCacheChoice,
-) -> Result<Arc<TokenSlot>, Error> {
-    Cache::of_this_process().slot(request, choice)
+    choice: &TokenCacheConfig,
+) -> Result<Arc<TokenCacheHandle>, Error> {
+    Cache::of_this_process().token_state(request, choice)
 }
 
 /// What there is to say about the tokens of this process.
@@ -68,18 +68,18 @@ pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// All slots, gates and stores of one process.
+/// All tokens, rate_limiters and stores of one process.
 #[derive(Debug)]
 pub(crate) struct Cache {
     pub(super) pid: u32,
     clock: Clock,
     // Trees rather than hash tables, which leak checkers cannot follow: a leak of ours is told from
     // what is kept for the life of the process.
-    cells: Mutex<BTreeMap<(SlotKey, StoreId), Kept<Cell>>>,
-    gates: Mutex<BTreeMap<GateKey, Arc<GateCell>>>,
-    stores: Mutex<BTreeMap<StoreId, Kept<Stores>>>,
+    cells: Mutex<BTreeMap<(CacheKey, StoreId), Retention<Cell>>>,
+    rate_limiters: Mutex<BTreeMap<TokenHostKey, Arc<SharedRateLimiter>>>,
+    stores: Mutex<BTreeMap<StoreId, Retention<StoreChain>>>,
     counters: Arc<Counters>,
-    /// Number of cells made so far.
+    /// Number of cells made so is_remote.
     cells_made: AtomicU64,
 }
 
@@ -89,7 +89,7 @@ impl Cache {
             pid: std::process::id(),
             clock,
             cells: Mutex::default(),
-            gates: Mutex::default(),
+            rate_limiters: Mutex::default(),
             stores: Mutex::default(),
             counters: Arc::default(),
             cells_made: AtomicU64::new(0),
@@ -109,15 +109,16 @@ impl Cache {
     /// No lock is waited for long: a thread that forked with a lock held never releases it here.
     pub(super) fn inherited(parents: &Cache) -> Cache {
         let child = Cache::new(parents.clock.clone());
-        let gates: Vec<_> = inherited(&parents.gates).map_or_else(Vec::new, |gates| {
-            let gates = gates.iter();
-            gates
-                .map(|(key, gate)| (key.clone(), Arc::clone(gate)))
-                .collect()
-        });
-        for (key, gate) in gates {
-            let own = Arc::new(gate.inherited());
-            child.gates.lock().insert(key, own);
+        let rate_limiters: Vec<_> =
+            inherited(&parents.rate_limiters).map_or_else(Vec::new, |rate_limiters| {
+                let rate_limiters = rate_limiters.iter();
+                rate_limiters
+                    .map(|(key, rate_limiter)| (key.clone(), Arc::clone(rate_limiter)))
+                    .collect()
+            });
+        for (key, rate_limiter) in rate_limiters {
+            let own = Arc::new(rate_limiter.inherited());
+            child.rate_limiters.lock().insert(key, own);
         }
         let cells: Vec<_> = inherited(&parents.cells).map_or_else(Vec::new, |cells| {
             let cells = cells.iter();
@@ -130,25 +131,31 @@ impl Cache {
             let Ok(stores) = child.stores(&cell.choice) else {
                 continue;
             };
-            let slot = inherited(&cell.slot)
-                .map(|slot| slot.inherited())
+            let token_state = inherited(&cell.token_state)
+                .map(|token_state| token_state.inherited())
                 .unwrap_or_default();
-            let own = child.new_cell(slot, &cell.gate.key, stores, &cell.choice, &cell.names);
+            let own = child.new_cell(
+                token_state,
+                &cell.rate_limiter.key,
+                stores,
+                &cell.choice,
+                &cell.names,
+            );
             // Even with a store of the caller's own: no client refers to it before its first use here.
-            child.cells.lock().insert(key, Kept::Always(own));
+            child.cells.lock().insert(key, Retention::Process(own));
         }
         child
     }
 
-    pub(crate) fn slot(
+    pub(crate) fn token_state(
         &self,
         request: TokenRequest,
-        choice: &TokenCacheChoice,
-    ) -> Result<Arc<TokenSlot>, Error> {
-        let key = SlotKey::of(&request);
+        choice: &TokenCacheConfig,
+    ) -> Result<Arc<TokenCacheHandle>, Error> {
+        let key = CacheKey::of(&request);
         let cell = self.cell(key, &request, choice)?;
         let choice = choice.clone();
-        Ok(Arc::new(TokenSlot {
+        Ok(Arc::new(TokenCacheHandle {
             request,
             key,
             choice,
@@ -158,71 +165,83 @@ impl Cache {
 
     fn cell(
         &self,
-        key: SlotKey,
+        key: CacheKey,
         request: &TokenRequest,
-        choice: &TokenCacheChoice,
+        choice: &TokenCacheConfig,
     ) -> Result<Arc<Cell>, Error> {
-        let id = (key, Stores::id(choice));
-        let known = self.cells.lock().get(&id).and_then(Kept::get);
+        let id = (key, StoreChain::id(choice));
+        let known = self.cells.lock().get(&id).and_then(Retention::get);
         if let Some(cell) = known {
             return Ok(cell);
         }
-        let gate = GateKey::of(&request.token_url);
+        let rate_limiter = TokenHostKey::of(&request.token_url);
         let stores = self.stores(choice)?;
         let names = SlotNames {
             label: label(request),
             audience: request.audience.clone(),
         };
-        let new = self.new_cell(Slot::default(), &gate, stores, choice, &names);
+        let new = self.new_cell(TokenState::default(), &rate_limiter, stores, choice, &names);
         let now = self.clock.now();
         // Dropped after the lock is released: a cell can own a store of the caller's.
         let mut removed = Vec::new();
         let mut cells = self.cells.lock();
-        if cells.len() >= SLOTS_KEPT {
+        if cells.len() >= MAX_ENTRIES {
             cells.retain(|_, cell| match cell {
-                Kept::Always(cell) => {
+                Retention::Process(cell) => {
                     let kept = Arc::strong_count(cell) > 1
-                        || cell.slot.try_lock().is_some_and(|slot| !slot.is_idle(now));
+                        || cell
+                            .token_state
+                            .try_lock()
+                            .is_some_and(|token_state| !token_state.is_idle(now));
                     if !kept {
                         removed.push(Arc::clone(cell));
                     }
                     kept
                 }
-                Kept::WhileUsed(_) => true,
+                Retention::WhileReferenced(_) => true,
             });
         }
-        Ok(Kept::enter(&mut cells, id, &new, choice))
+        Ok(Retention::enter(&mut cells, id, &new, choice))
     }
 
-    fn stores(&self, choice: &TokenCacheChoice) -> Result<Arc<Stores>, Error> {
-        let id = Stores::id(choice);
-        let known = self.stores.lock().get(&id).and_then(Kept::get);
+    fn stores(&self, choice: &TokenCacheConfig) -> Result<Arc<StoreChain>, Error> {
+        let id = StoreChain::id(choice);
+        let known = self.stores.lock().get(&id).and_then(Retention::get);
         if let Some(stores) = known {
             return Ok(stores);
         }
-        let new = Arc::new(Stores::new(choice, &self.clock)?);
+        let new = Arc::new(StoreChain::new(choice, &self.clock)?);
         let mut stores = self.stores.lock();
-        Ok(Kept::enter(&mut stores, id, &new, choice))
+        Ok(Retention::enter(&mut stores, id, &new, choice))
     }
 
     fn new_cell(
         &self,
-        slot: Slot,
-        gate: &GateKey,
-        stores: Arc<Stores>,
-        choice: &TokenCacheChoice,
+        token_state: TokenState,
+        rate_limiter: &TokenHostKey,
+        stores: Arc<StoreChain>,
+        choice: &TokenCacheConfig,
         names: &SlotNames,
     ) -> Arc<Cell> {
-        let gate = {
-            let mut gates = self.gates.lock();
-            let new = || Arc::new(GateCell::new(gate.clone(), Gate::default()));
-            Arc::clone(gates.entry(gate.clone()).or_insert_with(new))
+        let rate_limiter = {
+            let mut rate_limiters = self.rate_limiters.lock();
+            let new = || {
+                Arc::new(SharedRateLimiter::new(
+                    rate_limiter.clone(),
+                    RateLimiter::default(),
+                ))
+            };
+            Arc::clone(
+                rate_limiters
+                    .entry(rate_limiter.clone())
+                    .or_insert_with(new),
+            )
         };
         Arc::new(Cell {
             clock: self.clock.clone(),
-            slot: Mutex::new(slot),
+            token_state: Mutex::new(token_state),
             changed: Signal::new(),
-            gate,
+            rate_limiter,
             stores,
             choice: choice.clone(),
             names: names.clone(),
@@ -235,47 +254,47 @@ impl Cache {
 /// How long the cache keeps what it made. A store of the caller's own goes when the last client
 /// that uses it does; everything else stays for the next client of the process.
 #[derive(Debug)]
-enum Kept<T> {
-    Always(Arc<T>),
-    WhileUsed(Weak<T>),
+enum Retention<T> {
+    Process(Arc<T>),
+    WhileReferenced(Weak<T>),
 }
 
-impl<T> Kept<T> {
-    fn new(value: Arc<T>, choice: &TokenCacheChoice) -> Self {
+impl<T> Retention<T> {
+    fn new(value: Arc<T>, choice: &TokenCacheConfig) -> Self {
         match choice {
-            TokenCacheChoice::Custom(_) => Kept::WhileUsed(Arc::downgrade(&value)),
-            _ => Kept::Always(value),
+            TokenCacheConfig::Custom(_) => Retention::WhileReferenced(Arc::downgrade(&value)),
+            _ => Retention::Process(value),
         }
     }
 
     fn get(&self) -> Option<Arc<T>> {
         match self {
-            Kept::Always(value) => Some(Arc::clone(value)),
-            Kept::WhileUsed(value) => value.upgrade(),
+            Retention::Process(value) => Some(Arc::clone(value)),
+            Retention::WhileReferenced(value) => value.upgrade(),
         }
     }
 
-    fn is_gone(&self) -> bool {
-        matches!(self, Kept::WhileUsed(value) if value.strong_count() == 0)
+    fn is_dropped(&self) -> bool {
+        matches!(self, Retention::WhileReferenced(value) if value.strong_count() == 0)
     }
 
     /// Enters a value that was not there a moment ago, unless another thread was faster.
     fn enter<K: Ord>(
-        map: &mut BTreeMap<K, Kept<T>>,
+        map: &mut BTreeMap<K, Retention<T>>,
         key: K,
         value: &Arc<T>,
-        choice: &TokenCacheChoice,
+        choice: &TokenCacheConfig,
     ) -> Arc<T> {
-        if let Some(value) = map.get(&key).and_then(Kept::get) {
+        if let Some(value) = map.get(&key).and_then(Retention::get) {
             return value;
         }
-        map.retain(|_, kept| !kept.is_gone());
-        map.insert(key, Kept::new(Arc::clone(value), choice));
+        map.retain(|_, kept| !kept.is_dropped());
+        map.insert(key, Retention::new(Arc::clone(value), choice));
         Arc::clone(value)
     }
 }
 
-/// Locks what a child inherited, free but for other threads of the child that copy it too.
+/// HeldLocks what a child inherited, free but for other threads of the child that copy it too.
 pub(super) fn inherited<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     mutex.try_lock_until(Instant::now().checked_add(INHERIT_TIMEOUT))
 }
@@ -283,16 +302,29 @@ pub(super) fn inherited<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
 impl Cache {
     pub(crate) fn diagnostics(&self) -> Diagnostics {
         let now = self.clock.now();
-        let mut cells: Vec<_> = self.cells.lock().values().filter_map(Kept::get).collect();
+        let mut cells: Vec<_> = self
+            .cells
+            .lock()
+            .values()
+            .filter_map(Retention::get)
+            .collect();
         // Not by their keys, whose order depends on the client secrets.
         cells.sort_by(|a, b| (&a.names, a.number).cmp(&(&b.names, b.number)));
-        let slots: Vec<_> = cells.iter().map(|cell| cell.report(now)).collect();
-        let gates: Vec<_> = self.gates.lock().values().cloned().collect();
-        let stores: Vec<_> = self.stores.lock().values().filter_map(Kept::get).collect();
+        let tokens: Vec<_> = cells.iter().map(|cell| cell.report(now)).collect();
+        let rate_limiters: Vec<_> = self.rate_limiters.lock().values().cloned().collect();
+        let stores: Vec<_> = self
+            .stores
+            .lock()
+            .values()
+            .filter_map(Retention::get)
+            .collect();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Diagnostics {
             process_id: self.pid,
-            gates: gates.iter().map(|gate| gate.report(now)).collect(),
+            rate_limiters: rate_limiters
+                .iter()
+                .map(|rate_limiter| rate_limiter.report(now))
+                .collect(),
             stores: stores
                 .iter()
                 .flat_map(|stores| stores.reports(now))
@@ -301,24 +333,27 @@ impl Cache {
                 token_requests: read(&self.counters.token_requests),
                 refreshes: read(&self.counters.refreshes),
                 shared: read(&self.counters.shared),
-                cache_hits: slots.iter().map(|slot| slot.hits).sum(),
+                cache_hits: tokens
+                    .iter()
+                    .map(|token_state| token_state.cache_hits)
+                    .sum(),
                 waits: read(&self.counters.waits),
                 rejections: read(&self.counters.rejections),
             },
-            slots,
+            tokens,
         }
     }
 }
 
-/// What clients hold: the credentials, and the way to their slot.
-pub(crate) struct TokenSlot {
+/// What clients hold: the credentials, and the way to their token_state.
+pub(crate) struct TokenCacheHandle {
     request: TokenRequest,
-    key: SlotKey,
-    choice: TokenCacheChoice,
+    key: CacheKey,
+    choice: TokenCacheConfig,
     pub(super) cell: PerProcess<Arc<Cell>>,
 }
 
-impl TokenSlot {
+impl TokenCacheHandle {
     /// A token that lives.
     ///
     /// From memory in well under a microsecond if one is there that is not due for refresh.
@@ -338,11 +373,15 @@ impl TokenSlot {
     ///
     /// An error of a rate limit names the store that fails, if one does: without it, processes do
     /// not share their tokens.
-    pub(crate) fn token(&self, endpoint: &dyn TokenEndpoint, call: &Call) -> Result<Token, Error> {
+    pub(crate) fn token(
+        &self,
+        endpoint: &dyn TokenEndpoint,
+        call: &CallContext,
+    ) -> Result<Token, Error> {
         let cell = self.current();
-        let now = cell.clock.now_roughly();
-        if let Some(mut slot) = cell.slot.try_lock()
-            && let Some(token) = slot.fresh(now)
+        let now = cell.clock.now_coarse();
+        if let Some(mut token_state) = cell.token_state.try_lock()
+            && let Some(token) = token_state.fresh(now)
         {
             return Ok(token);
         }
@@ -357,31 +396,31 @@ impl TokenSlot {
     fn token_with_patience(
         &self,
         endpoint: &dyn TokenEndpoint,
-        call: &Call,
+        call: &CallContext,
     ) -> Result<Token, Error> {
         let cell = self.current();
-        let mut caller = Caller::default();
+        let mut caller = WaiterState::default();
         let mut waited = false;
         loop {
             // Asked before the lock is taken, since it may run the caller's own code.
-            let step = call.slice(Duration::MAX);
+            let step = call.next_wait(Duration::MAX);
             let now = cell.clock.now();
-            let patience = Patience {
+            let limits = WaitLimits {
                 deadline: now.mono.saturating_add(cell.clock.remaining(call)),
                 // What is in the stores may do without a turn, so the leader looks there first.
                 turn: match cell.stores.is_empty() {
-                    true => cell.gate.turn(now),
+                    true => cell.rate_limiter.permit_at(now),
                     false => Duration::ZERO,
                 },
             };
-            let Some(mut slot) = cell.slot.try_lock_until(call.deadline()) else {
-                return Err(stopped(call, Stop::Deadline));
+            let Some(mut token_state) = cell.token_state.try_lock_until(call.deadline()) else {
+                return Err(stopped(call, StopReason::Deadline));
             };
-            let answer = slot.ask(now, patience, &mut caller);
+            let answer = token_state.next_step(now, limits, &mut caller);
             match answer {
-                Answer::Use(token) => return Ok(token),
-                Answer::Fail(error) => return Err(error),
-                Answer::Wait(until) => {
+                NextStep::Use(token) => return Ok(token),
+                NextStep::Fail(error) => return Err(error),
+                NextStep::Wait(until) => {
                     let step = step.map_err(|stop| stopped(call, stop))?;
                     if !waited {
                         waited = true;
@@ -392,22 +431,22 @@ impl TokenSlot {
                         None => step,
                     };
                     let epoch = cell.changed.epoch();
-                    drop(slot);
+                    drop(token_state);
                     cell.changed.wait_timeout(epoch, step);
                 }
-                Answer::Lead(flight) => {
-                    drop(slot);
-                    let leader = Leader::new(cell, flight, Purpose::Fetch);
+                NextStep::Fetch(fetch_id) => {
+                    drop(token_state);
+                    let leader = TokenFetch::new(cell, fetch_id, Purpose::Fetch);
                     step.map_err(|stop| stopped(call, stop))?;
                     if let Some(token) = leader.lead(&self.request, self.key, endpoint, call)? {
                         return Ok(token);
                     }
                 }
-                Answer::Refresh(flight, token) => {
-                    drop(slot);
-                    let leader = Leader::new(cell, flight, Purpose::Refresh);
+                NextStep::Refresh(fetch_id, token) => {
+                    drop(token_state);
+                    let leader = TokenFetch::new(cell, fetch_id, Purpose::Refresh);
                     let refreshed = leader.lead(&self.request, self.key, endpoint, call);
-                    // Whatever went wrong, the slot knows, and this caller has a token.
+                    // Whatever went wrong, the token_state knows, and this caller has a token.
                     return Ok(refreshed.ok().flatten().unwrap_or(token));
                 }
             }
@@ -416,14 +455,14 @@ impl TokenSlot {
 
     /// The API answered 401 to this token: it is not used again, here or by whoever shares the
     /// stores. A newer one stays.
-    pub(crate) fn reject(&self, token: &Token, call: &Call) {
+    pub(crate) fn reject(&self, token: &Token, call: &CallContext) {
         let cell = self.current();
         let now = cell.clock.now();
         let generation = token.generation();
         if cell.lock().reject(generation, now) {
             count(&cell.counters.rejections);
-            if let Some(vault) = self.vault(cell) {
-                vault.edit(call, now, |record| {
+            if let Some(record_store) = self.record_store(cell) {
+                record_store.edit(call, now, |record| {
                     record.generation == generation && record.token.take().is_some()
                 });
             }
@@ -432,33 +471,33 @@ impl TokenSlot {
 
     /// Lets the next call ask again although the credentials were refused, here or in another
     /// process.
-    pub(crate) fn retry_credentials(&self, call: &Call) {
+    pub(crate) fn clear_auth_failure(&self, call: &CallContext) {
         let cell = self.current();
         let now = cell.clock.now();
-        cell.lock().retry_credentials(now);
-        if let Some(vault) = self.vault(cell) {
-            vault.edit(call, now, |record| {
-                let refused = record.refusal.take().is_some();
+        cell.lock().clear_auth_failure(now);
+        if let Some(record_store) = self.record_store(cell) {
+            record_store.edit(call, now, |record| {
+                let refused = record.auth_failure.take().is_some();
                 record.refresh_pause.take().is_some() || refused
             });
         }
     }
 
     /// Drops the token, here and in the stores.
-    pub(crate) fn forget(&self, call: &Call) {
+    pub(crate) fn forget(&self, call: &CallContext) {
         let cell = self.current();
         let now = cell.clock.now();
         cell.lock().forget();
-        if let Some(vault) = self.vault(cell) {
-            vault.edit(call, now, |record| record.token.take().is_some());
+        if let Some(record_store) = self.record_store(cell) {
+            record_store.edit(call, now, |record| record.token.take().is_some());
         }
     }
 
-    fn vault<'a>(&self, cell: &'a Cell) -> Option<Vault<'a>> {
-        Vault::new(&cell.stores, &self.request, self.key)
+    fn record_store<'a>(&self, cell: &'a Cell) -> Option<RecordStore<'a>> {
+        RecordStore::new(&cell.stores, &self.request, self.key)
     }
 
-    /// The slot's state in this process, which may be a child of the one that made `self`.
+    /// The token_state's state in this process, which may be a child of the one that made `self`.
     #[inline]
     fn current(&self) -> &Cell {
         self.cell.inherit(|parents| {
@@ -469,24 +508,24 @@ impl TokenSlot {
     }
 }
 
-impl fmt::Debug for TokenSlot {
+impl fmt::Debug for TokenCacheHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenSlot")
+        f.debug_struct("TokenCacheHandle")
             .field("label", &label(&self.request))
             .finish_non_exhaustive()
     }
 }
 
-/// A slot with its lock.
+/// A token_state with its lock.
 #[derive(Debug)]
 pub(super) struct Cell {
     pub(super) clock: Clock,
-    slot: Mutex<Slot>,
-    /// Notified whenever a flight ends or learns its turn.
+    token_state: Mutex<TokenState>,
+    /// Notified whenever a fetch_id ends or learns its turn.
     pub(super) changed: Signal,
-    pub(super) gate: Arc<GateCell>,
-    pub(super) stores: Arc<Stores>,
-    choice: TokenCacheChoice,
+    pub(super) rate_limiter: Arc<SharedRateLimiter>,
+    pub(super) stores: Arc<StoreChain>,
+    choice: TokenCacheConfig,
     names: SlotNames,
     /// Tells apart the cells of one process whose names are the same.
     number: u64,
@@ -501,20 +540,20 @@ struct SlotNames {
 }
 
 impl Cell {
-    fn report(&self, now: Moment) -> SlotReport {
-        let slot = self.lock();
-        let token = slot.token_left(now);
-        let trouble = slot.trouble_left(now);
-        SlotReport {
+    fn report(&self, now: Timestamp) -> TokenReport {
+        let token_state = self.lock();
+        let token = token_state.token_remaining(now);
+        let suspension = token_state.suspended_for(now);
+        TokenReport {
             key: format!("{}-{}", self.names.label, self.number),
             audience: self.names.audience.clone(),
-            token_host: self.gate.key.as_str().to_owned(),
-            state: slot.phase(now),
+            token_host: self.rate_limiter.key.as_str().to_owned(),
+            state: token_state.phase(now),
             expires_in: token.map(|(expires, _)| expires.as_secs_f64()),
             refresh_in: token.map(|(_, due)| due.as_secs_f64()),
-            retry_in: trouble.map(|(left, _)| left.as_secs_f64()),
-            last_error: trouble.map(|(_, error)| error.message().to_owned()),
-            hits: slot.hits(),
+            retry_in: suspension.map(|(left, _)| left.as_secs_f64()),
+            last_error: suspension.map(|(_, error)| error.message().to_owned()),
+            cache_hits: token_state.cache_hits(),
         }
     }
 
@@ -522,7 +561,7 @@ impl Cell {
         &self.names.audience
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock()
+    pub(super) fn lock(&self) -> MutexGuard<'_, TokenState> {
+        self.token_state.lock()
     }
 }

@@ -4,10 +4,10 @@
 //! on every answer and room for a second copy of every decoder.
 
 /// The longest path that is told; deeper ones come from hostile answers.
-const LONGEST_PATH: usize = 200;
+const MAX_PATH_LEN: usize = 200;
 
 /// What is around a place in JSON.
-enum Around<'a> {
+enum Container<'a> {
     Object {
         key: Option<&'a [u8]>,
         expects_key: bool,
@@ -17,8 +17,8 @@ enum Around<'a> {
     },
 }
 
-/// The error in words, with its path in front.
-pub(super) fn describe(json: &[u8], error: &serde_json::Error) -> String {
+/// The error in api_enum, with its path in front.
+pub(super) fn with_json_path(json: &[u8], error: &serde_json::Error) -> String {
     let message = error.to_string();
     let around = around(&json[..offset(json, error).min(json.len())]);
     match path(&around) {
@@ -39,22 +39,22 @@ fn offset(json: &[u8], error: &serde_json::Error) -> usize {
 }
 
 /// Walks JSON up to its end and answers what is open there.
-fn around(json: &[u8]) -> Vec<Around<'_>> {
+fn around(json: &[u8]) -> Vec<Container<'_>> {
     let mut around = Vec::new();
     let mut at = 0;
     while at < json.len() {
         match json[at] {
-            b'{' => around.push(Around::Object {
+            b'{' => around.push(Container::Object {
                 key: None,
                 expects_key: true,
             }),
-            b'[' => around.push(Around::Array { index: 0 }),
+            b'[' => around.push(Container::Array { index: 0 }),
             b'}' | b']' => {
                 around.pop();
             }
             b',' => match around.last_mut() {
-                Some(Around::Object { expects_key, .. }) => *expects_key = true,
-                Some(Around::Array { index }) => *index += 1,
+                Some(Container::Object { expects_key, .. }) => *expects_key = true,
+                Some(Container::Array { index }) => *index += 1,
                 None => {}
             },
             b'"' => {
@@ -63,7 +63,7 @@ fn around(json: &[u8]) -> Vec<Around<'_>> {
                 while at < json.len() && json[at] != b'"' {
                     at += if json[at] == b'\\' { 2 } else { 1 };
                 }
-                if let Some(Around::Object {
+                if let Some(Container::Object {
                     key,
                     expects_key: expects_key @ true,
                 }) = around.last_mut()
@@ -79,21 +79,21 @@ fn around(json: &[u8]) -> Vec<Around<'_>> {
     around
 }
 
-fn path(around: &[Around<'_>]) -> String {
+fn path(around: &[Container<'_>]) -> String {
     let mut path = String::new();
     for step in around {
         match step {
-            Around::Object { key: Some(key), .. } => {
+            Container::Object { key: Some(key), .. } => {
                 if !path.is_empty() {
                     path.push('.');
                 }
                 path.push_str(&String::from_utf8_lossy(key));
             }
-            Around::Object { key: None, .. } => {}
-            Around::Array { index } => path.push_str(&format!("[{index}]")),
+            Container::Object { key: None, .. } => {}
+            Container::Array { index } => path.push_str(&format!("[{index}]")),
         }
-        if path.len() > LONGEST_PATH {
-            let cut = (0..=LONGEST_PATH)
+        if path.len() > MAX_PATH_LEN {
+            let cut = (0..=MAX_PATH_LEN)
                 .rev()
                 .find(|at| path.is_char_boundary(*at))
                 .unwrap_or(0);

@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "token" => {
             let tokens = AdminClient::from_env()?.token_source("api.cloud.camunda.io")?;
             for _ in 0..times {
-                seen.clusters += usize::from(!tokens.bearer()?.expose().is_empty());
+                seen.clusters += usize::from(!tokens.access_token()?.expose().is_empty());
             }
         }
         _ => return Err("there is no such work".into()),

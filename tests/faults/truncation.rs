@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::at_once;
-use crate::front::{Act, Front, Misbehaviour};
-use crate::in_time::in_time;
+use crate::deadline_check::in_time;
+use crate::fault_proxy::{Act, Front, Misbehaviour};
 use crate::run::{Bench, Class, Seen};
 use crate::table::Block;
 

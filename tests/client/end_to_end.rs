@@ -54,7 +54,7 @@ fn the_main_job_end_to_end() {
 
     let token = TokenSource::with_settings(&kept, builder(&sandbox))
         .unwrap()
-        .bearer()
+        .access_token()
         .unwrap();
     assert!(!token.expose().is_empty());
     assert_eq!(
@@ -78,7 +78,7 @@ fn the_main_job_end_to_end() {
     assert_eq!(admin.cluster(&id).clients().list().unwrap(), []);
     admin.cluster(&id).delete().unwrap();
     let wait = Wait::new().interval(Duration::from_millis(20));
-    admin.cluster(&id).wait_until_gone(&wait).unwrap();
+    admin.cluster(&id).wait_until_deleted(&wait).unwrap();
     assert_eq!(
         admin.cluster(&id).get().unwrap_err().kind(),
         ErrorKind::NotFound
@@ -183,7 +183,7 @@ fn token_source_with_settings_uses_the_audience_that_is_set() {
         ),
     ] {
         let source = TokenSource::with_settings(&credentials, settings).unwrap();
-        source.bearer().unwrap();
+        source.access_token().unwrap();
         let by_audience = sandbox.stats().token_requests_by_audience;
         assert_eq!(by_audience.get(audience), Some(&1), "{by_audience:?}");
         assert_eq!(source.stats().token_requests, 1);
@@ -215,10 +215,10 @@ fn token_source_with_options_ends_at_its_deadline_and_when_cancelled() {
     let source = source.with(CallOptions::new().cancel(cancel.clone()));
     // The cancellation stays when a deadline is added.
     let quick = source.with(CallOptions::new().timeout(Duration::from_millis(200)));
-    assert_eq!(quick.bearer().unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(quick.access_token().unwrap_err().kind(), ErrorKind::Timeout);
     let started = Instant::now();
     let slow = source.with(CallOptions::new().timeout(Duration::from_secs(60)));
-    let waiting = std::thread::spawn(move || slow.bearer().unwrap_err().kind());
+    let waiting = std::thread::spawn(move || slow.access_token().unwrap_err().kind());
     // Whether it waits for the response or for its turn.
     while source.stats().token_requests < 2 && started.elapsed() < Duration::from_secs(10) {
         std::thread::sleep(Duration::from_millis(5));

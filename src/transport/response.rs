@@ -6,18 +6,18 @@ use std::time::{Duration, SystemTime};
 use flate2::bufread;
 use flate2::read::MultiGzDecoder;
 use ureq::Body;
+use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, TRANSFER_ENCODING};
 use ureq::http::header::{HeaderMap, HeaderName, RETRY_AFTER};
-use ureq::http::{Response, StatusCode};
 
 use super::MAX_RETRY_AFTER;
 use crate::error::Error;
 use crate::secret::{SecretBuffer, Zeroizing, read_to_end, read_to_end_expecting};
 
 /// The most that is read of a refusal; the rest is of no use to anyone.
-pub(super) const MOST_REFUSAL_BYTES: u64 = 64 * 1024;
+pub(super) const MAX_ERROR_BODY_BYTES: u64 = 64 * 1024;
 /// The most of the service's words that go into an error.
-pub(super) const MOST_WORDS: usize = 500;
+pub(super) const MAX_MESSAGE_LEN: usize = 500;
 /// Headers under which services and their gateways name a request.
 const REQUEST_ID_HEADERS: [&str; 4] = [
     "x-request-id",
@@ -30,7 +30,7 @@ const REQUEST_ID_HEADERS: [&str; 4] = [
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// An answer whose head has arrived.
-pub(super) struct Answer {
+pub(super) struct Response {
     head: ureq::http::response::Parts,
     body: Body,
     limit: u64,
@@ -53,7 +53,7 @@ pub(super) struct Salvaged {
 }
 
 /// Anything but success, read to its end.
-pub(super) struct Refusal {
+pub(super) struct ErrorResponse {
     pub(super) status: u16,
     pub(super) words: Option<String>,
     pub(super) body: Zeroizing<Vec<u8>>,
@@ -61,11 +61,11 @@ pub(super) struct Refusal {
     pub(super) request_id: Option<String>,
     /// Whether the words are the service's own, as far as anyone can tell: a gateway in front of it
     /// says what a status says anyway, in text or on a page for people.
-    pub(super) of_service: bool,
+    pub(super) from_api: bool,
 }
 
 /// Why a success could not be read to its end, with what had arrived by then.
-pub(super) enum ReadFailure {
+pub(super) enum BodyError {
     /// It was read, and is not what was described.
     Undecodable(Error),
     /// HTML instead of the API's response: a gateway or portal sent it, whatever the status.
@@ -85,10 +85,10 @@ pub(super) enum ReadFailure {
     Sink(io::Error),
 }
 
-impl Answer {
-    pub(super) fn new(response: Response<Body>, limit: u64) -> Self {
+impl Response {
+    pub(super) fn new(response: ureq::http::Response<Body>, limit: u64) -> Self {
         let (head, body) = response.into_parts();
-        Answer { head, body, limit }
+        Response { head, body, limit }
     }
 
     pub(super) fn is_success(&self) -> bool {
@@ -135,7 +135,7 @@ impl Answer {
     }
 
     /// Reads the body, decompressed, up to the limit.
-    pub(super) fn read(self) -> Result<Zeroizing<Vec<u8>>, ReadFailure> {
+    pub(super) fn read(self) -> Result<Zeroizing<Vec<u8>>, BodyError> {
         let limit = self.limit;
         let expected = self.body.content_length().unwrap_or(0).min(limit);
         let mut reader = self.reader();
@@ -146,42 +146,42 @@ impl Answer {
         if let Err(error) =
             read_to_end_expecting(&mut reader, &mut body, expected.saturating_add(1))
         {
-            return Err(ReadFailure::Broken {
+            return Err(BodyError::Broken {
                 error,
                 body,
                 passed_on: false,
             });
         }
         if body.len() as u64 > limit {
-            return Err(ReadFailure::TooLarge { limit, body });
+            return Err(BodyError::TooLarge { limit, body });
         }
         Ok(body)
     }
 
     /// Copies CSV to a sink. Where the body begins with a quote it may be one JSON string, which
     /// only its end can tell from CSV whose first field is quoted, so that case is read whole.
-    pub(super) fn copy_csv(self, sink: &mut dyn Write) -> Result<(), ReadFailure> {
+    pub(super) fn copy_csv(self, sink: &mut dyn Write) -> Result<(), BodyError> {
         let limit = self.limit;
         let mut reader = self.reader();
-        let broken = |error, passed_on| ReadFailure::Broken {
+        let connection_error = |error, passed_on| BodyError::Broken {
             error,
             body: Zeroizing::default(),
             passed_on,
         };
-        let unwritten = |error| broken(error, false);
+        let unwritten = |error| connection_error(error, false);
         let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
         let mut count = read_some(&mut reader, &mut buffer).map_err(unwritten)?;
         if is_markup(&buffer[..count]) {
             let mut body = Zeroizing::new(buffer[..count].to_vec());
             // What arrived is enough to show; that the rest is missing is no other error.
             let _ = read_to_end(&mut reader, &mut body);
-            return Err(ReadFailure::Page { body });
+            return Err(BodyError::Page { body });
         }
         if buffer[..count].trim_ascii_start().starts_with(b"\"") {
             let mut whole = Zeroizing::new(buffer[..count].to_vec());
             read_to_end(&mut reader, &mut whole).map_err(unwritten)?;
             if whole.len() as u64 > limit {
-                return Err(ReadFailure::TooLarge { limit, body: whole });
+                return Err(BodyError::TooLarge { limit, body: whole });
             }
             let text = match serde_json::from_slice::<String>(&whole) {
                 Ok(text) => Zeroizing::new(text.into_bytes()),
@@ -190,42 +190,44 @@ impl Answer {
             return sink
                 .write_all(&text)
                 .and_then(|()| sink.flush())
-                .map_err(ReadFailure::Sink);
+                .map_err(BodyError::Sink);
         }
         let mut copied = 0;
         while count > 0 {
             copied += count as u64;
             if copied > limit {
-                return Err(ReadFailure::TooLarge {
+                return Err(BodyError::TooLarge {
                     limit,
                     body: Zeroizing::default(),
                 });
             }
-            sink.write_all(&buffer[..count])
-                .map_err(ReadFailure::Sink)?;
-            count = read_some(&mut reader, &mut buffer).map_err(|error| broken(error, true))?;
+            sink.write_all(&buffer[..count]).map_err(BodyError::Sink)?;
+            count = read_some(&mut reader, &mut buffer)
+                .map_err(|error| connection_error(error, true))?;
         }
-        sink.flush().map_err(ReadFailure::Sink)
+        sink.flush().map_err(BodyError::Sink)
     }
 
     /// Reads a refusal; what cannot be read of it is left out, since the status says enough. What is
     /// shown of it is redacted before it is cut, lest a part of a secret stays.
-    pub(super) fn into_refusal(self, redact: impl Fn(String) -> String) -> Refusal {
+    pub(super) fn into_error_response(self, redact: impl Fn(String) -> String) -> ErrorResponse {
         let may_be_json = self.content_type().is_none_or(is_json);
         let mut body = Zeroizing::new(Vec::new());
         let head = self.head.clone();
         let mut reader = self.reader();
-        reader.set_limit(MOST_REFUSAL_BYTES);
+        reader.set_limit(MAX_ERROR_BODY_BYTES);
         let _ = read_to_end(&mut reader, &mut body);
         let headers = &head.headers;
         let shown = |text| Some(one_line(&redact(text))).filter(|line| !line.is_empty());
-        let (words, structured) = words_of(&body);
+        let (words, structured) = error_message(&body);
         let words = words.and_then(shown);
-        Refusal {
+        ErrorResponse {
             status: head.status.as_u16(),
-            of_service: may_be_json
+            from_api: may_be_json
                 && structured
-                && words.as_deref().is_some_and(|words| !is_of_gateway(words)),
+                && words
+                    .as_deref()
+                    .is_some_and(|words| !is_gateway_message(words)),
             words,
             retry_after: retry_after(headers, SystemTime::now()),
             request_id: request_id(headers).and_then(|id| shown(id.to_owned())),
@@ -443,12 +445,12 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 
 /// The words in the body of a refusal: JSON, text, or the title of an HTML page; and whether they
 /// came as a JSON object or string, as the service's do.
-fn words_of(body: &[u8]) -> (Option<String>, bool) {
+fn error_message(body: &[u8]) -> (Option<String>, bool) {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
     let json = serde_json::from_str::<serde_json::Value>(text).ok();
     let words = match &json {
-        Some(json) => words_of_json(json),
+        Some(json) => error_message_from_json(json),
         None if text.starts_with('<') => Some(title_of(text).unwrap_or("an HTML page").to_owned()),
         None => Some(text.to_owned()),
     };
@@ -460,7 +462,7 @@ fn words_of(body: &[u8]) -> (Option<String>, bool) {
 
 /// Whether words say no more than that something behind a gateway failed: the reason phrase of a
 /// status, with or without its number, or what proxies say in its place.
-fn is_of_gateway(words: &str) -> bool {
+fn is_gateway_message(words: &str) -> bool {
     let words = words.trim_matches(|c: char| !c.is_alphabetic());
     words.is_empty()
         || words.to_ascii_lowercase().contains("upstream")
@@ -470,11 +472,11 @@ fn is_of_gateway(words: &str) -> bool {
             .any(|reason| reason.eq_ignore_ascii_case(words))
 }
 
-fn words_of_json(json: &serde_json::Value) -> Option<String> {
+fn error_message_from_json(json: &serde_json::Value) -> Option<String> {
     match json {
         serde_json::Value::String(words) => Some(words.clone()),
         serde_json::Value::Object(fields) => {
-            let text = |name| fields.get(name).and_then(words_of_json);
+            let text = |name| fields.get(name).and_then(error_message_from_json);
             let message = text("message")
                 .or_else(|| text("error_description"))
                 .or_else(|| text("error"))
@@ -492,7 +494,7 @@ fn words_of_json(json: &serde_json::Value) -> Option<String> {
                 None => words,
             })
         }
-        serde_json::Value::Array(errors) => errors.iter().find_map(words_of_json),
+        serde_json::Value::Array(errors) => errors.iter().find_map(error_message_from_json),
         _ => None,
     }
 }
@@ -509,13 +511,13 @@ fn title_of(html: &str) -> Option<&str> {
 fn one_line(text: &str) -> String {
     let mut line: String = text
         .chars()
-        .take(MOST_WORDS + 1)
+        .take(MAX_MESSAGE_LEN + 1)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect::<String>()
         .trim()
         .to_owned();
-    if line.chars().count() > MOST_WORDS {
-        line = line.chars().take(MOST_WORDS).chain(['…']).collect();
+    if line.chars().count() > MAX_MESSAGE_LEN {
+        line = line.chars().take(MAX_MESSAGE_LEN).chain(['…']).collect();
     }
     line
 }
@@ -585,7 +587,7 @@ mod tests {
     #[test]
     fn a_gateway_is_not_taken_for_the_service() {
         let said = r#"{"message":"Cluster creation is not available"}"#;
-        for (content_type, body, of_service) in [
+        for (content_type, body, from_api) in [
             (Some("application/json"), said, true),
             (Some("Application/Problem+JSON; charset=utf-8"), said, true),
             (None, said, true),
@@ -610,7 +612,7 @@ mod tests {
             (None, r#"{"message":"no healthy upstream"}"#, false),
         ] {
             let refusal = refusal(content_type, body.as_bytes());
-            assert_eq!(refusal.of_service, of_service, "{content_type:?} {body}");
+            assert_eq!(refusal.from_api, from_api, "{content_type:?} {body}");
         }
     }
 
@@ -638,20 +640,24 @@ mod tests {
         }
     }
 
-    fn refusal(content_type: Option<&str>, body: &[u8]) -> Refusal {
-        let mut response = Response::builder().status(503);
+    fn refusal(content_type: Option<&str>, body: &[u8]) -> ErrorResponse {
+        let mut response = ureq::http::Response::builder().status(503);
         if let Some(content_type) = content_type {
             response = response.header(CONTENT_TYPE, content_type);
         }
         let response = response.body(Body::builder().data(body)).unwrap();
-        Answer::new(response, 0).into_refusal(|words| words)
+        Response::new(response, 0).into_error_response(|words| words)
     }
 
     #[test]
     fn read_moves_a_large_body_seldom_and_leaves_room_for_a_nul() {
         let sent = vec![b'x'; 20 << 20];
         let body = Body::builder().data(sent.clone());
-        let body = Answer::new(Response::builder().body(body).unwrap(), 64 << 20).read();
+        let body = Response::new(
+            ureq::http::Response::builder().body(body).unwrap(),
+            64 << 20,
+        )
+        .read();
         let Ok(body) = body else {
             panic!("it is whole")
         };

@@ -9,9 +9,9 @@ use serde::ser::Serialize;
 use serde_json::value::RawValue;
 
 use super::admin::check_path;
-use super::form::{self, Form};
 use super::object::{Description, Direction, Field, Presence};
-use super::operation::{ShapeKind, decode, without_bom};
+use super::operation::{BodyKind, decode, strip_bom};
+use super::schema::{self, JsonSchema};
 use super::{OPERATIONS, ROUND_TRIPS, TYPES};
 use crate::error::{ErrorKind, Outcome};
 #[cfg(feature = "capi")]
@@ -30,13 +30,13 @@ pub(crate) fn any_type(data: &[u8]) {
     };
     let (description, round_trip) = ROUND_TRIPS[usize::from(*choice) % ROUND_TRIPS.len()];
     let decoded = round_trip(json);
-    let checked = form::check(Form::Described(description), json);
+    let checked = schema::check(JsonSchema::Described(description), json);
     assert_eq!(checked.err().as_ref(), decoded.as_ref().err());
     let Ok(encoded) = decoded else {
         return;
     };
     assert_eq!(round_trip(encoded.as_bytes()).as_ref(), Ok(&encoded));
-    let json = serde_json::from_slice(without_bom(json)).unwrap();
+    let json = serde_json::from_slice(strip_bom(json)).unwrap();
     let encoded = serde_json::from_str(&encoded).unwrap();
     assert_kept(description.name(), json, encoded);
 }
@@ -50,7 +50,7 @@ pub(crate) fn any_operation(data: &[u8]) {
     let operation = OPERATIONS[usize::from(*choice) % OPERATIONS.len()];
     match (operation.check_body(Some(json)), &operation.body) {
         (Ok(()), Some(shape)) => {
-            if let ShapeKind::Object(description) = shape.kind {
+            if let BodyKind::Object(description) = shape.kind {
                 assert_no_unknown_field(description, serde_json::from_slice(json).unwrap());
             }
         }
@@ -61,9 +61,9 @@ pub(crate) fn any_operation(data: &[u8]) {
         }
     }
     #[cfg(feature = "capi")]
-    if let Err(error) = operation.check_answer(&Zeroizing::new(json.to_vec())) {
+    if let Err(error) = operation.validate_response(&Zeroizing::new(json.to_vec())) {
         let known = (error.kind(), error.outcome(), error.body());
-        assert_eq!(known, (ErrorKind::Decode, Outcome::Done, Some(json)));
+        assert_eq!(known, (ErrorKind::Decode, Outcome::Completed, Some(json)));
     }
 }
 
@@ -219,7 +219,7 @@ fn string(json: &RawValue) -> String {
     serde_json::from_str(json.get()).unwrap()
 }
 
-/// The members of an object, in their order, duplicates included.
+/// The members of an api_object, in their order, duplicates included.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
@@ -268,9 +268,9 @@ mod tests {
     use super::*;
 
     /// Draws from the bytes that proptest chose, so that a failure is repeated and made smaller.
-    struct Draw<'a>(std::slice::Iter<'a, u8>);
+    struct ValueGenerator<'a>(std::slice::Iter<'a, u8>);
 
-    impl Draw<'_> {
+    impl ValueGenerator<'_> {
         /// A number below `end`; 0 once the bytes are used up.
         fn below(&mut self, end: usize) -> usize {
             usize::from(*self.0.next().unwrap_or(&0)) % end
@@ -341,9 +341,9 @@ mod tests {
         fn described(&mut self, description: &Description) -> String {
             match description {
                 Description::Id { .. } => self.string(),
-                Description::Words { words, .. } => match self.below(words.len() + 1) {
+                Description::Enum { values, .. } => match self.below(values.len() + 1) {
                     0 => "\"A word to come\"".to_owned(),
-                    index => format!("\"{}\"", words[index - 1].json),
+                    index => format!("\"{}\"", values[index - 1].json),
                 },
                 Description::Object { fields, .. } => self.object(fields),
             }
@@ -354,7 +354,7 @@ mod tests {
             for field in fields {
                 if field.presence != Presence::Optional || self.below(2) == 1 {
                     let value = match field.presence {
-                        Presence::Expected | Presence::Optional if self.below(8) == 7 => {
+                        Presence::Defaulted | Presence::Optional if self.below(8) == 7 => {
                             "null".to_owned()
                         }
                         _ => self.of_type(field.rust_type),
@@ -370,7 +370,7 @@ mod tests {
     }
 
     /// What spoils a text, or leaves it as good as it was.
-    static SPOILERS: &[&str] = &[
+    static INVALID_VALUES: &[&str] = &[
         "",
         "null",
         "3",
@@ -395,7 +395,7 @@ mod tests {
         #[test]
         fn what_is_decoded_is_encoded_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             for (description, round_trip) in ROUND_TRIPS {
-                let json = Draw(bytes.iter()).described(description);
+                let json = ValueGenerator(bytes.iter()).described(description);
                 prop_assert_eq!(round_trip(json.as_bytes()), Ok(json.clone()), "{}", description.name());
             }
         }
@@ -406,11 +406,11 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..300),
             place in any::<prop::sample::Index>(),
             length in 0usize..12,
-            put in prop::sample::select(SPOILERS),
+            put in prop::sample::select(INVALID_VALUES),
         ) {
             for (index, (description, _)) in ROUND_TRIPS.iter().enumerate() {
                 let mut data = vec![u8::try_from(index).unwrap()];
-                data.extend(Draw(bytes.iter()).described(description).into_bytes());
+                data.extend(ValueGenerator(bytes.iter()).described(description).into_bytes());
                 let start = 1 + place.index(data.len());
                 let end = data.len().min(start + length);
                 data.splice(start..end, put.bytes());
@@ -420,7 +420,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_a_decoder_panic(text in "\\PC*", cut in 0usize..200) {
-            let json = Draw(text.as_bytes().iter()).object(&[]);
+            let json = ValueGenerator(text.as_bytes().iter()).object(&[]);
             let cut = cut.min(json.len());
             for (_, round_trip) in ROUND_TRIPS {
                 let _ = round_trip(text.as_bytes());
