@@ -157,7 +157,7 @@ pub(crate) enum TokenStatus {
     /// The token lives, and is to be refreshed.
     NeedsRefresh,
     Expired,
-    AuthFailed,
+    CredentialsRejected,
     Backoff,
 }
 
@@ -490,7 +490,7 @@ impl TokenState {
             }
             (Some(cached), _) if cached.is_valid(now) => TokenStatus::NeedsRefresh,
             _ if self.fetch_id.is_some() => TokenStatus::Fetching,
-            (_, Some(SuspensionKind::CredentialsRejected)) => TokenStatus::AuthFailed,
+            (_, Some(SuspensionKind::CredentialsRejected)) => TokenStatus::CredentialsRejected,
             (_, Some(SuspensionKind::EndpointUnavailable)) => TokenStatus::Backoff,
             (Some(_), None) => TokenStatus::Expired,
             (None, None) => TokenStatus::Empty,

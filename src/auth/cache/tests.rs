@@ -931,7 +931,7 @@ fn diagnostics_tell_what_is_going_on() {
     let told = cache.diagnostics();
     assert_eq!(
         serde_json::to_value(&told.tokens[0]).unwrap()["state"],
-        "refused"
+        "credentials_rejected"
     );
     assert_eq!(told.tokens[0].retry_in, Some(30.0));
     assert_eq!(told.tokens[0].last_error.as_deref(), Some("access_denied"));

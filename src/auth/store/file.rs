@@ -159,7 +159,7 @@ fn kept_for(file: &str) -> Option<Duration> {
     };
     let (stem, extension) = file.rsplit_once('.')?;
     let (kind, rest) = stem.split_once('-')?;
-    if !matches!(kind, "token" | "rate_limiter") {
+    if !matches!(kind, "token" | "gate") {
         return None;
     }
     match extension {
