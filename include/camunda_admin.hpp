@@ -5,9 +5,10 @@
 #define CAMUNDA_ADMIN_HPP
 
 /// @file
-/// C++17 client for the Camunda 8 Administration API: clusters and what belongs to them.
+/// C++17 client for the Camunda 8 Administration API: clusters and their resources.
 ///
-/// Header-only, over the C library `camunda_admin`; needs nothing else but the standard library.
+/// Header-only wrapper of the C library `camunda_admin`. Requires no other library than the
+/// standard library.
 ///
 /// @code
 /// auto admin = camunda::AdminClient::from_env();
@@ -23,19 +24,21 @@
 /// **Errors** are exceptions: camunda::Error and the classes derived from it. The error of a change
 /// that was or may have been applied is also a camunda::OutcomeUnknownError.
 ///
-/// **Threads**: an AdminClient, what is reached through it, a TokenSource and a Cancel may be used
-/// from several threads at once; copies are cheap and share one connection. Everything else is like
-/// a std::string: reading from several threads is fine, changing is for one at a time.
+/// **Threads**: AdminClient, the resource classes that it returns, TokenSource and Cancel can be
+/// used from several threads concurrently. Copies of an AdminClient are cheap and share its
+/// connections. All other types follow the rules of std::string: several threads may read one
+/// object, but no thread may change it meanwhile.
 ///
-/// **Callbacks** run on the calling thread, during the call only. An exception that one of them
-/// throws ends the call and comes out of it; the exceptions of a log callback are dropped.
+/// **Callbacks** run on the calling thread, during the call only. An exception of a callback ends
+/// the call, which then throws it. Exceptions of a log callback are ignored.
 ///
 /// **Exit**: a program may end while its threads are in calls. A thread that uses a static
 /// AdminClient should have a copy of its own, which keeps the connection when the static one is
-/// destroyed. Callbacks run until the process has ended: what they use must not be destroyed before.
+/// destroyed. Callbacks run until the process has ended: what they use must not be destroyed
+/// before.
 ///
-/// **Text** is UTF-8. Text that is not, or that has a NUL where C cannot take one, is refused with
-/// an InvalidArgumentError, never repaired or cut.
+/// **Strings** are UTF-8. A string that is not valid UTF-8, or that contains a NUL where C does not
+/// allow one, causes an InvalidArgumentError.
 
 #include "camunda_admin.h"
 
@@ -65,7 +68,7 @@ using Seconds = std::chrono::duration<double>;
 // Errors
 // ---------------------------------------------------------------------------------------------
 
-/// What kind of failure it is; each has an exception class of its own.
+/// Error kinds. Each kind has an exception class.
 enum class Status : std::int32_t {
   Ok = CAMUNDA_STATUS_OK,
   InvalidArgument = CAMUNDA_STATUS_INVALID_ARGUMENT,
@@ -87,43 +90,42 @@ enum class Status : std::int32_t {
   Internal = CAMUNDA_STATUS_INTERNAL,
 };
 
-/// Where it went wrong.
+/// Stages of a call, for Error::stage().
 enum class Stage : std::int32_t {
-  /// Before anything was sent: settings and arguments.
+  /// Validation of settings and arguments, before any request.
   Config = CAMUNDA_STAGE_CONFIG,
-  /// While getting a token.
+  /// Token acquisition.
   Token = CAMUNDA_STAGE_TOKEN,
-  /// While sending the request or waiting for its answer.
+  /// Sending the request and receiving the response.
   Request = CAMUNDA_STAGE_REQUEST,
-  /// While making sense of the answer.
+  /// Decoding the response.
   Decode = CAMUNDA_STAGE_DECODE,
 };
 
-/// What became of the operation.
+/// Whether the API executed the operation.
 enum class Outcome : std::int32_t {
-  /// Certain: the service never saw the request.
+  /// The API did not receive the request.
   NotSent = CAMUNDA_OUTCOME_NOT_SENT,
-  /// Certain: the service saw the request and did not do it.
+  /// The API received the request and did not execute the operation.
   Rejected = CAMUNDA_OUTCOME_REJECTED,
-  /// The request may have been carried out. A change: check before you repeat it. A read: repeat it.
+  /// The API may have executed the operation. Check the state before you repeat a change.
   Unknown = CAMUNDA_OUTCOME_UNKNOWN,
-  /// Certain: it was carried out, but its response was lost or cannot be decoded.
+  /// The API executed the operation, but the response was lost or cannot be decoded.
   Completed = CAMUNDA_OUTCOME_COMPLETED,
 };
 
-/// A text that must not be seen: a client secret, a password, a token, a secret value.
+/// A secret string: a client secret, a password, a token or a connector secret's value.
 ///
-/// Readable through expose() and nowhere else: writing one to a stream does not compile. The memory
-/// is overwritten when it goes.
+/// Only expose() returns the string; `operator<<` is deleted. The destructor overwrites the memory.
 class Secret {
  public:
-  /// No text.
+  /// Creates an empty secret.
   Secret() = default;
-  /// Takes a text over. What the caller still holds of it is not overwritten.
+  /// Takes ownership of a string. Copies that the caller keeps are not overwritten.
   Secret(std::string text) : text_(std::move(text)) {}
-  /// Copies a text.
+  /// Copies a string.
   Secret(std::string_view text) : text_(text) {}
-  /// Copies a text.
+  /// Copies a string.
   Secret(const char* text) : text_(text == nullptr ? "" : text) {}
   Secret(const Secret&) = default;
   Secret(Secret&& other) noexcept : text_(std::move(other.text_)) { other.wipe(); }
@@ -144,25 +146,25 @@ class Secret {
   }
   ~Secret() { wipe(); }
 
-  /// The secret itself. Keep it out of logs, errors and file names.
+  /// Returns the secret. Keep it out of logs, errors and file names.
   const std::string& expose() const noexcept { return text_; }
-  /// Whether there is no text at all.
+  /// Returns whether the string is empty.
   bool empty() const noexcept { return text_.empty(); }
 
   friend bool operator==(const Secret& a, const Secret& b) noexcept { return a.text_ == b.text_; }
   friend bool operator!=(const Secret& a, const Secret& b) noexcept { return a.text_ != b.text_; }
-  /// A secret is not printed by accident; expose() is how to print it on purpose.
+  /// Deleted, so that a secret is not printed by accident. Use expose() to print one deliberately.
   template <class Char, class Traits>
   friend std::basic_ostream<Char, Traits>& operator<<(std::basic_ostream<Char, Traits>&,
                                                       const Secret&) = delete;
 
  private:
   void wipe() noexcept {
-    // Up to the capacity, which allocates nothing: short texts lie in the object, and a text that
-    // was shortened or moved away has left its letters behind.
+    // Resizing to the capacity does not allocate. It covers short strings, which are stored in the
+    // object, and the characters that shortening or moving a string leaves behind.
     text_.resize(text_.capacity());
-    volatile char* letter = text_.data();
-    for (std::size_t i = 0; i < text_.size(); ++i) letter[i] = '\0';
+    volatile char* characters = text_.data();
+    for (std::size_t i = 0; i < text_.size(); ++i) characters[i] = '\0';
     text_.clear();
   }
 
@@ -191,68 +193,68 @@ struct ErrorData {
 
 }  // namespace detail
 
-/// Why a call failed. what() is one line that a person can act on, such as
-/// `create cluster refused (400): Name is too long`; it never has a secret in it.
+/// Base class of all errors of the library. what() is one line, for example
+/// `create cluster: rejected with HTTP 400: Name is too long`. It contains no secret.
 ///
-/// Cheap to copy. The derived classes say which Status it is, so `catch (const NotFoundError&)`
-/// needs no look at status().
+/// Cheap to copy. Each Status has a derived class, for example NotFoundError.
 class Error : public std::runtime_error {
  public:
   /// @private
   explicit Error(std::shared_ptr<const detail::ErrorData> data)
       : std::runtime_error(data->message), data_(std::move(data)) {}
 
-  /// What kind of failure it is. Kinds are added as the library grows.
+  /// Returns the error kind. Later versions may add kinds.
   Status status() const noexcept { return data_->status; }
-  /// Where it went wrong.
+  /// Returns the stage of the call that failed.
   Stage stage() const noexcept { return data_->stage; }
-  /// What became of the operation.
+  /// Returns whether the API executed the operation.
   Outcome outcome() const noexcept { return data_->outcome; }
-  /// Whether the operation is a change that was applied or may have been applied, although its
-  /// complete, usable response did not arrive: whether this is an OutcomeUnknownError.
+  /// Returns whether the operation is a change that was applied or may have been applied, although
+  /// no complete, usable response arrived. True exactly if this is an OutcomeUnknownError.
   bool may_have_been_applied() const noexcept { return data_->may_have_been_applied; }
-  /// The same as what().
+  /// Returns the same string as what().
   const std::string& message() const noexcept { return data_->message; }
-  /// The HTTP status, where the service answered.
+  /// Returns the HTTP status; nothing if there was no response.
   std::optional<int> http_status() const noexcept { return data_->http_status; }
-  /// The service's own words, where it said any.
+  /// Returns the server's error message; nothing if the response has none.
   const std::optional<std::string>& server_message() const noexcept {
     return data_->server_message;
   }
-  /// The body of the answer, as it came. Where an answer that is given only once (a client's
-  /// secret, say) cannot be decoded, this is the only place that has it: keep it safe, and out of
-  /// logs. Borrowed from this error and its copies.
+  /// Returns the unmodified response body. If a one-time response cannot be decoded (for example
+  /// one with a new client's secret), only this body contains it: store it safely, and keep it out
+  /// of logs. Valid as long as this error or a copy of it exists.
   std::optional<std::string_view> body() const noexcept {
     if (!data_->body) return std::nullopt;
     return std::string_view(data_->body->expose());
   }
-  /// How long to wait before asking again, where the service or the pacing says so.
+  /// Returns the delay before a retry that the API or the rate limit demands; nothing if there is
+  /// none.
   std::optional<Seconds> retry_after() const noexcept { return data_->retry_after; }
-  /// Number of requests of which at least one byte was sent, including those of a waiter's polls and
-  /// excluding token requests. 0 if the connection could not be established.
+  /// Returns the number of requests of which at least one byte was sent, including those of a
+  /// waiter's polls and excluding token requests. 0 if the connection could not be established.
   unsigned attempts() const noexcept { return data_->attempts; }
-  /// The service's name for the request, to quote to its support.
+  /// Returns the API's id of the request, for support cases.
   const std::optional<std::string>& request_id() const noexcept { return data_->request_id; }
-  /// The operation by its plain name, such as `create cluster`.
+  /// Returns the name of the operation, for example `create cluster`.
   const std::optional<std::string>& operation() const noexcept { return data_->operation; }
-  /// The HTTP method of the request.
+  /// Returns the HTTP method of the request.
   const std::optional<std::string>& method() const noexcept { return data_->method; }
-  /// The path of the request, as it was sent or would have been.
+  /// Returns the path of the request, also if it was not sent.
   const std::optional<std::string>& path() const noexcept { return data_->path; }
-  /// How long the call took until it failed.
+  /// Returns the duration of the call until it failed.
   std::optional<Seconds> elapsed() const noexcept { return data_->elapsed; }
 
  private:
   std::shared_ptr<const detail::ErrorData> data_;
 };
 
-/// The error of a change that was applied or may have been applied, although its complete, usable
-/// response did not arrive. Check before you repeat the change; what() says which of the two it is and
-/// what to look for, and outcome() is Outcome::Unknown or Outcome::Completed. If the response arrived and
-/// could not be decoded, body() has it.
+/// Error of a change that was applied or may have been applied, although no complete, usable
+/// response arrived. Check the state before you repeat the change: what() says what to check.
+/// outcome() is Outcome::Unknown or Outcome::Completed. If a response cannot be decoded, body()
+/// returns it.
 ///
-/// Thrown in addition to the class of the status (TimeoutError, for example), so catch it before the
-/// other classes. Reads and waiters change nothing and never throw it.
+/// The exception object also has the class of its status (TimeoutError, for example), so catch this
+/// class first. Reads and waiters never throw it.
 class OutcomeUnknownError : public virtual Error {
  public:
   /// @private
@@ -260,7 +262,7 @@ class OutcomeUnknownError : public virtual Error {
       : Error(data) {}
 };
 
-/// An argument is not usable: empty, not UTF-8, of the wrong kind, a path trick.
+/// An argument is not valid: empty, not UTF-8, of the wrong type, or a `.` or `..` path segment.
 class InvalidArgumentError : public virtual Error {
  public:
   /// @private
@@ -268,14 +270,14 @@ class InvalidArgumentError : public virtual Error {
       : Error(data) {}
 };
 
-/// A setting is missing or not usable; the message names the setting or the variable.
+/// A setting is missing or not valid. The message names the setting or the environment variable.
 class ConfigError : public virtual Error {
  public:
   /// @private
   explicit ConfigError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// The service (401) or the token endpoint does not accept the credentials.
+/// The token endpoint or the API (HTTP 401) rejected the credentials.
 class AuthenticationError : public virtual Error {
  public:
   /// @private
@@ -283,7 +285,8 @@ class AuthenticationError : public virtual Error {
       : Error(data) {}
 };
 
-/// 403: the credentials lack a permission, a quota is used up, or the cluster is another's.
+/// HTTP 403 Forbidden: the credentials lack a permission, a quota is exhausted, or the cluster
+/// belongs to another organization.
 class PermissionDeniedError : public virtual Error {
  public:
   /// @private
@@ -291,28 +294,29 @@ class PermissionDeniedError : public virtual Error {
       : Error(data) {}
 };
 
-/// 404: no such cluster, client, backup, …
+/// HTTP 404 Not Found: the cluster, client, backup or other resource does not exist.
 class NotFoundError : public virtual Error {
  public:
   /// @private
   explicit NotFoundError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// 409: the state of the thing forbids it; the service's words say how.
+/// HTTP 409 Conflict: the current state of the resource does not allow the operation.
+/// Error::server_message() has the reason.
 class ConflictError : public virtual Error {
  public:
   /// @private
   explicit ConflictError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// 412: not ready yet; try later.
+/// HTTP 412 Precondition Failed: the resource is not ready yet. Retry later.
 class NotReadyError : public virtual Error {
  public:
   /// @private
   explicit NotReadyError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// Any other 4xx: the service understood the request and refuses it.
+/// Any other HTTP 4xx: the API rejected the request.
 class InvalidRequestError : public virtual Error {
  public:
   /// @private
@@ -320,63 +324,64 @@ class InvalidRequestError : public virtual Error {
       : Error(data) {}
 };
 
-/// 429, or this process's own pacing of token requests; see Error::retry_after().
+/// HTTP 429 Too Many Requests, or the library did not send a token request because of its rate
+/// limit; see Error::retry_after().
 class RateLimitedError : public virtual Error {
  public:
   /// @private
   explicit RateLimitedError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// 5xx: the service failed.
+/// HTTP 5xx: the API failed.
 class ServiceError : public virtual Error {
  public:
   /// @private
   explicit ServiceError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// The deadline passed.
+/// The deadline of the call was exceeded.
 class TimeoutError : public virtual Error {
  public:
   /// @private
   explicit TimeoutError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// Cancelled by the caller.
+/// The caller cancelled the call.
 class CancelledError : public virtual Error {
  public:
   /// @private
   explicit CancelledError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// No connection, a broken one, TLS or HTTP violated.
+/// The connection failed or was lost, or the server violated the TLS or HTTP protocol.
 class NetworkError : public virtual Error {
  public:
   /// @private
   explicit NetworkError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// The answer arrived and is not what was described; see Error::body().
+/// The response body does not have the documented structure; see Error::body().
 class DecodeError : public virtual Error {
  public:
   /// @private
   explicit DecodeError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// What was waited for cannot come any more: the state reached is final.
+/// A waiter cannot reach its target state any more: the resource is in another final state.
 class WaitFailedError : public virtual Error {
  public:
   /// @private
   explicit WaitFailedError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// A file could not be read or written, or a sink of data failed.
+/// Reading or writing a file failed, or the receiver of streamed data failed.
 class IoError : public virtual Error {
  public:
   /// @private
   explicit IoError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
-/// A defect of the library.
+/// A bug in this library; please report it.
 class InternalError : public virtual Error {
  public:
   /// @private
@@ -385,7 +390,7 @@ class InternalError : public virtual Error {
 
 namespace detail {
 
-/// An error of a status that is an OutcomeUnknownError as well.
+/// Error class of a status that is also an OutcomeUnknownError.
 template <class E>
 class WithUnknownOutcome final : public E, public OutcomeUnknownError {
  public:
@@ -416,7 +421,7 @@ template <class E>
     case Status::Cancelled: raise_as<CancelledError>(data);
     case Status::Network: raise_as<NetworkError>(data);
     case Status::Decode: raise_as<DecodeError>(data);
-    case Status::Failed: raise_as<WaitFailedError>(data);
+    case Status::WaitFailed: raise_as<WaitFailedError>(data);
     case Status::Io: raise_as<IoError>(data);
     case Status::Internal: raise_as<InternalError>(data);
     case Status::Ok: break;
@@ -490,11 +495,11 @@ inline std::optional<Seconds> seconds_or_none(double seconds) {
   raise(std::move(data));
 }
 
-/// What a callback threw during the call that is under way on this thread: an exception must not
-/// pass through C, so it waits here until the call is back.
+/// Exception of a callback of the current call on this thread. An exception must not propagate
+/// through C, so run() rethrows it after the C function has returned.
 struct Thrown {
   std::exception_ptr exception;
-  /// Whether it comes out even of a call that succeeded.
+  /// Whether run() rethrows it also if the call succeeded.
   bool always = false;
 };
 
@@ -503,16 +508,16 @@ inline Thrown& thrown() noexcept {
   return thrown;
 }
 
-/// Keeps the exception that is being handled, unless there is one already.
-inline void keep_exception(bool always) noexcept {
-  Thrown& kept = thrown();
-  if (!kept.exception) kept = {std::current_exception(), always};
+/// Stores the current exception for run(), unless one is stored already.
+inline void store_exception(bool always) noexcept {
+  Thrown& stored = thrown();
+  if (!stored.exception) stored = {std::current_exception(), always};
 }
 
-/// Makes a call of the C library, and throws what went wrong or what a callback threw.
+/// Calls a function of the C library. Throws its error, or the exception of a callback.
 template <class Call>
 void run(Call&& call) {
-  // A callback may make calls of its own: each keeps its exceptions apart.
+  // A callback can make calls too; each call has its own stored exception.
   struct Scope {
     Thrown outer = std::exchange(thrown(), Thrown{});
     ~Scope() { thrown() = std::move(outer); }
@@ -520,15 +525,15 @@ void run(Call&& call) {
   camunda_error* raw = nullptr;
   const camunda_status status = call(&raw);
   const Owned<camunda_error> error(raw);
-  const Thrown kept = std::exchange(thrown(), Thrown{});
-  // What an operation answered is never given up for an exception: it may be there only once.
-  if (kept.exception && (status != CAMUNDA_STATUS_OK || kept.always)) {
-    std::rethrow_exception(kept.exception);
+  const Thrown stored = std::exchange(thrown(), Thrown{});
+  // An exception must not discard a response: the API may return it only once.
+  if (stored.exception && (status != CAMUNDA_STATUS_OK || stored.always)) {
+    std::rethrow_exception(stored.exception);
   }
   if (status != CAMUNDA_STATUS_OK) raise(status, error.get());
 }
 
-/// Makes a call that answers a handle.
+/// Calls a function of the C library that creates a handle.
 template <class T, class Call>
 Owned<T> make(Call&& call) {
   Owned<T> owned;
@@ -541,7 +546,7 @@ Owned<T> make(Call&& call) {
   return owned;
 }
 
-/// Fails where the library that was loaded is not the one that this header was written for.
+/// Throws ConfigError if the loaded library has another ABI version than this header.
 inline void check_abi() {
   static const std::uint32_t found = camunda_abi_version();
   if (found != CAMUNDA_ABI_VERSION) {
@@ -552,7 +557,7 @@ inline void check_abi() {
   }
 }
 
-/// A text for C: a NUL inside would cut it short, so it is refused.
+/// Returns a string as a C string. Throws InvalidArgumentError if it contains a NUL.
 inline const char* c_text(const std::string& text, const char* name) {
   if (text.find('\0') != std::string::npos) {
     raise_invalid_argument(std::string(name) + " has a NUL character");
@@ -560,7 +565,7 @@ inline const char* c_text(const std::string& text, const char* name) {
   return text.c_str();
 }
 
-/// The same for a text that may lack the NUL at its end.
+/// NUL-terminated copy of a string view, with the check of c_text().
 class CText {
  public:
   CText(std::string_view text, const char* name) : text_(text) { c_text(text_.expose(), name); }
@@ -576,7 +581,7 @@ class CText {
 // Values without a schema
 // ---------------------------------------------------------------------------------------------
 
-/// What a JSON value is.
+/// Types of JSON values.
 enum class Kind : std::int32_t {
   Null = CAMUNDA_KIND_NULL,
   Bool = CAMUNDA_KIND_BOOL,
@@ -586,10 +591,10 @@ enum class Kind : std::int32_t {
   Object = CAMUNDA_KIND_OBJECT,
 };
 
-/// Any JSON value, for what has no type here. Immutable; a copy shares the whole tree.
+/// Any JSON value, for data without a C++ type. Immutable; a copy shares the whole tree.
 ///
-/// Readers of the wrong kind give the fallback or nothing, never an error: looking up what is not
-/// there gives a value of Kind::Null, so lookups can be chained.
+/// A getter for another kind than the value's returns its fallback or nothing and never throws. A
+/// lookup of an absent field or item returns a value of Kind::Null, so lookups can be chained.
 class Value {
  public:
   /// `null`.
@@ -597,7 +602,7 @@ class Value {
   /// @private
   explicit Value(detail::Owned<camunda_value> root) : root_(std::move(root)), node_(root_.get()) {}
 
-  /// Parses a JSON text. Throws InvalidArgumentError where it is none.
+  /// Parses JSON. Throws InvalidArgumentError if `json` is not valid JSON.
   static Value parse(std::string_view json) {
     detail::check_abi();
     return Value(detail::make<camunda_value>([&](camunda_value** value, camunda_error** error) {
@@ -606,56 +611,56 @@ class Value {
     }));
   }
 
-  /// What it is.
+  /// Returns the kind of the value.
   Kind kind() const noexcept { return static_cast<Kind>(camunda_value_kind(node_)); }
-  /// Whether it is `null`, or not there at all.
+  /// Returns whether the value is `null` or absent.
   bool is_null() const noexcept { return kind() == Kind::Null; }
-  /// How many items an array has, or fields an object.
+  /// Returns the number of items of an array or of fields of an object; 0 for other kinds.
   std::size_t size() const noexcept { return camunda_value_len(node_); }
-  /// The field of that name; the last one where it came twice.
+  /// Returns the field `name`; the last one if the name occurs several times.
   Value operator[](std::string_view name) const {
     if (name.find('\0') != std::string_view::npos) return field_with_nul(name);
     return child(camunda_value_get(node_, std::string(name).c_str()));
   }
-  /// The item or the field at an index.
+  /// Returns the item or the field at an index.
   Value operator[](std::size_t index) const { return child(camunda_value_at(node_, index)); }
-  /// What a path such as `status.ready` leads to.
+  /// Returns the value at a path, for example `status.ready`.
   Value path(std::string_view path) const {
     return child(camunda_value_path(node_, detail::CText(path, "the path").get()));
   }
-  /// The name of the field at an index; borrowed from the tree.
+  /// Returns the name of the field at an index; valid as long as the tree exists.
   std::optional<std::string_view> key(std::size_t index) const noexcept {
     std::size_t length = 0;
     const char* key = camunda_value_key(node_, index, &length);
     if (key == nullptr) return std::nullopt;
     return std::string_view(key, length);
   }
-  /// The text of a string; borrowed from the tree.
+  /// Returns the content of a string; valid as long as the tree exists.
   std::optional<std::string_view> str() const noexcept {
     std::size_t length = 0;
     const char* text = camunda_value_str(node_, &length);
     if (text == nullptr) return std::nullopt;
     return std::string_view(text, length);
   }
-  /// A number.
+  /// Returns a number as double.
   double number(double fallback = 0) const noexcept {
     return camunda_value_number(node_, fallback);
   }
-  /// A number that is whole and fits.
+  /// Returns an integer; `fallback` if the number is not an integer or out of range.
   std::int64_t integer(std::int64_t fallback = 0) const noexcept {
     return camunda_value_integer(node_, fallback);
   }
-  /// A truth value.
+  /// Returns a boolean.
   bool boolean(bool fallback = false) const noexcept {
     return camunda_value_bool(node_, fallback);
   }
-  /// Its JSON text, as it came; borrowed from the tree.
+  /// Returns the unmodified JSON; valid as long as the tree exists.
   std::string_view json() const noexcept {
     std::size_t length = 0;
     const char* json = camunda_value_json(node_, &length);
     return json == nullptr ? std::string_view("null") : std::string_view(json, length);
   }
-  /// The C handle; NULL is `null`. Borrowed from the tree.
+  /// Returns the C handle, NULL for `null`; valid as long as the tree exists.
   const camunda_value* get() const noexcept { return node_; }
 
  private:
@@ -678,16 +683,16 @@ class Value {
   const camunda_value* node_ = nullptr;
 };
 
-/// Any JSON, kept to the letter: numbers lose no digit, objects keep their order and duplicates.
+/// Unmodified JSON: numbers keep all digits, objects keep the order of fields and duplicates.
 class Json {
  public:
   /// `null`.
   Json() : text_("null") {}
-  /// Takes over a JSON text. It is checked where it is used.
+  /// Takes ownership of JSON. It is validated when it is used.
   explicit Json(std::string text) : text_(std::move(text)) {}
-  /// The JSON text.
+  /// Returns the JSON.
   const std::string& str() const noexcept { return text_; }
-  /// To look inside.
+  /// Returns the parsed JSON. Throws InvalidArgumentError if it is not valid.
   Value value() const { return Value::parse(text_); }
 
   friend bool operator==(const Json& a, const Json& b) noexcept { return a.text_ == b.text_; }
@@ -697,18 +702,18 @@ class Json {
   std::string text_;
 };
 
-/// A JSON number, kept to the letter.
+/// Unmodified JSON number.
 class Number {
  public:
   /// Zero.
   Number() : text_("0") {}
-  /// A whole number.
+  /// Creates an integer.
   Number(std::int64_t number) : text_(std::to_string(number)) {}
-  /// A number as JSON writes it. It is checked where it is used.
+  /// Creates a number from its JSON. It is validated when it is used.
   explicit Number(std::string text) : text_(std::move(text)) {}
-  /// The number as the service wrote it.
+  /// Returns the JSON of the number.
   const std::string& str() const noexcept { return text_; }
-  /// The number, where it is whole and fits.
+  /// Returns the number as integer; nothing if it is not an integer or out of range.
   std::optional<std::int64_t> as_i64() const noexcept {
     std::int64_t number = 0;
     const char* end = text_.data() + text_.size();
@@ -716,7 +721,7 @@ class Number {
     if (parsed.ec != std::errc() || parsed.ptr != end) return std::nullopt;
     return number;
   }
-  /// The nearest floating-point number.
+  /// Returns the nearest double.
   double as_f64() const { return Value::parse(text_).number(); }
 
   friend bool operator==(const Number& a, const Number& b) noexcept { return a.text_ == b.text_; }
@@ -734,14 +739,14 @@ template <class T, class>
 struct Codec;
 }  // namespace detail
 
-/// The fields of an answer that this version of the library does not know, in the order in which
-/// they came: name and JSON text. They may be secrets.
+/// Fields of a response that are unknown to this version of the library, in their order in the
+/// response: name and JSON. They may contain secrets.
 class Extra {
  public:
   /// A field: its name and its JSON.
   using Field = std::pair<std::string, Json>;
 
-  /// The field of that name, the last one where it came twice; nullptr where there is none.
+  /// Returns the field `name`, the last one if it occurs several times; nullptr if there is none.
   const Json* find(std::string_view name) const noexcept {
     for (auto field = fields_.rbegin(); field != fields_.rend(); ++field) {
       if (field->first == name) return &field->second;
@@ -752,13 +757,13 @@ class Extra {
   void insert(std::string name, Json value) {
     fields_.emplace_back(std::move(name), std::move(value));
   }
-  /// How many there are.
+  /// Returns the number of fields.
   std::size_t size() const noexcept { return fields_.size(); }
-  /// Whether there are none: the rule.
+  /// Returns whether there are no unknown fields, which is the usual case.
   bool empty() const noexcept { return fields_.empty(); }
-  /// The first field.
+  /// Returns an iterator to the first field.
   std::vector<Field>::const_iterator begin() const noexcept { return fields_.begin(); }
-  /// Past the last field.
+  /// Returns an iterator past the last field.
   std::vector<Field>::const_iterator end() const noexcept { return fields_.end(); }
 
  private:
@@ -766,39 +771,39 @@ class Extra {
   friend struct detail::Codec;
 
   std::vector<Field> fields_;
-  /// A bit for each known field that was `null`, so that it is written as it came.
+  /// Bit set of the known fields that were `null`, so that to_json() writes `null` again.
   std::uint64_t nulls_ = 0;
 };
 
-/// The connector secrets of a cluster, name and value. The values are secret.
+/// Connector secrets of a cluster: name and value.
 using Secrets = std::vector<std::pair<std::string, Secret>>;
 
 namespace detail {
 
 // ---------------------------------------------------------------------------------------------
-// Types: ids, words and objects, and their way from and to JSON
+// Types: ids, enumerations and objects, and their JSON encoding
 // ---------------------------------------------------------------------------------------------
 
 struct IdBase {};
 
-/// A name of a thing: opaque text.
+/// Id of a resource: an opaque string.
 template <class Derived>
 class Id : IdBase {
  public:
-  /// Empty: refused wherever it is used.
+  /// Creates an empty id. Using one in a call causes an InvalidArgumentError.
   Id() = default;
-  /// Takes over an id.
+  /// Takes ownership of an id.
   Id(std::string text) : text_(std::move(text)) {}
   /// Copies an id.
   Id(std::string_view text) : text_(text) {}
   /// Copies an id.
   Id(const char* text) : text_(text == nullptr ? "" : text) {}
 
-  /// The id as the service writes it.
+  /// Returns the id.
   const std::string& str() const noexcept { return text_; }
-  /// The same for C.
+  /// Returns the id as a C string.
   const char* c_str() const noexcept { return text_.c_str(); }
-  /// Whether there is none.
+  /// Returns whether the id is empty.
   bool empty() const noexcept { return text_.empty(); }
 
   friend bool operator==(const Derived& a, const Derived& b) noexcept { return a.str() == b.str(); }
@@ -817,49 +822,49 @@ struct HashId {
   std::size_t operator()(const T& id) const noexcept { return std::hash<std::string>()(id.str()); }
 };
 
-struct WordBase {};
+struct OpenEnumBase {};
 
-/// A word out of several, or one that this version does not know.
+/// Enumeration that keeps values unknown to this version.
 template <class Derived>
-class Word : WordBase {
+class OpenEnum : OpenEnumBase {
  public:
-  /// The word as the service writes it; empty where the field was absent.
+  /// Returns the value as in JSON; empty if the field was absent.
   std::string_view str() const noexcept {
-    return index_ == 0 ? std::string_view(unknown_) : Derived::words[index_ - 1];
+    return index_ == 0 ? std::string_view(unknown_) : Derived::values[index_ - 1];
   }
-  /// Whether this version knows the word.
+  /// Returns whether this version knows the value.
   bool is_known() const noexcept { return index_ != 0; }
 
   friend bool operator==(const Derived& a, const Derived& b) noexcept { return a.str() == b.str(); }
   friend bool operator!=(const Derived& a, const Derived& b) noexcept { return a.str() != b.str(); }
   friend bool operator<(const Derived& a, const Derived& b) noexcept { return a.str() < b.str(); }
-  friend std::ostream& operator<<(std::ostream& stream, const Derived& word) {
-    return stream << word.str();
+  friend std::ostream& operator<<(std::ostream& stream, const Derived& value) {
+    return stream << value.str();
   }
 
  protected:
-  Word() = default;
-  explicit Word(unsigned char index) : index_(index) {}
-  explicit Word(std::string_view word) {
+  OpenEnum() = default;
+  explicit OpenEnum(unsigned char index) : index_(index) {}
+  explicit OpenEnum(std::string_view value) {
     unsigned char index = 1;
-    for (std::string_view known : Derived::words) {
-      if (known == word) {
+    for (std::string_view known : Derived::values) {
+      if (known == value) {
         index_ = index;
         return;
       }
       ++index;
     }
-    unknown_ = word;
+    unknown_ = value;
   }
   unsigned char index() const noexcept { return index_; }
 
  private:
-  /// One more than the place in the list; 0 is a word that is not in it.
+  /// One more than the index in `Derived::values`; 0 for an unknown value.
   unsigned char index_ = 0;
   std::string unknown_;
 };
 
-/// Where in an answer something is, for the message of an error.
+/// Position in a response body, for error messages.
 struct Place {
   const Place* outer;
   std::string_view field;
@@ -874,7 +879,7 @@ struct Place {
 };
 
 [[noreturn]] inline void raise_decode(const Place* place, std::string_view problem) {
-  std::string message = "the answer cannot be read: ";
+  std::string message = "response body cannot be decoded: ";
   if (place != nullptr) message.append(place->path()).append(": ");
   raise(Status::Decode, Stage::Decode, Outcome::Completed, message.append(problem));
 }
@@ -897,7 +902,7 @@ inline void write_text(std::string& out, std::string_view text) {
   out += '"';
 }
 
-/// How a type is read from a value and written as JSON.
+/// Decodes a type from a value and encodes it as JSON.
 template <class T, class = void>
 struct Codec;
 
@@ -1001,11 +1006,11 @@ struct Codec<T, std::enable_if_t<std::is_base_of_v<IdBase, T>>> {
 };
 
 template <class T>
-struct Codec<T, std::enable_if_t<std::is_base_of_v<WordBase, T>>> {
+struct Codec<T, std::enable_if_t<std::is_base_of_v<OpenEnumBase, T>>> {
   static void read(const camunda_value* value, T& into, const Place* place) {
     into = T(read_text(value, place));
   }
-  static void write(std::string& out, const T& word) { write_text(out, word.str()); }
+  static void write(std::string& out, const T& value) { write_text(out, value.str()); }
 };
 
 template <class T>
@@ -1046,18 +1051,18 @@ struct Codec<Secrets> {
   }
 };
 
-/// A field of an object: one line of the table of its type.
+/// Field of an object type: one entry of `Fields<T>::list`.
 template <class T>
 struct Field {
   std::string_view name;
   bool required;
-  /// Returns whether the value was `null`.
+  /// Decodes the value into the field. Returns whether the value was `null`.
   bool (*read)(const camunda_value*, T&, const Place*);
-  /// Writes the name and the value with a comma before them, or nothing.
+  /// Writes a comma, the name and the value; nothing if the field has no value.
   void (*write)(std::string&, std::string_view, const T&);
 };
 
-/// The table of a type's fields.
+/// List of the fields of an object type.
 template <class T>
 struct Fields;
 
@@ -1081,8 +1086,8 @@ struct MemberOf<Member> {
     }
     return false;
   }
-  /// `null` counts as absent.
-  static bool read_expected(const camunda_value* value, T& object, const Place* place) {
+  /// Decodes a field whose `null` means absent.
+  static bool read_defaulted(const camunda_value* value, T& object, const Place* place) {
     if (is_null(value)) {
       object.*Member = M();
       return true;
@@ -1115,9 +1120,9 @@ constexpr auto required(std::string_view name) {
 }
 
 template <auto Member>
-constexpr auto expected(std::string_view name) {
+constexpr auto defaulted(std::string_view name) {
   using Of = MemberOf<Member>;
-  return Field<typename Of::Owner>{name, false, Of::read_expected, Of::write};
+  return Field<typename Of::Owner>{name, false, Of::read_defaulted, Of::write};
 }
 
 template <auto Member>
@@ -1126,7 +1131,7 @@ constexpr auto optional(std::string_view name) {
   return Field<typename Of::Owner>{name, false, Of::read, Of::write};
 }
 
-/// Writes `null` for a field that was `null`, unless it was given a value since.
+/// Writes `null` for a field that was `null` in the response, unless the program has set a value.
 template <class T>
 void write_null(std::string& out, std::size_t before, const Field<T>& field) {
   std::string empty;
@@ -1146,13 +1151,13 @@ inline constexpr bool has_extra<T, std::void_t<decltype(std::declval<T&>().extra
 template <class T>
 struct Codec<T, std::void_t<decltype(Fields<T>::list)>> {
   static constexpr std::size_t count = std::size(Fields<T>::list);
-  static_assert(count <= 64, "the fields seen are kept in 64 bits");
+  static_assert(count <= 64, "the set of fields has 64 bits");
 
   static void read(const camunda_value* value, T& into, const Place* place) {
     if (camunda_value_kind(value) != CAMUNDA_KIND_OBJECT) raise_decode(place, "expected an object");
     const std::size_t length = camunda_value_len(value);
     std::uint64_t seen = 0;
-    // Fields come in the order of the table as a rule, so the search goes on from the last hit.
+    // Fields usually arrive in the order of the list, so the search continues after the last match.
     std::size_t next = 0;
     for (std::size_t i = 0; i < length; ++i) {
       std::size_t size = 0;
@@ -1230,7 +1235,7 @@ std::string to_json(const T& value) {
   return out;
 }
 
-/// The JSON of a request; it may have secrets in it.
+/// JSON of a request body. It may contain secrets.
 class Body {
  public:
   template <class T>
@@ -1245,7 +1250,7 @@ class Body {
   Secret json_;
 };
 
-/// A value of an object that may have secrets in it.
+/// Encodes an object that may contain secrets, and parses the result.
 template <class T>
 Owned<camunda_value> parse_secret(const T& object) {
   const Body body(object);
@@ -1254,31 +1259,31 @@ Owned<camunda_value> parse_secret(const T& object) {
   });
 }
 
-/// Makes a call that answers a value, and reads it as a type.
+/// Calls a function of the C library that returns a value, and decodes the value as `T`.
 template <class T, class Call>
-T ask(Call&& call) {
+T call_value(Call&& call) {
   return from_value<T>(make<camunda_value>(std::forward<Call>(call)).get());
 }
 
 }  // namespace detail
 
-/// How a step of a failover went: the string `ok`, or an object with `error`.
+/// Result of one step of a failover: the string `ok`, or an object with `error`.
 class FailoverStep {
  public:
-  /// `null`: the service said nothing.
+  /// Creates `null`: the API returned no result.
   FailoverStep() = default;
-  /// What the service said, as JSON.
+  /// Creates the result from its JSON.
   explicit FailoverStep(Json json) : json_(std::move(json)) {}
 
-  /// Whether the service said `ok`.
+  /// Returns whether the result is `ok`.
   bool is_ok() const { return json_.str() == "\"ok\""; }
-  /// What the service said went wrong.
+  /// Returns the API's error message of the step; nothing if there is none.
   std::optional<std::string> error() const {
     const Value value = json_.value()["error"];
     if (!value.str()) return std::nullopt;
     return std::string(*value.str());
   }
-  /// What the service said, as JSON.
+  /// Returns the JSON of the result.
   const Json& as_json() const noexcept { return json_; }
 
  private:
@@ -1311,20 +1316,22 @@ struct NamedResource {
   std::string uuid{};
   /// Its name, as the Console shows it.
   std::string name{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static NamedResource from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<NamedResource> {
   static constexpr Field<NamedResource> list[] = {
-      expected<&NamedResource::uuid>("uuid"),
-      expected<&NamedResource::name>("name"),
+      defaulted<&NamedResource::uuid>("uuid"),
+      defaulted<&NamedResource::name>("name"),
   };
 };
 
@@ -1340,20 +1347,22 @@ struct NamedId {
   std::string id{};
   /// Its name, as the Console shows it.
   std::string name{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static NamedId from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<NamedId> {
   static constexpr Field<NamedId> list[] = {
-      expected<&NamedId::id>("id"),
-      expected<&NamedId::name>("name"),
+      defaulted<&NamedId::id>("id"),
+      defaulted<&NamedId::name>("name"),
   };
 };
 
@@ -1364,12 +1373,12 @@ inline NamedId NamedId::from_json(std::string_view json) {
 inline std::string NamedId::to_json() const { return detail::to_json(*this); }
 
 /// Why a generation may be used.
-/// A word that this version does not know is kept, and written unchanged.
-class GenerationClassification : public detail::Word<GenerationClassification> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class GenerationClassification : public detail::OpenEnum<GenerationClassification> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// The channel offers it.
     Channel,
@@ -1379,17 +1388,17 @@ class GenerationClassification : public detail::Word<GenerationClassification> {
     OrgUnlocked,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   GenerationClassification() = default;
-  /// A known word.
-  GenerationClassification(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit GenerationClassification(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  GenerationClassification(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit GenerationClassification(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "channel", "existingCluster", "orgUnlocked"};
 };
 
@@ -1401,20 +1410,22 @@ struct Generation {
   std::string name{};
   /// Why it may be used.
   std::optional<GenerationClassification> classification{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static Generation from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<Generation> {
   static constexpr Field<Generation> list[] = {
-      expected<&Generation::uuid>("uuid"),
-      expected<&Generation::name>("name"),
+      defaulted<&Generation::uuid>("uuid"),
+      defaulted<&Generation::name>("name"),
       optional<&Generation::classification>("classification"),
   };
 };
@@ -1435,22 +1446,24 @@ struct Channel {
   NamedResource default_generation{};
   /// The generations that may be asked for.
   std::vector<Generation> allowed_generations{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static Channel from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<Channel> {
   static constexpr Field<Channel> list[] = {
-      expected<&Channel::uuid>("uuid"),
-      expected<&Channel::name>("name"),
-      expected<&Channel::default_generation>("defaultGeneration"),
-      expected<&Channel::allowed_generations>("allowedGenerations"),
+      defaulted<&Channel::uuid>("uuid"),
+      defaulted<&Channel::name>("name"),
+      defaulted<&Channel::default_generation>("defaultGeneration"),
+      defaulted<&Channel::allowed_generations>("allowedGenerations"),
   };
 };
 
@@ -1466,20 +1479,22 @@ struct BackupRegionOption {
   std::string id{};
   /// Its name, as the Console shows it.
   std::string label{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static BackupRegionOption from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<BackupRegionOption> {
   static constexpr Field<BackupRegionOption> list[] = {
-      expected<&BackupRegionOption::id>("id"),
-      expected<&BackupRegionOption::label>("label"),
+      defaulted<&BackupRegionOption::id>("id"),
+      defaulted<&BackupRegionOption::label>("label"),
   };
 };
 
@@ -1495,20 +1510,22 @@ struct BackupOption {
   std::string uuid{};
   /// The regions to choose from.
   std::vector<BackupRegionOption> regions{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static BackupOption from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<BackupOption> {
   static constexpr Field<BackupOption> list[] = {
-      expected<&BackupOption::uuid>("uuid"),
-      expected<&BackupOption::regions>("regions"),
+      defaulted<&BackupOption::uuid>("uuid"),
+      defaulted<&BackupOption::regions>("regions"),
   };
 };
 
@@ -1528,21 +1545,23 @@ struct Region {
   std::string provider{};
   /// Where its backups can be kept.
   std::optional<std::vector<BackupOption>> backups{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static Region from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<Region> {
   static constexpr Field<Region> list[] = {
-      expected<&Region::uuid>("uuid"),
-      expected<&Region::name>("name"),
-      expected<&Region::provider>("provider"),
+      defaulted<&Region::uuid>("uuid"),
+      defaulted<&Region::name>("name"),
+      defaulted<&Region::provider>("provider"),
       optional<&Region::backups>("backups"),
   };
 };
@@ -1561,21 +1580,23 @@ struct Parameters {
   std::vector<NamedResource> cluster_plan_types{};
   /// Regions.
   std::vector<Region> regions{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static Parameters from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<Parameters> {
   static constexpr Field<Parameters> list[] = {
-      expected<&Parameters::channels>("channels"),
-      expected<&Parameters::cluster_plan_types>("clusterPlanTypes"),
-      expected<&Parameters::regions>("regions"),
+      defaulted<&Parameters::channels>("channels"),
+      defaulted<&Parameters::cluster_plan_types>("clusterPlanTypes"),
+      defaulted<&Parameters::regions>("regions"),
   };
 };
 
@@ -1591,12 +1612,14 @@ struct IpAllowlistEntry {
   std::string ip{};
   /// What they are for.
   std::string description{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static IpAllowlistEntry from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -1604,7 +1627,7 @@ template <>
 struct detail::Fields<IpAllowlistEntry> {
   static constexpr Field<IpAllowlistEntry> list[] = {
       required<&IpAllowlistEntry::ip>("ip"),
-      expected<&IpAllowlistEntry::description>("description"),
+      defaulted<&IpAllowlistEntry::description>("description"),
   };
 };
 
@@ -1632,12 +1655,14 @@ struct ClusterLinks {
   std::optional<std::string> tasklist{};
   /// Zeebe.
   std::optional<std::string> zeebe{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static ClusterLinks from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -1662,12 +1687,12 @@ inline ClusterLinks ClusterLinks::from_json(std::string_view json) {
 inline std::string ClusterLinks::to_json() const { return detail::to_json(*this); }
 
 /// How a cluster or a component of it is.
-/// A word that this version does not know is kept, and written unchanged.
-class ClusterComponentStatus : public detail::Word<ClusterComponentStatus> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class ClusterComponentStatus : public detail::OpenEnum<ClusterComponentStatus> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// Being created: takes minutes.
     Creating,
@@ -1687,17 +1712,17 @@ class ClusterComponentStatus : public detail::Word<ClusterComponentStatus> {
     Maintenance,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   ClusterComponentStatus() = default;
-  /// A known word.
-  ClusterComponentStatus(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit ClusterComponentStatus(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  ClusterComponentStatus(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit ClusterComponentStatus(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "Creating", "Healthy", "Unhealthy", "Updating", "Resuming", "Suspended", "WaitingForInput", "Maintenance"};
 };
 
@@ -1715,19 +1740,21 @@ struct ClusterStatus {
   std::optional<ClusterComponentStatus> optimize_status{};
   /// Connectors.
   std::optional<ClusterComponentStatus> connectors_status{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static ClusterStatus from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<ClusterStatus> {
   static constexpr Field<ClusterStatus> list[] = {
-      expected<&ClusterStatus::ready>("ready"),
+      defaulted<&ClusterStatus::ready>("ready"),
       optional<&ClusterStatus::zeebe_status>("zeebeStatus"),
       optional<&ClusterStatus::operate_status>("operateStatus"),
       optional<&ClusterStatus::tasklist_status>("tasklistStatus"),
@@ -1743,12 +1770,12 @@ inline ClusterStatus ClusterStatus::from_json(std::string_view json) {
 inline std::string ClusterStatus::to_json() const { return detail::to_json(*this); }
 
 /// Whose key encrypts a cluster's data.
-/// A word that this version does not know is kept, and written unchanged.
-class EncryptionKeyType : public detail::Word<EncryptionKeyType> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class EncryptionKeyType : public detail::OpenEnum<EncryptionKeyType> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// The service's, in software.
     Software,
@@ -1760,27 +1787,27 @@ class EncryptionKeyType : public detail::Word<EncryptionKeyType> {
     External,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   EncryptionKeyType() = default;
-  /// A known word.
-  EncryptionKeyType(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit EncryptionKeyType(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  EncryptionKeyType(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit EncryptionKeyType(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "Software", "Hardware", "Provider", "External"};
 };
 
 /// Whether a cluster's encryption key is in use.
-/// A word that this version does not know is kept, and written unchanged.
-class EncryptionStatus : public detail::Word<EncryptionStatus> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class EncryptionStatus : public detail::OpenEnum<EncryptionStatus> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// In use.
     Ready,
@@ -1796,17 +1823,17 @@ class EncryptionStatus : public detail::Word<EncryptionStatus> {
     EncryptedStorageNotReady,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   EncryptionStatus() = default;
-  /// A known word.
-  EncryptionStatus(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit EncryptionStatus(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  EncryptionStatus(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit EncryptionStatus(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "Ready", "ProviderError", "ExternalEncryptionKeyNotReady", "ExternalEncryptionKeyNotSupplied", "CreationError", "EncryptedStorageNotReady"};
 };
 
@@ -1820,19 +1847,21 @@ struct ClusterEncryption {
   std::optional<std::string> primary_key_arn{};
   /// The AWS KMS key of the second region of a dual-region cluster.
   std::optional<std::string> secondary_key_arn{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static ClusterEncryption from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<ClusterEncryption> {
   static constexpr Field<ClusterEncryption> list[] = {
-      expected<&ClusterEncryption::type>("type"),
+      defaulted<&ClusterEncryption::type>("type"),
       optional<&ClusterEncryption::status>("status"),
       optional<&ClusterEncryption::primary_key_arn>("primaryKeyArn"),
       optional<&ClusterEncryption::secondary_key_arn>("secondaryKeyArn"),
@@ -1877,19 +1906,22 @@ struct Cluster {
   ClusterStatus status{};
   /// How its data are encrypted.
   std::optional<ClusterEncryption> encryption{};
-  /// Addresses that may reach it; absent without the permission to see them. See Cluster::allowlist.
+  /// Addresses that may reach it; absent without the permission to see them. See
+  /// Cluster::allowlist.
   std::optional<std::vector<IpAllowlistEntry>> ipallowlist{};
   /// The deprecated name of the same, which still comes for some organisations.
   std::optional<std::vector<IpAllowlistEntry>> ipwhitelist{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// The addresses that may reach the cluster: `ipallowlist`, else `ipwhitelist`; nullptr without
-  /// the permission to see them.
+  /// Returns the IP allowlist: `ipallowlist`, else `ipwhitelist`; nullptr if the credentials lack
+  /// the permission to read it.
   const std::vector<IpAllowlistEntry>* allowlist() const noexcept;
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static Cluster from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -1897,19 +1929,19 @@ template <>
 struct detail::Fields<Cluster> {
   static constexpr Field<Cluster> list[] = {
       required<&Cluster::uuid>("uuid"),
-      expected<&Cluster::name>("name"),
+      defaulted<&Cluster::name>("name"),
       optional<&Cluster::description>("description"),
-      expected<&Cluster::owner_id>("ownerId"),
-      expected<&Cluster::created>("created"),
-      expected<&Cluster::auto_update>("autoUpdate"),
-      expected<&Cluster::channel>("channel"),
-      expected<&Cluster::generation>("generation"),
-      expected<&Cluster::region>("region"),
+      defaulted<&Cluster::owner_id>("ownerId"),
+      defaulted<&Cluster::created>("created"),
+      defaulted<&Cluster::auto_update>("autoUpdate"),
+      defaulted<&Cluster::channel>("channel"),
+      defaulted<&Cluster::generation>("generation"),
+      defaulted<&Cluster::region>("region"),
       optional<&Cluster::backup_region>("backupRegion"),
-      expected<&Cluster::plan_type>("planType"),
+      defaulted<&Cluster::plan_type>("planType"),
       optional<&Cluster::labels>("labels"),
-      expected<&Cluster::links>("links"),
-      expected<&Cluster::status>("status"),
+      defaulted<&Cluster::links>("links"),
+      defaulted<&Cluster::status>("status"),
       optional<&Cluster::encryption>("encryption"),
       optional<&Cluster::ipallowlist>("ipallowlist"),
       optional<&Cluster::ipwhitelist>("ipwhitelist"),
@@ -1923,12 +1955,12 @@ inline Cluster Cluster::from_json(std::string_view json) {
 inline std::string Cluster::to_json() const { return detail::to_json(*this); }
 
 /// The stage that a cluster serves.
-/// A word that this version does not know is kept, and written unchanged.
-class ClusterStage : public detail::Word<ClusterStage> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class ClusterStage : public detail::OpenEnum<ClusterStage> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// Development.
     Dev,
@@ -1940,17 +1972,17 @@ class ClusterStage : public detail::Word<ClusterStage> {
     Prod,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   ClusterStage() = default;
-  /// A known word.
-  ClusterStage(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit ClusterStage(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  ClusterStage(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit ClusterStage(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "dev", "test", "stage", "prod"};
 };
 
@@ -1981,9 +2013,11 @@ struct CreateCluster {
   /// Whether its Identity checks permissions in the backend.
   std::optional<bool> identity_backend_checks_enabled{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static CreateCluster from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2016,12 +2050,14 @@ namespace detail {
 struct CreatedCluster {
   /// The id of the new cluster, which is `Creating` for minutes.
   ClusterId cluster_id{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static CreatedCluster from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 }  // namespace detail
@@ -2050,9 +2086,11 @@ struct UpdateCluster {
   /// How many hardware packages it gets.
   std::optional<std::uint32_t> number_of_allocated_hw_packages{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static UpdateCluster from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2079,9 +2117,11 @@ struct UpdateEncryption {
   /// The ARN of the second region's key: exactly for dual-region clusters.
   std::optional<std::string> secondary_encryption_key_id{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static UpdateEncryption from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2105,9 +2145,11 @@ struct UpdateIpAllowlist {
   /// The entries; none removes the list.
   std::vector<IpAllowlistEntry> ipallowlist{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static UpdateIpAllowlist from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 }  // namespace detail
@@ -2135,22 +2177,24 @@ struct GenerationUpgrade {
   NamedId new_generation{};
   /// The organisation that owns it.
   std::string org_id{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static GenerationUpgrade from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<GenerationUpgrade> {
   static constexpr Field<GenerationUpgrade> list[] = {
-      expected<&GenerationUpgrade::cluster>("cluster"),
-      expected<&GenerationUpgrade::old_generation>("oldGeneration"),
-      expected<&GenerationUpgrade::new_generation>("newGeneration"),
-      expected<&GenerationUpgrade::org_id>("orgId"),
+      defaulted<&GenerationUpgrade::cluster>("cluster"),
+      defaulted<&GenerationUpgrade::old_generation>("oldGeneration"),
+      defaulted<&GenerationUpgrade::new_generation>("newGeneration"),
+      defaulted<&GenerationUpgrade::org_id>("orgId"),
   };
 };
 
@@ -2167,9 +2211,11 @@ struct TriggerFailover {
   /// The one of them to restore.
   std::string restore_backup_id{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static TriggerFailover from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2193,20 +2239,22 @@ struct FailoverResults {
   FailoverStep backup_clone{};
   /// Restoring one of them.
   FailoverStep restore{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static FailoverResults from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<FailoverResults> {
   static constexpr Field<FailoverResults> list[] = {
-      expected<&FailoverResults::backup_clone>("backupClone"),
-      expected<&FailoverResults::restore>("restore"),
+      defaulted<&FailoverResults::backup_clone>("backupClone"),
+      defaulted<&FailoverResults::restore>("restore"),
   };
 };
 
@@ -2222,12 +2270,14 @@ struct FailoverResult {
   ClusterId new_cluster_id{};
   /// How its steps went.
   FailoverResults results{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static FailoverResult from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2235,7 +2285,7 @@ template <>
 struct detail::Fields<FailoverResult> {
   static constexpr Field<FailoverResult> list[] = {
       required<&FailoverResult::new_cluster_id>("newClusterId"),
-      expected<&FailoverResult::results>("results"),
+      defaulted<&FailoverResult::results>("results"),
   };
 };
 
@@ -2252,12 +2302,12 @@ class ClusterClientId : public detail::Id<ClusterClientId> {
 };
 
 /// What a client of a cluster may use.
-/// A word that this version does not know is kept, and written unchanged.
-class ClientPermission : public detail::Word<ClientPermission> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class ClientPermission : public detail::OpenEnum<ClientPermission> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// Zeebe, the process engine.
     Zeebe,
@@ -2271,17 +2321,17 @@ class ClientPermission : public detail::Word<ClientPermission> {
     Secrets,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   ClientPermission() = default;
-  /// A known word.
-  ClientPermission(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit ClientPermission(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  ClientPermission(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit ClientPermission(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "Zeebe", "Operate", "Tasklist", "Optimize", "Secrets"};
 };
 
@@ -2293,21 +2343,23 @@ struct ClusterClient {
   ClusterClientId client_id{};
   /// What it may use; the listing is the only place that says so.
   std::vector<ClientPermission> permissions{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static ClusterClient from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<ClusterClient> {
   static constexpr Field<ClusterClient> list[] = {
-      expected<&ClusterClient::name>("name"),
+      defaulted<&ClusterClient::name>("name"),
       required<&ClusterClient::client_id>("clientId"),
-      expected<&ClusterClient::permissions>("permissions"),
+      defaulted<&ClusterClient::permissions>("permissions"),
   };
 };
 
@@ -2324,9 +2376,11 @@ struct CreateClusterClient {
   /// What it may use; all of them if absent. An empty list is not accepted.
   std::optional<std::vector<ClientPermission>> permissions{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static CreateClusterClient from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2360,12 +2414,14 @@ struct ClientLinks {
   std::optional<std::string> tasklist{};
   /// Zeebe.
   std::optional<std::string> zeebe{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static ClientLinks from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2404,26 +2460,28 @@ struct CreatedClusterClient {
   std::optional<std::string> audience{};
   /// Where it finds the cluster's components.
   std::optional<ClientLinks> links{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Everything a program needs to use the cluster as this client. To keep it in a file, create
-  /// the client with ClusterClients::create_env_file() instead.
+  /// Returns the variables with which a program uses the cluster as this client. To store them in
+  /// a file, create the client with ClusterClients::create_env_file() instead.
   ClusterCredentials credentials(const Cluster& cluster) const;
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static CreatedClusterClient from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<CreatedClusterClient> {
   static constexpr Field<CreatedClusterClient> list[] = {
-      expected<&CreatedClusterClient::name>("name"),
-      expected<&CreatedClusterClient::uuid>("uuid"),
+      defaulted<&CreatedClusterClient::name>("name"),
+      defaulted<&CreatedClusterClient::uuid>("uuid"),
       required<&CreatedClusterClient::client_id>("clientId"),
       required<&CreatedClusterClient::client_secret>("clientSecret"),
-      expected<&CreatedClusterClient::permissions>("permissions"),
+      defaulted<&CreatedClusterClient::permissions>("permissions"),
       optional<&CreatedClusterClient::audience>("audience"),
       optional<&CreatedClusterClient::links>("links"),
   };
@@ -2445,22 +2503,24 @@ struct ClusterClientConnectionDetails {
   std::string zeebe_client_id{};
   /// The token endpoint.
   std::string zeebe_authorization_server_url{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static ClusterClientConnectionDetails from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<ClusterClientConnectionDetails> {
   static constexpr Field<ClusterClientConnectionDetails> list[] = {
-      expected<&ClusterClientConnectionDetails::name>("name"),
-      expected<&ClusterClientConnectionDetails::zeebe_address>("ZEEBE_ADDRESS"),
-      expected<&ClusterClientConnectionDetails::zeebe_client_id>("ZEEBE_CLIENT_ID"),
-      expected<&ClusterClientConnectionDetails::zeebe_authorization_server_url>("ZEEBE_AUTHORIZATION_SERVER_URL"),
+      defaulted<&ClusterClientConnectionDetails::name>("name"),
+      defaulted<&ClusterClientConnectionDetails::zeebe_address>("ZEEBE_ADDRESS"),
+      defaulted<&ClusterClientConnectionDetails::zeebe_client_id>("ZEEBE_CLIENT_ID"),
+      defaulted<&ClusterClientConnectionDetails::zeebe_authorization_server_url>("ZEEBE_AUTHORIZATION_SERVER_URL"),
   };
 };
 
@@ -2477,12 +2537,12 @@ class BackupId : public detail::Id<BackupId> {
 };
 
 /// How far a backup, or a component's part of it, is.
-/// A word that this version does not know is kept, and written unchanged.
-class BackupStatus : public detail::Word<BackupStatus> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class BackupStatus : public detail::OpenEnum<BackupStatus> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// Being made.
     InProgress,
@@ -2494,27 +2554,27 @@ class BackupStatus : public detail::Word<BackupStatus> {
     NotApplicable,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   BackupStatus() = default;
-  /// A known word.
-  BackupStatus(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit BackupStatus(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  BackupStatus(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit BackupStatus(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "In progress", "Failed", "Complete", "-"};
 };
 
 /// How far a restore is.
-/// A word that this version does not know is kept, and written unchanged.
-class RestoreState : public detail::Word<RestoreState> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class RestoreState : public detail::OpenEnum<RestoreState> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// Not begun.
     Pending,
@@ -2530,17 +2590,17 @@ class RestoreState : public detail::Word<RestoreState> {
     Aborted,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   RestoreState() = default;
-  /// A known word.
-  RestoreState(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit RestoreState(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  RestoreState(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit RestoreState(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "PENDING", "VALIDATING", "IN_PROGRESS", "COMPLETED", "FAILED", "ABORTED"};
 };
 
@@ -2570,12 +2630,14 @@ struct Backup {
   std::optional<std::string> generation_name{};
   /// The service's page about what went wrong.
   std::optional<std::string> incident_link{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static Backup from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2583,14 +2645,14 @@ template <>
 struct detail::Fields<Backup> {
   static constexpr Field<Backup> list[] = {
       required<&Backup::uuid>("uuid"),
-      expected<&Backup::name>("name"),
-      expected<&Backup::created>("created"),
-      expected<&Backup::completed>("completed"),
-      expected<&Backup::status>("status"),
-      expected<&Backup::zeebe_status>("zeebeStatus"),
-      expected<&Backup::operate_status>("operateStatus"),
-      expected<&Backup::tasklist_status>("tasklistStatus"),
-      expected<&Backup::optimize_status>("optimizeStatus"),
+      defaulted<&Backup::name>("name"),
+      defaulted<&Backup::created>("created"),
+      defaulted<&Backup::completed>("completed"),
+      defaulted<&Backup::status>("status"),
+      defaulted<&Backup::zeebe_status>("zeebeStatus"),
+      defaulted<&Backup::operate_status>("operateStatus"),
+      defaulted<&Backup::tasklist_status>("tasklistStatus"),
+      defaulted<&Backup::optimize_status>("optimizeStatus"),
       optional<&Backup::generation_uuid>("generationUuid"),
       optional<&Backup::generation_name>("generationName"),
       optional<&Backup::incident_link>("incidentLink"),
@@ -2609,9 +2671,11 @@ struct SetBackupSchedule {
   /// Five-field cron, UTC, at most once every 15 minutes.
   std::string schedule{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static SetBackupSchedule from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 }  // namespace detail
@@ -2635,19 +2699,21 @@ struct BackupSchedule {
   std::string name{};
   /// Five-field cron, UTC.
   std::string schedule{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static BackupSchedule from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<BackupSchedule> {
   static constexpr Field<BackupSchedule> list[] = {
-      expected<&BackupSchedule::name>("name"),
+      defaulted<&BackupSchedule::name>("name"),
       required<&BackupSchedule::schedule>("schedule"),
   };
 };
@@ -2670,21 +2736,23 @@ struct Restore {
   std::optional<std::string> start_timestamp{};
   /// When it was over: RFC 3339, UTC.
   std::optional<std::string> completion_timestamp{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static Restore from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<Restore> {
   static constexpr Field<Restore> list[] = {
-      expected<&Restore::uuid>("uuid"),
-      expected<&Restore::backup_id>("backupId"),
-      expected<&Restore::state>("state"),
+      defaulted<&Restore::uuid>("uuid"),
+      defaulted<&Restore::backup_id>("backupId"),
+      defaulted<&Restore::state>("state"),
       optional<&Restore::start_timestamp>("startTimestamp"),
       optional<&Restore::completion_timestamp>("completionTimestamp"),
   };
@@ -2704,9 +2772,11 @@ struct CreateSecret {
   /// Its value.
   Secret secret_value{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static CreateSecret from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 }  // namespace detail
@@ -2731,9 +2801,11 @@ struct UpdateSecret {
   /// The value.
   Secret secret_value{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static UpdateSecret from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 }  // namespace detail
@@ -2773,12 +2845,14 @@ struct MonitoringClient {
   std::string created_by{};
   /// Who created it: a name.
   std::string created_by_name{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static MonitoringClient from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2786,12 +2860,12 @@ template <>
 struct detail::Fields<MonitoringClient> {
   static constexpr Field<MonitoringClient> list[] = {
       required<&MonitoringClient::uuid>("uuid"),
-      expected<&MonitoringClient::name>("name"),
-      expected<&MonitoringClient::username>("username"),
-      expected<&MonitoringClient::created>("created"),
-      expected<&MonitoringClient::last_used>("lastUsed"),
-      expected<&MonitoringClient::created_by>("createdBy"),
-      expected<&MonitoringClient::created_by_name>("createdByName"),
+      defaulted<&MonitoringClient::name>("name"),
+      defaulted<&MonitoringClient::username>("username"),
+      defaulted<&MonitoringClient::created>("created"),
+      defaulted<&MonitoringClient::last_used>("lastUsed"),
+      defaulted<&MonitoringClient::created_by>("createdBy"),
+      defaulted<&MonitoringClient::created_by_name>("createdByName"),
   };
 };
 
@@ -2807,9 +2881,11 @@ struct CreateMonitoringClient {
   /// Its user name.
   std::string username{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static CreateMonitoringClient from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 }  // namespace detail
@@ -2845,25 +2921,27 @@ struct CreatedMonitoringClient {
   std::string created_by_name{};
   /// Its password: the ONLY time that it is shown.
   Secret password{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static CreatedMonitoringClient from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<CreatedMonitoringClient> {
   static constexpr Field<CreatedMonitoringClient> list[] = {
-      expected<&CreatedMonitoringClient::uuid>("uuid"),
-      expected<&CreatedMonitoringClient::name>("name"),
-      expected<&CreatedMonitoringClient::username>("username"),
-      expected<&CreatedMonitoringClient::created>("created"),
-      expected<&CreatedMonitoringClient::last_used>("lastUsed"),
-      expected<&CreatedMonitoringClient::created_by>("createdBy"),
-      expected<&CreatedMonitoringClient::created_by_name>("createdByName"),
+      defaulted<&CreatedMonitoringClient::uuid>("uuid"),
+      defaulted<&CreatedMonitoringClient::name>("name"),
+      defaulted<&CreatedMonitoringClient::username>("username"),
+      defaulted<&CreatedMonitoringClient::created>("created"),
+      defaulted<&CreatedMonitoringClient::last_used>("lastUsed"),
+      defaulted<&CreatedMonitoringClient::created_by>("createdBy"),
+      defaulted<&CreatedMonitoringClient::created_by_name>("createdByName"),
       required<&CreatedMonitoringClient::password>("password"),
   };
 };
@@ -2882,21 +2960,23 @@ struct MetricsEndpoint {
   std::string target{};
   /// The path.
   std::string path{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static MetricsEndpoint from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<MetricsEndpoint> {
   static constexpr Field<MetricsEndpoint> list[] = {
-      expected<&MetricsEndpoint::scheme>("scheme"),
-      expected<&MetricsEndpoint::target>("target"),
-      expected<&MetricsEndpoint::path>("path"),
+      defaulted<&MetricsEndpoint::scheme>("scheme"),
+      defaulted<&MetricsEndpoint::target>("target"),
+      defaulted<&MetricsEndpoint::path>("path"),
   };
 };
 
@@ -2912,12 +2992,14 @@ struct MonitoringStatus {
   std::optional<MetricsEndpoint> metrics_endpoint{};
   /// The service's conditions.
   std::optional<std::vector<Json>> conditions{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static MonitoringStatus from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2941,20 +3023,22 @@ struct Monitoring {
   std::vector<MonitoringClient> clients{};
   /// How it is.
   MonitoringStatus status{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static Monitoring from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<Monitoring> {
   static constexpr Field<Monitoring> list[] = {
-      expected<&Monitoring::clients>("clients"),
-      expected<&Monitoring::status>("status"),
+      defaulted<&Monitoring::clients>("clients"),
+      defaulted<&Monitoring::status>("status"),
   };
 };
 
@@ -2971,9 +3055,11 @@ struct ActivateSecureConnectivity {
   /// Regions from which they may.
   std::vector<std::string> allowed_regions{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static ActivateSecureConnectivity from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -2995,19 +3081,21 @@ inline std::string ActivateSecureConnectivity::to_json() const { return detail::
 struct OrgLabel {
   /// The organisation.
   std::string org_id{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static OrgLabel from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<OrgLabel> {
   static constexpr Field<OrgLabel> list[] = {
-      expected<&OrgLabel::org_id>("orgId"),
+      defaulted<&OrgLabel::org_id>("orgId"),
   };
 };
 
@@ -3025,21 +3113,23 @@ struct SecureConnectivityMetadata {
   std::string namespace_{};
   /// Its labels.
   OrgLabel labels{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static SecureConnectivityMetadata from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<SecureConnectivityMetadata> {
   static constexpr Field<SecureConnectivityMetadata> list[] = {
-      expected<&SecureConnectivityMetadata::name>("name"),
-      expected<&SecureConnectivityMetadata::namespace_>("namespace"),
-      expected<&SecureConnectivityMetadata::labels>("labels"),
+      defaulted<&SecureConnectivityMetadata::name>("name"),
+      defaulted<&SecureConnectivityMetadata::namespace_>("namespace"),
+      defaulted<&SecureConnectivityMetadata::labels>("labels"),
   };
 };
 
@@ -3053,19 +3143,21 @@ inline std::string SecureConnectivityMetadata::to_json() const { return detail::
 struct ClusterRef {
   /// Its id.
   std::string id{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static ClusterRef from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<ClusterRef> {
   static constexpr Field<ClusterRef> list[] = {
-      expected<&ClusterRef::id>("id"),
+      defaulted<&ClusterRef::id>("id"),
   };
 };
 
@@ -3083,21 +3175,23 @@ struct SecureConnectivitySpec {
   std::vector<std::string> allowed_principals{};
   /// Regions from which they may.
   std::vector<std::string> allowed_regions{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static SecureConnectivitySpec from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<SecureConnectivitySpec> {
   static constexpr Field<SecureConnectivitySpec> list[] = {
-      expected<&SecureConnectivitySpec::cluster>("cluster"),
-      expected<&SecureConnectivitySpec::allowed_principals>("allowedPrincipals"),
-      expected<&SecureConnectivitySpec::allowed_regions>("allowedRegions"),
+      defaulted<&SecureConnectivitySpec::cluster>("cluster"),
+      defaulted<&SecureConnectivitySpec::allowed_principals>("allowedPrincipals"),
+      defaulted<&SecureConnectivitySpec::allowed_regions>("allowedRegions"),
   };
 };
 
@@ -3121,24 +3215,26 @@ struct Condition {
   std::string last_transition_time{};
   /// Which change of the request it answers.
   Number observed_generation{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static Condition from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<Condition> {
   static constexpr Field<Condition> list[] = {
-      expected<&Condition::type>("type"),
-      expected<&Condition::status>("status"),
-      expected<&Condition::reason>("reason"),
-      expected<&Condition::message>("message"),
-      expected<&Condition::last_transition_time>("lastTransitionTime"),
-      expected<&Condition::observed_generation>("observedGeneration"),
+      defaulted<&Condition::type>("type"),
+      defaulted<&Condition::status>("status"),
+      defaulted<&Condition::reason>("reason"),
+      defaulted<&Condition::message>("message"),
+      defaulted<&Condition::last_transition_time>("lastTransitionTime"),
+      defaulted<&Condition::observed_generation>("observedGeneration"),
   };
 };
 
@@ -3158,22 +3254,24 @@ struct SecureEndpoint {
   std::string service_name{};
   /// Its private DNS name.
   std::string private_dns_name{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static SecureEndpoint from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<SecureEndpoint> {
   static constexpr Field<SecureEndpoint> list[] = {
-      expected<&SecureEndpoint::type>("type"),
-      expected<&SecureEndpoint::region>("region"),
-      expected<&SecureEndpoint::service_name>("serviceName"),
-      expected<&SecureEndpoint::private_dns_name>("privateDnsName"),
+      defaulted<&SecureEndpoint::type>("type"),
+      defaulted<&SecureEndpoint::region>("region"),
+      defaulted<&SecureEndpoint::service_name>("serviceName"),
+      defaulted<&SecureEndpoint::private_dns_name>("privateDnsName"),
   };
 };
 
@@ -3195,23 +3293,25 @@ struct EndpointConnection {
   std::string state{};
   /// Since when: RFC 3339, UTC.
   std::string creation_timestamp{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static EndpointConnection from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<EndpointConnection> {
   static constexpr Field<EndpointConnection> list[] = {
-      expected<&EndpointConnection::endpoint_id>("endpointId"),
-      expected<&EndpointConnection::service_id>("serviceId"),
-      expected<&EndpointConnection::owner>("owner"),
-      expected<&EndpointConnection::state>("state"),
-      expected<&EndpointConnection::creation_timestamp>("creationTimestamp"),
+      defaulted<&EndpointConnection::endpoint_id>("endpointId"),
+      defaulted<&EndpointConnection::service_id>("serviceId"),
+      defaulted<&EndpointConnection::owner>("owner"),
+      defaulted<&EndpointConnection::state>("state"),
+      defaulted<&EndpointConnection::creation_timestamp>("creationTimestamp"),
   };
 };
 
@@ -3235,24 +3335,26 @@ struct SecureConnectivityState {
   Number observed_generation{};
   /// Addresses by component, as the service gives them.
   Json urls{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static SecureConnectivityState from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<SecureConnectivityState> {
   static constexpr Field<SecureConnectivityState> list[] = {
-      expected<&SecureConnectivityState::conditions>("conditions"),
-      expected<&SecureConnectivityState::endpoint>("endpoint"),
-      expected<&SecureConnectivityState::endpoint_connection_count>("endpointConnectionCount"),
+      defaulted<&SecureConnectivityState::conditions>("conditions"),
+      defaulted<&SecureConnectivityState::endpoint>("endpoint"),
+      defaulted<&SecureConnectivityState::endpoint_connection_count>("endpointConnectionCount"),
       optional<&SecureConnectivityState::endpoint_connections>("endpointConnections"),
-      expected<&SecureConnectivityState::observed_generation>("observedGeneration"),
-      expected<&SecureConnectivityState::urls>("urls"),
+      defaulted<&SecureConnectivityState::observed_generation>("observedGeneration"),
+      defaulted<&SecureConnectivityState::urls>("urls"),
   };
 };
 
@@ -3270,12 +3372,14 @@ struct SecureConnectivityOrEmpty {
   std::optional<SecureConnectivitySpec> spec{};
   /// What is there.
   std::optional<SecureConnectivityState> status{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static SecureConnectivityOrEmpty from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
@@ -3298,19 +3402,21 @@ inline std::string SecureConnectivityOrEmpty::to_json() const { return detail::t
 struct SecureConnectivityStatus {
   /// How it is; without fields while it is off.
   SecureConnectivityOrEmpty status{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static SecureConnectivityStatus from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<SecureConnectivityStatus> {
   static constexpr Field<SecureConnectivityStatus> list[] = {
-      expected<&SecureConnectivityStatus::status>("status"),
+      defaulted<&SecureConnectivityStatus::status>("status"),
   };
 };
 
@@ -3321,12 +3427,12 @@ inline SecureConnectivityStatus SecureConnectivityStatus::from_json(std::string_
 inline std::string SecureConnectivityStatus::to_json() const { return detail::to_json(*this); }
 
 /// A role that a member has.
-/// A word that this version does not know is kept, and written unchanged.
-class OrganizationRole : public detail::Word<OrganizationRole> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class OrganizationRole : public detail::OpenEnum<OrganizationRole> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// A member, without further rights.
     Member,
@@ -3350,27 +3456,27 @@ class OrganizationRole : public detail::Word<OrganizationRole> {
     Modeler,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   OrganizationRole() = default;
-  /// A known word.
-  OrganizationRole(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit OrganizationRole(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  OrganizationRole(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit OrganizationRole(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "member", "admin", "owner", "supportagent", "operationsengineer", "taskuser", "analyst", "developer", "visitor", "modeler"};
 };
 
 /// A role that can be given to a member.
-/// A word that this version does not know is kept, and written unchanged.
-class AssignableRole : public detail::Word<AssignableRole> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class AssignableRole : public detail::OpenEnum<AssignableRole> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// Administers the organisation.
     Admin,
@@ -3388,17 +3494,17 @@ class AssignableRole : public detail::Word<AssignableRole> {
     Modeler,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   AssignableRole() = default;
-  /// A known word.
-  AssignableRole(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit AssignableRole(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  AssignableRole(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit AssignableRole(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "admin", "operationsengineer", "taskuser", "analyst", "developer", "visitor", "modeler"};
 };
 
@@ -3412,22 +3518,24 @@ struct Member {
   std::vector<OrganizationRole> roles{};
   /// Whether the invitation is still open.
   bool invite_pending{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static Member from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<Member> {
   static constexpr Field<Member> list[] = {
-      expected<&Member::name>("name"),
+      defaulted<&Member::name>("name"),
       required<&Member::email>("email"),
-      expected<&Member::roles>("roles"),
-      expected<&Member::invite_pending>("invitePending"),
+      defaulted<&Member::roles>("roles"),
+      defaulted<&Member::invite_pending>("invitePending"),
   };
 };
 
@@ -3443,9 +3551,11 @@ struct SetMemberRoles {
   /// All of them.
   std::vector<AssignableRole> org_roles{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static SetMemberRoles from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 }  // namespace detail
@@ -3464,12 +3574,12 @@ inline detail::SetMemberRoles detail::SetMemberRoles::from_json(std::string_view
 inline std::string detail::SetMemberRoles::to_json() const { return detail::to_json(*this); }
 
 /// What was done to an entity.
-/// A word that this version does not know is kept, and written unchanged.
-class AuditType : public detail::Word<AuditType> {
+/// Keeps values unknown to this version; to_json() writes them unchanged.
+class AuditType : public detail::OpenEnum<AuditType> {
  public:
-  /// The words known to this version.
+  /// Values known to this version.
   enum Known : unsigned char {
-    /// A word that this version does not know, or none.
+    /// A value unknown to this version, or an absent field.
     Unknown,
     /// Created.
     Create,
@@ -3481,17 +3591,17 @@ class AuditType : public detail::Word<AuditType> {
     Delete,
   };
 
-  /// No word: the field was absent.
+  /// Creates an absent value.
   AuditType() = default;
-  /// A known word.
-  AuditType(Known known) : Word(static_cast<unsigned char>(known)) {}
-  /// Any word, as the service writes it.
-  explicit AuditType(std::string_view word) : Word(word) {}
-  /// The word for a `switch`.
+  /// Creates a known value.
+  AuditType(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  /// Creates a value from its JSON string.
+  explicit AuditType(std::string_view value) : OpenEnum(value) {}
+  /// Returns the value for a `switch`.
   Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
-  static constexpr std::string_view words[] = {
+  static constexpr std::string_view values[] = {
       "c", "r", "u", "d"};
 };
 
@@ -3523,25 +3633,27 @@ struct AuditEvent {
   std::optional<std::string> entity_attribute_value_to{};
   /// When: a number, as the service counts (milliseconds since 1970 as a rule).
   std::optional<Number> timestamp{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static AuditEvent from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<AuditEvent> {
   static constexpr Field<AuditEvent> list[] = {
-      expected<&AuditEvent::service>("service"),
-      expected<&AuditEvent::org_id>("orgId"),
-      expected<&AuditEvent::audit>("audit"),
-      expected<&AuditEvent::audit_type>("auditType"),
-      expected<&AuditEvent::entity>("entity"),
-      expected<&AuditEvent::entity_id>("entityId"),
-      expected<&AuditEvent::user_id>("userId"),
+      defaulted<&AuditEvent::service>("service"),
+      defaulted<&AuditEvent::org_id>("orgId"),
+      defaulted<&AuditEvent::audit>("audit"),
+      defaulted<&AuditEvent::audit_type>("auditType"),
+      defaulted<&AuditEvent::entity>("entity"),
+      defaulted<&AuditEvent::entity_id>("entityId"),
+      defaulted<&AuditEvent::user_id>("userId"),
       optional<&AuditEvent::parent_entity>("parentEntity"),
       optional<&AuditEvent::parent_entity_id>("parentEntityId"),
       optional<&AuditEvent::entity_attribute>("entityAttribute"),
@@ -3557,26 +3669,28 @@ inline AuditEvent AuditEvent::from_json(std::string_view json) {
 
 inline std::string AuditEvent::to_json() const { return detail::to_json(*this); }
 
-/// Addresses from which the service calls out, by product. Products other than the Web Modeler, once
-/// the service lists them, are in `extra`; IpRanges::iter has them all.
+/// Addresses from which the service calls out, by product. Products other than the Web Modeler,
+/// once the service lists them, are in `extra`; IpRanges::iter has them all.
 struct IpRanges {
   /// The Web Modeler's, as CIDRs.
   std::vector<std::string> web_modeler{};
-  /// Fields that this version does not know.
+  /// Fields unknown to this version.
   Extra extra{};
 
-  /// All products with their ranges, those that this version does not know included.
+  /// Returns all products with their IP ranges, including products unknown to this version.
   std::vector<std::pair<std::string, std::vector<std::string>>> all() const;
-  /// Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
   static IpRanges from_json(std::string_view json);
-  /// Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
   std::string to_json() const;
 };
 
 template <>
 struct detail::Fields<IpRanges> {
   static constexpr Field<IpRanges> list[] = {
-      expected<&IpRanges::web_modeler>("web-modeler"),
+      defaulted<&IpRanges::web_modeler>("web-modeler"),
   };
 };
 
@@ -3586,36 +3700,36 @@ inline IpRanges IpRanges::from_json(std::string_view json) {
 
 inline std::string IpRanges::to_json() const { return detail::to_json(*this); }
 
-/// What a client and its copies did so far; see AdminClient::stats().
+/// Counters of a client and its copies; see AdminClient::stats().
 struct Stats {
   /// Operations called.
   std::uint64_t calls{};
-  /// API requests sent, repeated ones included.
+  /// API requests sent, including retries.
   std::uint64_t requests{};
-  /// API requests sent again after a passing failure.
+  /// API requests that were retries.
   std::uint64_t retries{};
   /// Token requests sent by this client.
   std::uint64_t token_requests{};
   /// Tokens taken from the cache.
   std::uint64_t token_cache_hits{};
-  /// Bytes sent over API connections, TLS included.
+  /// Bytes sent over API connections, including TLS.
   std::uint64_t bytes_sent{};
-  /// Bytes received over API connections, TLS included.
+  /// Bytes received over API connections, including TLS.
   std::uint64_t bytes_received{};
-  /// Counters that this version does not know.
+  /// Counters unknown to this version.
   Extra extra{};
 };
 
 template <>
 struct detail::Fields<Stats> {
   static constexpr Field<Stats> list[] = {
-      expected<&Stats::calls>("calls"),
-      expected<&Stats::requests>("requests"),
-      expected<&Stats::retries>("retries"),
-      expected<&Stats::token_requests>("token_requests"),
-      expected<&Stats::token_cache_hits>("token_cache_hits"),
-      expected<&Stats::bytes_sent>("bytes_sent"),
-      expected<&Stats::bytes_received>("bytes_received"),
+      defaulted<&Stats::calls>("calls"),
+      defaulted<&Stats::requests>("requests"),
+      defaulted<&Stats::retries>("retries"),
+      defaulted<&Stats::token_requests>("token_requests"),
+      defaulted<&Stats::token_cache_hits>("token_cache_hits"),
+      defaulted<&Stats::bytes_sent>("bytes_sent"),
+      defaulted<&Stats::bytes_received>("bytes_received"),
   };
 };
 
@@ -3623,54 +3737,52 @@ struct detail::Fields<Stats> {
 // Calls
 // ---------------------------------------------------------------------------------------------
 
-/// Stops calls from another thread or from a signal handler. Copies share one flag.
+/// Cancels calls from another thread or from a signal handler. Copies share one flag.
 class Cancel {
  public:
-  /// A flag that is not set.
+  /// Creates a flag that is not set.
   Cancel() {
     detail::check_abi();
     handle_ = std::shared_ptr<const camunda_cancel>(
         detail::Owned<camunda_cancel>(camunda_cancel_new()));
   }
-  /// Cancels every call that was given this flag, and those to come until reset(). Safe in a signal
-  /// handler, where the object itself outlives the handler. A call under way then fails with
-  /// CancelledError within 100 ms.
+  /// Cancels all calls with this flag, and later ones until reset(). A call in progress fails with
+  /// CancelledError within 100 ms. Async-signal-safe, if the object exists until the handler
+  /// returns.
   void cancel() const noexcept { camunda_cancel_trigger(handle_.get()); }
-  /// Whether it is cancelled.
+  /// Returns whether cancel() was called since the last reset().
   bool is_cancelled() const noexcept { return camunda_cancel_is_triggered(handle_.get()); }
-  /// Makes the flag usable for new calls. Calls that were in progress at the time of cancel() stay
-  /// cancelled.
+  /// Clears the flag for new calls. Calls that were in progress during cancel() stay cancelled.
   void reset() const noexcept { camunda_cancel_reset(handle_.get()); }
-  /// The C handle, borrowed.
+  /// Returns the C handle; valid as long as this object or a copy of it exists.
   const camunda_cancel* get() const noexcept { return handle_.get(); }
 
  private:
   std::shared_ptr<const camunda_cancel> handle_;
 };
 
-/// Options of single calls, for AdminClient::with(). Each setter answers changed options and leaves
-/// the ones it was called on as they are.
+/// Options of calls, for AdminClient::with(). Each setter returns a changed copy.
 class CallOptions {
  public:
-  /// The deadline of the whole call: waiting for a token or a turn, retries and the body included.
-  /// Without it the client's own holds, 60 s unless set. Waiters have their own: Wait::timeout().
+  /// Sets the timeout of the whole call, including token acquisition, waiting for the rate limit,
+  /// retries and the response body. Default: the client's timeout. Waiters use Wait::timeout().
   [[nodiscard]] CallOptions timeout(Seconds timeout) const {
     CallOptions options(*this);
     options.timeout_ = timeout;
     return options;
   }
-  /// A flag that ends the call early.
+  /// Sets the flag that cancels the calls.
   [[nodiscard]] CallOptions cancel(Cancel cancel) const {
     CallOptions options(*this);
     options.cancel_ = std::move(cancel);
     return options;
   }
-  /// A question asked on the calling thread about every 20 ms while the call waits: `true`, or an
-  /// exception, ends the call. A call that never waits that long never asks. Used from as many
-  /// threads as the client that has these options.
-  [[nodiscard]] CallOptions interrupt_check(std::function<bool()> ask) const {
+  /// Sets a callback that the library calls on the calling thread about every 20 ms while a call
+  /// waits. If it returns `true` or throws, the call ends. Calls that wait less do not call it.
+  /// Several threads call it concurrently if they use the client concurrently.
+  [[nodiscard]] CallOptions interrupt_check(std::function<bool()> check) const {
     CallOptions options(*this);
-    options.interrupt_ = std::move(ask);
+    options.interrupt_check_ = std::move(check);
     return options;
   }
 
@@ -3678,7 +3790,7 @@ class CallOptions {
   [[nodiscard]] CallOptions merged(CallOptions options) const {
     if (!options.timeout_) options.timeout_ = timeout_;
     if (!options.cancel_) options.cancel_ = cancel_;
-    if (!options.interrupt_) options.interrupt_ = interrupt_;
+    if (!options.interrupt_check_) options.interrupt_check_ = interrupt_check_;
     return options;
   }
   /// @private
@@ -3686,38 +3798,37 @@ class CallOptions {
   /// @private
   const std::optional<Cancel>& cancel() const noexcept { return cancel_; }
   /// @private
-  const std::function<bool()>& interrupt() const noexcept { return interrupt_; }
+  const std::function<bool()>& interrupt_check() const noexcept { return interrupt_check_; }
 
  private:
   std::optional<Seconds> timeout_;
   std::optional<Cancel> cancel_;
-  std::function<bool()> interrupt_;
+  std::function<bool()> interrupt_check_;
 };
 
-/// How to wait, with progress of a type that depends on the waiter: `Wait{}` for clusters,
-/// `Wait<Backup>{}`, `Wait<Restore>{}`. Each setter answers a changed Wait and leaves the one it was
-/// called on as it is.
+/// Options of a waiter: `Wait{}` for clusters, `Wait<Backup>{}`, `Wait<Restore>{}`. `T` is the type
+/// that the progress callback receives. Each setter returns a changed copy.
 template <class T = Cluster>
 class Wait {
  public:
-  /// At most 30 minutes, a look every half second at first and every 10 s later on.
+  /// Creates the defaults: timeout 30 min, polls every 0.5 s at first and every 10 s later.
   Wait() = default;
-  /// Deadline of the whole wait, default 30 min. The last poll is made shortly before it. The client's
-  /// own timeout applies to each poll.
+  /// Sets the timeout of the whole wait, default 30 min. The last poll is made shortly before it.
+  /// The client's own timeout applies to each poll.
   [[nodiscard]] Wait timeout(Seconds timeout) const {
     Wait wait(*this);
     wait.timeout_ = timeout;
     return wait;
   }
-  /// Maximum delay between two polls, default 10 s, minimum 10 ms. A longer `Retry-After` of the API is
-  /// honored; one beyond the deadline fails the wait immediately.
+  /// Sets the maximum delay between two polls, default 10 s, minimum 10 ms. A longer `Retry-After`
+  /// of the API is honored; one beyond the deadline fails the wait immediately.
   [[nodiscard]] Wait interval(Seconds interval) const {
     Wait wait(*this);
     wait.interval_ = interval;
     return wait;
   }
-  /// Called on the calling thread after each look that succeeded. An exception ends the wait and
-  /// comes out of it.
+  /// Sets a callback that receives the resource after each successful poll, on the calling thread.
+  /// An exception of the callback ends the wait, which then throws it.
   [[nodiscard]] Wait on_progress(std::function<void(const T&)> progress) const {
     Wait wait(*this);
     wait.progress_ = std::move(progress);
@@ -3739,7 +3850,7 @@ class Wait {
 
 Wait() -> Wait<>;
 
-/// How much a log line matters.
+/// Levels of log records.
 enum class LogLevel : std::int32_t {
   Error = CAMUNDA_LOG_ERROR,
   Warn = CAMUNDA_LOG_WARN,
@@ -3748,61 +3859,64 @@ enum class LogLevel : std::int32_t {
   Trace = CAMUNDA_LOG_TRACE,
 };
 
-/// Gets log lines: level, part of the library, message. It may be called from every thread that
-/// uses the client, at the same time.
+/// Receives log records: level, module of the library, message. Called from all threads that use
+/// the client, concurrently.
 using LogCallback = std::function<void(LogLevel, std::string_view, std::string_view)>;
 
-/// A token store of the program's own, for AdminClientBuilder::token_store().
+/// Custom token store, for AdminClientBuilder::token_store().
 ///
-/// What is kept are small values (a few kilobytes) under short names of small letters, digits and
-/// `-`. Both are safe to show: names are digests, and values with a token in them are sealed with a
+/// Names consist of lower-case ASCII letters, digits and `-`; values have a few kilobytes. Neither
+/// contains a secret in clear text: names are digests, and values with a token are encrypted with a
 /// key that is derived from the client secret.
 ///
-/// The methods are called by many threads at once, and in forked children of the process. None
-/// should block for longer than a caller would like to wait, a quarter of a second, say. What one of
-/// them throws fails no call: the library does not lock, does not read or does not write for 30 s,
-/// whichever failed; after a std::system_error such as ETIMEDOUT, none of the three.
+/// Methods are called from several threads concurrently, and in forked child processes. A call
+/// cannot be interrupted: return within 250 ms, or API calls exceed their deadline.
+///
+/// An exception never fails an API call. If get(), put() or try_lock() throws, the library does not
+/// use that one for 30 s; after a std::system_error such as ETIMEDOUT it uses none of the three.
 class TokenStore {
  public:
-  /// A lock that was taken; destroying it, on whatever thread, releases it. Throws nothing then.
+  /// Acquired lock. Its destructor releases the lock, on any thread, and must not throw.
   using Lock = std::shared_ptr<void>;
 
   virtual ~TokenStore() = default;
 
-  /// The value last put under `name`; nothing where there is none, or none any more.
+  /// Returns the value that was last stored under `name`; nothing if there is none or it expired.
   virtual std::optional<std::string> get(const std::string& name) = 0;
-  /// Keeps `value` under `name` instead of what was there; a reader sees either of them whole. After
-  /// `keep` it is of no use any more and may go.
+  /// Stores `value` under `name` and replaces the previous value. Must be atomic: a concurrent
+  /// reader gets the old or the new value, never a mix. The value expires after `ttl`; the store
+  /// may then delete it.
   virtual void put(const std::string& name, std::string_view value,
-                   std::chrono::milliseconds keep) = 0;
-  /// Takes the lock of `name`, without waiting; nothing where someone else has it. If the owner dies
-  /// without releasing it, the store does: at once where it can tell, after `lease` where it cannot.
-  /// Locks and values are apart, even where their names are the same.
+                   std::chrono::milliseconds ttl) = 0;
+  /// Acquires the lock `name` without waiting; returns nullptr if it is held. If the process of the
+  /// owner ends without releasing the lock, the store releases it: immediately if it detects the
+  /// end, else after `lease`. Locks and values have separate namespaces.
   virtual Lock try_lock(const std::string& name, std::chrono::milliseconds lease) = 0;
-  /// What it is and where, for logs and diagnostics; without passwords. Asked once.
-  virtual std::string describe() const { return "the program's own store"; }
+  /// Returns the kind and the location of the store for logs and diagnostics, without passwords.
+  /// Called once.
+  virtual std::string describe() const { return "custom store"; }
 };
 
-/// Whether a request may be sent again, for AdminClient::request_with_idempotency().
+/// Whether the library may retry a request, for AdminClient::request_with_idempotency().
 enum class Idempotency : std::int32_t {
-  /// Safe for GET, Once for all else.
+  /// Safe for GET, NonIdempotent for all other methods.
   ByMethod = CAMUNDA_IDEMPOTENCY_BY_METHOD,
-  /// Changes nothing: sent again after passing failures.
+  /// Read-only: retried after transient errors.
   Safe = CAMUNDA_IDEMPOTENCY_SAFE,
-  /// Sets a state, so twice is as good as once: sent again after passing failures.
+  /// Idempotent (RFC 9110, section 9.2.2): retried after transient errors.
   Idempotent = CAMUNDA_IDEMPOTENCY_IDEMPOTENT,
-  /// Sent again only where it is certain that no byte of it left.
+  /// Retried only if no byte of the request was sent.
   NonIdempotent = CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT,
 };
 
 namespace detail {
 
-/// The C handle of options, with what it refers to.
+/// C handle of call options, with the objects that it refers to.
 class CallHandle {
  public:
   explicit CallHandle(CallOptions options) : options_(std::move(options)) {
     if (options_.timeout()) set_timeout(*options_.timeout());
-    set_watches(options_.interrupt() ? ask_interrupt : nullptr, this);
+    set_signals(options_.interrupt_check() ? check_interrupt : nullptr, this);
   }
   CallHandle(const CallHandle&) = delete;
   CallHandle& operator=(const CallHandle&) = delete;
@@ -3811,10 +3925,10 @@ class CallHandle {
   const CallOptions& options() const noexcept { return options_; }
 
  protected:
-  /// For a wait, whose deadline is another one.
-  CallHandle(CallOptions options, camunda_interrupt_check_fn ask, void* user)
+  /// For WaitHandle, which has another timeout.
+  CallHandle(CallOptions options, camunda_interrupt_check_fn check, void* user)
       : options_(std::move(options)) {
-    set_watches(ask, user);
+    set_signals(check, user);
   }
 
   void set_timeout(Seconds timeout) {
@@ -3825,24 +3939,24 @@ class CallHandle {
   camunda_call_options* handle() noexcept { return call_.get(); }
 
  private:
-  void set_watches(camunda_interrupt_check_fn ask, void* user) {
+  void set_signals(camunda_interrupt_check_fn check, void* user) {
     if (const auto& cancel = options_.cancel()) {
       run([&](camunda_error** error) {
         return camunda_call_options_set_cancel(call_.get(), cancel->get(), error);
       });
     }
-    if (ask != nullptr) {
+    if (check != nullptr) {
       run([&](camunda_error** error) {
-        return camunda_call_options_set_interrupt_check(call_.get(), ask, user, error);
+        return camunda_call_options_set_interrupt_check(call_.get(), check, user, error);
       });
     }
   }
 
-  static std::int32_t ask_interrupt(void* user) noexcept {
+  static std::int32_t check_interrupt(void* user) noexcept {
     try {
-      return static_cast<const CallHandle*>(user)->options_.interrupt()() ? 1 : 0;
+      return static_cast<const CallHandle*>(user)->options_.interrupt_check()() ? 1 : 0;
     } catch (...) {
-      keep_exception(false);
+      store_exception(false);
       return 1;
     }
   }
@@ -3851,12 +3965,12 @@ class CallHandle {
   CallOptions options_;
 };
 
-/// The C handle of one wait: what the client's options say of cancelling, and what the Wait says.
+/// C handle of one wait: cancellation from the client's options, all else from the Wait.
 template <class T>
 class WaitHandle : public CallHandle {
  public:
   WaitHandle(const CallOptions& options, const Wait<T>& wait)
-      : CallHandle(options, ask, this), wait_(wait) {
+      : CallHandle(options, check, this), wait_(wait) {
     if (wait.timeout()) set_timeout(*wait.timeout());
     if (wait.interval()) {
       run([&](camunda_error** error) {
@@ -3871,22 +3985,22 @@ class WaitHandle : public CallHandle {
   }
 
  private:
-  static void report(void* user, const camunda_value* seen) noexcept {
+  static void report(void* user, const camunda_value* resource) noexcept {
     if (thrown().exception) return;
     try {
-      static_cast<const WaitHandle*>(user)->wait_.progress()(from_value<T>(seen));
+      static_cast<const WaitHandle*>(user)->wait_.progress()(from_value<T>(resource));
     } catch (...) {
-      keep_exception(true);
+      store_exception(true);
     }
   }
 
-  static std::int32_t ask(void* user) noexcept {
+  static std::int32_t check(void* user) noexcept {
     if (thrown().exception) return 1;
     try {
-      const auto& interrupt = static_cast<const WaitHandle*>(user)->options().interrupt();
-      return interrupt && interrupt() ? 1 : 0;
+      const auto& interrupted = static_cast<const WaitHandle*>(user)->options().interrupt_check();
+      return interrupted && interrupted() ? 1 : 0;
     } catch (...) {
-      keep_exception(false);
+      store_exception(false);
       return 1;
     }
   }
@@ -3894,7 +4008,7 @@ class WaitHandle : public CallHandle {
   const Wait<T>& wait_;
 };
 
-/// A token store as C has it. The table's `user` owns one of these.
+/// C callbacks of a TokenStore. The table's `user` owns one of these.
 struct StoreHandle {
   std::shared_ptr<TokenStore> store;
   std::string description;
@@ -3939,7 +4053,7 @@ struct StoreHandle {
         count < static_cast<std::uint64_t>(longest) ? static_cast<std::int64_t>(count) : longest);
   }
 
-  /// 0, or the number of what was thrown as C knows it.
+  /// Runs `body`. Returns 0, or the `errno` value of the exception.
   template <class Body>
   static std::int32_t number(Body&& body) noexcept {
     try {
@@ -3955,7 +4069,7 @@ struct StoreHandle {
   }
 };
 
-/// What the copies of a client share. The log callback has to outlive the handle.
+/// State that the copies of a client share. The log callback must outlive the handle.
 struct Connection {
   std::shared_ptr<const LogCallback> log;
   Owned<camunda_admin> admin;
@@ -3967,14 +4081,14 @@ struct Connection {
 // Credentials and tokens
 // ---------------------------------------------------------------------------------------------
 
-/// The credentials of a cluster's client, as the variables of the Console's file.
+/// Credentials of a cluster client: the variables of the file that the Console offers.
 class ClusterCredentials {
  public:
   /// @private
   explicit ClusterCredentials(Value variables) : variables_(std::move(variables)) {}
 
-  /// Reads a file of `export NAME='value'` or `NAME=value` lines, quotes and comments understood.
-  /// Throws IoError where it cannot be read, ConfigError naming the line that cannot be understood.
+  /// Reads a file of `export NAME='value'` or `NAME=value` lines, with quotes and comments. Throws
+  /// IoError if the file cannot be read, ConfigError with the line number if a line is not valid.
   static ClusterCredentials from_env_file(const std::string& path) {
     detail::check_abi();
     return ClusterCredentials(
@@ -3984,7 +4098,8 @@ class ClusterCredentials {
   }
 
   /// Reads the variables of the Console's file from the environment. ZEEBE_CLIENT_ID and
-  /// ZEEBE_CLIENT_SECRET are required. Throws ConfigError naming the variable that is not set.
+  /// ZEEBE_CLIENT_SECRET are required. Throws ConfigError with the name of a variable that is not
+  /// set.
   static ClusterCredentials from_env() {
     detail::check_abi();
     return ClusterCredentials(
@@ -3993,52 +4108,53 @@ class ClusterCredentials {
         })));
   }
 
-  /// The value of a variable, such as `ZEEBE_ADDRESS`; some are secret. Borrowed from this object
-  /// and its copies.
+  /// Returns the value of a variable, for example `ZEEBE_ADDRESS`; some are secret. Valid as long
+  /// as this object or a copy of it exists.
   std::optional<std::string_view> get(std::string_view name) const {
     return variables_[name].str();
   }
-  /// The names of the variables.
+  /// Returns the names of the variables.
   std::vector<std::string> names() const {
     std::vector<std::string> names;
     for (std::size_t i = 0; i < variables_.size(); ++i) names.emplace_back(*variables_.key(i));
     return names;
   }
-  /// Writes the variables as `export NAME='value'` lines to a new file with mode 0600, and flushes it
-  /// to the disk. Never overwrites, a symbolic link included. To keep the credentials of a client that
-  /// is yet to be created, use ClusterClients::create_env_file(). Throws InvalidArgumentError if a name
-  /// is not valid or a value has a NUL, before the file is created; IoError.
+  /// Writes the variables as `export NAME='value'` lines to a new file with mode 0600, and flushes
+  /// it to the disk. Never overwrites a file or a symbolic link. To create a client and store its
+  /// credentials, use ClusterClients::create_env_file(). Throws InvalidArgumentError if a name is
+  /// not valid or a value contains a NUL, before the file is created; IoError if the file exists or
+  /// cannot be written.
   void write_env_file(const std::string& path) const {
     detail::run([&](camunda_error** error) {
       return camunda_credentials_write(variables_.get(), detail::c_text(path, "the path"), error);
     });
   }
-  /// The variables as an object of strings. They are secret.
+  /// Returns the variables as an object of strings. They contain secrets.
   const Value& value() const noexcept { return variables_; }
 
  private:
   Value variables_;
 };
 
-/// A bearer token for a service.
+/// Access token (bearer token).
 class Token {
  public:
   /// @private
   explicit Token(detail::Owned<camunda_token> handle) : handle_(std::move(handle)) {}
 
-  /// The token itself, for an `Authorization: Bearer …` header. Keep it out of logs and errors.
-  /// Borrowed from this object and its copies.
+  /// Returns the token, for an `Authorization: Bearer …` header. Keep it out of logs and errors.
+  /// Valid as long as this object or a copy of it exists.
   std::string_view expose() const noexcept {
     std::size_t length = 0;
     const char* text = camunda_token_str(handle_.get(), &length);
     return text == nullptr ? std::string_view() : std::string_view(text, length);
   }
-  /// When it expires, by this machine's clock. The library asks for the next one well before that.
+  /// Returns the expiry time by this machine's clock. The library refreshes the token before that.
   std::chrono::system_clock::time_point expires_at() const noexcept {
     return std::chrono::system_clock::time_point(
         std::chrono::milliseconds(camunda_token_expires_at(handle_.get())));
   }
-  /// The C handle, borrowed.
+  /// Returns the C handle; valid as long as this object or a copy of it exists.
   const camunda_token* get() const noexcept { return handle_.get(); }
 
  private:
@@ -4061,15 +4177,16 @@ class ClusterHandle;
 class Members;
 class Activity;
 
-/// The connection to the API. Copies are cheap and share one connection; safe from several threads
-/// at once.
+/// Client for the Camunda 8 Administration API. Copies are cheap and share the connections. Can be
+/// used from several threads concurrently.
 class AdminClient {
  public:
-  /// Connects with the settings of the environment; see AdminClientBuilder::from_env().
+  /// Creates a client with the settings of the environment variables; see
+  /// AdminClientBuilder::from_env().
   static AdminClient from_env();
-  /// Connects with the variables of a file; see AdminClientBuilder::from_env_file().
+  /// Creates a client with the variables of a file; see AdminClientBuilder::from_env_file().
   static AdminClient from_env_file(const std::string& path);
-  /// Begins with the defaults: client id and secret are still to be set.
+  /// Returns a builder with the defaults. Client id and secret are required.
   static AdminClientBuilder builder();
 
   /// Returns the same client with options for the calls made through it.
@@ -4085,33 +4202,33 @@ class AdminClient {
 
   /// The clusters of the organisation.
   Clusters clusters() const;
-  /// One cluster; sends nothing.
+  /// Returns the resource of one cluster; sends no request.
   ClusterHandle cluster(ClusterId id) const;
   /// The members of the organisation and their roles.
   Members members() const;
   /// The organisation's audit log.
   Activity activity() const;
-  /// Lists the addresses from which the service calls out. Changes are published here 24 hours ahead.
-  /// The one operation without a token.
+  /// Lists the addresses from which the service calls out. Changes are published here 24 hours
+  /// ahead. The one operation without a token.
   IpRanges ip_ranges() const;
-  /// The bearer token for a service, such as `zeebe.camunda.io`, through the cache that all
-  /// processes of the user share.
+  /// Returns an access token for an audience, for example `zeebe.camunda.io`, from the cache that
+  /// all processes of the user share, or from the token endpoint.
   Token token(std::string_view audience) const {
     const detail::CText text(audience, "the audience");
     return token_for(text.get());
   }
-  /// The same as something to ask again and again.
+  /// Returns a TokenSource for an audience, for repeated use.
   TokenSource token_source(std::string_view audience) const;
 
-  /// Reaches operations that are newer than this library: Idempotency::Safe for GET, Idempotency::NonIdempotent for all
-  /// else. `path` is percent-encoded and begins with `/`; `body` is JSON, empty for none.
-  /// Answers `null` for an answer without a body.
+  /// Sends a request to an endpoint that this version has no method for. `path` is percent-encoded
+  /// and begins with `/`; `body` is JSON, empty for no body. Retries as Idempotency::ByMethod.
+  /// Returns `null` for a response without a body.
   Value request(std::string_view method, std::string_view path, std::string_view body = {}) const {
     return request_with_idempotency(Idempotency::ByMethod, method, path, body);
   }
-  /// The same for a class of the caller's choice.
-  Value request_with_idempotency(Idempotency idempotency, std::string_view method, std::string_view path,
-                   std::string_view body = {}) const {
+  /// Sends a request as request(), with the given idempotency.
+  Value request_with_idempotency(Idempotency idempotency, std::string_view method,
+                                 std::string_view path, std::string_view body = {}) const {
     const detail::CText method_text(method, "the method");
     const detail::CText path_text(path, "the path");
     return Value(detail::make<camunda_value>([&](camunda_value** value, camunda_error** error) {
@@ -4121,32 +4238,34 @@ class AdminClient {
     }));
   }
 
-  /// What this client and its copies did so far.
+  /// Returns the counters of this client and its copies.
   Stats stats() const {
-    return detail::ask<Stats>([&](camunda_value** value, camunda_error** error) {
+    return detail::call_value<Stats>([&](camunda_value** value, camunda_error** error) {
       return camunda_admin_stats(get(), value, error);
     });
   }
-  /// The state of all tokens of this process, of the pace of token requests, and of the stores, as
-  /// an object without secrets: `slots`, `gates`, `stores` and `counters`. Times are seconds from
+  /// Returns the state of all tokens, rate limiters and token stores of this process as an object
+  /// without secrets: `tokens`, `rate_limiters`, `stores` and `counters`. Times are seconds from
   /// now.
   Value diagnostics() const {
     return Value(detail::make<camunda_value>([&](camunda_value** value, camunda_error** error) {
       return camunda_admin_diagnostics(get(), value, error);
     }));
   }
-  /// Lets credentials that were refused be tried again at once.
+  /// Clears the stored authentication failure of this client's credentials, so that the next call
+  /// sends a token request. Call it after the credentials were fixed in the Console.
   void clear_auth_failure() const {
     detail::run([&](camunda_error** error) {
       return camunda_admin_clear_auth_failure(get(), error);
     });
   }
-  /// Drops the token, so that the next call asks for another.
+  /// Discards this client's token, in memory and in the token store. The next call requests a new
+  /// one.
   void invalidate_tokens() const {
     detail::run([&](camunda_error** error) { return camunda_admin_invalidate_tokens(get(), error); });
   }
 
-  /// The C handle, borrowed.
+  /// Returns the C handle; valid as long as this object or a copy of it exists.
   const camunda_admin* get() const noexcept { return connection_->admin.get(); }
   /// @private
   const camunda_call_options* call() const noexcept { return call_ ? call_->get() : nullptr; }
@@ -4170,18 +4289,19 @@ class AdminClient {
   std::shared_ptr<const detail::CallHandle> call_;
 };
 
-/// The settings of a client. A setter throws ConfigError where its value is not usable.
+/// Settings of a client. A setter throws ConfigError if its value is not valid.
 class AdminClientBuilder {
  public:
-  /// The defaults: the service itself, and no credentials yet.
+  /// Creates the default settings, without credentials.
   AdminClientBuilder() {
     detail::check_abi();
     config_.reset(camunda_config_new());
   }
 
-  /// Reads the environment: CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET have to be
-  /// there; CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL and the
-  /// others of the README may be. Throws ConfigError naming what is missing or not usable.
+  /// Reads the environment variables. CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET
+  /// are required; CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL and
+  /// the others of the README are optional. Throws ConfigError with the name of a variable that is
+  /// missing or not valid.
   static AdminClientBuilder from_env() {
     return from([](camunda_config** config, camunda_error** error) {
       return camunda_config_from_env(config, error);
@@ -4193,14 +4313,14 @@ class AdminClientBuilder {
       return camunda_config_from_env_file(detail::c_text(path, "the path"), config, error);
     });
   }
-  /// Takes the credentials of a cluster's client, for a TokenSource.
+  /// Returns a builder with the credentials of a cluster client, for a TokenSource.
   static AdminClientBuilder from_credentials(const ClusterCredentials& credentials) {
     return from([&](camunda_config** config, camunda_error** error) {
       return camunda_config_from_credentials(credentials.value().get(), config, error);
     });
   }
 
-  /// Sets a setting by its key, such as `timeout`; `value` as text.
+  /// Sets a setting by its key, for example `timeout`.
   AdminClientBuilder& set(std::string_view key, std::string_view value) & {
     const detail::CText key_text(key, "the key");
     const detail::CText value_text(value, "the value");
@@ -4214,108 +4334,111 @@ class AdminClientBuilder {
     return std::move(set(key, value));
   }
 
-  /// The client id of the credentials.
+  /// Sets the client id. Required.
   AdminClientBuilder& client_id(std::string_view value) & { return set("client_id", value); }
   /// @copydoc client_id
   AdminClientBuilder&& client_id(std::string_view value) && {
     return std::move(client_id(value));
   }
-  /// The client secret of the credentials.
+  /// Sets the client secret. Required.
   AdminClientBuilder& client_secret(const Secret& secret) & { return set("client_secret", secret.expose()); }
   /// @copydoc client_secret
   AdminClientBuilder&& client_secret(const Secret& secret) && {
     return std::move(client_secret(secret));
   }
-  /// The address of the API; `http://` for this machine only.
+  /// Sets the URL of the API. `http://` is accepted for this machine only. Default:
+  /// `https://api.cloud.camunda.io`.
   AdminClientBuilder& base_url(std::string_view value) & { return set("base_url", value); }
   /// @copydoc base_url
   AdminClientBuilder&& base_url(std::string_view value) && {
     return std::move(base_url(value));
   }
-  /// The address of the token endpoint.
+  /// Sets the URL of the token endpoint. Default: `https://login.cloud.camunda.io/oauth/token`.
   AdminClientBuilder& oauth_url(std::string_view value) & { return set("oauth_url", value); }
   /// @copydoc oauth_url
   AdminClientBuilder&& oauth_url(std::string_view value) && {
     return std::move(oauth_url(value));
   }
-  /// The audience to ask a token for.
+  /// Sets the audience of token requests. Default: `api.cloud.camunda.io`.
   AdminClientBuilder& audience(std::string_view value) & { return set("audience", value); }
   /// @copydoc audience
   AdminClientBuilder&& audience(std::string_view value) && {
     return std::move(audience(value));
   }
-  /// The scope to ask a token for; none unless set.
+  /// Sets the scope of token requests. Default: none.
   AdminClientBuilder& scope(std::string_view value) & { return set("scope", value); }
   /// @copydoc scope
   AdminClientBuilder&& scope(std::string_view value) && {
     return std::move(scope(value));
   }
-  /// Where tokens are kept: `auto`, `memory`, or a directory.
+  /// Sets the token store: `auto` (default), `memory`, a directory, or a Redis or Valkey URL if the
+  /// library was built with the feature `redis`.
   AdminClientBuilder& token_cache(std::string_view value) & { return set("token_cache", value); }
   /// @copydoc token_cache
   AdminClientBuilder&& token_cache(std::string_view value) && {
     return std::move(token_cache(value));
   }
-  /// A file of certificates to trust instead of the platform's, in PEM.
+  /// Sets a PEM file of CA certificates to trust instead of the platform's.
   AdminClientBuilder& ca_file(std::string_view value) & { return set("ca_file", value); }
   /// @copydoc ca_file
   AdminClientBuilder&& ca_file(std::string_view value) && {
     return std::move(ca_file(value));
   }
-  /// A file with the client's certificate chain for mTLS, in PEM.
+  /// Sets a PEM file with the client certificate chain (mTLS). It may also contain the key.
   AdminClientBuilder& client_cert(std::string_view value) & { return set("client_cert", value); }
   /// @copydoc client_cert
   AdminClientBuilder&& client_cert(std::string_view value) && {
     return std::move(client_cert(value));
   }
-  /// A file with the unencrypted private key of the client's certificate, in PEM.
+  /// Sets a PEM file with the unencrypted private key of the client certificate (mTLS).
   AdminClientBuilder& client_key(std::string_view value) & { return set("client_key", value); }
   /// @copydoc client_key
   AdminClientBuilder&& client_key(std::string_view value) && {
     return std::move(client_key(value));
   }
-  /// The address of a proxy; that of the environment unless set.
+  /// Sets the URL of an HTTP proxy, for example `http://proxy:3128`. Default: that of the
+  /// environment, for example `HTTPS_PROXY`.
   AdminClientBuilder& proxy(std::string_view value) & { return set("proxy", value); }
   /// @copydoc proxy
   AdminClientBuilder&& proxy(std::string_view value) && {
     return std::move(proxy(value));
   }
-  /// How the program introduces itself: printable ASCII.
+  /// Sets the User-Agent header: printable ASCII. Default: `camunda-admin/VERSION`.
   AdminClientBuilder& user_agent(std::string_view value) & { return set("user_agent", value); }
   /// @copydoc user_agent
   AdminClientBuilder&& user_agent(std::string_view value) && {
     return std::move(user_agent(value));
   }
-  /// How the token endpoint is asked: `json` or `form`.
+  /// Sets the encoding of token requests: `json` (default) or `form`.
   AdminClientBuilder& token_request_format(std::string_view value) & { return set("token_request_format", value); }
   /// @copydoc token_request_format
   AdminClientBuilder&& token_request_format(std::string_view value) && {
     return std::move(token_request_format(value));
   }
-  /// The largest answer to be read, in bytes; 64 MiB unless set.
+  /// Sets the maximum size of a decompressed response body in bytes. Default: 64 MiB.
   AdminClientBuilder& max_response_bytes(std::uint64_t bytes) & { return set("max_response_bytes", std::to_string(bytes)); }
   /// @copydoc max_response_bytes
   AdminClientBuilder&& max_response_bytes(std::uint64_t bytes) && {
     return std::move(max_response_bytes(bytes));
   }
-  /// The deadline of each call, 60 s unless set.
+  /// Sets the timeout of each call, default 60 s.
   AdminClientBuilder& timeout(Seconds timeout) & {
-    // Whole microseconds: written without a decimal point, which a locale could change.
+    // An integer of microseconds has no decimal point, which depends on the locale.
     const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(timeout).count();
     return set("timeout", std::to_string(micros) + "e-6");
   }
   /// @copydoc timeout
   AdminClientBuilder&& timeout(Seconds seconds) && { return std::move(timeout(seconds)); }
 
-  /// Gets log lines up to that level during calls. Exceptions of the callback are dropped: a log
-  /// line is not worth an answer that is given once.
+  /// Sets a callback that receives log records up to `level` during calls. Exceptions of the
+  /// callback are ignored, so that they do not discard a one-time response.
   AdminClientBuilder& on_log(LogLevel level, LogCallback log) & {
-    auto kept = std::make_shared<const LogCallback>(std::move(log));
+    auto shared = std::make_shared<const LogCallback>(std::move(log));
     detail::run([&](camunda_error** error) {
       return camunda_config_set_log(config_.get(), static_cast<std::int32_t>(level), write_log,
-                                    const_cast<LogCallback*>(kept.get()), error);
+                                    const_cast<LogCallback*>(shared.get()), error);
     });
-    log_ = std::move(kept);
+    log_ = std::move(shared);
     return *this;
   }
   /// @copydoc on_log
@@ -4323,8 +4446,8 @@ class AdminClientBuilder {
     return std::move(on_log(level, std::move(log)));
   }
 
-  /// Keeps tokens in a store of the program's own instead of where `token_cache` says; whichever is
-  /// set last counts. It is held for as long as these settings or a client made from them use it.
+  /// Sets a custom token store, instead of `token_cache`: the last one set applies. These settings
+  /// and the clients built from them share ownership of the store.
   AdminClientBuilder& token_store(std::shared_ptr<TokenStore> store) & {
     if (!store) detail::raise_invalid_argument("the token store is null");
     std::string description = store->describe();
@@ -4335,7 +4458,7 @@ class AdminClientBuilder {
       return camunda_config_set_token_store(config_.get(), &detail::StoreHandle::table(),
                                             handle.get(), error);
     });
-    // From here on the table's `free` is who ends it.
+    // The library owns the handle now; it calls the table's `free`.
     static_cast<void>(handle.release());
     return *this;
   }
@@ -4344,7 +4467,7 @@ class AdminClientBuilder {
     return std::move(token_store(std::move(store)));
   }
 
-  /// Makes a client; nothing is sent yet. Can be called again.
+  /// Creates a client; sends no request. Can be called several times.
   AdminClient build() const {
     auto connection = std::make_shared<detail::Connection>();
     connection->log = log_;
@@ -4375,30 +4498,30 @@ class AdminClientBuilder {
   detail::Owned<camunda_config> config_;
 };
 
-/// Gives the bearer token of any credentials again and again, a cluster client's say, through the
-/// cache that all processes of the user share. Safe from several threads at once.
+/// Source of valid access tokens for one set of credentials, for example of a cluster client. Uses
+/// the cache that all processes of the user share. Can be used from several threads concurrently.
 class TokenSource {
  public:
-  /// For the credentials of a cluster's client: a token for Zeebe.
+  /// Creates a source of Zeebe tokens with the credentials of a cluster client.
   explicit TokenSource(const ClusterCredentials& credentials)
       : TokenSource(AdminClientBuilder::from_credentials(credentials)) {}
-  /// The same with settings of the caller's choice, such as a timeout or a proxy.
+  /// Creates a source with the given settings, for example a timeout or a proxy.
   explicit TokenSource(const AdminClientBuilder& settings) : admin_(settings.build()) {}
 
-  /// Returns the same source with options for the calls made through it: a deadline, and a flag that
-  /// ends access_token() early. `options` are merged into those that are already set.
+  /// Returns the same source with options for the calls made through it: a deadline, and a flag
+  /// that ends access_token() early. `options` are merged into those that are already set.
   [[nodiscard]] TokenSource with(CallOptions options) const {
     TokenSource source(*this);
     source.admin_ = admin_.with(std::move(options));
     return source;
   }
-  /// The counters of this source and its copies, or of the client that it was made of.
+  /// Returns the counters of this source and its copies, or of the client that created it.
   Stats stats() const { return admin_.stats(); }
 
-  /// The token as it is now; a new one well before the old one expires.
+  /// Returns a valid token. The library refreshes it before it expires.
   Token access_token() const { return admin_.token_for(audience()); }
-  /// Drops a token that a service did not accept, unless there is a newer one already.
-  void reject(const Token& token) const {
+  /// Discards a token that a server rejected. A newer token in the cache stays.
+  void invalidate(const Token& token) const {
     detail::run([&](camunda_error** error) {
       return camunda_admin_invalidate_token(admin_.get(), audience(), token.get(), error);
     });
@@ -4410,7 +4533,7 @@ class TokenSource {
   TokenSource(AdminClient admin, std::string audience)
       : admin_(std::move(admin)), audience_(std::move(audience)) {}
 
-  /// NULL is the credentials' own.
+  /// Returns the audience; NULL for that of the credentials.
   const char* audience() const noexcept { return audience_ ? audience_->c_str() : nullptr; }
 
   AdminClient admin_;
@@ -4421,15 +4544,16 @@ class TokenSource {
 // The operations
 // ---------------------------------------------------------------------------------------------
 
-/// The clusters of the organisation. Reached through the client; safe from several threads at once.
+/// The clusters of the organisation. Returned by the client; can be used from several threads
+/// concurrently.
 class Clusters {
  public:
   /// Lists the clusters of the organisation, all of them: there is no paging.
   std::vector<Cluster> list() const;
-  /// Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money, so it is
-  /// never sent twice.
-  /// Refusals of the service: 400 name too long; plan type, region, channel or generation not valid;
-  /// no reservation left; 503 cluster creation is not available.
+  /// Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money, so it
+  /// is never sent twice.
+  /// Documented error responses: 400 name too long; plan type, region, channel or generation not
+  /// valid; no reservation left; 503 cluster creation is not available.
   ClusterId create(const CreateCluster& request) const;
   /// Lists channels with their generations, plan types and regions: the only source of the ids that
   /// creating a cluster takes.
@@ -4442,36 +4566,36 @@ class Clusters {
   AdminClient admin_;
 };
 
-/// The clients of a cluster: the credentials that the API hands out for it. Reached through the
-/// client; safe from several threads at once.
+/// The clients of a cluster: credentials for its APIs. Returned by the client; can be used from
+/// several threads concurrently.
 class ClusterClients {
  public:
   /// Lists the clients of the cluster. The only place that tells a client's permissions.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   std::vector<ClusterClient> list() const;
   /// Creates a client of the cluster; without permissions it gets all of them. An empty list of
   /// permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
   /// twice.
-  /// Refusals of the service: 400 client names must be unique; 403 maximum number of clients reached,
-  /// or cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 400 client names must be unique; 403 maximum number of clients
+  /// reached, or cluster belongs to another organisation; 404 no such cluster.
   CreatedClusterClient create(const CreateClusterClient& request) const;
   /// Reads how to connect as a client, its secret left out.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster or
-  /// client; 412 cluster not ready; try later.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
+  /// or client; 412 cluster not ready; try later.
   ClusterClientConnectionDetails get(const ClusterClientId& client) const;
   /// Deletes a client. Irreversible.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster or
-  /// client.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
+  /// or client.
   void delete_(const ClusterClientId& client) const;
-  /// Creates a client, and keeps its credentials in a new file, from which
-  /// ClusterCredentials::from_env_file() reads them. The secret is shown only once, so the file comes
-  /// first: it is created with mode 0600, never over another, and takes its room on the disk; then
-  /// the client is created; then the file is filled and flushed. If no client was created, or if that
-  /// is unknown, the file is removed again. Reads the cluster as well, for its addresses. One
-  /// deadline covers all of it.
-  /// Throws what create() throws, and IoError: with the outcome NotSent if the file exists or cannot
-  /// be created, and with Done if it cannot be filled afterwards. The client exists then, and the
-  /// error's body() has the response with its secret.
+  /// Creates a client and stores its credentials in a new file, which
+  /// ClusterCredentials::from_env_file() reads. The API returns the secret only once, so the file
+  /// is created first, with mode 0600 and reserved disk space; it never replaces a file. Then the
+  /// client is created, and the file is written and flushed. If no client was created, or if that
+  /// is unknown, the file is removed. Also reads the cluster, for its URLs. The timeout of the call
+  /// covers all steps.
+  /// Throws the errors of create(), and IoError: with Outcome::NotSent if the file exists or cannot
+  /// be created, with Outcome::Completed if it cannot be written afterwards. In the latter case the
+  /// client exists, and Error::body() returns the response with its secret.
   CreatedClusterClient create_env_file(const std::string& path,
                                        const CreateClusterClient& request) const;
 
@@ -4484,49 +4608,49 @@ class ClusterClients {
   ClusterId cluster_;
 };
 
-/// The backups of a cluster, their schedule and their restores. Reached through the client; safe from
-/// several threads at once.
+/// The backups of a cluster, their schedule and their restores. Returned by the client; can be used
+/// from several threads concurrently.
 class Backups {
  public:
   /// Lists the backups of the cluster.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   std::vector<Backup> list() const;
   /// Begins a backup, which takes minutes; at most one every 15 minutes. Never sent twice.
-  /// Refusals of the service: 404 no such cluster.
+  /// Documented error responses: 404 no such cluster.
   Backup create() const;
   /// Deletes a backup and answers it. Irreversible.
-  /// Refusals of the service: 403 cluster belongs to another organisation.
+  /// Documented error responses: 403 cluster belongs to another organisation.
   Backup delete_(const BackupId& backup) const;
   /// Reads the latest restore of the backup.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no restore was ever
-  /// triggered for this backup.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no restore was
+  /// ever triggered for this backup.
   Restore restore_status(const BackupId& backup) const;
-  /// Begins a restore onto the source cluster, which the service suspends and resumes; takes minutes.
-  /// Never sent twice.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster or
-  /// backup; 409 backup of an unknown generation, or a restore in flight.
+  /// Begins a restore onto the source cluster, which the service suspends and resumes; takes
+  /// minutes. Never sent twice.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
+  /// or backup; 409 backup of an unknown generation, or a restore in flight.
   Restore restore(const BackupId& backup) const;
   /// Reads the backup schedule; there is at most one per cluster.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no schedule
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no schedule
   /// configured.
   BackupSchedule schedule() const;
   /// Makes backups by a five-field cron expression in UTC, at most once every 15 minutes. Replaces
   /// the schedule there is.
-  /// Refusals of the service: 400 not a valid cron expression; 403 cluster belongs to another
+  /// Documented error responses: 400 not a valid cron expression; 403 cluster belongs to another
   /// organisation; 404 no such cluster.
   BackupSchedule set_schedule(std::string_view cron) const;
   /// Ends scheduled backups; those made so far stay. Succeeds where there is no schedule.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   void delete_schedule() const;
   /// Waits until the backup is complete, and answers it. Fails at once where it failed, or is not
   /// among the cluster's backups.
-  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
-  /// deadline of the wait.
+  /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
+  /// at the deadline of the wait.
   Backup wait_until_complete(const BackupId& backup, const Wait<Backup>& wait = {}) const;
   /// Waits until the latest restore of the backup is completed, and answers it. Fails at once where
   /// it failed or was aborted.
-  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
-  /// deadline of the wait.
+  /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
+  /// at the deadline of the wait.
   Restore wait_until_restored(const BackupId& backup, const Wait<Restore>& wait = {}) const;
 
  private:
@@ -4538,24 +4662,25 @@ class Backups {
   ClusterId cluster_;
 };
 
-/// The connector secrets of a cluster. Reached through the client; safe from several threads at once.
+/// The connector secrets of a cluster. Returned by the client; can be used from several threads
+/// concurrently.
 class ClusterSecrets {
  public:
   /// Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   Secrets list() const;
   /// Creates a connector secret; its name has fewer than 50 characters.
-  /// Refusals of the service: 400 name has 50 characters or more; 403 maximum number of secrets
+  /// Documented error responses: 400 name has 50 characters or more; 403 maximum number of secrets
   /// reached, or cluster belongs to another organisation; 404 no such cluster; 409 name taken, or
   /// another change to the secrets is in progress (then try again).
   void create(std::string_view name, Secret value) const;
   /// Gives a connector secret another value.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster; 409
-  /// another change to the secrets is in progress: try again.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
+  /// 409 another change to the secrets is in progress: try again.
   void update(std::string_view name, Secret value) const;
   /// Deletes a connector secret, which may still be listed for a short while. Irreversible.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 409 another change to the
-  /// secrets is in progress: try again.
+  /// Documented error responses: 403 cluster belongs to another organisation; 409 another change to
+  /// the secrets is in progress: try again.
   void delete_(std::string_view name) const;
 
  private:
@@ -4567,30 +4692,30 @@ class ClusterSecrets {
   ClusterId cluster_;
 };
 
-/// External (bring-your-own) monitoring of a cluster. Reached through the client; safe from several
-/// threads at once.
+/// External (bring-your-own) monitoring of a cluster. Returned by the client; can be used from
+/// several threads concurrently.
 class ClusterMonitoring {
  public:
   /// Switches external (bring-your-own) monitoring on.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster; 409
-  /// already active.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
+  /// 409 already active.
   void activate() const;
   /// Switches external monitoring off.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster; 409
-  /// not active.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
+  /// 409 not active.
   void deactivate() const;
-  /// Reads the monitoring clients and how monitoring is; its `status` is an empty object while it is
-  /// off.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Reads the monitoring clients and how monitoring is; its `status` is an empty object while it
+  /// is off.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   Monitoring get() const;
   /// Creates a monitoring client. The password is shown this once. Never sent twice.
-  /// Refusals of the service: 404 no such cluster.
+  /// Documented error responses: 404 no such cluster.
   CreatedMonitoringClient create_client(std::string_view username) const;
   /// Deletes a monitoring client. Irreversible.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such client.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such client.
   void delete_client(const MonitoringClientId& client) const;
   /// Gives a monitoring client another password, which is shown this once. Never sent twice.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such client.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such client.
   CreatedMonitoringClient rotate_password(const MonitoringClientId& client) const;
 
  private:
@@ -4602,20 +4727,20 @@ class ClusterMonitoring {
   ClusterId cluster_;
 };
 
-/// Reaching a cluster over the cloud provider's private network. Reached through the client; safe
-/// from several threads at once.
+/// Secure connectivity of a cluster: access over the cloud provider's private network. Returned by
+/// the client; can be used from several threads concurrently.
 class SecureConnectivity {
  public:
   /// Reads the secure connectivity; its `status` is an empty object while it is off.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   SecureConnectivityStatus get() const;
   /// Switches secure connectivity on, for these principals and regions.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster; 409
-  /// already active.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
+  /// 409 already active.
   void activate(const ActivateSecureConnectivity& request) const;
   /// Switches secure connectivity off.
-  /// Refusals of the service: 403 cluster belongs to another organisation; 404 no such cluster; 409
-  /// not active.
+  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
+  /// 409 not active.
   void deactivate() const;
 
  private:
@@ -4627,12 +4752,12 @@ class SecureConnectivity {
   ClusterId cluster_;
 };
 
-/// One cluster. Reached through the client; safe from several threads at once.
+/// One cluster. Returned by the client; can be used from several threads concurrently.
 class ClusterHandle {
  public:
-  /// Its id.
+  /// Returns the id of the cluster.
   const ClusterId& id() const noexcept { return cluster_; }
-  /// The clients of a cluster: the credentials that the API hands out for it.
+  /// The clients of a cluster: credentials for its APIs.
   ClusterClients clients() const { return ClusterClients(admin_, cluster_); }
   /// The backups of a cluster, their schedule and their restores.
   Backups backups() const { return Backups(admin_, cluster_); }
@@ -4640,72 +4765,72 @@ class ClusterHandle {
   ClusterSecrets secrets() const { return ClusterSecrets(admin_, cluster_); }
   /// External (bring-your-own) monitoring of a cluster.
   ClusterMonitoring monitoring() const { return ClusterMonitoring(admin_, cluster_); }
-  /// Reaching a cluster over the cloud provider's private network.
+  /// Secure connectivity of a cluster: access over the cloud provider's private network.
   SecureConnectivity secure_connectivity() const { return SecureConnectivity(admin_, cluster_); }
   /// Reads a cluster.
-  /// Refusals of the service: 404 no such cluster.
+  /// Documented error responses: 404 no such cluster.
   Cluster get() const;
   /// Changes the fields that are set, and no other; an empty description clears it.
-  /// Refusals of the service: 404 no such cluster.
+  /// Documented error responses: 404 no such cluster.
   void update(const UpdateCluster& request) const;
   /// Deletes a cluster. Irreversible.
-  /// Refusals of the service: 404 no such cluster.
+  /// Documented error responses: 404 no such cluster.
   void delete_() const;
   /// Resumes a suspended cluster, which takes minutes.
   void wake() const;
   /// Begins the upgrade to the newest generation of the cluster's channel, which takes minutes.
-  /// Refusals of the service: 400 no upgrade available; 404 no such cluster; 409 an upgrade gate
+  /// Documented error responses: 400 no upgrade available; 404 no such cluster; 409 an upgrade gate
   /// blocks it; the body names the reason and the next step; 412 cluster not ready for an upgrade.
   GenerationUpgrade upgrade() const;
-  /// Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for dual-region
-  /// clusters. In use once `encryption.status` is `Ready`.
-  /// Refusals of the service: 400 malformed ARN, region mismatch, or the second key missing or
+  /// Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for
+  /// dual-region clusters. In use once `encryption.status` is `Ready`.
+  /// Documented error responses: 400 malformed ARN, region mismatch, or the second key missing or
   /// unwanted; 403 not on this plan, or the region is not AWS; 404 no such cluster; 409 cluster was
   /// not created with External encryption.
   Cluster set_encryption(const UpdateEncryption& request) const;
-  /// Replaces the whole list of addresses that may reach the cluster; an empty list removes it. Each
-  /// `ip` is a CIDR or several with commas between them.
+  /// Replaces the whole list of addresses that may reach the cluster; an empty list removes it.
+  /// Each `ip` is a CIDR or several with commas between them.
   void set_ip_allowlist(std::vector<IpAllowlistEntry> entries) const;
-  /// Makes a new cluster in the paired region from the backups and suspends the source for ever. Not
-  /// enabled for every organisation. Never sent twice.
-  /// Refusals of the service: 400 backup ids missing, empty or not valid; 403 cluster belongs to
+  /// Makes a new cluster in the paired region from the backups and suspends the source for ever.
+  /// Not enabled for every organisation. Never sent twice.
+  /// Documented error responses: 400 backup ids missing, empty or not valid; 403 cluster belongs to
   /// another organisation; 404 no such cluster or backup; 409 already failed over, or not ready yet
   /// (see message); 422 not multi-region, or its region pair has no failover.
   FailoverResult fail_over(const TriggerFailover& request) const;
-  /// Adds an entry to the allowlist, and answers the list as it is then: reads, changes, writes. An
-  /// entry with the same `ip` is replaced. The service has no operation for this, so two of them at
-  /// once can race: the later write wins, and the other's change is lost. Throws
-  /// PermissionDeniedError where the credentials may not see the list.
+  /// Adds an entry to the IP allowlist, or replaces the entry with the same `ip`, and returns the
+  /// new list. Reads the list, changes it and writes it. The API has no atomic operation: if two
+  /// programs change the list concurrently, one change is lost. Throws PermissionDeniedError if the
+  /// credentials lack the permission to read the list.
   std::vector<IpAllowlistEntry> add_to_ip_allowlist(const IpAllowlistEntry& entry) const;
-  /// Removes the entry with that `ip` from the allowlist, and answers the list as it is then. The
-  /// service has no operation for this, so two of them at once can race: the later write wins, and
-  /// the other's change is lost. Throws PermissionDeniedError where the credentials may not see the
-  /// list.
+  /// Removes the entry with this `ip` from the IP allowlist, and returns the new list. Reads the
+  /// list, changes it and writes it. The API has no atomic operation: if two programs change the
+  /// list concurrently, one change is lost. Throws PermissionDeniedError if the credentials lack
+  /// the permission to read the list.
   std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;
-  /// Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once where
-  /// it is suspended, waits for input of its owner, or is gone.
-  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
-  /// deadline of the wait.
+  /// Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once
+  /// where it is suspended, waits for input of its owner, or is gone.
+  /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
+  /// at the deadline of the wait.
   Cluster wait_until_healthy(const Wait<Cluster>& wait = {}) const;
   /// Waits until the cluster is no longer there, after its deletion.
-  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
-  /// deadline of the wait.
+  /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
+  /// at the deadline of the wait.
   void wait_until_deleted(const Wait<Cluster>& wait = {}) const;
   /// Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's answer)
   /// and is `Healthy` on two looks in a row, and answers it. Fails at once where it waits for input
   /// of its owner, or is gone.
-  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
-  /// deadline of the wait.
+  /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
+  /// at the deadline of the wait.
   Cluster wait_until_upgraded(std::string_view generation_id, const Wait<Cluster>& wait = {}) const;
-  /// Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers it. Fails
-  /// at once where it waits for input of its owner, or is gone.
-  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
-  /// deadline of the wait.
+  /// Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers it.
+  /// Fails at once where it waits for input of its owner, or is gone.
+  /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
+  /// at the deadline of the wait.
   Cluster wait_until_woken(const Wait<Cluster>& wait = {}) const;
-  /// Waits, after keys were set, until `encryption.status` is `Ready`, and answers the cluster. Fails
-  /// at once where the key could not be set up, or the cluster is gone.
-  /// Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the
-  /// deadline of the wait.
+  /// Waits, after keys were set, until `encryption.status` is `Ready`, and answers the cluster.
+  /// Fails at once where the key could not be set up, or the cluster is gone.
+  /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
+  /// at the deadline of the wait.
   Cluster wait_until_encrypted(const Wait<Cluster>& wait = {}) const;
 
  private:
@@ -4717,19 +4842,19 @@ class ClusterHandle {
   ClusterId cluster_;
 };
 
-/// The members of the organisation and their roles. Reached through the client; safe from several
-/// threads at once.
+/// The members of the organisation and their roles. Returned by the client; can be used from
+/// several threads concurrently.
 class Members {
  public:
   /// Lists members and pending invites.
-  /// Refusals of the service: 403 missing permission.
+  /// Documented error responses: 403 missing permission.
   std::vector<Member> list() const;
   /// Invites the member where needed, else replaces the roles. Since 8.8 `operationsengineer`,
   /// `taskuser`, `developer` and `visitor` are discouraged.
-  /// Refusals of the service: 400 a role is not valid; 403 missing permission, or no seat left.
+  /// Documented error responses: 400 a role is not valid; 403 missing permission, or no seat left.
   void set_roles(std::string_view email, std::vector<AssignableRole> roles) const;
   /// Removes a member from the organisation.
-  /// Refusals of the service: 403 missing permission; 404 not a member of the organisation.
+  /// Documented error responses: 403 missing permission; 404 not a member of the organisation.
   void delete_(std::string_view email) const;
 
  private:
@@ -4739,19 +4864,20 @@ class Members {
   AdminClient admin_;
 };
 
-/// The organisation's audit log. Reached through the client; safe from several threads at once.
+/// The organisation's audit log. Returned by the client; can be used from several threads
+/// concurrently.
 class Activity {
  public:
   /// Lists what was done in the organisation.
-  /// Refusals of the service: 403 missing permission.
+  /// Documented error responses: 403 missing permission.
   std::vector<AuditEvent> list() const;
   /// Writes what was done in the organisation as CSV text.
-  /// Refusals of the service: 403 missing permission.
-  /// To a stream. Throws IoError where it cannot take more.
+  /// Documented error responses: 403 missing permission.
+  /// Writes the CSV to a stream. Throws IoError if writing fails.
   void csv(std::ostream& stream) const;
   /// Writes what was done in the organisation as CSV text.
-  /// To a callback, piece by piece. Where it answers `false` the call ends with IoError; one that
-  /// answers nothing gets all of it.
+  /// Passes the CSV to a callback in pieces. If the callback returns `false`, the call ends with
+  /// IoError; a callback that returns void receives all pieces.
   template <class Sink,
             class = std::enable_if_t<std::is_invocable_v<Sink&, std::string_view>>>
   void csv(Sink&& sink) const;
@@ -4818,27 +4944,27 @@ inline Members AdminClient::members() const { return Members(*this); }
 inline Activity AdminClient::activity() const { return Activity(*this); }
 
 inline std::vector<Cluster> Clusters::list() const {
-  return detail::ask<std::vector<Cluster>>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<std::vector<Cluster>>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_list(admin_.get(), admin_.call(), value, error);
   });
 }
 
 inline ClusterId Clusters::create(const CreateCluster& request) const {
   const detail::Body body(request);
-  return detail::ask<detail::CreatedCluster>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<detail::CreatedCluster>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_create(admin_.get(), admin_.call(), body.data(), body.size(), value,
         error);
   }).cluster_id;
 }
 
 inline Parameters Clusters::parameters() const {
-  return detail::ask<Parameters>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Parameters>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_parameters(admin_.get(), admin_.call(), value, error);
   });
 }
 
 inline Cluster ClusterHandle::get() const {
-  return detail::ask<Cluster>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Cluster>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_get(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
@@ -4867,7 +4993,7 @@ inline void ClusterHandle::wake() const {
 }
 
 inline GenerationUpgrade ClusterHandle::upgrade() const {
-  return detail::ask<GenerationUpgrade>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<GenerationUpgrade>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_upgrade(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
@@ -4875,7 +5001,7 @@ inline GenerationUpgrade ClusterHandle::upgrade() const {
 
 inline Cluster ClusterHandle::set_encryption(const UpdateEncryption& request) const {
   const detail::Body body(request);
-  return detail::ask<Cluster>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Cluster>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_set_encryption(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), body.data(), body.size(), value, error);
   });
@@ -4893,14 +5019,14 @@ inline void ClusterHandle::set_ip_allowlist(std::vector<IpAllowlistEntry> entrie
 
 inline FailoverResult ClusterHandle::fail_over(const TriggerFailover& request) const {
   const detail::Body body(request);
-  return detail::ask<FailoverResult>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<FailoverResult>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_fail_over(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), body.data(), body.size(), value, error);
   });
 }
 
 inline std::vector<ClusterClient> ClusterClients::list() const {
-  return detail::ask<std::vector<ClusterClient>>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<std::vector<ClusterClient>>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_client_list(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
@@ -4908,14 +5034,14 @@ inline std::vector<ClusterClient> ClusterClients::list() const {
 
 inline CreatedClusterClient ClusterClients::create(const CreateClusterClient& request) const {
   const detail::Body body(request);
-  return detail::ask<CreatedClusterClient>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<CreatedClusterClient>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_client_create(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), body.data(), body.size(), value, error);
   });
 }
 
 inline ClusterClientConnectionDetails ClusterClients::get(const ClusterClientId& client) const {
-  return detail::ask<ClusterClientConnectionDetails>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<ClusterClientConnectionDetails>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_client_get(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), detail::c_text(client.str(), "client_id"),
         value, error);
@@ -4931,21 +5057,21 @@ inline void ClusterClients::delete_(const ClusterClientId& client) const {
 }
 
 inline std::vector<Backup> Backups::list() const {
-  return detail::ask<std::vector<Backup>>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<std::vector<Backup>>([&](camunda_value** value, camunda_error** error) {
     return camunda_backup_list(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
 }
 
 inline Backup Backups::create() const {
-  return detail::ask<Backup>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Backup>([&](camunda_value** value, camunda_error** error) {
     return camunda_backup_create(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
 }
 
 inline Backup Backups::delete_(const BackupId& backup) const {
-  return detail::ask<Backup>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Backup>([&](camunda_value** value, camunda_error** error) {
     return camunda_backup_delete(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), detail::c_text(backup.str(), "backup_id"),
         value, error);
@@ -4953,7 +5079,7 @@ inline Backup Backups::delete_(const BackupId& backup) const {
 }
 
 inline Restore Backups::restore_status(const BackupId& backup) const {
-  return detail::ask<Restore>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Restore>([&](camunda_value** value, camunda_error** error) {
     return camunda_backup_restore_status(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), detail::c_text(backup.str(), "backup_id"),
         value, error);
@@ -4961,7 +5087,7 @@ inline Restore Backups::restore_status(const BackupId& backup) const {
 }
 
 inline Restore Backups::restore(const BackupId& backup) const {
-  return detail::ask<Restore>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Restore>([&](camunda_value** value, camunda_error** error) {
     return camunda_backup_restore(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), detail::c_text(backup.str(), "backup_id"),
         value, error);
@@ -4969,7 +5095,7 @@ inline Restore Backups::restore(const BackupId& backup) const {
 }
 
 inline BackupSchedule Backups::schedule() const {
-  return detail::ask<BackupSchedule>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<BackupSchedule>([&](camunda_value** value, camunda_error** error) {
     return camunda_backup_schedule(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
@@ -4979,7 +5105,7 @@ inline BackupSchedule Backups::set_schedule(std::string_view cron) const {
   detail::SetBackupSchedule request;
   request.schedule = cron;
   const detail::Body body(request);
-  return detail::ask<BackupSchedule>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<BackupSchedule>([&](camunda_value** value, camunda_error** error) {
     return camunda_backup_set_schedule(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), body.data(), body.size(), value, error);
   });
@@ -4993,7 +5119,7 @@ inline void Backups::delete_schedule() const {
 }
 
 inline Secrets ClusterSecrets::list() const {
-  return detail::ask<Secrets>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Secrets>([&](camunda_value** value, camunda_error** error) {
     return camunda_secret_list(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
@@ -5045,7 +5171,7 @@ inline void ClusterMonitoring::deactivate() const {
 }
 
 inline Monitoring ClusterMonitoring::get() const {
-  return detail::ask<Monitoring>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Monitoring>([&](camunda_value** value, camunda_error** error) {
     return camunda_monitoring_get(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
@@ -5055,7 +5181,7 @@ inline CreatedMonitoringClient ClusterMonitoring::create_client(std::string_view
   detail::CreateMonitoringClient request;
   request.username = username;
   const detail::Body body(request);
-  return detail::ask<CreatedMonitoringClient>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<CreatedMonitoringClient>([&](camunda_value** value, camunda_error** error) {
     return camunda_monitoring_create_client(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), body.data(), body.size(), value, error);
   });
@@ -5070,7 +5196,7 @@ inline void ClusterMonitoring::delete_client(const MonitoringClientId& client) c
 }
 
 inline CreatedMonitoringClient ClusterMonitoring::rotate_password(const MonitoringClientId& client) const {
-  return detail::ask<CreatedMonitoringClient>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<CreatedMonitoringClient>([&](camunda_value** value, camunda_error** error) {
     return camunda_monitoring_rotate_password(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"),
         detail::c_text(client.str(), "client_uuid"), value, error);
@@ -5078,7 +5204,7 @@ inline CreatedMonitoringClient ClusterMonitoring::rotate_password(const Monitori
 }
 
 inline SecureConnectivityStatus SecureConnectivity::get() const {
-  return detail::ask<SecureConnectivityStatus>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<SecureConnectivityStatus>([&](camunda_value** value, camunda_error** error) {
     return camunda_secure_connectivity_get(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
@@ -5100,7 +5226,7 @@ inline void SecureConnectivity::deactivate() const {
 }
 
 inline std::vector<Member> Members::list() const {
-  return detail::ask<std::vector<Member>>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<std::vector<Member>>([&](camunda_value** value, camunda_error** error) {
     return camunda_member_list(admin_.get(), admin_.call(), value, error);
   });
 }
@@ -5124,7 +5250,7 @@ inline void Members::delete_(std::string_view email) const {
 }
 
 inline std::vector<AuditEvent> Activity::list() const {
-  return detail::ask<std::vector<AuditEvent>>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<std::vector<AuditEvent>>([&](camunda_value** value, camunda_error** error) {
     return camunda_activity_list(admin_.get(), admin_.call(), value, error);
   });
 }
@@ -5150,7 +5276,7 @@ void Activity::csv(Sink&& sink) const {
         return sink_of_caller(piece) ? 0 : 1;
       }
     } catch (...) {
-      detail::keep_exception(true);
+      detail::store_exception(true);
       return 1;
     }
   };
@@ -5161,14 +5287,14 @@ void Activity::csv(Sink&& sink) const {
 }
 
 inline IpRanges AdminClient::ip_ranges() const {
-  return detail::ask<IpRanges>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<IpRanges>([&](camunda_value** value, camunda_error** error) {
     return camunda_ip_ranges(get(), call(), value, error);
   });
 }
 
 inline std::vector<IpAllowlistEntry> ClusterHandle::add_to_ip_allowlist(
     const IpAllowlistEntry& entry) const {
-  return detail::ask<std::vector<IpAllowlistEntry>>(
+  return detail::call_value<std::vector<IpAllowlistEntry>>(
       [&](camunda_value** value, camunda_error** error) {
         return camunda_cluster_add_to_ip_allowlist(
             admin_.get(), admin_.call(), detail::c_text(cluster_.str(), "cluster_uuid"),
@@ -5179,7 +5305,7 @@ inline std::vector<IpAllowlistEntry> ClusterHandle::add_to_ip_allowlist(
 inline std::vector<IpAllowlistEntry> ClusterHandle::remove_from_ip_allowlist(
     std::string_view ip) const {
   const detail::CText ip_text(ip, "ip");
-  return detail::ask<std::vector<IpAllowlistEntry>>(
+  return detail::call_value<std::vector<IpAllowlistEntry>>(
       [&](camunda_value** value, camunda_error** error) {
         return camunda_cluster_remove_from_ip_allowlist(
             admin_.get(), admin_.call(), detail::c_text(cluster_.str(), "cluster_uuid"), ip_text.get(),
@@ -5190,7 +5316,7 @@ inline std::vector<IpAllowlistEntry> ClusterHandle::remove_from_ip_allowlist(
 inline CreatedClusterClient ClusterClients::create_env_file(
     const std::string& path, const CreateClusterClient& request) const {
   const detail::Body body(request);
-  return detail::ask<CreatedClusterClient>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<CreatedClusterClient>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_client_create_env_file(
         admin_.get(), admin_.call(), detail::c_text(cluster_.str(), "cluster_uuid"), body.data(),
         body.size(), detail::c_text(path, "the path"), value, error);
@@ -5199,7 +5325,7 @@ inline CreatedClusterClient ClusterClients::create_env_file(
 
 inline Cluster ClusterHandle::wait_until_healthy(const Wait<Cluster>& wait) const {
   const detail::WaitHandle<Cluster> handle(admin_.options(), wait);
-  return detail::ask<Cluster>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Cluster>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_wait_until_healthy(admin_.get(), handle.get(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
@@ -5216,7 +5342,7 @@ inline void ClusterHandle::wait_until_deleted(const Wait<Cluster>& wait) const {
 inline Cluster ClusterHandle::wait_until_upgraded(std::string_view generation_id, const Wait<Cluster>& wait) const {
   const detail::CText generation_id_text(generation_id, "generation_id");
   const detail::WaitHandle<Cluster> handle(admin_.options(), wait);
-  return detail::ask<Cluster>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Cluster>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_wait_until_upgraded(admin_.get(), handle.get(),
         detail::c_text(cluster_.str(), "cluster_uuid"), generation_id_text.get(), value, error);
   });
@@ -5224,7 +5350,7 @@ inline Cluster ClusterHandle::wait_until_upgraded(std::string_view generation_id
 
 inline Cluster ClusterHandle::wait_until_woken(const Wait<Cluster>& wait) const {
   const detail::WaitHandle<Cluster> handle(admin_.options(), wait);
-  return detail::ask<Cluster>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Cluster>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_wait_until_woken(admin_.get(), handle.get(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
@@ -5232,7 +5358,7 @@ inline Cluster ClusterHandle::wait_until_woken(const Wait<Cluster>& wait) const 
 
 inline Cluster ClusterHandle::wait_until_encrypted(const Wait<Cluster>& wait) const {
   const detail::WaitHandle<Cluster> handle(admin_.options(), wait);
-  return detail::ask<Cluster>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Cluster>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_wait_until_encrypted(admin_.get(), handle.get(),
         detail::c_text(cluster_.str(), "cluster_uuid"), value, error);
   });
@@ -5240,7 +5366,7 @@ inline Cluster ClusterHandle::wait_until_encrypted(const Wait<Cluster>& wait) co
 
 inline Backup Backups::wait_until_complete(const BackupId& backup, const Wait<Backup>& wait) const {
   const detail::WaitHandle<Backup> handle(admin_.options(), wait);
-  return detail::ask<Backup>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Backup>([&](camunda_value** value, camunda_error** error) {
     return camunda_backup_wait_until_complete(admin_.get(), handle.get(),
         detail::c_text(cluster_.str(), "cluster_uuid"), detail::c_text(backup.str(), "backup_id"),
         value, error);
@@ -5249,7 +5375,7 @@ inline Backup Backups::wait_until_complete(const BackupId& backup, const Wait<Ba
 
 inline Restore Backups::wait_until_restored(const BackupId& backup, const Wait<Restore>& wait) const {
   const detail::WaitHandle<Restore> handle(admin_.options(), wait);
-  return detail::ask<Restore>([&](camunda_value** value, camunda_error** error) {
+  return detail::call_value<Restore>([&](camunda_value** value, camunda_error** error) {
     return camunda_backup_wait_until_restored(admin_.get(), handle.get(),
         detail::c_text(cluster_.str(), "cluster_uuid"), detail::c_text(backup.str(), "backup_id"),
         value, error);
