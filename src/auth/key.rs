@@ -1,4 +1,4 @@
-//! The names under which things are kept: of a token_state, and of a rate_limiter.
+//! Cache keys of tokens, keys of token hosts, and the names and labels derived from them.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use ring::{digest, hkdf, hmac};
 
 use super::TokenRequest;
 
-/// Separates keys made here from any other use of the same secret.
+/// Domain separation: distinguishes keys derived here from any other use of the same secret.
 pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 1";
 
-/// Stands for everything a token is asked for with.
+/// Cache key: identifies all parameters of a token request.
 ///
-/// It is a digest keyed with the client secret, so that a name made of it tells neither the secret
-/// nor the client id, and cannot even be compared with a guess of the client id alone.
+/// A digest keyed with the client secret: a name derived from it reveals neither the secret nor the
+/// client id, and a guess of the client id alone cannot be verified.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CacheKey([u8; 32]);
 
@@ -66,7 +66,8 @@ fn public_parts(request: &TokenRequest) -> Vec<u8> {
         Some(&request.audience),
         request.scope.as_ref(),
     ] {
-        // Lengths keep `a` + `bc` apart from `ab` + `c`, and the flag "no scope" from "empty".
+        // Lengths distinguish `a` + `bc` from `ab` + `c`, the flag distinguishes "no scope" from
+        // "empty".
         message.push(u8::from(part.is_some()));
         let part = part.map_or(&b""[..], |part| part.as_bytes());
         message.extend_from_slice(&(part.len() as u64).to_le_bytes());
@@ -75,12 +76,12 @@ fn public_parts(request: &TokenRequest) -> Vec<u8> {
     message
 }
 
-/// Stands for a token host: all that the endpoint's rate limit tells apart, seen from one address.
+/// Identifies a token host: the scope of a token endpoint's rate limit for one source IP address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TokenHostKey(String);
 
 impl TokenHostKey {
-    /// Scheme, host and port of a URL, the port always spelt out.
+    /// Returns the key for the scheme, host and port of a URL; the port is always explicit.
     pub(crate) fn of(token_url: &str) -> Self {
         let (scheme, rest) = token_url.split_once("://").unwrap_or(("", token_url));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
@@ -101,12 +102,12 @@ impl TokenHostKey {
         TokenHostKey(format!("{scheme}://{host}{port}"))
     }
 
-    /// The host, for people.
+    /// Returns the host in readable form.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A name in small letters and digits.
+    /// Returns a digest of lower-case hexadecimal digits.
     pub(crate) fn digest(&self) -> String {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(DOMAIN);

@@ -1,4 +1,5 @@
-//! What stores keep: the token of one key, sealed, and the pace of one token host, in the clear.
+//! Formats of the token stores: the record of a cache key, encrypted (ChaCha20-Poly1305), and the
+//! rate limit record of a token host, unencrypted JSON.
 
 use std::time::Duration;
 
@@ -15,19 +16,19 @@ use super::token_state::MAX_AUTH_FAILURE_WINDOW;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::{Secret, Zeroizing};
 
-/// A record from further ahead than this is from a clock that was wrong, and is not believed.
+/// Maximum clock skew: a record from a later time was written with a wrong clock and is ignored.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// A 429 comes no later than this after its request was sent.
-const LONGEST_RESPONSE: Duration = Duration::from_secs(600);
+/// Maximum time between a request and its 429.
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(600);
 
-/// Begins every sealed record; the number is the version of what follows.
+/// Prefix of every sealed record; its number is the format version.
 const MAGIC: &[u8; 8] = b"cadmtok2";
 
-/// What is known of one key, as it is shared. Times are milliseconds since 1970.
+/// Shared state of one cache key. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct TokenRecord {
-    /// The highest generation ever issued, even if its token is gone.
+    /// The highest generation issued, even if its token was dropped.
     pub(crate) generation: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<StoredToken>,
@@ -45,12 +46,13 @@ pub(crate) struct StoredToken {
     pub(crate) expires: u64,
 }
 
-/// That the endpoint refused the credentials, so that nobody else has to ask.
+/// A rejection of the credentials by the token endpoint, shared so that other processes send no
+/// request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct StoredAuthFailure {
     pub(crate) at: u64,
     pub(crate) until: u64,
-    /// Refusals in a row.
+    /// Consecutive rejections.
     pub(crate) count: u32,
     pub(crate) message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,14 +61,14 @@ pub(crate) struct StoredAuthFailure {
     pub(crate) server_message: Option<String>,
 }
 
-/// A pause of refreshes, after one that got no response within its limit: the token endpoint holds
-/// back the rejection of bad credentials for longer than some calls may take. The token is used
-/// meanwhile; only calls without a valid token send a request.
+/// A pause of refreshes, after one that got no response within its timeout: the token endpoint
+/// holds back the rejection of bad credentials for longer than some calls may take. The token is
+/// used meanwhile; only calls without a valid token send a request.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct StoredPause {
     pub(crate) at: u64,
     pub(crate) until: u64,
-    /// Refreshes without a response in a row.
+    /// Consecutive refreshes without a response.
     pub(crate) count: u32,
 }
 
@@ -79,9 +81,9 @@ impl StoredPause {
         }
     }
 
-    /// The rest of the pause; `None` once it is over, and for one from the future.
-    pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
-        left_of(
+    /// Returns the rest of the pause; `None` once it is over, and for one from the future.
+    pub(crate) fn remaining(&self, now: Timestamp) -> Option<Duration> {
+        remaining_span(
             self.at,
             self.until,
             now,
@@ -90,21 +92,22 @@ impl StoredPause {
         )
     }
 
-    /// Whether the next refresh without a response is one more in a row.
+    /// Returns whether it is recent enough for the next refresh without a response to be
+    /// consecutive.
     pub(crate) fn counts(&self, now: Timestamp) -> bool {
         now.wall_millis().saturating_sub(self.at) <= 2 * millis(MAX_AUTH_FAILURE_WINDOW)
     }
 }
 
 impl StoredToken {
-    /// The whole life and what is left of it; `None` once it is over, and for a token from the
-    /// future, whose age nobody can tell.
-    pub(crate) fn life(&self, now: Timestamp) -> Option<(Duration, Duration)> {
+    /// Returns the total lifetime and the remaining one; `None` if the token is expired, or from
+    /// the future, so that its age is unknown.
+    pub(crate) fn lifetime(&self, now: Timestamp) -> Option<(Duration, Duration)> {
         let now = now.wall_millis();
-        let believable = self.obtained <= now.saturating_add(millis(MAX_CLOCK_SKEW));
+        let plausible = self.obtained <= now.saturating_add(millis(MAX_CLOCK_SKEW));
         let life = Duration::from_millis(self.expires.saturating_sub(self.obtained));
         let left = Duration::from_millis(self.expires.saturating_sub(now)).min(life);
-        (believable && !left.is_zero()).then_some((life, left))
+        (plausible && !left.is_zero()).then_some((life, left))
     }
 }
 
@@ -120,9 +123,10 @@ impl StoredAuthFailure {
         }
     }
 
-    /// How much longer nobody is to ask; `None` once that is over, and for what cannot be believed.
-    pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
-        left_of(
+    /// Returns how long no token request may be sent; `None` once that is over, and for an
+    /// implausible record.
+    pub(crate) fn remaining(&self, now: Timestamp) -> Option<Duration> {
+        remaining_span(
             self.at,
             self.until,
             now,
@@ -131,7 +135,7 @@ impl StoredAuthFailure {
         )
     }
 
-    /// Whether it is recent enough for the next auth_failure to be one more in a row.
+    /// Returns whether it is recent enough for the next rejection to be consecutive.
     pub(crate) fn counts(&self, now: Timestamp) -> bool {
         let age = now.wall_millis().saturating_sub(self.at);
         age <= 2 * millis(MAX_AUTH_FAILURE_WINDOW)
@@ -152,49 +156,49 @@ impl StoredAuthFailure {
     }
 }
 
-/// The pace of one token host, as it is shared. Times are milliseconds since 1970.
+/// Shared state of the rate limiter of one token host. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RateLimitRecord {
-    /// When the last request was sent, or is known to have been answered.
+    /// When the last request was sent, or its response received.
     #[serde(default)]
     pub(crate) last: u64,
-    /// When the last 429 came, and until when it blocks.
+    /// When the last 429 was received, and until when it blocks.
     #[serde(default)]
     pub(crate) blocked_at: u64,
     #[serde(default)]
     pub(crate) blocked_until: u64,
-    /// 429s in a row.
+    /// Consecutive 429s.
     #[serde(default)]
     pub(crate) consecutive_429s: u32,
 }
 
-/// What remains of a [`RateLimitRecord`] where a store has no space for it: two timestamps of a file.
-/// Times are milliseconds since 1970.
+/// The part of a [`RateLimitRecord`] that fits into two timestamps of a file, for stores without
+/// free space. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct PaceTimes {
+pub(crate) struct RateLimitTimes {
     /// When the last request was sent, or its response received.
     pub(crate) last: u64,
     /// Until when a 429 blocks; zero or in the past if none does.
     pub(crate) blocked_until: u64,
 }
 
-impl PaceTimes {
-    /// The rest of the block.
-    pub(crate) fn block_left(&self, now: Timestamp) -> Duration {
-        let left = left_of(
+impl RateLimitTimes {
+    /// Returns the rest of the block; zero if none applies.
+    pub(crate) fn block_remaining(&self, now: Timestamp) -> Duration {
+        let left = remaining_span(
             self.last,
             self.blocked_until,
             now,
-            MAX_BLOCK + LONGEST_RESPONSE,
+            MAX_BLOCK + MAX_RESPONSE_TIME,
             MAX_BLOCK,
         );
         left.unwrap_or_default()
     }
 }
 
-impl From<RateLimitRecord> for PaceTimes {
+impl From<RateLimitRecord> for RateLimitTimes {
     fn from(record: RateLimitRecord) -> Self {
-        PaceTimes {
+        RateLimitTimes {
             last: record.last,
             blocked_until: record.blocked_until,
         }
@@ -211,11 +215,11 @@ impl RateLimitRecord {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// How much longer it is blocked.
-    pub(crate) fn block_left(&self, now: Timestamp) -> Duration {
-        // A clock that was set back in the middle of a block still has to be run_guarded, so the
-        // tolerance is that of the block itself.
-        left_of(
+    /// Returns the rest of the block; zero if none applies.
+    pub(crate) fn block_remaining(&self, now: Timestamp) -> Duration {
+        // A block still applies if the clock was set back during it, so the tolerance is that of
+        // the block itself.
+        remaining_span(
             self.blocked_at,
             self.blocked_until,
             now,
@@ -226,9 +230,9 @@ impl RateLimitRecord {
     }
 }
 
-/// What is left of a span of time that somebody noted by the wall clock: never more than its
-/// length; nothing if it is longer than such spans are, or begins further ahead than `tolerance`.
-fn left_of(
+/// Returns the rest of a time span that was written with a wall clock, at most its length. `None`
+/// if it is over, longer than `longest`, or begins later than `now` plus `tolerance`.
+fn remaining_span(
     at: u64,
     until: u64,
     now: Timestamp,
@@ -244,34 +248,34 @@ fn left_of(
     (left > 0).then(|| Duration::from_millis(left))
 }
 
-/// Seals records of one key, with a key derived from the client secret: who does not know the
-/// secret, which is all it takes to get a token, can neither read nor make one.
+/// Cipher for the records of one cache key, with an encryption key derived from the client secret:
+/// without the secret, a record can neither be read nor forged.
 pub(crate) struct RecordCipher {
     key: LessSafeKey,
-    token_state: CacheKey,
+    cache_key: CacheKey,
 }
 
 impl RecordCipher {
-    pub(crate) fn new(request: &TokenRequest, token_state: CacheKey) -> Self {
+    pub(crate) fn new(request: &TokenRequest, cache_key: CacheKey) -> Self {
         let secret = request.client_secret.expose().as_bytes();
         let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
         // The algorithm's own key length is never too long.
         let key = UnboundKey::from(keyed.expand(&[b"seal"], &CHACHA20_POLY1305).unwrap());
         RecordCipher {
             key: LessSafeKey::new(key),
-            token_state,
+            cache_key,
         }
     }
 
-    /// Binds the version, and through the key's digest everything the token was asked for with: a
-    /// record that is put in the place of another's does not open.
+    /// Returns the associated data: the format version, and through the key's digest all parameters
+    /// of the token request. A record copied to the name of another does not open.
     fn context(&self) -> Aad<Vec<u8>> {
-        Aad::from([&MAGIC[..], self.token_state.as_bytes()].concat())
+        Aad::from([&MAGIC[..], self.cache_key.as_bytes()].concat())
     }
 
-    /// `None` only without a source of random numbers.
+    /// Encrypts a record. Returns `None` only without a source of random numbers.
     pub(crate) fn seal(&self, record: &TokenRecord) -> Option<Vec<u8>> {
-        // Room for everything at once: a buffer that grows leaves copies behind.
+        // The capacity suffices: a buffer that grows leaves copies in memory.
         let token = record
             .token
             .as_ref()
@@ -291,7 +295,8 @@ impl RecordCipher {
         Some([&MAGIC[..], &nonce, &text, tag.as_ref()].concat())
     }
 
-    /// `None` for anything that was not sealed by this version for this key.
+    /// Decrypts a record. Returns `None` for anything that was not sealed by this version for this
+    /// key.
     pub(crate) fn open(&self, sealed: &[u8]) -> Option<TokenRecord> {
         let (nonce, text) = sealed
             .strip_prefix(MAGIC)?
@@ -331,14 +336,14 @@ mod tests {
         }
     }
 
-    fn seal() -> RecordCipher {
+    fn cipher() -> RecordCipher {
         RecordCipher::new(&request(), CacheKey::of(&request()))
     }
 
     #[test]
     fn a_sealed_record_opens_with_the_same_credentials_only() {
-        let sealed = seal().seal(&record()).unwrap();
-        let opened = seal().open(&sealed).unwrap();
+        let sealed = cipher().seal(&record()).unwrap();
+        let opened = cipher().open(&sealed).unwrap();
         assert_eq!(opened.generation, 7);
         assert_eq!(
             opened.token.unwrap().text.expose(),
@@ -365,14 +370,14 @@ mod tests {
 
     #[test]
     fn whatever_is_not_a_record_is_none() {
-        let sealed = seal().seal(&record()).unwrap();
+        let sealed = cipher().seal(&record()).unwrap();
         for cut in 0..sealed.len() {
-            assert!(seal().open(&sealed[..cut]).is_none(), "cut at {cut}");
+            assert!(cipher().open(&sealed[..cut]).is_none(), "cut at {cut}");
         }
         for at in 0..sealed.len() {
             let mut broken = sealed.clone();
             broken[at] ^= 1;
-            assert!(seal().open(&broken).is_none(), "broken at {at}");
+            assert!(cipher().open(&broken).is_none(), "broken at {at}");
         }
         for text in ["", "{", "7", r#"{"last":-1}"#, r#"{"last":"soon"}"#] {
             assert!(RateLimitRecord::decode(text.as_bytes()).is_none(), "{text}");
@@ -406,7 +411,7 @@ mod tests {
             };
             let expected =
                 expected.map(|(life, left)| (Duration::from_secs(life), Duration::from_secs(left)));
-            assert_eq!(token.life(NOW), expected, "{name}");
+            assert_eq!(token.lifetime(NOW), expected, "{name}");
         }
     }
 
@@ -424,7 +429,7 @@ mod tests {
         for (name, at, until, expected) in table {
             let at = NOW_MILLIS.saturating_add_signed(at);
             let until = NOW_MILLIS.saturating_add_signed(until);
-            let left = left_of(at, until, NOW, hour, hour);
+            let left = remaining_span(at, until, NOW, hour, hour);
             assert_eq!(left, expected.map(Duration::from_secs), "{name}");
         }
     }
@@ -442,7 +447,7 @@ mod tests {
         let auth_failure = StoredAuthFailure::new(NOW, Duration::from_secs(30), 1, &error);
         let shared: StoredAuthFailure =
             serde_json::from_str(&serde_json::to_string(&auth_failure).unwrap()).unwrap();
-        assert_eq!(shared.left(NOW), Some(Duration::from_secs(30)));
+        assert_eq!(shared.remaining(NOW), Some(Duration::from_secs(30)));
         let shared = shared.error();
         assert_eq!(shared.to_string(), error.to_string());
         assert_eq!(shared.http_status(), Some(401));

@@ -27,7 +27,7 @@ fn auto_advancing() -> (Cache, Clock) {
 fn many_threads_cold_make_one_request() {
     let clock = Clock::Real;
     let cache = Cache::new(clock.clone());
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let mut endpoint = Endpoint::with_script(&clock, []);
     endpoint.meanwhile = Some(Box::new(|_| thread::sleep(Duration::from_millis(20))));
     let barrier = Barrier::new(32);
@@ -35,7 +35,7 @@ fn many_threads_cold_make_one_request() {
         for _ in 0..32 {
             scope.spawn(|| {
                 barrier.wait();
-                let token = token_state.token(&endpoint, &call()).unwrap();
+                let token = handle.token(&endpoint, &call()).unwrap();
                 assert_eq!(token.expose(), "token-0");
             });
         }
@@ -52,8 +52,8 @@ fn the_same_credentials_share_a_slot_and_others_do_not() {
         ..request()
     };
     let tokens =
-        [request(), request(), other].map(|request| cache.token_state(request, &MEMORY).unwrap());
-    let tokens = tokens.map(|token_state| token_state.token(&*endpoint, &call()).unwrap());
+        [request(), request(), other].map(|request| cache.handle(request, &MEMORY).unwrap());
+    let tokens = tokens.map(|handle| handle.token(&*endpoint, &call()).unwrap());
     assert_eq!(tokens[0].expose(), tokens[1].expose());
     assert_ne!(tokens[0].expose(), tokens[2].expose());
     let sent = endpoint.sent();
@@ -64,29 +64,29 @@ fn the_same_credentials_share_a_slot_and_others_do_not() {
 #[test]
 fn bad_credentials_are_sent_once_and_everybody_learns_of_it() {
     let (cache, clock) = auto_advancing();
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::InvalidClient)]);
     for _ in 0..10 {
-        let error = token_state.token(&*endpoint, &call()).unwrap_err();
+        let error = handle.token(&*endpoint, &call()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Authentication);
         assert_eq!(error.outcome(), Outcome::NotSent);
         assert_eq!(error.message(), "access_denied");
         assert!(error.retry_after().is_some());
     }
     assert_eq!(endpoint.requests(), 1);
-    token_state.clear_auth_failure(&call());
-    assert!(token_state.token(&*endpoint, &call()).is_ok());
+    handle.clear_auth_failure(&call());
+    assert!(handle.token(&*endpoint, &call()).is_ok());
 }
 
 #[test]
 fn an_outage_is_waited_out() {
     let (cache, clock) = auto_advancing();
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let down = Reply::Fails(TokenErrorKind::Transient);
     let endpoint = Endpoint::new(&clock, [down, down, Reply::Token(60.0), down, down, down]);
-    assert!(token_state.token(&*endpoint, &call()).is_ok());
-    token_state.forget(&call());
-    let error = token_state.token(&*endpoint, &call()).unwrap_err();
+    assert!(handle.token(&*endpoint, &call()).is_ok());
+    handle.forget(&call());
+    let error = handle.token(&*endpoint, &call()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network);
     assert_eq!(endpoint.requests(), 6);
 }
@@ -94,13 +94,13 @@ fn an_outage_is_waited_out() {
 #[test]
 fn what_will_not_pass_is_not_waited_out() {
     let (cache, clock) = auto_advancing();
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::Permanent)]);
-    let error = token_state.token(&*endpoint, &call()).unwrap_err();
+    let error = handle.token(&*endpoint, &call()).unwrap_err();
     assert_eq!(error.message(), "not trusted");
     assert_eq!(error.outcome(), Outcome::NotSent);
     assert_eq!(endpoint.requests(), 1);
-    assert!(token_state.token(&*endpoint, &call()).is_ok());
+    assert!(handle.token(&*endpoint, &call()).is_ok());
 }
 
 #[test]
@@ -114,8 +114,8 @@ fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
         ..request()
     };
     for request in [request(), other, request()] {
-        let token_state = cache.token_state(request, &MEMORY).unwrap();
-        let error = token_state
+        let handle = cache.handle(request, &MEMORY).unwrap();
+        let error = handle
             .token(&*endpoint, &call_within(Duration::from_secs(30)))
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RateLimited);
@@ -127,13 +127,13 @@ fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
 #[test]
 fn a_leader_that_panics_is_succeeded() {
     let (cache, clock) = auto_advancing();
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(&clock, [Reply::Panics]);
     thread::scope(|scope| {
-        let leader = scope.spawn(|| token_state.token(&*endpoint, &call()));
+        let leader = scope.spawn(|| handle.token(&*endpoint, &call()));
         assert!(leader.join().is_err());
     });
-    assert!(token_state.token(&*endpoint, &call()).is_ok());
+    assert!(handle.token(&*endpoint, &call()).is_ok());
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn invariant_04_a_failed_refresh_never_removes_a_living_token() {
     let simulation = ManualClock::frozen();
     let clock = Clock::Simulated(simulation.clone());
     let cache = Cache::new(clock.clone());
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(
         &clock,
         [
@@ -151,15 +151,15 @@ fn invariant_04_a_failed_refresh_never_removes_a_living_token() {
             Reply::Fails(TokenErrorKind::InvalidClient),
         ],
     );
-    let first = token_state.token(&*endpoint, &call()).unwrap();
+    let first = handle.token(&*endpoint, &call()).unwrap();
     simulation.advance(Duration::from_secs(850));
     while endpoint.requests() < 4 {
-        let token = token_state.token(&*endpoint, &call()).unwrap();
+        let token = handle.token(&*endpoint, &call()).unwrap();
         assert_eq!(token.expose(), first.expose());
         simulation.advance(Duration::from_secs(1));
     }
     simulation.advance(Duration::from_secs(30));
-    let second = token_state.token(&*endpoint, &call()).unwrap();
+    let second = handle.token(&*endpoint, &call()).unwrap();
     assert_ne!(second.expose(), first.expose());
 }
 
@@ -170,12 +170,12 @@ fn invariant_09_a_child_never_waits_for_a_lock_it_inherited() {
     let mut parents = Cache::new(clock.clone());
     parents.pid = 0;
     let endpoint = Endpoint::new(&clock, []);
-    let token_state = parents.token_state(request(), &MEMORY).unwrap();
-    let cached = Arc::clone(token_state.cell.inherit(Arc::clone));
+    let handle = parents.handle(request(), &MEMORY).unwrap();
+    let cached = Arc::clone(handle.entry.inherit(Arc::clone));
     let locked = cached.lock();
     let child = Cache::inherited(&parents);
     assert_eq!(child.pid, std::process::id());
-    let childs = child.token_state(request(), &MEMORY).unwrap();
+    let childs = child.handle(request(), &MEMORY).unwrap();
     assert!(childs.token(&*endpoint, &call()).is_ok());
     drop(locked);
 }
@@ -185,11 +185,11 @@ fn a_child_knows_what_its_parent_knew_even_if_their_store_fails() {
     let (parents, clock) = auto_advancing();
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
-    let parents_slot = parents.token_state(request(), &store.choice()).unwrap();
+    let parents_slot = parents.handle(request(), &store.choice()).unwrap();
     let token = parents_slot.token(&*endpoint, &call()).unwrap();
     store.everything_fails(true);
     let child = Cache::inherited(&parents);
-    let childs = child.token_state(request(), &store.choice()).unwrap();
+    let childs = child.handle(request(), &store.choice()).unwrap();
     let same = childs.token(&*endpoint, &call()).unwrap();
     assert_eq!(same.expose(), token.expose());
     assert_eq!(endpoint.requests(), 1);
@@ -202,15 +202,15 @@ fn a_store_of_the_callers_own_goes_with_its_last_client() {
     let gone = Arc::downgrade(&store);
     let choice = store.choice();
     drop(store);
-    let tokens = [(); 2].map(|()| cache.token_state(request(), &choice).unwrap());
+    let tokens = [(); 2].map(|()| cache.handle(request(), &choice).unwrap());
     drop(choice);
     let endpoint = Endpoint::new(&clock, []);
-    for token_state in tokens {
-        token_state.token(&*endpoint, &call()).unwrap();
+    for handle in tokens {
+        handle.token(&*endpoint, &call()).unwrap();
         assert!(gone.strong_count() > 0);
         assert_eq!(cache.diagnostics().tokens.len(), 1);
     }
-    // Both clients of the store shared a token_state.
+    // Both clients of the store shared a handle.
     assert_eq!(endpoint.requests(), 1);
     assert_eq!(gone.strong_count(), 0);
     let diagnostics = cache.diagnostics();
@@ -223,12 +223,12 @@ fn hangs(call: &CallContext) {
 }
 
 /// Asks on every one of `threads` threads at the same time.
-fn together(threads: usize, token_state: &TokenCacheHandle, endpoint: &Endpoint) -> Vec<Token> {
+fn together(threads: usize, handle: &TokenCacheHandle, endpoint: &Endpoint) -> Vec<Token> {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {
         let ask = || {
             barrier.wait();
-            token_state.token(endpoint, &call()).unwrap()
+            handle.token(endpoint, &call()).unwrap()
         };
         let asking: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
         asking
@@ -246,10 +246,10 @@ fn invariant_01_one_token_request_for_a_fleet_with_a_shared_store() {
     let machines: Vec<_> = (0..4).map(|_| Cache::new(Clock::Real)).collect();
     thread::scope(|scope| {
         for machine in &machines {
-            let token_state = machine.token_state(request(), &store.choice()).unwrap();
+            let handle = machine.handle(request(), &store.choice()).unwrap();
             let endpoint = &endpoint;
             scope.spawn(move || {
-                for token in together(8, &token_state, endpoint) {
+                for token in together(8, &handle, endpoint) {
                     assert_eq!(token.expose(), "token-0");
                 }
             });
@@ -266,12 +266,12 @@ fn invariant_01_one_token_request_for_a_fleet_with_a_shared_store() {
 fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
-    let old = token_state.token(&*endpoint, &call()).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
+    let old = handle.token(&*endpoint, &call()).unwrap();
     let new = thread::scope(|scope| {
         let replace = || {
-            token_state.reject(&old, &call());
-            token_state.token(&*endpoint, &call()).unwrap()
+            handle.reject(&old, &call());
+            handle.token(&*endpoint, &call()).unwrap()
         };
         let replacing: Vec<_> = (0..8).map(|_| scope.spawn(replace)).collect();
         replacing
@@ -280,9 +280,9 @@ fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
             .collect::<Vec<_>>()
     });
     assert!(new.iter().all(|token| token.expose() == "token-1"));
-    token_state.reject(&old, &call());
+    handle.reject(&old, &call());
     assert_eq!(
-        token_state.token(&*endpoint, &call()).unwrap().expose(),
+        handle.token(&*endpoint, &call()).unwrap().expose(),
         "token-1"
     );
     assert_eq!(endpoint.requests(), 2);
@@ -296,24 +296,24 @@ fn invariant_05_a_token_that_another_machine_replaced_is_not_asked_for_again() {
     let machines = [Cache::new(clock.clone()), Cache::new(clock.clone())];
     let tokens = machines
         .each_ref()
-        .map(|machine| machine.token_state(request(), &store.choice()).unwrap());
+        .map(|machine| machine.handle(request(), &store.choice()).unwrap());
     let old = tokens
         .each_ref()
-        .map(|token_state| token_state.token(&*endpoint, &call()).unwrap());
+        .map(|handle| handle.token(&*endpoint, &call()).unwrap());
     assert_eq!(old[0].expose(), old[1].expose());
     tokens[0].reject(&old[0], &call());
     // Whoever comes now does not get it from the store either.
     let third = Cache::new(clock.clone())
-        .token_state(request(), &store.choice())
+        .handle(request(), &store.choice())
         .unwrap();
     assert_eq!(
         third.token(&*endpoint, &call()).unwrap().expose(),
         "token-1"
     );
     tokens[1].reject(&old[1], &call());
-    for token_state in &tokens {
+    for handle in &tokens {
         assert_eq!(
-            token_state.token(&*endpoint, &call()).unwrap().expose(),
+            handle.token(&*endpoint, &call()).unwrap().expose(),
             "token-1"
         );
     }
@@ -325,13 +325,13 @@ fn a_forgotten_token_is_forgotten_by_the_store_too() {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
-    let token_state = Cache::new(clock.clone())
-        .token_state(request(), &store.choice())
+    let handle = Cache::new(clock.clone())
+        .handle(request(), &store.choice())
         .unwrap();
-    token_state.token(&*endpoint, &call()).unwrap();
-    token_state.forget(&call());
+    handle.token(&*endpoint, &call()).unwrap();
+    handle.forget(&call());
     let other = Cache::new(clock.clone())
-        .token_state(request(), &store.choice())
+        .handle(request(), &store.choice())
         .unwrap();
     assert_eq!(
         other.token(&*endpoint, &call()).unwrap().expose(),
@@ -346,16 +346,16 @@ fn forgiven_credentials_are_forgiven_by_the_store_too() {
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::InvalidClient)]);
     let tokens = [0, 1].map(|_| {
         Cache::new(clock.clone())
-            .token_state(request(), &store.choice())
+            .handle(request(), &store.choice())
             .unwrap()
     });
-    for token_state in &tokens {
-        assert!(token_state.token(&*endpoint, &call()).is_err());
+    for handle in &tokens {
+        assert!(handle.token(&*endpoint, &call()).is_err());
     }
     assert_eq!(endpoint.requests(), 1);
     tokens[0].clear_auth_failure(&call());
     let third = Cache::new(clock.clone())
-        .token_state(request(), &store.choice())
+        .handle(request(), &store.choice())
         .unwrap();
     assert!(third.token(&*endpoint, &call()).is_ok());
 }
@@ -365,9 +365,9 @@ const SOON: Duration = Duration::from_millis(300);
 
 /// Asks for a token in vain; tells the error's kind, and by how much it was late.
 #[track_caller]
-fn expect_error(token_state: &TokenCacheHandle, endpoint: &Endpoint) -> (ErrorKind, Duration) {
+fn expect_error(handle: &TokenCacheHandle, endpoint: &Endpoint) -> (ErrorKind, Duration) {
     let started = Instant::now();
-    let error = token_state.token(endpoint, &call_within(SOON)).unwrap_err();
+    let error = handle.token(endpoint, &call_within(SOON)).unwrap_err();
     let lateness = started.elapsed().saturating_sub(SOON);
     assert_eq!(
         (error.stage(), error.outcome()),
@@ -388,19 +388,19 @@ fn silent_endpoint() -> Endpoint {
 fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
     in_time(|| {
         let cache = Cache::new(Clock::Real);
-        let token_state = cache.token_state(request(), &MEMORY).unwrap();
+        let handle = cache.handle(request(), &MEMORY).unwrap();
         let endpoint = silent_endpoint();
         // The endpoint.
-        let (_, first) = expect_error(&token_state, &endpoint);
+        let (_, first) = expect_error(&handle, &endpoint);
         // The backoff after that.
-        let (kind, second) = expect_error(&token_state, &endpoint);
+        let (kind, second) = expect_error(&handle, &endpoint);
         assert_eq!(kind, ErrorKind::Network);
         // The rate_limiter.
         let other = TokenRequest {
             audience: "other.example".into(),
             ..request()
         };
-        let other = cache.token_state(other, &MEMORY).unwrap();
+        let other = cache.handle(other, &MEMORY).unwrap();
         let (kind, third) = expect_error(&other, &endpoint);
         assert_eq!(kind, ErrorKind::RateLimited);
         ((), first.max(second).max(third))
@@ -409,14 +409,12 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
     // The leader in the same process.
     in_time(|| {
         let endpoint = silent_endpoint();
-        let token_state = Cache::new(Clock::Real)
-            .token_state(request(), &MEMORY)
-            .unwrap();
+        let handle = Cache::new(Clock::Real).handle(request(), &MEMORY).unwrap();
         let cancel = Cancel::new();
         thread::scope(|scope| {
             scope.spawn(|| {
                 let options = CallOptions::new().cancel(cancel.clone());
-                token_state.token(
+                handle.token(
                     &endpoint,
                     &CallContext::start(&options, Duration::from_secs(60)),
                 )
@@ -424,7 +422,7 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
             while endpoint.requests() < 1 {
                 thread::yield_now();
             }
-            let (kind, lateness) = expect_error(&token_state, &endpoint);
+            let (kind, lateness) = expect_error(&handle, &endpoint);
             assert_eq!(kind, ErrorKind::Timeout);
             cancel.cancel();
             ((), lateness)
@@ -437,10 +435,10 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
             let endpoint = silent_endpoint();
             let store = Arc::new(MemoryStore::default());
             store.hold(&[lock]);
-            let token_state = Cache::new(Clock::Real)
-                .token_state(request(), &store.choice())
+            let handle = Cache::new(Clock::Real)
+                .handle(request(), &store.choice())
                 .unwrap();
-            let (_, lateness) = expect_error(&token_state, &endpoint);
+            let (_, lateness) = expect_error(&handle, &endpoint);
             ((), lateness)
         });
     }
@@ -448,10 +446,8 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
 
 #[test]
 fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
-    let (token_state, mut endpoint) = in_time(|| {
-        let token_state = Cache::new(Clock::Real)
-            .token_state(request(), &MEMORY)
-            .unwrap();
+    let (handle, mut endpoint) = in_time(|| {
+        let handle = Cache::new(Clock::Real).handle(request(), &MEMORY).unwrap();
         let endpoint = silent_endpoint();
         let cancel = Cancel::new();
         let lateness = thread::scope(|scope| {
@@ -460,7 +456,7 @@ fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
                     scope.spawn(|| {
                         let options = CallOptions::new().cancel(cancel.clone());
                         let error =
-                            token_state.token(&endpoint, &CallContext::start(&options, SOON * 200));
+                            handle.token(&endpoint, &CallContext::start(&options, SOON * 200));
                         (error.unwrap_err(), Instant::now())
                     })
                 })
@@ -479,30 +475,30 @@ fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
                 .max()
                 .unwrap()
         });
-        ((token_state, endpoint), lateness)
+        ((handle, endpoint), lateness)
     });
     endpoint.meanwhile = None;
     endpoint.then = Reply::Token(60.0);
-    assert!(token_state.token(&endpoint, &call()).is_ok());
+    assert!(handle.token(&endpoint, &call()).is_ok());
 }
 
-/// A token_state and its endpoint, with a clock moved by the test.
+/// A handle and its endpoint, with a clock moved by the test.
 fn frozen(then: Reply) -> (Arc<ManualClock>, Arc<TokenCacheHandle>, Endpoint) {
     let simulation = ManualClock::frozen();
     let clock = Clock::Simulated(simulation.clone());
-    let token_state = Cache::new(clock.clone())
-        .token_state(request(), &MEMORY)
+    let handle = Cache::new(clock.clone())
+        .handle(request(), &MEMORY)
         .unwrap();
     let mut endpoint = Endpoint::with_script(&clock, []);
     endpoint.then = then;
-    (simulation, token_state, endpoint)
+    (simulation, handle, endpoint)
 }
 
 #[test]
 fn invariant_08_jumps_of_the_clock_do_no_harm() {
     const HOUR: i64 = 3_600_000;
-    let (simulation, token_state, endpoint) = frozen(Reply::Token(3600.0));
-    let ask = || token_state.token(&endpoint, &call()).unwrap();
+    let (simulation, handle, endpoint) = frozen(Reply::Token(3600.0));
+    let ask = || handle.token(&endpoint, &call()).unwrap();
     ask();
     // Back: the monotonic clock still makes it expire.
     simulation.step_wall_clock(-100 * HOUR);
@@ -541,12 +537,12 @@ fn invariant_08_odd_lives_do_no_harm() {
         ("the same, zero", Reply::Same(Some(0.0)),         1440..=1440),
     ];
     for (name, reply, expected) in table {
-        let (simulation, token_state, endpoint) = frozen(reply);
+        let (simulation, handle, endpoint) = frozen(reply);
         for _ in 0..24 * 60 {
-            let token = token_state.token(&endpoint, &call()).unwrap();
+            let token = handle.token(&endpoint, &call()).unwrap();
             assert!(token.expires_at() > SystemTime::UNIX_EPOCH, "{name}");
             // Once more, as a program does that makes two requests.
-            token_state.token(&endpoint, &call()).unwrap();
+            handle.token(&endpoint, &call()).unwrap();
             simulation.advance(Duration::from_secs(60));
         }
         assert!(
@@ -577,23 +573,23 @@ fn a_store_that_fails_costs_sharing_only() {
         let store = Arc::new(MemoryStore::default());
         fault(&store);
         let endpoint = Endpoint::new(&clock, []);
-        let token_state = Cache::new(clock.clone())
-            .token_state(request(), &store.choice())
+        let handle = Cache::new(clock.clone())
+            .handle(request(), &store.choice())
             .unwrap();
         for _ in 0..3 {
-            assert!(token_state.token(&*endpoint, &call()).is_ok(), "{name}");
+            assert!(handle.token(&*endpoint, &call()).is_ok(), "{name}");
         }
         assert_eq!(endpoint.requests(), 1, "{name}");
-        token_state.reject(&token_state.token(&*endpoint, &call()).unwrap(), &call());
-        assert!(token_state.token(&*endpoint, &call()).is_ok(), "{name}");
+        handle.reject(&handle.token(&*endpoint, &call()).unwrap(), &call());
+        assert!(handle.token(&*endpoint, &call()).is_ok(), "{name}");
         // Once it works again, it is used again.
         store.everything_fails(false);
         if let Clock::Simulated(simulation) = &clock {
             simulation.advance(Duration::from_secs(3600));
         }
-        let token = token_state.token(&*endpoint, &call()).unwrap();
+        let token = handle.token(&*endpoint, &call()).unwrap();
         let other = Cache::new(clock.clone())
-            .token_state(request(), &store.choice())
+            .handle(request(), &store.choice())
             .unwrap();
         let shared = other.token(&*endpoint, &call()).unwrap();
         assert_eq!(shared.expose(), token.expose(), "{name}");
@@ -613,26 +609,26 @@ fn a_process_that_hangs_on_to_a_lock_is_not_waited_for_for_ever() {
         let store = Arc::new(MemoryStore::default());
         store.hold(locks);
         let endpoint = Endpoint::new(&clock, []);
-        let token_state = || {
+        let handle = || {
             Cache::new(clock.clone())
-                .token_state(request(), &store.choice())
+                .handle(request(), &store.choice())
                 .unwrap()
         };
         let started = clock.now();
-        let token = token_state().token(&*endpoint, &call()).unwrap();
+        let token = handle().token(&*endpoint, &call()).unwrap();
         assert!(
             clock.now().mono - started.mono < Duration::from_secs(seconds),
             "{locks:?}"
         );
         // It is shared in spite of the lock, and so is the rate limit.
-        let shared = token_state().token(&*endpoint, &call()).unwrap();
+        let shared = handle().token(&*endpoint, &call()).unwrap();
         assert_eq!(shared.expose(), token.expose(), "{locks:?}");
         let other = TokenRequest {
             audience: "other.example".into(),
             ..request()
         };
         let other = Cache::new(clock.clone())
-            .token_state(other, &store.choice())
+            .handle(other, &store.choice())
             .unwrap();
         other.token(&*endpoint, &call()).unwrap();
         let sent = endpoint.sent();
@@ -651,9 +647,9 @@ fn lease_of_a_token_lock_lasts_as_long_as_the_call() {
     // What the first block of a 429 and the hold-back of a rejection take together, at most.
     for (timeout, least, most) in [(10, 10, 15), (60, 60, 65), (3_600, 110, 120)] {
         let store = Arc::new(MemoryStore::default());
-        let token_state = cache.token_state(request(), &store.choice()).unwrap();
+        let handle = cache.handle(request(), &store.choice()).unwrap();
         let call = call_within(Duration::from_secs(timeout));
-        token_state.token(&*endpoint, &call).unwrap();
+        handle.token(&*endpoint, &call).unwrap();
         let leases = store.leases("token-");
         assert_eq!(leases.len(), 1, "{leases:?}");
         let seconds = leases[0].as_secs_f64();
@@ -714,12 +710,9 @@ fn two_processes_with_a_token_due(
     let store = Arc::new(MemoryStore::default());
     let tokens = [(); 2].map(|()| {
         let cache = Cache::new(Clock::Simulated(simulation.clone()));
-        let token_state = cache.token_state(request(), &store.choice()).unwrap();
-        assert_eq!(
-            token_state.token(endpoint, &call()).unwrap().expose(),
-            "token-0"
-        );
-        token_state
+        let handle = cache.handle(request(), &store.choice()).unwrap();
+        assert_eq!(handle.token(endpoint, &call()).unwrap().expose(), "token-0");
+        handle
     });
     assert_eq!(endpoint.requests(), 1);
     endpoint.accepts.store(false, Ordering::SeqCst);
@@ -736,16 +729,13 @@ fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_win
     // Refused for 30 s, then for 60 s, for all processes.
     for (window, requests) in [(30, 2), (60, 3)] {
         for _ in 0..window {
-            for token_state in &tokens {
+            for handle in &tokens {
                 // Any call keeps its token; the one that refreshes would need more than 30 s.
                 let limit = match requests {
                     2 => call(),
                     _ => call_within(Duration::from_millis(1_200)),
                 };
-                assert_eq!(
-                    token_state.token(&endpoint, &limit).unwrap().expose(),
-                    "token-0"
-                );
+                assert_eq!(handle.token(&endpoint, &limit).unwrap().expose(), "token-0");
             }
             assert_eq!(endpoint.requests(), requests);
             simulation.advance(Duration::from_secs(1));
@@ -754,8 +744,8 @@ fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_win
     // Once the token has expired, one caller waits for the response, for all.
     simulation.advance(Duration::from_secs(810));
     for _ in 0..3 {
-        for token_state in &tokens {
-            let error = token_state.token(&endpoint, &call()).unwrap_err();
+        for handle in &tokens {
+            let error = handle.token(&endpoint, &call()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Authentication);
             assert_eq!(error.message(), "access_denied");
         }
@@ -772,9 +762,9 @@ fn invariant_03_a_refresh_that_times_out_pauses_the_refreshes_of_all_processes()
     let short = || call_within(Duration::from_millis(1_200));
     for (window, requests) in [(30, 2), (60, 3), (120, 4)] {
         for _ in 0..window {
-            for token_state in &tokens {
+            for handle in &tokens {
                 assert_eq!(
-                    token_state.token(&endpoint, &short()).unwrap().expose(),
+                    handle.token(&endpoint, &short()).unwrap().expose(),
                     "token-0"
                 );
             }
@@ -795,11 +785,11 @@ fn invariant_10_nothing_secret_is_shown() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
     let request = request();
-    let token_state = cache.token_state(request.clone(), &MEMORY).unwrap();
-    let token = token_state.token(&*endpoint, &call()).unwrap();
+    let handle = cache.handle(request.clone(), &MEMORY).unwrap();
+    let token = handle.token(&*endpoint, &call()).unwrap();
     let shown = format!(
-        "{request:?} {token_state:?} {token:?} {cache:?} {:#?}",
-        (&token_state, &cache)
+        "{request:?} {handle:?} {token:?} {cache:?} {:#?}",
+        (&handle, &cache)
     );
     for secret in ["hunter2", token.expose()] {
         assert!(!shown.contains(secret), "{shown}");
@@ -903,9 +893,9 @@ fn diagnostics_tell_what_is_going_on() {
     let (simulation, _, mut endpoint) = frozen(Reply::Token(1000.0));
     let store = Arc::new(MemoryStore::default());
     let cache = Cache::new(endpoint.clock.clone());
-    let token_state = cache.token_state(request(), &store.choice()).unwrap();
-    token_state.token(&endpoint, &call()).unwrap();
-    token_state.token(&endpoint, &call()).unwrap();
+    let handle = cache.handle(request(), &store.choice()).unwrap();
+    handle.token(&endpoint, &call()).unwrap();
+    handle.token(&endpoint, &call()).unwrap();
     simulation.advance(Duration::from_secs(100));
     let told = cache.diagnostics();
     let tokens = serde_json::to_value(&told.tokens).unwrap();
@@ -925,9 +915,9 @@ fn diagnostics_tell_what_is_going_on() {
     assert!(told.stores[0].usable);
 
     store.everything_fails(true);
-    token_state.forget(&call());
+    handle.forget(&call());
     endpoint.then = Reply::Fails(TokenErrorKind::InvalidClient);
-    token_state.token(&endpoint, &call()).unwrap_err();
+    handle.token(&endpoint, &call()).unwrap_err();
     let told = cache.diagnostics();
     assert_eq!(
         serde_json::to_value(&told.tokens[0]).unwrap()["state"],
@@ -938,7 +928,7 @@ fn diagnostics_tell_what_is_going_on() {
     assert!(!told.stores[0].usable);
     assert_eq!(
         told.stores[0].last_error.as_deref(),
-        Some("as the test says")
+        Some("failed by the test")
     );
     let all = serde_json::to_string(&told).unwrap();
     assert!(!all.contains("hunter2") && !all.contains("token-0") && !all.contains("client-id"));
@@ -952,9 +942,9 @@ fn diagnostics_do_not_depend_on_the_secret() {
         for secret in secrets {
             let mut request = request();
             request.client_secret = Secret::from(secret);
-            let token_state = cache.token_state(request, &MEMORY).unwrap();
+            let handle = cache.handle(request, &MEMORY).unwrap();
             assert_eq!(
-                format!("{token_state:?}"),
+                format!("{handle:?}"),
                 "TokenCacheHandle { label: \"9f04c1ad\", .. }"
             );
         }
@@ -975,11 +965,11 @@ fn invariant_07_a_slow_store_keeps_no_call_beyond_its_deadline() {
         // Nearly as slow as a store may be.
         store.before = Some(|| thread::sleep(Duration::from_millis(200)));
         let store = Arc::new(store);
-        let token_state = Cache::new(clock.clone())
-            .token_state(request(), &store.choice())
+        let handle = Cache::new(clock.clone())
+            .handle(request(), &store.choice())
             .unwrap();
         let call = call_within(timeout);
-        let _ = token_state.token(&*Endpoint::new(&clock, []), &call);
+        let _ = handle.token(&*Endpoint::new(&clock, []), &call);
         call.started().elapsed().saturating_sub(timeout)
     };
     // Whichever of the operations is the last one.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::test_support::{Endpoint, MEMORY, MemoryStore, Reply, call, call_within, request};
-use crate::auth::cache::{TokenCacheHandle, diagnostics, token_state};
+use crate::auth::cache::{TokenCacheHandle, diagnostics, token_cache_handle};
 use crate::auth::store::{LockResult, StoreChain};
 use crate::auth::time::Clock;
 use crate::auth::{Token, TokenErrorKind, TokenRequest};
@@ -64,9 +64,9 @@ fn play() {
     let retry_after = Some(2 * LIMIT);
     let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after });
     let endpoint = Endpoint::new(&Clock::Real, [Reply::Token(3600.0), limited]);
-    let known = token_state(request(), &MEMORY).unwrap();
+    let known = token_cache_handle(request(), &MEMORY).unwrap();
     let token = known.token(&*endpoint, &call()).unwrap();
-    let other = token_state(request_for("other.example".into()), &MEMORY).unwrap();
+    let other = token_cache_handle(request_for("other.example".into()), &MEMORY).unwrap();
     let error = other.token(&*endpoint, &call_within(Duration::from_secs(20)));
     assert_eq!(error.unwrap_err().kind(), ErrorKind::RateLimited);
 
@@ -101,7 +101,7 @@ fn keep_busy(number: usize, stop: &AtomicBool, known: &TokenCacheHandle, endpoin
         // More than the cache keeps.
         round += 1;
         let audience = format!("{number}-{}.example", round % 10);
-        drop(token_state(request_for(audience), &MEMORY).unwrap());
+        drop(token_cache_handle(request_for(audience), &MEMORY).unwrap());
         thread::yield_now();
     }
 }

@@ -230,12 +230,12 @@ fn play_slot(history: Vec<Event>) {
                 }
                 let limits = WaitLimits {
                     deadline: now.mono + seconds(has),
-                    turn: now.mono + seconds(turn),
+                    permit_at: now.mono + seconds(turn),
                 };
                 let expected =
                     model.next_step(clocks, mono + has * 1_000, mono + turn * 1_000, new);
-                let answer = token_state.next_step(now, limits, &mut caller);
-                let got = match answer {
+                let step = token_state.next_step(now, limits, &mut caller);
+                let got = match step {
                     NextStep::Use(token) => Expected::Use(token.generation()),
                     NextStep::Refresh(new, token) => {
                         assert!(fetch_id.replace(new).is_none(), "a second leader");
@@ -289,7 +289,7 @@ fn play_slot(history: Vec<Event>) {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                token_state.failed(fetch_id, now, error(ErrorKind::Network), 0.0);
+                token_state.fetch_failed(fetch_id, now, error(ErrorKind::Network), 0.0);
                 model.fetching = false;
                 model.failures += 1;
                 model.failed += 1;
@@ -299,7 +299,12 @@ fn play_slot(history: Vec<Event>) {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                token_state.refused(fetch_id, now, error(ErrorKind::Authentication), 0);
+                token_state.credentials_rejected(
+                    fetch_id,
+                    now,
+                    error(ErrorKind::Authentication),
+                    0,
+                );
                 model.fetching = false;
                 model.refused += 1;
                 model.quiet = Some((
@@ -487,7 +492,7 @@ fn play_gate(history: Vec<AtGate>) {
                 };
                 let rate_limiter = &mut rate_limiters[process];
                 rate_limiter.merge(shared, now);
-                rate_limiter.answered(sent, now);
+                rate_limiter.response_received(sent, now);
                 shared = rate_limiter.record();
                 limited = 0;
                 if now.mono - sent.mono < MIN_REQUEST_INTERVAL {
@@ -621,7 +626,7 @@ fn play_world(shares: bool, history: Vec<StoreEvent>) {
     let tokens: [[Arc<TokenCacheHandle>; 2]; 2] = processes.each_ref().map(|process| {
         ["a", "b"].map(|audience| {
             process
-                .token_state(
+                .handle(
                     TokenRequest {
                         audience: audience.into(),
                         ..request()

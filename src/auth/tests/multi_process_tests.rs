@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::test_support::{call_within, failure, left_out, request};
-use crate::auth::cache::{diagnostics, token_state};
+use crate::auth::cache::{diagnostics, token_cache_handle};
 use crate::auth::{
     FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
 };
@@ -214,10 +214,10 @@ fn play_thread(scenario: &Scenario, number: usize) {
             directory: Some(scenario.cache.join(std::process::id().to_string())),
         },
     };
-    let token_state = token_state(request, &choice).unwrap();
+    let handle = token_cache_handle(request, &choice).unwrap();
     for _ in 0..scenario.calls {
         let started = Instant::now();
-        let result = token_state.token(scenario, &call_within(scenario.timeout));
+        let result = handle.token(scenario, &call_within(scenario.timeout));
         let outcome = Outcome {
             result: result
                 .map(|token| token.expose().to_owned())
@@ -1140,9 +1140,7 @@ mod with_redis {
                 // Another host each time, or it would have to wait for its turn.
                 let mut request = request();
                 request.token_url = format!("https://login-{tries}.example/oauth/token");
-                let token_state = Cache::new(Clock::Real)
-                    .token_state(request, &choice)
-                    .unwrap();
+                let handle = Cache::new(Clock::Real).handle(request, &choice).unwrap();
                 let cancel = Cancel::new();
                 let endpoint = Freezes {
                     redis: &redis,
@@ -1151,7 +1149,7 @@ mod with_redis {
                 };
                 let options = CallOptions::new().cancel(cancel.clone());
                 let call = CallContext::start(&options, Duration::from_millis(timeout));
-                let result = token_state.token(&endpoint, &call);
+                let result = handle.token(&endpoint, &call);
                 let late = endpoint.over.get().map(|over| over.elapsed());
                 redis.signal(Signal::CONT);
                 if late.is_some() {

@@ -157,9 +157,9 @@ impl World {
         }
     }
 
-    fn token_state(&self, choice: &TokenCacheConfig) -> Arc<TokenCacheHandle> {
+    fn handle(&self, choice: &TokenCacheConfig) -> Arc<TokenCacheHandle> {
         Cache::new(self.clock.clone())
-            .token_state(request(), choice)
+            .handle(request(), choice)
             .unwrap()
     }
 
@@ -190,8 +190,8 @@ fn on_threads<T: Send + 'static>(
 fn one_leads_and_all_get_its_token() {
     explore(|| {
         let world = World::new([]);
-        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
-        let tokens = on_threads(4, move |_| token_state.token(&*endpoint, &call()).unwrap());
+        let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
+        let tokens = on_threads(4, move |_| handle.token(&*endpoint, &call()).unwrap());
         assert!(tokens.iter().all(|token| token.expose() == "token-0"));
         assert_eq!(world.requests(), 1);
     });
@@ -204,8 +204,8 @@ fn leaders_that_fail_are_succeeded() {
             Reply::Fails(TokenErrorKind::Cancelled),
             Reply::Fails(TokenErrorKind::Transient),
         ]);
-        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
-        let results = on_threads(3, move |_| token_state.token(&*endpoint, &call()));
+        let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
+        let results = on_threads(3, move |_| handle.token(&*endpoint, &call()));
         assert!(results.iter().filter(|result| result.is_err()).count() <= 1);
         assert_eq!(world.requests(), 3);
     });
@@ -215,10 +215,8 @@ fn leaders_that_fail_are_succeeded() {
 fn a_refusal_reaches_everybody() {
     explore(|| {
         let world = World::new([Reply::Fails(TokenErrorKind::InvalidClient)]);
-        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
-        for error in on_threads(4, move |_| {
-            token_state.token(&*endpoint, &call()).unwrap_err()
-        }) {
+        let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
+        for error in on_threads(4, move |_| handle.token(&*endpoint, &call()).unwrap_err()) {
             assert_eq!(error.kind(), ErrorKind::Authentication);
         }
         assert_eq!(world.requests(), 1);
@@ -232,7 +230,7 @@ fn several_keys_pass_one_gate_in_turn() {
         let cache = Cache::new(world.clock.clone());
         let tokens = ["a", "b", "c"].map(|audience| {
             cache
-                .token_state(
+                .handle(
                     TokenRequest {
                         audience: audience.into(),
                         ..request()
@@ -259,16 +257,16 @@ fn several_keys_pass_one_gate_in_turn() {
 fn rejections_and_refreshes_at_the_same_time() {
     explore(|| {
         let world = World::new([]);
-        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
-        let first = token_state.token(&*endpoint, &call()).unwrap();
+        let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
+        let first = handle.token(&*endpoint, &call()).unwrap();
         // Due for refresh.
         world.simulation.advance(Duration::from_secs(3000));
         let rejected = first.clone();
         let tokens = on_threads(4, move |number| {
             if number % 2 == 0 {
-                token_state.reject(&rejected, &call());
+                handle.reject(&rejected, &call());
             }
-            let token = token_state.token(&*endpoint, &call()).unwrap();
+            let token = handle.token(&*endpoint, &call()).unwrap();
             (number, token)
         });
         for (number, token) in tokens {
@@ -282,7 +280,7 @@ fn rejections_and_refreshes_at_the_same_time() {
 fn a_cancelled_leader_is_succeeded() {
     explore(|| {
         let world = World::new([Reply::Fails(TokenErrorKind::Cancelled)]);
-        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
+        let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
         let cancel = Cancel::new();
         let succeeded = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&succeeded);
@@ -291,8 +289,8 @@ fn a_cancelled_leader_is_succeeded() {
                 let options = CallOptions::new().cancel(cancel.clone());
                 let call = CallContext::start(&options, Duration::from_secs(60));
                 cancel.cancel();
-                let _ = token_state.token(&*endpoint, &call);
-            } else if token_state.token(&*endpoint, &call()).is_ok() {
+                let _ = handle.token(&*endpoint, &call);
+            } else if handle.token(&*endpoint, &call()).is_ok() {
                 seen.store(true, Ordering::SeqCst);
             }
         });
@@ -307,7 +305,7 @@ fn caches_that_share_a_store_ask_once() {
         let mut store = MemoryStore::default();
         store.before = Some(thread::yield_now);
         let choice = Arc::new(store).choice();
-        let tokens: Vec<_> = (0..2).map(|_| world.token_state(&choice)).collect();
+        let tokens: Vec<_> = (0..2).map(|_| world.handle(&choice)).collect();
         let endpoint = Arc::clone(&world.endpoint);
         let tokens = on_threads(4, move |number| {
             tokens[number % 2].token(&*endpoint, &call()).unwrap()

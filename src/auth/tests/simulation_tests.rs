@@ -62,9 +62,9 @@ impl TokenEndpoint for Service {
 
 impl Service {
     /// One call of a program to the API; whether it succeeds.
-    fn called_with(&self, token_state: &TokenCacheHandle) -> bool {
+    fn called_with(&self, handle: &TokenCacheHandle) -> bool {
         for _ in 0..2 {
-            let Ok(token) = token_state.token(self, &call()) else {
+            let Ok(token) = handle.token(self, &call()) else {
                 return false;
             };
             let number: u64 = token.expose().parse().unwrap();
@@ -72,7 +72,7 @@ impl Service {
                 token.accepted();
                 return true;
             }
-            token_state.reject(&token, &call());
+            handle.reject(&token, &call());
         }
         false
     }
@@ -162,7 +162,7 @@ fn days_of_200_threads() {
     let until = Instant::now() + Duration::from_secs(if minutes { 60 } else { 10 });
     let simulation = ManualClock::with_remaining(Duration::ZERO);
     let cache = Cache::new(Clock::Simulated(simulation.clone()));
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let service = Service {
         mood: Mutex::new(EndpointMode::Well),
         requests: AtomicU64::new(0),
@@ -183,7 +183,7 @@ fn days_of_200_threads() {
                     if over.load(Ordering::SeqCst) {
                         break;
                     }
-                    if service.called_with(&token_state) {
+                    if service.called_with(&handle) {
                         succeeded.fetch_add(1, Ordering::SeqCst);
                     }
                     end.wait();

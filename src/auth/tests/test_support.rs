@@ -182,7 +182,7 @@ impl MemoryStore {
             before();
         }
         match fault.load(Ordering::SeqCst) {
-            true => Err(io::Error::other("as the test says")),
+            true => Err(io::Error::other("failed by the test")),
             false => Ok(()),
         }
     }
