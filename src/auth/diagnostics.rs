@@ -65,6 +65,6 @@ pub(crate) struct CounterReport {
     pub(crate) cache_hits: u64,
     /// Calls that had to wait for a token.
     pub(crate) waits: u64,
-    /// Tokens dropped because the API answered 401.
+    /// Tokens dropped because the API rejected them (401).
     pub(crate) rejections: u64,
 }

@@ -7,7 +7,12 @@ use ring::{digest, hkdf, hmac};
 use super::TokenRequest;
 
 /// Domain separation: distinguishes keys derived here from any other use of the same secret.
-pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 1";
+pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 2";
+
+/// Prefix of the names of token records in a token store.
+pub(crate) const TOKEN_PREFIX: &str = "token-";
+/// Prefix of the names of rate limit records in a token store.
+pub(crate) const RATE_LIMIT_PREFIX: &str = "rate-limit-";
 
 /// Cache key: identifies all parameters of a token request.
 ///
@@ -138,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_the_request_makes_another_key() {
+    fn cache_key_differs_by_every_part_of_the_request() {
         let mut others = vec![request(); 7];
         others[0].token_url.push('2');
         others[1].client_id = "i".into();
@@ -173,12 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn slot_key_debug_shows_no_digest() {
+    fn cache_key_debug_shows_no_digest() {
         assert_eq!(format!("{:?}", CacheKey::of(&request())), "CacheKey(..)");
     }
 
     #[test]
-    fn a_gate_is_for_scheme_host_and_port() {
+    fn token_host_key_is_scheme_host_and_port() {
         let table = [
             (
                 "https://login.example/oauth/token",

@@ -43,7 +43,7 @@ pub(crate) struct QueueTicket(u64);
 #[derive(Debug, Default)]
 pub(crate) struct RateLimiter {
     /// When the last request was sent, or its response received.
-    last: Option<Duration>,
+    last_request: Option<Duration>,
     blocked_until: Duration,
     /// 429s in a row.
     consecutive_429s: u32,
@@ -73,7 +73,7 @@ impl RateLimiter {
 
     /// Returns the earliest time at which a request may be sent.
     pub(crate) fn next_allowed_at(&self) -> Duration {
-        let spaced = self.last.map_or(Duration::ZERO, |last| {
+        let spaced = self.last_request.map_or(Duration::ZERO, |last| {
             last.saturating_add(MIN_REQUEST_INTERVAL)
         });
         spaced.max(self.blocked_until)
@@ -93,8 +93,8 @@ impl RateLimiter {
 
     /// Records a request. Must be called before it is sent, since one that fails counts too.
     pub(crate) fn record_request(&mut self, now: Timestamp) {
-        self.last = Some(now.mono);
-        self.shared.last = now.wall_millis();
+        self.last_request = Some(now.mono);
+        self.shared.last_request_at = now.wall_millis();
     }
 
     /// Records a response that is not a 429.
@@ -104,7 +104,9 @@ impl RateLimiter {
     /// the next one has not. A response that took longer than the interval changes nothing.
     pub(crate) fn response_received(&mut self, sent: Timestamp, now: Timestamp) {
         self.consecutive_429s = 0;
-        if now.mono.saturating_sub(sent.mono) < MIN_REQUEST_INTERVAL && self.last < Some(now.mono) {
+        if now.mono.saturating_sub(sent.mono) < MIN_REQUEST_INTERVAL
+            && self.last_request < Some(now.mono)
+        {
             self.record_request(now);
         }
     }
@@ -145,12 +147,15 @@ impl RateLimiter {
     /// monotonic clock from then on: one from the future, written with a wrong clock, delays
     /// requests no longer than one from now.
     pub(crate) fn merge(&mut self, record: RateLimitRecord, now: Timestamp) {
-        if record.last != self.last_merged.last && record.last != self.shared.last {
-            let age = Duration::from_millis(now.wall_millis().saturating_sub(record.last));
+        if record.last_request_at != self.last_merged.last_request_at
+            && record.last_request_at != self.shared.last_request_at
+        {
+            let age =
+                Duration::from_millis(now.wall_millis().saturating_sub(record.last_request_at));
             let last = now.mono.saturating_sub(age);
-            if self.last < Some(last) {
-                self.last = Some(last);
-                self.shared.last = record.last;
+            if self.last_request < Some(last) {
+                self.last_request = Some(last);
+                self.shared.last_request_at = record.last_request_at;
             }
         }
         let block = |record: &RateLimitRecord| (record.blocked_at, record.blocked_until);
@@ -178,17 +183,17 @@ impl RateLimiter {
             return;
         }
         self.last_merged_times = times;
-        let age = Duration::from_millis(now.wall_millis().saturating_sub(times.last));
+        let age = Duration::from_millis(now.wall_millis().saturating_sub(times.last_request_at));
         let last = now.mono.saturating_sub(age);
-        if times.last != self.shared.last && self.last < Some(last) {
-            self.last = Some(last);
-            self.shared.last = times.last;
+        if times.last_request_at != self.shared.last_request_at && self.last_request < Some(last) {
+            self.last_request = Some(last);
+            self.shared.last_request_at = times.last_request_at;
         }
         let left = times.block_remaining(now);
         let until = now.mono.saturating_add(left);
         if !left.is_zero() && times.blocked_until > self.shared.blocked_until {
             self.blocked_until = self.blocked_until.max(until);
-            self.shared.blocked_at = times.last;
+            self.shared.blocked_at = times.last_request_at;
             self.shared.blocked_until = times.blocked_until;
             self.consecutive_429s = self.consecutive_429s.max(1);
         }
@@ -212,7 +217,7 @@ impl RateLimiter {
     /// Returns the state of a forked child: the same limits and block, without the parent's queue.
     pub(crate) fn inherited(&self) -> RateLimiter {
         RateLimiter {
-            last: self.last,
+            last_request: self.last_request,
             blocked_until: self.blocked_until,
             consecutive_429s: self.consecutive_429s,
             shared: self.shared,
@@ -237,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_request_goes_at_once_and_the_next_has_to_wait() {
+    fn permit_is_immediate_for_the_first_request_only() {
         let mut rate_limiter = RateLimiter::default();
         let first = rate_limiter.enqueue();
         assert_eq!(rate_limiter.permit_at(Some(first), START), START.mono);
@@ -248,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_moves_up_when_someone_gives_up() {
+    fn dequeue_moves_later_tickets_up() {
         let mut rate_limiter = RateLimiter::default();
         rate_limiter.record_request(START);
         let (first, second, third) = (
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_oversleeper_moves_the_others_back() {
+    fn record_request_counts_from_a_late_request() {
         let mut rate_limiter = RateLimiter::default();
         rate_limiter.record_request(START);
         rate_limiter.record_request(at(1_700));
@@ -272,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_distance_counts_from_a_prompt_answer() {
+    fn response_received_counts_from_a_prompt_response() {
         let mut rate_limiter = RateLimiter::default();
         rate_limiter.record_request(START);
         rate_limiter.response_received(START, at(400));
@@ -283,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_429_blocks_longer_each_time_and_at_least_as_long_as_asked() {
+    fn rate_limited_doubles_its_block_and_applies_retry_after() {
         let mut rate_limiter = RateLimiter::default();
         let mut now = START;
         for seconds in [60, 120, 240, 480, 600, 600] {
@@ -307,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn another_process_is_minded_as_if_it_were_a_thread() {
+    fn merge_applies_requests_and_blocks_of_another_process() {
         let mut other = RateLimiter::default();
         other.record_request(at(0));
         let mut rate_limiter = RateLimiter::default();
@@ -343,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn merge_times_counts_a_stamp_from_the_future_once() {
+    fn merge_times_counts_a_timestamp_from_the_future_once() {
         let mut other = RateLimiter::default();
         other.record_request(at(3_600_000));
         let mut rate_limiter = RateLimiter::default();
@@ -352,7 +357,7 @@ mod tests {
         rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(900));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
         let later = RateLimitTimes {
-            last: at(0).wall_millis(),
+            last_request_at: at(0).wall_millis(),
             blocked_until: at(24 * 3_600_000).wall_millis(),
         };
         rate_limiter.merge_times(later, at(2_000));
@@ -360,12 +365,12 @@ mod tests {
     }
 
     #[test]
-    fn a_429_after_the_clock_was_set_back_counts_on() {
+    fn merge_counts_a_429_after_the_clock_was_set_back() {
         let mut rate_limiter = RateLimiter::default();
         rate_limiter.rate_limited(START, None, 0.0);
         let mut other = RateLimiter::default();
         other.merge(rate_limiter.record(), START);
-        // By more than has passed: the second 429 seems to be older than the first.
+        // By more than has elapsed: the second 429 seems to be older than the first.
         let set_back = |millis| Timestamp {
             wall: at(millis).wall - Duration::from_secs(3_600),
             ..at(millis)
@@ -380,21 +385,21 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_from_the_future_holds_nobody_up_for_long() {
+    fn merge_counts_a_timestamp_from_the_future_as_now() {
         let mut other = RateLimiter::default();
         other.record_request(at(3_600_000));
         let mut rate_limiter = RateLimiter::default();
         rate_limiter.merge(other.record(), at(0));
         rate_limiter.merge(other.record(), at(900));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
-        // Nor does a block from further ahead than blocks are long.
+        // Nor does a block that begins later than the maximum length of blocks.
         other.rate_limited(at(24 * 3_600_000), None, 0.0);
         rate_limiter.merge(other.record(), at(900));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
     }
 
     #[test]
-    fn a_wall_clock_that_jumps_changes_nothing_that_is_already_known() {
+    fn merge_ignores_known_records_after_a_step_of_the_clock() {
         let mut rate_limiter = RateLimiter::default();
         rate_limiter.rate_limited(START, None, 0.0);
         let mut other = RateLimiter::default();

@@ -23,7 +23,7 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 const MAX_RESPONSE_TIME: Duration = Duration::from_secs(600);
 
 /// Prefix of every sealed record; its number is the format version.
-const MAGIC: &[u8; 8] = b"cadmtok2";
+const MAGIC: &[u8; 8] = b"cadmtok3";
 
 /// Shared state of one cache key. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -41,9 +41,9 @@ pub(crate) struct TokenRecord {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct StoredToken {
-    pub(crate) text: Secret,
-    pub(crate) obtained: u64,
-    pub(crate) expires: u64,
+    pub(crate) access_token: Secret,
+    pub(crate) issued_at: u64,
+    pub(crate) expires_at: u64,
 }
 
 /// A rejection of the credentials by the token endpoint, shared so that other processes send no
@@ -104,9 +104,9 @@ impl StoredToken {
     /// the future, so that its age is unknown.
     pub(crate) fn lifetime(&self, now: Timestamp) -> Option<(Duration, Duration)> {
         let now = now.wall_millis();
-        let plausible = self.obtained <= now.saturating_add(millis(MAX_CLOCK_SKEW));
-        let life = Duration::from_millis(self.expires.saturating_sub(self.obtained));
-        let left = Duration::from_millis(self.expires.saturating_sub(now)).min(life);
+        let plausible = self.issued_at <= now.saturating_add(millis(MAX_CLOCK_SKEW));
+        let life = Duration::from_millis(self.expires_at.saturating_sub(self.issued_at));
+        let left = Duration::from_millis(self.expires_at.saturating_sub(now)).min(life);
         (plausible && !left.is_zero()).then_some((life, left))
     }
 }
@@ -161,7 +161,7 @@ impl StoredAuthFailure {
 pub(crate) struct RateLimitRecord {
     /// When the last request was sent, or its response received.
     #[serde(default)]
-    pub(crate) last: u64,
+    pub(crate) last_request_at: u64,
     /// When the last 429 was received, and until when it blocks.
     #[serde(default)]
     pub(crate) blocked_at: u64,
@@ -177,7 +177,7 @@ pub(crate) struct RateLimitRecord {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RateLimitTimes {
     /// When the last request was sent, or its response received.
-    pub(crate) last: u64,
+    pub(crate) last_request_at: u64,
     /// Until when a 429 blocks; zero or in the past if none does.
     pub(crate) blocked_until: u64,
 }
@@ -186,7 +186,7 @@ impl RateLimitTimes {
     /// Returns the rest of the block; zero if none applies.
     pub(crate) fn block_remaining(&self, now: Timestamp) -> Duration {
         let left = remaining_span(
-            self.last,
+            self.last_request_at,
             self.blocked_until,
             now,
             MAX_BLOCK + MAX_RESPONSE_TIME,
@@ -199,7 +199,7 @@ impl RateLimitTimes {
 impl From<RateLimitRecord> for RateLimitTimes {
     fn from(record: RateLimitRecord) -> Self {
         RateLimitTimes {
-            last: record.last,
+            last_request_at: record.last_request_at,
             blocked_until: record.blocked_until,
         }
     }
@@ -279,7 +279,7 @@ impl RecordCipher {
         let token = record
             .token
             .as_ref()
-            .map_or(0, |token| token.text.expose().len());
+            .map_or(0, |token| token.access_token.expose().len());
         let mut text = Zeroizing::new(Vec::with_capacity(2 * token + 4096));
         serde_json::to_writer(&mut *text, record).ok()?;
         let mut nonce = [0; NONCE_LEN];
@@ -323,13 +323,13 @@ mod tests {
     const NOW_MILLIS: u64 = 1_780_000_000_000;
 
     fn record() -> TokenRecord {
-        let text = Secret::from("eyJhbGci.eyJleHAi.c2ln");
+        let access_token = Secret::from("eyJhbGci.eyJleHAi.c2ln");
         TokenRecord {
             generation: 7,
             token: Some(StoredToken {
-                text,
-                obtained: NOW_MILLIS,
-                expires: NOW_MILLIS + 60_000,
+                access_token,
+                issued_at: NOW_MILLIS,
+                expires_at: NOW_MILLIS + 60_000,
             }),
             auth_failure: None,
             refresh_pause: None,
@@ -341,12 +341,12 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_record_opens_with_the_same_credentials_only() {
+    fn open_requires_the_same_credentials() {
         let sealed = cipher().seal(&record()).unwrap();
         let opened = cipher().open(&sealed).unwrap();
         assert_eq!(opened.generation, 7);
         assert_eq!(
-            opened.token.unwrap().text.expose(),
+            opened.token.unwrap().access_token.expose(),
             "eyJhbGci.eyJleHAi.c2ln"
         );
         assert!(!sealed.windows(8).any(|window| window == b"eyJhbGci"));
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_a_record_is_none() {
+    fn open_and_decode_reject_invalid_records() {
         let sealed = cipher().seal(&record()).unwrap();
         for cut in 0..sealed.len() {
             assert!(cipher().open(&sealed[..cut]).is_none(), "cut at {cut}");
@@ -379,21 +379,26 @@ mod tests {
             broken[at] ^= 1;
             assert!(cipher().open(&broken).is_none(), "broken at {at}");
         }
-        for text in ["", "{", "7", r#"{"last":-1}"#, r#"{"last":"soon"}"#] {
+        for text in [
+            "",
+            "{",
+            "7",
+            r#"{"last_request_at":-1}"#,
+            r#"{"last_request_at":"soon"}"#,
+        ] {
             assert!(RateLimitRecord::decode(text.as_bytes()).is_none(), "{text}");
         }
     }
 
     #[test]
-    fn a_record_of_a_later_version_with_more_in_it_opens() {
-        let more =
-            r#"{"generation":3,"sparkle":[1],"token":{"text":"t","obtained":1,"expires":2,"x":0}}"#;
+    fn record_with_unknown_fields_is_read() {
+        let more = r#"{"generation":3,"sparkle":[1],"token":{"access_token":"t","issued_at":1,"expires_at":2,"x":0}}"#;
         let record: TokenRecord = serde_json::from_str(more).unwrap();
         assert_eq!(record.generation, 3);
     }
 
     #[test]
-    fn the_life_of_a_stored_token() {
+    fn stored_token_lifetime_is_bounded_and_plausible() {
         #[rustfmt::skip]
         let table = [
             ("new",               0,       600_000,  Some((600, 600))),
@@ -405,9 +410,9 @@ mod tests {
         ];
         for (name, obtained, expires, expected) in table {
             let token = StoredToken {
-                text: Secret::from("t"),
-                obtained: NOW_MILLIS.saturating_add_signed(obtained),
-                expires: NOW_MILLIS.saturating_add_signed(expires),
+                access_token: Secret::from("t"),
+                issued_at: NOW_MILLIS.saturating_add_signed(obtained),
+                expires_at: NOW_MILLIS.saturating_add_signed(expires),
             };
             let expected =
                 expected.map(|(life, left)| (Duration::from_secs(life), Duration::from_secs(left)));
@@ -416,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_a_span() {
+    fn remaining_span_is_bounded_and_plausible() {
         let hour = Duration::from_secs(3600);
         #[rustfmt::skip]
         let table = [
@@ -435,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_refusal_reads_as_it_did_where_it_happened() {
+    fn stored_auth_failure_round_trips_the_error() {
         let error = Error::new(
             ErrorKind::Authentication,
             Stage::Token,

@@ -88,7 +88,7 @@ pub(crate) struct WaitLimits {
 #[derive(Debug, Clone)]
 pub(crate) struct CachedToken {
     pub(crate) token: Token,
-    /// When the token is no longer used.
+    /// When the token counts as expired.
     expires: Timestamp,
     /// When one caller at a time begins to refresh it.
     refresh_at: Timestamp,
@@ -602,7 +602,7 @@ mod tests {
     }
 
     fn error(kind: ErrorKind) -> Error {
-        Error::new(kind, Stage::Token, Outcome::NotSent, "as the endpoint says")
+        Error::new(kind, Stage::Token, Outcome::NotSent, "failed by the test")
     }
 
     fn next_step(token_state: &mut TokenState, now: Timestamp) -> NextStep {
@@ -633,7 +633,7 @@ mod tests {
         }
     }
 
-    /// A token_state that holds a token of an hour, issued at the start.
+    /// Returns a token state with a token issued at the start, valid for an hour.
     fn fresh() -> TokenState {
         let mut token_state = TokenState::default();
         let fetch_id = start_fetch(&mut token_state, START);
@@ -642,7 +642,7 @@ mod tests {
     }
 
     #[test]
-    fn one_leads_and_the_others_wait() {
+    fn next_step_lets_one_caller_fetch_while_others_wait() {
         let mut token_state = TokenState::default();
         let fetch_id = start_fetch(&mut token_state, START);
         assert!(matches!(
@@ -656,7 +656,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_due_for_refresh_is_used_while_one_caller_refreshes_it() {
+    fn next_step_uses_a_due_token_while_one_caller_refreshes() {
         let mut token_state = fresh();
         let due = at(3600 - 720);
         assert!(token_state.fresh(at(3600 - 721)).is_some());
@@ -671,7 +671,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_refresh_keeps_the_token_and_backs_off() {
+    fn failed_refresh_keeps_the_token_and_backs_off() {
         let mut token_state = fresh();
         let mut now = at(3000);
         for backoff in [1, 2, 4, 8] {
@@ -691,7 +691,7 @@ mod tests {
             uses(&mut token_state, now.after(Duration::from_secs(29))),
             1
         );
-        // Once it has expired, what forbids asking again is everybody's step.
+        // Once it has expired, callers get the error of the suspension.
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, at(3590)) else {
             panic!()
         };
@@ -702,7 +702,7 @@ mod tests {
     }
 
     #[test]
-    fn either_clock_makes_it_expire() {
+    fn token_expires_on_either_clock() {
         for jump in [
             Timestamp {
                 mono: at(3600).mono,
@@ -733,7 +733,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_credentials_fail_everybody_until_the_window_is_over() {
+    fn next_step_fails_until_the_rejection_window_ends() {
         let mut token_state = TokenState::default();
         let mut now = START;
         for window in [30, 60, 120, 240, 480, 900, 900] {
@@ -757,7 +757,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_waited_out_by_those_who_have_the_time() {
+    fn next_step_waits_when_backoff_ends_before_deadline() {
         let mut token_state = TokenState::default();
         let fetch_id = start_fetch(&mut token_state, START);
         token_state.fetch_failed(fetch_id, START, error(ErrorKind::Network), 0.0);
@@ -778,7 +778,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_gives_up_after_three_failures() {
+    fn next_step_fails_after_three_transient_failures() {
         let mut token_state = TokenState::default();
         let mut caller = WaiterState::default();
         let mut now = START;
@@ -798,7 +798,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_beyond_the_deadline_is_not_waited_for() {
+    fn next_step_fails_when_permit_is_after_deadline() {
         let mut token_state = TokenState::default();
         let hurried = WaitLimits {
             deadline: at(5).mono,
@@ -807,7 +807,7 @@ mod tests {
         let error = fails(token_state.next_step(START, hurried, &mut WaiterState::default()));
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
-        // Nor is that of the one who leads.
+        // Nor is the permit of an in-flight request.
         let fetch_id = start_fetch(&mut token_state, START);
         token_state.expect_permit(fetch_id, at(20).mono);
         let error = fails(token_state.next_step(START, within(at(5)), &mut WaiterState::default()));
@@ -819,7 +819,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_drops_that_token_and_no_newer_one() {
+    fn reject_drops_only_the_token_of_its_generation() {
         let mut token_state = fresh();
         assert!(!token_state.reject(2, START));
         assert_eq!(uses(&mut token_state, START), 1);
@@ -832,7 +832,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_generation_never_replaces_a_newer_one() {
+    fn fetch_succeeded_ignores_an_older_generation() {
         let mut token_state = fresh();
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, at(3000)) else {
             panic!()
@@ -848,7 +848,7 @@ mod tests {
     }
 
     #[test]
-    fn generations_grow_whatever_the_clock_does() {
+    fn next_generation_grows_when_the_clock_is_set_back() {
         let mut token_state = fresh();
         let first = token_state.next_generation(0, START);
         assert_eq!(first, 1_780_000_000_000);
@@ -867,7 +867,7 @@ mod tests {
     }
 
     #[test]
-    fn an_api_that_refuses_every_token_is_not_asked_for_ever() {
+    fn reject_suspends_fetches_after_four_new_tokens() {
         let mut token_state = TokenState::default();
         for generation in 1..=4 {
             let fetch_id = start_fetch(&mut token_state, START);
@@ -881,7 +881,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_that_worked_before_may_be_rejected_as_often_as_the_api_likes() {
+    fn reject_does_not_suspend_after_accepted_tokens() {
         let mut token_state = TokenState::default();
         for generation in 1..=20 {
             let fetch_id = start_fetch(&mut token_state, START);
@@ -895,12 +895,12 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_gave_up_leaves_the_way_free() {
+    fn fetch_abandoned_lets_another_caller_fetch() {
         let mut token_state = TokenState::default();
         let first = start_fetch(&mut token_state, START);
         token_state.fetch_abandoned(first);
         let second = start_fetch(&mut token_state, START);
-        // A fetch_id that is over can do no more harm.
+        // A request that has ended has no effect.
         token_state.fetch_abandoned(first);
         assert!(matches!(
             next_step(&mut token_state, START),
@@ -911,7 +911,7 @@ mod tests {
     }
 
     #[test]
-    fn a_postponed_refresh_is_tried_again_later() {
+    fn refresh_deferred_delays_the_next_refresh() {
         let mut token_state = fresh();
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, at(3000)) else {
             panic!()
@@ -925,7 +925,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_goes_on_with_the_token_but_not_with_the_flight() {
+    fn inherited_keeps_the_token_without_the_fetch() {
         let mut token_state = fresh();
         assert!(matches!(
             next_step(&mut token_state, at(3000)),
@@ -940,7 +940,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_token_is_asked_for_again() {
+    fn forget_makes_the_next_caller_fetch() {
         let mut token_state = fresh();
         token_state.forget();
         assert_eq!(token_state.status(START), TokenStatus::Empty);

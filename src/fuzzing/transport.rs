@@ -7,7 +7,7 @@ use ureq::http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER
 
 use super::MAX_RETRY_AFTER;
 use super::response::{
-    BodyError, MAX_ERROR_BODY_BYTES, MAX_MESSAGE_LEN, Response, date, retry_after,
+    BodyError, MAX_ERROR_BODY_BYTES, MAX_MESSAGE_LEN, Response, date, is_markup, retry_after,
 };
 use super::token_endpoint::parse_token_response;
 use crate::auth;
@@ -88,6 +88,9 @@ pub(crate) fn any_answer(data: &[u8]) {
             assert!(fits && sink == expected);
         }
         Err(BodyError::TooLarge { .. }) => assert!(!fits && body.starts_with(&sink)),
+        Err(BodyError::Page { body: read }) => {
+            assert!(is_markup(body) && body.starts_with(&read) && sink.is_empty());
+        }
         Err(_) => panic!("a body in memory cannot fail"),
     }
 

@@ -50,7 +50,7 @@ const REFRESH_RETRY_DELAY: Duration = Duration::from_secs(2);
 pub(super) enum Purpose {
     /// No valid token is cached.
     Fetch,
-    /// A valid token is cached; no other caller may_block for the response.
+    /// A valid token is cached; no other caller waits for the response.
     Refresh,
 }
 
@@ -513,9 +513,9 @@ fn token_of_response(
         });
     };
     let stored = StoredToken {
-        text: response.access_token,
-        obtained: now.wall_millis(),
-        expires: expires.wall_millis(),
+        access_token: response.access_token,
+        issued_at: now.wall_millis(),
+        expires_at: expires.wall_millis(),
     };
     let record = TokenRecord {
         generation,
@@ -534,8 +534,8 @@ pub(crate) fn cached_from_record(
 ) -> Option<CachedToken> {
     let stored = record.token.as_ref()?;
     let (life, left) = stored.lifetime(now)?;
-    let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(stored.expires))?;
-    let token = Token::new(&stored.text, expires_at, record.generation)?;
+    let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(stored.expires_at))?;
+    let token = Token::new(&stored.access_token, expires_at, record.generation)?;
     Some(CachedToken::new(token, life, left, now, jitter))
 }
 

@@ -58,7 +58,7 @@ pub(crate) struct Counters {
     pub(crate) refreshes: AtomicU64,
     /// Tokens read from a store, which another process had requested.
     pub(crate) shared: AtomicU64,
-    /// Tokens dropped because the API answered 401.
+    /// Tokens dropped because the API rejected them (401).
     pub(crate) rejections: AtomicU64,
     /// Calls that had to wait for a token.
     pub(crate) waits: AtomicU64,
@@ -68,7 +68,7 @@ pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// All tokens, rate_limiters and stores of one process.
+/// All token states, rate limiters and stores of one process.
 #[derive(Debug)]
 pub(crate) struct Cache {
     pub(in crate::auth) pid: u32,
@@ -142,8 +142,8 @@ impl Cache {
                 &entry.choice,
                 &entry.names,
             );
-            // Kept for a custom store too: no client refers to the entry before its first use in
-            // the child.
+            // Kept for a custom store too, since no client refers to the entry before its first use
+            // in the child.
             child.entries.lock().insert(key, Retention::Process(own));
         }
         child

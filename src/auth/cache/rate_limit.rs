@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::process_cache::inherited;
 use super::sync::{Mutex, MutexGuard, Signal};
 use crate::auth::diagnostics::RateLimiterReport;
-use crate::auth::key::TokenHostKey;
+use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
 use crate::auth::store::{Ability, HeldLocks, SHORT_LEASE, StoreChain};
 use crate::auth::time::{Clock, Timestamp};
@@ -40,14 +40,14 @@ pub(super) enum Permit {
     Granted(Timestamp),
     /// The permit would come after this wait, which is later than the caller's deadline.
     AfterDeadline(Duration),
-    /// The request is no longer needed.
+    /// Another process has stored a result: send no request.
     NotNeeded,
     Cancelled(StopReason),
 }
 
 impl SharedRateLimiter {
     pub(super) fn new(key: TokenHostKey, rate_limiter: RateLimiter) -> Self {
-        let name = format!("gate-{}", key.digest());
+        let name = format!("{RATE_LIMIT_PREFIX}{}", key.digest());
         SharedRateLimiter {
             key,
             name,
@@ -85,8 +85,8 @@ impl SharedRateLimiter {
 
     /// Waits for a permit and records it. Calls `expect` when the expected time of the permit
     /// changes. Without `may_block`, grants only a permit that is available immediately. After a
-    /// wait, `is_resolved` returns whether the request is still needed; no lock is held during
-    /// either callback.
+    /// wait, calls `is_resolved`, which returns true if the request is no longer needed. No lock is
+    /// held during either callback.
     pub(super) fn acquire(
         &self,
         stores: &StoreChain,
@@ -284,7 +284,7 @@ impl SharedRateLimiter {
     }
 }
 
-/// A queued in the queue of a rate limiter, left on drop.
+/// A place in the queue of a rate limiter, left on drop.
 struct QueueGuard<'a> {
     limiter: &'a SharedRateLimiter,
     ticket: QueueTicket,

@@ -25,6 +25,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec};
 use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::{StoreLock, Timestamps, TokenStore};
+use crate::auth::key::{RATE_LIMIT_PREFIX, TOKEN_PREFIX};
 use crate::auth::record::RateLimitTimes;
 use crate::fork::ProcessOwned;
 
@@ -164,10 +165,9 @@ fn retention(file: &str) -> Option<Duration> {
                 .all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
     };
     let (stem, extension) = file.rsplit_once('.')?;
-    let (kind, rest) = stem.split_once('-')?;
-    if !matches!(kind, "token" | "rate_limiter") {
-        return None;
-    }
+    let rest = [TOKEN_PREFIX, RATE_LIMIT_PREFIX]
+        .into_iter()
+        .find_map(|prefix| stem.strip_prefix(prefix))?;
     match extension {
         VALUE => is_hex(rest, NAME_DIGITS).then_some(VALUE_TTL),
         TEMP_SUFFIX => {
@@ -316,10 +316,10 @@ impl Timestamps for FileStore {
                 .saturating_add(nanos / 1_000_000)
         };
         let times = RateLimitTimes {
-            last: millis(stat.st_mtime, stat.st_mtime_nsec),
+            last_request_at: millis(stat.st_mtime, stat.st_mtime_nsec),
             blocked_until: millis(stat.st_atime, stat.st_atime_nsec),
         };
-        Ok((is_own_file(&stat) && times.last > 0).then_some(times))
+        Ok((is_own_file(&stat) && times.last_request_at > 0).then_some(times))
     }
 }
 
@@ -355,7 +355,7 @@ fn set_times(directory: &OwnedFd, name: &str, times: RateLimitTimes) -> io::Resu
     };
     let timestamps = rustix::fs::Timestamps {
         last_access: timespec(times.blocked_until),
-        last_modification: timespec(times.last),
+        last_modification: timespec(times.last_request_at),
     };
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     Ok(rustix::fs::utimensat(directory, name, &timestamps, flags)?)
@@ -418,18 +418,22 @@ mod tests {
                 true,
             ),
             (
-                "gate-0123456789abcdef0123456789abcdef.value",
+                "rate-limit-0123456789abcdef0123456789abcdef.value",
                 61 * DAY,
                 false,
             ),
-            ("gate-0123456789abcdef0123456789abcdef.lock", 61 * DAY, true),
+            (
+                "rate-limit-0123456789abcdef0123456789abcdef.lock",
+                61 * DAY,
+                true,
+            ),
             (
                 "token-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
                 2 * HOUR,
                 false,
             ),
             (
-                "gate-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
+                "rate-limit-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
                 HOUR / 2,
                 true,
             ),
@@ -468,7 +472,7 @@ mod tests {
         let made = request();
         for name in [
             format!("token-{}", CacheKey::of(&made).digest()),
-            format!("gate-{}", TokenHostKey::of(&made.token_url).digest()),
+            format!("rate-limit-{}", TokenHostKey::of(&made.token_url).digest()),
         ] {
             assert!(retention(&format!("{name}.value")).is_some(), "{name}");
         }

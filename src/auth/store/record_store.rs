@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Ability, LockResult, StoreChain, StoreLock, StoreTier};
 use crate::auth::TokenRequest;
-use crate::auth::key::CacheKey;
+use crate::auth::key::{CacheKey, TOKEN_PREFIX};
 use crate::auth::record::{RecordCipher, StoredAuthFailure, TokenRecord};
 use crate::auth::time::Timestamp;
 use crate::call::CallContext;
@@ -45,7 +45,7 @@ impl<'a> RecordStore<'a> {
         let record_store = || RecordStore {
             stores,
             cipher: RecordCipher::new(request, key),
-            name: format!("token-{}", key.digest()),
+            name: format!("{TOKEN_PREFIX}{}", key.digest()),
         };
         (!stores.is_empty()).then(record_store)
     }
@@ -166,7 +166,7 @@ impl<'a> RecordStore<'a> {
 
     /// Returns the sealed record and its time to live.
     fn sealed(&self, record: &TokenRecord, now: Timestamp) -> Option<(Vec<u8>, Duration)> {
-        let token = record.token.as_ref().map_or(0, |token| token.expires);
+        let token = record.token.as_ref().map_or(0, |token| token.expires_at);
         let auth_failure = record
             .auth_failure
             .as_ref()

@@ -1,4 +1,4 @@
-//! The invariants of the shell and its stores, within one process; see also `multi_process_tests`.
+//! Invariants of the cache and its stores within one process; see also `multi_process_tests`.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Barrier};
@@ -17,14 +17,14 @@ use crate::deadline_check::in_time;
 use crate::error::{ErrorKind, Outcome, Stage};
 use crate::secret::Secret;
 
-/// A cache whose clock jumps over every wait.
+/// Returns a cache whose clock advances by every wait.
 fn auto_advancing() -> (Cache, Clock) {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     (Cache::new(clock.clone()), clock)
 }
 
 #[test]
-fn many_threads_cold_make_one_request() {
+fn token_sends_one_request_for_many_threads() {
     let clock = Clock::Real;
     let cache = Cache::new(clock.clone());
     let handle = cache.handle(request(), &MEMORY).unwrap();
@@ -44,7 +44,7 @@ fn many_threads_cold_make_one_request() {
 }
 
 #[test]
-fn the_same_credentials_share_a_slot_and_others_do_not() {
+fn handles_share_an_entry_only_for_equal_credentials() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
     let other = TokenRequest {
@@ -62,7 +62,7 @@ fn the_same_credentials_share_a_slot_and_others_do_not() {
 }
 
 #[test]
-fn bad_credentials_are_sent_once_and_everybody_learns_of_it() {
+fn token_fails_for_all_callers_after_one_rejection() {
     let (cache, clock) = auto_advancing();
     let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::InvalidClient)]);
@@ -79,7 +79,7 @@ fn bad_credentials_are_sent_once_and_everybody_learns_of_it() {
 }
 
 #[test]
-fn an_outage_is_waited_out() {
+fn token_retries_transient_failures() {
     let (cache, clock) = auto_advancing();
     let handle = cache.handle(request(), &MEMORY).unwrap();
     let down = Reply::Fails(TokenErrorKind::Transient);
@@ -92,7 +92,7 @@ fn an_outage_is_waited_out() {
 }
 
 #[test]
-fn what_will_not_pass_is_not_waited_out() {
+fn token_fails_immediately_after_a_permanent_failure() {
     let (cache, clock) = auto_advancing();
     let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::Permanent)]);
@@ -104,7 +104,7 @@ fn what_will_not_pass_is_not_waited_out() {
 }
 
 #[test]
-fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
+fn rate_limit_of_a_429_applies_to_all_credentials_of_the_host() {
     let clock = Clock::Simulated(ManualClock::frozen());
     let cache = Cache::new(clock.clone());
     let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after: None });
@@ -125,7 +125,7 @@ fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
 }
 
 #[test]
-fn a_leader_that_panics_is_succeeded() {
+fn token_succeeds_after_a_panic_of_another_caller() {
     let (cache, clock) = auto_advancing();
     let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(&clock, [Reply::Panics]);
@@ -137,7 +137,7 @@ fn a_leader_that_panics_is_succeeded() {
 }
 
 #[test]
-fn invariant_04_a_failed_refresh_never_removes_a_living_token() {
+fn invariant_04_failed_refresh_keeps_the_valid_token() {
     let simulation = ManualClock::frozen();
     let clock = Clock::Simulated(simulation.clone());
     let cache = Cache::new(clock.clone());
@@ -164,7 +164,7 @@ fn invariant_04_a_failed_refresh_never_removes_a_living_token() {
 }
 
 #[test]
-fn invariant_09_a_child_never_waits_for_a_lock_it_inherited() {
+fn invariant_09_child_does_not_wait_for_an_inherited_lock() {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     // The cache of a parent, as its child sees it.
     let mut parents = Cache::new(clock.clone());
@@ -181,7 +181,7 @@ fn invariant_09_a_child_never_waits_for_a_lock_it_inherited() {
 }
 
 #[test]
-fn a_child_knows_what_its_parent_knew_even_if_their_store_fails() {
+fn child_inherits_the_token_when_the_store_fails() {
     let (parents, clock) = auto_advancing();
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
@@ -196,10 +196,10 @@ fn a_child_knows_what_its_parent_knew_even_if_their_store_fails() {
 }
 
 #[test]
-fn a_store_of_the_callers_own_goes_with_its_last_client() {
+fn custom_store_is_dropped_with_its_last_client() {
     let (cache, clock) = auto_advancing();
     let store = Arc::new(MemoryStore::default());
-    let gone = Arc::downgrade(&store);
+    let weak_store = Arc::downgrade(&store);
     let choice = store.choice();
     drop(store);
     let tokens = [(); 2].map(|()| cache.handle(request(), &choice).unwrap());
@@ -207,46 +207,46 @@ fn a_store_of_the_callers_own_goes_with_its_last_client() {
     let endpoint = Endpoint::new(&clock, []);
     for handle in tokens {
         handle.token(&*endpoint, &call()).unwrap();
-        assert!(gone.strong_count() > 0);
+        assert!(weak_store.strong_count() > 0);
         assert_eq!(cache.diagnostics().tokens.len(), 1);
     }
-    // Both clients of the store shared a handle.
+    // Both clients of the store shared an entry.
     assert_eq!(endpoint.requests(), 1);
-    assert_eq!(gone.strong_count(), 0);
+    assert_eq!(weak_store.strong_count(), 0);
     let diagnostics = cache.diagnostics();
     assert!(diagnostics.tokens.is_empty() && diagnostics.stores.is_empty());
 }
 
-/// What happens while a request is under way: nothing, until the call has to end.
-fn hangs(call: &CallContext) {
+/// Blocks a request until its call ends.
+fn block_until_call_ends(call: &CallContext) {
     while call.sleep(Duration::from_secs(3600)).is_ok() {}
 }
 
-/// Asks on every one of `threads` threads at the same time.
+/// Gets tokens on `threads` threads concurrently.
 fn together(threads: usize, handle: &TokenCacheHandle, endpoint: &Endpoint) -> Vec<Token> {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {
-        let ask = || {
+        let get_token = || {
             barrier.wait();
             handle.token(endpoint, &call()).unwrap()
         };
-        let asking: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
-        asking
+        let threads_waiting: Vec<_> = (0..threads).map(|_| scope.spawn(get_token)).collect();
+        threads_waiting
             .into_iter()
-            .map(|asking| asking.join().unwrap())
+            .map(|threads_waiting| threads_waiting.join().unwrap())
             .collect()
     })
 }
 
 #[test]
-fn invariant_01_one_token_request_for_a_fleet_with_a_shared_store() {
+fn invariant_01_one_token_request_for_all_caches_with_a_shared_store() {
     let store = Arc::new(MemoryStore::default());
     let mut endpoint = Endpoint::with_script(&Clock::Real, []);
     endpoint.meanwhile = Some(Box::new(|_| thread::sleep(Duration::from_millis(20))));
-    let machines: Vec<_> = (0..4).map(|_| Cache::new(Clock::Real)).collect();
+    let caches: Vec<_> = (0..4).map(|_| Cache::new(Clock::Real)).collect();
     thread::scope(|scope| {
-        for machine in &machines {
-            let handle = machine.handle(request(), &store.choice()).unwrap();
+        for cache in &caches {
+            let handle = cache.handle(request(), &store.choice()).unwrap();
             let endpoint = &endpoint;
             scope.spawn(move || {
                 for token in together(8, &handle, endpoint) {
@@ -263,7 +263,7 @@ fn invariant_01_one_token_request_for_a_fleet_with_a_shared_store() {
 }
 
 #[test]
-fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
+fn invariant_05_reject_drops_only_the_rejected_token() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
     let handle = cache.handle(request(), &MEMORY).unwrap();
@@ -289,20 +289,20 @@ fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
 }
 
 #[test]
-fn invariant_05_a_token_that_another_machine_replaced_is_not_asked_for_again() {
+fn invariant_05_reject_uses_the_token_that_another_process_stored() {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
-    let machines = [Cache::new(clock.clone()), Cache::new(clock.clone())];
-    let tokens = machines
+    let caches = [Cache::new(clock.clone()), Cache::new(clock.clone())];
+    let tokens = caches
         .each_ref()
-        .map(|machine| machine.handle(request(), &store.choice()).unwrap());
+        .map(|cache| cache.handle(request(), &store.choice()).unwrap());
     let old = tokens
         .each_ref()
         .map(|handle| handle.token(&*endpoint, &call()).unwrap());
     assert_eq!(old[0].expose(), old[1].expose());
     tokens[0].reject(&old[0], &call());
-    // Whoever comes now does not get it from the store either.
+    // A new process does not get it from the store either.
     let third = Cache::new(clock.clone())
         .handle(request(), &store.choice())
         .unwrap();
@@ -321,7 +321,7 @@ fn invariant_05_a_token_that_another_machine_replaced_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_forgotten_token_is_forgotten_by_the_store_too() {
+fn forget_removes_the_token_from_the_store() {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
@@ -340,7 +340,7 @@ fn a_forgotten_token_is_forgotten_by_the_store_too() {
 }
 
 #[test]
-fn forgiven_credentials_are_forgiven_by_the_store_too() {
+fn clear_auth_failure_applies_to_the_store() {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::InvalidClient)]);
@@ -360,10 +360,10 @@ fn forgiven_credentials_are_forgiven_by_the_store_too() {
     assert!(third.token(&*endpoint, &call()).is_ok());
 }
 
-/// A deadline that is long enough for stores to be asked.
+/// A timeout that is long enough for stores to be used.
 const SOON: Duration = Duration::from_millis(300);
 
-/// Asks for a token in vain; tells the error's kind, and by how much it was late.
+/// Expects that no token is available. Returns the error's kind, and how late it came.
 #[track_caller]
 fn expect_error(handle: &TokenCacheHandle, endpoint: &Endpoint) -> (ErrorKind, Duration) {
     let started = Instant::now();
@@ -376,16 +376,16 @@ fn expect_error(handle: &TokenCacheHandle, endpoint: &Endpoint) -> (ErrorKind, D
     (error.kind(), lateness)
 }
 
-/// An endpoint that never answers.
+/// Returns an endpoint that never responds.
 fn silent_endpoint() -> Endpoint {
     let mut endpoint = Endpoint::with_script(&Clock::Real, []);
-    endpoint.meanwhile = Some(Box::new(hangs));
+    endpoint.meanwhile = Some(Box::new(block_until_call_ends));
     endpoint.then = Reply::Fails(TokenErrorKind::Cancelled);
     endpoint
 }
 
 #[test]
-fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
+fn invariant_07_no_call_exceeds_its_deadline() {
     in_time(|| {
         let cache = Cache::new(Clock::Real);
         let handle = cache.handle(request(), &MEMORY).unwrap();
@@ -395,7 +395,7 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
         // The backoff after that.
         let (kind, second) = expect_error(&handle, &endpoint);
         assert_eq!(kind, ErrorKind::Network);
-        // The rate_limiter.
+        // The rate limiter.
         let other = TokenRequest {
             audience: "other.example".into(),
             ..request()
@@ -406,7 +406,7 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
         ((), first.max(second).max(third))
     });
 
-    // The leader in the same process.
+    // The in-flight request of the same process.
     in_time(|| {
         let endpoint = silent_endpoint();
         let handle = Cache::new(Clock::Real).handle(request(), &MEMORY).unwrap();
@@ -429,8 +429,8 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
         })
     });
 
-    // Another process, stopped while it holds the lock of the key or of the rate_limiter.
-    for lock in ["token-", "gate-"] {
+    // Another process, stopped while it holds the lock of the token or of the rate limiter.
+    for lock in ["token-", "rate-limit-"] {
         in_time(|| {
             let endpoint = silent_endpoint();
             let store = Arc::new(MemoryStore::default());
@@ -445,13 +445,13 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
 }
 
 #[test]
-fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
+fn cancelled_call_ends_immediately_and_another_sends_the_request() {
     let (handle, mut endpoint) = in_time(|| {
         let handle = Cache::new(Clock::Real).handle(request(), &MEMORY).unwrap();
         let endpoint = silent_endpoint();
         let cancel = Cancel::new();
         let lateness = thread::scope(|scope| {
-            let asking: Vec<_> = (0..3)
+            let threads_waiting: Vec<_> = (0..3)
                 .map(|_| {
                     scope.spawn(|| {
                         let options = CallOptions::new().cancel(cancel.clone());
@@ -466,10 +466,10 @@ fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
             }
             cancel.cancel();
             let cancelled = Instant::now();
-            asking
+            threads_waiting
                 .into_iter()
-                .map(|asking| {
-                    let (_, ended) = asking.join().unwrap();
+                .map(|threads_waiting| {
+                    let (_, ended) = threads_waiting.join().unwrap();
                     ended.saturating_duration_since(cancelled)
                 })
                 .max()
@@ -495,38 +495,38 @@ fn frozen(then: Reply) -> (Arc<ManualClock>, Arc<TokenCacheHandle>, Endpoint) {
 }
 
 #[test]
-fn invariant_08_jumps_of_the_clock_do_no_harm() {
+fn invariant_08_token_expires_on_either_clock_when_one_is_set() {
     const HOUR: i64 = 3_600_000;
     let (simulation, handle, endpoint) = frozen(Reply::Token(3600.0));
-    let ask = || handle.token(&endpoint, &call()).unwrap();
-    ask();
-    // Back: the monotonic clock still makes it expire.
+    let get_token = || handle.token(&endpoint, &call()).unwrap();
+    get_token();
+    // Backward: the token still expires on the monotonic clock.
     simulation.step_wall_clock(-100 * HOUR);
-    ask();
+    get_token();
     assert_eq!(endpoint.requests(), 1);
     simulation.advance(Duration::from_secs(3601));
-    ask();
+    get_token();
     assert_eq!(endpoint.requests(), 2);
-    // Forward, or a machine that slept: the wall clock makes it expire.
+    // Forward, or a machine that slept: the token expires on the wall clock.
     simulation.advance(Duration::from_secs(10));
     simulation.step_wall_clock(2 * HOUR);
-    ask();
+    get_token();
     assert_eq!(endpoint.requests(), 3);
     // A process that runs while the wall clock stands still, or goes backwards.
     for _ in 0..24 * 60 {
         simulation.advance_mono(Duration::from_secs(60));
         simulation.step_wall_clock(-1_000);
-        ask();
+        get_token();
     }
     let requests = endpoint.requests() - 3;
     assert!((24..=32).contains(&requests), "{requests}");
 }
 
 #[test]
-fn invariant_08_odd_lives_do_no_harm() {
+fn invariant_08_odd_lifetimes_cause_no_request_storm() {
     #[rustfmt::skip]
     let table = [
-        // What the endpoint answers, and requests in a day of one call a minute.
+        // The response of the endpoint, and the requests in a day of one call per minute.
         ("zero",          Reply::Token(0.0),               1440..=1440),
         ("negative",      Reply::Token(-3600.0),           1440..=1440),
         ("no number",     Reply::Token(f64::NAN),          288..=480),
@@ -541,7 +541,7 @@ fn invariant_08_odd_lives_do_no_harm() {
         for _ in 0..24 * 60 {
             let token = handle.token(&endpoint, &call()).unwrap();
             assert!(token.expires_at() > SystemTime::UNIX_EPOCH, "{name}");
-            // Once more, as a program does that makes two requests.
+            // Again, as a program with two requests does.
             handle.token(&endpoint, &call()).unwrap();
             simulation.advance(Duration::from_secs(60));
         }
@@ -554,7 +554,7 @@ fn invariant_08_odd_lives_do_no_harm() {
 }
 
 #[test]
-fn a_store_that_fails_costs_sharing_only() {
+fn token_succeeds_when_the_store_fails() {
     type Fault = fn(&MemoryStore);
     let faults: [(&str, Fault); 4] = [
         ("reading", |store| {
@@ -597,13 +597,13 @@ fn a_store_that_fails_costs_sharing_only() {
 }
 
 #[test]
-fn a_process_that_hangs_on_to_a_lock_is_not_waited_for_for_ever() {
-    // With the second lock held too, it is waited for as long again.
+fn fetch_proceeds_without_lock_after_lock_timeout() {
+    // With the second lock held too, the wait is twice as long.
     for (locks, seconds) in [
         (&["token-"][..], 45),
-        (&["gate-"], 5),
+        (&["rate-limit-"], 5),
         (&["token-", "-second"], 85),
-        (&["gate-", "-second"], 5),
+        (&["rate-limit-", "-second"], 5),
     ] {
         let clock = Clock::Simulated(ManualClock::auto_advancing());
         let store = Arc::new(MemoryStore::default());
@@ -620,7 +620,7 @@ fn a_process_that_hangs_on_to_a_lock_is_not_waited_for_for_ever() {
             clock.now().mono - started.mono < Duration::from_secs(seconds),
             "{locks:?}"
         );
-        // It is shared in spite of the lock, and so is the rate limit.
+        // It is shared despite the lock, and so is the rate limit.
         let shared = handle().token(&*endpoint, &call()).unwrap();
         assert_eq!(shared.expose(), token.expose(), "{locks:?}");
         let other = TokenRequest {
@@ -644,7 +644,7 @@ fn a_process_that_hangs_on_to_a_lock_is_not_waited_for_for_ever() {
 fn lease_of_a_token_lock_lasts_as_long_as_the_call() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
-    // What the first block of a 429 and the hold-back of a rejection take together, at most.
+    // The maximum covers the first block of a 429 and the delayed rejection of bad credentials.
     for (timeout, least, most) in [(10, 10, 15), (60, 60, 65), (3_600, 110, 120)] {
         let store = Arc::new(MemoryStore::default());
         let handle = cache.handle(request(), &store.choice()).unwrap();
@@ -658,16 +658,16 @@ fn lease_of_a_token_lock_lasts_as_long_as_the_call() {
     }
 }
 
-/// A token endpoint that holds back the rejection of bad credentials for 30 s: of a call that ends
-/// sooner, it lets the time run out.
-struct HoldsBack {
+/// A token endpoint that delays the rejection of bad credentials by 30 s; a call that ends sooner
+/// times out.
+struct DelayedRejection {
     requests: std::sync::atomic::AtomicUsize,
     accepts: std::sync::atomic::AtomicBool,
 }
 
-impl HoldsBack {
+impl DelayedRejection {
     fn new() -> Self {
-        HoldsBack {
+        DelayedRejection {
             requests: 0.into(),
             accepts: true.into(),
         }
@@ -678,7 +678,7 @@ impl HoldsBack {
     }
 }
 
-impl TokenEndpoint for HoldsBack {
+impl TokenEndpoint for DelayedRejection {
     fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         let cause = match self.accepts.load(Ordering::SeqCst) {
@@ -702,10 +702,10 @@ impl TokenEndpoint for HoldsBack {
     }
 }
 
-/// The tokens of two processes with a store in common and a token that is due for refresh.
+/// Returns the handles of two processes that share a store and a token that is due for refresh.
 fn two_processes_with_a_token_due(
     simulation: &Arc<ManualClock>,
-    endpoint: &HoldsBack,
+    endpoint: &DelayedRejection,
 ) -> [Arc<TokenCacheHandle>; 2] {
     let store = Arc::new(MemoryStore::default());
     let tokens = [(); 2].map(|()| {
@@ -722,15 +722,15 @@ fn two_processes_with_a_token_due(
 }
 
 #[test]
-fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_window() {
+fn invariant_03_refresh_with_bad_credentials_sends_one_request_per_window() {
     let simulation = ManualClock::frozen();
-    let endpoint = HoldsBack::new();
+    let endpoint = DelayedRejection::new();
     let tokens = two_processes_with_a_token_due(&simulation, &endpoint);
-    // Refused for 30 s, then for 60 s, for all processes.
+    // Rejected for 30 s, then for 60 s, for all processes.
     for (window, requests) in [(30, 2), (60, 3)] {
         for _ in 0..window {
             for handle in &tokens {
-                // Any call keeps its token; the one that refreshes would need more than 30 s.
+                // Every call gets the old token; the one that refreshes would need more than 30 s.
                 let limit = match requests {
                     2 => call(),
                     _ => call_within(Duration::from_millis(1_200)),
@@ -754,11 +754,11 @@ fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_win
 }
 
 #[test]
-fn invariant_03_a_refresh_that_times_out_pauses_the_refreshes_of_all_processes() {
+fn invariant_03_refresh_timeout_pauses_the_refreshes_of_all_processes() {
     let simulation = ManualClock::frozen();
-    let endpoint = HoldsBack::new();
+    let endpoint = DelayedRejection::new();
     let tokens = two_processes_with_a_token_due(&simulation, &endpoint);
-    // No call has the 30 s after which the endpoint would say why.
+    // No call has the 30 s after which the endpoint would reject the credentials.
     let short = || call_within(Duration::from_millis(1_200));
     for (window, requests) in [(30, 2), (60, 3), (120, 4)] {
         for _ in 0..window {
@@ -781,7 +781,7 @@ fn invariant_03_a_refresh_that_times_out_pauses_the_refreshes_of_all_processes()
 }
 
 #[test]
-fn invariant_10_nothing_secret_is_shown() {
+fn invariant_10_debug_contains_no_secret() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
     let request = request();
@@ -796,11 +796,11 @@ fn invariant_10_nothing_secret_is_shown() {
     }
 }
 
-/// Looks through all of this process's memory for a text that was a token, after the last owner of
-/// it is gone. The text itself is never whole in memory but in the token.
+/// Searches all memory of this process for a token after its last owner was dropped. The token
+/// itself is never contiguous in memory outside of the values under test.
 #[cfg(target_os = "linux")]
 #[test]
-fn invariant_10_nothing_secret_stays_in_memory() {
+fn invariant_10_no_secret_remains_in_memory() {
     use std::os::unix::fs::FileExt;
 
     use crate::auth::key::CacheKey;
@@ -808,10 +808,10 @@ fn invariant_10_nothing_secret_stays_in_memory() {
     use crate::auth::{TokenResponse, token};
     use crate::limited::{PROGRAM_LIMIT, run_to_end};
 
-    // In a process of its own, whose memory is small and holds nothing of other tests.
+    // In a separate process, whose memory is small and has no data of other tests.
     const ALONE: &str = "CAMUNDA_ADMIN_TEST_ALONE";
     if std::env::var_os(ALONE).is_none() {
-        let name = "auth::tests::cache_tests::invariant_10_nothing_secret_stays_in_memory";
+        let name = "auth::tests::cache_tests::invariant_10_no_secret_remains_in_memory";
         let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
         alone.args(["--exact", name]).env(ALONE, "1");
         let ended = run_to_end(alone, PROGRAM_LIMIT);
@@ -833,8 +833,8 @@ fn invariant_10_nothing_secret_stays_in_memory() {
     let places = || {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let memory = std::fs::File::open("/proc/self/mem").unwrap();
-        // It cannot look at itself, so it lies in the middle of nothing, far from what is looked for.
-        // It moves on by half its size, so that nothing is missed in between.
+        // The search skips its own buffer, which is surrounded by unused memory. It advances by
+        // half the buffer's size, so that no match is missed at a boundary.
         let mut room = vec![0; 1 << 20];
         let window = &mut room[1 << 19..][..8192];
         let own = window.as_ptr() as u64..window.as_ptr() as u64 + 8192;
@@ -862,17 +862,17 @@ fn invariant_10_nothing_secret_stays_in_memory() {
         found.len()
     };
     let now = Clock::Real.now();
-    let answer = TokenResponse {
+    let response = TokenResponse {
         access_token: text(),
         expires_in: Some(60.0),
         server_date: None,
     };
-    let life = token::lifetime(&answer, now, now);
-    let token = Token::new(&answer.access_token, now.after(life).system_time(), 1).unwrap();
+    let lifetime = token::lifetime(&response, now, now);
+    let token = Token::new(&response.access_token, now.after(lifetime).system_time(), 1).unwrap();
     let stored = StoredToken {
-        text: answer.access_token,
-        obtained: now.wall_millis(),
-        expires: now.after(life).wall_millis(),
+        access_token: response.access_token,
+        issued_at: now.wall_millis(),
+        expires_at: now.after(lifetime).wall_millis(),
     };
     let record = TokenRecord {
         generation: 1,
@@ -880,16 +880,16 @@ fn invariant_10_nothing_secret_stays_in_memory() {
         auth_failure: None,
         refresh_pause: None,
     };
-    let seal = RecordCipher::new(&request(), CacheKey::of(&request()));
-    let sealed = seal.seal(&record).unwrap();
-    let opened = seal.open(&sealed).unwrap();
+    let cipher = RecordCipher::new(&request(), CacheKey::of(&request()));
+    let sealed = cipher.seal(&record).unwrap();
+    let opened = cipher.open(&sealed).unwrap();
     assert!(places() >= 2, "the search finds what is there");
     drop((token, record, opened));
     assert_eq!(places(), 0);
 }
 
 #[test]
-fn diagnostics_tell_what_is_going_on() {
+fn diagnostics_report_tokens_rate_limiters_and_stores() {
     let (simulation, _, mut endpoint) = frozen(Reply::Token(1000.0));
     let store = Arc::new(MemoryStore::default());
     let cache = Cache::new(endpoint.clock.clone());
@@ -897,44 +897,47 @@ fn diagnostics_tell_what_is_going_on() {
     handle.token(&endpoint, &call()).unwrap();
     handle.token(&endpoint, &call()).unwrap();
     simulation.advance(Duration::from_secs(100));
-    let told = cache.diagnostics();
-    let tokens = serde_json::to_value(&told.tokens).unwrap();
+    let report = cache.diagnostics();
+    let tokens = serde_json::to_value(&report.tokens).unwrap();
     assert_eq!(tokens[0]["state"], "fresh");
     assert_eq!(tokens[0]["audience"], "api.example");
     assert_eq!(tokens[0]["expires_in"], 895.0);
     assert_eq!(tokens[0]["refresh_in"], 700.0);
     assert_eq!(tokens[0]["last_error"], serde_json::Value::Null);
     assert_eq!(
-        (told.counters.token_requests, told.counters.cache_hits),
+        (report.counters.token_requests, report.counters.cache_hits),
         (1, 1)
     );
     assert_eq!(
-        told.rate_limiters[0].token_host,
+        report.rate_limiters[0].token_host,
         "https://login.example:443"
     );
-    assert!(told.stores[0].usable);
+    assert!(report.stores[0].usable);
 
     store.everything_fails(true);
     handle.forget(&call());
     endpoint.then = Reply::Fails(TokenErrorKind::InvalidClient);
     handle.token(&endpoint, &call()).unwrap_err();
-    let told = cache.diagnostics();
+    let report = cache.diagnostics();
     assert_eq!(
-        serde_json::to_value(&told.tokens[0]).unwrap()["state"],
-        "refused"
+        serde_json::to_value(&report.tokens[0]).unwrap()["state"],
+        "auth_failed"
     );
-    assert_eq!(told.tokens[0].retry_in, Some(30.0));
-    assert_eq!(told.tokens[0].last_error.as_deref(), Some("access_denied"));
-    assert!(!told.stores[0].usable);
+    assert_eq!(report.tokens[0].retry_in, Some(30.0));
     assert_eq!(
-        told.stores[0].last_error.as_deref(),
+        report.tokens[0].last_error.as_deref(),
+        Some("access_denied")
+    );
+    assert!(!report.stores[0].usable);
+    assert_eq!(
+        report.stores[0].last_error.as_deref(),
         Some("failed by the test")
     );
-    let all = serde_json::to_string(&told).unwrap();
+    let all = serde_json::to_string(&report).unwrap();
     assert!(!all.contains("hunter2") && !all.contains("token-0") && !all.contains("client-id"));
 }
 
-/// A key that was derived from the secret would let it be guessed offline.
+/// A key derived from the secret would allow offline guessing.
 #[test]
 fn diagnostics_do_not_depend_on_the_secret() {
     let report = |secrets: [&str; 2]| {
@@ -945,24 +948,24 @@ fn diagnostics_do_not_depend_on_the_secret() {
             let handle = cache.handle(request, &MEMORY).unwrap();
             assert_eq!(
                 format!("{handle:?}"),
-                "TokenCacheHandle { label: \"9f04c1ad\", .. }"
+                "TokenCacheHandle { label: \"93db6b09\", .. }"
             );
         }
         serde_json::to_value(cache.diagnostics().tokens).unwrap()
     };
     let tokens = report(["Summer2026!", "Winter2027!"]);
-    assert_eq!(tokens[0]["key"], "9f04c1ad-1");
-    assert_eq!(tokens[1]["key"], "9f04c1ad-2");
+    assert_eq!(tokens[0]["key"], "93db6b09-1");
+    assert_eq!(tokens[1]["key"], "93db6b09-2");
     assert_eq!(tokens, report(["correct horse", "battery staple"]));
 }
 
 #[test]
-fn invariant_07_a_slow_store_keeps_no_call_beyond_its_deadline() {
+fn invariant_07_no_call_exceeds_its_deadline_with_a_slow_store() {
     const LATE: Duration = Duration::from_millis(100);
     let late = |timeout: Duration| {
         let clock = Clock::Real;
         let mut store = MemoryStore::default();
-        // Nearly as slow as a store may be.
+        // Nearly as slow as the limit for stores.
         store.before = Some(|| thread::sleep(Duration::from_millis(200)));
         let store = Arc::new(store);
         let handle = Cache::new(clock.clone())
@@ -972,7 +975,7 @@ fn invariant_07_a_slow_store_keeps_no_call_beyond_its_deadline() {
         let _ = handle.token(&*Endpoint::new(&clock, []), &call);
         call.started().elapsed().saturating_sub(timeout)
     };
-    // Whichever of the operations is the last one.
+    // With any of the operations as the last one.
     thread::scope(|scope| {
         for timeout in (250..2_000).step_by(50).map(Duration::from_millis) {
             // A machine under load may delay any single call.

@@ -15,19 +15,19 @@ use crate::error::ErrorKind;
 use crate::fork::tests::forked_child::{Child, fork};
 
 const FORKS: usize = 1_000;
-/// How many children run at the same time.
+/// Number of children that run at the same time.
 const BATCH: usize = 10;
 const THREADS: usize = 12;
-/// Beyond what the test needs on a machine that does much else.
+/// Far beyond the time that the test needs on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(400);
 
-/// In a process of its own: the threads of other tests may use `parking_lot` as they like.
+/// In a separate process, since threads of other tests may use `parking_lot`.
 #[test]
 fn child_of_busy_parent_neither_hangs_nor_loses_state() {
-    let mut playing = Command::new(std::env::current_exe().unwrap())
+    let mut process = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "auth::tests::fork_tests::play",
+            "auth::tests::fork_tests::run_children",
             "--include-ignored",
             "--nocapture",
             "--test-threads=1",
@@ -37,12 +37,12 @@ fn child_of_busy_parent_neither_hangs_nor_loses_state() {
         .unwrap();
     let give_up_at = Instant::now() + LIMIT;
     let status = loop {
-        if let Some(status) = playing.try_wait().unwrap() {
+        if let Some(status) = process.try_wait().unwrap() {
             break Some(status);
         }
         if Instant::now() >= give_up_at {
-            playing.kill().unwrap();
-            playing.wait().unwrap();
+            process.kill().unwrap();
+            process.wait().unwrap();
             break None;
         }
         thread::sleep(Duration::from_millis(10));
@@ -59,7 +59,7 @@ fn request_for(audience: String) -> TokenRequest {
 
 #[test]
 #[ignore = "run by another test in a process of its own"]
-fn play() {
+fn run_children() {
     // Longer than the test takes.
     let retry_after = Some(2 * LIMIT);
     let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after });
@@ -98,7 +98,7 @@ fn keep_busy(number: usize, stop: &AtomicBool, known: &TokenCacheHandle, endpoin
             known.token(endpoint, &call()).unwrap();
         }
         diagnostics();
-        // More than the cache keeps.
+        // More entries than the cache keeps.
         round += 1;
         let audience = format!("{number}-{}.example", round % 10);
         drop(token_cache_handle(request_for(audience), &MEMORY).unwrap());
@@ -118,12 +118,12 @@ fn child_knows_all(
             found.expose() == token.expose() && found.generation() == token.generation()
         })
     };
-    // Threads that wait for each other, too.
+    // Also with threads that wait for each other.
     let found = thread::scope(|scope| {
-        let finding = [(); 2].map(|()| scope.spawn(finds_token));
-        finding
+        let threads = [(); 2].map(|()| scope.spawn(finds_token));
+        threads
             .into_iter()
-            .all(|finding| finding.join().unwrap_or(false))
+            .all(|thread| thread.join().unwrap_or(false))
     });
     let limited = other.token(endpoint, &call_within(Duration::from_secs(20)));
     let blocked = diagnostics()

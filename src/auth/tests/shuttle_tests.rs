@@ -1,10 +1,10 @@
-//! The shell of the token cache under shuttle, which runs its threads one at a time and chooses who
-//! is next at every lock and every wake-up: no deadlock, no lost wake-up, no second leader.
+//! Concurrency tests of the token cache with shuttle, which runs one thread at a time and chooses
+//! the next one at every lock and every wake-up: no deadlock, no lost wake-up, no second request in
+//! flight.
 //!
-//! The shell's own files are compiled here once more, with shuttle's locks in the place of the
-//! standard library's. Waiting without a time limit lasts until somebody wakes the thread, so a lost
-//! wake-up is a deadlock, which shuttle reports. Waiting until a certain time moves the simulated
-//! clock there.
+//! The files of the cache are compiled here again with shuttle's locks instead of its own. A wait
+//! without a timeout lasts until another thread wakes this one, so a lost wake-up is a deadlock,
+//! which shuttle reports. A wait with a timeout advances the simulated clock.
 
 #[allow(clippy::duplicate_mod)]
 #[path = "../cache/fetch.rs"]
@@ -91,24 +91,24 @@ use crate::auth::{
 use crate::call::{CallContext, CallOptions, Cancel};
 use crate::error::ErrorKind;
 
-/// How many schedules each test tries.
+/// Number of schedules that each test tries.
 const SCHEDULES: usize = 1_000;
 
 fn explore(test: impl Fn() + Send + Sync + 'static) {
     shuttle::check_random(test, SCHEDULES);
 }
 
-/// An endpoint that lets the others run while it is asked, and is never asked twice at a time for
-/// the same credentials.
-struct Watched {
+/// A token endpoint that lets other threads run during a request, and checks that there is one
+/// request at a time for the same credentials.
+struct CheckedEndpoint {
     endpoint: Endpoint,
     busy: Mutex<HashMap<String, bool>>,
 }
 
-impl Watched {
+impl CheckedEndpoint {
     fn new(clock: &Clock, script: impl IntoIterator<Item = Reply>) -> Arc<Self> {
         let endpoint = Endpoint::with_script(clock, script);
-        Arc::new(Watched {
+        Arc::new(CheckedEndpoint {
             endpoint,
             busy: Mutex::default(),
         })
@@ -120,11 +120,11 @@ impl Watched {
             .lock()
             .unwrap()
             .insert(request.audience.clone(), busy);
-        assert_ne!(before.unwrap_or(false), busy, "a second leader");
+        assert_ne!(before.unwrap_or(false), busy, "a second request in flight");
     }
 }
 
-impl TokenEndpoint for Watched {
+impl TokenEndpoint for CheckedEndpoint {
     fn fetch(
         &self,
         request: &TokenRequest,
@@ -142,14 +142,14 @@ impl TokenEndpoint for Watched {
 struct World {
     clock: Clock,
     simulation: Arc<ManualClock>,
-    endpoint: Arc<Watched>,
+    endpoint: Arc<CheckedEndpoint>,
 }
 
 impl World {
     fn new(script: impl IntoIterator<Item = Reply>) -> Self {
         let simulation = ManualClock::auto_advancing();
         let clock = Clock::Simulated(simulation.clone());
-        let endpoint = Watched::new(&clock, script);
+        let endpoint = CheckedEndpoint::new(&clock, script);
         World {
             clock,
             simulation,
@@ -168,7 +168,7 @@ impl World {
     }
 }
 
-/// Runs the same on several threads; what each of them answers.
+/// Runs `work` on several threads and returns the results.
 fn on_threads<T: Send + 'static>(
     threads: usize,
     work: impl Fn(usize) -> T + Send + Sync + 'static,
@@ -187,7 +187,7 @@ fn on_threads<T: Send + 'static>(
 }
 
 #[test]
-fn one_leads_and_all_get_its_token() {
+fn token_sends_one_request_for_concurrent_callers() {
     explore(|| {
         let world = World::new([]);
         let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
@@ -198,7 +198,7 @@ fn one_leads_and_all_get_its_token() {
 }
 
 #[test]
-fn leaders_that_fail_are_succeeded() {
+fn token_succeeds_after_failed_requests_of_other_callers() {
     explore(|| {
         let world = World::new([
             Reply::Fails(TokenErrorKind::Cancelled),
@@ -212,7 +212,7 @@ fn leaders_that_fail_are_succeeded() {
 }
 
 #[test]
-fn a_refusal_reaches_everybody() {
+fn rejected_credentials_fail_all_callers() {
     explore(|| {
         let world = World::new([Reply::Fails(TokenErrorKind::InvalidClient)]);
         let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
@@ -224,7 +224,7 @@ fn a_refusal_reaches_everybody() {
 }
 
 #[test]
-fn several_keys_pass_one_gate_in_turn() {
+fn rate_limiter_orders_requests_of_several_keys() {
     explore(|| {
         let world = World::new([]);
         let cache = Cache::new(world.clock.clone());
@@ -246,15 +246,15 @@ fn several_keys_pass_one_gate_in_turn() {
         let sent = world.endpoint.endpoint.sent();
         assert_eq!(sent.len(), 3);
         for pair in sent.windows(2) {
-            // Between its turn and the endpoint's clock a thread can be overtaken by the clock, but
-            // not by another thread's turn.
+            // The clock may advance between a permit and its request, but no other thread's permit
+            // comes between.
             assert!(pair[1].mono >= pair[0].mono);
         }
     });
 }
 
 #[test]
-fn rejections_and_refreshes_at_the_same_time() {
+fn reject_and_refresh_run_concurrently() {
     explore(|| {
         let world = World::new([]);
         let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
@@ -277,7 +277,7 @@ fn rejections_and_refreshes_at_the_same_time() {
 }
 
 #[test]
-fn a_cancelled_leader_is_succeeded() {
+fn token_succeeds_after_a_cancelled_request() {
     explore(|| {
         let world = World::new([Reply::Fails(TokenErrorKind::Cancelled)]);
         let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
@@ -299,7 +299,7 @@ fn a_cancelled_leader_is_succeeded() {
 }
 
 #[test]
-fn caches_that_share_a_store_ask_once() {
+fn caches_that_share_a_store_send_one_request() {
     explore(|| {
         let world = World::new([]);
         let mut store = MemoryStore::default();
