@@ -12,8 +12,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::record::{RateLimitRecord, RateLimitTimes};
+use super::record::{MAX_BLOCK, RateLimitRecord, RateLimitTimes};
 use super::time::Timestamp;
+use crate::backoff::exponential;
 
 /// Minimum time between two token requests.
 pub(crate) const MIN_REQUEST_INTERVAL: Duration = Duration::from_millis(1_100);
@@ -30,9 +31,10 @@ const MAX_SERVER_BLOCK: Duration = Duration::from_secs(3600);
 /// time.
 const JITTER_SHARE: u32 = 10;
 
-/// Maximum duration of a block; a stored block that is longer is ignored.
-pub(crate) const MAX_BLOCK: Duration =
-    MAX_SERVER_BLOCK.saturating_add(MAX_SERVER_BLOCK.checked_div(JITTER_SHARE).unwrap());
+const _: () = assert!(
+    MAX_SERVER_BLOCK.as_secs() + MAX_SERVER_BLOCK.as_secs() / JITTER_SHARE as u64
+        <= MAX_BLOCK.as_secs()
+);
 
 /// A place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,13 +120,12 @@ impl RateLimiter {
         retry_after: Option<Duration>,
         jitter: f64,
     ) {
-        let own = INITIAL_429_BLOCK
-            .saturating_mul(1 << self.consecutive_429s.min(10))
-            .min(MAX_OWN_BLOCK);
+        let consecutive = self.consecutive_429s.saturating_add(1);
+        let own = exponential(INITIAL_429_BLOCK, consecutive, MAX_OWN_BLOCK);
         let from_server = retry_after.unwrap_or_default().min(MAX_SERVER_BLOCK);
         let block = own.max(from_server);
         let block = block + (block / JITTER_SHARE).mul_f64(jitter.clamp(0.0, 1.0));
-        self.consecutive_429s = self.consecutive_429s.saturating_add(1);
+        self.consecutive_429s = consecutive;
         let until = now.after(block);
         if until.mono > self.blocked_until {
             self.blocked_until = until.mono;

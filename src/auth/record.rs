@@ -5,19 +5,21 @@ use std::time::Duration;
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use super::TokenRequest;
 use super::key::{CacheKey, DOMAIN};
-use super::rate_limiter::MAX_BLOCK;
 use super::time::{Timestamp, millis};
 use super::token_state::MAX_AUTH_FAILURE_WINDOW;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
+use crate::random;
 use crate::secret::{Secret, Zeroizing};
 
 /// Maximum clock skew: a record from a later time was written with a wrong clock and is ignored.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// Maximum duration of a 429 block, jitter included; a stored block that is longer is ignored.
+pub(crate) const MAX_BLOCK: Duration = Duration::from_secs(66 * 60);
 
 /// Maximum time between a request and its 429.
 const MAX_RESPONSE_TIME: Duration = Duration::from_secs(600);
@@ -283,7 +285,7 @@ impl RecordCipher {
         let mut text = Zeroizing::new(Vec::with_capacity(2 * token + 4096));
         serde_json::to_writer(&mut *text, record).ok()?;
         let mut nonce = [0; NONCE_LEN];
-        SystemRandom::new().fill(&mut nonce).ok()?;
+        random::fill(&mut nonce).ok()?;
         let tag = self
             .key
             .seal_in_place_separate_tag(

@@ -6,8 +6,6 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 use crate::call::CallContext;
 
 /// A point in time on both clocks.
@@ -105,12 +103,7 @@ impl Clock {
     /// tests are deterministic.
     pub(crate) fn jitter(&self) -> f64 {
         match self {
-            Clock::Real => {
-                let mut bytes = [0; 4];
-                // Without random numbers there is no jitter; nothing else depends on them.
-                let _ = SystemRandom::new().fill(&mut bytes);
-                f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
-            }
+            Clock::Real => crate::random::jitter(),
             #[cfg(test)]
             Clock::Simulated(_) => 0.0,
         }

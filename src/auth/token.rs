@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Deserialize;
@@ -161,46 +164,28 @@ fn jwt_expiry(token: &str) -> Option<f64> {
     claims.exp.is_finite().then_some(claims.exp)
 }
 
-/// Decodes base64 in the alphabet for URLs, padded or not.
+/// Base64 with the URL-safe alphabet; padding is optional, and unused trailing bits are ignored.
+const JWT_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Decodes a part of a JWT.
 pub(super) fn base64_url(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let text = text.trim_end_matches('=');
-    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() * 3 / 4 + 1));
-    let (mut bits, mut bit_count) = (0u32, 0u32);
-    for byte in text.bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' | b'+' => 62,
-            b'_' | b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        bit_count += 6;
-        if bit_count >= 8 {
-            bit_count -= 8;
-            bytes.push((bits >> bit_count) as u8);
-            bits &= (1 << bit_count) - 1;
-        }
-    }
+    // The capacity suffices: a buffer that grows leaves copies in memory.
+    let capacity = base64::decoded_len_estimate(text.len());
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    JWT_BASE64.decode_vec(text, &mut bytes).ok()?;
     Some(bytes)
 }
 
 /// Returns a JWT with this payload.
 #[cfg(any(test, fuzzing))]
 pub(super) fn jwt(payload: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::from("e30.");
-    for chunk in payload.chunks(3) {
-        let mut bits = 0u32;
-        for at in 0..3 {
-            bits = (bits << 8) | u32::from(*chunk.get(at).unwrap_or(&0));
-        }
-        for at in 0..=chunk.len() {
-            text.push(ALPHABET[(bits >> (18 - 6 * at)) as usize & 63] as char);
-        }
-    }
-    text + ".c2ln"
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload);
+    format!("e30.{payload}.c2ln")
 }
 
 #[cfg(test)]
@@ -245,6 +230,7 @@ mod tests {
             ("invalid exp",          super::jwt(br#"{"exp":"soon"}"#), Some(60.0), None, 60),
             ("invalid payload",      super::jwt(b"[]"), Some(60.0), None, 60),
             ("dots, but not a JWT",       "a.%%%.c".into(), Some(60.0), None, 60),
+            ("standard alphabet", "a.eyJleHAiOjYwMH0+.c".into(), Some(60.0), None, 60),
             ("four parts",             jwt(now + 6) + ".d", Some(60.0), None, 60),
         ];
         for (name, token, expires_in, date, expected) in table {

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::time::Timestamp;
 use super::token::Token;
+use crate::backoff::exponential;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 
 /// A token is refreshed when this share of its lifetime is left …
@@ -308,7 +309,7 @@ impl TokenState {
     ) -> (Duration, u32) {
         self.clear_fetch(fetch_id);
         self.auth_failures = self.auth_failures.max(before).saturating_add(1);
-        let window = doubled(
+        let window = exponential(
             INITIAL_AUTH_FAILURE_WINDOW,
             self.auth_failures,
             MAX_AUTH_FAILURE_WINDOW,
@@ -355,7 +356,7 @@ impl TokenState {
         self.clear_fetch(fetch_id);
         self.failures += 1;
         self.consecutive_failures = self.consecutive_failures.saturating_add(1);
-        let backoff = doubled(INITIAL_BACKOFF, self.consecutive_failures, MAX_BACKOFF);
+        let backoff = exponential(INITIAL_BACKOFF, self.consecutive_failures, MAX_BACKOFF);
         let backoff = backoff.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0));
         let until = now.mono.saturating_add(backoff);
         self.suspension = Some(FetchSuspension {
@@ -381,7 +382,7 @@ impl TokenState {
     ) -> (Duration, u32) {
         let before = self.refresh_timeouts.max(self.auth_failures).max(before);
         self.refresh_timeouts = before.saturating_add(1);
-        let window = doubled(
+        let window = exponential(
             INITIAL_AUTH_FAILURE_WINDOW,
             self.refresh_timeouts,
             MAX_AUTH_FAILURE_WINDOW,
@@ -425,7 +426,7 @@ impl TokenState {
         self.last_rejection_at = now.mono;
         // An API that rejects every new token must not use up the rate limit of the token endpoint.
         if self.rejections > MAX_UNPENALIZED_REJECTIONS {
-            let window = doubled(
+            let window = exponential(
                 INITIAL_AUTH_FAILURE_WINDOW,
                 self.rejections - MAX_UNPENALIZED_REJECTIONS,
                 MAX_AUTH_FAILURE_WINDOW,
@@ -535,13 +536,6 @@ impl TokenState {
         self.fetch_id.is_none()
             && matches!(self.status(now), TokenStatus::Empty | TokenStatus::Expired)
     }
-}
-
-/// Returns `first`, doubled for each of `times` after the first, at most `longest`.
-fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
-    first
-        .saturating_mul(1 << times.saturating_sub(1).min(16))
-        .min(longest)
 }
 
 /// Returns the error of a caller whose deadline is before the next permit.

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::process_cache::{CacheEntry, count};
+use super::entry::{CacheEntry, count};
 use super::rate_limit::Permit;
 use crate::auth::key::CacheKey;
 use crate::auth::record::{StoredAuthFailure, StoredPause, StoredToken, TokenRecord};

@@ -11,25 +11,23 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::entry::{CacheEntry, Counters, EntryNames, count};
 use super::fetch::{Purpose, TokenFetch, stopped};
 use super::rate_limit::SharedRateLimiter;
-use super::sync::{Mutex, MutexGuard, Signal};
-use crate::auth::diagnostics::{CounterReport, Diagnostics, TokenReport};
+use super::sync::{Mutex, Signal, lock_inherited};
+use crate::auth::diagnostics::{CounterReport, Diagnostics};
 use crate::auth::key::{CacheKey, TokenHostKey, label};
 use crate::auth::rate_limiter::RateLimiter;
 use crate::auth::store::{RecordStore, StoreChain, StoreId};
-use crate::auth::time::{Clock, Timestamp};
+use crate::auth::time::Clock;
 use crate::auth::token::Token;
 use crate::auth::token_state::{NextStep, TokenState, WaitLimits, WaiterState};
 use crate::auth::{TokenCacheConfig, TokenEndpoint, TokenRequest};
 use crate::call::{CallContext, StopReason};
 use crate::error::{Error, ErrorKind};
 use crate::fork::PerProcess;
-
-/// Maximum time that a child waits for a lock of its parent's cache.
-const INHERIT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Number of entries above which the cache drops idle ones that no client uses.
 const MAX_ENTRIES: usize = 64;
@@ -47,25 +45,6 @@ pub(crate) fn token_cache_handle(
 /// Returns the state of all tokens of this process.
 pub(crate) fn diagnostics() -> Diagnostics {
     Cache::of_this_process().diagnostics()
-}
-
-/// Counters of token requests, since the start of the process.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    /// Requests sent to a token endpoint.
-    pub(crate) token_requests: AtomicU64,
-    /// Requests that refreshed a valid token.
-    pub(crate) refreshes: AtomicU64,
-    /// Tokens read from a store, which another process had requested.
-    pub(crate) shared: AtomicU64,
-    /// Tokens dropped because the API rejected them (401).
-    pub(crate) rejections: AtomicU64,
-    /// Calls that had to wait for a token.
-    pub(crate) waits: AtomicU64,
-}
-
-pub(super) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 /// All token states, rate limiters and stores of one process.
@@ -106,12 +85,12 @@ impl Cache {
     /// Creates the cache of a forked child from its parent's tokens, failures and rate limits, with
     /// locks, stores and connections of its own.
     ///
-    /// Waits at most [`INHERIT_TIMEOUT`] for each lock: a thread that forked with a lock held never
+    /// Waits at most 200 ms for each lock: a thread that forked with a lock held never
     /// releases it in the child.
     pub(in crate::auth) fn inherited(parents: &Cache) -> Cache {
         let child = Cache::new(parents.clock.clone());
         let rate_limiters: Vec<_> =
-            inherited(&parents.rate_limiters).map_or_else(Vec::new, |rate_limiters| {
+            lock_inherited(&parents.rate_limiters).map_or_else(Vec::new, |rate_limiters| {
                 let rate_limiters = rate_limiters.iter();
                 rate_limiters
                     .map(|(key, rate_limiter)| (key.clone(), Arc::clone(rate_limiter)))
@@ -121,7 +100,7 @@ impl Cache {
             let own = Arc::new(rate_limiter.inherited());
             child.rate_limiters.lock().insert(key, own);
         }
-        let entries: Vec<_> = inherited(&parents.entries).map_or_else(Vec::new, |entries| {
+        let entries: Vec<_> = lock_inherited(&parents.entries).map_or_else(Vec::new, |entries| {
             let entries = entries.iter();
             entries
                 .filter_map(|(key, entry)| Some((key.clone(), entry.get()?)))
@@ -132,7 +111,7 @@ impl Cache {
             let Ok(stores) = child.stores(&entry.choice) else {
                 continue;
             };
-            let token_state = inherited(&entry.token_state)
+            let token_state = lock_inherited(&entry.token_state)
                 .map(|token_state| token_state.inherited())
                 .unwrap_or_default();
             let own = child.new_entry(
@@ -295,12 +274,6 @@ impl<T> Retention<T> {
         map.insert(key, Retention::new(Arc::clone(value), choice));
         Arc::clone(value)
     }
-}
-
-/// Locks a mutex of the parent's cache, which is free unless another thread of the child copies it
-/// too.
-pub(super) fn inherited<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    mutex.try_lock_until(Instant::now().checked_add(INHERIT_TIMEOUT))
 }
 
 impl Cache {
@@ -518,55 +491,5 @@ impl fmt::Debug for TokenCacheHandle {
         f.debug_struct("TokenCacheHandle")
             .field("label", &label(&self.request))
             .finish_non_exhaustive()
-    }
-}
-
-/// An entry of the cache: a token state with its lock.
-#[derive(Debug)]
-pub(in crate::auth) struct CacheEntry {
-    pub(super) clock: Clock,
-    token_state: Mutex<TokenState>,
-    /// Notified when the in-flight request ends or its expected permit changes.
-    pub(super) changed: Signal,
-    pub(super) rate_limiter: Arc<SharedRateLimiter>,
-    pub(super) stores: Arc<StoreChain>,
-    choice: TokenCacheConfig,
-    names: EntryNames,
-    /// Distinguishes entries of one process that have the same names.
-    number: u64,
-    pub(super) counters: Arc<Counters>,
-}
-
-/// Names of an entry in the diagnostics; none of them depends on the client secret.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct EntryNames {
-    audience: String,
-    label: String,
-}
-
-impl CacheEntry {
-    fn report(&self, now: Timestamp) -> TokenReport {
-        let token_state = self.lock();
-        let token = token_state.token_remaining(now);
-        let suspension = token_state.suspended_for(now);
-        TokenReport {
-            key: format!("{}-{}", self.names.label, self.number),
-            audience: self.names.audience.clone(),
-            token_host: self.rate_limiter.key.as_str().to_owned(),
-            state: token_state.status(now),
-            expires_in: token.map(|(expires, _)| expires.as_secs_f64()),
-            refresh_in: token.map(|(_, due)| due.as_secs_f64()),
-            retry_in: suspension.map(|(left, _)| left.as_secs_f64()),
-            last_error: suspension.map(|(_, error)| error.message().to_owned()),
-            cache_hits: token_state.cache_hits(),
-        }
-    }
-
-    pub(super) fn audience(&self) -> &str {
-        &self.names.audience
-    }
-
-    pub(in crate::auth) fn lock(&self) -> MutexGuard<'_, TokenState> {
-        self.token_state.lock()
     }
 }

@@ -4,8 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::process_cache::inherited;
-use super::sync::{Mutex, MutexGuard, Signal};
+use super::sync::{Mutex, MutexGuard, Signal, lock_inherited};
 use crate::auth::diagnostics::RateLimiterReport;
 use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
@@ -58,7 +57,7 @@ impl SharedRateLimiter {
 
     /// Returns the rate limiter of a forked child; a new one if the parent's is locked.
     pub(super) fn inherited(&self) -> SharedRateLimiter {
-        let rate_limiter = inherited(&self.state)
+        let rate_limiter = lock_inherited(&self.state)
             .map(|rate_limiter| rate_limiter.inherited())
             .unwrap_or_default();
         SharedRateLimiter::new(self.key.clone(), rate_limiter)

@@ -2,12 +2,23 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex as WaitMutex, MutexGuard as WaitGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) use crate::fork::{Mutex, MutexGuard};
 
 use crate::fork::generation;
 
+/// Maximum time that a child waits for a lock of its parent's cache.
+const INHERIT_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Locks a mutex of the parent's cache, which is free unless another thread of the child copies it
+/// too.
+pub(super) fn lock_inherited<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    mutex.try_lock_until(Instant::now().checked_add(INHERIT_TIMEOUT))
+}
+
+/// Wakes the threads that wait for a change of the data that a [`Mutex`] guards.
+///
 /// Uses the standard library's primitives, not `parking_lot`'s: a fork cannot wait until long waits
 /// end, and a waiting thread must not leave state behind that the child shares with others. A child
 /// neither waits for nor notifies the parent's threads.

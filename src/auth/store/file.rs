@@ -20,7 +20,6 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec};
 use rustix::process::{Resource, geteuid, getrlimit};
 
@@ -28,6 +27,7 @@ use super::{StoreLock, Timestamps, TokenStore};
 use crate::auth::key::{RATE_LIMIT_PREFIX, TOKEN_PREFIX};
 use crate::auth::record::RateLimitTimes;
 use crate::fork::ProcessOwned;
+use crate::random;
 
 /// Larger files are not read; a token is a few KiB.
 const MAX_VALUE_BYTES: u64 = 1024 * 1024;
@@ -233,11 +233,7 @@ impl TokenStore for FileStore {
         if !self.stale_files_removed.swap(true, Ordering::Relaxed) {
             self.remove_stale_files(&directory);
         }
-        let mut random = [0; 8];
-        SystemRandom::new()
-            .fill(&mut random)
-            .map_err(|_| io::Error::other("random numbers not available"))?;
-        let temp = format!("{name}-{:016x}.{TEMP_SUFFIX}", u64::from_le_bytes(random));
+        let temp = format!("{name}-{:016x}.{TEMP_SUFFIX}", random::number()?);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ring::digest;
+
 use super::TokenCacheConfig;
 use super::record::{RateLimitRecord, RateLimitTimes};
 use super::time::{Clock, Timestamp};
@@ -141,14 +143,19 @@ impl StoreChain {
 
     /// Returns the identity of the stores of a configuration. Contains no part of a URL.
     pub(crate) fn id(choice: &TokenCacheConfig) -> StoreId {
-        let store = match choice {
-            TokenCacheConfig::Redis { url, .. } => digest_of(url.expose().as_bytes()),
-            TokenCacheConfig::Custom(store) => format!("{:p}", Arc::as_ptr(store)),
-            _ => String::new(),
+        let shared = match choice {
+            TokenCacheConfig::Redis { url, .. } => {
+                let digest = digest::digest(&digest::SHA256, url.expose().as_bytes());
+                SharedStoreId::Redis(digest.as_ref().to_vec())
+            }
+            TokenCacheConfig::Custom(store) => {
+                SharedStoreId::Custom(Arc::as_ptr(store).cast::<()>().addr())
+            }
+            _ => SharedStoreId::None,
         };
         StoreId {
             directory: directory(choice),
-            store,
+            shared,
         }
     }
 
@@ -250,15 +257,21 @@ fn redis(_url: &Secret) -> Result<Arc<dyn TokenStore>, Error> {
     ))
 }
 
-fn digest_of(text: &[u8]) -> String {
-    format!("{:?}", ring::digest::digest(&ring::digest::SHA256, text))
-}
-
 /// Identity of the stores of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StoreId {
     directory: Option<PathBuf>,
-    store: String,
+    shared: SharedStoreId,
+}
+
+/// Identity of the store that is shared with other hosts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum SharedStoreId {
+    None,
+    /// Digest of the URL.
+    Redis(Vec<u8>),
+    /// Address of the object, which is unique while the configuration refers to it.
+    Custom(usize),
 }
 
 /// Timestamps of a store's locks, which can be set without free space.

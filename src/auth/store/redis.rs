@@ -28,11 +28,11 @@ use redis::{
     Client, Cmd, Connection, ConnectionAddr, FromRedisValue, RedisError, RedisResult, Value, cmd,
     from_redis_value,
 };
-use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{REMOTE_STORE_TIMEOUT, StoreLock, TokenStore};
 use crate::auth::time::millis;
 use crate::fork::{Mutex, MutexGuard};
+use crate::random;
 use crate::secret::Secret;
 
 /// Maximum duration of any operation.
@@ -108,8 +108,13 @@ impl RedisStore {
             client,
             idle: Mutex::default(),
             connecting: AtomicUsize::new(0),
-            // A second store of the same process is a different owner.
-            owner: format!("{}{:016x}-", process_identity(), random()),
+            // A second store of the same process is a different owner. Without random numbers, the
+            // process id and the counter distinguish owners as well.
+            owner: format!(
+                "{}{:016x}-",
+                process_identity(),
+                random::number().unwrap_or_default()
+            ),
             locks: AtomicU64::new(0),
             held_locks: Mutex::default(),
             runs_scripts: AtomicBool::new(false),
@@ -472,13 +477,6 @@ fn lock_key(name: &str) -> String {
 /// Returns a time to live in milliseconds within the range that Redis accepts: positive and signed.
 fn time_to_live(duration: Duration) -> u64 {
     millis(duration).clamp(1, i64::MAX as u64)
-}
-
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    // Not critical: the process id and a counter distinguish owners as well.
-    let _ = SystemRandom::new().fill(&mut bytes);
-    u64::from_le_bytes(bytes)
 }
 
 fn to_io_error(error: RedisError) -> io::Error {

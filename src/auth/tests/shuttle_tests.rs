@@ -7,6 +7,9 @@
 //! which shuttle reports. A wait with a timeout advances the simulated clock.
 
 #[allow(clippy::duplicate_mod)]
+#[path = "../cache/entry.rs"]
+mod entry;
+#[allow(clippy::duplicate_mod)]
 #[path = "../cache/fetch.rs"]
 mod fetch;
 #[allow(clippy::duplicate_mod, dead_code)]
@@ -40,6 +43,10 @@ mod sync {
         pub(super) fn try_lock_until(&self, _: Option<Instant>) -> Option<MutexGuard<'_, T>> {
             Some(self.lock())
         }
+    }
+
+    pub(super) fn lock_inherited<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        Some(mutex.lock())
     }
 
     #[derive(Debug, Default)]
