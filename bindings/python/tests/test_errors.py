@@ -2,6 +2,7 @@
 
 import builtins
 import pickle
+import typing
 import unittest
 
 import camunda_admin
@@ -14,16 +15,19 @@ from camunda_admin import (
     ConfigError,
     ConflictError,
     DecodeError,
+    Idempotency,
     InvalidArgumentError,
     InvalidRequestError,
     NetworkError,
     NotFoundError,
     NotReadyError,
+    Outcome,
     OutcomeUnknownError,
     PermissionDeniedError,
     RateLimitedError,
     ServiceError,
     TimeoutError,
+    WaitFailedError,
 )
 from support import BASE_URL, OAUTH_URL, SandboxTest, stats
 
@@ -193,6 +197,14 @@ class Kinds(SandboxTest):
         cancel.reset()
         admin.with_options(cancel=cancel).cluster(self.cluster()).get()
 
+    def test_outcome_type_has_the_documented_values(self):
+        values = ("not_sent", "rejected", "unknown", "completed")
+        self.assertEqual(typing.get_args(Outcome), values)
+        self.assertEqual(tuple(camunda_admin._native_handle._OUTCOMES.values()), values)
+
+    def test_wait_failed_error_has_kind_of_other_languages(self):
+        self.assertEqual(WaitFailedError.kind, "wait_failed")
+
     def test_exception_classes_are_camunda_errors(self):
         for name in camunda_admin._errors.__all__:
             self.assertTrue(issubclass(getattr(camunda_admin, name), CamundaError), name)
@@ -259,6 +271,16 @@ class Arguments(SandboxTest):
         ]:
             with self.assertRaises(InvalidArgumentError):
                 call()
+
+    def test_raw_request_accepts_each_idempotency(self):
+        admin = self.client()
+        values = ("safe", "idempotent", "non_idempotent")
+        self.assertEqual(typing.get_args(Idempotency), values)
+        for value in values:
+            admin.request("GET", "/clusters", idempotency=value)
+        for value in ["once", "repeatable", "", "Safe"]:
+            with self.assertRaisesRegex(InvalidArgumentError, "expected 'safe', 'idempotent' or"):
+                admin.request("GET", "/clusters", idempotency=value)
 
     def test_setting_that_is_not_valid_is_named(self):
         for settings, name in [

@@ -308,11 +308,8 @@ class AdminClient(AdminOperations, Closeable):
             timeout: Deadline of a call, and of a wait, in seconds. None: the value of this client.
             cancel: A handle that cancels the calls. None: the value of this client.
         """
-        before = self._connection.options
-        options = CallOptions(
-            before.timeout if timeout is None else check_number("timeout", timeout),
-            before.cancel if cancel is None else cancel._handle,
-        )
+        handle = None if cancel is None else cancel._handle
+        options = self._connection.options.replaced(timeout, handle)
         admin = type(self).__new__(type(self))
         admin._use(Connection(self._connection.shared, options))
         return admin
@@ -500,11 +497,8 @@ class TokenSource(Closeable):
             timeout: Deadline of `access_token` in seconds. None: the value of this source.
             cancel: A handle that cancels `access_token`. None: the value of this source.
         """
-        before = self._connection.options
-        options = CallOptions(
-            before.timeout if timeout is None else check_number("timeout", timeout),
-            before.cancel if cancel is None else cancel._handle,
-        )
+        handle = None if cancel is None else cancel._handle
+        options = self._connection.options.replaced(timeout, handle)
         source = type(self).__new__(type(self))
         source._connection = Connection(self._connection.shared, options)
         source._audience = self._audience

@@ -51,6 +51,15 @@ class CallOptions:
         self.timeout = timeout
         self.cancel = cancel
 
+    def replaced(
+        self, timeout: Optional[float], cancel: Optional[NativeHandle]
+    ) -> "CallOptions":
+        """Return a copy with the options that are given; None keeps the value of this object."""
+        return CallOptions(
+            self.timeout if timeout is None else check_number("timeout", timeout),
+            self.cancel if cancel is None else cancel,
+        )
+
     def to_native(self, watch: Optional[SignalWatch]) -> NativeHandle:
         """Return the options as an object of the C ABI, with `watch` as the interrupt check."""
         call = NativeHandle(lib.camunda_call_options_new(), lib.camunda_call_options_free)
