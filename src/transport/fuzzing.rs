@@ -1,4 +1,4 @@
-//! What holds for whatever is answered.
+//! Properties that hold for any response; called by the fuzz targets and by property tests.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,16 +12,17 @@ use super::response::{
 use super::token_endpoint::parse_token_response;
 use crate::auth;
 
-/// The body of a success of the token endpoint.
+/// Checks the parser of token responses.
 pub(crate) fn any_token_answer(data: &[u8]) {
-    if let Some(answer) =
+    if let Some(response) =
         parse_token_response(data, Some(UNIX_EPOCH + Duration::from_secs(1_780_000_000)))
     {
-        auth::fuzzing::check_answer(&answer);
+        auth::fuzzing::check_answer(&response);
     }
 }
 
-/// A value of a header: no wait is longer than a day, and whole seconds are understood.
+/// Checks the value of a `Retry-After` or `Date` header: a wait is at most a day, and an integer is
+/// parsed as seconds.
 pub(crate) fn any_header(data: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(data) else {
         return;
@@ -47,7 +48,7 @@ pub(crate) fn any_header(data: &[u8]) {
     }
 }
 
-/// The wait until a date, written anew.
+/// Returns the wait of a `Retry-After` header with this date.
 fn retry_after_at(date: SystemTime, now: SystemTime) -> Option<Duration> {
     let mut headers = HeaderMap::new();
     let value = httpdate::fmt_http_date(date).parse().unwrap();
@@ -55,8 +56,8 @@ fn retry_after_at(date: SystemTime, now: SystemTime) -> Option<Duration> {
     retry_after(&headers, now)
 }
 
-/// Two bytes for the limit, one for the kind of body, then the body: read whole or not at all, CSV
-/// unwrapped, a refusal in one line.
+/// Checks a response: it is read completely or not at all, CSV is decoded, an error message has one
+/// line. Input: two bytes for the size limit, one for the content type, then the body.
 pub(crate) fn any_answer(data: &[u8]) {
     let [low, high, kind, body @ ..] = data else {
         return;
@@ -64,21 +65,21 @@ pub(crate) fn any_answer(data: &[u8]) {
     let limit = u64::from(u16::from_le_bytes([*low, *high]));
     let fits = body.len() as u64 <= limit;
     let kind = ["application/json", "text/csv", "text/html; charset=utf-8"][usize::from(*kind) % 3];
-    let answer = || {
+    let response = || {
         let response = ureq::http::Response::builder()
             .status(400)
             .header(CONTENT_TYPE, kind)
             .body(Body::builder().data(body));
         Response::new(response.unwrap(), limit)
     };
-    match answer().read() {
+    match response().read() {
         Ok(read) => assert!(fits && *read == body),
         Err(BodyError::TooLarge { body: read, .. }) => assert!(!fits && body.starts_with(&read)),
-        Err(_) => panic!("it cannot break"),
+        Err(_) => panic!("unexpected error"),
     }
 
     let mut sink = Vec::new();
-    match answer().copy_csv(&mut sink) {
+    match response().copy_csv(&mut sink) {
         Ok(()) => {
             let quoted = body.trim_ascii_start().starts_with(b"\"");
             let unwrapped = serde_json::from_slice::<String>(body)
@@ -88,20 +89,23 @@ pub(crate) fn any_answer(data: &[u8]) {
             assert!(fits && sink == expected);
         }
         Err(BodyError::TooLarge { .. }) => assert!(!fits && body.starts_with(&sink)),
-        Err(_) => panic!("it cannot break"),
+        Err(_) => panic!("unexpected error"),
     }
 
     // RFC 9110, section 8.3.1: the media type ends at a parameter and is case-insensitive.
     let media_type = kind.split(';').next().unwrap_or_default().trim();
     let html = ["text/html", "application/xhtml+xml"];
     assert_eq!(
-        answer().is_html(),
+        response().is_html(),
         html.contains(&media_type.to_ascii_lowercase().as_str())
     );
-    let refusal = answer().into_error_response(|words| words);
-    assert!(body.starts_with(&refusal.body) && refusal.body.len() as u64 <= MAX_ERROR_BODY_BYTES);
-    if let Some(words) = refusal.words {
-        assert!(!words.is_empty() && words.chars().count() <= MAX_MESSAGE_LEN + 1);
-        assert!(!words.contains(char::is_control), "{words:?}");
+    let error_response = response().into_error_response(|message| message);
+    assert!(
+        body.starts_with(&error_response.body)
+            && error_response.body.len() as u64 <= MAX_ERROR_BODY_BYTES
+    );
+    if let Some(message) = error_response.message {
+        assert!(!message.is_empty() && message.chars().count() <= MAX_MESSAGE_LEN + 1);
+        assert!(!message.contains(char::is_control), "{message:?}");
     }
 }

@@ -195,7 +195,7 @@ fn what_no_proxy_names_goes_past_the_proxy() {
             ("CAMUNDA_OAUTH_URL", &oauth_url),
         ],
     );
-    assert!(told.contains("no such host"), "{told}");
+    assert!(told.contains("host not found"), "{told}");
     assert!(proxy.heads().is_empty());
 }
 
@@ -325,7 +325,7 @@ fn socks_is_refused_rather_than_ignored() {
         assert!(!format!("{error:?}").contains("hunter2"));
     }
     let told = told(&sandbox, &[("ALL_PROXY", "socks5h://user:hunter2@proxy")]);
-    assert!(told.contains("speaks SOCKS"), "{told}");
+    assert!(told.contains("is a SOCKS proxy"), "{told}");
     assert!(!told.contains("hunter2"), "{told}");
     assert_eq!(sandbox.stats().requests, 0);
 }

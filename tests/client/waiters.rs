@@ -44,7 +44,7 @@ fn wait_fails_at_once_when_certificate_of_api_is_not_trusted() {
         text.starts_with("wait until healthy: cluster 3f0e: get cluster: cannot connect to "),
         "{text}"
     );
-    assert!(text.contains("authority that is not trusted"), "{text}");
+    assert!(text.contains("signed by an untrusted authority"), "{text}");
 }
 
 #[test]
@@ -65,7 +65,9 @@ fn wait_fails_at_once_when_certificate_of_token_endpoint_is_not_trusted() {
         "{error}"
     );
     assert!(
-        error.to_string().contains("authority that is not trusted"),
+        error
+            .to_string()
+            .contains("signed by an untrusted authority"),
         "{error}"
     );
     assert_eq!(sandbox.stats().requests, 0);

@@ -169,7 +169,7 @@ impl log::Log for UnansweredRetries {
 
 /// Whether the words of an error are those of a connection that broke before the answer.
 fn lacks_answer(words: &str) -> bool {
-    words.contains("cannot connect to") || words.contains("broke before the answer")
+    words.contains("cannot connect to") || words.contains("connection lost before the response")
 }
 
 /// A client for each of the credentials; every other one shares its tokens through files.
