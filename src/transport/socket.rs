@@ -323,7 +323,7 @@ mod tests {
     use super::*;
     use crate::call::{CallContext, CallOptions};
     use crate::deadline_check::in_time;
-    use crate::unreachable_ports::{FullPort, port_of_nobody};
+    use crate::unreachable_ports::{UnresponsivePort, closed_port};
 
     fn within(timeout: Duration) -> ExchangeGuard {
         let options = CallOptions::new().timeout(timeout);
@@ -332,8 +332,11 @@ mod tests {
 
     #[test]
     fn connect_tries_the_next_address_when_one_does_not_respond() {
-        let (silent, listener) = (FullPort::new(), TcpListener::bind("127.0.0.1:0").unwrap());
-        let (_reserved, closed) = port_of_nobody();
+        let (silent, listener) = (
+            UnresponsivePort::new(),
+            TcpListener::bind("127.0.0.1:0").unwrap(),
+        );
+        let (_reserved, closed) = closed_port();
         let listening = listener.local_addr().unwrap();
         let _exchange = within(Duration::from_secs(20));
         for (addresses, least) in [
@@ -359,8 +362,8 @@ mod tests {
 
     #[test]
     fn connect_fails_when_no_address_accepts() {
-        let (_reserved, closed) = port_of_nobody();
-        let silent = FullPort::new();
+        let (_reserved, closed) = closed_port();
+        let silent = UnresponsivePort::new();
         let exchange = within(Duration::from_millis(400));
         let error = connect(&[closed, closed]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
