@@ -349,7 +349,7 @@ fn call_ends_while_waiting_for_the_token_rate_limit() {
                 .collect();
             // Token requests are more than 1 s apart, so most calls wait for several seconds.
             wait_for(|| {
-                diagnostics_of_host(&admin, "gates", &url)["waiting"]
+                diagnostics_of_host(&admin, "rate_limiters", &url)["waiting"]
                     .as_u64()
                     .is_some_and(|waiting| waiting >= 12)
             });
@@ -412,7 +412,7 @@ fn call_ends_while_another_process_holds_the_fetch_lock() {
         let observer = admin.clone();
         let reached = move || {
             let _ = (&directory, &locks);
-            diagnostics_of_host(&observer, "slots", &sandbox.base_url())["state"] == "fetching"
+            diagnostics_of_host(&observer, "tokens", &sandbox.base_url())["state"] == "fetching"
         };
         (admin, Box::new(reached))
     });
