@@ -191,7 +191,7 @@ impl AdminClient {
             // What it is for is unknown here.
             secret_response: false,
             one_time_response: idempotency == Idempotency::NonIdempotent,
-            refusals: &[],
+            documented_rejections: &[],
         };
         self.transport.send(&request, &self.call(), |answer| {
             let json = operation::strip_bom(&answer).trim_ascii();
@@ -343,7 +343,7 @@ impl AdminClient {
             one_time_response: operation.one_time_response
                 || (operation.idempotency == Idempotency::NonIdempotent
                     && operation.answer.is_some()),
-            refusals: operation.errors,
+            documented_rejections: operation.errors,
         })
     }
 }

@@ -211,7 +211,10 @@ fn a_fleet_with_a_wrong_secret_asks_once() {
                 .collect();
             assert_eq!(texts.len(), 1, "round {round}: {texts:?}");
             let text = texts.first().unwrap();
-            assert!(text.contains("refuses the credentials (401)"), "{text}");
+            assert!(
+                text.contains("rejected the client credentials (HTTP 401)"),
+                "{text}"
+            );
             assert_eq!(sandbox.stats().token_requests, 1, "round {round}");
         }
     }
