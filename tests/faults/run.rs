@@ -335,7 +335,7 @@ fn client(sandbox: &Sandbox) -> camunda_admin::AdminClientBuilder {
 /// The message without what differs from run to run.
 fn shape(message: &str, url: &str) -> String {
     let mut message = message.replace(url, "https://HOST");
-    for (before, after) in [("try again in ", " s"), ("deadline of ", "s exceeded")] {
+    for (before, after) in [("retry after ", " s"), ("deadline of ", "s exceeded")] {
         if let Some(from) = message.find(before).map(|at| at + before.len())
             && let Some(length) = message[from..].find(after)
         {

@@ -51,7 +51,7 @@ class Clusters(Resource):
     __slots__ = ()
 
     def list(self) -> List[Cluster]:
-        """Lists the clusters of the organisation, all of them: there is no paging."""
+        """Lists all clusters of the organisation, without paging."""
         return self._connection.ask(
             lib.camunda_cluster_list,
             "list clusters",
@@ -74,19 +74,21 @@ class Clusters(Resource):
         stage_label: Optional[str] = None,
         identity_backend_checks_enabled: Optional[bool] = None,
     ) -> str:
-        """Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money,
-        so it is never sent twice.
+        """Creates a cluster. Returns immediately; the cluster has the status `Creating` for
+        minutes. Costs money. Non-idempotent.
 
-        - `name`: Its name; the service refuses long ones.
-        - `channel_id`: The channel to follow.
-        - `generation_id`: The generation to run: one that the channel allows.
-        - `region_id`: Where to run.
-        - `plan_type_id`: The plan type.
-        - `description`: What it is for.
-        - `auto_update`: Whether it follows the newest generation of its channel by itself.
-        - `backup_region_id`: Where its backups are kept: one of the region's backup options.
-        - `encryption`: Whose key encrypts its data.
-        - `hardware_packages`: How many hardware packages it gets.
+        - `name`: Name; the API rejects names that are too long.
+        - `channel_id`: Id of the channel to follow.
+        - `generation_id`: Id of the generation, one of the channel's allowed generations.
+        - `region_id`: Id of the region.
+        - `plan_type_id`: Id of the plan type.
+        - `description`: Description of the cluster.
+        - `auto_update`: Whether it is automatically upgraded to the newest generation of its
+          channel.
+        - `backup_region_id`: Id of the region in which its backups are stored, one of the
+          region's backup options.
+        - `encryption`: Owner of the key that encrypts its data.
+        - `hardware_packages`: Number of hardware packages.
         - `stage_label`: Its stage, shown as a label.
         - `identity_backend_checks_enabled`: Whether its Identity checks permissions in the
           backend.
@@ -126,8 +128,8 @@ class Clusters(Resource):
         ).cluster_id
 
     def parameters(self) -> Parameters:
-        """Lists channels with their generations, plan types and regions: the only source of the
-        ids that creating a cluster takes.
+        """Lists the channels with their generations, the plan types and the regions: the only
+        source of the ids for creating a cluster.
         """
         return self._connection.ask(
             lib.camunda_cluster_parameters,
@@ -142,7 +144,7 @@ class ClusterHandle(ClusterHandleMethods):
     __slots__ = ()
 
     def get(self) -> Cluster:
-        """Reads a cluster.
+        """Returns a cluster.
 
         Refusals:
 
@@ -163,12 +165,12 @@ class ClusterHandle(ClusterHandleMethods):
         stage_label: Optional[str] = None,
         number_of_allocated_hw_packages: Optional[int] = None,
     ) -> None:
-        """Changes the fields that are set, and no other; an empty description clears it.
+        """Updates the fields that are set; an empty description clears it.
 
-        - `name`: Its new name.
-        - `description`: Its new description; an empty one clears it.
-        - `stage_label`: Its new stage.
-        - `number_of_allocated_hw_packages`: How many hardware packages it gets.
+        - `name`: New name.
+        - `description`: New description; an empty string clears it.
+        - `stage_label`: New stage.
+        - `number_of_allocated_hw_packages`: Number of hardware packages.
 
         Refusals:
 
@@ -204,7 +206,7 @@ class ClusterHandle(ClusterHandleMethods):
         self._connection.tell(lib.camunda_cluster_wake, "wake cluster", self._id)
 
     def upgrade(self) -> GenerationUpgrade:
-        """Begins the upgrade to the newest generation of the cluster's channel, which takes
+        """Starts the upgrade to the newest generation of the cluster's channel, which takes
         minutes.
 
         Refusals:
@@ -228,17 +230,18 @@ class ClusterHandle(ClusterHandleMethods):
         primary_encryption_key_id: str,
         secondary_encryption_key_id: Optional[str] = None,
     ) -> Cluster:
-        """Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for
-        dual-region clusters. In use once `encryption.status` is `Ready`.
+        """Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region
+        clusters and not allowed for others. The keys are in use when `encryption.status` is
+        `Ready`.
 
-        - `primary_encryption_key_id`: The ARN of the key of the (primary) region.
-        - `secondary_encryption_key_id`: The ARN of the second region's key: exactly for
-          dual-region clusters.
+        - `primary_encryption_key_id`: ARN of the key of the (primary) region.
+        - `secondary_encryption_key_id`: ARN of the key of the second region; required for
+          dual-region clusters, not allowed for others.
 
         Refusals:
 
-        - `InvalidRequestError` (400): malformed ARN, region mismatch, or the second key missing
-          or unwanted
+        - `InvalidRequestError` (400): malformed ARN, region mismatch, or second key missing or
+          not allowed
         - `PermissionDeniedError` (403): not on this plan, or the region is not AWS
         - `NotFoundError` (404): no such cluster
         - `ConflictError` (409): cluster was not created with External encryption
@@ -261,10 +264,10 @@ class ClusterHandle(ClusterHandleMethods):
         )
 
     def set_ip_allowlist(self, entries: Iterable[AllowlistEntry]) -> None:
-        """Replaces the whole list of addresses that may reach the cluster; an empty list removes
-        it. Each `ip` is a CIDR or several with commas between them.
+        """Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR,
+        or several separated by commas.
 
-        - `entries`: The entries; none removes the list.
+        - `entries`: All entries; an empty list removes the allowlist.
         """
         body: Dict[str, Any] = {
             "ipallowlist": entries_of("entries", entries),
@@ -277,11 +280,11 @@ class ClusterHandle(ClusterHandleMethods):
         )
 
     def fail_over(self, *, backup_ids: Iterable[str], restore_backup_id: str) -> FailoverResult:
-        """Makes a new cluster in the paired region from the backups and suspends the source for
-        ever. Not enabled for every organisation. Never sent twice.
+        """Creates a new cluster in the paired region from the backups, and suspends the source
+        permanently. Not enabled for every organisation. Non-idempotent.
 
-        - `backup_ids`: The backups to copy.
-        - `restore_backup_id`: The one of them to restore.
+        - `backup_ids`: Ids of the backups to copy.
+        - `restore_backup_id`: Id of the backup to restore, one of `backup_ids`.
 
         Refusals:
 
@@ -310,8 +313,9 @@ class ClusterHandle(ClusterHandleMethods):
         interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> Cluster:
-        """Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at
-        once where it is suspended, waits for input of its owner, or is gone.
+        """Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails
+        immediately if the cluster is suspended, waits for input of its owner, or does not
+        exist.
 
         `timeout` is the deadline of the whole wait in seconds, 30 minutes unless it or
         `AdminClient.with_options` says otherwise; `interval` the longest pause between two
@@ -338,7 +342,7 @@ class ClusterHandle(ClusterHandleMethods):
         interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> None:
-        """Waits until the cluster is no longer there, after its deletion.
+        """Waits until the cluster no longer exists, after its deletion.
 
         `timeout` is the deadline of the whole wait in seconds, 30 minutes unless it or
         `AdminClient.with_options` says otherwise; `interval` the longest pause between two
@@ -350,7 +354,7 @@ class ClusterHandle(ClusterHandleMethods):
         """
         self._connection.wait_for_end(
             lib.camunda_cluster_wait_until_deleted,
-            "wait until gone",
+            "wait until deleted",
             _models._cluster,
             (self._id,),
             timeout,
@@ -367,8 +371,8 @@ class ClusterHandle(ClusterHandleMethods):
         progress: Progress[Cluster] = None,
     ) -> Cluster:
         """Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's
-        answer) and is `Healthy` on two looks in a row, and answers it. Fails at once where it
-        waits for input of its owner, or is gone.
+        response) and is `Healthy` in two consecutive polls, and returns it. Fails immediately
+        if the cluster waits for input of its owner or does not exist.
 
         `timeout` is the deadline of the whole wait in seconds, 30 minutes unless it or
         `AdminClient.with_options` says otherwise; `interval` the longest pause between two
@@ -395,8 +399,9 @@ class ClusterHandle(ClusterHandleMethods):
         interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> Cluster:
-        """Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers
-        it. Fails at once where it waits for input of its owner, or is gone.
+        """Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and
+        returns it. Fails immediately if the cluster waits for input of its owner or does not
+        exist.
 
         `timeout` is the deadline of the whole wait in seconds, 30 minutes unless it or
         `AdminClient.with_options` says otherwise; `interval` the longest pause between two
@@ -423,8 +428,9 @@ class ClusterHandle(ClusterHandleMethods):
         interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> Cluster:
-        """Waits, after keys were set, until `encryption.status` is `Ready`, and answers the
-        cluster. Fails at once where the key could not be set up, or the cluster is gone.
+        """Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and
+        returns the cluster. Fails immediately if the key could not be set up or the cluster
+        does not exist.
 
         `timeout` is the deadline of the whole wait in seconds, 30 minutes unless it or
         `AdminClient.with_options` says otherwise; `interval` the longest pause between two
@@ -476,7 +482,8 @@ class ClusterClients(ClusterClientsMethods):
     __slots__ = ()
 
     def list(self) -> List[ClusterClient]:
-        """Lists the clients of the cluster. The only place that tells a client's permissions.
+        """Lists the clients of the cluster, with their permissions, which no other operation
+        returns.
 
         Refusals:
 
@@ -496,12 +503,12 @@ class ClusterClients(ClusterClientsMethods):
         *,
         permissions: Optional[Iterable[str]] = None,
     ) -> CreatedClusterClient:
-        """Creates a client of the cluster; without permissions it gets all of them. An empty list
-        of permissions is not accepted. The answer is the ONLY time that the secret is shown.
-        Never sent twice.
+        """Creates a client of the cluster; without `permissions` it gets all of them. An empty
+        list of permissions is not accepted. The API returns the secret ONLY in this response.
+        Non-idempotent.
 
         - `name`: Its name, unique in the cluster.
-        - `permissions`: What it may use; all of them if absent. An empty list is not accepted.
+        - `permissions`: Permissions; all of them if absent. An empty list is not accepted.
 
         Refusals:
 
@@ -524,7 +531,7 @@ class ClusterClients(ClusterClientsMethods):
         )
 
     def get(self, client_id: str) -> ClusterClientConnectionDetails:
-        """Reads how to connect as a client, its secret left out.
+        """Returns the connection details of a client, without its secret.
 
         Refusals:
 
@@ -577,7 +584,7 @@ class Backups(Resource):
         )
 
     def create(self) -> Backup:
-        """Begins a backup, which takes minutes; at most one every 15 minutes. Never sent twice.
+        """Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
 
         Refusals:
 
@@ -591,7 +598,7 @@ class Backups(Resource):
         )
 
     def delete(self, backup_id: str) -> Backup:
-        """Deletes a backup and answers it. Irreversible.
+        """Deletes a backup and returns it. Irreversible.
 
         Refusals:
 
@@ -606,7 +613,7 @@ class Backups(Resource):
         )
 
     def restore_status(self, backup_id: str) -> Restore:
-        """Reads the latest restore of the backup.
+        """Returns the latest restore of the backup.
 
         Refusals:
 
@@ -622,8 +629,8 @@ class Backups(Resource):
         )
 
     def restore(self, backup_id: str) -> Restore:
-        """Begins a restore onto the source cluster, which the service suspends and resumes; takes
-        minutes. Never sent twice.
+        """Starts a restore to the source cluster, which the API suspends and resumes; takes
+        minutes. Non-idempotent.
 
         Refusals:
 
@@ -640,7 +647,7 @@ class Backups(Resource):
         )
 
     def schedule(self) -> BackupSchedule:
-        """Reads the backup schedule; there is at most one per cluster.
+        """Returns the backup schedule; a cluster has at most one.
 
         Refusals:
 
@@ -655,10 +662,10 @@ class Backups(Resource):
         )
 
     def set_schedule(self, cron: str) -> BackupSchedule:
-        """Makes backups by a five-field cron expression in UTC, at most once every 15 minutes.
-        Replaces the schedule there is.
+        """Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once
+        every 15 minutes.
 
-        - `cron`: Five-field cron, UTC, at most once every 15 minutes.
+        - `cron`: Five-field cron expression in UTC, at most once every 15 min.
 
         Refusals:
 
@@ -678,7 +685,7 @@ class Backups(Resource):
         )
 
     def delete_schedule(self) -> None:
-        """Ends scheduled backups; those made so far stay. Succeeds where there is no schedule.
+        """Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
 
         Refusals:
 
@@ -699,8 +706,8 @@ class Backups(Resource):
         interval: Optional[float] = None,
         progress: Progress[Backup] = None,
     ) -> Backup:
-        """Waits until the backup is complete, and answers it. Fails at once where it failed, or is
-        not among the cluster's backups.
+        """Waits until the backup is complete, and returns it. Fails immediately if the backup
+        failed or is not in the list of the cluster's backups.
 
         `timeout` is the deadline of the whole wait in seconds, 30 minutes unless it or
         `AdminClient.with_options` says otherwise; `interval` the longest pause between two
@@ -728,8 +735,8 @@ class Backups(Resource):
         interval: Optional[float] = None,
         progress: Progress[Restore] = None,
     ) -> Restore:
-        """Waits until the latest restore of the backup is completed, and answers it. Fails at once
-        where it failed or was aborted.
+        """Waits until the latest restore of the backup is completed, and returns it. Fails
+        immediately if the restore failed or was aborted, or if there was none.
 
         `timeout` is the deadline of the whole wait in seconds, 30 minutes unless it or
         `AdminClient.with_options` says otherwise; `interval` the longest pause between two
@@ -756,7 +763,7 @@ class ClusterSecrets(Resource):
     __slots__ = ()
 
     def list(self) -> Secrets:
-        """Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.
+        """Lists the connector secrets of the cluster with their VALUES: the response is secret.
 
         Refusals:
 
@@ -766,9 +773,9 @@ class ClusterSecrets(Resource):
         return self._connection.ask(lib.camunda_secret_list, "list secrets", Secrets, self._id)
 
     def create(self, name: str, value: str) -> None:
-        """Creates a connector secret; its name has fewer than 50 characters.
+        """Creates a connector secret. Its name must have fewer than 50 characters.
 
-        - `name`: Its name: fewer than 50 characters.
+        - `name`: Name, fewer than 50 characters.
         - `value`: Its value.
 
         Refusals:
@@ -778,7 +785,7 @@ class ClusterSecrets(Resource):
           to another organisation
         - `NotFoundError` (404): no such cluster
         - `ConflictError` (409): name taken, or another change to the secrets is in progress
-          (then try again)
+          (then retry)
         """
         value = hide(value)
         body: Dict[str, Any] = {
@@ -788,15 +795,15 @@ class ClusterSecrets(Resource):
         self._connection.tell(lib.camunda_secret_create, "create secret", self._id, *body_of(body))
 
     def update(self, name: str, value: str) -> None:
-        """Gives a connector secret another value.
+        """Sets a new value of a connector secret.
 
-        - `value`: The value.
+        - `value`: New value.
 
         Refusals:
 
         - `PermissionDeniedError` (403): cluster belongs to another organisation
         - `NotFoundError` (404): no such cluster
-        - `ConflictError` (409): another change to the secrets is in progress: try again
+        - `ConflictError` (409): another change to the secrets is in progress, retry
         """
         value = hide(value)
         body: Dict[str, Any] = {
@@ -811,12 +818,13 @@ class ClusterSecrets(Resource):
         )
 
     def delete(self, name: str) -> None:
-        """Deletes a connector secret, which may still be listed for a short while. Irreversible.
+        """Deletes a connector secret, which the list may still contain for a short time.
+        Irreversible.
 
         Refusals:
 
         - `PermissionDeniedError` (403): cluster belongs to another organisation
-        - `ConflictError` (409): another change to the secrets is in progress: try again
+        - `ConflictError` (409): another change to the secrets is in progress, retry
         """
         self._connection.tell(
             lib.camunda_secret_delete,
@@ -832,7 +840,7 @@ class ClusterMonitoring(Resource):
     __slots__ = ()
 
     def activate(self) -> None:
-        """Switches external (bring-your-own) monitoring on.
+        """Activates external (bring-your-own) monitoring.
 
         Refusals:
 
@@ -843,7 +851,7 @@ class ClusterMonitoring(Resource):
         self._connection.tell(lib.camunda_monitoring_activate, "activate monitoring", self._id)
 
     def deactivate(self) -> None:
-        """Switches external monitoring off.
+        """Deactivates external monitoring.
 
         Refusals:
 
@@ -854,8 +862,8 @@ class ClusterMonitoring(Resource):
         self._connection.tell(lib.camunda_monitoring_deactivate, "deactivate monitoring", self._id)
 
     def get(self) -> Monitoring:
-        """Reads the monitoring clients and how monitoring is; its `status` is an empty object
-        while it is off.
+        """Returns the monitoring clients and the status of monitoring, which is an empty object
+        while monitoring is inactive.
 
         Refusals:
 
@@ -870,7 +878,8 @@ class ClusterMonitoring(Resource):
         )
 
     def create_client(self, username: str) -> CreatedMonitoringClient:
-        """Creates a monitoring client. The password is shown this once. Never sent twice.
+        """Creates a monitoring client. The API returns the password ONLY in this response.
+        Non-idempotent.
 
         - `username`: Its user name.
 
@@ -905,7 +914,8 @@ class ClusterMonitoring(Resource):
         )
 
     def rotate_password(self, client_uuid: str) -> CreatedMonitoringClient:
-        """Gives a monitoring client another password, which is shown this once. Never sent twice.
+        """Replaces the password of a monitoring client. The API returns the new one ONLY in this
+        response. Non-idempotent.
 
         Refusals:
 
@@ -927,7 +937,7 @@ class SecureConnectivity(Resource):
     __slots__ = ()
 
     def get(self) -> SecureConnectivityStatus:
-        """Reads the secure connectivity; its `status` is an empty object while it is off.
+        """Returns the secure connectivity; its `status` is an empty object while it is inactive.
 
         Refusals:
 
@@ -947,10 +957,10 @@ class SecureConnectivity(Resource):
         allowed_principals: Iterable[str],
         allowed_regions: Iterable[str],
     ) -> None:
-        """Switches secure connectivity on, for these principals and regions.
+        """Activates secure connectivity for these principals and regions.
 
         - `allowed_principals`: Principals of the cloud provider that may connect.
-        - `allowed_regions`: Regions from which they may.
+        - `allowed_regions`: Regions from which they may connect.
 
         Refusals:
 
@@ -970,7 +980,7 @@ class SecureConnectivity(Resource):
         )
 
     def deactivate(self) -> None:
-        """Switches secure connectivity off.
+        """Deactivates secure connectivity.
 
         Refusals:
 
@@ -991,7 +1001,7 @@ class Members(Resource):
     __slots__ = ()
 
     def list(self) -> List[Member]:
-        """Lists members and pending invites.
+        """Lists the members and the pending invitations.
 
         Refusals:
 
@@ -1004,10 +1014,10 @@ class Members(Resource):
         )
 
     def set_roles(self, email: str, roles: Iterable[str]) -> None:
-        """Invites the member where needed, else replaces the roles. Since 8.8
-        `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
+        """Replaces the roles of a member, or invites the email address if it is not a member.
+        Since 8.8 `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
 
-        - `roles`: All of them.
+        - `roles`: All roles of the member.
 
         Refusals:
 
@@ -1041,7 +1051,7 @@ class Activity(Resource):
     __slots__ = ()
 
     def list(self) -> List[AuditEvent]:
-        """Lists what was done in the organisation.
+        """Lists the events of the organisation's audit log.
 
         Refusals:
 
@@ -1060,7 +1070,7 @@ class Activity(Resource):
     def csv(self, file: IO[Any]) -> None: ...
 
     def csv(self, file: Optional[IO[Any]] = None) -> Optional[Iterator[str]]:
-        """Writes what was done in the organisation as CSV text.
+        """Writes the events of the organisation's audit log as CSV.
 
         With a file object, text or binary, the text is written to it as it arrives. Without
         one, the whole text is fetched and its lines are given one by one, line ends kept, as
@@ -1079,8 +1089,8 @@ class AdminOperations(Resource):
     __slots__ = ()
 
     def ip_ranges(self) -> IpRanges:
-        """Lists the addresses from which the service calls out. Changes are published here 24
-        hours ahead. The one operation without a token.
+        """Lists the IP ranges of outgoing connections of Camunda's products. Changes are published
+        24 hours in advance. The only operation without a token.
         """
         return self._connection.ask(
             lib.camunda_ip_ranges,
