@@ -704,7 +704,7 @@ camunda_status camunda_credentials_from_env(camunda_value **credentials, camunda
 camunda_status camunda_error_status(const camunda_error *error);
 
 /**
- * One line that a person can act on, such as `create cluster refused (400): Name is too long`.
+ * One line that a person can act on, such as `create cluster: rejected with HTTP 400: Name is too long`.
  * Without secrets. Borrowed from `error`; empty for NULL.
  */
 const char *camunda_error_message(const camunda_error *error);
@@ -934,7 +934,7 @@ camunda_status camunda_request(const camunda_admin *admin,
 /**
  * List clusters (`GET /clusters`).
  *
- * Lists the clusters of the organisation, all of them: there is no paging.
+ * Lists all clusters of the organisation, without paging.
  *
  * `value` gets an array of Cluster, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -948,8 +948,8 @@ camunda_status camunda_cluster_list(const camunda_admin *admin,
 /**
  * Create cluster (`POST /clusters`).
  *
- * Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money, so it is
- * never sent twice.
+ * Creates a cluster. Returns immediately; the cluster has the status `Creating` for minutes. Costs
+ * money. Non-idempotent.
  *
  * `json` is the body, a CreateCluster, as JSON text of `json_len` bytes; it is checked before
  * anything is sent, and borrowed during the call.
@@ -971,8 +971,8 @@ camunda_status camunda_cluster_create(const camunda_admin *admin,
 /**
  * List creation parameters (`GET /clusters/parameters`).
  *
- * Lists channels with their generations, plan types and regions: the only source of the ids that
- * creating a cluster takes.
+ * Lists the channels with their generations, the plan types and the regions: the only source of
+ * the ids for creating a cluster.
  *
  * `value` gets a Parameters, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -986,7 +986,7 @@ camunda_status camunda_cluster_parameters(const camunda_admin *admin,
 /**
  * Get cluster (`GET /clusters/{clusterUuid}`).
  *
- * Reads a cluster.
+ * Returns a cluster.
  *
  * `value` gets a Cluster, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1004,7 +1004,7 @@ camunda_status camunda_cluster_get(const camunda_admin *admin,
 /**
  * Update cluster (`PATCH /clusters/{clusterUuid}`).
  *
- * Changes the fields that are set, and no other; an empty description clears it.
+ * Updates the fields that are set; an empty description clears it.
  *
  * `json` is the body, a UpdateCluster, as JSON text of `json_len` bytes; it is checked before
  * anything is sent, and borrowed during the call.
@@ -1053,7 +1053,7 @@ camunda_status camunda_cluster_wake(const camunda_admin *admin,
 /**
  * Upgrade cluster (`PUT /clusters/{clusterUuid}/upgrade`).
  *
- * Begins the upgrade to the newest generation of the cluster's channel, which takes minutes.
+ * Starts the upgrade to the newest generation of the cluster's channel, which takes minutes.
  *
  * `value` gets a GenerationUpgrade, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1074,8 +1074,8 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
 /**
  * Update cluster encryption (`PUT /clusters/{clusterUuid}/encryption`).
  *
- * Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for dual-region
- * clusters. In use once `encryption.status` is `Ready`.
+ * Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region clusters
+ * and not allowed for others. The keys are in use when `encryption.status` is `Ready`.
  *
  * `json` is the body, a UpdateEncryption, as JSON text of `json_len` bytes; it is checked before
  * anything is sent, and borrowed during the call.
@@ -1084,7 +1084,7 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  *
  * Refusals of the service:
- * - 400 malformed ARN, region mismatch, or the second key missing or unwanted
+ * - 400 malformed ARN, region mismatch, or second key missing or not allowed
  * - 403 not on this plan, or the region is not AWS
  * - 404 no such cluster
  * - 409 cluster was not created with External encryption
@@ -1100,8 +1100,8 @@ camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
 /**
  * Set IP allowlist (`PUT /clusters/{clusterUuid}/ipallowlist`).
  *
- * Replaces the whole list of addresses that may reach the cluster; an empty list removes it. Each
- * `ip` is a CIDR or several with commas between them.
+ * Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, or
+ * several separated by commas.
  *
  * `json` is the body, a UpdateIpAllowlist, as JSON text of `json_len` bytes; it is checked before
  * anything is sent, and borrowed during the call.
@@ -1118,8 +1118,8 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
 /**
  * Trigger failover (`POST /clusters/{clusterUuid}/failover`).
  *
- * Makes a new cluster in the paired region from the backups and suspends the source for ever. Not
- * enabled for every organisation. Never sent twice.
+ * Creates a new cluster in the paired region from the backups, and suspends the source
+ * permanently. Not enabled for every organisation. Non-idempotent.
  *
  * `json` is the body, a TriggerFailover, as JSON text of `json_len` bytes; it is checked before
  * anything is sent, and borrowed during the call.
@@ -1145,7 +1145,7 @@ camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
 /**
  * List clients (`GET /clusters/{clusterUuid}/clients`).
  *
- * Lists the clients of the cluster. The only place that tells a client's permissions.
+ * Lists the clients of the cluster, with their permissions, which no other operation returns.
  *
  * `value` gets an array of ClusterClient, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1164,9 +1164,8 @@ camunda_status camunda_cluster_client_list(const camunda_admin *admin,
 /**
  * Create client (`POST /clusters/{clusterUuid}/clients`).
  *
- * Creates a client of the cluster; without permissions it gets all of them. An empty list of
- * permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
- * twice.
+ * Creates a client of the cluster; without `permissions` it gets all of them. An empty list of
+ * permissions is not accepted. The API returns the secret ONLY in this response. Non-idempotent.
  *
  * `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked
  * before anything is sent, and borrowed during the call.
@@ -1190,7 +1189,7 @@ camunda_status camunda_cluster_client_create(const camunda_admin *admin,
 /**
  * Get client (`GET /clusters/{clusterUuid}/clients/{clientId}`).
  *
- * Reads how to connect as a client, its secret left out.
+ * Returns the connection details of a client, without its secret.
  *
  * `value` gets a ClusterClientConnectionDetails, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1248,7 +1247,7 @@ camunda_status camunda_backup_list(const camunda_admin *admin,
 /**
  * Create backup (`POST /clusters/{clusterUuid}/backups`).
  *
- * Begins a backup, which takes minutes; at most one every 15 minutes. Never sent twice.
+ * Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
  *
  * `value` gets a Backup, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1266,7 +1265,7 @@ camunda_status camunda_backup_create(const camunda_admin *admin,
 /**
  * Delete backup (`DELETE /clusters/{clusterUuid}/backups/{backupId}`).
  *
- * Deletes a backup and answers it. Irreversible.
+ * Deletes a backup and returns it. Irreversible.
  *
  * `value` gets a Backup, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1285,7 +1284,7 @@ camunda_status camunda_backup_delete(const camunda_admin *admin,
 /**
  * Get restore (`GET /clusters/{clusterUuid}/backups/{backupId}/restore`).
  *
- * Reads the latest restore of the backup.
+ * Returns the latest restore of the backup.
  *
  * `value` gets a Restore, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1305,8 +1304,8 @@ camunda_status camunda_backup_restore_status(const camunda_admin *admin,
 /**
  * Restore from backup (`POST /clusters/{clusterUuid}/backups/{backupId}/restore`).
  *
- * Begins a restore onto the source cluster, which the service suspends and resumes; takes minutes.
- * Never sent twice.
+ * Starts a restore to the source cluster, which the API suspends and resumes; takes minutes.
+ * Non-idempotent.
  *
  * `value` gets a Restore, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1327,7 +1326,7 @@ camunda_status camunda_backup_restore(const camunda_admin *admin,
 /**
  * Get backup schedule (`GET /clusters/{clusterUuid}/backups/schedule`).
  *
- * Reads the backup schedule; there is at most one per cluster.
+ * Returns the backup schedule; a cluster has at most one.
  *
  * `value` gets a BackupSchedule, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1346,8 +1345,8 @@ camunda_status camunda_backup_schedule(const camunda_admin *admin,
 /**
  * Set backup schedule (`PUT /clusters/{clusterUuid}/backups/schedule`).
  *
- * Makes backups by a five-field cron expression in UTC, at most once every 15 minutes. Replaces
- * the schedule there is.
+ * Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once every 15
+ * minutes.
  *
  * `json` is the body, a SetBackupSchedule, as JSON text of `json_len` bytes; it is checked before
  * anything is sent, and borrowed during the call.
@@ -1371,7 +1370,7 @@ camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
 /**
  * Delete backup schedule (`DELETE /clusters/{clusterUuid}/backups/schedule`).
  *
- * Ends scheduled backups; those made so far stay. Succeeds where there is no schedule.
+ * Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
  *
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
@@ -1388,7 +1387,7 @@ camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
 /**
  * List secrets (`GET /clusters/{clusterUuid}/secrets`).
  *
- * Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.
+ * Lists the connector secrets of the cluster with their VALUES: the response is secret.
  *
  * `value` gets an object of strings, name to secret value, owned by the caller:
  * camunda_value_free.
@@ -1408,7 +1407,7 @@ camunda_status camunda_secret_list(const camunda_admin *admin,
 /**
  * Create secret (`POST /clusters/{clusterUuid}/secrets`).
  *
- * Creates a connector secret; its name has fewer than 50 characters.
+ * Creates a connector secret. Its name must have fewer than 50 characters.
  *
  * `json` is the body, a CreateSecret, as JSON text of `json_len` bytes; it is checked before
  * anything is sent, and borrowed during the call.
@@ -1419,7 +1418,7 @@ camunda_status camunda_secret_list(const camunda_admin *admin,
  * - 400 name has 50 characters or more
  * - 403 maximum number of secrets reached, or cluster belongs to another organisation
  * - 404 no such cluster
- * - 409 name taken, or another change to the secrets is in progress (then try again)
+ * - 409 name taken, or another change to the secrets is in progress (then retry)
  */
 camunda_status camunda_secret_create(const camunda_admin *admin,
                                      const camunda_call_options *call,
@@ -1431,7 +1430,7 @@ camunda_status camunda_secret_create(const camunda_admin *admin,
 /**
  * Update secret (`PUT /clusters/{clusterUuid}/secrets/{secretName}`).
  *
- * Gives a connector secret another value.
+ * Sets a new value of a connector secret.
  *
  * `json` is the body, a UpdateSecret, as JSON text of `json_len` bytes; it is checked before
  * anything is sent, and borrowed during the call.
@@ -1441,7 +1440,7 @@ camunda_status camunda_secret_create(const camunda_admin *admin,
  * Refusals of the service:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
- * - 409 another change to the secrets is in progress: try again
+ * - 409 another change to the secrets is in progress, retry
  */
 camunda_status camunda_secret_update(const camunda_admin *admin,
                                      const camunda_call_options *call,
@@ -1454,14 +1453,14 @@ camunda_status camunda_secret_update(const camunda_admin *admin,
 /**
  * Delete secret (`DELETE /clusters/{clusterUuid}/secrets/{secretName}`).
  *
- * Deletes a connector secret, which may still be listed for a short while. Irreversible.
+ * Deletes a connector secret, which the list may still contain for a short time. Irreversible.
  *
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
  *
  * Refusals of the service:
  * - 403 cluster belongs to another organisation
- * - 409 another change to the secrets is in progress: try again
+ * - 409 another change to the secrets is in progress, retry
  */
 camunda_status camunda_secret_delete(const camunda_admin *admin,
                                      const camunda_call_options *call,
@@ -1472,7 +1471,7 @@ camunda_status camunda_secret_delete(const camunda_admin *admin,
 /**
  * Activate monitoring (`POST /clusters/{clusterUuid}/monitoring`).
  *
- * Switches external (bring-your-own) monitoring on.
+ * Activates external (bring-your-own) monitoring.
  *
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
@@ -1490,7 +1489,7 @@ camunda_status camunda_monitoring_activate(const camunda_admin *admin,
 /**
  * Deactivate monitoring (`DELETE /clusters/{clusterUuid}/monitoring`).
  *
- * Switches external monitoring off.
+ * Deactivates external monitoring.
  *
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
@@ -1508,8 +1507,8 @@ camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
 /**
  * List monitoring clients (`GET /clusters/{clusterUuid}/monitoring/clients`).
  *
- * Reads the monitoring clients and how monitoring is; its `status` is an empty object while it is
- * off.
+ * Returns the monitoring clients and the status of monitoring, which is an empty object while
+ * monitoring is inactive.
  *
  * `value` gets a Monitoring, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1528,7 +1527,7 @@ camunda_status camunda_monitoring_get(const camunda_admin *admin,
 /**
  * Create monitoring client (`POST /clusters/{clusterUuid}/monitoring/clients`).
  *
- * Creates a monitoring client. The password is shown this once. Never sent twice.
+ * Creates a monitoring client. The API returns the password ONLY in this response. Non-idempotent.
  *
  * `json` is the body, a CreateMonitoringClient, as JSON text of `json_len` bytes; it is checked
  * before anything is sent, and borrowed during the call.
@@ -1569,7 +1568,8 @@ camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
  * Rotate monitoring client password (`POST
  * /clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate`).
  *
- * Gives a monitoring client another password, which is shown this once. Never sent twice.
+ * Replaces the password of a monitoring client. The API returns the new one ONLY in this response.
+ * Non-idempotent.
  *
  * `value` gets a CreatedMonitoringClient, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1589,7 +1589,7 @@ camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
 /**
  * Get secure connectivity (`GET /clusters/{clusterUuid}/secure-connectivity`).
  *
- * Reads the secure connectivity; its `status` is an empty object while it is off.
+ * Returns the secure connectivity; its `status` is an empty object while it is inactive.
  *
  * `value` gets a SecureConnectivityStatus, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1608,7 +1608,7 @@ camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
 /**
  * Activate secure connectivity (`POST /clusters/{clusterUuid}/secure-connectivity`).
  *
- * Switches secure connectivity on, for these principals and regions.
+ * Activates secure connectivity for these principals and regions.
  *
  * `json` is the body, a ActivateSecureConnectivity, as JSON text of `json_len` bytes; it is
  * checked before anything is sent, and borrowed during the call.
@@ -1630,7 +1630,7 @@ camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
 /**
  * Deactivate secure connectivity (`DELETE /clusters/{clusterUuid}/secure-connectivity`).
  *
- * Switches secure connectivity off.
+ * Deactivates secure connectivity.
  *
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
  * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
@@ -1648,7 +1648,7 @@ camunda_status camunda_secure_connectivity_deactivate(const camunda_admin *admin
 /**
  * List members (`GET /members`).
  *
- * Lists members and pending invites.
+ * Lists the members and the pending invitations.
  *
  * `value` gets an array of Member, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1665,8 +1665,8 @@ camunda_status camunda_member_list(const camunda_admin *admin,
 /**
  * Set member roles (`POST /members/{email}`).
  *
- * Invites the member where needed, else replaces the roles. Since 8.8 `operationsengineer`,
- * `taskuser`, `developer` and `visitor` are discouraged.
+ * Replaces the roles of a member, or invites the email address if it is not a member. Since 8.8
+ * `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
  *
  * `json` is the body, a SetMemberRoles, as JSON text of `json_len` bytes; it is checked before
  * anything is sent, and borrowed during the call.
@@ -1704,7 +1704,7 @@ camunda_status camunda_member_delete(const camunda_admin *admin,
 /**
  * List activity events (`GET /activity/json`).
  *
- * Lists what was done in the organisation.
+ * Lists the events of the organisation's audit log.
  *
  * `value` gets an array of AuditEvent, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1721,7 +1721,7 @@ camunda_status camunda_activity_list(const camunda_admin *admin,
 /**
  * Activity events as CSV (`GET /activity/csv`).
  *
- * Writes what was done in the organisation as CSV text.
+ * Writes the events of the organisation's audit log as CSV.
  *
  * `sink` gets the text piece by piece on the calling thread; it returns 0 to go on, anything else
  * ends the call with CAMUNDA_STATUS_IO.
@@ -1740,8 +1740,8 @@ camunda_status camunda_activity_csv(const camunda_admin *admin,
 /**
  * List egress IP ranges (`GET /meta/ip-ranges`).
  *
- * Lists the addresses from which the service calls out. Changes are published here 24 hours ahead.
- * The one operation without a token.
+ * Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
+ * hours in advance. The only operation without a token.
  *
  * `value` gets a IpRanges, owned by the caller: camunda_value_free.
  * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1755,8 +1755,8 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
 /**
  * Wait until healthy.
  *
- * Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once where
- * it is suspended, waits for input of its owner, or is gone.
+ * Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
+ * if the cluster is suspended, waits for input of its owner, or does not exist.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
  * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1773,9 +1773,9 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
                                                   camunda_error **error);
 
 /**
- * Wait until gone.
+ * Wait until deleted.
  *
- * Waits until the cluster is no longer there, after its deletion.
+ * Waits until the cluster no longer exists, after its deletion.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
  * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1792,9 +1792,9 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
 /**
  * Wait until upgraded.
  *
- * Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's answer)
- * and is `Healthy` on two looks in a row, and answers it. Fails at once where it waits for input
- * of its owner, or is gone.
+ * Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's response)
+ * and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
+ * waits for input of its owner or does not exist.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
  * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1814,8 +1814,8 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
 /**
  * Wait until woken.
  *
- * Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers it. Fails
- * at once where it waits for input of its owner, or is gone.
+ * Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
+ * Fails immediately if the cluster waits for input of its owner or does not exist.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
  * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1834,8 +1834,8 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
 /**
  * Wait until encrypted.
  *
- * Waits, after keys were set, until `encryption.status` is `Ready`, and answers the cluster. Fails
- * at once where the key could not be set up, or the cluster is gone.
+ * Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
+ * cluster. Fails immediately if the key could not be set up or the cluster does not exist.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
  * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1854,8 +1854,8 @@ camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
 /**
  * Wait until backup complete.
  *
- * Waits until the backup is complete, and answers it. Fails at once where it failed, or is not
- * among the cluster's backups.
+ * Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
+ * not in the list of the cluster's backups.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
  * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1875,8 +1875,8 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
 /**
  * Wait until restored.
  *
- * Waits until the latest restore of the backup is completed, and answers it. Fails at once where
- * it failed or was aborted.
+ * Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
+ * the restore failed or was aborted, or if there was none.
  *
  * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
  * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot

@@ -14,7 +14,7 @@ use crate::ffi::value::camunda_value;
 
 /// List clusters (`GET /clusters`).
 ///
-/// Lists the clusters of the organisation, all of them: there is no paging.
+/// Lists all clusters of the organisation, without paging.
 ///
 /// `value` gets an array of Cluster, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -33,8 +33,8 @@ pub unsafe extern "C" fn camunda_cluster_list(
 
 /// Create cluster (`POST /clusters`).
 ///
-/// Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money, so it is
-/// never sent twice.
+/// Creates a cluster. Returns immediately; the cluster has the status `Creating` for minutes. Costs
+/// money. Non-idempotent.
 ///
 /// `json` is the body, a CreateCluster, as JSON text of `json_len` bytes; it is checked before
 /// anything is sent, and borrowed during the call.
@@ -61,8 +61,8 @@ pub unsafe extern "C" fn camunda_cluster_create(
 
 /// List creation parameters (`GET /clusters/parameters`).
 ///
-/// Lists channels with their generations, plan types and regions: the only source of the ids that
-/// creating a cluster takes.
+/// Lists the channels with their generations, the plan types and the regions: the only source of
+/// the ids for creating a cluster.
 ///
 /// `value` gets a Parameters, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn camunda_cluster_parameters(
 
 /// Get cluster (`GET /clusters/{clusterUuid}`).
 ///
-/// Reads a cluster.
+/// Returns a cluster.
 ///
 /// `value` gets a Cluster, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -104,7 +104,7 @@ pub unsafe extern "C" fn camunda_cluster_get(
 
 /// Update cluster (`PATCH /clusters/{clusterUuid}`).
 ///
-/// Changes the fields that are set, and no other; an empty description clears it.
+/// Updates the fields that are set; an empty description clears it.
 ///
 /// `json` is the body, a UpdateCluster, as JSON text of `json_len` bytes; it is checked before
 /// anything is sent, and borrowed during the call.
@@ -168,7 +168,7 @@ pub unsafe extern "C" fn camunda_cluster_wake(
 
 /// Upgrade cluster (`PUT /clusters/{clusterUuid}/upgrade`).
 ///
-/// Begins the upgrade to the newest generation of the cluster's channel, which takes minutes.
+/// Starts the upgrade to the newest generation of the cluster's channel, which takes minutes.
 ///
 /// `value` gets a GenerationUpgrade, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -194,8 +194,8 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
 
 /// Update cluster encryption (`PUT /clusters/{clusterUuid}/encryption`).
 ///
-/// Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for dual-region
-/// clusters. In use once `encryption.status` is `Ready`.
+/// Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region clusters
+/// and not allowed for others. The keys are in use when `encryption.status` is `Ready`.
 ///
 /// `json` is the body, a UpdateEncryption, as JSON text of `json_len` bytes; it is checked before
 /// anything is sent, and borrowed during the call.
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
 /// went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
 ///
 /// Refusals of the service:
-/// - 400 malformed ARN, region mismatch, or the second key missing or unwanted
+/// - 400 malformed ARN, region mismatch, or second key missing or not allowed
 /// - 403 not on this plan, or the region is not AWS
 /// - 404 no such cluster
 /// - 409 cluster was not created with External encryption
@@ -225,8 +225,8 @@ pub unsafe extern "C" fn camunda_cluster_set_encryption(
 
 /// Set IP allowlist (`PUT /clusters/{clusterUuid}/ipallowlist`).
 ///
-/// Replaces the whole list of addresses that may reach the cluster; an empty list removes it. Each
-/// `ip` is a CIDR or several with commas between them.
+/// Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, or
+/// several separated by commas.
 ///
 /// `json` is the body, a UpdateIpAllowlist, as JSON text of `json_len` bytes; it is checked before
 /// anything is sent, and borrowed during the call.
@@ -248,8 +248,8 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
 
 /// Trigger failover (`POST /clusters/{clusterUuid}/failover`).
 ///
-/// Makes a new cluster in the paired region from the backups and suspends the source for ever. Not
-/// enabled for every organisation. Never sent twice.
+/// Creates a new cluster in the paired region from the backups, and suspends the source
+/// permanently. Not enabled for every organisation. Non-idempotent.
 ///
 /// `json` is the body, a TriggerFailover, as JSON text of `json_len` bytes; it is checked before
 /// anything is sent, and borrowed during the call.
@@ -280,7 +280,7 @@ pub unsafe extern "C" fn camunda_cluster_fail_over(
 
 /// List clients (`GET /clusters/{clusterUuid}/clients`).
 ///
-/// Lists the clients of the cluster. The only place that tells a client's permissions.
+/// Lists the clients of the cluster, with their permissions, which no other operation returns.
 ///
 /// `value` gets an array of ClusterClient, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -304,9 +304,8 @@ pub unsafe extern "C" fn camunda_cluster_client_list(
 
 /// Create client (`POST /clusters/{clusterUuid}/clients`).
 ///
-/// Creates a client of the cluster; without permissions it gets all of them. An empty list of
-/// permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
-/// twice.
+/// Creates a client of the cluster; without `permissions` it gets all of them. An empty list of
+/// permissions is not accepted. The API returns the secret ONLY in this response. Non-idempotent.
 ///
 /// `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked
 /// before anything is sent, and borrowed during the call.
@@ -335,7 +334,7 @@ pub unsafe extern "C" fn camunda_cluster_client_create(
 
 /// Get client (`GET /clusters/{clusterUuid}/clients/{clientId}`).
 ///
-/// Reads how to connect as a client, its secret left out.
+/// Returns the connection details of a client, without its secret.
 ///
 /// `value` gets a ClusterClientConnectionDetails, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -408,7 +407,7 @@ pub unsafe extern "C" fn camunda_backup_list(
 
 /// Create backup (`POST /clusters/{clusterUuid}/backups`).
 ///
-/// Begins a backup, which takes minutes; at most one every 15 minutes. Never sent twice.
+/// Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
 ///
 /// `value` gets a Backup, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -431,7 +430,7 @@ pub unsafe extern "C" fn camunda_backup_create(
 
 /// Delete backup (`DELETE /clusters/{clusterUuid}/backups/{backupId}`).
 ///
-/// Deletes a backup and answers it. Irreversible.
+/// Deletes a backup and returns it. Irreversible.
 ///
 /// `value` gets a Backup, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -455,7 +454,7 @@ pub unsafe extern "C" fn camunda_backup_delete(
 
 /// Get restore (`GET /clusters/{clusterUuid}/backups/{backupId}/restore`).
 ///
-/// Reads the latest restore of the backup.
+/// Returns the latest restore of the backup.
 ///
 /// `value` gets a Restore, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -480,8 +479,8 @@ pub unsafe extern "C" fn camunda_backup_restore_status(
 
 /// Restore from backup (`POST /clusters/{clusterUuid}/backups/{backupId}/restore`).
 ///
-/// Begins a restore onto the source cluster, which the service suspends and resumes; takes minutes.
-/// Never sent twice.
+/// Starts a restore to the source cluster, which the API suspends and resumes; takes minutes.
+/// Non-idempotent.
 ///
 /// `value` gets a Restore, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -507,7 +506,7 @@ pub unsafe extern "C" fn camunda_backup_restore(
 
 /// Get backup schedule (`GET /clusters/{clusterUuid}/backups/schedule`).
 ///
-/// Reads the backup schedule; there is at most one per cluster.
+/// Returns the backup schedule; a cluster has at most one.
 ///
 /// `value` gets a BackupSchedule, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -531,8 +530,8 @@ pub unsafe extern "C" fn camunda_backup_schedule(
 
 /// Set backup schedule (`PUT /clusters/{clusterUuid}/backups/schedule`).
 ///
-/// Makes backups by a five-field cron expression in UTC, at most once every 15 minutes. Replaces
-/// the schedule there is.
+/// Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once every 15
+/// minutes.
 ///
 /// `json` is the body, a SetBackupSchedule, as JSON text of `json_len` bytes; it is checked before
 /// anything is sent, and borrowed during the call.
@@ -561,7 +560,7 @@ pub unsafe extern "C" fn camunda_backup_set_schedule(
 
 /// Delete backup schedule (`DELETE /clusters/{clusterUuid}/backups/schedule`).
 ///
-/// Ends scheduled backups; those made so far stay. Succeeds where there is no schedule.
+/// Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
 ///
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
 /// went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
@@ -583,7 +582,7 @@ pub unsafe extern "C" fn camunda_backup_delete_schedule(
 
 /// List secrets (`GET /clusters/{clusterUuid}/secrets`).
 ///
-/// Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.
+/// Lists the connector secrets of the cluster with their VALUES: the response is secret.
 ///
 /// `value` gets an object of strings, name to secret value, owned by the caller:
 /// camunda_value_free.
@@ -608,7 +607,7 @@ pub unsafe extern "C" fn camunda_secret_list(
 
 /// Create secret (`POST /clusters/{clusterUuid}/secrets`).
 ///
-/// Creates a connector secret; its name has fewer than 50 characters.
+/// Creates a connector secret. Its name must have fewer than 50 characters.
 ///
 /// `json` is the body, a CreateSecret, as JSON text of `json_len` bytes; it is checked before
 /// anything is sent, and borrowed during the call.
@@ -619,7 +618,7 @@ pub unsafe extern "C" fn camunda_secret_list(
 /// - 400 name has 50 characters or more
 /// - 403 maximum number of secrets reached, or cluster belongs to another organisation
 /// - 404 no such cluster
-/// - 409 name taken, or another change to the secrets is in progress (then try again)
+/// - 409 name taken, or another change to the secrets is in progress (then retry)
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_create(
@@ -636,7 +635,7 @@ pub unsafe extern "C" fn camunda_secret_create(
 
 /// Update secret (`PUT /clusters/{clusterUuid}/secrets/{secretName}`).
 ///
-/// Gives a connector secret another value.
+/// Sets a new value of a connector secret.
 ///
 /// `json` is the body, a UpdateSecret, as JSON text of `json_len` bytes; it is checked before
 /// anything is sent, and borrowed during the call.
@@ -646,7 +645,7 @@ pub unsafe extern "C" fn camunda_secret_create(
 /// Refusals of the service:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
-/// - 409 another change to the secrets is in progress: try again
+/// - 409 another change to the secrets is in progress, retry
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_update(
@@ -664,14 +663,14 @@ pub unsafe extern "C" fn camunda_secret_update(
 
 /// Delete secret (`DELETE /clusters/{clusterUuid}/secrets/{secretName}`).
 ///
-/// Deletes a connector secret, which may still be listed for a short while. Irreversible.
+/// Deletes a connector secret, which the list may still contain for a short time. Irreversible.
 ///
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
 /// went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
 ///
 /// Refusals of the service:
 /// - 403 cluster belongs to another organisation
-/// - 409 another change to the secrets is in progress: try again
+/// - 409 another change to the secrets is in progress, retry
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_delete(
@@ -687,7 +686,7 @@ pub unsafe extern "C" fn camunda_secret_delete(
 
 /// Activate monitoring (`POST /clusters/{clusterUuid}/monitoring`).
 ///
-/// Switches external (bring-your-own) monitoring on.
+/// Activates external (bring-your-own) monitoring.
 ///
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
 /// went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
@@ -710,7 +709,7 @@ pub unsafe extern "C" fn camunda_monitoring_activate(
 
 /// Deactivate monitoring (`DELETE /clusters/{clusterUuid}/monitoring`).
 ///
-/// Switches external monitoring off.
+/// Deactivates external monitoring.
 ///
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
 /// went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
@@ -733,8 +732,8 @@ pub unsafe extern "C" fn camunda_monitoring_deactivate(
 
 /// List monitoring clients (`GET /clusters/{clusterUuid}/monitoring/clients`).
 ///
-/// Reads the monitoring clients and how monitoring is; its `status` is an empty object while it is
-/// off.
+/// Returns the monitoring clients and the status of monitoring, which is an empty object while
+/// monitoring is inactive.
 ///
 /// `value` gets a Monitoring, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -758,7 +757,7 @@ pub unsafe extern "C" fn camunda_monitoring_get(
 
 /// Create monitoring client (`POST /clusters/{clusterUuid}/monitoring/clients`).
 ///
-/// Creates a monitoring client. The password is shown this once. Never sent twice.
+/// Creates a monitoring client. The API returns the password ONLY in this response. Non-idempotent.
 ///
 /// `json` is the body, a CreateMonitoringClient, as JSON text of `json_len` bytes; it is checked
 /// before anything is sent, and borrowed during the call.
@@ -809,7 +808,8 @@ pub unsafe extern "C" fn camunda_monitoring_delete_client(
 /// Rotate monitoring client password (`POST
 /// /clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate`).
 ///
-/// Gives a monitoring client another password, which is shown this once. Never sent twice.
+/// Replaces the password of a monitoring client. The API returns the new one ONLY in this response.
+/// Non-idempotent.
 ///
 /// `value` gets a CreatedMonitoringClient, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -834,7 +834,7 @@ pub unsafe extern "C" fn camunda_monitoring_rotate_password(
 
 /// Get secure connectivity (`GET /clusters/{clusterUuid}/secure-connectivity`).
 ///
-/// Reads the secure connectivity; its `status` is an empty object while it is off.
+/// Returns the secure connectivity; its `status` is an empty object while it is inactive.
 ///
 /// `value` gets a SecureConnectivityStatus, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -858,7 +858,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_get(
 
 /// Activate secure connectivity (`POST /clusters/{clusterUuid}/secure-connectivity`).
 ///
-/// Switches secure connectivity on, for these principals and regions.
+/// Activates secure connectivity for these principals and regions.
 ///
 /// `json` is the body, a ActivateSecureConnectivity, as JSON text of `json_len` bytes; it is
 /// checked before anything is sent, and borrowed during the call.
@@ -885,7 +885,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_activate(
 
 /// Deactivate secure connectivity (`DELETE /clusters/{clusterUuid}/secure-connectivity`).
 ///
-/// Switches secure connectivity off.
+/// Deactivates secure connectivity.
 ///
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
 /// went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
@@ -908,7 +908,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_deactivate(
 
 /// List members (`GET /members`).
 ///
-/// Lists members and pending invites.
+/// Lists the members and the pending invitations.
 ///
 /// `value` gets an array of Member, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -930,8 +930,8 @@ pub unsafe extern "C" fn camunda_member_list(
 
 /// Set member roles (`POST /members/{email}`).
 ///
-/// Invites the member where needed, else replaces the roles. Since 8.8 `operationsengineer`,
-/// `taskuser`, `developer` and `visitor` are discouraged.
+/// Replaces the roles of a member, or invites the email address if it is not a member. Since 8.8
+/// `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
 ///
 /// `json` is the body, a SetMemberRoles, as JSON text of `json_len` bytes; it is checked before
 /// anything is sent, and borrowed during the call.
@@ -979,7 +979,7 @@ pub unsafe extern "C" fn camunda_member_delete(
 
 /// List activity events (`GET /activity/json`).
 ///
-/// Lists what was done in the organisation.
+/// Lists the events of the organisation's audit log.
 ///
 /// `value` gets an array of AuditEvent, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1001,7 +1001,7 @@ pub unsafe extern "C" fn camunda_activity_list(
 
 /// Activity events as CSV (`GET /activity/csv`).
 ///
-/// Writes what was done in the organisation as CSV text.
+/// Writes the events of the organisation's audit log as CSV.
 ///
 /// `sink` gets the text piece by piece on the calling thread; it returns 0 to go on, anything else
 /// ends the call with CAMUNDA_STATUS_IO.
@@ -1025,8 +1025,8 @@ pub unsafe extern "C" fn camunda_activity_csv(
 
 /// List egress IP ranges (`GET /meta/ip-ranges`).
 ///
-/// Lists the addresses from which the service calls out. Changes are published here 24 hours ahead.
-/// The one operation without a token.
+/// Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
+/// hours in advance. The only operation without a token.
 ///
 /// `value` gets a IpRanges, owned by the caller: camunda_value_free.
 /// `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
@@ -1045,8 +1045,8 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 
 /// Wait until healthy.
 ///
-/// Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once where
-/// it is suspended, waits for input of its owner, or is gone.
+/// Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
+/// if the cluster is suspended, waits for input of its owner, or does not exist.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
 /// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1068,9 +1068,9 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
     unsafe { operation::wait(operation::cluster_wait_until_healthy, admin, call, [cluster_uuid], Some(value), error) }
 }
 
-/// Wait until gone.
+/// Wait until deleted.
 ///
-/// Waits until the cluster is no longer there, after its deletion.
+/// Waits until the cluster no longer exists, after its deletion.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
 /// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1092,9 +1092,9 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
 
 /// Wait until upgraded.
 ///
-/// Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's answer)
-/// and is `Healthy` on two looks in a row, and answers it. Fails at once where it waits for input
-/// of its owner, or is gone.
+/// Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's response)
+/// and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
+/// waits for input of its owner or does not exist.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
 /// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1119,8 +1119,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 
 /// Wait until woken.
 ///
-/// Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers it. Fails
-/// at once where it waits for input of its owner, or is gone.
+/// Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
+/// Fails immediately if the cluster waits for input of its owner or does not exist.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
 /// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1144,8 +1144,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 
 /// Wait until encrypted.
 ///
-/// Waits, after keys were set, until `encryption.status` is `Ready`, and answers the cluster. Fails
-/// at once where the key could not be set up, or the cluster is gone.
+/// Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
+/// cluster. Fails immediately if the key could not be set up or the cluster does not exist.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
 /// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1169,8 +1169,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
 
 /// Wait until backup complete.
 ///
-/// Waits until the backup is complete, and answers it. Fails at once where it failed, or is not
-/// among the cluster's backups.
+/// Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
+/// not in the list of the cluster's backups.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
 /// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
@@ -1195,8 +1195,8 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
 
 /// Wait until restored.
 ///
-/// Waits until the latest restore of the backup is completed, and answers it. Fails at once where
-/// it failed or was aborted.
+/// Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
+/// the restore failed or was aborted, or if there was none.
 ///
 /// The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
 /// callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
