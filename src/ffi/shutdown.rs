@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::call::current_thread;
 use crate::ffi::boundary::{catch_panic_or, free, handle};
 use crate::fork::PerProcess;
 
@@ -52,7 +53,7 @@ impl Shutdown {
     fn state(&self) -> u8 {
         match self.state.load(Ordering::SeqCst) {
             RUNNING => RUNNING,
-            _ if self.owner.load(Ordering::SeqCst) == this_thread() => RUNNING,
+            _ if self.owner.load(Ordering::SeqCst) == current_thread() => RUNNING,
             state => state,
         }
     }
@@ -68,7 +69,7 @@ impl Shutdown {
 
     /// Cancels the calls of other threads, and waits until they have ended.
     fn start(&self, timeout: Duration) -> bool {
-        self.owner.store(this_thread(), Ordering::SeqCst);
+        self.owner.store(current_thread(), Ordering::SeqCst);
         self.state.fetch_max(STOPPING, Ordering::SeqCst);
         let calls = self.calls();
         // This may run inside a callback, whose call cannot end before it.
@@ -86,12 +87,6 @@ impl Shutdown {
         self.state.fetch_max(CLOSED, Ordering::SeqCst);
         ended
     }
-}
-
-/// A number of the running thread that no other living thread has.
-fn this_thread() -> usize {
-    thread_local!(static PLACE: u8 = const { 0 });
-    PLACE.with(|place| ptr::from_ref(place).addr())
 }
 
 thread_local! {
