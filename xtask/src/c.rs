@@ -19,9 +19,10 @@ pub(crate) fn operations() -> Generated {
 /// Generates the C header from `src/ffi`, with `operations` instead of the file on disk.
 pub(crate) fn header(operations: &str) -> Generated {
     let sources = tempfile::tempdir().expect("a temporary folder can be created");
-    copy_folder(&root().join("src/ffi"), sources.path());
-    let name = OPERATIONS_FILE.rsplit('/').next().unwrap();
-    fs::write(sources.path().join(name), operations).expect("a source file can be written");
+    // All of src: modules of src/ffi refer to files outside it.
+    copy_folder(&root().join("src"), sources.path());
+    let target = OPERATIONS_FILE.strip_prefix("src/").unwrap();
+    fs::write(sources.path().join(target), operations).expect("a source file can be written");
 
     let mut config =
         cbindgen::Config::from_file(root().join("cbindgen.toml")).expect("cbindgen.toml is valid");
@@ -34,7 +35,7 @@ pub(crate) fn header(operations: &str) -> Generated {
     let mut header = Vec::new();
     cbindgen::Builder::new()
         .with_config(config)
-        .with_src(sources.path().join("mod.rs"))
+        .with_src(sources.path().join("ffi/mod.rs"))
         .generate()
         .expect("src/ffi can be expressed in C")
         .write(&mut header);
