@@ -1,6 +1,7 @@
-//! The API: one file per resource with its types and its operations, and what they have in common.
+//! The API: one file per resource with its types and operations, and the description and execution
+//! of operations.
 //!
-//! Knows how operations are described and called; knows nothing of connections, tokens or C.
+//! Must not depend on `ffi`.
 
 pub(crate) mod activity;
 pub(crate) mod admin;
@@ -27,12 +28,11 @@ use wait::Waiter;
 
 macro_rules! types {
     ($($module:ident: $($name:ident)*;)*) => {
-        /// All types of the API, each after those that it is made of: what other languages' types
-        /// are generated from.
+        /// Descriptions of all types of the API, each after the types of its fields.
         pub static TYPES: &[&Description] =
             &[$($(<$module::$name as Describe>::DESCRIPTION,)*)*];
 
-        /// For each type, decoding a text and encoding it again.
+        /// For each type, a function that decodes JSON and encodes it again.
         #[cfg(any(test, fuzzing))]
         static ROUND_TRIPS: &[(&Description, fn(&[u8]) -> Result<String, String>)] = &[$($(
             (<$module::$name as Describe>::DESCRIPTION, round_trip_tests::round_trip::<$module::$name>),
@@ -60,7 +60,7 @@ types! {
     meta: IpRanges;
 }
 
-/// All operations of the API, in the order of the reference.
+/// Descriptions of all operations of the API, in the order of the reference.
 pub static OPERATIONS: &[&Operation] = &[
     &clusters::LIST,
     &clusters::CREATE,
@@ -106,7 +106,7 @@ pub static OPERATIONS: &[&Operation] = &[
     &meta::IP_RANGES,
 ];
 
-/// All waiters.
+/// Descriptions of all waiters.
 pub static WAITERS: &[&Waiter] = &[
     &wait::HEALTHY,
     &wait::DELETED,
@@ -127,17 +127,17 @@ mod tests {
     use crate::transport::{Idempotency, Method};
 
     #[test]
-    fn names_are_unique() {
+    fn operation_names_are_unique() {
         let mut seen = HashSet::new();
         for operation in OPERATIONS {
             for name in [operation.name, operation.call, operation.c_name] {
-                assert!(seen.insert(name), "{name} is there twice");
+                assert!(seen.insert(name), "{name} is not unique");
             }
         }
     }
 
     #[test]
-    fn every_type_that_a_type_names_is_listed_before_it() {
+    fn types_are_listed_after_the_types_of_their_fields() {
         let mut known: HashSet<&str> = [
             "String",
             "bool",
@@ -153,10 +153,10 @@ mod tests {
         for description in TYPES {
             if let Description::Object { fields, .. } = description {
                 for field in *fields {
-                    for word in field.rust_type.split(|c: char| !c.is_alphanumeric()) {
+                    for name in field.rust_type.split(|c: char| !c.is_alphanumeric()) {
                         assert!(
-                            word.is_empty() || known.contains(word),
-                            "{}.{}: {word} is not in TYPES before it",
+                            name.is_empty() || known.contains(name),
+                            "{}.{}: {name} is not in TYPES before it",
                             description.name(),
                             field.name
                         );
@@ -165,37 +165,38 @@ mod tests {
             }
             assert!(
                 known.insert(description.name()),
-                "{} is there twice",
+                "{} is not unique",
                 description.name()
             );
         }
     }
 
     #[test]
-    fn every_shape_of_an_operation_is_listed() {
+    fn types_contain_all_bodies_of_operations() {
         for operation in OPERATIONS {
-            for (shape, direction) in [
+            for (schema, direction) in [
                 (&operation.body, Direction::Request),
                 (&operation.answer, Direction::Response),
             ] {
-                if let Some(BodyKind::Object(shape) | BodyKind::List(shape)) =
-                    shape.as_ref().map(|shape| &shape.kind)
+                if let Some(BodyKind::Object(description) | BodyKind::List(description)) =
+                    schema.as_ref().map(|schema| &schema.kind)
                 {
-                    assert!(TYPES.iter().any(|known| known.name() == shape.name()));
+                    let name = description.name();
+                    assert!(TYPES.iter().any(|known| known.name() == name), "{name}");
                     let Description::Object {
                         direction: found, ..
-                    } = shape
+                    } = description
                     else {
-                        panic!("{} is no object", shape.name());
+                        panic!("{name} is not an object");
                     };
-                    assert_eq!(*found, direction, "{}", shape.name());
+                    assert_eq!(*found, direction, "{name}");
                 }
             }
         }
     }
 
     #[test]
-    fn what_changes_something_is_not_safe() {
+    fn only_get_operations_are_safe() {
         for operation in OPERATIONS {
             assert_eq!(
                 operation.idempotency == Idempotency::Safe,
@@ -204,11 +205,7 @@ mod tests {
                 operation.name
             );
             if operation.idempotency == Idempotency::NonIdempotent {
-                assert!(
-                    operation.hint.is_some(),
-                    "{} tells nobody what to look at",
-                    operation.name
-                );
+                assert!(operation.hint.is_some(), "{} has no hint", operation.name);
             }
         }
     }

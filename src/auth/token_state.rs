@@ -160,7 +160,7 @@ pub(crate) enum TokenStatus {
     /// The token is valid and will be refreshed by the next caller.
     NeedsRefresh,
     Expired,
-    AuthFailed,
+    CredentialsRejected,
     Backoff,
 }
 
@@ -503,7 +503,7 @@ impl TokenState {
             }
             (Some(cached), _) if cached.is_valid(now) => TokenStatus::NeedsRefresh,
             _ if self.fetch_id.is_some() => TokenStatus::Fetching,
-            (_, Some(SuspensionKind::CredentialsRejected)) => TokenStatus::AuthFailed,
+            (_, Some(SuspensionKind::CredentialsRejected)) => TokenStatus::CredentialsRejected,
             (_, Some(SuspensionKind::EndpointUnavailable)) => TokenStatus::Backoff,
             (Some(_), None) => TokenStatus::Expired,
             (None, None) => TokenStatus::Empty,

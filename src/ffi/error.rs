@@ -162,7 +162,7 @@ pub unsafe extern "C" fn camunda_error_status(error: *const camunda_error) -> ca
     }
 }
 
-/// One line that a person can act on, such as `create cluster refused (400): Name is too long`.
+/// One line that a person can act on, such as `create cluster: rejected with HTTP 400: Name is too long`.
 /// Without secrets. Borrowed from `error`; empty for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_message(error: *const camunda_error) -> *const c_char {

@@ -106,7 +106,7 @@ pub(crate) fn any_answer(data: &[u8]) {
         body.starts_with(&error_response.body)
             && error_response.body.len() as u64 <= MAX_ERROR_BODY_BYTES
     );
-    if let Some(message) = error_response.words {
+    if let Some(message) = error_response.message {
         assert!(!message.is_empty() && message.chars().count() <= MAX_MESSAGE_LEN + 1);
         assert!(!message.contains(char::is_control), "{message:?}");
     }

@@ -19,7 +19,7 @@ impl PemFile {
     pub(super) fn read(path: &Path) -> io::Result<PemFile> {
         let mut file = File::open(path)?;
         let length = file.metadata().map_or(0, |metadata| metadata.len());
-        // More than a file of certificates ever has is read in steps.
+        // Larger than any file of certificates; the vector grows if a file is larger.
         let mut text = Zeroizing::new(Vec::with_capacity(length.min(1024 * 1024) as usize + 1));
         read_to_end(&mut file, &mut text)?;
         Ok(PemFile(text))

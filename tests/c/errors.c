@@ -22,7 +22,7 @@ static void an_unknown_cluster(void) {
   CHECK_STR(camunda_error_method(error), "GET");
   CHECK_STR(camunda_error_path(error), "/clusters/no%20such%2Fone%3F");
   CHECK_STR(camunda_error_server_message(error), "cluster no such/one? not found");
-  CHECK_PART(camunda_error_message(error), "get cluster refused (404): cluster no such/one?");
+  CHECK_PART(camunda_error_message(error), "get cluster: rejected with HTTP 404: cluster no such/one?");
   CHECK_STR(camunda_error_request_id(error), "r-17");
   CHECK(camunda_error_elapsed(error) >= 0);
   CHECK(camunda_error_retry_after(error) < 0);

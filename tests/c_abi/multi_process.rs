@@ -207,11 +207,14 @@ fn a_fleet_with_a_wrong_secret_asks_once() {
             assert_eq!(lines.len(), PROCESSES * THREADS);
             let texts: BTreeSet<&str> = lines
                 .iter()
-                .map(|line| line.split("; try again in").next().unwrap())
+                .map(|line| line.split("; retry after").next().unwrap())
                 .collect();
             assert_eq!(texts.len(), 1, "round {round}: {texts:?}");
             let text = texts.first().unwrap();
-            assert!(text.contains("refuses the credentials (401)"), "{text}");
+            assert!(
+                text.contains("rejected the client credentials (HTTP 401)"),
+                "{text}"
+            );
             assert_eq!(sandbox.stats().token_requests, 1, "round {round}");
         }
     }

@@ -921,7 +921,7 @@ fn diagnostics_report_tokens_rate_limiters_and_stores() {
     let report = cache.diagnostics();
     assert_eq!(
         serde_json::to_value(&report.tokens[0]).unwrap()["state"],
-        "auth_failed"
+        "credentials_rejected"
     );
     assert_eq!(report.tokens[0].retry_in, Some(30.0));
     assert_eq!(
