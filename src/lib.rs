@@ -73,6 +73,7 @@ struct Readme;
 
 mod api;
 mod auth;
+mod backoff;
 mod call;
 mod config;
 mod credentials;
@@ -90,6 +91,7 @@ pub mod fuzzing;
 #[path = "../tests/support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
+mod random;
 mod secret;
 mod transport;
 #[cfg(test)]

@@ -390,7 +390,7 @@ fn no_credentials() -> Error {
 fn token_cache(config: &Config, audience: &str) -> Result<Option<Arc<TokenCacheHandle>>> {
     config
         .token_request(audience)
-        .map(|request| auth::token_state(request, config.token_cache()))
+        .map(|request| auth::token_cache_handle(request, config.token_cache()))
         .transpose()
 }
 

@@ -1,7 +1,7 @@
-//! Tests with real processes: the test binary starts itself with a scenario to play.
+//! Tests with several processes: the test binary starts itself with a scenario.
 //!
-//! The token endpoint of a scenario is a file to which every request adds a line, so that all
-//! processes together can be counted.
+//! The token endpoint of a scenario is a file to which every request appends a line, so that the
+//! requests of all processes can be counted.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use super::cache::{diagnostics, token_state};
-use super::testing::{call_within, failure, request};
-use super::{
+use super::test_support::{call_within, failure, left_out, request};
+use crate::auth::cache::{diagnostics, token_cache_handle};
+use crate::auth::{
     FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
 };
 use crate::call::CallContext;
@@ -25,34 +25,34 @@ use crate::limited::{Limited, PROGRAM_LIMIT, run_to_end};
 use crate::secret::Secret;
 
 const VARIABLE: &str = "CAMUNDA_ADMIN_TEST_SCENARIO";
-/// Begins the lines of a child that are for its parent.
+/// Prefix of the lines that a child prints for its parent.
 const MARK: &str = "@@";
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-enum Answers {
+enum EndpointMode {
     Tokens,
     BadCredentials,
-    TooMany,
+    RateLimited,
 }
 
-/// What a process does.
+/// What a process does in a test.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Scenario {
     cache: PathBuf,
-    /// A Redis besides, and then a cache directory for every process.
+    /// URL of an additional Redis; each process then has its own cache directory.
     redis: Option<String>,
-    /// Where requests are logged, and the file whose appearance starts everybody.
+    /// The log of requests, and the file whose creation starts all processes.
     log: PathBuf,
     go: PathBuf,
     threads: usize,
     calls: usize,
-    /// Whether every thread of every process has credentials of its own.
-    strangers: bool,
+    /// Whether every thread of every process has its own credentials.
+    separate_credentials: bool,
     client: String,
-    answers: Answers,
-    /// Bytes that a token has besides what makes it unique.
+    mode: EndpointMode,
+    /// Number of bytes added to each token.
     padding: usize,
-    answer_after: Duration,
+    response_delay: Duration,
     timeout: Duration,
 }
 
@@ -65,21 +65,21 @@ impl Scenario {
             go: place.path().join("go"),
             threads: 8,
             calls: 1,
-            strangers: false,
+            separate_credentials: false,
             client: String::new(),
-            answers: Answers::Tokens,
+            mode: EndpointMode::Tokens,
             padding: 0,
-            answer_after: Duration::from_millis(50),
+            response_delay: Duration::from_millis(50),
             timeout: Duration::from_secs(30),
         }
     }
 
-    /// Starts a process that plays this, once everybody may go.
+    /// Starts a process that runs this scenario and waits for the start file.
     fn start(&self) -> ChildProcess {
         self.start_by(Command::new(std::env::current_exe().unwrap()))
     }
 
-    /// The same with a limit of the shell's, such as `-f 1`.
+    /// As [`start`](Self::start), with an option of `ulimit`, such as `-f 1`.
     fn start_limited(&self, limit: &str) -> ChildProcess {
         let mut command = Command::new("sh");
         let script = format!("ulimit {limit} && exec \"$0\" \"$@\"");
@@ -93,7 +93,7 @@ impl Scenario {
         command
             .args([
                 "--exact",
-                "auth::processes::play",
+                "auth::tests::multi_process_tests::run_scenario",
                 "--include-ignored",
                 "--nocapture",
                 "--test-threads=1",
@@ -103,20 +103,23 @@ impl Scenario {
             .stderr(Stdio::null());
         let mut program = Limited::start(command, PROGRAM_LIMIT);
         let mut lines = BufReader::new(program.stdout.take().unwrap());
-        // Everybody is waiting at the start before anybody may go.
+        // All processes wait for the start file before it is created.
         read_mark(&mut lines).expect("the process starts");
         ChildProcess { program, lines }
     }
 
-    /// Lets everybody go and waits for what they got.
-    fn run(&self, players: Vec<ChildProcess>) -> Vec<Outcome> {
+    /// Creates the start file and returns the results of all processes.
+    fn run(&self, processes: Vec<ChildProcess>) -> Vec<Outcome> {
         fs::write(&self.go, "").unwrap();
-        let outcomes = players.into_iter().flat_map(ChildProcess::finish).collect();
+        let outcomes = processes
+            .into_iter()
+            .flat_map(ChildProcess::finish)
+            .collect();
         fs::remove_file(&self.go).unwrap();
         outcomes
     }
 
-    /// When each request was sent.
+    /// Returns when each request was sent.
     fn requests(&self) -> Vec<Duration> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let mut sent: Vec<_> = log
@@ -128,7 +131,7 @@ impl Scenario {
     }
 }
 
-/// A process under way.
+/// A running process.
 struct ChildProcess {
     program: Limited,
     lines: BufReader<std::process::ChildStdout>,
@@ -154,12 +157,12 @@ impl ChildProcess {
     }
 }
 
-/// What a call got.
+/// Result of a call.
 #[derive(Debug, Serialize, Deserialize)]
 struct Outcome {
     result: Result<String, (String, String)>,
     took: Duration,
-    /// How often the stores of the process had failed by then.
+    /// Number of store failures in the process so far.
     store_failures: u64,
 }
 
@@ -183,10 +186,10 @@ fn read_mark(lines: &mut impl BufRead) -> Option<String> {
     }
 }
 
-/// Plays a scenario.
+/// Runs the scenario of the environment variable.
 #[test]
 #[ignore = "run by others in a process of its own"]
-fn play() {
+fn run_scenario() {
     let scenario = std::env::var(VARIABLE).expect("a scenario to play");
     let scenario: Scenario = serde_json::from_str(&scenario).unwrap();
     println!("{MARK}");
@@ -196,15 +199,15 @@ fn play() {
     thread::scope(|scope| {
         for number in 0..scenario.threads {
             let scenario = &scenario;
-            scope.spawn(move || play_thread(scenario, number));
+            scope.spawn(move || run_thread(scenario, number));
         }
     });
 }
 
-fn play_thread(scenario: &Scenario, number: usize) {
+fn run_thread(scenario: &Scenario, number: usize) {
     let mut request = request();
     request.client_id += &scenario.client;
-    if scenario.strangers {
+    if scenario.separate_credentials {
         request.audience = format!("{}-{number}", std::process::id());
     }
     let choice = match &scenario.redis {
@@ -214,10 +217,10 @@ fn play_thread(scenario: &Scenario, number: usize) {
             directory: Some(scenario.cache.join(std::process::id().to_string())),
         },
     };
-    let token_state = token_state(request, &choice).unwrap();
+    let handle = token_cache_handle(request, &choice).unwrap();
     for _ in 0..scenario.calls {
         let started = Instant::now();
-        let result = token_state.token(scenario, &call_within(scenario.timeout));
+        let result = handle.token(scenario, &call_within(scenario.timeout));
         let outcome = Outcome {
             result: result
                 .map(|token| token.expose().to_owned())
@@ -240,7 +243,7 @@ impl TokenEndpoint for Scenario {
             .create(true)
             .open(&self.log)
             .unwrap();
-        // One write, so that lines of different processes do not mix.
+        // One write, so that lines of different processes do not interleave.
         log.write_all(format!("{now}\n").as_bytes()).unwrap();
         let failed = |cause| {
             Err(FetchError {
@@ -248,17 +251,17 @@ impl TokenEndpoint for Scenario {
                 error: failure(cause),
             })
         };
-        if call.sleep(self.answer_after).is_err() {
+        if call.sleep(self.response_delay).is_err() {
             return failed(TokenErrorKind::Cancelled);
         }
-        match self.answers {
-            Answers::Tokens => Ok(TokenResponse {
+        match self.mode {
+            EndpointMode::Tokens => Ok(TokenResponse {
                 access_token: Secret::new(format!("token-{now}{}", "x".repeat(self.padding))),
                 expires_in: Some(3600.0),
                 server_date: None,
             }),
-            Answers::BadCredentials => failed(TokenErrorKind::InvalidClient),
-            Answers::TooMany => failed(TokenErrorKind::RateLimited { retry_after: None }),
+            EndpointMode::BadCredentials => failed(TokenErrorKind::InvalidClient),
+            EndpointMode::RateLimited => failed(TokenErrorKind::RateLimited { retry_after: None }),
         }
     }
 }
@@ -272,8 +275,8 @@ fn invariant_01_one_token_request() {
     for round in 0..20 {
         let place = place();
         let scenario = Scenario::new(&place);
-        let players = (0..8).map(|_| scenario.start()).collect();
-        let outcomes = scenario.run(players);
+        let processes = (0..8).map(|_| scenario.start()).collect();
+        let outcomes = scenario.run(processes);
         assert_eq!(outcomes.len(), 64);
         assert!(
             outcomes
@@ -289,11 +292,11 @@ fn invariant_02_at_most_one_request_in_1100_ms_over_all_processes() {
     let place = place();
     let scenario = Scenario {
         threads: 2,
-        strangers: true,
+        separate_credentials: true,
         ..Scenario::new(&place)
     };
-    let players = (0..3).map(|_| scenario.start()).collect();
-    let outcomes = scenario.run(players);
+    let processes = (0..3).map(|_| scenario.start()).collect();
+    let outcomes = scenario.run(processes);
     let requests = scenario.requests();
     assert_eq!((outcomes.len(), requests.len()), (6, 6));
     assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
@@ -303,16 +306,16 @@ fn invariant_02_at_most_one_request_in_1100_ms_over_all_processes() {
 }
 
 #[test]
-fn invariant_03_bad_credentials_are_asked_once() {
+fn invariant_03_bad_credentials_send_one_request() {
     for round in 0..20 {
         let place = place();
         let scenario = Scenario {
-            answers: Answers::BadCredentials,
+            mode: EndpointMode::BadCredentials,
             calls: 3,
             ..Scenario::new(&place)
         };
-        let players = (0..8).map(|_| scenario.start()).collect();
-        let outcomes = scenario.run(players);
+        let processes = (0..8).map(|_| scenario.start()).collect();
+        let outcomes = scenario.run(processes);
         assert_eq!(outcomes.len(), 8 * 8 * 3);
         for outcome in outcomes {
             let (kind, message) = outcome.result.unwrap_err();
@@ -320,43 +323,43 @@ fn invariant_03_bad_credentials_are_asked_once() {
             assert!(outcome.took < Duration::from_secs(10), "{:?}", outcome.took);
         }
         assert_eq!(scenario.requests().len(), 1, "round {round}");
-        // Nor does a process that comes later ask again.
+        // A later process sends no request either.
         let late = scenario.run(vec![scenario.start()]);
         assert!(late.iter().all(|outcome| outcome.result.is_err()));
         assert_eq!(scenario.requests().len(), 1);
     }
 }
 
-/// That two requests of different processes kept the pace of 1.1 s.
+/// Checks that the rate limit of 1.1 s separated two requests of different processes.
 ///
-/// What is compared was written a moment after each turn was taken, and a machine under load can
-/// make that moment long for the one and short for the other; without a pace there would be nothing
-/// between them. The exact distance is checked where the clock is simulated.
+/// The timestamps were written shortly after each permit was granted, and a loaded machine can
+/// delay either of them; without a rate limit, the requests would be concurrent. The exact interval
+/// is tested with a simulated clock.
 fn assert_apart(one: Duration, other: Duration) {
     let apart = other - one;
     assert!(apart >= Duration::from_millis(500), "{apart:?}");
 }
 
 #[test]
-fn invariant_06_a_killed_leader_has_one_successor() {
+fn invariant_06_killed_process_has_one_successor() {
     for round in 0..20 {
         let place = place();
-        let dying = Scenario {
+        let killed = Scenario {
             threads: 1,
-            answer_after: Duration::from_secs(3600),
+            response_delay: Duration::from_secs(3600),
             ..Scenario::new(&place)
         };
-        let leader = dying.start();
-        fs::write(&dying.go, "").unwrap();
-        while dying.requests().is_empty() {
+        let owner = killed.start();
+        fs::write(&killed.go, "").unwrap();
+        while killed.requests().is_empty() {
             thread::sleep(Duration::from_millis(1));
         }
-        fs::remove_file(&dying.go).unwrap();
+        fs::remove_file(&killed.go).unwrap();
         let scenario = Scenario::new(&place);
-        let players: Vec<_> = (0..4).map(|_| scenario.start()).collect();
+        let processes: Vec<_> = (0..4).map(|_| scenario.start()).collect();
         fs::write(&scenario.go, "").unwrap();
-        leader.kill();
-        let outcomes = scenario.run(players);
+        owner.kill();
+        let outcomes = scenario.run(processes);
         assert_eq!(outcomes.len(), 32);
         assert!(
             outcomes
@@ -370,37 +373,37 @@ fn invariant_06_a_killed_leader_has_one_successor() {
 }
 
 #[test]
-fn invariant_06_a_stopped_leader_has_one_successor() {
+fn invariant_06_stopped_process_has_one_successor() {
     let place = place();
     let stopped = Scenario {
         threads: 1,
-        answer_after: Duration::from_secs(3600),
+        response_delay: Duration::from_secs(3600),
         ..Scenario::new(&place)
     };
-    let leader = stopped.start();
+    let owner = stopped.start();
     fs::write(&stopped.go, "").unwrap();
     while stopped.requests().is_empty() {
         thread::sleep(Duration::from_millis(1));
     }
     fs::remove_file(&stopped.go).unwrap();
-    leader.signal(rustix::process::Signal::STOP);
-    // Two thirds of their time they wait for the leader. What is left is enough for two requests,
-    // and the response takes longer than the rate limit keeps others from sending.
+    owner.signal(rustix::process::Signal::STOP);
+    // They wait for the stopped process for two thirds of their time. The rest is enough for two
+    // requests, and the response takes longer than the rate limit keeps others from sending.
     let scenario = Scenario {
         threads: 1,
-        answer_after: Duration::from_millis(1_500),
+        response_delay: Duration::from_millis(1_500),
         timeout: Duration::from_secs(12),
         ..Scenario::new(&place)
     };
-    let players = (0..5).map(|_| scenario.start()).collect();
-    let outcomes = scenario.run(players);
-    leader.kill();
+    let processes = (0..5).map(|_| scenario.start()).collect();
+    let outcomes = scenario.run(processes);
+    owner.kill();
     let late = scenario.run(vec![scenario.start()]);
     for outcome in outcomes.iter().chain(&late) {
         assert!(outcome.result.is_ok(), "{outcomes:?} {late:?}");
         assert_eq!(outcome.token(), outcomes[0].token());
     }
-    // That of the leader, and one.
+    // That of the stopped process, and one.
     assert_eq!(scenario.requests().len(), 2);
 }
 
@@ -415,21 +418,21 @@ fn lock_file_that_other_users_can_open_is_rejected() {
     fs::remove_file(value(&scenario)).unwrap();
     let lock = file(&scenario.cache, "token-", ".lock");
     fs::set_permissions(&lock, PermissionsExt::from_mode(0o644)).unwrap();
-    let cached = fs::File::open(&lock).unwrap();
-    cached.lock().unwrap();
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
     let outcomes = scenario.run(vec![scenario.start()]);
     outcomes[0].token();
-    // Nothing waited for the lock.
+    // No call waited for the lock.
     assert!(outcomes[0].took < Duration::from_secs(10), "{outcomes:?}");
     assert_eq!(outcomes[0].store_failures, 1);
 }
 
 #[test]
-fn a_429_is_everybodys() {
+fn rate_limit_of_a_429_applies_to_all_processes() {
     let place = place();
     let scenario = Scenario {
-        answers: Answers::TooMany,
-        strangers: true,
+        mode: EndpointMode::RateLimited,
+        separate_credentials: true,
         threads: 3,
         ..Scenario::new(&place)
     };
@@ -449,7 +452,7 @@ fn a_429_is_everybodys() {
 }
 
 #[test]
-fn what_is_written_is_private_and_says_nothing() {
+fn files_are_private_and_contain_no_secret() {
     let place = place();
     let scenario = Scenario {
         threads: 1,
@@ -476,7 +479,7 @@ fn what_is_written_is_private_and_says_nothing() {
             assert!(!contains(&bytes, secret.as_bytes()), "{name}");
         }
     }
-    // A value and a lock for the token, and for the rate_limiter.
+    // A value and a lock for the token, and for the rate limiter.
     assert_eq!(files, 4);
 }
 
@@ -484,7 +487,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// The file of this name's beginning and end in the cache.
+/// Returns the file in the cache with this prefix and suffix.
 fn file(cache: &Path, prefix: &str, suffix: &str) -> PathBuf {
     let mut entries = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap());
     let found = entries.find(|entry| {
@@ -494,11 +497,11 @@ fn file(cache: &Path, prefix: &str, suffix: &str) -> PathBuf {
     found.expect("such a file").path()
 }
 
-/// What is done to a cache between two processes, and whether the second has to ask again.
+/// Damage to a cache between two processes, and whether the second has to send a request.
 struct Damage {
     name: &'static str,
-    does: fn(&Scenario),
-    asks_again: bool,
+    apply: fn(&Scenario),
+    sends_request: bool,
 }
 
 fn value(scenario: &Scenario) -> PathBuf {
@@ -506,63 +509,63 @@ fn value(scenario: &Scenario) -> PathBuf {
 }
 
 #[test]
-fn whatever_happens_to_the_files_no_call_fails() {
+fn token_succeeds_when_files_are_damaged() {
     #[rustfmt::skip]
     let table = [
-        Damage { name: "nothing", asks_again: false, does: |_| {} },
-        Damage { name: "value empty", asks_again: true, does: |scenario| {
+        Damage { name: "nothing", sends_request: false, apply: |_| {} },
+        Damage { name: "value empty", sends_request: true, apply: |scenario| {
             fs::write(value(scenario), "").unwrap();
         }},
-        Damage { name: "value cut", asks_again: true, does: |scenario| {
+        Damage { name: "value cut", sends_request: true, apply: |scenario| {
             let bytes = fs::read(value(scenario)).unwrap();
             fs::write(value(scenario), &bytes[..bytes.len() / 2]).unwrap();
         }},
-        Damage { name: "garbage", asks_again: true, does: |scenario| {
+        Damage { name: "garbage", sends_request: true, apply: |scenario| {
             fs::write(value(scenario), [7; 100_000]).unwrap();
         }},
-        Damage { name: "garbage without end", asks_again: true, does: |scenario| {
+        Damage { name: "garbage without end", sends_request: true, apply: |scenario| {
             OpenOptions::new().write(true).open(value(scenario)).unwrap().set_len(1 << 40).unwrap();
         }},
-        Damage { name: "readable by others", asks_again: true, does: |scenario| {
+        Damage { name: "readable by others", sends_request: true, apply: |scenario| {
             fs::set_permissions(value(scenario), PermissionsExt::from_mode(0o644)).unwrap();
         }},
-        Damage { name: "a link in its place", asks_again: true, does: |scenario| {
+        Damage { name: "a link in its place", sends_request: true, apply: |scenario| {
             let value = value(scenario);
             let elsewhere = scenario.cache.with_file_name("elsewhere");
             fs::rename(&value, &elsewhere).unwrap();
             symlink(&elsewhere, &value).unwrap();
         }},
-        Damage { name: "a directory in its place", asks_again: true, does: |scenario| {
+        Damage { name: "a directory in its place", sends_request: true, apply: |scenario| {
             let value = value(scenario);
             fs::remove_file(&value).unwrap();
             fs::create_dir(&value).unwrap();
         }},
-        Damage { name: "a pipe in its place", asks_again: true, does: |scenario| {
+        Damage { name: "a pipe in its place", sends_request: true, apply: |scenario| {
             let value = value(scenario);
             fs::remove_file(&value).unwrap();
             let mut command = Command::new("mkfifo");
             command.arg(&value);
             assert!(run_to_end(command, PROGRAM_LIMIT).status.success());
         }},
-        Damage { name: "a link in the lock's place", asks_again: false, does: |scenario| {
+        Damage { name: "a link in the lock's place", sends_request: false, apply: |scenario| {
             let lock = file(&scenario.cache, "token-", ".lock");
             fs::remove_file(&lock).unwrap();
             symlink("/etc/passwd", &lock).unwrap();
         }},
-        Damage { name: "rate_limiter garbage", asks_again: false, does: |scenario| {
-            fs::write(file(&scenario.cache, "gate-", ".value"), "{]").unwrap();
+        Damage { name: "garbage in the rate limit record", sends_request: false, apply: |scenario| {
+            fs::write(file(&scenario.cache, "rate-limit-", ".value"), "{]").unwrap();
         }},
-        Damage { name: "directory gone", asks_again: true, does: |scenario| {
+        Damage { name: "directory deleted", sends_request: true, apply: |scenario| {
             fs::remove_dir_all(&scenario.cache).unwrap();
         }},
-        Damage { name: "a file in the directory's place", asks_again: true, does: |scenario| {
+        Damage { name: "a file in the directory's place", sends_request: true, apply: |scenario| {
             fs::remove_dir_all(&scenario.cache).unwrap();
             fs::write(&scenario.cache, "").unwrap();
         }},
-        Damage { name: "directory open to others", asks_again: true, does: |scenario| {
+        Damage { name: "directory open to others", sends_request: true, apply: |scenario| {
             fs::set_permissions(&scenario.cache, PermissionsExt::from_mode(0o777)).unwrap();
         }},
-        Damage { name: "a link in the directory's place", asks_again: true, does: |scenario| {
+        Damage { name: "a link in the directory's place", sends_request: true, apply: |scenario| {
             let elsewhere = scenario.cache.with_file_name("elsewhere");
             fs::rename(&scenario.cache, &elsewhere).unwrap();
             symlink(&elsewhere, &scenario.cache).unwrap();
@@ -570,8 +573,8 @@ fn whatever_happens_to_the_files_no_call_fails() {
     ];
     for Damage {
         name,
-        does,
-        asks_again,
+        apply,
+        sends_request,
     } in table
     {
         let place = place();
@@ -580,11 +583,15 @@ fn whatever_happens_to_the_files_no_call_fails() {
             ..Scenario::new(&place)
         };
         let first = scenario.run(vec![scenario.start()]);
-        does(&scenario);
+        apply(&scenario);
         let second = scenario.run(vec![scenario.start()]);
         assert!(second[0].result.is_ok(), "{name}: {second:?}");
-        assert_eq!(first[0].token() != second[0].token(), asks_again, "{name}");
-        // Nothing was written through a link.
+        assert_eq!(
+            first[0].token() != second[0].token(),
+            sends_request,
+            "{name}"
+        );
+        // No file was written through a link.
         let elsewhere = scenario.cache.with_file_name("elsewhere");
         if name == "a link in its place" {
             assert!(!fs::symlink_metadata(value(&scenario)).unwrap().is_symlink());
@@ -594,7 +601,7 @@ fn whatever_happens_to_the_files_no_call_fails() {
 }
 
 #[test]
-fn a_limit_on_the_size_of_files_costs_sharing_only() {
+fn token_succeeds_with_a_file_size_limit() {
     let place = place();
     let scenario = Scenario {
         threads: 2,
@@ -612,16 +619,7 @@ fn a_limit_on_the_size_of_files_costs_sharing_only() {
     assert_eq!(scenario.requests().len(), 1);
 }
 
-/// Names what is not tested, past what the test runner keeps to itself. `CI=true` does not put up
-/// with that where it could have been.
-pub(super) fn left_out(what: &str, could_be_tested: bool) {
-    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(!(in_ci && could_be_tested), "not tested: {what}");
-    let line = format!("not tested: {what}\n");
-    io::stderr().write_all(line.as_bytes()).unwrap();
-}
-
-/// Whether the kernel lets this process mount, which the administrator of a container may not.
+/// Returns whether this process has the capability to mount, which root in a container may lack.
 fn may_mount() -> bool {
     const CAP_SYS_ADMIN: u32 = 21;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -634,7 +632,7 @@ fn may_mount() -> bool {
 struct FullDisk(PathBuf);
 
 impl FullDisk {
-    /// `None` where this process may not mount.
+    /// Returns `None` if this process may not mount.
     fn mount(at: &Path) -> Option<Self> {
         fs::create_dir(at).unwrap();
         let mut mount = Command::new("mount");
@@ -669,14 +667,15 @@ fn invariant_02_at_most_one_request_in_1100_ms_with_a_full_disk() {
     let place = place();
     let scenario = Scenario {
         threads: 1,
-        strangers: true,
-        answer_after: Duration::from_millis(5),
+        separate_credentials: true,
+        response_delay: Duration::from_millis(5),
         ..Scenario::new(&place)
     };
     let Some(_disk) = FullDisk::mount(&scenario.cache) else {
         return;
     };
-    // Each ends as soon as it has its token, so that nothing but the disk remembers its request.
+    // Each process ends as soon as it has its token, so that only the disk has a record of its
+    // request.
     let outcomes = scenario.run((0..6).map(|_| scenario.start()).collect());
     assert!(
         outcomes.iter().all(|outcome| outcome.result.is_ok()),
@@ -694,8 +693,8 @@ fn rate_limit_of_a_429_is_shared_with_a_full_disk() {
     let place = place();
     let scenario = Scenario {
         threads: 1,
-        strangers: true,
-        answers: Answers::TooMany,
+        separate_credentials: true,
+        mode: EndpointMode::RateLimited,
         ..Scenario::new(&place)
     };
     let Some(_disk) = FullDisk::mount(&scenario.cache) else {
@@ -707,14 +706,14 @@ fn rate_limit_of_a_429_is_shared_with_a_full_disk() {
         let (kind, _) = outcome.result.as_ref().unwrap_err();
         assert_eq!(kind, "RateLimited");
     }
-    // What keeps processes from sharing more is named by the one that tried.
+    // The error names the failure of the store.
     let (_, message) = first[0].result.as_ref().unwrap_err();
     assert!(message.contains("No space left on device"), "{message}");
     assert_eq!(scenario.requests().len(), 1);
 }
 
 #[test]
-fn a_full_disk_costs_sharing_only() {
+fn token_succeeds_with_a_full_disk() {
     let place = place();
     let scenario = Scenario {
         threads: 2,
@@ -733,12 +732,12 @@ fn a_full_disk_costs_sharing_only() {
 }
 
 #[test]
-fn another_users_directory_is_not_used() {
+fn directory_of_another_user_is_not_used() {
     if !rustix::process::geteuid().is_root() {
         return left_out("directories of other users, which needs root", false);
     }
-    const NOBODY: u32 = 65534;
-    // The directories above have to let the other user through.
+    const OTHER_USER: u32 = 65534;
+    // The parent directories must allow the other user.
     let place = place();
     fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).unwrap();
     let copy = place.path().join("tests");
@@ -756,7 +755,7 @@ fn another_users_directory_is_not_used() {
     for mode in [0o700, 0o755, 0o777] {
         fs::set_permissions(&scenario.cache, PermissionsExt::from_mode(mode)).unwrap();
         let mut command = Command::new(&copy);
-        command.uid(NOBODY).gid(NOBODY);
+        command.uid(OTHER_USER).gid(OTHER_USER);
         let theirs = scenario.run(vec![scenario.start_by(command)]);
         assert!(
             theirs
@@ -772,17 +771,17 @@ fn another_users_directory_is_not_used() {
     // Their own directory, but read-only.
     fs::remove_dir_all(&scenario.cache).unwrap();
     fs::create_dir(&scenario.cache).unwrap();
-    std::os::unix::fs::chown(&scenario.cache, Some(NOBODY), Some(NOBODY)).unwrap();
+    std::os::unix::fs::chown(&scenario.cache, Some(OTHER_USER), Some(OTHER_USER)).unwrap();
     fs::set_permissions(&scenario.cache, PermissionsExt::from_mode(0o500)).unwrap();
     let mut command = Command::new(&copy);
-    command.uid(NOBODY).gid(NOBODY);
+    command.uid(OTHER_USER).gid(OTHER_USER);
     let theirs = scenario.run(vec![scenario.start_by(command)]);
     assert!(
         theirs
             .iter()
             .all(|outcome| outcome.token() == theirs[0].token())
     );
-    assert_eq!(fs::metadata(&scenario.cache).unwrap().uid(), NOBODY);
+    assert_eq!(fs::metadata(&scenario.cache).unwrap().uid(), OTHER_USER);
 }
 
 #[cfg(feature = "redis")]
@@ -806,7 +805,7 @@ mod with_redis {
     use crate::call::{CallOptions, Cancel};
     use crate::error::ErrorKind;
 
-    /// A server of our own, on a free port; killed on drop.
+    /// A Redis server on a free port; killed on drop.
     struct Redis {
         server: Limited,
         port: u16,
@@ -814,8 +813,7 @@ mod with_redis {
     }
 
     impl Redis {
-        /// `None` where there is no `redis-server`, which only a machine that is made for these
-        /// tests has to have.
+        /// Returns `None` if `redis-server` is not installed.
         fn start() -> Option<Self> {
             let path = std::env::var_os("PATH").unwrap_or_default();
             let mut folders = std::env::split_paths(&path);
@@ -833,7 +831,7 @@ mod with_redis {
             }
         }
 
-        /// `None` if somebody else has the port.
+        /// Returns `None` if another process has the port.
         fn start_at(port: u16) -> Option<Self> {
             let place = place();
             let mut command = Command::new("redis-server");
@@ -848,9 +846,9 @@ mod with_redis {
                 port,
                 _place: place,
             };
-            // Tests of the C ABI have the same; what both could use would be a crate of its own.
+            // The tests of the C ABI have the same code; sharing it would need another crate.
             while redis.server.try_wait().is_none() {
-                if redis.answers() {
+                if redis.is_responding() {
                     return Some(redis);
                 }
                 thread::sleep(Duration::from_millis(5));
@@ -858,15 +856,15 @@ mod with_redis {
             None
         }
 
-        /// Whether it is this server that answers, and not another one that has the port.
-        fn answers(&self) -> bool {
+        /// Returns whether this server responds, and not another one on the same port.
+        fn is_responding(&self) -> bool {
             let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) else {
                 return false;
             };
-            let mut answer = String::new();
+            let mut response = String::new();
             connection.write_all(b"INFO server\r\nQUIT\r\n").is_ok()
-                && connection.read_to_string(&mut answer).is_ok()
-                && answer.contains(&format!("process_id:{}\r\n", self.server.id()))
+                && connection.read_to_string(&mut response).is_ok()
+                && response.contains(&format!("process_id:{}\r\n", self.server.id()))
         }
 
         fn url(&self) -> String {
@@ -877,7 +875,7 @@ mod with_redis {
             RedisStore::new(&Secret::new(self.url())).unwrap()
         }
 
-        /// The keys that match.
+        /// Returns the matching keys.
         fn keys(&self, pattern: &str) -> Vec<String> {
             let client = redis::Client::open(self.url()).unwrap();
             let mut connection = client.get_connection().unwrap();
@@ -889,53 +887,52 @@ mod with_redis {
             kill_process(server, signal).unwrap();
         }
 
-        /// The port of a way to it on which every answer takes so long.
+        /// Returns the port of a proxy that delays every response.
         fn slowed(&self, delay: Duration) -> u16 {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let way = listener.local_addr().unwrap().port();
+            let proxy = listener.local_addr().unwrap().port();
             let port = self.port;
             thread::spawn(move || {
                 for client in listener.incoming() {
                     let mut client = client.unwrap();
                     let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
-                    let (mut asks, mut asked) =
+                    let (mut client_reader, mut server_writer) =
                         (client.try_clone().unwrap(), server.try_clone().unwrap());
-                    thread::spawn(move || copy(&mut asks, &mut asked));
+                    thread::spawn(move || copy(&mut client_reader, &mut server_writer));
                     thread::spawn(move || {
-                        let mut answer = [0; 4096];
-                        while let Ok(length @ 1..) = server.read(&mut answer) {
+                        let mut response = [0; 4096];
+                        while let Ok(length @ 1..) = server.read(&mut response) {
                             thread::sleep(delay);
-                            if client.write_all(&answer[..length]).is_err() {
+                            if client.write_all(&response[..length]).is_err() {
                                 break;
                             }
                         }
                     });
                 }
             });
-            way
+            proxy
         }
     }
 
     #[test]
-    fn a_port_that_is_taken_is_left_to_its_owner() {
+    fn test_server_does_not_start_on_a_used_port() {
         let Some(redis) = Redis::start() else { return };
         assert!(Redis::start_at(redis.port).is_none());
-        assert!(redis.answers());
+        assert!(redis.is_responding());
     }
 
     fn scenario(place: &TempDir, redis: &Redis) -> Scenario {
         Scenario {
             redis: Some(redis.url()),
-            // Others in every round, as the server remembers those before.
+            // Different ones in every round, as the server keeps those before.
             client: place.path().to_string_lossy().into_owned(),
             ..Scenario::new(place)
         }
     }
 
-    /// When the requests of a round were sent, and what came of it. A round in which a store failed
-    /// is repeated: a machine under load may take longer than its limits, and it is left alone
-    /// then.
-    fn undisturbed(
+    /// Runs rounds until one has no store failure, and returns its requests and results: a loaded
+    /// machine may exceed the time limits of a store, which is then skipped.
+    fn without_store_failures(
         round: impl Fn() -> (Vec<Duration>, Vec<Outcome>),
     ) -> (Vec<Duration>, Vec<Outcome>) {
         let mut rounds = (0..20).map(|_| round());
@@ -943,22 +940,22 @@ mod with_redis {
         whole.expect("a store failed in every round")
     }
 
-    /// A test that is repeated under another name while the server takes too long to answer.
-    fn patiently(test: impl Fn(&str) -> io::Result<()>) {
+    /// Repeats a test with another name while the server responds too late.
+    fn retry_while_late(test: impl Fn(&str) -> io::Result<()>) {
         let mut results = (0..20).map(|round| test(&round.to_string()));
         let late = |result: &io::Result<()>| {
             let error = result.as_ref().err();
             error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
         };
         let result = results.find(|result| !late(result));
-        result.expect("an answer in time").unwrap();
+        result.expect("a response in time").unwrap();
     }
 
     #[test]
-    fn invariant_01_one_token_request_for_a_fleet() {
+    fn invariant_01_one_token_request_with_redis() {
         let Some(redis) = Redis::start() else { return };
         for round in 0..5 {
-            let (requests, outcomes) = undisturbed(|| {
+            let (requests, outcomes) = without_store_failures(|| {
                 let place = place();
                 let scenario = scenario(&place, &redis);
                 let outcomes = scenario.run((0..8).map(|_| scenario.start()).collect());
@@ -975,12 +972,12 @@ mod with_redis {
     }
 
     #[test]
-    fn invariant_03_bad_credentials_are_asked_once_by_a_fleet() {
+    fn invariant_03_bad_credentials_send_one_request_with_redis() {
         let Some(redis) = Redis::start() else { return };
-        let (requests, outcomes) = undisturbed(|| {
+        let (requests, outcomes) = without_store_failures(|| {
             let place = place();
             let scenario = Scenario {
-                answers: Answers::BadCredentials,
+                mode: EndpointMode::BadCredentials,
                 ..scenario(&place, &redis)
             };
             let outcomes = scenario.run((0..8).map(|_| scenario.start()).collect());
@@ -995,13 +992,13 @@ mod with_redis {
     }
 
     #[test]
-    fn invariant_02_a_fleet_keeps_the_pace() {
+    fn invariant_02_at_most_one_request_in_1100_ms_with_redis() {
         let Some(redis) = Redis::start() else { return };
-        let (requests, outcomes) = undisturbed(|| {
+        let (requests, outcomes) = without_store_failures(|| {
             let place = place();
             let scenario = Scenario {
                 threads: 1,
-                strangers: true,
+                separate_credentials: true,
                 ..scenario(&place, &redis)
             };
             let outcomes = scenario.run((0..4).map(|_| scenario.start()).collect());
@@ -1018,25 +1015,25 @@ mod with_redis {
     }
 
     #[test]
-    fn invariant_06_a_killed_leader_has_one_successor_in_a_fleet() {
+    fn invariant_06_killed_process_has_one_successor_with_redis() {
         let Some(redis) = Redis::start() else { return };
-        let (requests, outcomes) = undisturbed(|| {
+        let (requests, outcomes) = without_store_failures(|| {
             let place = place();
-            let dying = Scenario {
+            let killed = Scenario {
                 threads: 1,
-                answer_after: Duration::from_secs(3600),
+                response_delay: Duration::from_secs(3600),
                 ..scenario(&place, &redis)
             };
-            let leader = dying.start();
-            fs::write(&dying.go, "").unwrap();
-            while dying.requests().is_empty() {
+            let owner = killed.start();
+            fs::write(&killed.go, "").unwrap();
+            while killed.requests().is_empty() {
                 thread::sleep(Duration::from_millis(1));
             }
-            fs::remove_file(&dying.go).unwrap();
+            fs::remove_file(&killed.go).unwrap();
             let scenario = scenario(&place, &redis);
-            let players: Vec<_> = (0..3).map(|_| scenario.start()).collect();
-            leader.kill();
-            let outcomes = scenario.run(players);
+            let processes: Vec<_> = (0..3).map(|_| scenario.start()).collect();
+            owner.kill();
+            let outcomes = scenario.run(processes);
             (scenario.requests(), outcomes)
         });
         assert!(
@@ -1044,7 +1041,7 @@ mod with_redis {
                 .iter()
                 .all(|outcome| outcome.token() == outcomes[0].token())
         );
-        // On one machine it shows that the leader is gone; its lease need not run out.
+        // On the same machine the terminated owner is detected; its lease need not expire.
         assert!(
             outcomes
                 .iter()
@@ -1054,12 +1051,12 @@ mod with_redis {
     }
 
     #[test]
-    fn without_its_redis_a_fleet_goes_on() {
+    fn token_succeeds_when_redis_is_stopped_or_killed() {
         let Some(redis) = Redis::start() else {
             return;
         };
         let place = place();
-        // Frozen: it takes connections, and answers nothing. Then gone.
+        // Stopped: it accepts connections but never responds. Then killed.
         for signal in [Signal::STOP, Signal::KILL] {
             redis.signal(signal);
             if signal == Signal::KILL {
@@ -1076,7 +1073,8 @@ mod with_redis {
         }
     }
 
-    /// That something takes no longer, if not each time: a machine under load may delay any of them.
+    /// Checks that at least one of 20 attempts takes no longer than the limit: a loaded machine may
+    /// delay some.
     fn assert_within(limit: Duration, mut attempt: impl FnMut() -> Duration) {
         let mut took = Vec::new();
         while took.len() < 20 {
@@ -1089,16 +1087,16 @@ mod with_redis {
     }
 
     #[test]
-    fn an_operation_takes_250_ms_at_most_whatever_it_consists_of() {
+    fn redis_operation_takes_at_most_250_ms() {
         let Some(redis) = Redis::start() else { return };
         let lease = Duration::from_secs(60);
-        // Whether it is ours or that of a try that was too late, the lock is cached.
-        let cached = || redis.store().try_lock("a", lease);
-        while !matches!(cached().map(mem::forget), Ok(())) {}
-        let way = redis.slowed(Duration::from_millis(150));
+        // The lock is held, by this attempt or by one whose response was late.
+        let take_lock = || redis.store().try_lock("a", lease);
+        while !matches!(take_lock().map(mem::forget), Ok(())) {}
+        let proxy = redis.slowed(Duration::from_millis(150));
         // Connecting, and two commands.
         assert_within(Duration::from_millis(350), || {
-            let url = format!("redis://127.0.0.1:{way}/");
+            let url = format!("redis://127.0.0.1:{proxy}/");
             let store = RedisStore::new(&Secret::new(url)).unwrap();
             let started = Instant::now();
             assert!(store.try_lock("a", lease).is_err());
@@ -1106,15 +1104,15 @@ mod with_redis {
         });
     }
 
-    /// Freezes the Redis while its answer is waited for, which never comes.
-    struct Freezes<'a> {
+    /// Stops the Redis while its response is awaited.
+    struct StopsRedis<'a> {
         redis: &'a Redis,
         cancel: Option<&'a Cancel>,
-        /// When the call has to be over, once the token's lock was held in the Redis.
+        /// When the call must end, if the token's lock was held in the Redis.
         over: Cell<Option<Instant>>,
     }
 
-    impl TokenEndpoint for Freezes<'_> {
+    impl TokenEndpoint for StopsRedis<'_> {
         fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
             let locked = !self.redis.keys("camunda-admin:token-*:lock").is_empty();
             self.redis.signal(Signal::STOP);
@@ -1135,7 +1133,7 @@ mod with_redis {
     }
 
     #[test]
-    fn invariant_07_a_frozen_redis_keeps_no_call_beyond_its_deadline() {
+    fn invariant_07_no_call_exceeds_its_deadline_when_redis_is_stopped() {
         let Some(redis) = Redis::start() else { return };
         let mut tries = 0;
         for (timeout, cancelled) in [(600, false), (300, false), (60_000, true)] {
@@ -1146,37 +1144,35 @@ mod with_redis {
                     url: Secret::new(redis.url()),
                     directory: Some(place.path().join("cache")),
                 };
-                // Another host each time, or it would have to wait for its turn.
+                // Another host each time, to avoid the rate limit.
                 let mut request = request();
                 request.token_url = format!("https://login-{tries}.example/oauth/token");
-                let token_state = Cache::new(Clock::Real)
-                    .token_state(request, &choice)
-                    .unwrap();
+                let handle = Cache::new(Clock::Real).handle(request, &choice).unwrap();
                 let cancel = Cancel::new();
-                let endpoint = Freezes {
+                let endpoint = StopsRedis {
                     redis: &redis,
                     cancel: cancelled.then_some(&cancel),
                     over: Cell::default(),
                 };
                 let options = CallOptions::new().cancel(cancel.clone());
                 let call = CallContext::start(&options, Duration::from_millis(timeout));
-                let result = token_state.token(&endpoint, &call);
+                let result = handle.token(&endpoint, &call);
                 let late = endpoint.over.get().map(|over| over.elapsed());
                 redis.signal(Signal::CONT);
                 if late.is_some() {
                     assert_eq!(result.unwrap_err().kind(), ErrorKind::Timeout);
                 }
-                // A machine that is too slow for the lock has to try again.
+                // On a machine that is too slow for the lock, the test tries again.
                 late.unwrap_or(Duration::MAX)
             });
         }
     }
 
     #[test]
-    fn a_value_is_kept_until_its_time_is_over() {
+    fn redis_value_expires_after_its_ttl() {
         let Some(redis) = Redis::start() else { return };
         let store = redis.store();
-        patiently(|name| {
+        retry_while_late(|name| {
             assert_eq!(store.get(name)?, None);
             store.put(name, b"\0\xff", Duration::from_secs(60))?;
             assert_eq!(store.get(name)?.as_deref(), Some(&b"\0\xff"[..]));
@@ -1189,18 +1185,18 @@ mod with_redis {
     }
 
     #[test]
-    fn a_lock_is_its_owners() {
+    fn redis_lock_is_released_only_by_its_owner() {
         let Some(redis) = Redis::start() else { return };
         let (store, other) = (redis.store(), redis.store());
         let lease = Duration::from_secs(60);
-        patiently(|name| {
+        retry_while_late(|name| {
             let lock: StoreLock = store.try_lock(name, lease)?.expect("it is free");
             assert!(other.try_lock(name, lease)?.is_none());
             assert!(store.try_lock(name, lease)?.is_none());
             let another = other.try_lock(&format!("not-{name}"), lease)?;
             assert!(another.is_some());
             drop(lock);
-            // One whose lease is over is no longer its first owner's to release.
+            // A lock whose lease has expired is not released by its former owner.
             let over = store.try_lock(name, Duration::from_millis(1))?;
             let over = over.expect("it is free");
             let current = loop {
@@ -1210,7 +1206,7 @@ mod with_redis {
             };
             drop(over);
             assert!(store.try_lock(name, lease)?.is_none());
-            // Released in a moment, long before its lease is over.
+            // Released soon, long before its lease expires.
             let released = Instant::now();
             drop(current);
             while store.try_lock(name, lease)?.is_none() {}
@@ -1219,27 +1215,27 @@ mod with_redis {
         });
     }
 
-    /// What becomes of the responses to a client.
+    /// A fault in the responses to a client.
     #[derive(Debug, Clone, Copy, PartialEq)]
     enum Fault {
-        /// They come after this long.
+        /// They are delayed.
         Late(Duration),
         /// The connection is closed instead.
         Closed,
-        /// They are lost; commands get through.
+        /// They are lost; commands are delivered.
         Lost,
-        /// They are lost, and so is every command after that.
-        Dead,
+        /// They are lost, and so is every later command.
+        LostBoth,
     }
 
-    /// A way to a server on which the responses of one connection can be disturbed. Connections that
-    /// are made after that are not.
-    struct Way {
+    /// A proxy to a server that disturbs the responses of one connection. Later connections are not
+    /// disturbed.
+    struct FaultyProxy {
         url: String,
         fault: Arc<Mutex<Option<Fault>>>,
     }
 
-    impl Way {
+    impl FaultyProxy {
         fn to(redis: &Redis) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let url = format!(
@@ -1253,11 +1249,11 @@ mod with_redis {
                     let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
                         return;
                     };
-                    let dead = Arc::new(AtomicBool::new(false));
+                    let broken = Arc::new(AtomicBool::new(false));
                     let client = client.unwrap();
                     let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                    let is_dead = Arc::clone(&dead);
-                    thread::spawn(move || pass_on(ends.0, ends.1, |_| !is_dead.load(SeqCst)));
+                    let is_broken = Arc::clone(&broken);
+                    thread::spawn(move || pass_on(ends.0, ends.1, |_| !is_broken.load(SeqCst)));
                     let next = Arc::clone(&next);
                     thread::spawn(move || {
                         let mut mine = None;
@@ -1276,14 +1272,14 @@ mod with_redis {
                                     let _ = other.shutdown(std::net::Shutdown::Both);
                                 }
                                 Some(Fault::Lost) => {}
-                                Some(Fault::Dead) => dead.store(true, SeqCst),
+                                Some(Fault::LostBoth) => broken.store(true, SeqCst),
                             }
                             false
                         });
                     });
                 }
             });
-            Way { url, fault }
+            FaultyProxy { url, fault }
         }
 
         fn store(&self) -> RedisStore {
@@ -1291,7 +1287,7 @@ mod with_redis {
         }
     }
 
-    /// Passes bytes on, those for which `passes` says so.
+    /// Forwards the bytes for which `passes` returns true.
     fn pass_on(mut from: TcpStream, mut to: TcpStream, mut passes: impl FnMut(&[u8]) -> bool) {
         let mut bytes = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut bytes) {
@@ -1302,21 +1298,21 @@ mod with_redis {
     }
 
     #[test]
-    fn lock_is_free_soon_after_its_response_was_late_or_lost() {
+    fn redis_lock_is_released_after_a_late_or_lost_response() {
         let Some(redis) = Redis::start() else { return };
         let lease = Duration::from_secs(60);
         let other = redis.store();
         for fault in [
             Fault::Late(Duration::from_millis(600)),
             Fault::Lost,
-            Fault::Dead,
+            Fault::LostBoth,
         ] {
-            let way = Way::to(&redis);
-            let store = way.store();
-            // Once a lock was taken, one command takes another.
-            patiently(|_| store.try_lock("before", lease).map(drop));
-            patiently(|_| store.get("before").map(drop));
-            *way.fault.lock().unwrap() = Some(fault);
+            let proxy = FaultyProxy::to(&redis);
+            let store = proxy.store();
+            // After the first lock, one command takes another.
+            retry_while_late(|_| store.try_lock("before", lease).map(drop));
+            retry_while_late(|_| store.get("before").map(drop));
+            *proxy.fault.lock().unwrap() = Some(fault);
             assert!(store.try_lock("a", lease).is_err(), "{fault:?}");
             let failed = Instant::now();
             let lock = loop {
@@ -1335,15 +1331,15 @@ mod with_redis {
     }
 
     #[test]
-    fn lock_that_was_taken_before_its_connection_closed_is_recognised() {
+    fn redis_lock_is_held_when_its_connection_closed_before_the_response() {
         let Some(redis) = Redis::start() else { return };
         let lease = Duration::from_secs(60);
-        let way = Way::to(&redis);
-        let store = way.store();
-        patiently(|name| {
+        let proxy = FaultyProxy::to(&redis);
+        let store = proxy.store();
+        retry_while_late(|name| {
             drop(store.try_lock(&format!("before-{name}"), lease)?);
             store.get("before")?;
-            *way.fault.lock().unwrap() = Some(Fault::Closed);
+            *proxy.fault.lock().unwrap() = Some(Fault::Closed);
             let lock = store.try_lock(name, lease)?;
             assert!(lock.is_some());
             assert!(store.try_lock(name, lease)?.is_none());
@@ -1352,18 +1348,18 @@ mod with_redis {
     }
 
     #[test]
-    fn lock_of_the_same_store_that_no_caller_holds_is_taken_over() {
+    fn redis_lock_that_no_caller_holds_is_taken_again_by_its_store() {
         let Some(redis) = Redis::start() else { return };
         let lease = Duration::from_secs(60);
         let (store, other) = (redis.store(), redis.store());
         let client = redis::Client::open(redis.url()).unwrap();
-        patiently(|name| {
+        retry_while_late(|name| {
             let mut server = client.get_connection().unwrap();
             let lock = store.try_lock(name, lease)?;
             assert!(lock.is_some());
             let key = format!("camunda-admin:{name}:lock");
             let owner: String = cmd("GET").arg(&key).query(&mut server).unwrap();
-            // While it is held it is that of its caller.
+            // While its caller holds it, it is not taken.
             assert!(store.try_lock(name, lease)?.is_none());
             drop(lock);
             let mut set = cmd("SET");
@@ -1376,7 +1372,7 @@ mod with_redis {
     }
 
     #[test]
-    fn user_who_may_not_run_scripts_takes_no_lock() {
+    fn redis_lock_fails_without_permission_for_scripts() {
         let Some(redis) = Redis::start() else { return };
         let lease = Duration::from_secs(60);
         let client = redis::Client::open(redis.url()).unwrap();
@@ -1400,19 +1396,19 @@ mod with_redis {
         assert!(error.contains("EVAL"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
         assert_eq!(redis.keys("*"), Vec::<String>::new());
-        // The rest of it works.
-        patiently(|_| store.put("a", b"1", lease));
-        // As soon as it may, it locks; and once it may not release any more, it does not.
+        // The other operations work.
+        retry_while_late(|_| store.put("a", b"1", lease));
+        // As soon as scripts are allowed, it locks; when they are no longer allowed, it stops.
         set_user("+@scripting");
         let lock = Mutex::new(None);
-        patiently(|_| {
+        retry_while_late(|_| {
             *lock.lock().unwrap() = store.try_lock("a", lease)?;
             Ok(())
         });
         assert!(lock.lock().unwrap().is_some());
         set_user("-@scripting");
         drop(lock);
-        patiently(|_| store.get("a").map(drop));
+        retry_while_late(|_| store.get("a").map(drop));
         let error = loop {
             match store.try_lock("b", lease) {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
@@ -1425,16 +1421,16 @@ mod with_redis {
     }
 
     #[test]
-    fn a_server_that_was_restarted_is_found_again() {
+    fn redis_store_reconnects_after_a_restart() {
         loop {
             let Some(redis) = Redis::start() else { return };
             let store = redis.store();
-            patiently(|_| store.put("a", b"1", Duration::from_secs(60)));
+            retry_while_late(|_| store.put("a", b"1", Duration::from_secs(60)));
             let port = redis.port;
             drop(redis);
             assert!(store.get("a").is_err());
             if let Some(_redis) = Redis::start_at(port) {
-                patiently(|_| {
+                retry_while_late(|_| {
                     assert_eq!(store.get("a")?, None);
                     Ok(())
                 });
@@ -1444,21 +1440,21 @@ mod with_redis {
     }
 
     #[test]
-    fn a_name_is_looked_up() {
+    fn redis_store_resolves_host_names() {
         let Some(redis) = Redis::start() else { return };
         let url = format!("redis://localhost:{}/", redis.port);
         let store = RedisStore::new(&Secret::new(url)).unwrap();
         while store.put("a", b"1", Duration::from_secs(60)).is_err() {
             thread::sleep(Duration::from_millis(1));
         }
-        patiently(|_| {
+        retry_while_late(|_| {
             assert_eq!(store.get("a")?.as_deref(), Some(&b"1"[..]));
             Ok(())
         });
     }
 
     #[test]
-    fn a_server_that_refuses_us_is_an_error_without_the_password() {
+    fn redis_error_of_rejected_credentials_contains_no_password() {
         let Some(redis) = Redis::start() else { return };
         let url = format!("redis://me:hunter2@127.0.0.1:{}/", redis.port);
         let store = RedisStore::new(&Secret::new(url)).unwrap();

@@ -1,4 +1,4 @@
-//! What holds for whatever C hands in: the exported functions, called as C calls them.
+//! Properties of the C ABI for any arguments: the exported functions, called as C calls them.
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
@@ -9,10 +9,9 @@ use super::config::{camunda_config_free, camunda_config_new, camunda_config_set}
 use super::error::*;
 use super::object::*;
 use super::value::*;
-use crate::config::KEYS;
-use crate::fuzzing::check_setting;
+use crate::config::{Config, KEYS, is_loopback};
 
-/// Takes a length, and as many bytes, from the front.
+/// Takes a length and as many bytes from the front.
 fn take<'a>(data: &mut &'a [u8]) -> &'a [u8] {
     let Some((length, rest)) = data.split_first() else {
         return &[];
@@ -22,19 +21,20 @@ fn take<'a>(data: &mut &'a [u8]) -> &'a [u8] {
     taken
 }
 
-/// A text as C has it: up to its first NUL.
+/// Returns a C string: the bytes up to the first NUL.
 fn c_string(bytes: &[u8]) -> CString {
     let end = bytes.iter().position(|byte| *byte == 0);
     CString::new(&bytes[..end.unwrap_or(bytes.len())]).unwrap()
 }
 
-/// Reads all of an error, as the bindings do, and frees it; it is there exactly after a failure.
-fn settle(status: camunda_status, error: *mut camunda_error) {
+/// Reads all of an error, as the bindings do, and frees it. There is an error if and only if the
+/// call failed.
+fn check_and_free_error(status: camunda_status, error: *mut camunda_error) {
     assert_eq!(status != CAMUNDA_STATUS_OK, !error.is_null());
     if error.is_null() {
         return;
     }
-    // SAFETY: the error was handed out by a call and is freed once.
+    // SAFETY: the error was returned by a call and is freed once.
     unsafe {
         assert_eq!(camunda_error_status(error), status);
         assert!(
@@ -47,16 +47,16 @@ fn settle(status: camunda_status, error: *mut camunda_error) {
     }
 }
 
-/// A length and as many bytes for a key or a path, then JSON: what the readers say of it is what the
-/// JSON says.
+/// Takes a length and as many bytes for a key or a path, then JSON: the accessors return what the
+/// JSON contains.
 pub(crate) fn any_value(mut data: &[u8]) {
     let path = c_string(take(&mut data));
     let (mut value, mut error) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: the texts end with NUL or come with their length, the out pointers may be written to,
-    // and what is handed out is freed once, after its last use.
+    // SAFETY: the strings end with NUL or come with their length, the out pointers are writable,
+    // and what is returned is freed once, after its last use.
     unsafe {
         let status = camunda_value_parse(data.as_ptr().cast(), data.len(), &mut value, &mut error);
-        settle(status, error);
+        check_and_free_error(status, error);
         if value.is_null() {
             return;
         }
@@ -83,12 +83,11 @@ pub(crate) fn any_value(mut data: &[u8]) {
 
 /// Reads a value and all its parts.
 ///
-/// # Safety
-/// The value lives.
+/// # Safety The value is valid.
 unsafe fn check_value(value: *const camunda_value) {
-    // SAFETY: as the caller promises; parts live as long as the value.
+    // SAFETY: as the caller promises; parts are valid as long as the value.
     unsafe {
-        let json = handed_out(|len| camunda_value_json(value, len)).unwrap();
+        let json = returned_str(|len| camunda_value_json(value, len)).unwrap();
         let json = std::str::from_utf8(json).unwrap();
         let raw: &RawValue = serde_json::from_str(json).unwrap();
         let (kind, len) = (camunda_value_kind(value), camunda_value_len(value));
@@ -103,7 +102,7 @@ unsafe fn check_value(value: *const camunda_value) {
         };
         assert_eq!(kind, expected);
         let text = serde_json::from_str::<String>(json).ok();
-        let read = handed_out(|len| camunda_value_str(value, len));
+        let read = returned_str(|len| camunda_value_str(value, len));
         assert_eq!(read, text.as_deref().map(str::as_bytes));
         assert_eq!(camunda_value_bool(value, true), first != b'f');
         assert_eq!(camunda_value_bool(value, false), first == b't');
@@ -119,13 +118,14 @@ unsafe fn check_value(value: *const camunda_value) {
             let part = camunda_value_at(value, index);
             assert!(!part.is_null());
             check_value(part);
-            let key = handed_out(|len| camunda_value_key(value, index, len));
+            let key = returned_str(|len| camunda_value_key(value, index, len));
             assert_eq!(key.is_some(), kind == CAMUNDA_KIND_OBJECT);
-            // A key with a NUL of its own cannot be asked for.
+            // A key with a NUL character cannot be looked up.
             if let Some(key) = key.and_then(|key| CString::new(key).ok()) {
                 let found = camunda_value_get(value, key.as_ptr());
                 let last = (index..len).rev().find(|index| {
-                    handed_out(|len| camunda_value_key(value, *index, len)) == Some(key.as_bytes())
+                    returned_str(|len| camunda_value_key(value, *index, len))
+                        == Some(key.as_bytes())
                 });
                 assert!(ptr::eq(found, camunda_value_at(value, last.unwrap())));
             }
@@ -133,11 +133,10 @@ unsafe fn check_value(value: *const camunda_value) {
     }
 }
 
-/// A text with its length, behind which is a NUL.
+/// Returns a string with its length, and checks that it ends with NUL.
 ///
-/// # Safety
-/// What `read` answers is NULL or points to as many bytes as it says, and a NUL.
-unsafe fn handed_out<'a>(read: impl FnOnce(*mut usize) -> *const c_char) -> Option<&'a [u8]> {
+/// # Safety `read` returns NULL, or a pointer to as many bytes as it reports and a NUL.
+unsafe fn returned_str<'a>(read: impl FnOnce(*mut usize) -> *const c_char) -> Option<&'a [u8]> {
     let mut len = usize::MAX;
     let text = read(&mut len);
     if text.is_null() {
@@ -151,8 +150,8 @@ unsafe fn handed_out<'a>(read: impl FnOnce(*mut usize) -> *const c_char) -> Opti
     Some(bytes)
 }
 
-/// A sequence of fields to be set, each with a byte for its kind, its key and its value: the object
-/// has what was set last under each key, and what was refused changes nothing.
+/// Takes a sequence of fields to set, each with a byte for its kind, its key and its value: the
+/// object has the last value of each key, and a field that is not accepted changes nothing.
 pub(crate) fn any_object(mut data: &[u8]) {
     let mut expected: Vec<(CString, String)> = Vec::new();
     let object = camunda_object_new();
@@ -166,7 +165,8 @@ pub(crate) fn any_object(mut data: &[u8]) {
         let digits = bytes.len().min(8);
         number[..digits].copy_from_slice(&bytes[..digits]);
         let number = f64::from_le_bytes(number);
-        // SAFETY: the object lives until the end, the texts end with NUL or come with their length.
+        // SAFETY: the object is valid until the end, the strings end with NUL or come with their
+        // length.
         let (status, json) = unsafe {
             match kind % 5 {
                 0 => (
@@ -215,7 +215,7 @@ pub(crate) fn any_object(mut data: &[u8]) {
                 ),
             }
         };
-        settle(status, error);
+        check_and_free_error(status, error);
         let json = json.filter(|_| key.to_str().is_ok());
         assert_eq!(status == CAMUNDA_STATUS_OK, json.is_some());
         if let Some(json) = json {
@@ -223,18 +223,18 @@ pub(crate) fn any_object(mut data: &[u8]) {
             expected.push((key, json));
         }
     }
-    // SAFETY: the object and the value live until they are freed, each once.
+    // SAFETY: the object and the value are valid until they are freed, each once.
     unsafe {
-        let json = handed_out(|len| camunda_object_json(object, len)).unwrap();
+        let json = returned_str(|len| camunda_object_json(object, len)).unwrap();
         let (mut value, mut error) = (ptr::null_mut(), ptr::null_mut());
         let status = camunda_value_parse(json.as_ptr().cast(), json.len(), &mut value, &mut error);
-        settle(status, error);
+        check_and_free_error(status, error);
         assert_eq!(camunda_value_len(value), expected.len());
         for (index, (key, json)) in expected.iter().enumerate() {
-            let found = handed_out(|len| camunda_value_key(value, index, len));
+            let found = returned_str(|len| camunda_value_key(value, index, len));
             assert_eq!(found, Some(key.as_bytes()));
             let part = camunda_value_get(value, key.as_ptr());
-            let found = handed_out(|len| camunda_value_json(part, len));
+            let found = returned_str(|len| camunda_value_json(part, len));
             assert_eq!(found, Some(json.as_bytes()));
         }
         camunda_value_free(value);
@@ -242,8 +242,8 @@ pub(crate) fn any_object(mut data: &[u8]) {
     }
 }
 
-/// A sequence of settings, each with a byte for its key, or for any key, and a value: what was
-/// refused changes nothing.
+/// Takes a sequence of settings, each with a byte for its key, or for any key, and a value: a
+/// setting that is not accepted changes nothing.
 pub(crate) fn any_settings(mut data: &[u8]) {
     let config = camunda_config_new();
     while let Some((choice, rest)) = data.split_first() {
@@ -254,13 +254,13 @@ pub(crate) fn any_settings(mut data: &[u8]) {
         };
         let value = c_string(take(&mut data));
         let mut error = ptr::null_mut();
-        // SAFETY: the settings live until the end, and the texts end with NUL.
+        // SAFETY: the settings are valid until the end, and the strings end with NUL.
         let (before, status, after) = unsafe {
             let before = format!("{:?}", *config);
             let status = camunda_config_set(config, key.as_ptr(), value.as_ptr(), &mut error);
             (before, status, format!("{:?}", *config))
         };
-        settle(status, error);
+        check_and_free_error(status, error);
         if status != CAMUNDA_STATUS_OK {
             assert_eq!(before, after);
         }
@@ -268,6 +268,31 @@ pub(crate) fn any_settings(mut data: &[u8]) {
             check_setting(key, value);
         }
     }
-    // SAFETY: it was handed out and is freed once.
+    // SAFETY: returned above, and freed once.
     unsafe { camunda_config_free(config) };
+}
+
+/// Sets a setting in Rust: an accepted value satisfies the invariants, an error names the setting.
+fn check_setting(key: &str, value: &str) {
+    let mut config = Config::default();
+    config.set("client_id", "id").unwrap();
+    config.set("client_secret", "made up").unwrap();
+    if let Err(error) = config.set(key, value) {
+        let known = KEYS.contains(&key);
+        assert!(!known || error.message().contains(key), "{error}");
+        return;
+    }
+    for header in [config.user_agent(), config.audience()] {
+        assert!(!header.contains(['\r', '\n', '\0']));
+    }
+    http::HeaderValue::from_str(config.user_agent()).unwrap();
+    let request = config.token_request("audience").unwrap();
+    for url in [config.base_url(), &request.token_url] {
+        let url: http::Uri = format!("{url}/path").parse().unwrap();
+        let plain = url.scheme_str() == Some("http");
+        assert!(!plain || is_loopback(url.host().unwrap()));
+        assert_eq!(url.query(), None);
+    }
+    assert!(config.timeout() > std::time::Duration::ZERO);
+    assert!(config.max_response_bytes() > 0);
 }

@@ -1,6 +1,6 @@
-//! What holds for any bytes, for the targets in `fuzz/` to try: each function panics where a promise
-//! is broken. The properties are in the layers, beside what they are about; a unit test replays the
-//! corpus.
+//! Fuzzing: properties that hold for any bytes, one function per target of `fuzz/`, which panics if
+//! its property is violated. Properties of internal items are in this folder's other files, which
+//! are modules of their layers; a unit test replays the corpus.
 
 use crate::config::Config;
 use crate::credentials::{self, ClusterCredentials};
@@ -18,23 +18,23 @@ macro_rules! targets {
 targets! {
     /// Every type of the API.
     decoders: crate::api::round_trip_tests::any_type;
-    /// Bodies and answers of every operation.
+    /// Request and response bodies of every operation.
     operations: crate::api::round_trip_tests::any_operation;
-    /// Ids on their way into paths.
+    /// Ids in request paths.
     paths: crate::api::round_trip_tests::any_path;
     /// Credential files.
     credential_file: credential_file_is_read;
-    /// What is found in a token store.
+    /// Records of a token store.
     record: crate::auth::fuzzing::any_record;
-    /// Tokens that say something about themselves.
+    /// Access tokens that are JWTs.
     jwt: crate::auth::fuzzing::any_jwt;
-    /// Answers of the token endpoint.
+    /// Responses of the token endpoint.
     token_answer: crate::transport::fuzzing::any_token_answer;
     /// `Retry-After` and `Date`.
     headers: crate::transport::fuzzing::any_header;
-    /// Reading answers: bounds, CSV, refusals.
+    /// Reading responses: size limits, CSV, error responses.
     answer: crate::transport::fuzzing::any_answer;
-    /// The readers of values in C.
+    /// The accessors of values in C.
     #[cfg(feature = "capi")]
     c_value: crate::ffi::fuzzing::any_value;
     /// Building objects in C.
@@ -45,7 +45,7 @@ targets! {
     c_config: crate::ffi::fuzzing::any_settings;
 }
 
-/// What is read can be written and read again; a problem names its line.
+/// A file that is read can be written and read again; an error names its line.
 fn credential_file_is_read(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -68,34 +68,6 @@ fn credential_file_is_read(data: &[u8]) {
             assert!((1..=lines).contains(&line.parse().unwrap()), "{problem}");
         }
     }
-}
-
-/// What a setting that was taken may be; one that was not is named.
-#[cfg(feature = "capi")]
-pub(crate) fn check_setting(key: &str, value: &str) {
-    use crate::config::{KEYS, is_loopback};
-
-    let mut config = Config::default();
-    config.set("client_id", "id").unwrap();
-    config.set("client_secret", "made up").unwrap();
-    if let Err(error) = config.set(key, value) {
-        let known = KEYS.contains(&key);
-        assert!(!known || error.message().contains(key), "{error}");
-        return;
-    }
-    for header in [config.user_agent(), config.audience()] {
-        assert!(!header.contains(['\r', '\n', '\0']));
-    }
-    http::HeaderValue::from_str(config.user_agent()).unwrap();
-    let request = config.token_request("audience").unwrap();
-    for url in [config.base_url(), &request.token_url] {
-        let url: http::Uri = format!("{url}/path").parse().unwrap();
-        let plain = url.scheme_str() == Some("http");
-        assert!(!plain || is_loopback(url.host().unwrap()));
-        assert_eq!(url.query(), None);
-    }
-    assert!(config.timeout() > std::time::Duration::ZERO);
-    assert!(config.max_response_bytes() > 0);
 }
 
 #[cfg(test)]

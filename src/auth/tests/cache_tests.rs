@@ -1,15 +1,15 @@
-//! The invariants of the shell and its stores, within one process; see also `auth::processes`.
+//! Invariants of the cache and its stores within one process; see also `multi_process_tests`.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::process_cache::{Cache, TokenCacheHandle};
-use crate::auth::rate_limiter::MIN_REQUEST_INTERVAL;
-use crate::auth::testing::{
+use super::test_support::{
     Endpoint, MEMORY, MemoryStore, Reply, call, call_within, failure, request,
 };
+use crate::auth::cache::{Cache, TokenCacheHandle};
+use crate::auth::rate_limiter::MIN_REQUEST_INTERVAL;
 use crate::auth::time::{Clock, ManualClock};
 use crate::auth::{FetchError, Token, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::{CallContext, CallOptions, Cancel};
@@ -17,17 +17,17 @@ use crate::deadline_check::in_time;
 use crate::error::{ErrorKind, Outcome, Stage};
 use crate::secret::Secret;
 
-/// A cache whose clock jumps over every wait.
+/// Returns a cache whose clock advances by every wait.
 fn auto_advancing() -> (Cache, Clock) {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     (Cache::new(clock.clone()), clock)
 }
 
 #[test]
-fn many_threads_cold_make_one_request() {
+fn token_sends_one_request_for_many_threads() {
     let clock = Clock::Real;
     let cache = Cache::new(clock.clone());
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let mut endpoint = Endpoint::with_script(&clock, []);
     endpoint.meanwhile = Some(Box::new(|_| thread::sleep(Duration::from_millis(20))));
     let barrier = Barrier::new(32);
@@ -35,7 +35,7 @@ fn many_threads_cold_make_one_request() {
         for _ in 0..32 {
             scope.spawn(|| {
                 barrier.wait();
-                let token = token_state.token(&endpoint, &call()).unwrap();
+                let token = handle.token(&endpoint, &call()).unwrap();
                 assert_eq!(token.expose(), "token-0");
             });
         }
@@ -44,7 +44,7 @@ fn many_threads_cold_make_one_request() {
 }
 
 #[test]
-fn the_same_credentials_share_a_slot_and_others_do_not() {
+fn handles_share_an_entry_only_for_equal_credentials() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
     let other = TokenRequest {
@@ -52,8 +52,8 @@ fn the_same_credentials_share_a_slot_and_others_do_not() {
         ..request()
     };
     let tokens =
-        [request(), request(), other].map(|request| cache.token_state(request, &MEMORY).unwrap());
-    let tokens = tokens.map(|token_state| token_state.token(&*endpoint, &call()).unwrap());
+        [request(), request(), other].map(|request| cache.handle(request, &MEMORY).unwrap());
+    let tokens = tokens.map(|handle| handle.token(&*endpoint, &call()).unwrap());
     assert_eq!(tokens[0].expose(), tokens[1].expose());
     assert_ne!(tokens[0].expose(), tokens[2].expose());
     let sent = endpoint.sent();
@@ -62,49 +62,49 @@ fn the_same_credentials_share_a_slot_and_others_do_not() {
 }
 
 #[test]
-fn bad_credentials_are_sent_once_and_everybody_learns_of_it() {
+fn token_fails_for_all_callers_after_one_rejection() {
     let (cache, clock) = auto_advancing();
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::InvalidClient)]);
     for _ in 0..10 {
-        let error = token_state.token(&*endpoint, &call()).unwrap_err();
+        let error = handle.token(&*endpoint, &call()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Authentication);
         assert_eq!(error.outcome(), Outcome::NotSent);
         assert_eq!(error.message(), "access_denied");
         assert!(error.retry_after().is_some());
     }
     assert_eq!(endpoint.requests(), 1);
-    token_state.clear_auth_failure(&call());
-    assert!(token_state.token(&*endpoint, &call()).is_ok());
+    handle.clear_auth_failure(&call());
+    assert!(handle.token(&*endpoint, &call()).is_ok());
 }
 
 #[test]
-fn an_outage_is_waited_out() {
+fn token_retries_transient_failures() {
     let (cache, clock) = auto_advancing();
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let down = Reply::Fails(TokenErrorKind::Transient);
     let endpoint = Endpoint::new(&clock, [down, down, Reply::Token(60.0), down, down, down]);
-    assert!(token_state.token(&*endpoint, &call()).is_ok());
-    token_state.forget(&call());
-    let error = token_state.token(&*endpoint, &call()).unwrap_err();
+    assert!(handle.token(&*endpoint, &call()).is_ok());
+    handle.forget(&call());
+    let error = handle.token(&*endpoint, &call()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Network);
     assert_eq!(endpoint.requests(), 6);
 }
 
 #[test]
-fn what_will_not_pass_is_not_waited_out() {
+fn token_fails_immediately_after_a_permanent_failure() {
     let (cache, clock) = auto_advancing();
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::Permanent)]);
-    let error = token_state.token(&*endpoint, &call()).unwrap_err();
+    let error = handle.token(&*endpoint, &call()).unwrap_err();
     assert_eq!(error.message(), "not trusted");
     assert_eq!(error.outcome(), Outcome::NotSent);
     assert_eq!(endpoint.requests(), 1);
-    assert!(token_state.token(&*endpoint, &call()).is_ok());
+    assert!(handle.token(&*endpoint, &call()).is_ok());
 }
 
 #[test]
-fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
+fn rate_limit_of_a_429_applies_to_all_credentials_of_the_host() {
     let clock = Clock::Simulated(ManualClock::frozen());
     let cache = Cache::new(clock.clone());
     let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after: None });
@@ -114,8 +114,8 @@ fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
         ..request()
     };
     for request in [request(), other, request()] {
-        let token_state = cache.token_state(request, &MEMORY).unwrap();
-        let error = token_state
+        let handle = cache.handle(request, &MEMORY).unwrap();
+        let error = handle
             .token(&*endpoint, &call_within(Duration::from_secs(30)))
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RateLimited);
@@ -125,23 +125,23 @@ fn a_429_closes_the_gate_for_all_credentials_of_the_host() {
 }
 
 #[test]
-fn a_leader_that_panics_is_succeeded() {
+fn token_succeeds_after_a_panic_of_another_caller() {
     let (cache, clock) = auto_advancing();
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(&clock, [Reply::Panics]);
     thread::scope(|scope| {
-        let leader = scope.spawn(|| token_state.token(&*endpoint, &call()));
+        let leader = scope.spawn(|| handle.token(&*endpoint, &call()));
         assert!(leader.join().is_err());
     });
-    assert!(token_state.token(&*endpoint, &call()).is_ok());
+    assert!(handle.token(&*endpoint, &call()).is_ok());
 }
 
 #[test]
-fn invariant_04_a_failed_refresh_never_removes_a_living_token() {
+fn invariant_04_failed_refresh_keeps_the_valid_token() {
     let simulation = ManualClock::frozen();
     let clock = Clock::Simulated(simulation.clone());
     let cache = Cache::new(clock.clone());
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let endpoint = Endpoint::new(
         &clock,
         [
@@ -151,105 +151,105 @@ fn invariant_04_a_failed_refresh_never_removes_a_living_token() {
             Reply::Fails(TokenErrorKind::InvalidClient),
         ],
     );
-    let first = token_state.token(&*endpoint, &call()).unwrap();
+    let first = handle.token(&*endpoint, &call()).unwrap();
     simulation.advance(Duration::from_secs(850));
     while endpoint.requests() < 4 {
-        let token = token_state.token(&*endpoint, &call()).unwrap();
+        let token = handle.token(&*endpoint, &call()).unwrap();
         assert_eq!(token.expose(), first.expose());
         simulation.advance(Duration::from_secs(1));
     }
     simulation.advance(Duration::from_secs(30));
-    let second = token_state.token(&*endpoint, &call()).unwrap();
+    let second = handle.token(&*endpoint, &call()).unwrap();
     assert_ne!(second.expose(), first.expose());
 }
 
 #[test]
-fn invariant_09_a_child_never_waits_for_a_lock_it_inherited() {
+fn invariant_09_child_does_not_wait_for_an_inherited_lock() {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     // The cache of a parent, as its child sees it.
     let mut parents = Cache::new(clock.clone());
     parents.pid = 0;
     let endpoint = Endpoint::new(&clock, []);
-    let token_state = parents.token_state(request(), &MEMORY).unwrap();
-    let cached = Arc::clone(token_state.cell.inherit(Arc::clone));
+    let handle = parents.handle(request(), &MEMORY).unwrap();
+    let cached = Arc::clone(handle.entry.inherit(Arc::clone));
     let locked = cached.lock();
     let child = Cache::inherited(&parents);
     assert_eq!(child.pid, std::process::id());
-    let childs = child.token_state(request(), &MEMORY).unwrap();
+    let childs = child.handle(request(), &MEMORY).unwrap();
     assert!(childs.token(&*endpoint, &call()).is_ok());
     drop(locked);
 }
 
 #[test]
-fn a_child_knows_what_its_parent_knew_even_if_their_store_fails() {
+fn child_inherits_the_token_when_the_store_fails() {
     let (parents, clock) = auto_advancing();
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
-    let parents_slot = parents.token_state(request(), &store.choice()).unwrap();
+    let parents_slot = parents.handle(request(), &store.choice()).unwrap();
     let token = parents_slot.token(&*endpoint, &call()).unwrap();
     store.everything_fails(true);
     let child = Cache::inherited(&parents);
-    let childs = child.token_state(request(), &store.choice()).unwrap();
+    let childs = child.handle(request(), &store.choice()).unwrap();
     let same = childs.token(&*endpoint, &call()).unwrap();
     assert_eq!(same.expose(), token.expose());
     assert_eq!(endpoint.requests(), 1);
 }
 
 #[test]
-fn a_store_of_the_callers_own_goes_with_its_last_client() {
+fn custom_store_is_dropped_with_its_last_client() {
     let (cache, clock) = auto_advancing();
     let store = Arc::new(MemoryStore::default());
-    let gone = Arc::downgrade(&store);
+    let weak_store = Arc::downgrade(&store);
     let choice = store.choice();
     drop(store);
-    let tokens = [(); 2].map(|()| cache.token_state(request(), &choice).unwrap());
+    let tokens = [(); 2].map(|()| cache.handle(request(), &choice).unwrap());
     drop(choice);
     let endpoint = Endpoint::new(&clock, []);
-    for token_state in tokens {
-        token_state.token(&*endpoint, &call()).unwrap();
-        assert!(gone.strong_count() > 0);
+    for handle in tokens {
+        handle.token(&*endpoint, &call()).unwrap();
+        assert!(weak_store.strong_count() > 0);
         assert_eq!(cache.diagnostics().tokens.len(), 1);
     }
-    // Both clients of the store shared a token_state.
+    // Both clients of the store shared an entry.
     assert_eq!(endpoint.requests(), 1);
-    assert_eq!(gone.strong_count(), 0);
+    assert_eq!(weak_store.strong_count(), 0);
     let diagnostics = cache.diagnostics();
     assert!(diagnostics.tokens.is_empty() && diagnostics.stores.is_empty());
 }
 
-/// What happens while a request is under way: nothing, until the call has to end.
-fn hangs(call: &CallContext) {
+/// Blocks a request until its call ends.
+fn block_until_call_ends(call: &CallContext) {
     while call.sleep(Duration::from_secs(3600)).is_ok() {}
 }
 
-/// Asks on every one of `threads` threads at the same time.
-fn together(threads: usize, token_state: &TokenCacheHandle, endpoint: &Endpoint) -> Vec<Token> {
+/// Gets tokens on `threads` threads concurrently.
+fn together(threads: usize, handle: &TokenCacheHandle, endpoint: &Endpoint) -> Vec<Token> {
     let barrier = Barrier::new(threads);
     thread::scope(|scope| {
-        let ask = || {
+        let get_token = || {
             barrier.wait();
-            token_state.token(endpoint, &call()).unwrap()
+            handle.token(endpoint, &call()).unwrap()
         };
-        let asking: Vec<_> = (0..threads).map(|_| scope.spawn(ask)).collect();
-        asking
+        let threads_waiting: Vec<_> = (0..threads).map(|_| scope.spawn(get_token)).collect();
+        threads_waiting
             .into_iter()
-            .map(|asking| asking.join().unwrap())
+            .map(|threads_waiting| threads_waiting.join().unwrap())
             .collect()
     })
 }
 
 #[test]
-fn invariant_01_one_token_request_for_a_fleet_with_a_shared_store() {
+fn invariant_01_one_token_request_for_all_caches_with_a_shared_store() {
     let store = Arc::new(MemoryStore::default());
     let mut endpoint = Endpoint::with_script(&Clock::Real, []);
     endpoint.meanwhile = Some(Box::new(|_| thread::sleep(Duration::from_millis(20))));
-    let machines: Vec<_> = (0..4).map(|_| Cache::new(Clock::Real)).collect();
+    let caches: Vec<_> = (0..4).map(|_| Cache::new(Clock::Real)).collect();
     thread::scope(|scope| {
-        for machine in &machines {
-            let token_state = machine.token_state(request(), &store.choice()).unwrap();
+        for cache in &caches {
+            let handle = cache.handle(request(), &store.choice()).unwrap();
             let endpoint = &endpoint;
             scope.spawn(move || {
-                for token in together(8, &token_state, endpoint) {
+                for token in together(8, &handle, endpoint) {
                     assert_eq!(token.expose(), "token-0");
                 }
             });
@@ -263,15 +263,15 @@ fn invariant_01_one_token_request_for_a_fleet_with_a_shared_store() {
 }
 
 #[test]
-fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
+fn invariant_05_reject_drops_only_the_rejected_token() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
-    let old = token_state.token(&*endpoint, &call()).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
+    let old = handle.token(&*endpoint, &call()).unwrap();
     let new = thread::scope(|scope| {
         let replace = || {
-            token_state.reject(&old, &call());
-            token_state.token(&*endpoint, &call()).unwrap()
+            handle.reject(&old, &call());
+            handle.token(&*endpoint, &call()).unwrap()
         };
         let replacing: Vec<_> = (0..8).map(|_| scope.spawn(replace)).collect();
         replacing
@@ -280,40 +280,40 @@ fn invariant_05_a_401_drops_the_token_it_was_sent_with_and_no_other() {
             .collect::<Vec<_>>()
     });
     assert!(new.iter().all(|token| token.expose() == "token-1"));
-    token_state.reject(&old, &call());
+    handle.reject(&old, &call());
     assert_eq!(
-        token_state.token(&*endpoint, &call()).unwrap().expose(),
+        handle.token(&*endpoint, &call()).unwrap().expose(),
         "token-1"
     );
     assert_eq!(endpoint.requests(), 2);
 }
 
 #[test]
-fn invariant_05_a_token_that_another_machine_replaced_is_not_asked_for_again() {
+fn invariant_05_reject_uses_the_token_that_another_process_stored() {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
-    let machines = [Cache::new(clock.clone()), Cache::new(clock.clone())];
-    let tokens = machines
+    let caches = [Cache::new(clock.clone()), Cache::new(clock.clone())];
+    let tokens = caches
         .each_ref()
-        .map(|machine| machine.token_state(request(), &store.choice()).unwrap());
+        .map(|cache| cache.handle(request(), &store.choice()).unwrap());
     let old = tokens
         .each_ref()
-        .map(|token_state| token_state.token(&*endpoint, &call()).unwrap());
+        .map(|handle| handle.token(&*endpoint, &call()).unwrap());
     assert_eq!(old[0].expose(), old[1].expose());
     tokens[0].reject(&old[0], &call());
-    // Whoever comes now does not get it from the store either.
+    // A new process does not get it from the store either.
     let third = Cache::new(clock.clone())
-        .token_state(request(), &store.choice())
+        .handle(request(), &store.choice())
         .unwrap();
     assert_eq!(
         third.token(&*endpoint, &call()).unwrap().expose(),
         "token-1"
     );
     tokens[1].reject(&old[1], &call());
-    for token_state in &tokens {
+    for handle in &tokens {
         assert_eq!(
-            token_state.token(&*endpoint, &call()).unwrap().expose(),
+            handle.token(&*endpoint, &call()).unwrap().expose(),
             "token-1"
         );
     }
@@ -321,17 +321,17 @@ fn invariant_05_a_token_that_another_machine_replaced_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_forgotten_token_is_forgotten_by_the_store_too() {
+fn forget_removes_the_token_from_the_store() {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, []);
-    let token_state = Cache::new(clock.clone())
-        .token_state(request(), &store.choice())
+    let handle = Cache::new(clock.clone())
+        .handle(request(), &store.choice())
         .unwrap();
-    token_state.token(&*endpoint, &call()).unwrap();
-    token_state.forget(&call());
+    handle.token(&*endpoint, &call()).unwrap();
+    handle.forget(&call());
     let other = Cache::new(clock.clone())
-        .token_state(request(), &store.choice())
+        .handle(request(), &store.choice())
         .unwrap();
     assert_eq!(
         other.token(&*endpoint, &call()).unwrap().expose(),
@@ -340,34 +340,34 @@ fn a_forgotten_token_is_forgotten_by_the_store_too() {
 }
 
 #[test]
-fn forgiven_credentials_are_forgiven_by_the_store_too() {
+fn clear_auth_failure_applies_to_the_store() {
     let clock = Clock::Simulated(ManualClock::auto_advancing());
     let store = Arc::new(MemoryStore::default());
     let endpoint = Endpoint::new(&clock, [Reply::Fails(TokenErrorKind::InvalidClient)]);
     let tokens = [0, 1].map(|_| {
         Cache::new(clock.clone())
-            .token_state(request(), &store.choice())
+            .handle(request(), &store.choice())
             .unwrap()
     });
-    for token_state in &tokens {
-        assert!(token_state.token(&*endpoint, &call()).is_err());
+    for handle in &tokens {
+        assert!(handle.token(&*endpoint, &call()).is_err());
     }
     assert_eq!(endpoint.requests(), 1);
     tokens[0].clear_auth_failure(&call());
     let third = Cache::new(clock.clone())
-        .token_state(request(), &store.choice())
+        .handle(request(), &store.choice())
         .unwrap();
     assert!(third.token(&*endpoint, &call()).is_ok());
 }
 
-/// A deadline that is long enough for stores to be asked.
+/// A timeout that is long enough for stores to be used.
 const SOON: Duration = Duration::from_millis(300);
 
-/// Asks for a token in vain; tells the error's kind, and by how much it was late.
+/// Expects that no token is available. Returns the error's kind, and how late it came.
 #[track_caller]
-fn expect_error(token_state: &TokenCacheHandle, endpoint: &Endpoint) -> (ErrorKind, Duration) {
+fn expect_error(handle: &TokenCacheHandle, endpoint: &Endpoint) -> (ErrorKind, Duration) {
     let started = Instant::now();
-    let error = token_state.token(endpoint, &call_within(SOON)).unwrap_err();
+    let error = handle.token(endpoint, &call_within(SOON)).unwrap_err();
     let lateness = started.elapsed().saturating_sub(SOON);
     assert_eq!(
         (error.stage(), error.outcome()),
@@ -376,47 +376,45 @@ fn expect_error(token_state: &TokenCacheHandle, endpoint: &Endpoint) -> (ErrorKi
     (error.kind(), lateness)
 }
 
-/// An endpoint that never answers.
+/// Returns an endpoint that never responds.
 fn silent_endpoint() -> Endpoint {
     let mut endpoint = Endpoint::with_script(&Clock::Real, []);
-    endpoint.meanwhile = Some(Box::new(hangs));
+    endpoint.meanwhile = Some(Box::new(block_until_call_ends));
     endpoint.then = Reply::Fails(TokenErrorKind::Cancelled);
     endpoint
 }
 
 #[test]
-fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
+fn invariant_07_no_call_exceeds_its_deadline() {
     in_time(|| {
         let cache = Cache::new(Clock::Real);
-        let token_state = cache.token_state(request(), &MEMORY).unwrap();
+        let handle = cache.handle(request(), &MEMORY).unwrap();
         let endpoint = silent_endpoint();
         // The endpoint.
-        let (_, first) = expect_error(&token_state, &endpoint);
+        let (_, first) = expect_error(&handle, &endpoint);
         // The backoff after that.
-        let (kind, second) = expect_error(&token_state, &endpoint);
+        let (kind, second) = expect_error(&handle, &endpoint);
         assert_eq!(kind, ErrorKind::Network);
-        // The rate_limiter.
+        // The rate limiter.
         let other = TokenRequest {
             audience: "other.example".into(),
             ..request()
         };
-        let other = cache.token_state(other, &MEMORY).unwrap();
+        let other = cache.handle(other, &MEMORY).unwrap();
         let (kind, third) = expect_error(&other, &endpoint);
         assert_eq!(kind, ErrorKind::RateLimited);
         ((), first.max(second).max(third))
     });
 
-    // The leader in the same process.
+    // The in-flight request of the same process.
     in_time(|| {
         let endpoint = silent_endpoint();
-        let token_state = Cache::new(Clock::Real)
-            .token_state(request(), &MEMORY)
-            .unwrap();
+        let handle = Cache::new(Clock::Real).handle(request(), &MEMORY).unwrap();
         let cancel = Cancel::new();
         thread::scope(|scope| {
             scope.spawn(|| {
                 let options = CallOptions::new().cancel(cancel.clone());
-                token_state.token(
+                handle.token(
                     &endpoint,
                     &CallContext::start(&options, Duration::from_secs(60)),
                 )
@@ -424,43 +422,41 @@ fn invariant_07_no_call_outlives_its_deadline_whatever_it_waits_for() {
             while endpoint.requests() < 1 {
                 thread::yield_now();
             }
-            let (kind, lateness) = expect_error(&token_state, &endpoint);
+            let (kind, lateness) = expect_error(&handle, &endpoint);
             assert_eq!(kind, ErrorKind::Timeout);
             cancel.cancel();
             ((), lateness)
         })
     });
 
-    // Another process, stopped while it holds the lock of the key or of the rate_limiter.
-    for lock in ["token-", "gate-"] {
+    // Another process, stopped while it holds the lock of the token or of the rate limiter.
+    for lock in ["token-", "rate-limit-"] {
         in_time(|| {
             let endpoint = silent_endpoint();
             let store = Arc::new(MemoryStore::default());
             store.hold(&[lock]);
-            let token_state = Cache::new(Clock::Real)
-                .token_state(request(), &store.choice())
+            let handle = Cache::new(Clock::Real)
+                .handle(request(), &store.choice())
                 .unwrap();
-            let (_, lateness) = expect_error(&token_state, &endpoint);
+            let (_, lateness) = expect_error(&handle, &endpoint);
             ((), lateness)
         });
     }
 }
 
 #[test]
-fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
-    let (token_state, mut endpoint) = in_time(|| {
-        let token_state = Cache::new(Clock::Real)
-            .token_state(request(), &MEMORY)
-            .unwrap();
+fn cancelled_call_ends_immediately_and_another_sends_the_request() {
+    let (handle, mut endpoint) = in_time(|| {
+        let handle = Cache::new(Clock::Real).handle(request(), &MEMORY).unwrap();
         let endpoint = silent_endpoint();
         let cancel = Cancel::new();
         let lateness = thread::scope(|scope| {
-            let asking: Vec<_> = (0..3)
+            let threads_waiting: Vec<_> = (0..3)
                 .map(|_| {
                     scope.spawn(|| {
                         let options = CallOptions::new().cancel(cancel.clone());
                         let error =
-                            token_state.token(&endpoint, &CallContext::start(&options, SOON * 200));
+                            handle.token(&endpoint, &CallContext::start(&options, SOON * 200));
                         (error.unwrap_err(), Instant::now())
                     })
                 })
@@ -470,67 +466,67 @@ fn a_cancelled_call_ends_at_once_and_leaves_the_lead_to_others() {
             }
             cancel.cancel();
             let cancelled = Instant::now();
-            asking
+            threads_waiting
                 .into_iter()
-                .map(|asking| {
-                    let (_, ended) = asking.join().unwrap();
+                .map(|threads_waiting| {
+                    let (_, ended) = threads_waiting.join().unwrap();
                     ended.saturating_duration_since(cancelled)
                 })
                 .max()
                 .unwrap()
         });
-        ((token_state, endpoint), lateness)
+        ((handle, endpoint), lateness)
     });
     endpoint.meanwhile = None;
     endpoint.then = Reply::Token(60.0);
-    assert!(token_state.token(&endpoint, &call()).is_ok());
+    assert!(handle.token(&endpoint, &call()).is_ok());
 }
 
-/// A token_state and its endpoint, with a clock moved by the test.
+/// A handle and its endpoint, with a clock moved by the test.
 fn frozen(then: Reply) -> (Arc<ManualClock>, Arc<TokenCacheHandle>, Endpoint) {
     let simulation = ManualClock::frozen();
     let clock = Clock::Simulated(simulation.clone());
-    let token_state = Cache::new(clock.clone())
-        .token_state(request(), &MEMORY)
+    let handle = Cache::new(clock.clone())
+        .handle(request(), &MEMORY)
         .unwrap();
     let mut endpoint = Endpoint::with_script(&clock, []);
     endpoint.then = then;
-    (simulation, token_state, endpoint)
+    (simulation, handle, endpoint)
 }
 
 #[test]
-fn invariant_08_jumps_of_the_clock_do_no_harm() {
+fn invariant_08_token_expires_on_either_clock_when_one_is_set() {
     const HOUR: i64 = 3_600_000;
-    let (simulation, token_state, endpoint) = frozen(Reply::Token(3600.0));
-    let ask = || token_state.token(&endpoint, &call()).unwrap();
-    ask();
-    // Back: the monotonic clock still makes it expire.
+    let (simulation, handle, endpoint) = frozen(Reply::Token(3600.0));
+    let get_token = || handle.token(&endpoint, &call()).unwrap();
+    get_token();
+    // Backward: the token still expires on the monotonic clock.
     simulation.step_wall_clock(-100 * HOUR);
-    ask();
+    get_token();
     assert_eq!(endpoint.requests(), 1);
     simulation.advance(Duration::from_secs(3601));
-    ask();
+    get_token();
     assert_eq!(endpoint.requests(), 2);
-    // Forward, or a machine that slept: the wall clock makes it expire.
+    // Forward, or a machine that slept: the token expires on the wall clock.
     simulation.advance(Duration::from_secs(10));
     simulation.step_wall_clock(2 * HOUR);
-    ask();
+    get_token();
     assert_eq!(endpoint.requests(), 3);
     // A process that runs while the wall clock stands still, or goes backwards.
     for _ in 0..24 * 60 {
         simulation.advance_mono(Duration::from_secs(60));
         simulation.step_wall_clock(-1_000);
-        ask();
+        get_token();
     }
     let requests = endpoint.requests() - 3;
     assert!((24..=32).contains(&requests), "{requests}");
 }
 
 #[test]
-fn invariant_08_odd_lives_do_no_harm() {
+fn invariant_08_odd_lifetimes_cause_no_request_storm() {
     #[rustfmt::skip]
     let table = [
-        // What the endpoint answers, and requests in a day of one call a minute.
+        // The response of the endpoint, and the requests in a day of one call per minute.
         ("zero",          Reply::Token(0.0),               1440..=1440),
         ("negative",      Reply::Token(-3600.0),           1440..=1440),
         ("no number",     Reply::Token(f64::NAN),          288..=480),
@@ -541,12 +537,12 @@ fn invariant_08_odd_lives_do_no_harm() {
         ("the same, zero", Reply::Same(Some(0.0)),         1440..=1440),
     ];
     for (name, reply, expected) in table {
-        let (simulation, token_state, endpoint) = frozen(reply);
+        let (simulation, handle, endpoint) = frozen(reply);
         for _ in 0..24 * 60 {
-            let token = token_state.token(&endpoint, &call()).unwrap();
+            let token = handle.token(&endpoint, &call()).unwrap();
             assert!(token.expires_at() > SystemTime::UNIX_EPOCH, "{name}");
-            // Once more, as a program does that makes two requests.
-            token_state.token(&endpoint, &call()).unwrap();
+            // Again, as a program with two requests does.
+            handle.token(&endpoint, &call()).unwrap();
             simulation.advance(Duration::from_secs(60));
         }
         assert!(
@@ -558,7 +554,7 @@ fn invariant_08_odd_lives_do_no_harm() {
 }
 
 #[test]
-fn a_store_that_fails_costs_sharing_only() {
+fn token_succeeds_when_the_store_fails() {
     type Fault = fn(&MemoryStore);
     let faults: [(&str, Fault); 4] = [
         ("reading", |store| {
@@ -577,23 +573,23 @@ fn a_store_that_fails_costs_sharing_only() {
         let store = Arc::new(MemoryStore::default());
         fault(&store);
         let endpoint = Endpoint::new(&clock, []);
-        let token_state = Cache::new(clock.clone())
-            .token_state(request(), &store.choice())
+        let handle = Cache::new(clock.clone())
+            .handle(request(), &store.choice())
             .unwrap();
         for _ in 0..3 {
-            assert!(token_state.token(&*endpoint, &call()).is_ok(), "{name}");
+            assert!(handle.token(&*endpoint, &call()).is_ok(), "{name}");
         }
         assert_eq!(endpoint.requests(), 1, "{name}");
-        token_state.reject(&token_state.token(&*endpoint, &call()).unwrap(), &call());
-        assert!(token_state.token(&*endpoint, &call()).is_ok(), "{name}");
+        handle.reject(&handle.token(&*endpoint, &call()).unwrap(), &call());
+        assert!(handle.token(&*endpoint, &call()).is_ok(), "{name}");
         // Once it works again, it is used again.
         store.everything_fails(false);
         if let Clock::Simulated(simulation) = &clock {
             simulation.advance(Duration::from_secs(3600));
         }
-        let token = token_state.token(&*endpoint, &call()).unwrap();
+        let token = handle.token(&*endpoint, &call()).unwrap();
         let other = Cache::new(clock.clone())
-            .token_state(request(), &store.choice())
+            .handle(request(), &store.choice())
             .unwrap();
         let shared = other.token(&*endpoint, &call()).unwrap();
         assert_eq!(shared.expose(), token.expose(), "{name}");
@@ -601,38 +597,38 @@ fn a_store_that_fails_costs_sharing_only() {
 }
 
 #[test]
-fn a_process_that_hangs_on_to_a_lock_is_not_waited_for_for_ever() {
-    // With the second lock held too, it is waited for as long again.
+fn fetch_proceeds_without_lock_after_lock_timeout() {
+    // With the second lock held too, the wait is twice as long.
     for (locks, seconds) in [
         (&["token-"][..], 45),
-        (&["gate-"], 5),
+        (&["rate-limit-"], 5),
         (&["token-", "-second"], 85),
-        (&["gate-", "-second"], 5),
+        (&["rate-limit-", "-second"], 5),
     ] {
         let clock = Clock::Simulated(ManualClock::auto_advancing());
         let store = Arc::new(MemoryStore::default());
         store.hold(locks);
         let endpoint = Endpoint::new(&clock, []);
-        let token_state = || {
+        let handle = || {
             Cache::new(clock.clone())
-                .token_state(request(), &store.choice())
+                .handle(request(), &store.choice())
                 .unwrap()
         };
         let started = clock.now();
-        let token = token_state().token(&*endpoint, &call()).unwrap();
+        let token = handle().token(&*endpoint, &call()).unwrap();
         assert!(
             clock.now().mono - started.mono < Duration::from_secs(seconds),
             "{locks:?}"
         );
-        // It is shared in spite of the lock, and so is the rate limit.
-        let shared = token_state().token(&*endpoint, &call()).unwrap();
+        // It is shared despite the lock, and so is the rate limit.
+        let shared = handle().token(&*endpoint, &call()).unwrap();
         assert_eq!(shared.expose(), token.expose(), "{locks:?}");
         let other = TokenRequest {
             audience: "other.example".into(),
             ..request()
         };
         let other = Cache::new(clock.clone())
-            .token_state(other, &store.choice())
+            .handle(other, &store.choice())
             .unwrap();
         other.token(&*endpoint, &call()).unwrap();
         let sent = endpoint.sent();
@@ -648,12 +644,12 @@ fn a_process_that_hangs_on_to_a_lock_is_not_waited_for_for_ever() {
 fn lease_of_a_token_lock_lasts_as_long_as_the_call() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
-    // What the first block of a 429 and the hold-back of a rejection take together, at most.
+    // The maximum covers the first block of a 429 and the delayed rejection of bad credentials.
     for (timeout, least, most) in [(10, 10, 15), (60, 60, 65), (3_600, 110, 120)] {
         let store = Arc::new(MemoryStore::default());
-        let token_state = cache.token_state(request(), &store.choice()).unwrap();
+        let handle = cache.handle(request(), &store.choice()).unwrap();
         let call = call_within(Duration::from_secs(timeout));
-        token_state.token(&*endpoint, &call).unwrap();
+        handle.token(&*endpoint, &call).unwrap();
         let leases = store.leases("token-");
         assert_eq!(leases.len(), 1, "{leases:?}");
         let seconds = leases[0].as_secs_f64();
@@ -662,16 +658,16 @@ fn lease_of_a_token_lock_lasts_as_long_as_the_call() {
     }
 }
 
-/// A token endpoint that holds back the rejection of bad credentials for 30 s: of a call that ends
-/// sooner, it lets the time run out.
-struct HoldsBack {
+/// A token endpoint that delays the rejection of bad credentials by 30 s; a call that ends sooner
+/// times out.
+struct DelayedRejection {
     requests: std::sync::atomic::AtomicUsize,
     accepts: std::sync::atomic::AtomicBool,
 }
 
-impl HoldsBack {
+impl DelayedRejection {
     fn new() -> Self {
-        HoldsBack {
+        DelayedRejection {
             requests: 0.into(),
             accepts: true.into(),
         }
@@ -682,7 +678,7 @@ impl HoldsBack {
     }
 }
 
-impl TokenEndpoint for HoldsBack {
+impl TokenEndpoint for DelayedRejection {
     fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         let cause = match self.accepts.load(Ordering::SeqCst) {
@@ -706,20 +702,17 @@ impl TokenEndpoint for HoldsBack {
     }
 }
 
-/// The tokens of two processes with a store in common and a token that is due for refresh.
+/// Returns the handles of two processes that share a store and a token that is due for refresh.
 fn two_processes_with_a_token_due(
     simulation: &Arc<ManualClock>,
-    endpoint: &HoldsBack,
+    endpoint: &DelayedRejection,
 ) -> [Arc<TokenCacheHandle>; 2] {
     let store = Arc::new(MemoryStore::default());
     let tokens = [(); 2].map(|()| {
         let cache = Cache::new(Clock::Simulated(simulation.clone()));
-        let token_state = cache.token_state(request(), &store.choice()).unwrap();
-        assert_eq!(
-            token_state.token(endpoint, &call()).unwrap().expose(),
-            "token-0"
-        );
-        token_state
+        let handle = cache.handle(request(), &store.choice()).unwrap();
+        assert_eq!(handle.token(endpoint, &call()).unwrap().expose(), "token-0");
+        handle
     });
     assert_eq!(endpoint.requests(), 1);
     endpoint.accepts.store(false, Ordering::SeqCst);
@@ -729,23 +722,20 @@ fn two_processes_with_a_token_due(
 }
 
 #[test]
-fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_window() {
+fn invariant_03_refresh_with_bad_credentials_sends_one_request_per_window() {
     let simulation = ManualClock::frozen();
-    let endpoint = HoldsBack::new();
+    let endpoint = DelayedRejection::new();
     let tokens = two_processes_with_a_token_due(&simulation, &endpoint);
-    // Refused for 30 s, then for 60 s, for all processes.
+    // Rejected for 30 s, then for 60 s, for all processes.
     for (window, requests) in [(30, 2), (60, 3)] {
         for _ in 0..window {
-            for token_state in &tokens {
-                // Any call keeps its token; the one that refreshes would need more than 30 s.
+            for handle in &tokens {
+                // Every call gets the old token; the one that refreshes would need more than 30 s.
                 let limit = match requests {
                     2 => call(),
                     _ => call_within(Duration::from_millis(1_200)),
                 };
-                assert_eq!(
-                    token_state.token(&endpoint, &limit).unwrap().expose(),
-                    "token-0"
-                );
+                assert_eq!(handle.token(&endpoint, &limit).unwrap().expose(), "token-0");
             }
             assert_eq!(endpoint.requests(), requests);
             simulation.advance(Duration::from_secs(1));
@@ -754,8 +744,8 @@ fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_win
     // Once the token has expired, one caller waits for the response, for all.
     simulation.advance(Duration::from_secs(810));
     for _ in 0..3 {
-        for token_state in &tokens {
-            let error = token_state.token(&endpoint, &call()).unwrap_err();
+        for handle in &tokens {
+            let error = handle.token(&endpoint, &call()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Authentication);
             assert_eq!(error.message(), "access_denied");
         }
@@ -764,17 +754,17 @@ fn invariant_03_a_refresh_with_bad_credentials_sends_one_request_per_refusal_win
 }
 
 #[test]
-fn invariant_03_a_refresh_that_times_out_pauses_the_refreshes_of_all_processes() {
+fn invariant_03_refresh_timeout_pauses_the_refreshes_of_all_processes() {
     let simulation = ManualClock::frozen();
-    let endpoint = HoldsBack::new();
+    let endpoint = DelayedRejection::new();
     let tokens = two_processes_with_a_token_due(&simulation, &endpoint);
-    // No call has the 30 s after which the endpoint would say why.
+    // No call has the 30 s after which the endpoint would reject the credentials.
     let short = || call_within(Duration::from_millis(1_200));
     for (window, requests) in [(30, 2), (60, 3), (120, 4)] {
         for _ in 0..window {
-            for token_state in &tokens {
+            for handle in &tokens {
                 assert_eq!(
-                    token_state.token(&endpoint, &short()).unwrap().expose(),
+                    handle.token(&endpoint, &short()).unwrap().expose(),
                     "token-0"
                 );
             }
@@ -791,26 +781,26 @@ fn invariant_03_a_refresh_that_times_out_pauses_the_refreshes_of_all_processes()
 }
 
 #[test]
-fn invariant_10_nothing_secret_is_shown() {
+fn invariant_10_debug_contains_no_secret() {
     let (cache, clock) = auto_advancing();
     let endpoint = Endpoint::new(&clock, []);
     let request = request();
-    let token_state = cache.token_state(request.clone(), &MEMORY).unwrap();
-    let token = token_state.token(&*endpoint, &call()).unwrap();
+    let handle = cache.handle(request.clone(), &MEMORY).unwrap();
+    let token = handle.token(&*endpoint, &call()).unwrap();
     let shown = format!(
-        "{request:?} {token_state:?} {token:?} {cache:?} {:#?}",
-        (&token_state, &cache)
+        "{request:?} {handle:?} {token:?} {cache:?} {:#?}",
+        (&handle, &cache)
     );
     for secret in ["hunter2", token.expose()] {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
 
-/// Looks through all of this process's memory for a text that was a token, after the last owner of
-/// it is gone. The text itself is never whole in memory but in the token.
+/// Searches all memory of this process for a token after its last owner was dropped. The token
+/// itself is never contiguous in memory outside of the values under test.
 #[cfg(target_os = "linux")]
 #[test]
-fn invariant_10_nothing_secret_stays_in_memory() {
+fn invariant_10_no_secret_remains_in_memory() {
     use std::os::unix::fs::FileExt;
 
     use crate::auth::key::CacheKey;
@@ -818,10 +808,10 @@ fn invariant_10_nothing_secret_stays_in_memory() {
     use crate::auth::{TokenResponse, token};
     use crate::limited::{PROGRAM_LIMIT, run_to_end};
 
-    // In a process of its own, whose memory is small and holds nothing of other tests.
+    // In a separate process, whose memory is small and has no data of other tests.
     const ALONE: &str = "CAMUNDA_ADMIN_TEST_ALONE";
     if std::env::var_os(ALONE).is_none() {
-        let name = "auth::cache::tests::invariant_10_nothing_secret_stays_in_memory";
+        let name = "auth::tests::cache_tests::invariant_10_no_secret_remains_in_memory";
         let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
         alone.args(["--exact", name]).env(ALONE, "1");
         let ended = run_to_end(alone, PROGRAM_LIMIT);
@@ -843,8 +833,8 @@ fn invariant_10_nothing_secret_stays_in_memory() {
     let places = || {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let memory = std::fs::File::open("/proc/self/mem").unwrap();
-        // It cannot look at itself, so it lies in the middle of nothing, far from what is looked for.
-        // It moves on by half its size, so that nothing is missed in between.
+        // The search skips its own buffer, which is surrounded by unused memory. It advances by
+        // half the buffer's size, so that no match is missed at a boundary.
         let mut room = vec![0; 1 << 20];
         let window = &mut room[1 << 19..][..8192];
         let own = window.as_ptr() as u64..window.as_ptr() as u64 + 8192;
@@ -872,17 +862,17 @@ fn invariant_10_nothing_secret_stays_in_memory() {
         found.len()
     };
     let now = Clock::Real.now();
-    let answer = TokenResponse {
+    let response = TokenResponse {
         access_token: text(),
         expires_in: Some(60.0),
         server_date: None,
     };
-    let life = token::lifetime(&answer, now, now);
-    let token = Token::new(&answer.access_token, now.after(life).system_time(), 1).unwrap();
+    let lifetime = token::lifetime(&response, now, now);
+    let token = Token::new(&response.access_token, now.after(lifetime).system_time(), 1).unwrap();
     let stored = StoredToken {
-        text: answer.access_token,
-        obtained: now.wall_millis(),
-        expires: now.after(life).wall_millis(),
+        access_token: response.access_token,
+        issued_at: now.wall_millis(),
+        expires_at: now.after(lifetime).wall_millis(),
     };
     let record = TokenRecord {
         generation: 1,
@@ -890,61 +880,64 @@ fn invariant_10_nothing_secret_stays_in_memory() {
         auth_failure: None,
         refresh_pause: None,
     };
-    let seal = RecordCipher::new(&request(), CacheKey::of(&request()));
-    let sealed = seal.seal(&record).unwrap();
-    let opened = seal.open(&sealed).unwrap();
+    let cipher = RecordCipher::new(&request(), CacheKey::of(&request()));
+    let sealed = cipher.seal(&record).unwrap();
+    let opened = cipher.open(&sealed).unwrap();
     assert!(places() >= 2, "the search finds what is there");
     drop((token, record, opened));
     assert_eq!(places(), 0);
 }
 
 #[test]
-fn diagnostics_tell_what_is_going_on() {
+fn diagnostics_report_tokens_rate_limiters_and_stores() {
     let (simulation, _, mut endpoint) = frozen(Reply::Token(1000.0));
     let store = Arc::new(MemoryStore::default());
     let cache = Cache::new(endpoint.clock.clone());
-    let token_state = cache.token_state(request(), &store.choice()).unwrap();
-    token_state.token(&endpoint, &call()).unwrap();
-    token_state.token(&endpoint, &call()).unwrap();
+    let handle = cache.handle(request(), &store.choice()).unwrap();
+    handle.token(&endpoint, &call()).unwrap();
+    handle.token(&endpoint, &call()).unwrap();
     simulation.advance(Duration::from_secs(100));
-    let told = cache.diagnostics();
-    let tokens = serde_json::to_value(&told.tokens).unwrap();
+    let report = cache.diagnostics();
+    let tokens = serde_json::to_value(&report.tokens).unwrap();
     assert_eq!(tokens[0]["state"], "fresh");
     assert_eq!(tokens[0]["audience"], "api.example");
     assert_eq!(tokens[0]["expires_in"], 895.0);
     assert_eq!(tokens[0]["refresh_in"], 700.0);
     assert_eq!(tokens[0]["last_error"], serde_json::Value::Null);
     assert_eq!(
-        (told.counters.token_requests, told.counters.cache_hits),
+        (report.counters.token_requests, report.counters.cache_hits),
         (1, 1)
     );
     assert_eq!(
-        told.rate_limiters[0].token_host,
+        report.rate_limiters[0].token_host,
         "https://login.example:443"
     );
-    assert!(told.stores[0].usable);
+    assert!(report.stores[0].usable);
 
     store.everything_fails(true);
-    token_state.forget(&call());
+    handle.forget(&call());
     endpoint.then = Reply::Fails(TokenErrorKind::InvalidClient);
-    token_state.token(&endpoint, &call()).unwrap_err();
-    let told = cache.diagnostics();
+    handle.token(&endpoint, &call()).unwrap_err();
+    let report = cache.diagnostics();
     assert_eq!(
-        serde_json::to_value(&told.tokens[0]).unwrap()["state"],
-        "refused"
+        serde_json::to_value(&report.tokens[0]).unwrap()["state"],
+        "credentials_rejected"
     );
-    assert_eq!(told.tokens[0].retry_in, Some(30.0));
-    assert_eq!(told.tokens[0].last_error.as_deref(), Some("access_denied"));
-    assert!(!told.stores[0].usable);
+    assert_eq!(report.tokens[0].retry_in, Some(30.0));
     assert_eq!(
-        told.stores[0].last_error.as_deref(),
-        Some("as the test says")
+        report.tokens[0].last_error.as_deref(),
+        Some("access_denied")
     );
-    let all = serde_json::to_string(&told).unwrap();
+    assert!(!report.stores[0].usable);
+    assert_eq!(
+        report.stores[0].last_error.as_deref(),
+        Some("failed by the test")
+    );
+    let all = serde_json::to_string(&report).unwrap();
     assert!(!all.contains("hunter2") && !all.contains("token-0") && !all.contains("client-id"));
 }
 
-/// A key that was derived from the secret would let it be guessed offline.
+/// A key derived from the secret would allow offline guessing.
 #[test]
 fn diagnostics_do_not_depend_on_the_secret() {
     let report = |secrets: [&str; 2]| {
@@ -952,37 +945,37 @@ fn diagnostics_do_not_depend_on_the_secret() {
         for secret in secrets {
             let mut request = request();
             request.client_secret = Secret::from(secret);
-            let token_state = cache.token_state(request, &MEMORY).unwrap();
+            let handle = cache.handle(request, &MEMORY).unwrap();
             assert_eq!(
-                format!("{token_state:?}"),
-                "TokenCacheHandle { label: \"9f04c1ad\", .. }"
+                format!("{handle:?}"),
+                "TokenCacheHandle { label: \"93db6b09\", .. }"
             );
         }
         serde_json::to_value(cache.diagnostics().tokens).unwrap()
     };
     let tokens = report(["Summer2026!", "Winter2027!"]);
-    assert_eq!(tokens[0]["key"], "9f04c1ad-1");
-    assert_eq!(tokens[1]["key"], "9f04c1ad-2");
+    assert_eq!(tokens[0]["key"], "93db6b09-1");
+    assert_eq!(tokens[1]["key"], "93db6b09-2");
     assert_eq!(tokens, report(["correct horse", "battery staple"]));
 }
 
 #[test]
-fn invariant_07_a_slow_store_keeps_no_call_beyond_its_deadline() {
+fn invariant_07_no_call_exceeds_its_deadline_with_a_slow_store() {
     const LATE: Duration = Duration::from_millis(100);
     let late = |timeout: Duration| {
         let clock = Clock::Real;
         let mut store = MemoryStore::default();
-        // Nearly as slow as a store may be.
+        // Nearly as slow as the limit for stores.
         store.before = Some(|| thread::sleep(Duration::from_millis(200)));
         let store = Arc::new(store);
-        let token_state = Cache::new(clock.clone())
-            .token_state(request(), &store.choice())
+        let handle = Cache::new(clock.clone())
+            .handle(request(), &store.choice())
             .unwrap();
         let call = call_within(timeout);
-        let _ = token_state.token(&*Endpoint::new(&clock, []), &call);
+        let _ = handle.token(&*Endpoint::new(&clock, []), &call);
         call.started().elapsed().saturating_sub(timeout)
     };
-    // Whichever of the operations is the last one.
+    // With any of the operations as the last one.
     thread::scope(|scope| {
         for timeout in (250..2_000).step_by(50).map(Duration::from_millis) {
             // A machine under load may delay any single call.

@@ -1,20 +1,19 @@
-//! The C++ header: the hand-written `camunda_admin.hpp.in` with the types and operations of the
-//! description put in, and the checked-in list of the symbols that the library exports.
+//! Generates the C++ header: fills the markers of `templates/camunda_admin.hpp.in` with the types and
+//! the operations of the API description.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::fs;
 
 use camunda_admin::description::{
-    BodyKind, Description, Direction, OPERATIONS, Operation, Presence, TYPES, WAITERS, Waiter,
+    BodyKind, Description, Direction, EnumValue, OPERATIONS, Operation, Presence, TYPES, WAITERS,
+    Waiter,
 };
 
-use crate::{Generated, top};
+use crate::{Generated, NOTICE};
 
-const TEMPLATE: &str = include_str!("camunda_admin.hpp.in");
+const TEMPLATE: &str = include_str!("../templates/camunda_admin.hpp.in");
 
-/// Where operations are reached: the beginning of their `call`, the class, what it is, and whether
-/// it belongs to a cluster.
+/// C++ classes that have operations as methods.
 const PLACES: &[Place] = &[
     Place {
         call: "clusters",
@@ -25,7 +24,7 @@ const PLACES: &[Place] = &[
     Place {
         call: "cluster.clients",
         class: "ClusterClients",
-        doc: "The clients of a cluster: the credentials that the API hands out for it.",
+        doc: "The clients of a cluster: credentials for its APIs.",
         of_cluster: true,
     },
     Place {
@@ -49,10 +48,10 @@ const PLACES: &[Place] = &[
     Place {
         call: "cluster.secure_connectivity",
         class: "SecureConnectivity",
-        doc: "Reaching a cluster over the cloud provider's private network.",
+        doc: "Secure connectivity of a cluster: access over the cloud provider's private network.",
         of_cluster: true,
     },
-    // After those that it leads to.
+    // After the classes that its methods return.
     Place {
         call: "cluster",
         class: "ClusterHandle",
@@ -73,7 +72,7 @@ const PLACES: &[Place] = &[
     },
 ];
 
-/// Requests whose one or two fields say everything: they are arguments rather than an object.
+/// Requests with one or two fields, which are the arguments of the method instead of an object.
 const AS_ARGUMENTS: &[&str] = &[
     "UpdateIpAllowlist",
     "SetBackupSchedule",
@@ -83,118 +82,105 @@ const AS_ARGUMENTS: &[&str] = &[
     "SetMemberRoles",
 ];
 
-/// The response of which the caller gets one field.
+/// The response type of which the method returns one field, `cluster_id`.
 const CREATED_CLUSTER: &str = "CreatedCluster";
 
-/// Whether no method takes or returns a type: it is for the methods themselves.
+/// Returns whether a type is used in the implementation of methods only.
 fn is_internal(name: &str) -> bool {
     AS_ARGUMENTS.contains(&name) || name == CREATED_CLUSTER
 }
 
-/// What types can do besides holding their fields; defined at the end of the template.
+/// Member functions of types. The end of the template defines them.
 const MEMBERS: &[(&str, &str)] = &[
     (
         "Cluster",
-        "  /// The addresses that may reach the cluster: `ipallowlist`, else `ipwhitelist`; nullptr without\n\
-         \x20 /// the permission to see them.\n\
+        "  /// Returns the IP allowlist: `ipallowlist`, else `ipwhitelist`; nullptr if the credentials lack\n\
+         \x20 /// the permission to read it.\n\
          \x20 const std::vector<IpAllowlistEntry>* allowlist() const noexcept;\n",
     ),
     (
         "CreatedClusterClient",
-        "  /// Everything a program needs to use the cluster as this client. To keep it in a file, create\n\
-         \x20 /// the client with ClusterClients::create_env_file() instead.\n\
+        "  /// Returns the variables with which a program uses the cluster as this client. To store them in\n\
+         \x20 /// a file, create the client with ClusterClients::create_env_file() instead.\n\
          \x20 ClusterCredentials credentials(const Cluster& cluster) const;\n",
     ),
     (
         "IpRanges",
-        "  /// All products with their ranges, those that this version does not know included.\n\
+        "  /// Returns all products with their IP ranges, including products unknown to this version.\n\
          \x20 std::vector<std::pair<std::string, std::vector<std::string>>> all() const;\n",
     ),
 ];
 
-/// The settings of a client, each with what it sets.
+/// Keys of string settings and of `max_response_bytes`, with the documentation of their setters.
 const SETTINGS: &[(&str, &str)] = &[
-    ("client_id", "The client id of the credentials."),
-    ("client_secret", "The client secret of the credentials."),
+    ("client_id", "Sets the client id. Required."),
+    ("client_secret", "Sets the client secret. Required."),
     (
         "base_url",
-        "The address of the API; `http://` for this machine only.",
+        "Sets the URL of the API. `http://` is accepted for this machine only. Default: `https://api.cloud.camunda.io`.",
     ),
-    ("oauth_url", "The address of the token endpoint."),
-    ("audience", "The audience to ask a token for."),
-    ("scope", "The scope to ask a token for; none unless set."),
+    (
+        "oauth_url",
+        "Sets the URL of the token endpoint. Default: `https://login.cloud.camunda.io/oauth/token`.",
+    ),
+    (
+        "audience",
+        "Sets the audience of token requests. Default: `api.cloud.camunda.io`.",
+    ),
+    ("scope", "Sets the scope of token requests. Default: none."),
     (
         "token_cache",
-        "Where tokens are kept: `auto`, `memory`, or a directory.",
+        "Sets the token store: `auto` (default), `memory`, a directory, or a Redis or Valkey URL if the library was built with the feature `redis`.",
     ),
     (
         "ca_file",
-        "A file of certificates to trust instead of the platform's, in PEM.",
+        "Sets a PEM file of CA certificates to trust instead of the platform's.",
     ),
     (
         "client_cert",
-        "A file with the client's certificate chain for mTLS, in PEM.",
+        "Sets a PEM file with the client certificate chain (mTLS). It may also contain the key.",
     ),
     (
         "client_key",
-        "A file with the unencrypted private key of the client's certificate, in PEM.",
+        "Sets a PEM file with the unencrypted private key of the client certificate (mTLS).",
     ),
     (
         "proxy",
-        "The address of a proxy; that of the environment unless set.",
+        "Sets the URL of an HTTP proxy, for example `http://proxy:3128`. Default: that of the environment, for example `HTTPS_PROXY`.",
     ),
     (
         "user_agent",
-        "How the program introduces itself: printable ASCII.",
+        "Sets the User-Agent header: printable ASCII. Default: `camunda-admin/VERSION`.",
     ),
     (
         "token_request_format",
-        "How the token endpoint is asked: `json` or `form`.",
+        "Sets the encoding of token requests: `json` (default) or `form`.",
     ),
     (
         "max_response_bytes",
-        "The largest answer to be read, in bytes; 64 MiB unless set.",
+        "Sets the maximum size of a decompressed response body in bytes. Default: 64 MiB.",
     ),
 ];
 
 struct Place {
+    /// Prefix of `Operation::call` of its methods.
     call: &'static str,
     class: &'static str,
     doc: &'static str,
+    /// Whether an object of the class has a cluster id.
     of_cluster: bool,
 }
 
-pub(crate) fn generate() -> Vec<Generated> {
-    vec![
-        Generated {
-            path: "include/camunda_admin.hpp",
-            text: header(),
-        },
-        symbols(),
-    ]
-}
-
-/// The functions that the C header declares: what the library has to export, and nothing else.
-fn symbols() -> Generated {
-    let header = fs::read_to_string(top().join("include/camunda_admin.h")).unwrap_or_default();
-    let mut names: Vec<&str> = header
-        .lines()
-        .filter(|line| !line.trim_start().starts_with(['*', '/']) && !line.contains("typedef"))
-        .filter_map(|line| {
-            let before = line.split_once('(')?.0;
-            let name = before.rsplit([' ', '*']).next()?;
-            (name.starts_with("camunda_") && before.len() > name.len()).then_some(name)
-        })
-        .collect();
-    names.sort_unstable();
+/// Generates `include/camunda_admin.hpp`.
+pub(crate) fn header() -> Generated {
     Generated {
-        path: "tests/c/symbols.txt",
-        text: names.join("\n") + "\n",
+        path: "include/camunda_admin.hpp",
+        text: expand_template(),
     }
 }
 
-fn header() -> String {
-    let mut text = String::new();
+fn expand_template() -> String {
+    let mut text = format!("// {NOTICE}\n\n");
     for line in TEMPLATE.lines() {
         match line {
             "//@types" => push_types(&mut text),
@@ -204,9 +190,7 @@ fn header() -> String {
             "//@resources" => push_resources(&mut text),
             "//@operations" => push_definitions(&mut text),
             "//@hashes" => push_hashes(&mut text),
-            line if line.starts_with("//@ ") => {
-                text.push_str("// Generated by tests/generated; not to be edited.\n");
-            }
+            comment if comment.starts_with("//@ ") => {}
             line => writeln!(text, "{line}").unwrap(),
         }
     }
@@ -216,23 +200,23 @@ fn header() -> String {
 // Types
 
 fn push_types(text: &mut String) {
-    let answered = answered();
+    let decoded = decoded_types();
     for (index, description) in TYPES.iter().enumerate() {
         if index > 0 {
             text.push('\n');
         }
         match description {
             Description::Id { name, doc } => push_id(text, name, doc),
-            Description::Enum { name, doc, .. } => push_words(text, name, doc, description),
-            Description::Object { .. } => push_object(text, description, &answered),
+            Description::Enum { name, doc, values } => push_enum(text, name, doc, values),
+            Description::Object { .. } => push_object(text, description, &decoded),
         }
     }
 }
 
-/// The types that an answer can have in it: those that have to keep fields that they do not know.
-fn answered() -> HashSet<&'static str> {
-    let mut answered = HashSet::new();
-    // Each type comes after those that it is made of.
+/// Returns the types that occur in responses, which keep unknown fields.
+fn decoded_types() -> HashSet<&'static str> {
+    let mut decoded = HashSet::new();
+    // TYPES lists each type after the types of its fields.
     for description in TYPES.iter().rev() {
         if let Description::Object {
             name,
@@ -240,23 +224,24 @@ fn answered() -> HashSet<&'static str> {
             fields,
             ..
         } = description
-            && (*direction == Direction::Response || answered.contains(name))
+            && (*direction == Direction::Response || decoded.contains(name))
         {
-            answered.insert(*name);
+            decoded.insert(*name);
             for field in *fields {
-                answered.extend(
+                decoded.extend(
                     TYPES
                         .iter()
                         .map(|known| known.name())
-                        .filter(|known| words_of(field.rust_type).any(|word| word == *known)),
+                        .filter(|known| names_in(field.rust_type).any(|name| name == *known)),
                 );
             }
         }
     }
-    answered
+    decoded
 }
 
-fn words_of(rust_type: &str) -> impl Iterator<Item = &str> {
+/// Returns the names in a Rust type: `Option` and `Region` of `Option < Region >`.
+fn names_in(rust_type: &str) -> impl Iterator<Item = &str> {
     rust_type.split(|c: char| !c.is_alphanumeric())
 }
 
@@ -269,51 +254,48 @@ fn push_id(text: &mut String, name: &str, documentation: &str) {
     .unwrap();
 }
 
-fn push_words(text: &mut String, name: &str, documentation: &str, description: &Description) {
-    let Description::Enum { values, .. } = description else {
-        unreachable!()
-    };
+fn push_enum(text: &mut String, name: &str, documentation: &str, values: &[EnumValue]) {
     doc(text, "", documentation);
     doc(
         text,
         "",
-        "A word that this version does not know is kept, and written unchanged.",
+        "Keeps values unknown to this version; to_json() writes them unchanged.",
     );
     writeln!(
         text,
-        "class {name} : public detail::Word<{name}> {{\n public:"
+        "class {name} : public detail::OpenEnum<{name}> {{\n public:"
     )
     .unwrap();
-    doc(text, "  ", "The words known to this version.");
+    doc(text, "  ", "Values known to this version.");
     writeln!(text, "  enum Known : unsigned char {{").unwrap();
     doc(
         text,
         "    ",
-        "A word that this version does not know, or none.",
+        "A value unknown to this version, or an absent field.",
     );
     writeln!(text, "    Unknown,").unwrap();
-    for word in *values {
-        doc(text, "    ", word.doc);
-        writeln!(text, "    {},", word.name).unwrap();
+    for value in values {
+        doc(text, "    ", value.doc);
+        writeln!(text, "    {},", value.name).unwrap();
     }
     let list: Vec<String> = values
         .iter()
-        .map(|word| format!("\"{}\"", word.json))
+        .map(|value| format!("\"{}\"", value.json))
         .collect();
     writeln!(
         text,
         "  }};\n\n  \
-         /// No word: the field was absent.\n  {name}() = default;\n  \
-         /// A known word.\n  {name}(Known known) : Word(static_cast<unsigned char>(known)) {{}}\n  \
-         /// Any word, as the service writes it.\n  explicit {name}(std::string_view word) : Word(word) {{}}\n  \
-         /// The word for a `switch`.\n  Known known() const noexcept {{ return static_cast<Known>(index()); }}\n\n  \
-         /// @private\n  static constexpr std::string_view words[] = {{\n      {}}};\n}};",
+         /// Creates an absent value.\n  {name}() = default;\n  \
+         /// Creates a known value.\n  {name}(Known known) : OpenEnum(static_cast<unsigned char>(known)) {{}}\n  \
+         /// Creates a value from its JSON string.\n  explicit {name}(std::string_view value) : OpenEnum(value) {{}}\n  \
+         /// Returns the value for a `switch`.\n  Known known() const noexcept {{ return static_cast<Known>(index()); }}\n\n  \
+         /// @private\n  static constexpr std::string_view values[] = {{\n      {}}};\n}};",
         list.join(", ")
     )
     .unwrap();
 }
 
-fn push_object(text: &mut String, description: &Description, answered: &HashSet<&str>) {
+fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&str>) {
     let Description::Object {
         name,
         doc: documentation,
@@ -339,8 +321,8 @@ fn push_object(text: &mut String, description: &Description, answered: &HashSet<
         )
         .unwrap();
     }
-    if answered.contains(name) {
-        doc(text, "  ", "Fields that this version does not know.");
+    if decoded.contains(name) {
+        doc(text, "  ", "Fields unknown to this version.");
         writeln!(text, "  Extra extra{{}};").unwrap();
     }
     text.push('\n');
@@ -350,13 +332,15 @@ fn push_object(text: &mut String, description: &Description, answered: &HashSet<
     doc(
         text,
         "  ",
-        "Reads it from JSON. Throws DecodeError, or InvalidArgumentError where it is none.",
+        "Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does \
+         not have the structure of the type.",
     );
     writeln!(text, "  static {name} from_json(std::string_view json);").unwrap();
     doc(
         text,
         "  ",
-        "Writes it as JSON under the API's own names; unknown fields, nulls and secrets are included.",
+        "Encodes the object as JSON with the API's field names, including unknown fields, nulls and \
+         secrets.",
     );
     writeln!(text, "  std::string to_json() const;\n}};").unwrap();
     let name = match internal {
@@ -372,7 +356,7 @@ fn push_object(text: &mut String, description: &Description, answered: &HashSet<
     for field in *fields {
         let presence = match field.presence {
             Presence::Required => "required",
-            Presence::Defaulted => "expected",
+            Presence::Defaulted => "defaulted",
             Presence::Optional => "optional",
         };
         writeln!(
@@ -393,7 +377,7 @@ fn push_object(text: &mut String, description: &Description, answered: &HashSet<
     .unwrap();
 }
 
-/// A Rust type as written, such as `Option < Vec < Generation > >`, in C++.
+/// Returns the C++ type of a Rust type such as `Option < Vec < Generation > >`.
 fn cpp_type(rust_type: &str) -> String {
     let compact: String = rust_type.split_whitespace().collect();
     let inner = |wrapper: &str| {
@@ -416,14 +400,14 @@ fn cpp_type(rust_type: &str) -> String {
             let own = ["bool", "Secret", "Json", "Number", "FailoverStep"];
             assert!(
                 own.contains(&other) || TYPES.iter().any(|known| known.name() == other),
-                "{other} has no counterpart in C++ yet"
+                "{other}: no C++ type is defined; add it to cpp_type"
             );
             other.to_owned()
         }
     }
 }
 
-/// A Rust name in C++: keywords of either language get or lose their mark.
+/// Returns the C++ name of a Rust name: without `r#`, and with `_` after C++ keywords.
 fn cpp_name(name: &str) -> String {
     let name = name.strip_prefix("r#").unwrap_or(name);
     match name {
@@ -460,7 +444,11 @@ fn push_admin(text: &mut String) {
     for place in PLACES {
         match place.call.split_once('.') {
             None if place.of_cluster => {
-                doc(text, "  ", "One cluster; sends nothing.");
+                doc(
+                    text,
+                    "  ",
+                    "Returns the resource of one cluster; sends no request.",
+                );
                 writeln!(
                     text,
                     "  {} {}(ClusterId id) const;",
@@ -514,13 +502,13 @@ fn push_resource(text: &mut String, place: &Place) {
         text,
         "",
         &format!(
-            "{} Reached through the client; safe from several threads at once.",
+            "{} Returned by the client; can be used from several threads concurrently.",
             place.doc
         ),
     );
     writeln!(text, "class {class} {{\n public:").unwrap();
     if *call == "cluster" {
-        doc(text, "  ", "Its id.");
+        doc(text, "  ", "Returns the id of the cluster.");
         writeln!(
             text,
             "  const ClusterId& id() const noexcept {{ return cluster_; }}"
@@ -573,15 +561,15 @@ fn push_resource(text: &mut String, place: &Place) {
 }
 
 fn push_allowlist_helpers(text: &mut String) {
-    let race = "The service has no operation for this, so two of them at once can race: the later \
-                write wins, and the other's change is lost. Throws PermissionDeniedError where the \
-                credentials may not see the list.";
+    let race = "Reads the list, changes it and writes it. The API has no atomic operation: if two \
+                programs change the list concurrently, one change is lost. Throws \
+                PermissionDeniedError if the credentials lack the permission to read the list.";
     doc(
         text,
         "  ",
         &format!(
-            "Adds an entry to the allowlist, and answers the list as it is then: reads, changes, \
-             writes. An entry with the same `ip` is replaced. {race}"
+            "Adds an entry to the IP allowlist, or replaces the entry with the same `ip`, and returns \
+             the new list. {race}"
         ),
     );
     writeln!(
@@ -593,7 +581,7 @@ fn push_allowlist_helpers(text: &mut String) {
         text,
         "  ",
         &format!(
-            "Removes the entry with that `ip` from the allowlist, and answers the list as it is then. {race}"
+            "Removes the entry with this `ip` from the IP allowlist, and returns the new list. {race}"
         ),
     );
     writeln!(
@@ -607,19 +595,19 @@ fn push_env_file_helper(text: &mut String) {
     doc(
         text,
         "  ",
-        "Creates a client, and keeps its credentials in a new file, from which \
-         ClusterCredentials::from_env_file() reads them. The secret is shown only once, so the file \
-         comes first: it is created with mode 0600, never over another, and takes its room on the \
-         disk; then the client is created; then the file is filled and flushed. If no client was \
-         created, or if that is unknown, the file is removed again. Reads the cluster as well, for \
-         its addresses. One deadline covers all of it.",
+        "Creates a client and stores its credentials in a new file, which \
+         ClusterCredentials::from_env_file() reads. The API returns the secret only once, so the \
+         file is created first, with mode 0600 and reserved disk space; it never replaces a file. \
+         Then the client is created, and the file is written and flushed. If no client was created, \
+         or if that is unknown, the file is removed. Also reads the cluster, for its URLs. The \
+         timeout of the call covers all steps.",
     );
     doc(
         text,
         "  ",
-        "Throws what create() throws, and IoError: with the outcome NotSent if the file exists or \
-         cannot be created, and with Done if it cannot be filled afterwards. The client exists then, \
-         and the error's body() has the response with its secret.",
+        "Throws the errors of create(), and IoError: with Outcome::NotSent if the file exists or \
+         cannot be created, with Outcome::Completed if it cannot be written afterwards. In the \
+         latter case the client exists, and Error::body() returns the response with its secret.",
     );
     writeln!(
         text,
@@ -629,6 +617,7 @@ fn push_env_file_helper(text: &mut String) {
     .unwrap();
 }
 
+/// Splits `cluster.clients.create` into the class prefix and the name of the method.
 fn place_of(call: &str) -> (&str, &str) {
     call.rsplit_once('.').unwrap_or(("", call))
 }
@@ -653,18 +642,19 @@ fn class_of(place: &str) -> &'static str {
         place => {
             let found = PLACES.iter().find(|known| known.call == place);
             found
-                .unwrap_or_else(|| panic!("{place} has no class in C++ yet"))
+                .unwrap_or_else(|| panic!("{place}: no C++ class is defined; add it to PLACES"))
                 .class
         }
     }
 }
 
-/// An argument of a C++ function: its type, its name, and how C gets it.
+/// Argument of a C++ method.
 struct Argument {
+    /// Type and name.
     declared: String,
-    /// What has to be said before the call.
+    /// Statements before the call of the C function.
     before: String,
-    /// The argument or arguments of the C function.
+    /// Arguments of the C function.
     passed: String,
 }
 
@@ -710,7 +700,7 @@ fn arguments(operation: &Operation) -> Vec<Argument> {
         .collect();
     if let Some(shape) = &operation.body {
         let BodyKind::Object(description) = shape.kind else {
-            panic!("{} sends something else than an object", operation.name)
+            panic!("{}: the body is not an object", operation.name)
         };
         let Description::Object { name, fields, .. } = description else {
             unreachable!()
@@ -752,8 +742,8 @@ fn arguments(operation: &Operation) -> Vec<Argument> {
     arguments
 }
 
-/// What an operation answers in C++, and what its JSON is read as.
-fn answer(operation: &Operation) -> (String, String) {
+/// Returns the return type of a method, and the type of which its JSON is decoded.
+fn response_types(operation: &Operation) -> (String, String) {
     match operation.answer.as_ref().map(|shape| &shape.kind) {
         None | Some(BodyKind::Csv) => ("void".to_owned(), String::new()),
         Some(BodyKind::List(item)) => {
@@ -761,7 +751,7 @@ fn answer(operation: &Operation) -> (String, String) {
             (list.clone(), list)
         }
         Some(BodyKind::Secrets) => ("Secrets".to_owned(), "Secrets".to_owned()),
-        // The id is all there is to know.
+        // The response has no other field than the id.
         Some(BodyKind::Object(object)) if object.name() == CREATED_CLUSTER => {
             ("ClusterId".to_owned(), format!("detail::{CREATED_CLUSTER}"))
         }
@@ -799,7 +789,7 @@ fn push_declaration(text: &mut String, operation: &Operation) {
         doc(
             text,
             "  ",
-            &format!("Refusals of the service: {}.", errors.join("; ")),
+            &format!("Documented error responses: {}.", errors.join("; ")),
         );
     }
     if is_csv(operation) {
@@ -807,15 +797,15 @@ fn push_declaration(text: &mut String, operation: &Operation) {
         doc(
             text,
             "  ",
-            "To a stream. Throws IoError where it cannot take more.",
+            "Writes the CSV to a stream. Throws IoError if writing fails.",
         );
         writeln!(text, "  void {name}(std::ostream& stream) const;").unwrap();
         doc(text, "  ", operation.doc);
         doc(
             text,
             "  ",
-            "To a callback, piece by piece. Where it answers `false` the call ends with IoError; \
-             one that answers nothing gets all of it.",
+            "Passes the CSV to a callback in pieces. If the callback returns `false`, the call ends \
+             with IoError; a callback that returns void receives all pieces.",
         );
         writeln!(
             text,
@@ -826,7 +816,13 @@ fn push_declaration(text: &mut String, operation: &Operation) {
         .unwrap();
         return;
     }
-    writeln!(text, "  {} {};", answer(operation).0, signature(operation)).unwrap();
+    writeln!(
+        text,
+        "  {} {};",
+        response_types(operation).0,
+        signature(operation)
+    )
+    .unwrap();
 }
 
 fn push_waiter_declaration(text: &mut String, waiter: &Waiter) {
@@ -834,13 +830,13 @@ fn push_waiter_declaration(text: &mut String, waiter: &Waiter) {
     doc(
         text,
         "  ",
-        "Throws WaitFailedError at once where the state cannot come any more, TimeoutError at the \
-         deadline of the wait.",
+        "Throws WaitFailedError as soon as the resource cannot reach the state any more, \
+         TimeoutError at the deadline of the wait.",
     );
     writeln!(
         text,
         "  {} {}({}) const;",
-        waiter.answer.map_or("void", |answer| answer.name()),
+        waiter.answer.map_or("void", |response| response.name()),
         cpp_name(place_of(waiter.call).1),
         waiter_arguments(waiter, true)
     )
@@ -855,12 +851,16 @@ fn waiter_arguments(waiter: &Waiter, with_default: bool) -> String {
         .map(|argument| argument.declared)
         .collect();
     let default = if with_default { " = {}" } else { "" };
-    declared.push(format!("const Wait<{}>& wait{default}", seen_by(waiter)));
+    declared.push(format!(
+        "const Wait<{}>& wait{default}",
+        polled_type(waiter)
+    ));
     declared.join(", ")
 }
 
-fn seen_by(waiter: &Waiter) -> &'static str {
-    waiter.answer.map_or("Cluster", |answer| answer.name())
+/// Returns the type that the progress callback of a waiter receives.
+fn polled_type(waiter: &Waiter) -> &'static str {
+    waiter.answer.map_or("Cluster", |response| response.name())
 }
 
 fn push_definitions(text: &mut String) {
@@ -907,7 +907,7 @@ fn push_definition(text: &mut String, operation: &Operation) {
         passed.push("detail::c_text(cluster_.str(), \"cluster_uuid\")".to_owned());
     }
     passed.extend(arguments.iter().map(|argument| argument.passed.clone()));
-    let (returns, read_as) = answer(operation);
+    let (returns, read_as) = response_types(operation);
     writeln!(
         text,
         "inline {returns} {class}::{} {{",
@@ -926,7 +926,7 @@ fn push_definition(text: &mut String, operation: &Operation) {
         passed.extend(["value".to_owned(), "error".to_owned()]);
         writeln!(
             text,
-            "  return detail::ask<{read_as}>([&](camunda_value** value, camunda_error** error) {{"
+            "  return detail::call_value<{read_as}>([&](camunda_value** value, camunda_error** error) {{"
         )
         .unwrap();
         push_call(text, operation.c_name, &passed);
@@ -974,7 +974,7 @@ fn push_csv(text: &mut String, operation: &Operation, class: &str) {
                if constexpr (std::is_void_v<std::invoke_result_t<Sink&, std::string_view>>) {{\n        \
                  sink_of_caller(piece);\n        return 0;\n      \
                }} else {{\n        return sink_of_caller(piece) ? 0 : 1;\n      }}\n    \
-             }} catch (...) {{\n      detail::keep_exception(true);\n      return 1;\n    }}\n  }};\n  \
+             }} catch (...) {{\n      detail::store_exception(true);\n      return 1;\n    }}\n  }};\n  \
            void* const user = const_cast<void*>(static_cast<const void*>(std::addressof(sink)));\n  \
            detail::run([&](camunda_error** error) {{\n    \
              return {}(admin_.get(), admin_.call(), write, user, error);\n  }});\n}}\n",
@@ -988,7 +988,7 @@ fn push_allowlist_definitions(text: &mut String) {
         text,
         "inline std::vector<IpAllowlistEntry> ClusterHandle::add_to_ip_allowlist(\n    \
          const IpAllowlistEntry& entry) const {{\n  \
-         return detail::ask<std::vector<IpAllowlistEntry>>(\n      \
+         return detail::call_value<std::vector<IpAllowlistEntry>>(\n      \
          [&](camunda_value** value, camunda_error** error) {{\n        \
          return camunda_cluster_add_to_ip_allowlist(\n            \
          admin_.get(), admin_.call(), detail::c_text(cluster_.str(), \"cluster_uuid\"),\n            \
@@ -997,7 +997,7 @@ fn push_allowlist_definitions(text: &mut String) {
          inline std::vector<IpAllowlistEntry> ClusterHandle::remove_from_ip_allowlist(\n    \
          std::string_view ip) const {{\n  \
          const detail::CText ip_text(ip, \"ip\");\n  \
-         return detail::ask<std::vector<IpAllowlistEntry>>(\n      \
+         return detail::call_value<std::vector<IpAllowlistEntry>>(\n      \
          [&](camunda_value** value, camunda_error** error) {{\n        \
          return camunda_cluster_remove_from_ip_allowlist(\n            \
          admin_.get(), admin_.call(), detail::c_text(cluster_.str(), \"cluster_uuid\"), ip_text.get(),\n            \
@@ -1012,7 +1012,7 @@ fn push_env_file_definition(text: &mut String) {
         "inline CreatedClusterClient ClusterClients::create_env_file(\n    \
          const std::string& path, const CreateClusterClient& request) const {{\n  \
          const detail::Body body(request);\n  \
-         return detail::ask<CreatedClusterClient>([&](camunda_value** value, camunda_error** error) {{\n    \
+         return detail::call_value<CreatedClusterClient>([&](camunda_value** value, camunda_error** error) {{\n    \
          return camunda_cluster_client_create_env_file(\n        \
          admin_.get(), admin_.call(), detail::c_text(cluster_.str(), \"cluster_uuid\"), body.data(),\n        \
          body.size(), detail::c_text(path, \"the path\"), value, error);\n  }});\n}}\n"
@@ -1022,11 +1022,11 @@ fn push_env_file_definition(text: &mut String) {
 
 fn push_waiter_definition(text: &mut String, waiter: &Waiter) {
     let (place, name) = place_of(waiter.call);
-    let answer = waiter.answer.map(|answer| answer.name());
+    let response = waiter.answer.map(|response| response.name());
     writeln!(
         text,
         "inline {} {}::{}({}) const {{",
-        answer.unwrap_or("void"),
+        response.unwrap_or("void"),
         class_of(place),
         cpp_name(name),
         waiter_arguments(waiter, false)
@@ -1049,15 +1049,15 @@ fn push_waiter_definition(text: &mut String, waiter: &Waiter) {
     writeln!(
         text,
         "  const detail::WaitHandle<{}> handle(admin_.options(), wait);",
-        seen_by(waiter)
+        polled_type(waiter)
     )
     .unwrap();
-    match answer {
-        Some(answer) => {
+    match response {
+        Some(response) => {
             passed.extend(["value".to_owned(), "error".to_owned()]);
             writeln!(
                 text,
-                "  return detail::ask<{answer}>([&](camunda_value** value, camunda_error** error) {{"
+                "  return detail::call_value<{response}>([&](camunda_value** value, camunda_error** error) {{"
             )
         }
         None => {
@@ -1072,20 +1072,20 @@ fn push_waiter_definition(text: &mut String, waiter: &Waiter) {
 
 // Text
 
-/// Writes a paragraph as a Doxygen comment; links of Rust's documentation become plain names.
+/// Writes a paragraph as a Doxygen comment, with intra-doc links of Rust as plain names.
 fn doc(text: &mut String, indent: &str, paragraph: &str) {
     let plain = paragraph.replace("[`", "").replace("`]", "");
-    let width = 97 - indent.len();
+    let width = 95 - indent.len();
     let mut line = String::new();
-    for word in plain.split_whitespace() {
-        if !line.is_empty() && line.len() + word.len() > width {
+    for part in plain.split_whitespace() {
+        if !line.is_empty() && line.len() + part.len() > width {
             writeln!(text, "{indent}/// {line}").unwrap();
             line.clear();
         }
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(part);
     }
     writeln!(text, "{indent}/// {line}").unwrap();
 }

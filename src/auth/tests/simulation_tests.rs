@@ -1,37 +1,37 @@
-//! Days in the life of a busy program: 200 threads, a simulated clock, and a token endpoint with
-//! outages, 429s and tokens that the API revokes. No call fails that had a living token, and the
-//! token requests are exactly those that a model foresees.
+//! Simulation of days of a program with 200 threads: a simulated clock, and a token endpoint with
+//! outages, 429s and revoked tokens. No call with a valid token fails, and the token requests are
+//! exactly those of a model.
 //!
-//! Time stands still while the threads make one call each, then moves on. So which thread does what
-//! is left to chance, but not what comes of it.
+//! The clock stands still while each thread makes one call, then advances. So the order of the
+//! threads is random, but the result is not.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, TokenCacheHandle};
-use super::testing::{MEMORY, call, failure, request};
-use super::time::{Clock, ManualClock, Timestamp};
-use super::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use super::test_support::{MEMORY, call, failure, request};
+use crate::auth::cache::{Cache, TokenCacheHandle};
+use crate::auth::time::{Clock, ManualClock, Timestamp};
+use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::CallContext;
 use crate::secret::Secret;
 
 const THREADS: usize = 200;
 
-/// How long a token lives, in seconds.
-const LIFE: u64 = 3600;
+/// Lifetime of a token, in seconds.
+const LIFETIME: u64 = 3600;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum EndpointMode {
-    Well,
+    Tokens,
     Down,
     Limited,
 }
 
-/// The service: its token endpoint, and its API with what it accepts.
+/// The token endpoint, and the API with the tokens that it accepts.
 struct Service {
-    mood: Mutex<EndpointMode>,
+    mode: Mutex<EndpointMode>,
     requests: AtomicU64,
     /// Tokens are numbered; the API accepts those after this one.
     revoked: AtomicU64,
@@ -46,12 +46,12 @@ impl TokenEndpoint for Service {
                 error: failure(cause),
             })
         };
-        // Long enough for the others to come and find the request under way.
+        // So that other threads find the request in flight.
         thread::yield_now();
-        match *self.mood.lock().unwrap() {
-            EndpointMode::Well => Ok(TokenResponse {
+        match *self.mode.lock().unwrap() {
+            EndpointMode::Tokens => Ok(TokenResponse {
                 access_token: Secret::new(number.to_string()),
-                expires_in: Some(LIFE as f64),
+                expires_in: Some(LIFETIME as f64),
                 server_date: None,
             }),
             EndpointMode::Down => failed(TokenErrorKind::Transient),
@@ -61,10 +61,10 @@ impl TokenEndpoint for Service {
 }
 
 impl Service {
-    /// One call of a program to the API; whether it succeeds.
-    fn called_with(&self, token_state: &TokenCacheHandle) -> bool {
+    /// Makes one API call. Returns whether it succeeds.
+    fn called_with(&self, handle: &TokenCacheHandle) -> bool {
         for _ in 0..2 {
-            let Ok(token) = token_state.token(self, &call()) else {
+            let Ok(token) = handle.token(self, &call()) else {
                 return false;
             };
             let number: u64 = token.expose().parse().unwrap();
@@ -72,73 +72,73 @@ impl Service {
                 token.accepted();
                 return true;
             }
-            token_state.reject(&token, &call());
+            handle.reject(&token, &call());
         }
         false
     }
 }
 
-/// What has to come of it, in milliseconds of the monotonic clock.
+/// Model of the expected state, in milliseconds of the monotonic clock.
 #[derive(Debug, Default)]
 struct Model {
     /// Its number, and when it was issued.
     token: Option<(u64, u64)>,
     requests: u64,
-    quiet_until: u64,
+    suspended_until: u64,
     outages: u32,
-    put_off_until: u64,
-    gate_opens: u64,
+    deferred_until: u64,
+    next_allowed_at: u64,
     consecutive_429s: u32,
 }
 
 impl Model {
-    /// Everybody calls once; whether the calls succeed.
-    fn round(&mut self, now: u64, mood: EndpointMode, revoked: u64) -> bool {
-        let lives = |issued: u64| now < issued + LIFE * 1_000 - 5_000;
-        if self.token.is_some_and(|(_, issued)| !lives(issued)) {
+    /// Models one call of each thread. Returns whether the calls succeed.
+    fn round(&mut self, now: u64, mode: EndpointMode, revoked: u64) -> bool {
+        let is_valid = |issued: u64| now < issued + LIFETIME * 1_000 - 5_000;
+        if self.token.is_some_and(|(_, issued)| !is_valid(issued)) {
             self.token = None;
         }
         if let Some((_, issued)) = self.token
-            && now >= issued + LIFE * 1_000 - 720_000
-            && self.quiet_until <= now
-            && self.put_off_until <= now
+            && now >= issued + LIFETIME * 1_000 - 720_000
+            && self.suspended_until <= now
+            && self.deferred_until <= now
         {
-            match self.gate_opens <= now {
-                true => self.request(now, mood),
-                false => self.put_off_until = self.gate_opens.max(now + 2_000),
+            match self.next_allowed_at <= now {
+                true => self.request(now, mode),
+                false => self.deferred_until = self.next_allowed_at.max(now + 2_000),
             }
         }
         if self.token.is_some_and(|(number, _)| number <= revoked) {
             self.token = None;
         }
-        if self.token.is_none() && self.quiet_until <= now && self.gate_opens <= now {
-            self.request(now, mood);
+        if self.token.is_none() && self.suspended_until <= now && self.next_allowed_at <= now {
+            self.request(now, mode);
         }
         self.token.is_some()
     }
 
-    fn request(&mut self, now: u64, mood: EndpointMode) {
+    fn request(&mut self, now: u64, mode: EndpointMode) {
         self.requests += 1;
-        self.gate_opens = now + 1_100;
-        match mood {
-            EndpointMode::Well => {
+        self.next_allowed_at = now + 1_100;
+        match mode {
+            EndpointMode::Tokens => {
                 self.token = Some((self.requests, now));
                 (self.outages, self.consecutive_429s) = (0, 0);
-                (self.quiet_until, self.put_off_until) = (0, 0);
+                (self.suspended_until, self.deferred_until) = (0, 0);
             }
             EndpointMode::Down => {
-                self.quiet_until = now + (1_000 << self.outages).min(60_000);
+                self.suspended_until = now + (1_000 << self.outages).min(60_000);
                 (self.outages, self.consecutive_429s) = ((self.outages + 1).min(10), 0);
             }
             EndpointMode::Limited => {
-                self.gate_opens = now + (60_000 << self.consecutive_429s).min(600_000);
+                self.next_allowed_at = now + (60_000 << self.consecutive_429s).min(600_000);
                 self.consecutive_429s = (self.consecutive_429s + 1).min(10);
             }
         }
     }
 }
 
-/// The same random numbers in every run.
+/// A deterministic random number generator.
 struct TestRng(u64);
 
 impl TestRng {
@@ -156,15 +156,15 @@ fn millis(now: Timestamp) -> u64 {
 }
 
 #[test]
-fn days_of_200_threads() {
-    // A minute where somebody waits for it anyway; elsewhere enough to meet everything many times.
+fn simulation_of_200_threads_matches_model() {
+    // A minute in CI; elsewhere enough for all events to occur many times.
     let minutes = std::env::var_os("CI").is_some();
     let until = Instant::now() + Duration::from_secs(if minutes { 60 } else { 10 });
     let simulation = ManualClock::with_remaining(Duration::ZERO);
     let cache = Cache::new(Clock::Simulated(simulation.clone()));
-    let token_state = cache.token_state(request(), &MEMORY).unwrap();
+    let handle = cache.handle(request(), &MEMORY).unwrap();
     let service = Service {
-        mood: Mutex::new(EndpointMode::Well),
+        mode: Mutex::new(EndpointMode::Tokens),
         requests: AtomicU64::new(0),
         revoked: AtomicU64::new(0),
     };
@@ -172,8 +172,8 @@ fn days_of_200_threads() {
     let over = AtomicBool::new(false);
     let succeeded = AtomicU64::new(0);
     let mut model = Model::default();
-    let mut chance = TestRng(7);
-    let mut met = [0u32; 4];
+    let mut random = TestRng(7);
+    let mut occurred = [0u32; 4];
     let started = simulation.now();
     thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -183,41 +183,41 @@ fn days_of_200_threads() {
                     if over.load(Ordering::SeqCst) {
                         break;
                     }
-                    if service.called_with(&token_state) {
+                    if service.called_with(&handle) {
                         succeeded.fetch_add(1, Ordering::SeqCst);
                     }
                     end.wait();
                 }
             });
         }
-        // Whatever is found is told after the threads are let go, or they would wait for ever.
+        // A mismatch is reported after the threads have ended, or they would wait indefinitely.
         let mut found = None;
         while found.is_none() && Instant::now() < until {
-            simulation.advance(Duration::from_millis(match chance.below(10) {
-                0..4 => 1 + chance.below(3_000),
-                4..8 => 20_000 + chance.below(60_000),
-                8 => chance.below(600_000),
-                _ => chance.below(4_000_000),
+            simulation.advance(Duration::from_millis(match random.below(10) {
+                0..4 => 1 + random.below(3_000),
+                4..8 => 20_000 + random.below(60_000),
+                8 => random.below(600_000),
+                _ => random.below(4_000_000),
             }));
-            let mood = match chance.below(12) {
-                0..7 => EndpointMode::Well,
+            let mode = match random.below(12) {
+                0..7 => EndpointMode::Tokens,
                 7..9 => EndpointMode::Limited,
                 _ => EndpointMode::Down,
             };
-            *service.mood.lock().unwrap() = mood;
-            if chance.below(15) == 0 {
+            *service.mode.lock().unwrap() = mode;
+            if random.below(15) == 0 {
                 let issued = service.requests.load(Ordering::SeqCst);
                 service.revoked.store(issued, Ordering::SeqCst);
-                met[3] += 1;
+                occurred[3] += 1;
             }
             let before = model.requests;
             let expected = model.round(
                 millis(simulation.now()),
-                mood,
+                mode,
                 service.revoked.load(Ordering::SeqCst),
             );
             if model.requests > before {
-                met[mood as usize] += 1;
+                occurred[mode as usize] += 1;
             }
             succeeded.store(0, Ordering::SeqCst);
             begin.wait();
@@ -239,7 +239,7 @@ fn days_of_200_threads() {
     });
     let days = (simulation.now().mono - started.mono).as_secs() / 86_400;
     assert!(
-        days > 0 && met.iter().all(|met| *met > 0),
-        "{days} days, {met:?}"
+        days > 0 && occurred.iter().all(|occurred| *occurred > 0),
+        "{days} days, {occurred:?}"
     );
 }

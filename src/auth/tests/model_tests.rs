@@ -1,5 +1,5 @@
-//! Random histories, played to the token_state, the rate_limiter and the shell, and held against what must be true
-//! of them: models that are told the same, and know the rules in other words.
+//! Model-based tests: random histories of events for the token state, the rate limiter and the
+//! cache, compared with independent models of their rules.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -8,14 +8,16 @@ use std::time::{Duration, UNIX_EPOCH};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
-use super::cache::{Cache, TokenCacheHandle};
-use super::rate_limiter::{MAX_BLOCK, MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
-use super::record::RateLimitRecord;
-use super::testing::{MEMORY, MemoryStore, call, failure, request};
-use super::time::{Clock, ManualClock, Timestamp};
-use super::token::Token;
-use super::token_state::{CachedToken, FetchId, NextStep, TokenState, WaitLimits, WaiterState};
-use super::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use super::test_support::{MEMORY, MemoryStore, call, failure, request};
+use crate::auth::cache::{Cache, TokenCacheHandle};
+use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
+use crate::auth::record::{MAX_BLOCK, RateLimitRecord};
+use crate::auth::time::{Clock, ManualClock, Timestamp};
+use crate::auth::token::Token;
+use crate::auth::token_state::{
+    CachedToken, FetchId, NextStep, TokenState, WaitLimits, WaiterState,
+};
+use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::Secret;
@@ -23,7 +25,7 @@ use crate::secret::Secret;
 fn config(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,
-        // Failures are for the reader of the output; nothing is written into the sources.
+        // Failures are printed only; no file is written into the source tree.
         failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
         ..ProptestConfig::default()
     }
@@ -38,16 +40,16 @@ fn error(kind: ErrorKind) -> Error {
         kind,
         Stage::Token,
         Outcome::NotSent,
-        "as the history has it",
+        "failed by the history",
     )
 }
 
-/// What happens to the clocks.
+/// A change of the clocks.
 #[derive(Debug, Clone, Copy)]
 enum Tick {
-    /// Both go on, by milliseconds.
+    /// Both advance, by milliseconds.
     Both(u64),
-    /// The wall clock is set, or goes on while the machine sleeps.
+    /// The wall clock is set, or advances while the machine sleeps.
     Wall(i64),
 }
 
@@ -60,28 +62,28 @@ fn tick() -> impl Strategy<Value = Tick> {
     ]
 }
 
-// The token_state.
+// Token state.
 
-/// What happens to a token_state.
+/// An event of a token state.
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Tick(Tick),
-    /// A caller asks who has so many seconds and whose turn would come in so many; the same as
-    /// before, or a new one.
-    Ask {
-        has: u64,
-        turn: u64,
+    /// A caller with this deadline calls `next_step`, while the next permit is this far away
+    /// (seconds); the same caller as before, or a new one.
+    NextStep {
+        deadline_in: u64,
+        permit_in: u64,
         new: bool,
     },
-    /// The fetch_id under way gets a token that lives so many seconds.
-    Land(u64),
+    /// The in-flight request gets a token with this lifetime in seconds.
+    Succeed(u64),
     Fail,
-    Refuse,
-    GiveUp,
-    PutOff(u64),
+    RejectCredentials,
+    Abandon,
+    Defer(u64),
     /// A refresh gets no response.
     TimeOut,
-    /// The API refuses the token cached, or an older one.
+    /// The API rejects the cached token, or an older one.
     Reject {
         current: bool,
     },
@@ -93,14 +95,14 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => tick().prop_map(Event::Tick),
-        10 => (0..100u64, 0..3u64, any::<bool>()).prop_map(|(has, turn, new)| {
-            Event::Ask { has, turn: turn * 30, new }
+        10 => (0..100u64, 0..3u64, any::<bool>()).prop_map(|(deadline_in, permit_in, new)| {
+            Event::NextStep { deadline_in, permit_in: permit_in * 30, new }
         }),
-        5 => prop_oneof![1..10u64, 1..5_000u64, 1..200_000u64].prop_map(Event::Land),
+        5 => prop_oneof![1..10u64, 1..5_000u64, 1..200_000u64].prop_map(Event::Succeed),
         2 => Just(Event::Fail),
-        2 => Just(Event::Refuse),
-        1 => Just(Event::GiveUp),
-        1 => (0..5u64).prop_map(Event::PutOff),
+        2 => Just(Event::RejectCredentials),
+        1 => Just(Event::Abandon),
+        1 => (0..5u64).prop_map(Event::Defer),
         1 => Just(Event::TimeOut),
         2 => any::<bool>().prop_map(|current| Event::Reject { current }),
         1 => Just(Event::Accept),
@@ -109,39 +111,39 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A token as the model sees it: everything in milliseconds, on both clocks.
+/// A token in the model: all times in milliseconds, on both clocks.
 #[derive(Debug, Clone, Copy)]
 struct Issued {
     generation: u64,
     at: [u64; 2],
     due_after: u64,
-    dead_after: u64,
+    expires_after: u64,
     not_refreshed_before: u64,
     accepted: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Cause {
-    Refused,
+    CredentialsRejected,
     Outage,
     Rejections,
 }
 
-/// The rules of a token_state, in the words of the specification.
+/// The rules of a token state.
 #[derive(Debug, Default)]
-struct SlotModel {
+struct TokenStateModel {
     token: Option<Issued>,
     generations: u64,
     fetching: bool,
-    quiet: Option<(Cause, u64)>,
-    refused: u32,
+    suspended: Option<(Cause, u64)>,
+    credential_rejections: u32,
     timed_out: u32,
     paused_until: u64,
     failed: u32,
     failures: u64,
     rejected: u32,
     last_rejection_at: u64,
-    /// Failures when the caller that asks again asked first.
+    /// Number of failures when the current caller arrived.
     caller: Option<u64>,
 }
 
@@ -149,27 +151,27 @@ struct SlotModel {
 enum Expected {
     Use(u64),
     Refresh(u64),
-    Lead,
+    Fetch,
     Wait,
     Fail(ErrorKind),
 }
 
-impl SlotModel {
+impl TokenStateModel {
     fn passed(token: &Issued, now: [u64; 2], after: u64) -> bool {
         (0..2).any(|clock| now[clock] >= token.at[clock] + after)
     }
 
-    fn next_step(&mut self, now: [u64; 2], deadline: u64, turn: u64, new: bool) -> Expected {
+    fn next_step(&mut self, now: [u64; 2], deadline: u64, permit_in: u64, new: bool) -> Expected {
         if new {
             self.caller = None;
         }
         let mono = now[0];
         if let Some(token) = &self.token
-            && !Self::passed(token, now, token.dead_after)
+            && !Self::passed(token, now, token.expires_after)
         {
-            let quiet = self.quiet.is_some_and(|(_, until)| until > mono);
+            let suspended = self.suspended.is_some_and(|(_, until)| until > mono);
             let refresh = Self::passed(token, now, token.due_after)
-                && !quiet
+                && !suspended
                 && !self.fetching
                 && token.not_refreshed_before <= mono
                 && self.paused_until <= mono;
@@ -184,7 +186,7 @@ impl SlotModel {
         if self.fetching {
             return Expected::Wait;
         }
-        match self.quiet {
+        match self.suspended {
             Some((Cause::Outage, until)) => {
                 if self.failures >= first + 3 || (until > mono && until > deadline) {
                     return Expected::Fail(ErrorKind::Network);
@@ -196,11 +198,11 @@ impl SlotModel {
             Some((_, until)) if until > mono => return Expected::Fail(ErrorKind::Authentication),
             _ => {}
         }
-        if turn > deadline {
+        if permit_in > deadline {
             return Expected::Fail(ErrorKind::RateLimited);
         }
         self.fetching = true;
-        Expected::Lead
+        Expected::Fetch
     }
 }
 
@@ -210,10 +212,10 @@ fn doubled(first: u64, times: u32, longest: u64) -> u64 {
         .min(longest)
 }
 
-fn play_slot(history: Vec<Event>) {
+fn run_token_state(history: Vec<Event>) {
     let simulation = ManualClock::frozen();
     let mut token_state = TokenState::default();
-    let mut model = SlotModel::default();
+    let mut model = TokenStateModel::default();
     let mut fetch_id: Option<FetchId> = None;
     let mut caller = WaiterState::default();
     for event in history {
@@ -222,26 +224,40 @@ fn play_slot(history: Vec<Event>) {
         let mono = clocks[0];
         match event {
             Event::Tick(tick) => tick_clock(&simulation, tick),
-            Event::Ask { has, turn, new } => {
+            Event::NextStep {
+                deadline_in,
+                permit_in,
+                new,
+            } => {
                 if new {
                     caller = WaiterState::default();
                 }
                 let limits = WaitLimits {
-                    deadline: now.mono + seconds(has),
-                    turn: now.mono + seconds(turn),
+                    deadline: now.mono + seconds(deadline_in),
+                    permit_at: now.mono + seconds(permit_in),
                 };
-                let expected =
-                    model.next_step(clocks, mono + has * 1_000, mono + turn * 1_000, new);
-                let answer = token_state.next_step(now, limits, &mut caller);
-                let got = match answer {
+                let expected = model.next_step(
+                    clocks,
+                    mono + deadline_in * 1_000,
+                    mono + permit_in * 1_000,
+                    new,
+                );
+                let step = token_state.next_step(now, limits, &mut caller);
+                let got = match step {
                     NextStep::Use(token) => Expected::Use(token.generation()),
                     NextStep::Refresh(new, token) => {
-                        assert!(fetch_id.replace(new).is_none(), "a second leader");
+                        assert!(
+                            fetch_id.replace(new).is_none(),
+                            "a second request in flight"
+                        );
                         Expected::Refresh(token.generation())
                     }
                     NextStep::Fetch(new) => {
-                        assert!(fetch_id.replace(new).is_none(), "a second leader");
-                        Expected::Lead
+                        assert!(
+                            fetch_id.replace(new).is_none(),
+                            "a second request in flight"
+                        );
+                        Expected::Fetch
                     }
                     NextStep::Wait(_) => Expected::Wait,
                     NextStep::Fail(error) => {
@@ -251,7 +267,7 @@ fn play_slot(history: Vec<Event>) {
                 };
                 assert_eq!(got, expected);
             }
-            Event::Land(life) => {
+            Event::Succeed(life) => {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
@@ -264,19 +280,19 @@ fn play_slot(history: Vec<Event>) {
                 );
                 let life = life * 1_000;
                 let leeway = (life / 20).min(5_000);
-                model = SlotModel {
+                model = TokenStateModel {
                     token: Some(Issued {
                         generation,
                         at: clocks,
                         due_after: life - (life / 5).min(900_000).max(leeway),
-                        dead_after: life - leeway,
+                        expires_after: life - leeway,
                         not_refreshed_before: 0,
                         accepted: false,
                     }),
                     generations: generation,
                     fetching: false,
-                    quiet: None,
-                    refused: 0,
+                    suspended: None,
+                    credential_rejections: 0,
                     timed_out: 0,
                     paused_until: 0,
                     failed: 0,
@@ -287,32 +303,38 @@ fn play_slot(history: Vec<Event>) {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                token_state.failed(fetch_id, now, error(ErrorKind::Network), 0.0);
+                token_state.fetch_failed(fetch_id, now, error(ErrorKind::Network), 0.0);
                 model.fetching = false;
                 model.failures += 1;
                 model.failed += 1;
-                model.quiet = Some((Cause::Outage, mono + doubled(1_000, model.failed, 60_000)));
+                model.suspended =
+                    Some((Cause::Outage, mono + doubled(1_000, model.failed, 60_000)));
             }
-            Event::Refuse => {
+            Event::RejectCredentials => {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                token_state.refused(fetch_id, now, error(ErrorKind::Authentication), 0);
+                token_state.credentials_rejected(
+                    fetch_id,
+                    now,
+                    error(ErrorKind::Authentication),
+                    0,
+                );
                 model.fetching = false;
-                model.refused += 1;
-                model.quiet = Some((
-                    Cause::Refused,
-                    mono + doubled(30_000, model.refused, 900_000),
+                model.credential_rejections += 1;
+                model.suspended = Some((
+                    Cause::CredentialsRejected,
+                    mono + doubled(30_000, model.credential_rejections, 900_000),
                 ));
             }
-            Event::GiveUp => {
+            Event::Abandon => {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
                 token_state.fetch_abandoned(fetch_id);
                 model.fetching = false;
             }
-            Event::PutOff(delay) => {
+            Event::Defer(delay) => {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
@@ -327,7 +349,7 @@ fn play_slot(history: Vec<Event>) {
                 let Some(fetch_id) = fetch_id.take() else {
                     continue;
                 };
-                model.timed_out = model.timed_out.max(model.refused) + 1;
+                model.timed_out = model.timed_out.max(model.credential_rejections) + 1;
                 let window = doubled(30_000, model.timed_out, 900_000);
                 let paused = token_state.refresh_timed_out(fetch_id, now, 0);
                 assert_eq!(paused, (Duration::from_millis(window), model.timed_out));
@@ -352,7 +374,7 @@ fn play_slot(history: Vec<Event>) {
                 model.last_rejection_at = mono;
                 if model.rejected > 3 {
                     let window = doubled(30_000, model.rejected - 3, 900_000);
-                    model.quiet = Some((Cause::Rejections, mono + window));
+                    model.suspended = Some((Cause::Rejections, mono + window));
                 }
             }
             Event::Accept => {
@@ -367,12 +389,15 @@ fn play_slot(history: Vec<Event>) {
             }
             Event::Retry => {
                 token_state.clear_auth_failure(now);
-                model.refused = 0;
+                model.credential_rejections = 0;
                 model.timed_out = 0;
                 model.paused_until = 0;
                 model.rejected = 0;
-                if model.quiet.is_some_and(|(cause, _)| cause != Cause::Outage) {
-                    model.quiet = None;
+                if model
+                    .suspended
+                    .is_some_and(|(cause, _)| cause != Cause::Outage)
+                {
+                    model.suspended = None;
                 }
             }
         }
@@ -380,7 +405,7 @@ fn play_slot(history: Vec<Event>) {
         let clocks = [now.mono.as_millis() as u64, now.wall_millis()];
         let fresh = model
             .token
-            .filter(|token| !SlotModel::passed(token, clocks, token.due_after));
+            .filter(|token| !TokenStateModel::passed(token, clocks, token.due_after));
         let got = token_state.fresh(now).map(|token| token.generation());
         assert_eq!(got, fresh.map(|token| token.generation));
     }
@@ -393,106 +418,111 @@ fn tick_clock(simulation: &ManualClock, tick: Tick) {
     }
 }
 
-// The rate_limiter.
+// Rate limiter.
 
-/// What happens at a rate_limiter that two processes share.
+/// An event of a rate limiter that two processes share.
 #[derive(Debug, Clone, Copy)]
-enum AtGate {
+enum RateLimiterEvent {
     Tick(u64),
     Jump(i64),
-    Enter(usize),
-    /// The caller at this place of the queue goes away.
-    Leave(usize, usize),
+    Enqueue(usize),
+    /// The caller at this place of the queue leaves.
+    Dequeue(usize, usize),
     /// The caller at this place of the queue tries to send.
     Try(usize, usize),
-    /// The last request of this process is answered.
-    Answered(usize),
+    /// The last request of this process gets a response.
+    Response(usize),
     Limited(usize, Option<u64>),
 }
 
-fn at_gate() -> impl Strategy<Value = AtGate> {
+fn rate_limiter_event() -> impl Strategy<Value = RateLimiterEvent> {
     let process = 0..2usize;
     let place = 0..4usize;
     prop_oneof![
-        6 => prop_oneof![0..500u64, 0..2_000u64, 0..200_000u64].prop_map(AtGate::Tick),
-        1 => (-5_000_000..5_000_000i64).prop_map(AtGate::Jump),
-        5 => process.clone().prop_map(AtGate::Enter),
+        6 => prop_oneof![0..500u64, 0..2_000u64, 0..200_000u64].prop_map(RateLimiterEvent::Tick),
+        1 => (-5_000_000..5_000_000i64).prop_map(RateLimiterEvent::Jump),
+        5 => process.clone().prop_map(RateLimiterEvent::Enqueue),
         1 => (process.clone(), place.clone()).prop_map(|(process, place)| {
-            AtGate::Leave(process, place)
+            RateLimiterEvent::Dequeue(process, place)
         }),
-        8 => (process.clone(), place).prop_map(|(process, place)| AtGate::Try(process, place)),
-        2 => process.clone().prop_map(AtGate::Answered),
+        8 => (process.clone(), place).prop_map(|(process, place)| RateLimiterEvent::Try(process, place)),
+        2 => process.clone().prop_map(RateLimiterEvent::Response),
         1 => (process, proptest::option::of(0..10_000u64)).prop_map(|(process, after)| {
-            AtGate::Limited(process, after)
+            RateLimiterEvent::Limited(process, after)
         }),
     ]
 }
 
-fn play_gate(history: Vec<AtGate>) {
+fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
     let simulation = ManualClock::frozen();
     let mut rate_limiters = [RateLimiter::default(), RateLimiter::default()];
     let mut queues: [Vec<QueueTicket>; 2] = Default::default();
     let mut last_sent: [Option<Timestamp>; 2] = [None; 2];
     let mut shared = RateLimitRecord::default();
-    // What must be true.
-    let mut nobody_before = Duration::ZERO;
+    // Invariants.
+    let mut no_request_before = Duration::ZERO;
     let mut limited = 0u32;
     for event in history {
         let now = simulation.now();
         match event {
-            AtGate::Tick(millis) => simulation.advance(Duration::from_millis(millis)),
-            AtGate::Jump(millis) => {
-                // Both have seen the record before the clock jumps; what they have not seen yet
-                // they can only understand by a clock that is right.
+            RateLimiterEvent::Tick(millis) => simulation.advance(Duration::from_millis(millis)),
+            RateLimiterEvent::Jump(millis) => {
+                // Both merge the record before the clock is set: without that, they could convert
+                // it only with a correct clock.
                 rate_limiters
                     .iter_mut()
                     .for_each(|rate_limiter| rate_limiter.merge(shared, now));
                 simulation.step_wall_clock(millis);
             }
-            AtGate::Enter(process) => queues[process].push(rate_limiters[process].enqueue()),
-            AtGate::Leave(process, place) => {
+            RateLimiterEvent::Enqueue(process) => {
+                queues[process].push(rate_limiters[process].enqueue())
+            }
+            RateLimiterEvent::Dequeue(process, place) => {
                 if place < queues[process].len() {
                     let ticket = queues[process].remove(place);
                     rate_limiters[process].dequeue(ticket);
                 }
             }
-            AtGate::Try(process, place) => {
+            RateLimiterEvent::Try(process, place) => {
                 let rate_limiter = &mut rate_limiters[process];
                 let Some(ticket) = queues[process].get(place).copied() else {
                     continue;
                 };
                 rate_limiter.merge(shared, now);
-                let turn = rate_limiter.permit_at(Some(ticket), now);
+                let permit_at = rate_limiter.permit_at(Some(ticket), now);
                 let ahead = MIN_REQUEST_INTERVAL * place as u32;
-                assert_eq!(turn, rate_limiter.next_allowed_at().max(now.mono) + ahead);
-                if turn > now.mono {
-                    // Nobody waits without a reason, nor longer than the reason lasts.
-                    assert!(place > 0 || nobody_before > now.mono);
-                    assert!(turn <= nobody_before.max(now.mono) + ahead);
+                assert_eq!(
+                    permit_at,
+                    rate_limiter.next_allowed_at().max(now.mono) + ahead
+                );
+                if permit_at > now.mono {
+                    // No caller waits without a reason, nor longer than the reason lasts.
+                    assert!(place > 0 || no_request_before > now.mono);
+                    assert!(permit_at <= no_request_before.max(now.mono) + ahead);
                     continue;
                 }
                 assert_eq!(place, 0, "first come, first served");
-                assert!(now.mono >= nobody_before, "too early");
+                assert!(now.mono >= no_request_before, "too early");
                 rate_limiter.record_request(now);
                 rate_limiter.dequeue(queues[process].remove(0));
                 shared = rate_limiter.record();
                 last_sent[process] = Some(now);
-                nobody_before = nobody_before.max(now.mono + MIN_REQUEST_INTERVAL);
+                no_request_before = no_request_before.max(now.mono + MIN_REQUEST_INTERVAL);
             }
-            AtGate::Answered(process) => {
+            RateLimiterEvent::Response(process) => {
                 let Some(sent) = last_sent[process].take() else {
                     continue;
                 };
                 let rate_limiter = &mut rate_limiters[process];
                 rate_limiter.merge(shared, now);
-                rate_limiter.answered(sent, now);
+                rate_limiter.response_received(sent, now);
                 shared = rate_limiter.record();
                 limited = 0;
                 if now.mono - sent.mono < MIN_REQUEST_INTERVAL {
-                    nobody_before = nobody_before.max(now.mono + MIN_REQUEST_INTERVAL);
+                    no_request_before = no_request_before.max(now.mono + MIN_REQUEST_INTERVAL);
                 }
             }
-            AtGate::Limited(process, retry_after) => {
+            RateLimiterEvent::Limited(process, retry_after) => {
                 if last_sent[process].take().is_none() {
                     continue;
                 }
@@ -504,21 +534,21 @@ fn play_gate(history: Vec<AtGate>) {
                 let own = (60u64 << (limited - 1).min(10)).min(600);
                 let block = seconds(own.max(retry_after.unwrap_or(0).min(3600)));
                 assert!(block <= MAX_BLOCK);
-                nobody_before = nobody_before.max(now.mono + block);
+                no_request_before = no_request_before.max(now.mono + block);
             }
         }
     }
 }
 
-// The shell, with its store.
+// Cache, with its store.
 
-/// What happens to programs that share a store.
+/// An event of processes that share a store.
 #[derive(Debug, Clone, Copy)]
 enum StoreEvent {
     Tick(Tick),
-    /// A process asks for the token of one of its keys.
+    /// A process requests the token of one of its keys.
     Call(usize, usize),
-    /// The API refuses the last token of that key to a process.
+    /// The API rejects the last token that a process got for a key.
     Reject(usize, usize),
     Forget(usize, usize),
     Retry(usize, usize),
@@ -527,17 +557,17 @@ enum StoreEvent {
     Store(bool),
 }
 
-/// How the endpoint answers from now on.
+/// The responses of the token endpoint from now on.
 #[derive(Debug, Clone, Copy)]
 enum EndpointMode {
-    /// With tokens that live so many seconds.
+    /// Tokens with this lifetime in seconds.
     Tokens(u64),
     Down,
     BadCredentials,
     Limited,
 }
 
-fn in_world() -> impl Strategy<Value = StoreEvent> {
+fn store_event() -> impl Strategy<Value = StoreEvent> {
     let key = || (0..2usize, 0..2usize);
     prop_oneof![
         6 => tick().prop_map(StoreEvent::Tick),
@@ -555,16 +585,16 @@ fn in_world() -> impl Strategy<Value = StoreEvent> {
     ]
 }
 
-/// The endpoint of the world, and what it remembers.
-struct WorldEndpoint {
+/// A token endpoint that records its requests and tokens.
+struct RecordingEndpoint {
     clock: Clock,
-    mood: Mutex<EndpointMode>,
+    mode: Mutex<EndpointMode>,
     requests: Mutex<Vec<Timestamp>>,
     /// When each token was issued, and for how many seconds.
     issued: Mutex<HashMap<String, (Timestamp, u64)>>,
 }
 
-impl TokenEndpoint for WorldEndpoint {
+impl TokenEndpoint for RecordingEndpoint {
     fn fetch(&self, _: &TokenRequest, _: &CallContext) -> Result<TokenResponse, FetchError> {
         let now = self.clock.now();
         let mut requests = self.requests.lock().unwrap();
@@ -575,7 +605,7 @@ impl TokenEndpoint for WorldEndpoint {
                 error: failure(cause),
             })
         };
-        match *self.mood.lock().unwrap() {
+        match *self.mode.lock().unwrap() {
             EndpointMode::Tokens(life) => {
                 let text = format!("token-{}", requests.len());
                 self.issued
@@ -595,21 +625,21 @@ impl TokenEndpoint for WorldEndpoint {
     }
 }
 
-/// What a process is known to hold.
+/// A token that a process holds.
 #[derive(Debug, Clone)]
-struct Holds {
+struct HeldToken {
     token: Token,
-    /// By when either clock makes it useless.
-    dies: Timestamp,
+    /// When it expires on either clock.
+    expires_at: Timestamp,
 }
 
-fn play_world(shares: bool, history: Vec<StoreEvent>) {
-    // Nobody waits for anything: what does not go at once fails at once.
+fn run_cache(shares: bool, history: Vec<StoreEvent>) {
+    // No call waits: a call that cannot continue immediately fails.
     let simulation = ManualClock::with_remaining(Duration::ZERO);
     let clock = Clock::Simulated(simulation.clone());
-    let endpoint = WorldEndpoint {
+    let endpoint = RecordingEndpoint {
         clock: clock.clone(),
-        mood: Mutex::new(EndpointMode::Tokens(3600)),
+        mode: Mutex::new(EndpointMode::Tokens(3600)),
         requests: Mutex::default(),
         issued: Mutex::default(),
     };
@@ -619,7 +649,7 @@ fn play_world(shares: bool, history: Vec<StoreEvent>) {
     let tokens: [[Arc<TokenCacheHandle>; 2]; 2] = processes.each_ref().map(|process| {
         ["a", "b"].map(|audience| {
             process
-                .token_state(
+                .handle(
                     TokenRequest {
                         audience: audience.into(),
                         ..request()
@@ -629,14 +659,15 @@ fn play_world(shares: bool, history: Vec<StoreEvent>) {
                 .unwrap()
         })
     });
-    let mut holds: HashMap<(usize, usize), Holds> = HashMap::new();
+    let mut holds: HashMap<(usize, usize), HeldToken> = HashMap::new();
     let mut generations: HashMap<(usize, usize), u64> = HashMap::new();
     let mut rejected: Vec<u64> = Vec::new();
-    // Before these times (monotonic) no request may be sent: by a process, and by one for a key.
+    // No request may be sent before these times (monotonic): by a process, and by a process for a
+    // key.
     let mut blocked = [Duration::ZERO; 2];
     let mut refused: HashMap<(usize, usize), Duration> = HashMap::new();
     let mut last_sent: [Option<Duration>; 2] = [None; 2];
-    // What one process knows, the other knows too, as long as the store and the clock were right.
+    // Whether both processes have the same information: while the store and the clock were right.
     let mut in_step = shares;
     for event in history {
         let now = simulation.now();
@@ -652,19 +683,22 @@ fn play_world(shares: bool, history: Vec<StoreEvent>) {
                 let requests = endpoint.requests.lock().unwrap().len() - before;
                 assert!(requests <= 1, "one call, {requests} requests");
                 if requests == 1 {
-                    let mates: &[usize] = if in_step { &[0, 1] } else { &[process] };
-                    for mate in mates {
-                        assert!(now.mono >= blocked[*mate], "asked in spite of a 429");
-                        let apart = last_sent[*mate].map(|last| now.mono - last);
+                    let affected: &[usize] = if in_step { &[0, 1] } else { &[process] };
+                    for other in affected {
+                        assert!(now.mono >= blocked[*other], "request sent during a block");
+                        let apart = last_sent[*other].map(|last| now.mono - last);
                         assert!(
                             apart.is_none_or(|apart| apart >= MIN_REQUEST_INTERVAL),
                             "{apart:?} apart"
                         );
-                        let quiet = refused.get(&(*mate, key)).copied().unwrap_or_default();
-                        assert!(now.mono >= quiet, "asked in spite of a auth_failure");
+                        let suspended = refused.get(&(*other, key)).copied().unwrap_or_default();
+                        assert!(
+                            now.mono >= suspended,
+                            "request sent during a rejection window"
+                        );
                     }
                     last_sent[process] = Some(now.mono);
-                    match *endpoint.mood.lock().unwrap() {
+                    match *endpoint.mode.lock().unwrap() {
                         EndpointMode::Limited => blocked[process] = now.mono + seconds(60),
                         EndpointMode::BadCredentials => {
                             refused.insert(at, now.mono + seconds(30));
@@ -672,14 +706,16 @@ fn play_world(shares: bool, history: Vec<StoreEvent>) {
                         _ => {}
                     }
                 }
-                let cached = holds.get(&at).filter(|cached| !cached.dies.is_past(now));
+                let cached = holds
+                    .get(&at)
+                    .filter(|cached| !cached.expires_at.is_past(now));
                 match result {
                     Ok(token) => {
                         let issued = endpoint.issued.lock().unwrap()[token.expose()];
                         let (issued_at, life) = issued;
                         assert!(
                             now.wall < issued_at.wall + seconds(life),
-                            "dead by the wall clock"
+                            "expired on the wall clock"
                         );
                         let generation = token.generation();
                         let max_generation = generations.entry(at).or_default();
@@ -701,20 +737,17 @@ fn play_world(shares: bool, history: Vec<StoreEvent>) {
                                 .saturating_sub(leeway.min(seconds(5)));
                             holds.insert(
                                 at,
-                                Holds {
+                                HeldToken {
                                     token,
-                                    dies: now.after(left),
+                                    expires_at: now.after(left),
                                 },
                             );
                         } else if let Some(cached) = holds.get(&at) {
-                            assert!(!cached.dies.is_past(now), "dead by a clock");
+                            assert!(!cached.expires_at.is_past(now), "expired on a clock");
                         }
                     }
                     Err(error) => {
-                        assert!(
-                            cached.is_none(),
-                            "failed in spite of a living token: {error}"
-                        );
+                        assert!(cached.is_none(), "failed despite a valid token: {error}");
                         assert_eq!(error.stage(), Stage::Token);
                         assert_eq!(error.outcome(), Outcome::NotSent);
                     }
@@ -724,7 +757,7 @@ fn play_world(shares: bool, history: Vec<StoreEvent>) {
                 if let Some(cached) = holds.remove(&(process, key)) {
                     tokens[process][key].reject(&cached.token, &call());
                     rejected.push(cached.token.generation());
-                    // The other one may still hold it, and has to find out by itself.
+                    // The other process may still hold the token, and has to get a 401 itself.
                     let generation = cached.token.generation();
                     in_step &= holds
                         .get(&(1 - process, key))
@@ -738,10 +771,10 @@ fn play_world(shares: bool, history: Vec<StoreEvent>) {
             StoreEvent::Retry(process, key) => {
                 tokens[process][key].clear_auth_failure(&call());
                 refused.remove(&(process, key));
-                // The other one keeps to what it was told.
+                // The other process still applies the stored rejection.
                 refused.remove(&(1 - process, key));
             }
-            StoreEvent::Endpoint(mood) => *endpoint.mood.lock().unwrap() = mood,
+            StoreEvent::Endpoint(mode) => *endpoint.mode.lock().unwrap() = mode,
             StoreEvent::Store(fails) => {
                 store.everything_fails(fails);
                 in_step &= !fails;
@@ -754,13 +787,13 @@ proptest! {
     #![proptest_config(config(10_000))]
 
     #[test]
-    fn a_slot_does_what_its_model_says(history in prop::collection::vec(event(), 1..80)) {
-        play_slot(history);
+    fn token_state_behaves_like_its_model(history in prop::collection::vec(event(), 1..80)) {
+        run_token_state(history);
     }
 
     #[test]
-    fn a_gate_keeps_the_pace(history in prop::collection::vec(at_gate(), 1..80)) {
-        play_gate(history);
+    fn rate_limiter_behaves_like_its_model(history in prop::collection::vec(rate_limiter_event(), 1..80)) {
+        run_rate_limiter(history);
     }
 }
 
@@ -768,10 +801,10 @@ proptest! {
     #![proptest_config(config(2_000))]
 
     #[test]
-    fn the_shell_keeps_its_promises(
+    fn cache_keeps_its_invariants(
         shares in any::<bool>(),
-        history in prop::collection::vec(in_world(), 1..60),
+        history in prop::collection::vec(store_event(), 1..60),
     ) {
-        play_world(shares, history);
+        run_cache(shares, history);
     }
 }

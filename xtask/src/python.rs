@@ -1,75 +1,74 @@
-//! The types, the operations and the C prototypes of the Python package.
+//! Generator of the types, operations and C prototypes of the Python package.
 //!
-//! The types and operations come from the description of the API, the prototypes from the header:
-//! what C exports and Python calls cannot drift apart.
+//! Types and operations are generated from the descriptions of the API, prototypes from the C header,
+//! so that Python calls exactly the functions that the C ABI exports.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
-use std::fs;
 
 use camunda_admin::description::{
     BodyKind, Description, Direction, Field, OPERATIONS, Operation, Presence, TYPES, WAITERS,
     Waiter,
 };
 
-use crate::{Generated, top};
+use crate::{Generated, NOTICE};
 
-/// Where operations live in Python: the beginning of their `call`, the class, what it stands for.
+/// The classes with the operations: the prefix of their `call`, the class name, its docstring.
 const PLACES: &[(&str, &str, &str)] = &[
     (
         "clusters",
         "Clusters",
-        "The clusters of the organisation: `admin.clusters`.",
+        "Operations on the clusters of the organization: `admin.clusters`.",
     ),
     (
         "cluster",
         "ClusterHandle",
-        "One cluster: `admin.cluster(id)`.",
+        "Operations on one cluster: `admin.cluster(id)`.",
     ),
     (
         "cluster.clients",
         "ClusterClients",
-        "The clients of a cluster: `admin.cluster(id).clients`.",
+        "Operations on the clients of a cluster: `admin.cluster(id).clients`.",
     ),
     (
         "cluster.backups",
         "Backups",
-        "The backups of a cluster: `admin.cluster(id).backups`.",
+        "Operations on the backups of a cluster: `admin.cluster(id).backups`.",
     ),
     (
         "cluster.secrets",
         "ClusterSecrets",
-        "The connector secrets of a cluster: `admin.cluster(id).secrets`.",
+        "Operations on the connector secrets of a cluster: `admin.cluster(id).secrets`.",
     ),
     (
         "cluster.monitoring",
         "ClusterMonitoring",
-        "The monitoring of a cluster: `admin.cluster(id).monitoring`.",
+        "Operations on the external monitoring of a cluster: `admin.cluster(id).monitoring`.",
     ),
     (
         "cluster.secure_connectivity",
         "SecureConnectivity",
-        "The secure connectivity of a cluster: `admin.cluster(id).secure_connectivity`.",
+        "Operations on the secure connectivity of a cluster: `admin.cluster(id).secure_connectivity`.",
     ),
     (
         "members",
         "Members",
-        "The members of the organisation: `admin.members`.",
+        "Operations on the members of the organization: `admin.members`.",
     ),
     (
         "activity",
         "Activity",
-        "The organisation's audit log: `admin.activity`.",
+        "Operations on the audit log of the organization: `admin.activity`.",
     ),
     (
         "",
         "AdminOperations",
-        "The operations that belong to no resource: methods of `AdminClient`.",
+        "Operations without a resource: base class of `AdminClient`.",
     ),
 ];
 
-/// Fields of requests that are arguments by position, and what they are called then: the one or two
-/// that say everything. All others are keywords under their own names.
+/// Request fields that are positional arguments, and the names of these. All other fields are keyword
+/// arguments with their own names.
 const BY_POSITION: &[(&str, &[(&str, &str)])] = &[
     ("cluster.clients.create", &[("clientName", "name")]),
     (
@@ -86,41 +85,48 @@ const BY_POSITION: &[(&str, &[(&str, &str)])] = &[
     ("members.set_roles", &[("orgRoles", "roles")]),
 ];
 
-/// Answers of which the caller gets one field.
+/// Operations that return one field of the response object: their `call`, and the field.
 const ONE_FIELD: &[(&str, &str)] = &[("clusters.create", "cluster_id")];
 
-/// Answers with methods written by hand, in `_methods.py`.
+/// Response types with hand-written methods in `_methods.py`.
 const WITH_METHODS: &[&str] = &["Cluster", "CreatedClusterClient", "IpRanges"];
 
-pub(crate) fn generate() -> Vec<Generated> {
-    vec![
-        Generated {
-            path: "bindings/python/src/camunda_admin/_models.py",
-            text: models(),
-        },
-        Generated {
-            path: "bindings/python/src/camunda_admin/_operations.py",
-            text: operations(),
-        },
-        Generated {
-            path: "bindings/python/src/camunda_admin/_prototypes.py",
-            text: prototypes(),
-        },
-    ]
+/// Generates `_models.py`.
+pub(crate) fn models() -> Generated {
+    Generated {
+        path: "bindings/python/src/camunda_admin/_models.py",
+        text: models_text(),
+    }
+}
+
+/// Generates `_operations.py`.
+pub(crate) fn operations() -> Generated {
+    Generated {
+        path: "bindings/python/src/camunda_admin/_operations.py",
+        text: operations_text(),
+    }
+}
+
+/// Generates `_prototypes.py` from the C header.
+pub(crate) fn prototypes(header: &str) -> Generated {
+    Generated {
+        path: "bindings/python/src/camunda_admin/_prototypes.py",
+        text: prototypes_text(header),
+    }
 }
 
 // ---- Types ------------------------------------------------------------------------------------
 
-/// A type of a field.
+/// The type of a field.
 enum Type {
-    Text,
+    Str,
     Secret,
     Bool,
     Int,
     Number,
     Json,
     Step,
-    Words(&'static str),
+    Enum(&'static str),
     Object(&'static str),
     List(Box<Type>),
 }
@@ -139,7 +145,7 @@ impl Type {
             return Type::List(Box::new(Type::parse(inner)));
         }
         match written {
-            "String" => Type::Text,
+            "String" => Type::Str,
             "Secret" => Type::Secret,
             "bool" => Type::Bool,
             "u32" => Type::Int,
@@ -148,33 +154,33 @@ impl Type {
             "FailoverStep" => Type::Step,
             name => {
                 let known = TYPES.iter().find(|known| known.name() == name);
-                match known.unwrap_or_else(|| panic!("Python does not know the type {name}")) {
+                match known.unwrap_or_else(|| panic!("no Python type for the Rust type {name}")) {
                     Description::Object { name, .. } => Type::Object(name),
-                    Description::Enum { name, .. } => Type::Words(name),
-                    Description::Id { .. } => Type::Text,
+                    Description::Enum { name, .. } => Type::Enum(name),
+                    Description::Id { .. } => Type::Str,
                 }
             }
         }
     }
 
-    /// As a type hint of an answer.
+    /// The type hint of a field of a response type.
     fn hint(&self) -> String {
         match self {
-            Type::Text | Type::Secret => "str".into(),
+            Type::Str | Type::Secret => "str".into(),
             Type::Bool => "bool".into(),
             Type::Int => "int".into(),
             Type::Number => "Number".into(),
             Type::Json => "Any".into(),
             Type::Step => "FailoverStep".into(),
-            Type::Words(name) | Type::Object(name) => (*name).into(),
+            Type::Enum(name) | Type::Object(name) => (*name).into(),
             Type::List(element) => format!("List[{}]", element.hint()),
         }
     }
 
-    /// As a type hint of an argument: whoever calls may write plain words.
+    /// The type hint of an argument: callers can pass plain strings as enum values.
     fn argument_hint(&self) -> String {
         match self {
-            Type::Words(_) => "str".into(),
+            Type::Enum(_) => "str".into(),
             Type::List(element) => match &**element {
                 Type::Object("IpAllowlistEntry") => "Iterable[AllowlistEntry]".into(),
                 element => format!("Iterable[{}]", element.argument_hint()),
@@ -183,34 +189,34 @@ impl Type {
         }
     }
 
-    /// What stands for an absent value.
+    /// The default of an absent field.
     fn empty(&self) -> String {
         match self {
-            Type::Text | Type::Secret => "\"\"".into(),
+            Type::Str | Type::Secret => "\"\"".into(),
             Type::Bool => "False".into(),
             Type::Int | Type::Number => "0".into(),
             Type::Json => "None".into(),
             Type::Step => "field(default_factory=lambda: FailoverStep(None))".into(),
-            Type::Words(name) => format!("{name}(\"\")"),
+            Type::Enum(name) => format!("{name}(\"\")"),
             Type::Object(name) => format!("field(default_factory=lambda: _{}(None))", snake(name)),
             Type::List(_) => "field(default_factory=list)".into(),
         }
     }
 
-    /// Whether JSON has it as Python does.
+    /// Whether the decoded JSON value needs no conversion.
     fn plain(&self) -> bool {
         match self {
-            Type::Step | Type::Words(_) | Type::Object(_) => false,
+            Type::Step | Type::Enum(_) | Type::Object(_) => false,
             Type::List(element) => element.plain(),
             _ => true,
         }
     }
 
-    /// The value in Python, of `value` as decoded from JSON.
+    /// The expression that converts `value`, a decoded JSON value, to the type.
     fn decode(&self, value: &str) -> String {
         match self {
             Type::Step => format!("FailoverStep({value})"),
-            Type::Words(name) => format!("_{}[{value}]", snake(name)),
+            Type::Enum(name) => format!("_{}[{value}]", snake(name)),
             Type::Object(name) => format!("_{}({value})", snake(name)),
             Type::List(element) if !element.plain() => {
                 format!("[{} for v in {value}]", element.decode("v"))
@@ -219,10 +225,10 @@ impl Type {
         }
     }
 
-    /// The value for JSON, of a value in Python.
+    /// The expression that converts `value` to a JSON-serializable one.
     fn encode(&self, value: &str) -> String {
         match self {
-            Type::Words(_) => format!("str({value})"),
+            Type::Enum(_) => format!("str({value})"),
             Type::Step | Type::Object(_) => format!("{value}.to_dict()"),
             Type::List(element) if !element.plain() => {
                 format!("[{} for v in {value}]", element.encode("v"))
@@ -240,15 +246,14 @@ fn inside<'a>(written: &'a str, outer: &str) -> Option<&'a str> {
         .strip_suffix('>')
 }
 
-fn models() -> String {
-    let mut text = String::from(
-        "\"\"\"The types of the API: what it answers, and the words that it uses.\n\n\
-         Generated by `tests/generated` from the descriptions in `src/api`; not to be edited.\n\
-         \"\"\"\n\n\
+fn models_text() -> String {
+    let mut text = format!("# {NOTICE}\n");
+    text.push_str(
+        "\"\"\"The response types and enumerations of the API.\"\"\"\n\n\
          from dataclasses import dataclass, field\n\
          from typing import Any, ClassVar, Dict, List, Optional\n\n\
-         from ._model import Answer, FailoverStep, Number, Word, WordTable\n\
-         from ._model import new_object, nulls_of, set_fields\n\
+         from ._model import FailoverStep, Model, Number, OpenEnum, OpenEnumValues\n\
+         from ._model import new_object, null_fields, set_fields\n\
          from ._methods import ",
     );
     let methods: Vec<_> = WITH_METHODS
@@ -256,18 +261,18 @@ fn models() -> String {
         .map(|name| format!("{name}Methods"))
         .collect();
     writeln!(text, "{}\n", methods.join(", ")).unwrap();
-    let answered = answered();
+    let response_types = response_types();
     let names: Vec<&str> = TYPES
         .iter()
         .filter(|description| match description {
-            // Of some the caller gets a field only.
+            // Not of operations that return one field of it.
             Description::Object { name, .. } => {
-                answered.contains(name)
+                response_types.contains(name)
                     && !OPERATIONS.iter().any(|operation| {
                         one_field(operation).is_some()
                             && matches!(
-                                operation.answer.as_ref().map(|shape| &shape.kind),
-                                Some(BodyKind::Object(answer)) if answer.name() == *name
+                                operation.answer.as_ref().map(|schema| &schema.kind),
+                                Some(BodyKind::Object(body)) if body.name() == *name
                             )
                     })
             }
@@ -285,24 +290,24 @@ fn models() -> String {
         match description {
             Description::Object {
                 name, doc, fields, ..
-            } if answered.contains(name) => {
+            } if response_types.contains(name) => {
                 push_object(&mut text, name, doc, fields);
             }
             Description::Enum { name, doc, values } => {
-                write!(text, "\n\nclass {name}(Word):\n").unwrap();
-                push_doc(&mut text, 4, doc);
+                write!(text, "\n\nclass {name}(OpenEnum):\n").unwrap();
+                push_doc(&mut text, 4, doc, &[]);
                 text.push_str("\n    __slots__ = ()\n\n");
-                for word in *values {
-                    let constant = snake(word.name).to_uppercase();
-                    push_comment(&mut text, word.doc);
+                for value in *values {
+                    let constant = snake(value.name).to_uppercase();
+                    push_comment(&mut text, value.doc);
                     writeln!(text, "    {constant}: ClassVar[\"{name}\"]").unwrap();
                 }
                 text.push_str("\n\n");
-                for word in *values {
-                    let constant = snake(word.name).to_uppercase();
-                    writeln!(text, "{name}.{constant} = {name}({})", quoted(word.json)).unwrap();
+                for value in *values {
+                    let constant = snake(value.name).to_uppercase();
+                    writeln!(text, "{name}.{constant} = {name}({})", quoted(value.json)).unwrap();
                 }
-                writeln!(text, "_{} = WordTable({name})", snake(name)).unwrap();
+                writeln!(text, "_{} = OpenEnumValues({name})", snake(name)).unwrap();
             }
             _ => {}
         }
@@ -310,10 +315,10 @@ fn models() -> String {
     text
 }
 
-/// The objects that answers are made of; requests are arguments in Python.
-fn answered() -> HashSet<&'static str> {
-    let mut answered = HashSet::new();
-    // Each type is listed after those that it is made of, so once backwards is enough.
+/// The names of the types that responses contain. Request types become arguments in Python.
+fn response_types() -> HashSet<&'static str> {
+    let mut names = HashSet::new();
+    // Each type follows the types of its fields, so one pass in reverse order finds all.
     for description in TYPES.iter().rev() {
         let Description::Object {
             name,
@@ -325,32 +330,32 @@ fn answered() -> HashSet<&'static str> {
             continue;
         };
         if *direction == Direction::Response {
-            answered.insert(*name);
+            names.insert(*name);
         }
-        if answered.contains(name) {
+        if names.contains(name) {
             for field in *fields {
                 let mut kind = Type::of(field).1;
                 while let Type::List(element) = kind {
                     kind = *element;
                 }
                 if let Type::Object(name) = kind {
-                    answered.insert(name);
+                    names.insert(name);
                 }
             }
         }
     }
-    answered
+    names
 }
 
 fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
     let base = match WITH_METHODS.contains(&name) {
         true => format!("{name}Methods"),
-        false => "Answer".into(),
+        false => "Model".into(),
     };
     write!(text, "\n\n@dataclass(frozen=True)\nclass {name}({base}):\n").unwrap();
-    push_doc(text, 4, doc);
+    push_doc(text, 4, doc, &[]);
     text.push('\n');
-    // Fields without a default have to come first.
+    // A dataclass requires that fields without a default precede those with one.
     let (required, others): (Vec<_>, Vec<_>) = fields
         .iter()
         .partition(|field| field.presence == Presence::Required);
@@ -374,8 +379,8 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
         writeln!(text, "    {}: {line}", python_name(field)).unwrap();
     }
     text.push_str(
-        "    # Fields that this version does not know, by the service's names; not shown, since one\n    \
-         # of them may be a secret.\n    \
+        "    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since\n    \
+         # one of them may be a secret.\n    \
          extra: Dict[str, Any] = field(default_factory=dict, repr=False)\n\n    \
          @staticmethod\n",
     );
@@ -385,7 +390,7 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
     )
     .unwrap();
     text.push_str(
-        "        data = {} if data is None else data\n        nulls = nulls_of(data)\n        \
+        "        data = {} if data is None else data\n        nulls = null_fields(data)\n        \
          pop = data.pop\n",
     );
     writeln!(text, "        result: {name} = new_object({name})").unwrap();
@@ -403,7 +408,7 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
                 )
             }
             _ => match &kind {
-                Type::Step | Type::Words(_) | Type::Object(_) => {
+                Type::Step | Type::Enum(_) | Type::Object(_) => {
                     kind.decode(&format!("pop({key}, None)"))
                 }
                 Type::Json => format!("pop({key}, None)"),
@@ -432,7 +437,7 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
     );
     text.push_str(
         "    def to_dict(self) -> Dict[str, Any]:\n        \
-         \"\"\"Return the object under the API's own names, unknown fields and nulls included.\"\"\"\n        \
+         \"\"\"Return all fields by their JSON names, including unknown ones and those that were null.\"\"\"\n        \
          result: Dict[str, Any] = {\n",
     );
     for field in fields
@@ -462,25 +467,25 @@ fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
     writeln!(text, "_{} = {name}._decode", snake(name)).unwrap();
 }
 
-/// The name in Rust is the snake case of the name in JSON already, `r#` of keywords aside.
+/// The name of the Rust field, which is the snake case of the JSON name, without `r#`.
 fn python_name(field: &Field) -> &str {
     field.name.trim_start_matches("r#")
 }
 
 // ---- Operations -------------------------------------------------------------------------------
 
-fn operations() -> String {
-    let mut text = String::from(
-        "\"\"\"The operations and the waiters of the API, by resource.\n\n\
-         Generated by `tests/generated` from the descriptions in `src/api`; not to be edited.\n\
-         \"\"\"\n\n\
+fn operations_text() -> String {
+    let mut text = format!("# {NOTICE}\n");
+    text.push_str(
+        "\"\"\"The operations and waiters of the API, by resource.\"\"\"\n\n\
          from typing import Any, Dict, IO, Iterable, Iterator, List, Optional, overload\n\n\
          from . import _models\n\
-         from ._arguments import AllowlistEntry, body_of, entries_of, str_of, strings_of, text_of\n\
-         from ._model import Secrets\n\
+         from ._allowlist import AllowlistEntry, check_allowlist\n\
+         from ._arguments import check_str, check_str_list, encode_body, encode_str\n\
          from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._connection import Progress, Resource\n\
          from ._hidden import hide\n\
+         from ._model import Secrets\n\
          from ._models import (\n",
     );
     let mut imported: Vec<&str> = OPERATIONS
@@ -490,7 +495,7 @@ fn operations() -> String {
             BodyKind::Object(description) | BodyKind::List(description) => Some(description.name()),
             _ => None,
         })
-        .chain(WAITERS.iter().map(|waiter| waiter_shows(waiter)))
+        .chain(WAITERS.iter().map(|waiter| polled_type(waiter)))
         .collect();
     imported.sort_unstable();
     imported.dedup();
@@ -509,7 +514,7 @@ fn operations() -> String {
             .rsplit_once('.')
             .unwrap_or(("", operation.call));
         let csv = matches!(
-            operation.answer.as_ref().map(|shape| &shape.kind),
+            operation.answer.as_ref().map(|schema| &schema.kind),
             Some(BodyKind::Csv)
         );
         let methods = places.entry(place).or_default();
@@ -547,17 +552,17 @@ fn operations() -> String {
     }
     assert!(
         places.is_empty(),
-        "Python has no class for {:?}",
+        "no Python class for the operations of {:?}",
         places.keys()
     );
     text
 }
 
-/// An argument of a method.
+/// An argument of a generated method.
 struct Argument {
     name: String,
     hint: String,
-    /// Its value on the way to C, or to JSON.
+    /// The expression that is passed to the C function or put into the body.
     value: String,
     json: Option<&'static str>,
     optional: bool,
@@ -568,15 +573,15 @@ struct Argument {
 
 fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &str) {
     let mut arguments = path_arguments(operation.arguments(), place);
-    if let Some(shape) = &operation.body {
-        let BodyKind::Object(Description::Object { fields, .. }) = &shape.kind else {
-            panic!("{}: a body is an object", operation.name);
+    if let Some(schema) = &operation.body {
+        let BodyKind::Object(Description::Object { fields, .. }) = &schema.kind else {
+            panic!("{}: the body is not an object", operation.name);
         };
         arguments.extend(fields.iter().map(|field| body_argument(operation, field)));
     }
-    let answer = operation.answer.as_ref().map(|shape| &shape.kind);
+    let response = operation.answer.as_ref().map(|schema| &schema.kind);
     let one_field = one_field(operation);
-    let (hint, decode) = match answer {
+    let (hint, decode) = match response {
         None => ("None".to_owned(), None),
         Some(BodyKind::Secrets) => ("Secrets".to_owned(), Some("Secrets".to_owned())),
         Some(BodyKind::Object(description)) => {
@@ -589,19 +594,23 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
         Some(BodyKind::List(description)) => (
             format!("List[{}]", description.name()),
             Some(format!(
-                "lambda answer: [{}(v) for v in answer]",
+                "lambda response: [{}(v) for v in response]",
                 decoder(description)
             )),
         ),
-        Some(BodyKind::Csv) => unreachable!("has a function of its own"),
+        Some(BodyKind::Csv) => unreachable!("push_csv generates CSV operations"),
     };
     push_signature(text, name, &arguments, &[], &hint);
-    push_doc(text, 8, &operation_doc(operation, &arguments));
+    let sections = [
+        argument_section(&arguments),
+        error_section(operation.errors),
+    ];
+    push_doc(text, 8, &imperative(operation.doc), &sections);
     let in_body: Vec<_> = arguments
         .iter()
         .filter(|argument| argument.json.is_some())
         .collect();
-    // A traceback may show local variables.
+    // A traceback may show local variables, so secrets are wrapped.
     for argument in arguments.iter().filter(|argument| argument.secret) {
         writeln!(text, "        {0} = hide({0})", argument.name).unwrap();
     }
@@ -639,9 +648,13 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
             .map(|a| a.value.clone()),
     );
     if operation.body.is_some() {
-        passed.push("*body_of(body)".into());
+        passed.push("*encode_body(body)".into());
     }
-    let method = if decode.is_some() { "ask" } else { "tell" };
+    let method = if decode.is_some() {
+        "call_value"
+    } else {
+        "call_void"
+    };
     let keyword = if decode.is_some() { "return " } else { "" };
     let field = one_field
         .map(|field| format!(".{field}"))
@@ -662,7 +675,7 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
     }
 }
 
-/// A line, or three of them where the call that is its value makes it too long.
+/// Pushes a line, or three lines if it is too long and its value is a call.
 fn push_fitting(text: &mut String, before: &str, value: &str, after: &str) {
     let line = format!("{before}{value}{after}");
     let call = value
@@ -686,17 +699,17 @@ fn push_csv(text: &mut String, operation: &Operation, name: &str) {
          def {name}(self, file: Optional[IO[Any]] = None) -> Optional[Iterator[str]]:\n"
     )
     .unwrap();
-    let doc = format!(
-        "{}\n\nWith a file object, text or binary, the text is written to it as it arrives. Without \
-         one, the whole text is fetched and its lines are given one by one, line ends kept, as \
-         `csv.reader` wants them.{}",
-        operation.doc,
-        errors_doc(operation.errors)
-    );
-    push_doc(text, 8, &doc);
+    let file = "A text or binary file object that receives the data piece by piece. None: the method \
+                reads the whole response and returns its lines with their line ends, as `csv.reader` \
+                expects them.";
+    let sections = [
+        ("Args", vec![("file".to_owned(), file.to_owned())]),
+        error_section(operation.errors),
+    ];
+    push_doc(text, 8, &imperative(operation.doc), &sections);
     writeln!(
         text,
-        "        return self._connection.csv(lib.{}, {}, file)",
+        "        return self._connection.call_csv(lib.{}, {}, file)",
         operation.c_name,
         quoted(operation.name)
     )
@@ -705,30 +718,53 @@ fn push_csv(text: &mut String, operation: &Operation, name: &str) {
 
 fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     let arguments = path_arguments(waiter.arguments.iter().copied(), "cluster");
-    let shown = waiter_shows(waiter);
-    let hint = waiter.answer.map_or("None", |answer| answer.name());
+    let shown = polled_type(waiter);
+    let hint = waiter.answer.map_or("None", |resource| resource.name());
     let options = [
         "timeout: Optional[float] = None".to_owned(),
         "interval: Optional[float] = None".into(),
         format!("progress: Progress[{shown}] = None"),
     ];
     push_signature(text, name, &arguments, &options, hint);
-    let doc = format!(
-        "{}\n\n`timeout` is the deadline of the whole wait in seconds, 30 minutes unless it or \
-         `AdminClient.with_options` says otherwise; `interval` the longest pause between two looks, \
-         10 seconds unless given. `progress` is called with the {shown} after each look, or is `True` \
-         for a display on standard error.\n\nRaises `WaitFailedError` where the state cannot come any \
-         more, `TimeoutError` at the deadline.",
-        waiter.doc
+    let entry = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let progress = format!(
+        "A function that is called with the {shown} after each poll, or True for a display on \
+         standard error."
     );
-    push_doc(text, 8, &doc);
+    let arguments_with_options = [
+        argument_section(&arguments).1,
+        vec![
+            entry(
+                "timeout",
+                "Deadline of the wait in seconds. Default: that of `AdminClient.with_options`, else \
+                 30 minutes.",
+            ),
+            entry(
+                "interval",
+                "Maximum time between two polls in seconds. Default: 10.",
+            ),
+            entry("progress", &progress),
+        ],
+    ];
+    let raised = vec![
+        entry(
+            "WaitFailedError",
+            "the resource reached a final state other than the expected one.",
+        ),
+        entry("TimeoutError", "the deadline was exceeded."),
+    ];
+    let sections = [
+        ("Args", arguments_with_options.concat()),
+        ("Raises", raised),
+    ];
+    push_doc(text, 8, &imperative(waiter.doc), &sections);
     let mut passed = vec!["self._id".to_owned()];
     passed.extend(arguments.into_iter().map(|argument| argument.value));
     let decode = format!("_models._{}", snake(shown));
     let method = if waiter.answer.is_some() {
-        "wait"
+        "wait_value"
     } else {
-        "wait_for_end"
+        "wait_void"
     };
     let keyword = if waiter.answer.is_some() {
         "return "
@@ -747,9 +783,9 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     .unwrap();
 }
 
-/// What a waiter looks at; where it answers nothing, it waits for the end of a cluster.
-fn waiter_shows(waiter: &Waiter) -> &'static str {
-    waiter.answer.map_or("Cluster", |answer| answer.name())
+/// The type of the resource that a waiter polls. One that returns nothing polls a cluster.
+fn polled_type(waiter: &Waiter) -> &'static str {
+    waiter.answer.map_or("Cluster", |resource| resource.name())
 }
 
 fn decoder(description: &Description) -> String {
@@ -777,7 +813,7 @@ fn path_arguments(names: impl Iterator<Item = &'static str>, place: &str) -> Vec
             };
             Argument {
                 hint: "str".into(),
-                value: format!("text_of(\"{python}\", {python})"),
+                value: format!("encode_str(\"{python}\", {python})"),
                 name: python,
                 json: None,
                 optional: false,
@@ -801,11 +837,11 @@ fn body_argument(operation: &Operation, field: &'static Field) -> Argument {
     let hint = kind.argument_hint();
     let value = match &kind {
         Type::List(element) => match **element {
-            Type::Object("IpAllowlistEntry") => format!("entries_of(\"{name}\", {name})"),
-            _ => format!("strings_of(\"{name}\", {name})"),
+            Type::Object("IpAllowlistEntry") => format!("check_allowlist(\"{name}\", {name})"),
+            _ => format!("check_str_list(\"{name}\", {name})"),
         },
-        // Checked before the library sees it, whose complaint would quote a secret that is a number.
-        Type::Text | Type::Secret | Type::Words(_) => format!("str_of(\"{name}\", {name})"),
+        // Checked in Python, since the error message of the library would contain a secret of another type.
+        Type::Str | Type::Secret | Type::Enum(_) => format!("check_str(\"{name}\", {name})"),
         _ => name.clone(),
     };
     Argument {
@@ -829,7 +865,7 @@ fn push_signature(
     name: &str,
     arguments: &[Argument],
     options: &[String],
-    answer: &str,
+    return_type: &str,
 ) {
     let mut parameters = vec!["self".to_owned()];
     let (by_position, by_name): (Vec<_>, Vec<_>) =
@@ -842,7 +878,7 @@ fn push_signature(
     if !by_name.is_empty() || !options.is_empty() {
         parameters.push("*".into());
     }
-    // Between keywords the order is free: those that have to be there come first.
+    // Required keyword arguments precede optional ones.
     for optional in [false, true] {
         parameters.extend(by_name.iter().filter(|a| a.optional == optional).map(|a| {
             format!(
@@ -854,7 +890,10 @@ fn push_signature(
         }));
     }
     parameters.extend(options.iter().cloned());
-    let line = format!("    def {name}({}) -> {answer}:", parameters.join(", "));
+    let line = format!(
+        "    def {name}({}) -> {return_type}:",
+        parameters.join(", ")
+    );
     if line.len() <= 100 {
         write!(text, "\n{line}\n").unwrap();
         return;
@@ -863,28 +902,24 @@ fn push_signature(
     for parameter in parameters {
         writeln!(text, "        {parameter},").unwrap();
     }
-    writeln!(text, "    ) -> {answer}:").unwrap();
+    writeln!(text, "    ) -> {return_type}:").unwrap();
 }
 
-fn operation_doc(operation: &Operation, arguments: &[Argument]) -> String {
-    let mut doc = operation.doc.to_owned();
-    let described: Vec<_> = arguments.iter().filter(|a| !a.doc.is_empty()).collect();
-    if !described.is_empty() {
-        doc.push('\n');
-    }
-    for argument in described {
-        write!(doc, "\n- `{}`: {}", argument.name, argument.doc).unwrap();
-    }
-    doc.push_str(&errors_doc(operation.errors));
-    doc
+/// A section of a docstring, such as `Args`: its title, and names with their descriptions.
+type Section = (&'static str, Vec<(String, String)>);
+
+fn argument_section(arguments: &[Argument]) -> Section {
+    let described = arguments.iter().filter(|a| !a.doc.is_empty());
+    (
+        "Args",
+        described
+            .map(|argument| (argument.name.clone(), argument.doc.clone()))
+            .collect(),
+    )
 }
 
-fn errors_doc(errors: &[(u16, &str)]) -> String {
-    if errors.is_empty() {
-        return String::new();
-    }
-    let mut doc = String::from("\n\nRefusals:\n");
-    for (status, reason) in errors {
+fn error_section(errors: &[(u16, &str)]) -> Section {
+    let entries = errors.iter().map(|(status, reason)| {
         let class = match status {
             403 => "PermissionDeniedError",
             404 => "NotFoundError",
@@ -893,21 +928,36 @@ fn errors_doc(errors: &[(u16, &str)]) -> String {
             400..500 => "InvalidRequestError",
             _ => "ServiceError",
         };
-        write!(doc, "\n- `{class}` ({status}): {reason}").unwrap();
+        (class.to_owned(), format!("HTTP {status}: {reason}."))
+    });
+    ("Raises", entries.collect())
+}
+
+/// The text with its first verb in the imperative, as PEP 257 has it: `Creates` becomes `Create`.
+fn imperative(doc: &str) -> String {
+    let base_form = |verb: &str| {
+        let stem = verb.strip_suffix('s').unwrap_or(verb);
+        match stem.strip_suffix('e') {
+            // Switches, fetches; but not creates.
+            Some(short) if short.ends_with(['h', 'x']) => short.to_owned(),
+            _ => stem.to_owned(),
+        }
+    };
+    let mut tokens: Vec<String> = doc.split(' ').map(str::to_owned).collect();
+    tokens[0] = base_form(&tokens[0]);
+    if tokens.len() > 2 && tokens[1] == "or" {
+        tokens[2] = base_form(&tokens[2]);
     }
-    doc
+    tokens.join(" ")
 }
 
 // ---- Prototypes -------------------------------------------------------------------------------
 
-fn prototypes() -> String {
-    let header = fs::read_to_string(top().join("include/camunda_admin.h"))
-        .expect("the header is checked in");
-    let header = Header::parse(&header);
-    let mut text = String::from(
-        "\"\"\"The C ABI as ctypes sees it: constants, types of callbacks, prototypes.\n\n\
-         Generated by `tests/generated` from include/camunda_admin.h; not to be edited.\n\
-         \"\"\"\n\n\
+fn prototypes_text(header: &str) -> String {
+    let header = Header::parse(header);
+    let mut text = format!("# {NOTICE}\n");
+    text.push_str(
+        "\"\"\"The ctypes declarations of the C ABI: constants, callback types, structures, prototypes.\"\"\"\n\n\
          from ctypes import (\n    CDLL,\n    CFUNCTYPE,\n    POINTER,\n    Structure,\n    c_bool,\n    c_char_p,\n    \
          c_double,\n    c_int32,\n    c_int64,\n    c_size_t,\n    c_uint32,\n    c_uint64,\n    c_void_p,\n)\n\n",
     );
@@ -916,8 +966,8 @@ fn prototypes() -> String {
     }
     text.push('\n');
     for function in &header.callbacks {
-        // Text that a callback answers is not for ctypes to make: it would not live long enough.
-        let mut types = vec![ctype(&function.answer, &function.answer, true)];
+        // A string that a callback returns is a pointer: ctypes would free a converted string too early.
+        let mut types = vec![ctype(&function.return_type, &function.return_type, true)];
         types.extend(function.ctypes(true));
         writeln!(text, "{} = CFUNCTYPE({})", function.name, types.join(", ")).unwrap();
     }
@@ -936,7 +986,7 @@ fn prototypes() -> String {
     }
     text.push_str(
         "\n\ndef declare(library: CDLL) -> None:\n    \
-         \"\"\"Tells ctypes what every function takes and gives.\"\"\"\n",
+         \"\"\"Set the argument and return types of all functions.\"\"\"\n",
     );
     for function in &header.functions {
         let name = &function.name;
@@ -947,7 +997,7 @@ fn prototypes() -> String {
         writeln!(
             text,
             "    library.{name}.restype = {}",
-            ctype(&function.answer, "", sized)
+            ctype(&function.return_type, "", sized)
         )
         .unwrap();
         let types = function.ctypes(false);
@@ -965,7 +1015,7 @@ fn prototypes() -> String {
     text
 }
 
-/// What there is in the header.
+/// The declarations of the C header.
 #[derive(Default)]
 struct Header {
     constants: Vec<(String, String)>,
@@ -976,19 +1026,19 @@ struct Header {
 
 struct Structure {
     name: String,
-    /// Names and types.
+    /// Names and types of the fields.
     fields: Vec<(String, String)>,
 }
 
 struct Function {
     name: String,
-    answer: String,
+    return_type: String,
     /// The types without names, `const`, `struct` and blanks: `camunda_error**`.
     parameters: Vec<String>,
 }
 
 impl Function {
-    /// The parameters for ctypes. In callbacks, text that comes with its length is not terminated.
+    /// The parameter types for ctypes. In callbacks, a string with a length is not NUL-terminated.
     fn ctypes(&self, callback: bool) -> Vec<String> {
         let followed_by_size = |at: usize| {
             self.parameters
@@ -1018,9 +1068,9 @@ impl Header {
             match line.trim().strip_prefix('#') {
                 None => writeln!(rest, "{line}").unwrap(),
                 Some(directive) => {
-                    let mut words = directive.split_whitespace();
+                    let mut tokens = directive.split_whitespace();
                     if let (Some("define"), Some(name), Some(value)) =
-                        (words.next(), words.next(), words.next())
+                        (tokens.next(), tokens.next(), tokens.next())
                         && let Ok(value) = value.trim_matches(['(', ')', 'U', 'u']).parse::<i64>()
                     {
                         header.constants.push((name.into(), value.to_string()));
@@ -1040,9 +1090,11 @@ impl Header {
             let statement = statement.split_whitespace().collect::<Vec<_>>().join(" ");
             match statement.strip_prefix("typedef ") {
                 Some(alias) => {
-                    if let Some((answer, rest)) = alias.split_once("(*") {
+                    if let Some((return_type, rest)) = alias.split_once("(*") {
                         let (name, parameters) = rest.split_once(")(").unwrap();
-                        header.callbacks.push(function(answer, name, parameters));
+                        header
+                            .callbacks
+                            .push(function(return_type, name, parameters));
                     }
                 }
                 None => {
@@ -1079,16 +1131,16 @@ fn structure(name: &str, fields: &str) -> Structure {
     }
 }
 
-fn function(answer: &str, name: &str, parameters: &str) -> Function {
+fn function(return_type: &str, name: &str, parameters: &str) -> Function {
     let parameters = parameters.trim().trim_end_matches(')').trim();
     Function {
         name: name.trim().to_owned(),
-        answer: bare(answer),
+        return_type: bare(return_type),
         parameters: parameters
             .split(',')
             .filter(|parameter| !matches!(parameter.trim(), "" | "void"))
             .map(|parameter| {
-                // The name is the last word, and every parameter of the header has one.
+                // The name follows the last blank or `*`; every parameter of the header has one.
                 let at = parameter.trim_end().rfind([' ', '*']).unwrap() + 1;
                 bare(&parameter[..at])
             })
@@ -1100,7 +1152,7 @@ fn bare(written: &str) -> String {
     written
         .replace('*', " * ")
         .split_whitespace()
-        .filter(|word| !matches!(*word, "const" | "struct"))
+        .filter(|token| !matches!(*token, "const" | "struct"))
         .collect()
 }
 
@@ -1114,7 +1166,7 @@ fn ctype(written: &str, at: &str, sized: bool) -> String {
         "uint32_t" => "c_uint32",
         "uint64_t" => "c_uint64",
         "size_t" => "c_size_t",
-        // With a length beside it the text may hold NULs, and c_char_p would end at the first.
+        // A string with a length may contain NULs, at the first of which c_char_p ends.
         "char*" if sized => "c_void_p",
         "char*" => "c_char_p",
         "char**" => "POINTER(c_char_p)",
@@ -1122,7 +1174,7 @@ fn ctype(written: &str, at: &str, sized: bool) -> String {
         pointer if pointer.ends_with("**") => "POINTER(c_void_p)",
         pointer if pointer.ends_with('*') => "c_void_p",
         callback if callback.ends_with("_fn") => callback,
-        _ => panic!("Python does not know the C type {written} {at}"),
+        _ => panic!("no ctypes type for the C type {written} {at}"),
     }
     .to_owned()
 }
@@ -1143,9 +1195,10 @@ fn without_comments(text: &str) -> String {
 
 // ---- Text -------------------------------------------------------------------------------------
 
-/// A docstring: paragraphs and lists, wrapped.
-fn push_doc(text: &mut String, indent: usize, doc: &str) {
+/// Pushes a docstring: paragraphs and lists, then sections; wrapped. Empty sections are left out.
+fn push_doc(text: &mut String, indent: usize, doc: &str, sections: &[Section]) {
     let pad = " ".repeat(indent);
+    let width = 96 - indent;
     let mut lines: Vec<String> = Vec::new();
     for paragraph in doc.trim().split("\n\n") {
         if !lines.is_empty() {
@@ -1155,7 +1208,18 @@ fn push_doc(text: &mut String, indent: usize, doc: &str) {
             let listed = !std::ptr::eq(item.as_ptr(), paragraph.as_ptr()) || item.starts_with("- ");
             let item = item.strip_prefix("- ").unwrap_or(item);
             let (first, other) = if listed { ("- ", "  ") } else { ("", "") };
-            lines.extend(wrapped(&rust_to_python(item), 96 - indent, first, other));
+            lines.extend(wrapped(&rust_to_python(item), width, first, other));
+        }
+    }
+    for (title, entries) in sections {
+        if entries.is_empty() {
+            continue;
+        }
+        lines.push(String::new());
+        lines.push(format!("{title}:"));
+        for (name, description) in entries {
+            let entry = format!("{name}: {}", rust_to_python(description));
+            lines.extend(wrapped(&entry, width, "    ", "        "));
         }
     }
     if lines.len() == 1 && lines[0].len() + indent + 6 <= 100 {
@@ -1179,22 +1243,22 @@ fn wrapped(text: &str, width: usize, first: &str, other: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::from(first);
     let mut empty = true;
-    for word in text.split_whitespace() {
-        if !empty && line.chars().count() + 1 + word.chars().count() > width {
+    for token in text.split_whitespace() {
+        if !empty && line.chars().count() + 1 + token.chars().count() > width {
             lines.push(std::mem::replace(&mut line, other.to_owned()));
             empty = true;
         }
         if !empty {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(token);
         empty = false;
     }
     lines.push(line);
     lines
 }
 
-/// Rust's links and paths as plain code.
+/// Converts Rust links and paths to plain code.
 fn rust_to_python(doc: &str) -> String {
     doc.replace("[`", "`")
         .replace("`]", "`")

@@ -18,7 +18,7 @@ pub(crate) enum Child {
     Crashed(i32),
 }
 
-/// A child that runs.
+/// A running child.
 #[must_use]
 pub(crate) struct Running(libc::pid_t);
 

@@ -1,19 +1,22 @@
-//! The shell of the token cache under shuttle, which runs its threads one at a time and chooses who
-//! is next at every lock and every wake-up: no deadlock, no lost wake-up, no second leader.
+//! Concurrency tests of the token cache with shuttle, which runs one thread at a time and chooses
+//! the next one at every lock and every wake-up: no deadlock, no lost wake-up, no second request in
+//! flight.
 //!
-//! The shell's own files are compiled here once more, with shuttle's locks in the place of the
-//! standard library's. Waiting without a time limit lasts until somebody wakes the thread, so a lost
-//! wake-up is a deadlock, which shuttle reports. Waiting until a certain time moves the simulated
-//! clock there.
+//! The files of the cache are compiled here again with shuttle's locks instead of its own. A wait
+//! without a timeout lasts until another thread wakes this one, so a lost wake-up is a deadlock,
+//! which shuttle reports. A wait with a timeout advances the simulated clock.
 
 #[allow(clippy::duplicate_mod)]
-#[path = "cache/fetch.rs"]
+#[path = "../cache/entry.rs"]
+mod entry;
+#[allow(clippy::duplicate_mod)]
+#[path = "../cache/fetch.rs"]
 mod fetch;
 #[allow(clippy::duplicate_mod, dead_code)]
-#[path = "cache/process_cache.rs"]
+#[path = "../cache/process_cache.rs"]
 mod process_cache;
 #[allow(clippy::duplicate_mod)]
-#[path = "cache/rate_limit.rs"]
+#[path = "../cache/rate_limit.rs"]
 mod rate_limit;
 
 mod sync {
@@ -40,6 +43,10 @@ mod sync {
         pub(super) fn try_lock_until(&self, _: Option<Instant>) -> Option<MutexGuard<'_, T>> {
             Some(self.lock())
         }
+    }
+
+    pub(super) fn lock_inherited<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+        Some(mutex.lock())
     }
 
     #[derive(Debug, Default)]
@@ -83,32 +90,32 @@ use std::time::Duration;
 use process_cache::{Cache, TokenCacheHandle};
 use shuttle::thread;
 
-use super::testing::{Endpoint, MEMORY, MemoryStore, Reply, call, request};
-use super::time::{Clock, ManualClock};
-use super::{
+use super::test_support::{Endpoint, MEMORY, MemoryStore, Reply, call, request};
+use crate::auth::time::{Clock, ManualClock};
+use crate::auth::{
     FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
 };
 use crate::call::{CallContext, CallOptions, Cancel};
 use crate::error::ErrorKind;
 
-/// How many schedules each test tries.
+/// Number of schedules that each test tries.
 const SCHEDULES: usize = 1_000;
 
 fn explore(test: impl Fn() + Send + Sync + 'static) {
     shuttle::check_random(test, SCHEDULES);
 }
 
-/// An endpoint that lets the others run while it is asked, and is never asked twice at a time for
-/// the same credentials.
-struct Watched {
+/// A token endpoint that lets other threads run during a request, and checks that there is one
+/// request at a time for the same credentials.
+struct CheckedEndpoint {
     endpoint: Endpoint,
     busy: Mutex<HashMap<String, bool>>,
 }
 
-impl Watched {
+impl CheckedEndpoint {
     fn new(clock: &Clock, script: impl IntoIterator<Item = Reply>) -> Arc<Self> {
         let endpoint = Endpoint::with_script(clock, script);
-        Arc::new(Watched {
+        Arc::new(CheckedEndpoint {
             endpoint,
             busy: Mutex::default(),
         })
@@ -120,11 +127,11 @@ impl Watched {
             .lock()
             .unwrap()
             .insert(request.audience.clone(), busy);
-        assert_ne!(before.unwrap_or(false), busy, "a second leader");
+        assert_ne!(before.unwrap_or(false), busy, "a second request in flight");
     }
 }
 
-impl TokenEndpoint for Watched {
+impl TokenEndpoint for CheckedEndpoint {
     fn fetch(
         &self,
         request: &TokenRequest,
@@ -142,14 +149,14 @@ impl TokenEndpoint for Watched {
 struct World {
     clock: Clock,
     simulation: Arc<ManualClock>,
-    endpoint: Arc<Watched>,
+    endpoint: Arc<CheckedEndpoint>,
 }
 
 impl World {
     fn new(script: impl IntoIterator<Item = Reply>) -> Self {
         let simulation = ManualClock::auto_advancing();
         let clock = Clock::Simulated(simulation.clone());
-        let endpoint = Watched::new(&clock, script);
+        let endpoint = CheckedEndpoint::new(&clock, script);
         World {
             clock,
             simulation,
@@ -157,9 +164,9 @@ impl World {
         }
     }
 
-    fn token_state(&self, choice: &TokenCacheConfig) -> Arc<TokenCacheHandle> {
+    fn handle(&self, choice: &TokenCacheConfig) -> Arc<TokenCacheHandle> {
         Cache::new(self.clock.clone())
-            .token_state(request(), choice)
+            .handle(request(), choice)
             .unwrap()
     }
 
@@ -168,7 +175,7 @@ impl World {
     }
 }
 
-/// Runs the same on several threads; what each of them answers.
+/// Runs `work` on several threads and returns the results.
 fn on_threads<T: Send + 'static>(
     threads: usize,
     work: impl Fn(usize) -> T + Send + Sync + 'static,
@@ -187,38 +194,36 @@ fn on_threads<T: Send + 'static>(
 }
 
 #[test]
-fn one_leads_and_all_get_its_token() {
+fn token_sends_one_request_for_concurrent_callers() {
     explore(|| {
         let world = World::new([]);
-        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
-        let tokens = on_threads(4, move |_| token_state.token(&*endpoint, &call()).unwrap());
+        let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
+        let tokens = on_threads(4, move |_| handle.token(&*endpoint, &call()).unwrap());
         assert!(tokens.iter().all(|token| token.expose() == "token-0"));
         assert_eq!(world.requests(), 1);
     });
 }
 
 #[test]
-fn leaders_that_fail_are_succeeded() {
+fn token_succeeds_after_failed_requests_of_other_callers() {
     explore(|| {
         let world = World::new([
             Reply::Fails(TokenErrorKind::Cancelled),
             Reply::Fails(TokenErrorKind::Transient),
         ]);
-        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
-        let results = on_threads(3, move |_| token_state.token(&*endpoint, &call()));
+        let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
+        let results = on_threads(3, move |_| handle.token(&*endpoint, &call()));
         assert!(results.iter().filter(|result| result.is_err()).count() <= 1);
         assert_eq!(world.requests(), 3);
     });
 }
 
 #[test]
-fn a_refusal_reaches_everybody() {
+fn rejected_credentials_fail_all_callers() {
     explore(|| {
         let world = World::new([Reply::Fails(TokenErrorKind::InvalidClient)]);
-        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
-        for error in on_threads(4, move |_| {
-            token_state.token(&*endpoint, &call()).unwrap_err()
-        }) {
+        let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
+        for error in on_threads(4, move |_| handle.token(&*endpoint, &call()).unwrap_err()) {
             assert_eq!(error.kind(), ErrorKind::Authentication);
         }
         assert_eq!(world.requests(), 1);
@@ -226,13 +231,13 @@ fn a_refusal_reaches_everybody() {
 }
 
 #[test]
-fn several_keys_pass_one_gate_in_turn() {
+fn rate_limiter_orders_requests_of_several_keys() {
     explore(|| {
         let world = World::new([]);
         let cache = Cache::new(world.clock.clone());
         let tokens = ["a", "b", "c"].map(|audience| {
             cache
-                .token_state(
+                .handle(
                     TokenRequest {
                         audience: audience.into(),
                         ..request()
@@ -248,27 +253,27 @@ fn several_keys_pass_one_gate_in_turn() {
         let sent = world.endpoint.endpoint.sent();
         assert_eq!(sent.len(), 3);
         for pair in sent.windows(2) {
-            // Between its turn and the endpoint's clock a thread can be overtaken by the clock, but
-            // not by another thread's turn.
+            // The clock may advance between a permit and its request, but no other thread's permit
+            // comes between.
             assert!(pair[1].mono >= pair[0].mono);
         }
     });
 }
 
 #[test]
-fn rejections_and_refreshes_at_the_same_time() {
+fn reject_and_refresh_run_concurrently() {
     explore(|| {
         let world = World::new([]);
-        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
-        let first = token_state.token(&*endpoint, &call()).unwrap();
+        let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
+        let first = handle.token(&*endpoint, &call()).unwrap();
         // Due for refresh.
         world.simulation.advance(Duration::from_secs(3000));
         let rejected = first.clone();
         let tokens = on_threads(4, move |number| {
             if number % 2 == 0 {
-                token_state.reject(&rejected, &call());
+                handle.reject(&rejected, &call());
             }
-            let token = token_state.token(&*endpoint, &call()).unwrap();
+            let token = handle.token(&*endpoint, &call()).unwrap();
             (number, token)
         });
         for (number, token) in tokens {
@@ -279,10 +284,10 @@ fn rejections_and_refreshes_at_the_same_time() {
 }
 
 #[test]
-fn a_cancelled_leader_is_succeeded() {
+fn token_succeeds_after_a_cancelled_request() {
     explore(|| {
         let world = World::new([Reply::Fails(TokenErrorKind::Cancelled)]);
-        let (token_state, endpoint) = (world.token_state(&MEMORY), Arc::clone(&world.endpoint));
+        let (handle, endpoint) = (world.handle(&MEMORY), Arc::clone(&world.endpoint));
         let cancel = Cancel::new();
         let succeeded = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&succeeded);
@@ -291,8 +296,8 @@ fn a_cancelled_leader_is_succeeded() {
                 let options = CallOptions::new().cancel(cancel.clone());
                 let call = CallContext::start(&options, Duration::from_secs(60));
                 cancel.cancel();
-                let _ = token_state.token(&*endpoint, &call);
-            } else if token_state.token(&*endpoint, &call()).is_ok() {
+                let _ = handle.token(&*endpoint, &call);
+            } else if handle.token(&*endpoint, &call()).is_ok() {
                 seen.store(true, Ordering::SeqCst);
             }
         });
@@ -301,13 +306,13 @@ fn a_cancelled_leader_is_succeeded() {
 }
 
 #[test]
-fn caches_that_share_a_store_ask_once() {
+fn caches_that_share_a_store_send_one_request() {
     explore(|| {
         let world = World::new([]);
         let mut store = MemoryStore::default();
         store.before = Some(thread::yield_now);
         let choice = Arc::new(store).choice();
-        let tokens: Vec<_> = (0..2).map(|_| world.token_state(&choice)).collect();
+        let tokens: Vec<_> = (0..2).map(|_| world.handle(&choice)).collect();
         let endpoint = Arc::clone(&world.endpoint);
         let tokens = on_threads(4, move |number| {
             tokens[number % 2].token(&*endpoint, &call()).unwrap()

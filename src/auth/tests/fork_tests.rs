@@ -6,28 +6,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cache::{TokenCacheHandle, diagnostics, token_state};
-use super::store::StoreChain;
-use super::testing::{Endpoint, MEMORY, MemoryStore, Reply, call, call_within, request};
-use super::time::Clock;
-use super::{Token, TokenErrorKind, TokenRequest};
+use super::test_support::{Endpoint, MEMORY, MemoryStore, Reply, call, call_within, request};
+use crate::auth::cache::{TokenCacheHandle, diagnostics, token_cache_handle};
+use crate::auth::store::{LockResult, StoreChain};
+use crate::auth::time::Clock;
+use crate::auth::{Token, TokenErrorKind, TokenRequest};
 use crate::error::ErrorKind;
-use crate::fork::testing::{Child, fork};
+use crate::fork::tests::forked_child::{Child, fork};
 
 const FORKS: usize = 1_000;
-/// How many children run at the same time.
+/// Number of children that run at the same time.
 const BATCH: usize = 10;
 const THREADS: usize = 12;
-/// Beyond what the test needs on a machine that does much else.
+/// Far beyond the time that the test needs on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(400);
 
-/// In a process of its own: the threads of other tests may use `parking_lot` as they like.
+/// In a separate process, since threads of other tests may use `parking_lot`.
 #[test]
 fn child_of_busy_parent_neither_hangs_nor_loses_state() {
-    let mut playing = Command::new(std::env::current_exe().unwrap())
+    let mut process = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "auth::forks::play",
+            "auth::tests::fork_tests::run_children",
             "--include-ignored",
             "--nocapture",
             "--test-threads=1",
@@ -37,12 +37,12 @@ fn child_of_busy_parent_neither_hangs_nor_loses_state() {
         .unwrap();
     let give_up_at = Instant::now() + LIMIT;
     let status = loop {
-        if let Some(status) = playing.try_wait().unwrap() {
+        if let Some(status) = process.try_wait().unwrap() {
             break Some(status);
         }
         if Instant::now() >= give_up_at {
-            playing.kill().unwrap();
-            playing.wait().unwrap();
+            process.kill().unwrap();
+            process.wait().unwrap();
             break None;
         }
         thread::sleep(Duration::from_millis(10));
@@ -59,14 +59,14 @@ fn request_for(audience: String) -> TokenRequest {
 
 #[test]
 #[ignore = "run by another test in a process of its own"]
-fn play() {
+fn run_children() {
     // Longer than the test takes.
     let retry_after = Some(2 * LIMIT);
     let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after });
     let endpoint = Endpoint::new(&Clock::Real, [Reply::Token(3600.0), limited]);
-    let known = token_state(request(), &MEMORY).unwrap();
+    let known = token_cache_handle(request(), &MEMORY).unwrap();
     let token = known.token(&*endpoint, &call()).unwrap();
-    let other = token_state(request_for("other.example".into()), &MEMORY).unwrap();
+    let other = token_cache_handle(request_for("other.example".into()), &MEMORY).unwrap();
     let error = other.token(&*endpoint, &call_within(Duration::from_secs(20)));
     assert_eq!(error.unwrap_err().kind(), ErrorKind::RateLimited);
 
@@ -98,10 +98,10 @@ fn keep_busy(number: usize, stop: &AtomicBool, known: &TokenCacheHandle, endpoin
             known.token(endpoint, &call()).unwrap();
         }
         diagnostics();
-        // More than the cache keeps.
+        // More entries than the cache keeps.
         round += 1;
         let audience = format!("{number}-{}.example", round % 10);
-        drop(token_state(request_for(audience), &MEMORY).unwrap());
+        drop(token_cache_handle(request_for(audience), &MEMORY).unwrap());
         thread::yield_now();
     }
 }
@@ -118,12 +118,12 @@ fn child_knows_all(
             found.expose() == token.expose() && found.generation() == token.generation()
         })
     };
-    // Threads that wait for each other, too.
+    // Also with threads that wait for each other.
     let found = thread::scope(|scope| {
-        let finding = [(); 2].map(|()| scope.spawn(finds_token));
-        finding
+        let threads = [(); 2].map(|()| scope.spawn(finds_token));
+        threads
             .into_iter()
-            .all(|finding| finding.join().unwrap_or(false))
+            .all(|thread| thread.join().unwrap_or(false))
     });
     let limited = other.token(endpoint, &call_within(Duration::from_secs(20)));
     let blocked = diagnostics()
@@ -145,11 +145,11 @@ fn store_lock_is_not_released_by_a_forked_child() {
         tier.try_lock(&call(), "token-a", Duration::from_secs(60))
     };
     let lock = take();
-    assert!(matches!(lock, super::store::LockResult::Acquired(_)));
+    assert!(matches!(lock, LockResult::Acquired(_)));
     let child = fork(|| {
         drop(lock);
-        matches!(take(), super::store::LockResult::Contended)
+        matches!(take(), LockResult::Contended)
     });
     assert_eq!(child.wait(), Child::Passed);
-    assert!(matches!(take(), super::store::LockResult::Acquired(_)));
+    assert!(matches!(take(), LockResult::Acquired(_)));
 }

@@ -1,4 +1,4 @@
-//! What the tests of this module share: an endpoint that plays a script, and callers.
+//! Test support of this module: a scripted token endpoint, a token store in memory, and calls.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::time::{Clock, Timestamp};
-use super::{
+use crate::auth::time::{Clock, Timestamp};
+use crate::auth::{
     FetchError, StoreLock, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest,
     TokenRequestFormat, TokenResponse, TokenStore,
 };
@@ -39,10 +39,10 @@ pub(crate) fn call_within(timeout: Duration) -> CallContext {
     CallContext::start(&CallOptions::new(), timeout)
 }
 
-/// One answer of the [`Endpoint`].
+/// One response of the [`Endpoint`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reply {
-    /// A new token that lives this many seconds.
+    /// A new token with this lifetime in seconds.
     Token(f64),
     /// Always the same token, with this `expires_in`.
     Same(Option<f64>),
@@ -52,15 +52,15 @@ pub(crate) enum Reply {
 
 pub(crate) type Meanwhile = Box<dyn Fn(&CallContext) + Send + Sync>;
 
-/// A token endpoint that answers by script, and with tokens of an hour when that is at an end.
+/// A token endpoint with a script of responses, followed by tokens with a lifetime of an hour.
 pub(crate) struct Endpoint {
     pub(crate) clock: Clock,
     script: Mutex<VecDeque<Reply>>,
     sent: Mutex<Vec<Timestamp>>,
     tokens: AtomicU64,
-    /// The reply when the script is at an end.
+    /// The response after the end of the script.
     pub(crate) then: Reply,
-    /// What happens while a request is under way.
+    /// Called during each request.
     pub(crate) meanwhile: Option<Meanwhile>,
 }
 
@@ -132,12 +132,12 @@ pub(crate) fn failure(cause: TokenErrorKind) -> Error {
     Error::new(kind, Stage::Token, Outcome::Unknown, message)
 }
 
-/// A store in memory, with what goes wrong set from outside.
+/// A token store in memory whose operations can be made to fail.
 #[derive(Default)]
 pub(crate) struct MemoryStore {
     values: Mutex<HashMap<String, Vec<u8>>>,
     locked: Arc<Mutex<HashSet<String>>>,
-    /// The names and leases of the locks that were taken.
+    /// Names and leases of the locks that were taken.
     leases: Mutex<Vec<(String, Duration)>>,
     pub(crate) reads_fail: AtomicBool,
     pub(crate) writes_fail: AtomicBool,
@@ -157,8 +157,8 @@ impl MemoryStore {
         }
     }
 
-    /// Takes the locks whose names begin so, and keeps them. One that begins with `-` takes the locks
-    /// whose names end so: `-second` those of callers who no longer wait for an owner.
+    /// Makes the locks with these prefixes held by another owner. A name that begins with `-` is a
+    /// suffix: `-second` stands for the locks of callers who no longer wait for an owner.
     pub(crate) fn hold(&self, names: &[&str]) {
         self.locked
             .lock()
@@ -166,7 +166,7 @@ impl MemoryStore {
             .extend(names.iter().map(|name| name.to_string()));
     }
 
-    /// The leases of the locks that were taken and whose names begin so.
+    /// Returns the leases of the locks that were taken and have this prefix.
     pub(crate) fn leases(&self, name: &str) -> Vec<Duration> {
         let leases = self.leases.lock().unwrap();
         let leases = leases.iter().filter(|(taken, _)| taken.starts_with(name));
@@ -182,7 +182,7 @@ impl MemoryStore {
             before();
         }
         match fault.load(Ordering::SeqCst) {
-            true => Err(io::Error::other("as the test says")),
+            true => Err(io::Error::other("failed by the test")),
             false => Ok(()),
         }
     }
@@ -212,10 +212,10 @@ impl TokenStore for MemoryStore {
         }
         self.begin(&self.locking_fails)?;
         let mut locked = self.locked.lock().unwrap();
-        let is_held = |cached: &String| match cached.starts_with('-') {
-            true => name.ends_with(cached),
+        let is_held = |held: &String| match held.starts_with('-') {
+            true => name.ends_with(held),
             false => {
-                name == cached || (name.starts_with(cached.as_str()) && !name.ends_with("-second"))
+                name == held || (name.starts_with(held.as_str()) && !name.ends_with("-second"))
             }
         };
         if locked.iter().any(is_held) {
@@ -232,4 +232,14 @@ impl TokenStore for MemoryStore {
     fn describe(&self) -> String {
         "memory, for tests".to_owned()
     }
+}
+
+#[cfg(all(test, unix))]
+/// Prints that something is not tested, even if the test runner captures output. Fails with
+/// `CI=true` if it could have been tested.
+pub(crate) fn left_out(what: &str, could_be_tested: bool) {
+    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    assert!(!(in_ci && could_be_tested), "not tested: {what}");
+    let line = format!("not tested: {what}\n");
+    io::Write::write_all(&mut io::stderr(), line.as_bytes()).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Properties that hold for any response; called by the fuzz targets and by property tests.
+//! Properties of response parsing.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,22 +7,21 @@ use ureq::http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER
 
 use super::MAX_RETRY_AFTER;
 use super::response::{
-    BodyError, MAX_ERROR_BODY_BYTES, MAX_MESSAGE_LEN, Response, date, retry_after,
+    BodyError, MAX_ERROR_BODY_BYTES, MAX_MESSAGE_LEN, Response, date, is_markup, retry_after,
 };
 use super::token_endpoint::parse_token_response;
 use crate::auth;
 
-/// Checks the parser of token responses.
+/// Takes the body of a successful response of the token endpoint.
 pub(crate) fn any_token_answer(data: &[u8]) {
     if let Some(response) =
         parse_token_response(data, Some(UNIX_EPOCH + Duration::from_secs(1_780_000_000)))
     {
-        auth::fuzzing::check_answer(&response);
+        auth::fuzzing::check_response(&response);
     }
 }
 
-/// Checks the value of a `Retry-After` or `Date` header: a wait is at most a day, and an integer is
-/// parsed as seconds.
+/// Takes the value of a header: no wait is longer than a day, and whole seconds are parsed exactly.
 pub(crate) fn any_header(data: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(data) else {
         return;
@@ -40,7 +39,7 @@ pub(crate) fn any_header(data: &[u8]) {
     }
     if let Some(date) = date(&headers) {
         assert_eq!(retry_after_at(date, now), wait, "{text}");
-        auth::fuzzing::check_answer(&auth::TokenResponse {
+        auth::fuzzing::check_response(&auth::TokenResponse {
             access_token: "e30.e30.c2ln".into(),
             expires_in: None,
             server_date: Some(date),
@@ -48,7 +47,7 @@ pub(crate) fn any_header(data: &[u8]) {
     }
 }
 
-/// Returns the wait of a `Retry-After` header with this date.
+/// Returns the wait until a date, in the format of `Retry-After`.
 fn retry_after_at(date: SystemTime, now: SystemTime) -> Option<Duration> {
     let mut headers = HeaderMap::new();
     let value = httpdate::fmt_http_date(date).parse().unwrap();
@@ -56,8 +55,8 @@ fn retry_after_at(date: SystemTime, now: SystemTime) -> Option<Duration> {
     retry_after(&headers, now)
 }
 
-/// Checks a response: it is read completely or not at all, CSV is decoded, an error message has one
-/// line. Input: two bytes for the size limit, one for the content type, then the body.
+/// Takes two bytes for the size limit, one for the media type, then the body: read whole or not at
+/// all, CSV unwrapped, an error message in one line.
 pub(crate) fn any_answer(data: &[u8]) {
     let [low, high, kind, body @ ..] = data else {
         return;
@@ -75,7 +74,7 @@ pub(crate) fn any_answer(data: &[u8]) {
     match response().read() {
         Ok(read) => assert!(fits && *read == body),
         Err(BodyError::TooLarge { body: read, .. }) => assert!(!fits && body.starts_with(&read)),
-        Err(_) => panic!("unexpected error"),
+        Err(_) => panic!("a body in memory cannot fail"),
     }
 
     let mut sink = Vec::new();
@@ -89,7 +88,10 @@ pub(crate) fn any_answer(data: &[u8]) {
             assert!(fits && sink == expected);
         }
         Err(BodyError::TooLarge { .. }) => assert!(!fits && body.starts_with(&sink)),
-        Err(_) => panic!("unexpected error"),
+        Err(BodyError::Page { body: read }) => {
+            assert!(is_markup(body) && body.starts_with(&read) && sink.is_empty());
+        }
+        Err(_) => panic!("a body in memory cannot fail"),
     }
 
     // RFC 9110, section 8.3.1: the media type ends at a parameter and is case-insensitive.
