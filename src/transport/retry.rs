@@ -86,7 +86,7 @@ impl RetryState {
         self.outcome
     }
 
-    /// Decides whether to retry after `failure`. `random` returns a number in `0.0..1.0`.
+    /// Decides whether to retry after `failure`. `random` returns a number from 0 to 1.
     pub(super) fn decide(
         &mut self,
         failure: &Failure,
