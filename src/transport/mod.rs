@@ -23,13 +23,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 use crate::auth::{Token, TokenCacheHandle};
 use crate::call::CallContext;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::fork::PerProcess;
+use crate::random;
 use crate::secret::Zeroizing;
 
 use agent::{Agents, ExchangeGuard};
@@ -237,7 +236,7 @@ impl Transport {
                     continue;
                 }
             }
-            match retry_state.decide(&failure, call.remaining(), random) {
+            match retry_state.decide(&failure, call.remaining(), random::jitter) {
                 Decision::Stop => break error,
                 Decision::RetryAfter(pause) => {
                     self.stats.count_retry();
@@ -585,16 +584,6 @@ impl Transport {
                     text
                 }
             })
-    }
-}
-
-/// Returns a random number in `0.0..1.0`, for jitter.
-fn random() -> f64 {
-    let mut bytes = [0; 4];
-    // Fails only if the system has no random numbers, and then TLS fails too.
-    match SystemRandom::new().fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
-        Err(_) => 0.5,
     }
 }
 
