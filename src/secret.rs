@@ -12,6 +12,9 @@ use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::optimization_barrier;
 
+/// Message of the decode error of a secret that is not a string.
+pub(crate) const NOT_A_STRING: &str = "invalid type: a secret is a string";
+
 /// A secret text: readable through [`expose`](Secret::expose) and nowhere else.
 ///
 /// `Debug` prints `Secret(…)`, there is no `Display`, and the memory is overwritten on drop.
@@ -104,7 +107,7 @@ impl<'de> Deserialize<'de> for Secret {
         }
 
         fn not_a_string<E: de::Error>() -> E {
-            E::custom("invalid type: a secret is a string")
+            E::custom(NOT_A_STRING)
         }
 
         /// Reads what `serde_json` calls a raw value: the JSON text itself.
