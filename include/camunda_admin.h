@@ -937,9 +937,9 @@ camunda_status camunda_request(const camunda_admin *admin,
  *
  * Lists the clusters of the organisation, all of them: there is no paging.
  *
- * `value` gets an array of Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an array of Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_list(const camunda_admin *admin,
                                     const camunda_call_options *call,
@@ -952,13 +952,13 @@ camunda_status camunda_cluster_list(const camunda_admin *admin,
  * Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money, so it is
  * never sent twice.
  *
- * `json` is the body, a CreateCluster, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `value` gets a CreatedCluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a CreateCluster, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a CreatedCluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 name too long; plan type, region, channel or generation not valid; no reservation left
  * - 503 cluster creation is not available
  */
@@ -975,9 +975,9 @@ camunda_status camunda_cluster_create(const camunda_admin *admin,
  * Lists channels with their generations, plan types and regions: the only source of the ids that
  * creating a cluster takes.
  *
- * `value` gets a Parameters, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Parameters. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_parameters(const camunda_admin *admin,
                                           const camunda_call_options *call,
@@ -989,11 +989,11 @@ camunda_status camunda_cluster_parameters(const camunda_admin *admin,
  *
  * Reads a cluster.
  *
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_get(const camunda_admin *admin,
@@ -1007,12 +1007,12 @@ camunda_status camunda_cluster_get(const camunda_admin *admin,
  *
  * Changes the fields that are set, and no other; an empty description clears it.
  *
- * `json` is the body, a UpdateCluster, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a UpdateCluster, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_update(const camunda_admin *admin,
@@ -1027,10 +1027,10 @@ camunda_status camunda_cluster_update(const camunda_admin *admin,
  *
  * Deletes a cluster. Irreversible.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_delete(const camunda_admin *admin,
@@ -1043,8 +1043,8 @@ camunda_status camunda_cluster_delete(const camunda_admin *admin,
  *
  * Resumes a suspended cluster, which takes minutes.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wake(const camunda_admin *admin,
                                     const camunda_call_options *call,
@@ -1056,11 +1056,11 @@ camunda_status camunda_cluster_wake(const camunda_admin *admin,
  *
  * Begins the upgrade to the newest generation of the cluster's channel, which takes minutes.
  *
- * `value` gets a GenerationUpgrade, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a GenerationUpgrade. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 no upgrade available
  * - 404 no such cluster
  * - 409 an upgrade gate blocks it; the body names the reason and the next step
@@ -1078,13 +1078,13 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
  * Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for dual-region
  * clusters. In use once `encryption.status` is `Ready`.
  *
- * `json` is the body, a UpdateEncryption, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a UpdateEncryption, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 malformed ARN, region mismatch, or the second key missing or unwanted
  * - 403 not on this plan, or the region is not AWS
  * - 404 no such cluster
@@ -1104,10 +1104,10 @@ camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
  * Replaces the whole list of addresses that may reach the cluster; an empty list removes it. Each
  * `ip` is a CIDR or several with commas between them.
  *
- * `json` is the body, a UpdateIpAllowlist, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a UpdateIpAllowlist, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
                                                 const camunda_call_options *call,
@@ -1122,13 +1122,13 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
  * Makes a new cluster in the paired region from the backups and suspends the source for ever. Not
  * enabled for every organisation. Never sent twice.
  *
- * `json` is the body, a TriggerFailover, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `value` gets a FailoverResult, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a TriggerFailover, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a FailoverResult. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 backup ids missing, empty or not valid
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or backup
@@ -1148,11 +1148,12 @@ camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
  *
  * Lists the clients of the cluster. The only place that tells a client's permissions.
  *
- * `value` gets an array of ClusterClient, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an array of ClusterClient. Free it with
+ * camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1169,13 +1170,13 @@ camunda_status camunda_cluster_client_list(const camunda_admin *admin,
  * permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
  * twice.
  *
- * `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked
- * before anything is sent, and borrowed during the call.
- * `value` gets a CreatedClusterClient, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a CreateClusterClient, encoded as JSON in UTF-8, `json_len` bytes.
+ * The library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a CreatedClusterClient. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 client names must be unique
  * - 403 maximum number of clients reached, or cluster belongs to another organisation
  * - 404 no such cluster
@@ -1193,11 +1194,12 @@ camunda_status camunda_cluster_client_create(const camunda_admin *admin,
  *
  * Reads how to connect as a client, its secret left out.
  *
- * `value` gets a ClusterClientConnectionDetails, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a ClusterClientConnectionDetails. Free it with
+ * camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or client
  * - 412 cluster not ready; try later
@@ -1214,10 +1216,10 @@ camunda_status camunda_cluster_client_get(const camunda_admin *admin,
  *
  * Deletes a client. Irreversible.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or client
  */
@@ -1232,11 +1234,11 @@ camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
  *
  * Lists the backups of the cluster.
  *
- * `value` gets an array of Backup, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an array of Backup. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1251,11 +1253,11 @@ camunda_status camunda_backup_list(const camunda_admin *admin,
  *
  * Begins a backup, which takes minutes; at most one every 15 minutes. Never sent twice.
  *
- * `value` gets a Backup, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 404 no such cluster
  */
 camunda_status camunda_backup_create(const camunda_admin *admin,
@@ -1269,11 +1271,11 @@ camunda_status camunda_backup_create(const camunda_admin *admin,
  *
  * Deletes a backup and answers it. Irreversible.
  *
- * `value` gets a Backup, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  */
 camunda_status camunda_backup_delete(const camunda_admin *admin,
@@ -1288,11 +1290,11 @@ camunda_status camunda_backup_delete(const camunda_admin *admin,
  *
  * Reads the latest restore of the backup.
  *
- * `value` gets a Restore, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no restore was ever triggered for this backup
  */
@@ -1309,11 +1311,11 @@ camunda_status camunda_backup_restore_status(const camunda_admin *admin,
  * Begins a restore onto the source cluster, which the service suspends and resumes; takes minutes.
  * Never sent twice.
  *
- * `value` gets a Restore, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or backup
  * - 409 backup of an unknown generation, or a restore in flight
@@ -1330,11 +1332,11 @@ camunda_status camunda_backup_restore(const camunda_admin *admin,
  *
  * Reads the backup schedule; there is at most one per cluster.
  *
- * `value` gets a BackupSchedule, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a BackupSchedule. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no schedule configured
  */
@@ -1350,13 +1352,13 @@ camunda_status camunda_backup_schedule(const camunda_admin *admin,
  * Makes backups by a five-field cron expression in UTC, at most once every 15 minutes. Replaces
  * the schedule there is.
  *
- * `json` is the body, a SetBackupSchedule, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `value` gets a BackupSchedule, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a SetBackupSchedule, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a BackupSchedule. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 not a valid cron expression
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
@@ -1374,10 +1376,10 @@ camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
  *
  * Ends scheduled backups; those made so far stay. Succeeds where there is no schedule.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1391,12 +1393,12 @@ camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
  *
  * Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.
  *
- * `value` gets an object of strings, name to secret value, owned by the caller:
- * camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an object that maps secret names to secret values. Free it
+ * with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1411,12 +1413,12 @@ camunda_status camunda_secret_list(const camunda_admin *admin,
  *
  * Creates a connector secret; its name has fewer than 50 characters.
  *
- * `json` is the body, a CreateSecret, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a CreateSecret, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 name has 50 characters or more
  * - 403 maximum number of secrets reached, or cluster belongs to another organisation
  * - 404 no such cluster
@@ -1434,12 +1436,12 @@ camunda_status camunda_secret_create(const camunda_admin *admin,
  *
  * Gives a connector secret another value.
  *
- * `json` is the body, a UpdateSecret, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a UpdateSecret, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 another change to the secrets is in progress: try again
@@ -1457,10 +1459,10 @@ camunda_status camunda_secret_update(const camunda_admin *admin,
  *
  * Deletes a connector secret, which may still be listed for a short while. Irreversible.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 409 another change to the secrets is in progress: try again
  */
@@ -1475,10 +1477,10 @@ camunda_status camunda_secret_delete(const camunda_admin *admin,
  *
  * Switches external (bring-your-own) monitoring on.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 already active
@@ -1493,10 +1495,10 @@ camunda_status camunda_monitoring_activate(const camunda_admin *admin,
  *
  * Switches external monitoring off.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 not active
@@ -1512,11 +1514,11 @@ camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
  * Reads the monitoring clients and how monitoring is; its `status` is an empty object while it is
  * off.
  *
- * `value` gets a Monitoring, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Monitoring. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1531,13 +1533,14 @@ camunda_status camunda_monitoring_get(const camunda_admin *admin,
  *
  * Creates a monitoring client. The password is shown this once. Never sent twice.
  *
- * `json` is the body, a CreateMonitoringClient, as JSON text of `json_len` bytes; it is checked
- * before anything is sent, and borrowed during the call.
- * `value` gets a CreatedMonitoringClient, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a CreateMonitoringClient, encoded as JSON in UTF-8, `json_len`
+ * bytes. The library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a CreatedMonitoringClient. Free it with
+ * camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 404 no such cluster
  */
 camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
@@ -1553,10 +1556,10 @@ camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
  *
  * Deletes a monitoring client. Irreversible.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such client
  */
@@ -1572,11 +1575,12 @@ camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
  *
  * Gives a monitoring client another password, which is shown this once. Never sent twice.
  *
- * `value` gets a CreatedMonitoringClient, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a CreatedMonitoringClient. Free it with
+ * camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such client
  */
@@ -1592,11 +1596,12 @@ camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
  *
  * Reads the secure connectivity; its `status` is an empty object while it is off.
  *
- * `value` gets a SecureConnectivityStatus, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a SecureConnectivityStatus. Free it with
+ * camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1611,12 +1616,12 @@ camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
  *
  * Switches secure connectivity on, for these principals and regions.
  *
- * `json` is the body, a ActivateSecureConnectivity, as JSON text of `json_len` bytes; it is
- * checked before anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a ActivateSecureConnectivity, encoded as JSON in UTF-8, `json_len`
+ * bytes. The library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 already active
@@ -1633,10 +1638,10 @@ camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
  *
  * Switches secure connectivity off.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 not active
@@ -1651,11 +1656,11 @@ camunda_status camunda_secure_connectivity_deactivate(const camunda_admin *admin
  *
  * Lists members and pending invites.
  *
- * `value` gets an array of Member, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an array of Member. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 missing permission
  */
 camunda_status camunda_member_list(const camunda_admin *admin,
@@ -1669,12 +1674,12 @@ camunda_status camunda_member_list(const camunda_admin *admin,
  * Invites the member where needed, else replaces the roles. Since 8.8 `operationsengineer`,
  * `taskuser`, `developer` and `visitor` are discouraged.
  *
- * `json` is the body, a SetMemberRoles, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a SetMemberRoles, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 a role is not valid
  * - 403 missing permission, or no seat left
  */
@@ -1690,10 +1695,10 @@ camunda_status camunda_member_set_roles(const camunda_admin *admin,
  *
  * Removes a member from the organisation.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 missing permission
  * - 404 not a member of the organisation
  */
@@ -1707,11 +1712,11 @@ camunda_status camunda_member_delete(const camunda_admin *admin,
  *
  * Lists what was done in the organisation.
  *
- * `value` gets an array of AuditEvent, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an array of AuditEvent. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 missing permission
  */
 camunda_status camunda_activity_list(const camunda_admin *admin,
@@ -1724,12 +1729,12 @@ camunda_status camunda_activity_list(const camunda_admin *admin,
  *
  * Writes what was done in the organisation as CSV text.
  *
- * `sink` gets the text piece by piece on the calling thread; it returns 0 to go on, anything else
- * ends the call with CAMUNDA_STATUS_IO.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `sink` receives the response body in chunks, on the calling thread, with `user` passed
+ * unchanged. It returns 0 to continue; any other value ends the call with CAMUNDA_STATUS_IO.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 missing permission
  */
 camunda_status camunda_activity_csv(const camunda_admin *admin,
@@ -1744,9 +1749,9 @@ camunda_status camunda_activity_csv(const camunda_admin *admin,
  * Lists the addresses from which the service calls out. Changes are published here 24 hours ahead.
  * The one operation without a token.
  *
- * `value` gets a IpRanges, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a IpRanges. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_ip_ranges(const camunda_admin *admin,
                                  const camunda_call_options *call,
@@ -1759,13 +1764,13 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once where
  * it is suspended, waits for input of its owner, or is gone.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
                                                   const camunda_call_options *call,
@@ -1778,12 +1783,12 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
  *
  * Waits until the cluster is no longer there, after its deletion.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
                                                   const camunda_call_options *call,
@@ -1797,13 +1802,13 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
  * and is `Healthy` on two looks in a row, and answers it. Fails at once where it waits for input
  * of its owner, or is gone.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
                                                    const camunda_call_options *call,
@@ -1818,13 +1823,13 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
  * Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers it. Fails
  * at once where it waits for input of its owner, or is gone.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
                                                 const camunda_call_options *call,
@@ -1838,13 +1843,13 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * Waits, after keys were set, until `encryption.status` is `Ready`, and answers the cluster. Fails
  * at once where the key could not be set up, or the cluster is gone.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
                                                     const camunda_call_options *call,
@@ -1858,13 +1863,13 @@ camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
  * Waits until the backup is complete, and answers it. Fails at once where it failed, or is not
  * among the cluster's backups.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Backup, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
                                                   const camunda_call_options *call,
@@ -1879,13 +1884,13 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
  * Waits until the latest restore of the backup is completed, and answers it. Fails at once where
  * it failed or was aborted.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Restore, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
                                                   const camunda_call_options *call,
