@@ -1,13 +1,13 @@
 //! Generates the C header for the feature `capi`.
 //!
-//! The header goes to the build's own folder, where a test holds the checked-in one against it;
-//! `include/` is written only when asked for by CAMUNDA_ADMIN_REFRESH.
+//! Writes it to `OUT_DIR`; a test compares it with `include/camunda_admin.h`. Writes that file as well if
+//! CAMUNDA_ADMIN_REFRESH is set.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     #[cfg(feature = "capi")]
     {
-        // Without a name of its own the library would be looked for where it was built.
+        // Without a soname, programs would record the path of the build directory.
         if std::env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
             println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libcamunda_admin.so");
         }

@@ -1,4 +1,5 @@
-//! What holds for whatever C hands in: the exported functions, called as C calls them.
+//! Fuzz targets of the C ABI: call exported functions as C does, with arbitrary input, and check their
+//! invariants.
 
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
@@ -12,7 +13,7 @@ use super::value::*;
 use crate::config::KEYS;
 use crate::fuzzing::check_setting;
 
-/// Takes a length, and as many bytes, from the front.
+/// Removes a length byte and that many bytes from the front of `data`.
 fn take<'a>(data: &mut &'a [u8]) -> &'a [u8] {
     let Some((length, rest)) = data.split_first() else {
         return &[];
@@ -22,19 +23,19 @@ fn take<'a>(data: &mut &'a [u8]) -> &'a [u8] {
     taken
 }
 
-/// A text as C has it: up to its first NUL.
+/// Converts bytes to a C string. Truncates them at the first NUL.
 fn c_string(bytes: &[u8]) -> CString {
     let end = bytes.iter().position(|byte| *byte == 0);
     CString::new(&bytes[..end.unwrap_or(bytes.len())]).unwrap()
 }
 
-/// Reads all of an error, as the bindings do, and frees it; it is there exactly after a failure.
-fn settle(status: camunda_status, error: *mut camunda_error) {
+/// Checks that an error is set if and only if the call failed, and that it is readable. Frees it.
+fn check_error(status: camunda_status, error: *mut camunda_error) {
     assert_eq!(status != CAMUNDA_STATUS_OK, !error.is_null());
     if error.is_null() {
         return;
     }
-    // SAFETY: the error was handed out by a call and is freed once.
+    // SAFETY: a call returned the error, and it is freed once.
     unsafe {
         assert_eq!(camunda_error_status(error), status);
         assert!(
@@ -47,16 +48,16 @@ fn settle(status: camunda_status, error: *mut camunda_error) {
     }
 }
 
-/// A length and as many bytes for a key or a path, then JSON: what the readers say of it is what the
-/// JSON says.
+/// Checks the readers of `camunda_value` against `serde_json`. `data` is a length byte, that many bytes
+/// of a path, and JSON.
 pub(crate) fn any_value(mut data: &[u8]) {
     let path = c_string(take(&mut data));
     let (mut value, mut error) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: the texts end with NUL or come with their length, the out pointers may be written to,
-    // and what is handed out is freed once, after its last use.
+    // SAFETY: strings are NUL-terminated or passed with their length, out pointers are valid for writes,
+    // and returned objects are freed once, after their last use.
     unsafe {
         let status = camunda_value_parse(data.as_ptr().cast(), data.len(), &mut value, &mut error);
-        settle(status, error);
+        check_error(status, error);
         if value.is_null() {
             return;
         }
@@ -81,14 +82,14 @@ pub(crate) fn any_value(mut data: &[u8]) {
     }
 }
 
-/// Reads a value and all its parts.
+/// Checks a value and all its parts.
 ///
 /// # Safety
-/// The value lives.
+/// `value` is valid.
 unsafe fn check_value(value: *const camunda_value) {
-    // SAFETY: as the caller promises; parts live as long as the value.
+    // SAFETY: guaranteed by the caller; parts are valid as long as the value.
     unsafe {
-        let json = handed_out(|len| camunda_value_json(value, len)).unwrap();
+        let json = returned_string(|len| camunda_value_json(value, len)).unwrap();
         let json = std::str::from_utf8(json).unwrap();
         let raw: &RawValue = serde_json::from_str(json).unwrap();
         let (kind, len) = (camunda_value_kind(value), camunda_value_len(value));
@@ -103,7 +104,7 @@ unsafe fn check_value(value: *const camunda_value) {
         };
         assert_eq!(kind, expected);
         let text = serde_json::from_str::<String>(json).ok();
-        let read = handed_out(|len| camunda_value_str(value, len));
+        let read = returned_string(|len| camunda_value_str(value, len));
         assert_eq!(read, text.as_deref().map(str::as_bytes));
         assert_eq!(camunda_value_bool(value, true), first != b'f');
         assert_eq!(camunda_value_bool(value, false), first == b't');
@@ -119,13 +120,14 @@ unsafe fn check_value(value: *const camunda_value) {
             let part = camunda_value_at(value, index);
             assert!(!part.is_null());
             check_value(part);
-            let key = handed_out(|len| camunda_value_key(value, index, len));
+            let key = returned_string(|len| camunda_value_key(value, index, len));
             assert_eq!(key.is_some(), kind == CAMUNDA_KIND_OBJECT);
-            // A key with a NUL of its own cannot be asked for.
+            // A key that contains a NUL cannot be passed.
             if let Some(key) = key.and_then(|key| CString::new(key).ok()) {
                 let found = camunda_value_get(value, key.as_ptr());
                 let last = (index..len).rev().find(|index| {
-                    handed_out(|len| camunda_value_key(value, *index, len)) == Some(key.as_bytes())
+                    returned_string(|len| camunda_value_key(value, *index, len))
+                        == Some(key.as_bytes())
                 });
                 assert!(ptr::eq(found, camunda_value_at(value, last.unwrap())));
             }
@@ -133,26 +135,26 @@ unsafe fn check_value(value: *const camunda_value) {
     }
 }
 
-/// A text with its length, behind which is a NUL.
+/// Returns the string that `read` returns. Checks its length and its NUL.
 ///
 /// # Safety
-/// What `read` answers is NULL or points to as many bytes as it says, and a NUL.
-unsafe fn handed_out<'a>(read: impl FnOnce(*mut usize) -> *const c_char) -> Option<&'a [u8]> {
+/// `read` returns NULL, or a pointer to as many bytes as it stores in its argument, and a NUL.
+unsafe fn returned_string<'a>(read: impl FnOnce(*mut usize) -> *const c_char) -> Option<&'a [u8]> {
     let mut len = usize::MAX;
     let text = read(&mut len);
     if text.is_null() {
         assert_eq!(len, 0);
         return None;
     }
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len + 1) };
     let (nul, bytes) = bytes.split_last().unwrap();
     assert_eq!(*nul, 0);
     Some(bytes)
 }
 
-/// A sequence of fields to be set, each with a byte for its kind, its key and its value: the object
-/// has what was set last under each key, and what was refused changes nothing.
+/// Checks that an object contains the last value of each key, and that an invalid value changes nothing.
+/// `data` is a sequence of fields: a byte for the type, then key and value.
 pub(crate) fn any_object(mut data: &[u8]) {
     let mut expected: Vec<(CString, String)> = Vec::new();
     let object = camunda_object_new();
@@ -166,7 +168,7 @@ pub(crate) fn any_object(mut data: &[u8]) {
         let digits = bytes.len().min(8);
         number[..digits].copy_from_slice(&bytes[..digits]);
         let number = f64::from_le_bytes(number);
-        // SAFETY: the object lives until the end, the texts end with NUL or come with their length.
+        // SAFETY: the object is valid, and strings are NUL-terminated or passed with their length.
         let (status, json) = unsafe {
             match kind % 5 {
                 0 => (
@@ -215,7 +217,7 @@ pub(crate) fn any_object(mut data: &[u8]) {
                 ),
             }
         };
-        settle(status, error);
+        check_error(status, error);
         let json = json.filter(|_| key.to_str().is_ok());
         assert_eq!(status == CAMUNDA_STATUS_OK, json.is_some());
         if let Some(json) = json {
@@ -223,18 +225,18 @@ pub(crate) fn any_object(mut data: &[u8]) {
             expected.push((key, json));
         }
     }
-    // SAFETY: the object and the value live until they are freed, each once.
+    // SAFETY: the object and the value are valid until they are freed, each once.
     unsafe {
-        let json = handed_out(|len| camunda_object_json(object, len)).unwrap();
+        let json = returned_string(|len| camunda_object_json(object, len)).unwrap();
         let (mut value, mut error) = (ptr::null_mut(), ptr::null_mut());
         let status = camunda_value_parse(json.as_ptr().cast(), json.len(), &mut value, &mut error);
-        settle(status, error);
+        check_error(status, error);
         assert_eq!(camunda_value_len(value), expected.len());
         for (index, (key, json)) in expected.iter().enumerate() {
-            let found = handed_out(|len| camunda_value_key(value, index, len));
+            let found = returned_string(|len| camunda_value_key(value, index, len));
             assert_eq!(found, Some(key.as_bytes()));
             let part = camunda_value_get(value, key.as_ptr());
-            let found = handed_out(|len| camunda_value_json(part, len));
+            let found = returned_string(|len| camunda_value_json(part, len));
             assert_eq!(found, Some(json.as_bytes()));
         }
         camunda_value_free(value);
@@ -242,8 +244,8 @@ pub(crate) fn any_object(mut data: &[u8]) {
     }
 }
 
-/// A sequence of settings, each with a byte for its key, or for any key, and a value: what was
-/// refused changes nothing.
+/// Checks that an invalid setting changes nothing. `data` is a sequence of settings: a byte that selects a
+/// known key or any key, then the value.
 pub(crate) fn any_settings(mut data: &[u8]) {
     let config = camunda_config_new();
     while let Some((choice, rest)) = data.split_first() {
@@ -254,13 +256,13 @@ pub(crate) fn any_settings(mut data: &[u8]) {
         };
         let value = c_string(take(&mut data));
         let mut error = ptr::null_mut();
-        // SAFETY: the settings live until the end, and the texts end with NUL.
+        // SAFETY: the settings are valid, and the strings are NUL-terminated.
         let (before, status, after) = unsafe {
             let before = format!("{:?}", *config);
             let status = camunda_config_set(config, key.as_ptr(), value.as_ptr(), &mut error);
             (before, status, format!("{:?}", *config))
         };
-        settle(status, error);
+        check_error(status, error);
         if status != CAMUNDA_STATUS_OK {
             assert_eq!(before, after);
         }
@@ -268,6 +270,6 @@ pub(crate) fn any_settings(mut data: &[u8]) {
             check_setting(key, value);
         }
     }
-    // SAFETY: it was handed out and is freed once.
+    // SAFETY: camunda_config_new() returned it, and it is freed once.
     unsafe { camunda_config_free(config) };
 }
