@@ -81,7 +81,7 @@ pub type camunda_token_store_free_fn = Option<unsafe extern "C-unwind" fn(user: 
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct camunda_token_store {
-    /// sizeof(camunda_token_store). Tells later versions of the library which functions are present.
+    /// sizeof(camunda_token_store). Later versions of the library use it to detect missing functions.
     pub size: usize,
     /// Reads a value. Required.
     pub get: camunda_token_store_get_fn,
