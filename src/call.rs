@@ -422,7 +422,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn check_fails_in_a_child_forked_during_the_call() {
-        use crate::fork::testing::{Child, fork};
+        use crate::fork::tests::forked_child::{Child, fork};
         let call = CallContext::start(&CallOptions::new(), DEFAULT_TIMEOUT);
         let child = fork(|| call.check() == Err(StopReason::Forked)).wait();
         assert_eq!(child, Child::Passed);

@@ -8,25 +8,16 @@
 
 mod cache;
 mod diagnostics;
-#[cfg(all(test, unix))]
-mod forks;
 #[cfg(any(test, fuzzing))]
+#[path = "../fuzzing/auth.rs"]
 pub(crate) mod fuzzing;
-#[cfg(test)]
-mod interleavings;
 mod key;
-#[cfg(test)]
-mod long_run;
-#[cfg(test)]
-mod models;
-#[cfg(all(test, unix))]
-mod processes;
 mod rate_limiter;
 mod record;
 mod store;
 #[cfg(any(test, fuzzing))]
 #[cfg_attr(not(test), allow(dead_code))]
-mod testing;
+mod tests;
 mod time;
 mod token;
 mod token_state;

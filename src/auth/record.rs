@@ -308,7 +308,7 @@ impl RecordCipher {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::request;
+    use super::super::tests::test_support::request;
     use super::*;
 
     const NOW: Timestamp = Timestamp {

@@ -25,6 +25,7 @@ pub mod value;
 
 mod boundary;
 #[cfg(any(test, fuzzing))]
+#[path = "../fuzzing/ffi.rs"]
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod panics;

@@ -115,7 +115,7 @@ fn identity(descriptor: BorrowedFd<'_>) -> Option<(u64, u64)> {
 mod tests {
     use std::fs::File;
 
-    use super::super::testing::{Child, fork};
+    use crate::fork::tests::forked_child::{Child, fork};
     use super::*;
 
     /// Whether this number stands for this file.

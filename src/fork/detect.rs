@@ -310,7 +310,7 @@ mod marker {
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
-    use super::super::testing::{Child, fork};
+    use crate::fork::tests::forked_child::{Child, fork};
     use super::*;
 
     #[test]
@@ -330,7 +330,7 @@ mod tests {
     fn generation_changes_in_child_without_handlers() {
         watch();
         let parents = generation();
-        let child = super::super::testing::fork_without_handlers(|| {
+        let child = crate::fork::tests::forked_child::fork_without_handlers(|| {
             let own = generation();
             own != parents && inconsistent_since() == own && generation() == own
         });

@@ -132,7 +132,7 @@ mod tests {
         use std::thread;
 
         use super::super::super::InUse;
-        use super::super::super::testing::{Child, fork};
+        use crate::fork::tests::forked_child::{Child, fork};
         use super::*;
 
         #[test]

@@ -6,6 +6,7 @@
 mod agent;
 mod buffers;
 #[cfg(any(test, fuzzing))]
+#[path = "../fuzzing/transport.rs"]
 pub(crate) mod fuzzing;
 mod logs;
 mod pem;

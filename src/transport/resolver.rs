@@ -499,7 +499,7 @@ mod tests {
     fn lookup_completes_in_child_of_parent_whose_threads_use_parking_lot() {
         use std::sync::atomic::AtomicBool;
 
-        use crate::fork::testing::{Child, fork};
+        use crate::fork::tests::forked_child::{Child, fork};
 
         let look_up_often = || {
             let options = CallOptions::new();

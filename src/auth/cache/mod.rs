@@ -7,8 +7,6 @@
 mod fetch;
 mod process_cache;
 mod rate_limit;
-#[cfg(test)]
-mod tests;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use fetch::stored;

@@ -71,7 +71,7 @@ pub(super) fn count(counter: &AtomicU64) {
 /// All tokens, rate_limiters and stores of one process.
 #[derive(Debug)]
 pub(crate) struct Cache {
-    pub(super) pid: u32,
+    pub(in crate::auth) pid: u32,
     clock: Clock,
     // Trees rather than hash tables, which leak checkers cannot follow: a leak of ours is told from
     // what is kept for the life of the process.
@@ -107,7 +107,7 @@ impl Cache {
     /// and connections of its own.
     ///
     /// No lock is waited for long: a thread that forked with a lock held never releases it here.
-    pub(super) fn inherited(parents: &Cache) -> Cache {
+    pub(in crate::auth) fn inherited(parents: &Cache) -> Cache {
         let child = Cache::new(parents.clock.clone());
         let rate_limiters: Vec<_> =
             inherited(&parents.rate_limiters).map_or_else(Vec::new, |rate_limiters| {
@@ -350,7 +350,7 @@ pub(crate) struct TokenCacheHandle {
     request: TokenRequest,
     key: CacheKey,
     choice: TokenCacheConfig,
-    pub(super) cell: PerProcess<Arc<Cell>>,
+    pub(in crate::auth) cell: PerProcess<Arc<Cell>>,
 }
 
 impl TokenCacheHandle {
@@ -518,7 +518,7 @@ impl fmt::Debug for TokenCacheHandle {
 
 /// A token_state with its lock.
 #[derive(Debug)]
-pub(super) struct Cell {
+pub(in crate::auth) struct Cell {
     pub(super) clock: Clock,
     token_state: Mutex<TokenState>,
     /// Notified whenever a fetch_id ends or learns its turn.
@@ -561,7 +561,7 @@ impl Cell {
         &self.names.audience
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, TokenState> {
+    pub(in crate::auth) fn lock(&self) -> MutexGuard<'_, TokenState> {
         self.token_state.lock()
     }
 }

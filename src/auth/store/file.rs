@@ -384,8 +384,7 @@ mod tests {
 
     use super::*;
     use crate::auth::key::{CacheKey, TokenHostKey};
-    use crate::auth::processes::left_out;
-    use crate::auth::testing::request;
+    use crate::auth::tests::test_support::{left_out, request};
 
     const KEPT: Duration = Duration::from_secs(3600);
     const NOBODY: u32 = 65534;

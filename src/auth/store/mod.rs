@@ -530,7 +530,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::auth::testing::{MemoryStore, call, call_within};
+    use crate::auth::tests::test_support::{MemoryStore, call, call_within};
     use crate::call::{CallOptions, Cancel};
 
     #[test]

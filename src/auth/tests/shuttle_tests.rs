@@ -7,13 +7,13 @@
 //! clock there.
 
 #[allow(clippy::duplicate_mod)]
-#[path = "cache/fetch.rs"]
+#[path = "../cache/fetch.rs"]
 mod fetch;
 #[allow(clippy::duplicate_mod, dead_code)]
-#[path = "cache/process_cache.rs"]
+#[path = "../cache/process_cache.rs"]
 mod process_cache;
 #[allow(clippy::duplicate_mod)]
-#[path = "cache/rate_limit.rs"]
+#[path = "../cache/rate_limit.rs"]
 mod rate_limit;
 
 mod sync {
@@ -83,9 +83,9 @@ use std::time::Duration;
 use process_cache::{Cache, TokenCacheHandle};
 use shuttle::thread;
 
-use super::testing::{Endpoint, MEMORY, MemoryStore, Reply, call, request};
-use super::time::{Clock, ManualClock};
-use super::{
+use super::test_support::{Endpoint, MEMORY, MemoryStore, Reply, call, request};
+use crate::auth::time::{Clock, ManualClock};
+use crate::auth::{
     FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
 };
 use crate::call::{CallContext, CallOptions, Cancel};

@@ -1,15 +1,15 @@
-//! The invariants of the shell and its stores, within one process; see also `auth::processes`.
+//! The invariants of the shell and its stores, within one process; see also `multi_process_tests`.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::process_cache::{Cache, TokenCacheHandle};
-use crate::auth::rate_limiter::MIN_REQUEST_INTERVAL;
-use crate::auth::testing::{
+use super::test_support::{
     Endpoint, MEMORY, MemoryStore, Reply, call, call_within, failure, request,
 };
+use crate::auth::cache::{Cache, TokenCacheHandle};
+use crate::auth::rate_limiter::MIN_REQUEST_INTERVAL;
 use crate::auth::time::{Clock, ManualClock};
 use crate::auth::{FetchError, Token, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::{CallContext, CallOptions, Cancel};
@@ -821,7 +821,7 @@ fn invariant_10_nothing_secret_stays_in_memory() {
     // In a process of its own, whose memory is small and holds nothing of other tests.
     const ALONE: &str = "CAMUNDA_ADMIN_TEST_ALONE";
     if std::env::var_os(ALONE).is_none() {
-        let name = "auth::cache::tests::invariant_10_nothing_secret_stays_in_memory";
+        let name = "auth::tests::cache_tests::invariant_10_nothing_secret_stays_in_memory";
         let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
         alone.args(["--exact", name]).env(ALONE, "1");
         let ended = run_to_end(alone, PROGRAM_LIMIT);

@@ -7,7 +7,7 @@ use super::cache::stored;
 use super::key::CacheKey;
 use super::rate_limiter::{MAX_BLOCK, MIN_REQUEST_INTERVAL, RateLimiter};
 use super::record::{RateLimitRecord, RecordCipher, TokenRecord};
-use super::testing::request;
+use super::tests::test_support::request;
 use super::time::Timestamp;
 use super::token::{MAX_LIFETIME, Token, base64_url, jwt, lifetime};
 use super::token_state::MAX_AUTH_FAILURE_WINDOW;

@@ -8,14 +8,16 @@ use std::time::{Duration, UNIX_EPOCH};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
-use super::cache::{Cache, TokenCacheHandle};
-use super::rate_limiter::{MAX_BLOCK, MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
-use super::record::RateLimitRecord;
-use super::testing::{MEMORY, MemoryStore, call, failure, request};
-use super::time::{Clock, ManualClock, Timestamp};
-use super::token::Token;
-use super::token_state::{CachedToken, FetchId, NextStep, TokenState, WaitLimits, WaiterState};
-use super::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use super::test_support::{MEMORY, MemoryStore, call, failure, request};
+use crate::auth::cache::{Cache, TokenCacheHandle};
+use crate::auth::rate_limiter::{MAX_BLOCK, MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
+use crate::auth::record::RateLimitRecord;
+use crate::auth::time::{Clock, ManualClock, Timestamp};
+use crate::auth::token::Token;
+use crate::auth::token_state::{
+    CachedToken, FetchId, NextStep, TokenState, WaitLimits, WaiterState,
+};
+use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::Secret;

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cache::{TokenCacheHandle, diagnostics, token_state};
-use super::store::StoreChain;
-use super::testing::{Endpoint, MEMORY, MemoryStore, Reply, call, call_within, request};
-use super::time::Clock;
-use super::{Token, TokenErrorKind, TokenRequest};
+use super::test_support::{Endpoint, MEMORY, MemoryStore, Reply, call, call_within, request};
+use crate::auth::cache::{TokenCacheHandle, diagnostics, token_state};
+use crate::auth::store::{LockResult, StoreChain};
+use crate::auth::time::Clock;
+use crate::auth::{Token, TokenErrorKind, TokenRequest};
 use crate::error::ErrorKind;
-use crate::fork::testing::{Child, fork};
+use crate::fork::tests::forked_child::{Child, fork};
 
 const FORKS: usize = 1_000;
 /// How many children run at the same time.
@@ -27,7 +27,7 @@ fn child_of_busy_parent_neither_hangs_nor_loses_state() {
     let mut playing = Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "auth::forks::play",
+            "auth::tests::fork_tests::play",
             "--include-ignored",
             "--nocapture",
             "--test-threads=1",
@@ -145,11 +145,11 @@ fn store_lock_is_not_released_by_a_forked_child() {
         tier.try_lock(&call(), "token-a", Duration::from_secs(60))
     };
     let lock = take();
-    assert!(matches!(lock, super::store::LockResult::Acquired(_)));
+    assert!(matches!(lock, LockResult::Acquired(_)));
     let child = fork(|| {
         drop(lock);
-        matches!(take(), super::store::LockResult::Contended)
+        matches!(take(), LockResult::Contended)
     });
     assert_eq!(child.wait(), Child::Passed);
-    assert!(matches!(take(), super::store::LockResult::Acquired(_)));
+    assert!(matches!(take(), LockResult::Acquired(_)));
 }

@@ -10,8 +10,7 @@ use super::config::{camunda_config_free, camunda_config_new, camunda_config_set}
 use super::error::*;
 use super::object::*;
 use super::value::*;
-use crate::config::KEYS;
-use crate::fuzzing::check_setting;
+use crate::config::{Config, KEYS, is_loopback};
 
 /// Removes a length byte and that many bytes from the front of `data`.
 fn take<'a>(data: &mut &'a [u8]) -> &'a [u8] {
@@ -272,4 +271,29 @@ pub(crate) fn any_settings(mut data: &[u8]) {
     }
     // SAFETY: camunda_config_new() returned it, and it is freed once.
     unsafe { camunda_config_free(config) };
+}
+
+/// What a setting that was taken may be; one that was not is named.
+fn check_setting(key: &str, value: &str) {
+    let mut config = Config::default();
+    config.set("client_id", "id").unwrap();
+    config.set("client_secret", "made up").unwrap();
+    if let Err(error) = config.set(key, value) {
+        let known = KEYS.contains(&key);
+        assert!(!known || error.message().contains(key), "{error}");
+        return;
+    }
+    for header in [config.user_agent(), config.audience()] {
+        assert!(!header.contains(['\r', '\n', '\0']));
+    }
+    http::HeaderValue::from_str(config.user_agent()).unwrap();
+    let request = config.token_request("audience").unwrap();
+    for url in [config.base_url(), &request.token_url] {
+        let url: http::Uri = format!("{url}/path").parse().unwrap();
+        let plain = url.scheme_str() == Some("http");
+        assert!(!plain || is_loopback(url.host().unwrap()));
+        assert_eq!(url.query(), None);
+    }
+    assert!(config.timeout() > std::time::Duration::ZERO);
+    assert!(config.max_response_bytes() > 0);
 }

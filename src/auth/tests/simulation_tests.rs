@@ -10,10 +10,10 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, TokenCacheHandle};
-use super::testing::{MEMORY, call, failure, request};
-use super::time::{Clock, ManualClock, Timestamp};
-use super::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use super::test_support::{MEMORY, call, failure, request};
+use crate::auth::cache::{Cache, TokenCacheHandle};
+use crate::auth::time::{Clock, ManualClock, Timestamp};
+use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
 use crate::call::CallContext;
 use crate::secret::Secret;
 

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use super::cache::{diagnostics, token_state};
-use super::testing::{call_within, failure, request};
-use super::{
+use super::test_support::{call_within, failure, left_out, request};
+use crate::auth::cache::{diagnostics, token_state};
+use crate::auth::{
     FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
 };
 use crate::call::CallContext;
@@ -93,7 +93,7 @@ impl Scenario {
         command
             .args([
                 "--exact",
-                "auth::processes::play",
+                "auth::tests::multi_process_tests::play",
                 "--include-ignored",
                 "--nocapture",
                 "--test-threads=1",
@@ -610,15 +610,6 @@ fn a_limit_on_the_size_of_files_costs_sharing_only() {
             .all(|outcome| outcome.token() == outcomes[0].token())
     );
     assert_eq!(scenario.requests().len(), 1);
-}
-
-/// Names what is not tested, past what the test runner keeps to itself. `CI=true` does not put up
-/// with that where it could have been.
-pub(super) fn left_out(what: &str, could_be_tested: bool) {
-    let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(!(in_ci && could_be_tested), "not tested: {what}");
-    let line = format!("not tested: {what}\n");
-    io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// Whether the kernel lets this process mount, which the administrator of a container may not.

@@ -70,34 +70,6 @@ fn credential_file_is_read(data: &[u8]) {
     }
 }
 
-/// What a setting that was taken may be; one that was not is named.
-#[cfg(feature = "capi")]
-pub(crate) fn check_setting(key: &str, value: &str) {
-    use crate::config::{KEYS, is_loopback};
-
-    let mut config = Config::default();
-    config.set("client_id", "id").unwrap();
-    config.set("client_secret", "made up").unwrap();
-    if let Err(error) = config.set(key, value) {
-        let known = KEYS.contains(&key);
-        assert!(!known || error.message().contains(key), "{error}");
-        return;
-    }
-    for header in [config.user_agent(), config.audience()] {
-        assert!(!header.contains(['\r', '\n', '\0']));
-    }
-    http::HeaderValue::from_str(config.user_agent()).unwrap();
-    let request = config.token_request("audience").unwrap();
-    for url in [config.base_url(), &request.token_url] {
-        let url: http::Uri = format!("{url}/path").parse().unwrap();
-        let plain = url.scheme_str() == Some("http");
-        assert!(!plain || is_loopback(url.host().unwrap()));
-        assert_eq!(url.query(), None);
-    }
-    assert!(config.timeout() > std::time::Duration::ZERO);
-    assert!(config.max_response_bytes() > 0);
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
