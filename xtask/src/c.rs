@@ -6,58 +6,98 @@ use std::path::Path;
 
 use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS, Waiter};
 
-use crate::cargo::cargo;
-use crate::limited::{Limited, SLOW_PROGRAM_LIMIT};
-use crate::{Generated, refreshing, top};
+use crate::{Generated, NOTICE, root};
 
-pub(crate) fn generate() -> Vec<Generated> {
-    vec![Generated {
-        path: "src/ffi/operations.rs",
-        text: operations(),
-    }]
-}
-
-/// Generates the header and the files derived from it.
-pub(crate) fn generate_from_header() -> Vec<Generated> {
-    let built = Path::new(env!("OUT_DIR")).join("camunda_admin.h");
-    let header = if refreshing() {
-        // The header of this build is older than the functions that were just generated.
-        refresh_header();
-        fs::read_to_string(top().join(HEADER))
-    } else {
-        fs::read_to_string(built)
+/// Generates `src/ffi/operations.rs`: one exported function for each operation and each waiter.
+pub(crate) fn operations() -> Generated {
+    Generated {
+        path: OPERATIONS_FILE,
+        text: functions(),
     }
-    .unwrap();
-    vec![
-        Generated {
-            path: "src/ffi/panics.rs",
-            text: panics(&header),
-        },
-        Generated {
-            path: HEADER,
-            text: header,
-        },
-    ]
 }
 
-const HEADER: &str = "include/camunda_admin.h";
+/// Generates the C header from `src/ffi`, with `operations` instead of the file on disk.
+pub(crate) fn header(operations: &str) -> Generated {
+    let sources = tempfile::tempdir().expect("a temporary folder can be created");
+    // The test modules of `src/ffi` are in `src/fuzzing`; cbindgen parses them as well.
+    for folder in ["src/ffi", "src/fuzzing"] {
+        let copy = sources.path().join(folder);
+        fs::create_dir_all(&copy).expect("a temporary folder can be created");
+        copy_folder(&root().join(folder), &copy);
+    }
+    fs::write(sources.path().join(OPERATIONS_FILE), operations)
+        .expect("a source file can be written");
 
-/// Writes `include/camunda_admin.h` from the current sources.
-fn refresh_header() {
-    let mut command = cargo();
-    command
-        .args(["check", "--features", "capi", "--lib"])
-        .current_dir(top())
-        .env("CAMUNDA_ADMIN_REFRESH", "1");
-    Limited::start(command, SLOW_PROGRAM_LIMIT).wait_for_success();
+    let mut config =
+        cbindgen::Config::from_file(root().join("cbindgen.toml")).expect("cbindgen.toml is valid");
+    let conventions = config.header.unwrap_or_default();
+    config.header = Some(format!("/* {NOTICE} */\n{}", conventions.trim_start()));
+    config.after_includes = Some(format!(
+        "\n/** The version of this header. */\n#define CAMUNDA_VERSION \"{}\"",
+        env!("CARGO_PKG_VERSION")
+    ));
+    let mut header = Vec::new();
+    cbindgen::Builder::new()
+        .with_config(config)
+        .with_src(sources.path().join("src/ffi/mod.rs"))
+        .generate()
+        .expect("src/ffi can be expressed in C")
+        .write(&mut header);
+    Generated {
+        path: "include/camunda_admin.h",
+        text: String::from_utf8(header).expect("the sources are UTF-8"),
+    }
 }
+
+/// Copies the files of a folder and of the folders below it.
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("the folder can be listed") {
+        let entry = entry.expect("the folder can be listed");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir(&target).expect("a temporary folder can be created");
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a source file can be copied");
+        }
+    }
+}
+
+/// Generates the test that causes a panic in every function that returns a status.
+pub(crate) fn panics(header: &str) -> Generated {
+    Generated {
+        path: "src/ffi/panics.rs",
+        text: panic_test(header),
+    }
+}
+
+/// Generates the list of the functions that the header declares: the library must export these and
+/// no others.
+pub(crate) fn symbols(header: &str) -> Generated {
+    let mut names: Vec<&str> = header
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(['*', '/']) && !line.contains("typedef"))
+        .filter_map(|line| {
+            let before = line.split_once('(')?.0;
+            let name = before.rsplit([' ', '*']).next()?;
+            (name.starts_with("camunda_") && before.len() > name.len()).then_some(name)
+        })
+        .collect();
+    names.sort_unstable();
+    Generated {
+        path: "tests/c/symbols.txt",
+        text: format!("# {NOTICE}\n{}\n", names.join("\n")),
+    }
+}
+
+const OPERATIONS_FILE: &str = "src/ffi/operations.rs";
 
 /// Generates a test that calls every status-returning function while its body panics.
-fn panics(header: &str) -> String {
-    let mut text = String::from(
+fn panic_test(header: &str) -> String {
+    let mut text = format!("// {NOTICE}\n\n");
+    text.push_str(
         "//! Tests that every exported function that can fail catches a panic.\n\
-         //!\n\
-         //! Generated by `tests/generated` from the header; not to be edited.\n\n\
+         \n\
          use super::boundary::PANIC;\n\
          use super::error::CAMUNDA_STATUS_INTERNAL;\n\
          use super::{admin, call, config, credentials, object, operation, operations, token, value};\n\n\
@@ -140,11 +180,11 @@ fn zero_argument(parameter: &str) -> &'static str {
     }
 }
 
-fn operations() -> String {
-    let mut text = String::from(
+fn functions() -> String {
+    let mut text = format!("// {NOTICE}\n\n");
+    text.push_str(
         "//! The C functions of the operations and waiters.\n\
-         //!\n\
-         //! Generated by `tests/generated` from the descriptions in `src/api`; not to be edited.\n\n\
+         \n\
          use std::ffi::{c_char, c_void};\n\n\
          use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
          use crate::api::{secrets, secure_connectivity};\n\
