@@ -1,68 +1,18 @@
-//! Conversions at the C boundary: panics to errors, pointers to references, results to out pointers.
+//! Conversions between C and Rust: pointers, strings, out pointers and panics.
 
 use std::any::Any;
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::ffi::error::{CAMUNDA_STATUS_OK, camunda_error, camunda_status, status_of};
-use crate::transport::Idempotency;
-
-/// Runs the body of an exported function that can fail: sets `*error` to NULL, catches panics and
-/// returns errors through `error`.
-///
-/// # Safety
-/// `error` is NULL or valid for writes.
-pub(super) unsafe fn catch_panic(
-    error: *mut *mut camunda_error,
-    body: impl FnOnce() -> Result<()>,
-) -> camunda_status {
-    // SAFETY: guaranteed by the caller.
-    unsafe { guard_operation(Idempotency::Safe, error, body) }
-}
-
-/// As [`catch_panic`], for an operation: after a panic, a change may have been applied.
-///
-/// # Safety
-/// `error` is NULL or valid for writes.
-pub(super) unsafe fn guard_operation(
-    idempotency: Idempotency,
-    error: *mut *mut camunda_error,
-    body: impl FnOnce() -> Result<()>,
-) -> camunda_status {
-    // SAFETY: guaranteed by the caller.
-    unsafe { set_null(error) };
-    let failure = match stop_panics(body) {
-        Ok(Ok(())) => return CAMUNDA_STATUS_OK,
-        Ok(Err(failure)) => failure,
-        Err(_) => {
-            let panicked = Error::new(
-                ErrorKind::Internal,
-                Stage::Request,
-                Outcome::Unknown,
-                "bug in this library: caught a panic; please report it",
-            );
-            match idempotency {
-                Idempotency::Safe => panicked,
-                _ => panicked.of_change("check the resource before retrying"),
-            }
-        }
-    };
-    let status = status_of(failure.kind());
-    if !error.is_null() {
-        let failure = Box::into_raw(Box::new(camunda_error::new(failure)));
-        // SAFETY: guaranteed by the caller.
-        unsafe { *error = failure };
-    }
-    status
-}
+use crate::error::{Error, Result};
 
 /// Runs the body of an exported function that cannot report an error. Returns `fallback` on a panic.
 pub(super) fn catch_panic_or<T>(fallback: T, body: impl FnOnce() -> T) -> T {
-    stop_panics(body).unwrap_or(fallback)
+    caught(body).unwrap_or(fallback)
 }
 
-fn stop_panics<T>(body: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
+/// Runs `body`. Returns the payload of a panic as an error.
+pub(super) fn caught<T>(body: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(|| {
         #[cfg(test)]
         injected_panic();

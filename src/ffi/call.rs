@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::call::{CallOptions, Cancel};
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{catch_panic, catch_panic_or, free, handle, handle_mut};
+use crate::ffi::boundary::{catch_panic_or, free, handle, handle_mut};
+use crate::ffi::callback::Callback;
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::ffi::shutdown::call_back;
 use crate::ffi::value::camunda_value;
 
@@ -31,17 +33,6 @@ pub struct camunda_call_options {
     progress: Option<Callback<unsafe extern "C-unwind" fn(*mut c_void, *const camunda_value)>>,
     interrupt: Option<Callback<unsafe extern "C-unwind" fn(*mut c_void) -> i32>>,
 }
-
-#[derive(Debug, Clone, Copy)]
-struct Callback<F> {
-    function: F,
-    user: *mut c_void,
-}
-
-// SAFETY: the library passes the pointer only to the caller's function, on the calling thread.
-unsafe impl<F: Send> Send for Callback<F> {}
-// SAFETY: as above.
-unsafe impl<F: Sync> Sync for Callback<F> {}
 
 impl camunda_call_options {
     /// Returns the options of an operation.

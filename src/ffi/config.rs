@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::api::admin::AdminClientBuilder;
 use crate::error::Result;
 use crate::ffi::boundary::{
-    catch_panic, catch_panic_or, free, handle, handle_mut, required, return_owned, set_null, text,
+    catch_panic_or, free, handle, handle_mut, required, return_owned, set_null, text,
 };
 use crate::ffi::credentials;
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::ffi::log::{LogSink, camunda_log_fn};
 use crate::ffi::shutdown::{self, Shutdown, camunda_shutdown};
 use crate::ffi::token_store::{Store, camunda_token_store};

@@ -10,8 +10,9 @@ use crate::api::clusters::Cluster;
 use crate::api::operation::decode;
 use crate::credentials::ClusterCredentials;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{catch_panic, handle, required, return_owned, set_null, text};
+use crate::ffi::boundary::{handle, required, return_owned, set_null, text};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::{Secret, SecretBuffer};
 

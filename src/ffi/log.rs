@@ -6,6 +6,7 @@ use std::ffi::{c_char, c_void};
 use log::{Level, Log, Metadata, Record};
 
 use crate::error::{Error, Result};
+use crate::ffi::callback::Callback;
 use crate::ffi::error::c_string;
 use crate::ffi::shutdown::call_back;
 
@@ -35,15 +36,8 @@ pub type camunda_log_fn = Option<
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LogSink {
     level: Level,
-    function: unsafe extern "C-unwind" fn(*mut c_void, i32, *const c_char, *const c_char),
-    user: *mut c_void,
+    callback: Callback<unsafe extern "C-unwind" fn(*mut c_void, i32, *const c_char, *const c_char)>,
 }
-
-// SAFETY: the library passes the pointer only to the caller's function, which must be thread-safe
-// according to camunda_config_set_log().
-unsafe impl Send for LogSink {}
-// SAFETY: as above.
-unsafe impl Sync for LogSink {}
 
 impl LogSink {
     pub(super) fn new(
@@ -74,8 +68,7 @@ impl LogSink {
         }
         Ok(Some(LogSink {
             level,
-            function,
-            user,
+            callback: Callback { function, user },
         }))
     }
 
@@ -123,7 +116,12 @@ impl Log for Dispatcher {
             };
             // SAFETY: the caller guarantees that `user` is valid for this function.
             call_back(|| unsafe {
-                (sink.function)(sink.user, level, target.as_ptr(), message.as_ptr());
+                (sink.callback.function)(
+                    sink.callback.user,
+                    level,
+                    target.as_ptr(),
+                    message.as_ptr(),
+                );
             });
         }
     }

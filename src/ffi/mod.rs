@@ -10,6 +10,7 @@
 
 pub mod admin;
 pub mod call;
+pub mod callback;
 pub mod config;
 pub mod credentials;
 pub mod error;
@@ -27,8 +28,9 @@ mod boundary;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzzing/ffi.rs"]
 pub(crate) mod fuzzing;
+mod guard;
 #[cfg(test)]
-mod panics;
+mod tests;
 
 use std::ffi::c_char;
 

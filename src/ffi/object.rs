@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{bytes, catch_panic, catch_panic_or, free, handle_mut, text};
+use crate::ffi::boundary::{bytes, catch_panic_or, free, handle_mut, text};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::secret::{SecretBuffer, Zeroizing, to_json};
 
 /// Builder of a JSON object, for the body of an operation.

@@ -9,18 +9,17 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::api::admin::AdminClient;
-use crate::api::backups::BackupId;
 use crate::api::cluster_clients;
 use crate::api::clusters::{ClusterId, IpAllowlistEntry};
 use crate::api::operation::Operation;
 use crate::api::wait::Wait;
 use crate::error::{Error, Result};
 use crate::ffi::admin::{camunda_admin, encode};
-use crate::ffi::boundary::{
-    bytes, catch_panic, guard_operation, handle, required, return_owned, set_null, text,
-};
+use crate::ffi::boundary::{bytes, handle, required, return_owned, set_null, text};
 use crate::ffi::call::camunda_call_options;
+use crate::ffi::callback::{Callback, camunda_write_fn};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::{catch_panic, guard_operation};
 use crate::ffi::shutdown::call_back;
 use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::Zeroizing;
@@ -35,12 +34,6 @@ pub const CAMUNDA_IDEMPOTENCY_SAFE: i32 = 1;
 pub const CAMUNDA_IDEMPOTENCY_IDEMPOTENT: i32 = 2;
 /// Non-idempotent: the library retries the request only if no byte of it was sent.
 pub const CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT: i32 = 3;
-
-/// Write callback: receives a chunk of `len` bytes, on the calling thread. The chunk is not
-/// NUL-terminated, and is borrowed during the callback. Return 0 to continue; any other value ends the
-/// call.
-pub type camunda_write_fn =
-    Option<unsafe extern "C-unwind" fn(user: *mut c_void, data: *const c_char, len: usize) -> i32>;
 
 type Out = Option<*mut *mut camunda_value>;
 
@@ -102,15 +95,12 @@ pub(super) unsafe fn stream(
     user: *mut c_void,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    struct Sink {
-        function: unsafe extern "C-unwind" fn(*mut c_void, *const c_char, usize) -> i32,
-        user: *mut c_void,
-    }
+    struct Sink(Callback<unsafe extern "C-unwind" fn(*mut c_void, *const c_char, usize) -> i32>);
     impl Write for Sink {
         fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
             // SAFETY: the caller guarantees that `user` is valid for this function.
             match call_back(|| unsafe {
-                (self.function)(self.user, chunk.as_ptr().cast(), chunk.len())
+                (self.0.function)(self.0.user, chunk.as_ptr().cast(), chunk.len())
             }) {
                 Some(0) => Ok(chunk.len()),
                 Some(code) => Err(io::Error::other(format!("sink returned {code}"))),
@@ -127,13 +117,13 @@ pub(super) unsafe fn stream(
             let admin = handle("admin", admin)?;
             let function = sink.ok_or_else(|| Error::invalid_argument("sink is NULL"))?;
             let client = admin.with(call.as_ref().map(camunda_call_options::options));
-            admin.logging(|| client.stream(operation, &mut Sink { function, user }))
+            admin.logging(|| client.stream(operation, &mut Sink(Callback { function, user })))
         })
     }
 }
 
 /// The encoded result of a waiter; `None` if it waits for a deletion.
-type Waited = Result<Option<OwnedValue>>;
+pub(super) type Waited = Result<Option<OwnedValue>>;
 
 /// Validates the arguments, runs a waiter and returns its result.
 ///
@@ -143,7 +133,7 @@ pub(super) unsafe fn wait<const N: usize>(
     waiter: fn(&AdminClient, [&str; N], &camunda_call_options) -> Waited,
     admin: *const camunda_admin,
     call: *const camunda_call_options,
-    arguments: [*const c_char; N],
+    arguments: [(&str, *const c_char); N],
     value: Out,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
@@ -152,15 +142,15 @@ pub(super) unsafe fn wait<const N: usize>(
         value.into_iter().for_each(|value| set_null(value));
         catch_panic(error, || {
             let admin = handle("admin", admin)?;
-            let mut texts = [""; N];
-            for (index, argument) in arguments.into_iter().enumerate() {
-                texts[index] = text(&format!("argument {}", index + 1), argument)?;
+            let mut strings = [""; N];
+            for (string, (name, argument)) in strings.iter_mut().zip(arguments) {
+                *string = text(name, argument)?;
             }
             let value = value.map(|value| required("value", value)).transpose()?;
             let none = camunda_call_options::default();
             let call = call.as_ref().unwrap_or(&none);
             let client = admin.with(Some(call.poll_options()));
-            let waited = admin.logging(|| waiter(&client, texts, call))?;
+            let waited = admin.logging(|| waiter(&client, strings, call))?;
             if let (Some(value), Some(waited)) = (value, waited) {
                 return_owned(value, waited);
             }
@@ -170,7 +160,7 @@ pub(super) unsafe fn wait<const N: usize>(
 }
 
 /// Converts the options of a call to those of a waiter.
-fn waiting<T: Serialize>(call: &camunda_call_options) -> Wait<'_, T> {
+pub(super) fn wait_options<T: Serialize>(call: &camunda_call_options) -> Wait<'_, T> {
     let mut wait = Wait::default();
     if let Some(timeout) = call.timeout() {
         wait = wait.timeout(timeout);
@@ -188,87 +178,14 @@ fn waiting<T: Serialize>(call: &camunda_call_options) -> Wait<'_, T> {
     wait
 }
 
-pub(super) fn cluster_wait_until_healthy(
-    admin: &AdminClient,
-    [id]: [&str; 1],
-    call: &camunda_call_options,
-) -> Waited {
-    let id = ClusterId::new(id)?;
-    encode(&admin.cluster(&id).wait_until_healthy(&waiting(call))?).map(Some)
+/// Encodes the result of a waiter.
+pub(super) fn with_value(result: Result<impl Serialize>) -> Waited {
+    encode(&result?).map(Some)
 }
 
-pub(super) fn cluster_wait_until_deleted(
-    admin: &AdminClient,
-    [id]: [&str; 1],
-    call: &camunda_call_options,
-) -> Waited {
-    let id = ClusterId::new(id)?;
-    admin
-        .cluster(&id)
-        .wait_until_deleted(&waiting(call))
-        .map(|()| None)
-}
-
-pub(super) fn cluster_wait_until_upgraded(
-    admin: &AdminClient,
-    [id, generation]: [&str; 2],
-    call: &camunda_call_options,
-) -> Waited {
-    let id = ClusterId::new(id)?;
-    encode(
-        &admin
-            .cluster(&id)
-            .wait_until_upgraded(generation, &waiting(call))?,
-    )
-    .map(Some)
-}
-
-pub(super) fn cluster_wait_until_woken(
-    admin: &AdminClient,
-    [id]: [&str; 1],
-    call: &camunda_call_options,
-) -> Waited {
-    let id = ClusterId::new(id)?;
-    encode(&admin.cluster(&id).wait_until_woken(&waiting(call))?).map(Some)
-}
-
-pub(super) fn cluster_wait_until_encrypted(
-    admin: &AdminClient,
-    [id]: [&str; 1],
-    call: &camunda_call_options,
-) -> Waited {
-    let id = ClusterId::new(id)?;
-    encode(&admin.cluster(&id).wait_until_encrypted(&waiting(call))?).map(Some)
-}
-
-pub(super) fn backup_wait_until_complete(
-    admin: &AdminClient,
-    [id, backup]: [&str; 2],
-    call: &camunda_call_options,
-) -> Waited {
-    let (id, backup) = (ClusterId::new(id)?, BackupId::new(backup)?);
-    encode(
-        &admin
-            .cluster(&id)
-            .backups()
-            .wait_until_complete(&backup, &waiting(call))?,
-    )
-    .map(Some)
-}
-
-pub(super) fn backup_wait_until_restored(
-    admin: &AdminClient,
-    [id, backup]: [&str; 2],
-    call: &camunda_call_options,
-) -> Waited {
-    let (id, backup) = (ClusterId::new(id)?, BackupId::new(backup)?);
-    encode(
-        &admin
-            .cluster(&id)
-            .backups()
-            .wait_until_restored(&backup, &waiting(call))?,
-    )
-    .map(Some)
+/// Converts the result of a waiter that returns no value.
+pub(super) fn without_value(result: Result<()>) -> Waited {
+    result.map(|()| None)
 }
 
 /// Creates a client of a cluster and writes its credentials to a new file.

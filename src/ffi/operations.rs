@@ -5,11 +5,14 @@
 use std::ffi::{c_char, c_void};
 
 use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};
+use crate::api::backups::BackupId;
+use crate::api::clusters::ClusterId;
 use crate::api::{secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;
 use crate::ffi::call::camunda_call_options;
+use crate::ffi::callback::camunda_write_fn;
 use crate::ffi::error::{camunda_error, camunda_status};
-use crate::ffi::operation::{self, camunda_write_fn};
+use crate::ffi::operation;
 use crate::ffi::value::camunda_value;
 
 /// List clusters (`GET /clusters`).
@@ -1070,7 +1073,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(operation::cluster_wait_until_healthy, admin, call, [cluster_uuid], Some(value), error) }
+    unsafe { operation::wait(|admin, [cluster_uuid], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_healthy(&operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
 }
 
 /// Wait until gone.
@@ -1092,7 +1095,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(operation::cluster_wait_until_deleted, admin, call, [cluster_uuid], None, error) }
+    unsafe { operation::wait(|admin, [cluster_uuid], call| operation::without_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_deleted(&operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], None, error) }
 }
 
 /// Wait until upgraded.
@@ -1119,7 +1122,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(operation::cluster_wait_until_upgraded, admin, call, [cluster_uuid, generation_id], Some(value), error) }
+    unsafe { operation::wait(|admin, [cluster_uuid, generation_id], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_upgraded(generation_id, &operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("generationId", generation_id)], Some(value), error) }
 }
 
 /// Wait until woken.
@@ -1144,7 +1147,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(operation::cluster_wait_until_woken, admin, call, [cluster_uuid], Some(value), error) }
+    unsafe { operation::wait(|admin, [cluster_uuid], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_woken(&operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
 }
 
 /// Wait until encrypted.
@@ -1169,7 +1172,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(operation::cluster_wait_until_encrypted, admin, call, [cluster_uuid], Some(value), error) }
+    unsafe { operation::wait(|admin, [cluster_uuid], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_encrypted(&operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
 }
 
 /// Wait until backup complete.
@@ -1195,7 +1198,7 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(operation::backup_wait_until_complete, admin, call, [cluster_uuid, backup_id], Some(value), error) }
+    unsafe { operation::wait(|admin, [cluster_uuid, backup_id], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).backups().wait_until_complete(&BackupId::new(backup_id)?, &operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("backupId", backup_id)], Some(value), error) }
 }
 
 /// Wait until restored.
@@ -1221,5 +1224,5 @@ pub unsafe extern "C" fn camunda_backup_wait_until_restored(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(operation::backup_wait_until_restored, admin, call, [cluster_uuid, backup_id], Some(value), error) }
+    unsafe { operation::wait(|admin, [cluster_uuid, backup_id], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).backups().wait_until_restored(&BackupId::new(backup_id)?, &operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("backupId", backup_id)], Some(value), error) }
 }

@@ -6,9 +6,10 @@ use std::time::UNIX_EPOCH;
 
 use crate::auth::Token;
 use crate::ffi::admin::camunda_admin;
-use crate::ffi::boundary::{catch_panic, free, handle, required, return_owned, set_null, text};
+use crate::ffi::boundary::{free, handle, required, return_owned, set_null, text};
 use crate::ffi::call::camunda_call_options;
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::secret::Zeroizing;
 
 /// OAuth 2.0 access token. Immutable; several threads may read it concurrently.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::auth::{StoreLock, TokenStore, millis};
 use crate::error::{Error, Result};
 use crate::ffi::boundary;
-use crate::ffi::operation::camunda_write_fn;
+use crate::ffi::callback::camunda_write_fn;
 use crate::ffi::shutdown::call_back;
 use crate::fork::generation;
 

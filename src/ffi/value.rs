@@ -12,10 +12,9 @@ use serde_json::value::RawValue;
 
 use crate::api::operation::strip_bom;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{
-    Owner, bytes, catch_panic, catch_panic_or, required, return_owned, set_null, text,
-};
+use crate::ffi::boundary::{Owner, bytes, catch_panic_or, required, return_owned, set_null, text};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::ffi::tree::{Entry, Kind, MAX_BYTES, Node, Root};
 use crate::secret::Zeroizing;
 

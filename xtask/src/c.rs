@@ -66,7 +66,7 @@ fn copy_folder(from: &Path, to: &Path) {
 /// Generates the test that causes a panic in every function that returns a status.
 pub(crate) fn panics(header: &str) -> Generated {
     Generated {
-        path: "src/ffi/panics.rs",
+        path: "src/ffi/tests/panics.rs",
         text: panic_test(header),
     }
 }
@@ -98,9 +98,9 @@ fn panic_test(header: &str) -> String {
     text.push_str(
         "//! Tests that every exported function that can fail catches a panic.\n\
          \n\
-         use super::boundary::PANIC;\n\
-         use super::error::CAMUNDA_STATUS_INTERNAL;\n\
-         use super::{admin, call, config, credentials, object, operation, operations, token, value};\n\n\
+         use crate::ffi::boundary::PANIC;\n\
+         use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;\n\
+         use crate::ffi::{admin, call, config, credentials, object, operation, operations, token, value};\n\n\
          #[test]\n\
          #[rustfmt::skip]\n\
          fn exported_function_returns_internal_error_on_panic() {\n    \
@@ -187,11 +187,14 @@ fn functions() -> String {
          \n\
          use std::ffi::{c_char, c_void};\n\n\
          use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
+         use crate::api::backups::BackupId;\n\
+         use crate::api::clusters::ClusterId;\n\
          use crate::api::{secrets, secure_connectivity};\n\
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
+         use crate::ffi::callback::camunda_write_fn;\n\
          use crate::ffi::error::{camunda_error, camunda_status};\n\
-         use crate::ffi::operation::{self, camunda_write_fn};\n\
+         use crate::ffi::operation;\n\
          use crate::ffi::value::camunda_value;\n",
     );
     for operation in OPERATIONS {
@@ -339,12 +342,42 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
     } else {
         "None"
     };
-    let function = waiter.c_name.strip_prefix("camunda_").unwrap();
+    let named: Vec<String> = waiter
+        .arguments
+        .iter()
+        .zip(&arguments)
+        .map(|(name, argument)| format!("(\"{name}\", {argument})"))
+        .collect();
     let call = format!(
-        "operation::wait(operation::{function}, admin, call, [{}], {value}, error)",
-        arguments.join(", ")
+        "operation::wait(|admin, [{}], call| {}, admin, call, [{}], {value}, error)",
+        arguments.join(", "),
+        waiter_call(waiter),
+        named.join(", ")
     );
     push_function(text, waiter.c_name, parameters, &call);
+}
+
+/// Returns the Rust expression that runs a waiter.
+fn waiter_call(waiter: &Waiter) -> String {
+    let typed = |name: &str| match name {
+        "clusterUuid" => format!("&ClusterId::new({})?", snake(name)),
+        "backupId" => format!("&BackupId::new({})?", snake(name)),
+        _ => snake(name),
+    };
+    let (place, method) = waiter.call.rsplit_once('.').unwrap();
+    let (id, others) = waiter.arguments.split_first().unwrap();
+    let mut handle = format!("admin.cluster({})", typed(id));
+    for part in place.split('.').skip(1) {
+        handle.push_str(&format!(".{part}()"));
+    }
+    let mut arguments: Vec<String> = others.iter().map(|name| typed(name)).collect();
+    arguments.push("&operation::wait_options(call)".into());
+    let convert = match waiter.answer {
+        Some(_) => "with_value",
+        None => "without_value",
+    };
+    let arguments = arguments.join(", ");
+    format!("operation::{convert}({handle}.{method}({arguments}))")
 }
 
 fn push_function(text: &mut String, name: &str, parameters: Vec<String>, call: &str) {

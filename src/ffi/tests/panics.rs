@@ -2,9 +2,9 @@
 
 //! Tests that every exported function that can fail catches a panic.
 
-use super::boundary::PANIC;
-use super::error::CAMUNDA_STATUS_INTERNAL;
-use super::{admin, call, config, credentials, object, operation, operations, token, value};
+use crate::ffi::boundary::PANIC;
+use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;
+use crate::ffi::{admin, call, config, credentials, object, operation, operations, token, value};
 
 #[test]
 #[rustfmt::skip]
