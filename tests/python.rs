@@ -125,7 +125,7 @@ fn types_are_strict() {
 
 fn sandbox() -> Sandbox {
     Sandbox::builder()
-        .hold_back(Duration::from_millis(300))
+        .rejection_delay(Duration::from_millis(300))
         .start()
 }
 

@@ -197,17 +197,17 @@ fn a_fleet_of_machines_with_one_redis_makes_one_token_request() {
 
 #[test]
 fn a_fleet_with_a_wrong_secret_asks_once() {
-    let hold_back = Duration::from_secs(600);
+    let rejection_delay = Duration::from_secs(600);
     for worker in workers() {
         for round in 0..rounds() {
-            let sandbox = Sandbox::builder().hold_back(hold_back).start();
+            let sandbox = Sandbox::builder().rejection_delay(rejection_delay).start();
             let home = tempfile::tempdir().unwrap();
             // The environment of the workers still has the secret of before.
             let environment = sandbox.environment();
             sandbox.rotate_secret();
             let begun = Instant::now();
             let lines = run_fleet(&*worker, &environment, home.path());
-            assert!(begun.elapsed() < hold_back);
+            assert!(begun.elapsed() < rejection_delay);
             assert_eq!(lines.len(), PROCESSES * THREADS);
             let texts: BTreeSet<&str> = lines
                 .iter()

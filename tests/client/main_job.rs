@@ -140,7 +140,7 @@ fn a_secret_is_where_it_belongs_and_nowhere_else() {
 #[test]
 fn wrong_credentials_ask_once_and_then_stay_quiet() {
     let sandbox = Sandbox::builder()
-        .hold_back(Duration::from_secs(20))
+        .rejection_delay(Duration::from_secs(20))
         .start();
     let admin = builder(&sandbox).client_secret("wrong").build().unwrap();
     for _ in 0..3 {

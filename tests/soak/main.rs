@@ -42,7 +42,7 @@ fn sixty_four_threads_against_everything_that_fails() {
         .token_lifetime(Duration::from_secs(10))
         // How far apart requests arrive depends on the machine; how many there are does not.
         .token_rate_limit(false)
-        .hold_back(Duration::from_millis(100))
+        .rejection_delay(Duration::from_millis(100))
         .start();
     sandbox.set_limits(Limits {
         max_clients: None,
@@ -99,7 +99,7 @@ fn sixty_four_threads_against_everything_that_fails() {
         stats.requests,
         stats.connections,
         stats.token_requests,
-        stats.refused_token_requests,
+        stats.rejected_token_requests,
         stats.requests_by_operation,
     );
 

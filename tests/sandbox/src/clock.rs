@@ -1,13 +1,13 @@
-//! The sandbox's own clock, which tests may put forward, and the two ways to write a time.
+//! Adjustable clock of the sandbox, and time formats.
 //!
-//! A time is a [`Duration`] since the Unix epoch throughout the sandbox.
+//! All times in the sandbox are [`Duration`]s since the Unix epoch.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The furthest that the clock can be put forward in all: a hundred years.
-pub(crate) const LONGEST_ADVANCE: Duration = Duration::from_secs(100 * 366 * 86_400);
+/// Maximum total advance of the clock: 100 years.
+pub(crate) const MAX_ADVANCE: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// A clock that starts at the machine's time, runs steadily, and can be put forward.
+/// Clock that starts at the system time, is monotonic, and can be advanced.
 pub(crate) struct Clock {
     started: Instant,
     started_at: Duration,
@@ -18,7 +18,7 @@ impl Clock {
     pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
-            // A machine whose clock stands before 1970 is served as if it stood at 1970.
+            // A system time before 1970 counts as 1970.
             started_at: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default(),
@@ -26,23 +26,23 @@ impl Clock {
         }
     }
 
-    /// The time that the sandbox goes by.
+    /// Returns the current time of the sandbox.
     pub(crate) fn now(&self) -> Duration {
         self.started_at + self.since_start() + self.advanced
     }
 
-    /// How long the sandbox has really run since its start or last reset.
+    /// Returns the real time elapsed since the start or the last reset.
     pub(crate) fn since_start(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Puts the clock forward, up to [`LONGEST_ADVANCE`] in all.
+    /// Advances the clock, by at most [`MAX_ADVANCE`] in total.
     pub(crate) fn advance(&mut self, by: Duration) {
-        self.advanced = self.advanced.saturating_add(by).min(LONGEST_ADVANCE);
+        self.advanced = self.advanced.saturating_add(by).min(MAX_ADVANCE);
     }
 }
 
-/// `2026-03-01T12:34:56.789Z`
+/// Formats a time as ISO 8601, for example `2026-03-01T12:34:56.789Z`.
 pub(crate) fn iso8601(time: Duration) -> String {
     let (year, month, day) = date(time);
     let (hour, minute, second) = time_of_day(time);
@@ -50,7 +50,7 @@ pub(crate) fn iso8601(time: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
 }
 
-/// `Sun, 01 Mar 2026 12:34:56 GMT`, as the `Date` header has it.
+/// Formats a time for the `Date` header, for example `Sun, 01 Mar 2026 12:34:56 GMT`.
 pub(crate) fn http_date(time: Duration) -> String {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
@@ -69,9 +69,9 @@ fn time_of_day(time: Duration) -> (u64, u64, u64) {
     (seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
-/// Year, month (1 to 12) and day (1 to 31) in the Gregorian calendar.
+/// Returns year, month (1 to 12) and day (1 to 31) in the Gregorian calendar.
 ///
-/// Counts in years that begin in March, so that the leap day is the last day of its year.
+/// Years are counted from March, so that the leap day is the last day of the year.
 fn date(time: Duration) -> (u64, u64, u64) {
     const DAYS_FROM_MARCH_OF_YEAR_ZERO: u64 = 719_468;
     const DAYS_PER_ERA: u64 = 146_097;
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_written_as_the_calendar_has_them() {
+    fn time_formats_match_known_dates() {
         for (seconds, iso, http) in [
             (
                 0,

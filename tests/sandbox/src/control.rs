@@ -1,79 +1,81 @@
-//! The control endpoints: what tests and users do to the sandbox from outside the API.
+//! Control API below `/_sandbox/`.
 
 use std::time::Duration;
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::answer::Answer;
 use crate::body::Fields;
 use crate::cluster::{AllowlistField, Backup, Busy, Cluster, UpgradeGate};
 use crate::faults::Fault;
 use crate::permissions::Permission;
+use crate::response::Response;
 use crate::state::State;
 
-/// The most clusters that are made at once. Nothing else can be served meanwhile.
-const MOST_CLUSTERS: u64 = 100_000;
+/// Maximum number of clusters per change. No other request is served during their creation.
+const MAX_CLUSTERS: u64 = 100_000;
 
-/// Answers a request to a path below `/_sandbox/`.
-pub(crate) fn answer(state: &mut State, method: &Method, path: &str, body: &[u8]) -> Answer {
-    let answer = match (method.as_str(), path) {
-        ("GET", "/_sandbox/stats") => Ok(Answer::ok(&state.stats.to_json())),
+/// Handles a request below `/_sandbox/`.
+pub(crate) fn respond(state: &mut State, method: &Method, path: &str, body: &[u8]) -> Response {
+    let response = match (method.as_str(), path) {
+        ("GET", "/_sandbox/stats") => Ok(Response::ok(&state.stats.to_json())),
         ("POST", "/_sandbox/reset") => {
             state.reset();
-            Ok(Answer::no_content())
+            Ok(Response::no_content())
         }
         ("POST", "/_sandbox/faults") => object(body).and_then(Fault::from_fields).map(|fault| {
             state.faults.add(fault);
-            Answer::no_content()
+            Response::no_content()
         }),
         ("DELETE", "/_sandbox/faults") => {
             state.faults.clear();
-            Ok(Answer::no_content())
+            Ok(Response::no_content())
         }
         ("POST", "/_sandbox/control") => object(body)
             .and_then(|changes| apply(state, changes))
-            .map(|made| Answer::ok(&made)),
-        _ => Err(Answer::message(404, "no such control")),
+            .map(|made| Response::ok(&made)),
+        _ => Err(Response::message(404, "unknown control path")),
     };
-    answer.unwrap_or_else(|refusal| refusal)
+    response.unwrap_or_else(|rejection| rejection)
 }
 
-/// Reads a body as a JSON object, whatever its content type.
-fn object(body: &[u8]) -> Result<Map<String, Value>, Answer> {
+/// Parses a body as a JSON object, with any content type.
+fn object(body: &[u8]) -> Result<Map<String, Value>, Response> {
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Answer::message(
+        Ok(_) => Err(Response::message(
             400,
             "the request body must be a JSON object",
         )),
-        Err(error) => Err(Answer::message(
+        Err(error) => Err(Response::message(
             400,
-            format!("the request body is no JSON: {error}"),
+            format!("the request body is not valid JSON: {error}"),
         )),
     }
 }
 
-/// Makes every change that the object names, and answers what they give.
-pub(crate) fn apply(state: &mut State, changes: Map<String, Value>) -> Result<Value, Answer> {
+/// Applies all changes and returns their results.
+pub(crate) fn apply(state: &mut State, changes: Map<String, Value>) -> Result<Value, Response> {
     let mut made = json!({});
     for (name, value) in changes {
         let change = Change { name: &name, value };
         match name.as_str() {
             "cluster" => {
-                let uuid = state.insert_cluster(change.object()?).map_err(refused)?;
+                let uuid = state
+                    .insert_cluster(change.object()?)
+                    .map_err(bad_request)?;
                 made["uuid"] = uuid.into();
             }
             "clusters" => {
                 let count = change.count()?;
-                if count > MOST_CLUSTERS {
-                    return Err(change.wrong("100000 at most"));
+                if count > MAX_CLUSTERS {
+                    return Err(change.wrong("at most 100000"));
                 }
                 made["uuids"] = create_clusters(state, count).into();
             }
             "backup" => {
                 let mut fields = change.fields()?;
-                let cluster = fields.text("cluster")?;
+                let cluster = fields.string("cluster")?;
                 let overrides = fields.optional_object("fields")?.unwrap_or_default();
                 fields.finish()?;
                 made["uuid"] = create_backup(state, &cluster, overrides)?.into();
@@ -83,43 +85,43 @@ pub(crate) fn apply(state: &mut State, changes: Map<String, Value>) -> Result<Va
                 update_cluster(state, &cluster, fields)?;
             }
             "status" => {
-                let (cluster, words) = change.cluster_and_rest()?;
-                find(state, &cluster)?.set_status(words);
+                let (cluster, values) = change.cluster_and_rest()?;
+                find(state, &cluster)?.set_status(values);
             }
             "kind" => set_kind(state, change.fields()?)?,
             "limits" => set_limits(state, change.object()?)?,
             "other_organisation" => {
                 let mut fields = change.fields()?;
-                let cluster = fields.text("cluster")?;
+                let cluster = fields.string("cluster")?;
                 let value = fields.optional_boolean("value")?.unwrap_or(true);
                 fields.finish()?;
                 find(state, &cluster)?.other_organisation = value;
             }
             "upgrade_available" => {
                 let mut fields = change.fields()?;
-                let cluster = fields.text("cluster")?;
+                let cluster = fields.string("cluster")?;
                 fields.finish()?;
                 made["generation"] = make_upgrade_available(state, &cluster)?;
             }
             "upgrade_gate" => {
                 let mut fields = change.fields()?;
-                let cluster = fields.text("cluster")?;
-                let reason = fields.optional_text("reason")?;
-                let next_step = fields.optional_text("next_step")?.unwrap_or_default();
+                let cluster = fields.string("cluster")?;
+                let reason = fields.optional_string("reason")?;
+                let next_step = fields.optional_string("next_step")?.unwrap_or_default();
                 fields.finish()?;
                 find(state, &cluster)?.upgrade_gate =
                     reason.map(|reason| UpgradeGate { reason, next_step });
             }
             "secrets_busy" => {
                 let mut fields = change.fields()?;
-                let cluster = fields.text("cluster")?;
+                let cluster = fields.string("cluster")?;
                 let busy = match fields.take("times") {
                     None => Busy::For(1),
                     Some(Value::Null) => Busy::Always,
                     Some(times) => Busy::For(
                         times
                             .as_u64()
-                            .ok_or_else(|| refused("times must be a whole number"))?,
+                            .ok_or_else(|| bad_request("times must be a whole number"))?,
                     ),
                 };
                 fields.finish()?;
@@ -127,7 +129,7 @@ pub(crate) fn apply(state: &mut State, changes: Map<String, Value>) -> Result<Va
             }
             "credentials" => {
                 let mut fields = change.fields()?;
-                let names = fields.texts("permissions")?;
+                let names = fields.strings("permissions")?;
                 fields.finish()?;
                 let (client_id, client_secret) = state.add_credentials(permissions(&names)?);
                 made["client_id"] = client_id.into();
@@ -152,35 +154,35 @@ pub(crate) fn apply(state: &mut State, changes: Map<String, Value>) -> Result<Va
                 };
             }
             "ip_ranges" => state.ip_ranges = change.value,
-            _ => return Err(refused(format!("unknown control \"{name}\""))),
+            _ => return Err(bad_request(format!("unknown control \"{name}\""))),
         }
     }
     Ok(made)
 }
 
-/// One named change with what it is to be.
+/// Named change with its value.
 struct Change<'a> {
     name: &'a str,
     value: Value,
 }
 
 impl Change<'_> {
-    fn wrong(&self, wanted: &str) -> Answer {
-        refused(format!("\"{}\" must be {wanted}", self.name))
+    fn wrong(&self, wanted: &str) -> Response {
+        bad_request(format!("\"{}\" must be {wanted}", self.name))
     }
 
-    fn object(self) -> Result<Map<String, Value>, Answer> {
+    fn object(self) -> Result<Map<String, Value>, Response> {
         match self.value {
             Value::Object(object) => Ok(object),
             _ => Err(self.wrong("an object")),
         }
     }
 
-    fn fields(self) -> Result<Fields, Answer> {
+    fn fields(self) -> Result<Fields, Response> {
         self.object().map(Fields::from_object)
     }
 
-    fn cluster_and_rest(self) -> Result<(String, Map<String, Value>), Answer> {
+    fn cluster_and_rest(self) -> Result<(String, Map<String, Value>), Response> {
         let wrong = self.wrong("an object with \"cluster\"");
         let mut object = self.object()?;
         match object.remove("cluster") {
@@ -189,17 +191,17 @@ impl Change<'_> {
         }
     }
 
-    fn count(&self) -> Result<u64, Answer> {
+    fn count(&self) -> Result<u64, Response> {
         self.value
             .as_u64()
             .ok_or_else(|| self.wrong("a whole number"))
     }
 
-    fn boolean(&self) -> Result<bool, Answer> {
+    fn boolean(&self) -> Result<bool, Response> {
         self.value.as_bool().ok_or_else(|| self.wrong("a boolean"))
     }
 
-    fn yes(&self) -> Result<(), Answer> {
+    fn yes(&self) -> Result<(), Response> {
         if self.boolean()? {
             Ok(())
         } else {
@@ -208,17 +210,17 @@ impl Change<'_> {
     }
 }
 
-fn refused(message: impl Into<String>) -> Answer {
-    Answer::message(400, message)
+fn bad_request(message: impl Into<String>) -> Response {
+    Response::message(400, message)
 }
 
-fn find<'a>(state: &'a mut State, uuid: &str) -> Result<&'a mut Cluster, Answer> {
+fn find<'a>(state: &'a mut State, uuid: &str) -> Result<&'a mut Cluster, Response> {
     state
         .cluster(uuid)
-        .ok_or_else(|| Answer::message(404, format!("there is no cluster {uuid}")))
+        .ok_or_else(|| Response::message(404, format!("cluster {uuid} not found")))
 }
 
-/// Makes so many clusters that are `Healthy`.
+/// Creates `count` clusters with status `Healthy`.
 pub(crate) fn create_clusters(state: &mut State, count: u64) -> Vec<String> {
     (1..=count)
         .filter_map(|number| {
@@ -230,17 +232,17 @@ pub(crate) fn create_clusters(state: &mut State, count: u64) -> Vec<String> {
         .collect()
 }
 
-/// Makes a backup that is complete, with any of its fields overridden.
+/// Creates a complete backup with overrides.
 pub(crate) fn create_backup(
     state: &mut State,
     cluster: &str,
     mut overrides: Map<String, Value>,
-) -> Result<String, Answer> {
+) -> Result<String, Response> {
     let now = state.now();
     let uuid = match overrides.remove("uuid") {
         None => state.random.uuid(),
         Some(Value::String(uuid)) => uuid,
-        Some(_) => return Err(refused("the uuid of a backup is a string")),
+        Some(_) => return Err(bad_request("the uuid of a backup must be a string")),
     };
     let cluster = find(state, cluster)?;
     cluster.backups.push(Backup {
@@ -259,19 +261,19 @@ pub(crate) fn create_backup(
     Ok(uuid)
 }
 
-/// Lays fields over a cluster. Its id stays.
+/// Applies a JSON merge patch to a cluster, except to its id.
 pub(crate) fn update_cluster(
     state: &mut State,
     cluster: &str,
     mut overrides: Map<String, Value>,
-) -> Result<(), Answer> {
+) -> Result<(), Response> {
     overrides.remove("uuid");
     find(state, cluster)?.merge(overrides);
     Ok(())
 }
 
-fn set_kind(state: &mut State, mut fields: Fields) -> Result<(), Answer> {
-    let cluster = fields.text("cluster")?;
+fn set_kind(state: &mut State, mut fields: Fields) -> Result<(), Response> {
+    let cluster = fields.string("cluster")?;
     let enterprise = fields.optional_boolean("enterprise")?;
     let aws = fields.optional_boolean("aws")?;
     let failover_available = fields.optional_boolean("failover_available")?;
@@ -283,7 +285,7 @@ fn set_kind(state: &mut State, mut fields: Fields) -> Result<(), Answer> {
     Ok(())
 }
 
-fn set_limits(state: &mut State, changes: Map<String, Value>) -> Result<(), Answer> {
+fn set_limits(state: &mut State, changes: Map<String, Value>) -> Result<(), Response> {
     let mut limits = state.limits.clone();
     for (name, value) in changes {
         let change = Change { name: &name, value };
@@ -296,7 +298,7 @@ fn set_limits(state: &mut State, changes: Map<String, Value>) -> Result<(), Answ
                 limits.cluster_creation_available = change.boolean()?;
                 continue;
             }
-            _ => return Err(refused(format!("unknown limit \"{name}\""))),
+            _ => return Err(bad_request(format!("unknown limit \"{name}\""))),
         };
         *limit = if change.value.is_null() {
             None
@@ -308,10 +310,8 @@ fn set_limits(state: &mut State, changes: Map<String, Value>) -> Result<(), Answ
     Ok(())
 }
 
-/// Sees to it that the cluster's channel has a newer generation than the cluster.
-///
-/// Answers the newest generation of the channel.
-pub(crate) fn make_upgrade_available(state: &mut State, uuid: &str) -> Result<Value, Answer> {
+/// Ensures that the cluster's channel has a newer generation, and returns the newest.
+pub(crate) fn make_upgrade_available(state: &mut State, uuid: &str) -> Result<Value, Response> {
     let new_uuid = state.random.uuid();
     let cluster = find(state, uuid)?;
     let channel_uuid = cluster.resource_uuid("channel").to_owned();
@@ -319,7 +319,7 @@ pub(crate) fn make_upgrade_available(state: &mut State, uuid: &str) -> Result<Va
     let channel = state
         .catalog
         .channel_mut(&channel_uuid)
-        .ok_or_else(|| refused("the cluster is in no channel that there is"))?;
+        .ok_or_else(|| bad_request("the channel of the cluster is unknown"))?;
     if channel
         .generations
         .first()
@@ -334,7 +334,7 @@ pub(crate) fn make_upgrade_available(state: &mut State, uuid: &str) -> Result<Va
         .into())
 }
 
-/// Gives the first credentials a new secret. The old one is wrong from now on.
+/// Replaces the secret of the initial credentials.
 pub(crate) fn rotate_secret(state: &mut State) -> String {
     let secret = state.random.characters(64);
     if let Some(credentials) = state.credentials.first_mut() {
@@ -343,13 +343,13 @@ pub(crate) fn rotate_secret(state: &mut State) -> String {
     secret
 }
 
-fn permissions(names: &[String]) -> Result<Vec<Permission>, Answer> {
+fn permissions(names: &[String]) -> Result<Vec<Permission>, Response> {
     names
         .iter()
         .map(|name| {
             Permission::from_name(name).ok_or_else(|| {
                 let known = Permission::ALL.map(Permission::name).join(", ");
-                refused(format!("permission \"{name}\" is none of {known}"))
+                bad_request(format!("permission \"{name}\" is not one of {known}"))
             })
         })
         .collect()

@@ -1,32 +1,32 @@
-//! Faults on demand: which request goes wrong, how often, and how.
+//! Fault injection: matching requests, counting, and altering responses.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::answer::Answer;
 use crate::body::Fields;
 use crate::delivery::{End, Script, Step, head};
 use crate::encoding::base64_decode;
 use crate::random::Random;
+use crate::response::Response;
 
-/// When a fault strikes: before the request takes effect, or after.
+/// Time of injection: before or after the request takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// A fault that ends the request keeps it from having any effect. A delay puts the effect
-    /// off, and a client that hangs up meanwhile prevents it.
+    /// A fault that ends the request prevents its effect. A delay defers the effect, and a client
+    /// that disconnects during the delay prevents it.
     Before,
-    /// The request takes effect, and only the answer suffers.
+    /// The request takes effect, and only the response is altered.
     After,
 }
 
-/// One way for requests to go wrong.
+/// Fault to inject into matching requests.
 ///
-/// Begin with [`Fault::on`], [`Fault::on_token`], [`Fault::on_path`] or [`Fault::on_any`], add
-/// what is to happen, and hand it to [`Sandbox::add_fault`](crate::Sandbox::add_fault). A fault
-/// strikes once unless told otherwise. Of several faults that match a request, the first one that
-/// was added and isn't used up strikes.
+/// Create one with [`Fault::on`], [`Fault::on_token`], [`Fault::on_path`] or [`Fault::on_any`], add
+/// effects, and pass it to [`Sandbox::add_fault`](crate::Sandbox::add_fault). By default a fault is
+/// injected once. If several faults match a request, the oldest one that is not used up is
+/// injected.
 #[derive(Clone, Debug)]
 pub struct Fault {
     matcher: Matcher,
@@ -36,7 +36,7 @@ pub struct Fault {
     effect: Arc<Effect>,
 }
 
-/// Which requests a fault is for. What isn't set matches anything.
+/// Conditions on a request. An unset condition matches any request.
 #[derive(Clone, Debug, Default)]
 struct Matcher {
     operation: Option<String>,
@@ -44,7 +44,7 @@ struct Matcher {
     path_prefix: Option<String>,
 }
 
-/// What a fault does.
+/// Effects of a fault.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Effect {
     when: Option<When>,
@@ -66,7 +66,7 @@ pub(crate) struct Effect {
     close_after: Option<Duration>,
 }
 
-/// The operation that stands for requests to the token endpoint.
+/// Operation name of token requests.
 pub(crate) const TOKEN_OPERATION: &str = "token";
 
 impl Fault {
@@ -80,7 +80,7 @@ impl Fault {
         }
     }
 
-    /// For one operation, such as `GET /clusters/{clusterUuid}`.
+    /// Creates a fault for an operation, for example `GET /clusters/{clusterUuid}`.
     pub fn on(operation: &str) -> Self {
         Self::with(Matcher {
             operation: Some(operation.into()),
@@ -88,12 +88,12 @@ impl Fault {
         })
     }
 
-    /// For the token endpoint. Requests that the rate limit refuses don't count.
+    /// Creates a fault for the token endpoint. Rate-limited requests do not match.
     pub fn on_token() -> Self {
         Self::on(TOKEN_OPERATION)
     }
 
-    /// For every path that begins like this, the token endpoint's included.
+    /// Creates a fault for paths with this prefix, including the token endpoint.
     pub fn on_path(prefix: &str) -> Self {
         Self::with(Matcher {
             path_prefix: Some(prefix.into()),
@@ -101,165 +101,165 @@ impl Fault {
         })
     }
 
-    /// For every request to the API, but not to the token endpoint.
+    /// Creates a fault for all API requests, excluding the token endpoint.
     pub fn on_any() -> Self {
         Self::with(Matcher::default())
     }
 
-    /// Only for requests with this method.
+    /// Restricts the fault to this method.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.matcher.method = Some(method.into());
         self
     }
 
-    /// Strikes this many times; once where it isn't said.
+    /// Injects the fault this many times. Default: 1.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
         self.remaining = Some(times);
         self
     }
 
-    /// Strikes until faults are cleared.
+    /// Injects the fault until it is removed.
     #[must_use]
     pub fn always(mut self) -> Self {
         self.remaining = None;
         self
     }
 
-    /// Lets this many requests through first.
+    /// Skips this number of matching requests first.
     #[must_use]
     pub fn skip(mut self, skip: u64) -> Self {
         self.skip = skip;
         self
     }
 
-    /// Strikes with this probability (0 to 1), in a sequence that the seed determines.
+    /// Injects the fault with this probability (0 to 1), in a sequence determined by the seed.
     #[must_use]
     pub fn probability(mut self, probability: f64, seed: u64) -> Self {
         self.chance = Some((probability, Random::from_seed(seed)));
         self
     }
 
-    /// When it strikes. Without this, a status, a stall, a reset and garbage strike before the
-    /// request takes effect, and everything else after.
+    /// Sets the time of injection. Default: status, stall, reset and garbage before the request
+    /// takes effect, all other effects after.
     #[must_use]
     pub fn when(self, when: When) -> Self {
         self.change(|effect| effect.when = Some(when))
     }
 
-    /// Waits this long.
+    /// Delays the response.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
-        self.change(|effect| effect.delay = delay.min(crate::clock::LONGEST_ADVANCE))
+        self.change(|effect| effect.delay = delay.min(crate::clock::MAX_ADVANCE))
     }
 
-    /// Never answers, and leaves the connection open until the client closes it. Together with
-    /// [`cut_body`](Self::cut_body) it goes silent in the middle of the body.
+    /// Sends no response and keeps the connection open until the client closes it. With
+    /// [`cut_body`](Self::cut_body), stalls after part of the body.
     #[must_use]
     pub fn stall(self) -> Self {
         self.change(|effect| effect.stall = true)
     }
 
-    /// Closes the connection with a TCP RST. Together with [`cut_body`](Self::cut_body) it does
-    /// so in the middle of the body.
+    /// Closes the connection with a TCP RST. With [`cut_body`](Self::cut_body), after part of the
+    /// body.
     #[must_use]
     pub fn reset(self) -> Self {
         self.change(|effect| effect.reset = true)
     }
 
-    /// Answers bytes that aren't HTTP, and closes the connection.
+    /// Sends these bytes instead of an HTTP response and closes the connection.
     #[must_use]
     pub fn garbage(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.change(|effect| effect.garbage = Some(bytes.into()))
     }
 
-    /// Answers this status (200 to 999), without a body unless [`body`](Self::body) gives one.
+    /// Responds with this status (200 to 999), with an empty body unless [`body`](Self::body) is set.
     ///
     /// # Panics
     ///
-    /// On a status out of range.
+    /// The status is out of range.
     #[must_use]
     pub fn status(self, status: u16) -> Self {
         assert!(
             (200..1000).contains(&status),
-            "{status} is no status to answer with"
+            "status {status} is not in the range 200 to 999"
         );
         self.change(|effect| effect.status = Some(status))
     }
 
-    /// Answers this body, whatever the true one. Its content type stays that of the true answer,
-    /// or JSON, unless [`header`](Self::header) sets another.
+    /// Replaces the response body. The content type is that of the original response, else JSON;
+    /// override it with [`header`](Self::header).
     #[must_use]
     pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         self.change(|effect| effect.body = Some(body.into()))
     }
 
-    /// Sets a header.
+    /// Sets a response header.
     ///
     /// # Panics
     ///
-    /// On a name or a value that can't be in a header.
+    /// The name or value is not valid in a header.
     #[must_use]
     pub fn header(self, name: &str, value: &str) -> Self {
-        assert!(is_header(name, value), "{name}: {value} is no header");
+        assert!(is_header(name, value), "invalid header: {name}: {value}");
         self.change(|effect| effect.set_headers.push((name.into(), value.into())))
     }
 
-    /// Adds a field to every JSON object in the answer.
+    /// Adds a field to every JSON object in the response.
     #[must_use]
     pub fn extra_field(self, name: &str, value: Value) -> Self {
         self.change(|effect| drop(effect.extra_fields.insert(name.into(), value)))
     }
 
-    /// Sets what the JSON pointer points to in the answer. `*` stands for every item or field.
+    /// Sets the value at a JSON pointer in the response. `*` matches every item or field.
     #[must_use]
     pub fn replace(self, pointer: &str, value: Value) -> Self {
         self.change(|effect| effect.replace.push((pointer.into(), value)))
     }
 
-    /// Removes what the JSON pointer points to in the answer. `*` stands for every item or field.
+    /// Removes the value at a JSON pointer in the response. `*` matches every item or field.
     #[must_use]
     pub fn remove(self, pointer: &str) -> Self {
         self.change(|effect| effect.remove.push(pointer.into()))
     }
 
-    /// Announces the whole body and closes the connection after this many bytes of it.
+    /// Declares the full length and closes the connection after this number of body bytes.
     #[must_use]
     pub fn cut_body(self, after: u64) -> Self {
         self.change(|effect| effect.cut_body = Some(after))
     }
 
-    /// Sends the body byte by byte, with a pause after each.
+    /// Sends the body byte by byte at this interval.
     #[must_use]
     pub fn slow_body(self, interval: Duration) -> Self {
         self.change(|effect| effect.slow_body = Some(interval))
     }
 
-    /// Answers a body of this many spaces.
+    /// Responds with a body of this number of spaces.
     #[must_use]
     pub fn huge_body(self, bytes: u64) -> Self {
         self.change(|effect| effect.huge_body = Some(bytes))
     }
 
-    /// Announces this many bytes whatever the length of the body, and closes the connection after
-    /// the body.
+    /// Sets `Content-Length` to this value whatever the body, and closes the connection after the
+    /// body.
     #[must_use]
     pub fn wrong_content_length(self, announced: u64) -> Self {
         self.change(|effect| effect.wrong_content_length = Some(announced))
     }
 
-    /// Sends a 103 answer before the real one.
+    /// Sends a 103 response before the final one.
     #[must_use]
     pub fn informational(self) -> Self {
         self.change(|effect| effect.informational = true)
     }
 
-    /// Answers as if the connection were to live on, but closes it this long after the answer.
+    /// Closes the connection this long after a response that does not announce it.
     #[must_use]
     pub fn close_after(self, delay: Duration) -> Self {
         self.change(|effect| {
-            effect.close_after = Some(delay.min(crate::clock::LONGEST_ADVANCE));
+            effect.close_after = Some(delay.min(crate::clock::MAX_ADVANCE));
         })
     }
 
@@ -268,30 +268,30 @@ impl Fault {
         self
     }
 
-    /// Reads a fault as `POST /_sandbox/faults` takes it.
+    /// Parses a fault in the format of `POST /_sandbox/faults`.
     ///
     /// # Errors
     ///
-    /// The message with which the endpoint refuses it.
+    /// The error message of the endpoint.
     pub fn from_json(fault: Value) -> Result<Self, String> {
         match fault {
-            Value::Object(fields) => Self::from_fields(fields).map_err(Answer::into_message),
-            _ => Err("a fault is an object".into()),
+            Value::Object(fields) => Self::from_fields(fields).map_err(Response::into_message),
+            _ => Err("a fault must be an object".into()),
         }
     }
 
-    pub(crate) fn from_fields(fields: Map<String, Value>) -> Result<Self, Answer> {
+    pub(crate) fn from_fields(fields: Map<String, Value>) -> Result<Self, Response> {
         let mut fields = Fields::from_object(fields);
         let mut fault = Self::with(Matcher {
-            operation: fields.optional_text("operation")?,
-            method: fields.optional_text("method")?,
-            path_prefix: fields.optional_text("path_prefix")?,
+            operation: fields.optional_string("operation")?,
+            method: fields.optional_string("method")?,
+            path_prefix: fields.optional_string("path_prefix")?,
         });
         match fields.take("times") {
             None => {}
             Some(Value::Null) => fault = fault.always(),
             Some(times) => {
-                fault = fault.times(times.as_u64().ok_or_else(|| refused("times"))?);
+                fault = fault.times(times.as_u64().ok_or_else(|| invalid_field("times"))?);
             }
         }
         fault.skip = fields.optional_count("skip")?.unwrap_or(0);
@@ -301,7 +301,7 @@ impl Fault {
         }
         let mut effect = Effect {
             when: fields
-                .optional_word("when", &["before", "after"])?
+                .optional_enum_value("when", &["before", "after"])?
                 .map(|when| match &*when {
                     "before" => When::Before,
                     _ => When::After,
@@ -313,12 +313,12 @@ impl Fault {
                 None | Some(Value::Bool(false)) => None,
                 Some(Value::Bool(true)) => Some(b"\x16\x03\x01 this is not HTTP\n".to_vec()),
                 Some(Value::String(text)) => Some(text.into_bytes()),
-                Some(_) => return Err(refused("garbage")),
+                Some(_) => return Err(invalid_field("garbage")),
             },
             status: match fields.optional_count("status")? {
                 None => None,
                 Some(status @ 200..1000) => Some(status as u16),
-                Some(_) => return Err(refused("status")),
+                Some(_) => return Err(invalid_field("status")),
             },
             body: match fields.take("body") {
                 None => None,
@@ -331,7 +331,7 @@ impl Fault {
                 .unwrap_or_default()
                 .into_iter()
                 .collect(),
-            remove: fields.optional_texts("remove")?.unwrap_or_default(),
+            remove: fields.optional_strings("remove")?.unwrap_or_default(),
             set_headers: Vec::new(),
             cut_body: fields.optional_count("cut_body")?,
             slow_body: milliseconds(&mut fields, "slow_body")?,
@@ -340,8 +340,9 @@ impl Fault {
             informational: fields.optional_boolean("informational")?.unwrap_or(false),
             close_after: milliseconds(&mut fields, "close_after_ms")?,
         };
-        if let Some(encoded) = fields.optional_text("body_base64")? {
-            effect.body = Some(base64_decode(&encoded).ok_or_else(|| refused("body_base64"))?);
+        if let Some(encoded) = fields.optional_string("body_base64")? {
+            effect.body =
+                Some(base64_decode(&encoded).ok_or_else(|| invalid_field("body_base64"))?);
         }
         for field in ["headers", "set_headers"] {
             for (name, value) in fields.optional_object(field)?.unwrap_or_default() {
@@ -349,7 +350,7 @@ impl Fault {
                     Value::String(value) if is_header(&name, &value) => {
                         effect.set_headers.push((name, value));
                     }
-                    _ => return Err(refused(field)),
+                    _ => return Err(invalid_field(field)),
                 }
             }
         }
@@ -359,7 +360,7 @@ impl Fault {
     }
 }
 
-/// The faults that are in force.
+/// Active faults, oldest first.
 #[derive(Default)]
 pub(crate) struct Faults {
     faults: Vec<Fault>,
@@ -374,14 +375,14 @@ impl Faults {
         self.faults.clear();
     }
 
-    /// What goes wrong with this request, if anything.
-    pub(crate) fn strike(
+    /// Returns the effect to inject into this request, if any.
+    pub(crate) fn inject(
         &mut self,
         operation: &str,
         method: &str,
         path: &str,
     ) -> Option<Arc<Effect>> {
-        let struck = self.faults.iter_mut().position(|fault| {
+        let index = self.faults.iter_mut().position(|fault| {
             if !fault.matcher.matches(operation, method, path) {
                 return false;
             }
@@ -395,12 +396,12 @@ impl Faults {
                 .is_none_or(|(probability, random)| random.chance(*probability));
             chance && fault.remaining != Some(0)
         })?;
-        let fault = &mut self.faults[struck];
+        let fault = &mut self.faults[index];
         let effect = Arc::clone(&fault.effect);
         if let Some(remaining) = &mut fault.remaining {
             *remaining = remaining.saturating_sub(1);
             if *remaining == 0 {
-                self.faults.remove(struck);
+                self.faults.remove(index);
             }
         }
         Some(effect)
@@ -425,22 +426,22 @@ impl Matcher {
     }
 }
 
-/// What becomes of an answer.
+/// Delivery of a response.
 pub(crate) enum Delivery {
-    /// It is sent as HTTP has it.
-    Proper(Answer),
-    /// The connection is treated like this instead.
-    Improper(Script),
+    /// Sent as regular HTTP.
+    Http(Response),
+    /// Replaced by a script.
+    Script(Script),
 }
 
 impl Effect {
-    /// Whether the request has no effect.
+    /// Returns whether the fault prevents the effect of the request.
     pub(crate) fn prevents_effect(&self) -> bool {
-        self.strikes_before() && (self.ends_request() || self.body.is_some())
+        self.is_before() && (self.ends_request() || self.body.is_some())
     }
 
-    /// Whether the delay comes before the effect.
-    pub(crate) fn strikes_before(&self) -> bool {
+    /// Returns whether the delay precedes the effect.
+    pub(crate) fn is_before(&self) -> bool {
         let default = if self.ends_request() && !self.needs_true_body() {
             When::Before
         } else {
@@ -453,66 +454,66 @@ impl Effect {
         self.stall || self.reset || self.garbage.is_some() || self.status.is_some()
     }
 
-    /// A stall or a reset in the middle of a body needs a body to be in the middle of.
+    /// Returns whether the fault needs the original body, to stop in the middle of it.
     fn needs_true_body(&self) -> bool {
         self.status.is_none() && (self.cut_body.is_some() || self.slow_body.is_some())
     }
 
-    /// What is left of the true answer; `None` where the request had no effect.
-    pub(crate) fn deliver(&self, answer: Option<Answer>, now: Duration) -> Delivery {
+    /// Applies the effects to the original response, which is `None` if the request was prevented.
+    pub(crate) fn deliver(&self, response: Option<Response>, now: Duration) -> Delivery {
         let in_body = self.cut_body.is_some() || self.slow_body.is_some();
         if !in_body && (self.reset || self.stall) {
             let end = if self.reset { End::Reset } else { End::Stall };
-            return Delivery::Improper(Script {
+            return Delivery::Script(Script {
                 steps: Vec::new(),
                 end,
             });
         }
         if let Some(garbage) = &self.garbage {
             let end = End::CloseAfter(Duration::ZERO);
-            return Delivery::Improper(Script {
+            return Delivery::Script(Script {
                 steps: vec![Step::Write(garbage.clone())],
                 end,
             });
         }
-        let answer = self.alter(answer.unwrap_or_else(|| Answer::empty(200)));
+        let response = self.alter(response.unwrap_or_else(|| Response::empty(200)));
         if in_body
             || self.huge_body.is_some()
             || self.wrong_content_length.is_some()
             || self.informational
             || self.close_after.is_some()
         {
-            return Delivery::Improper(self.script(answer, now));
+            return Delivery::Script(self.script(response, now));
         }
-        Delivery::Proper(answer)
+        Delivery::Http(response)
     }
 
-    fn alter(&self, mut answer: Answer) -> Answer {
+    fn alter(&self, mut response: Response) -> Response {
         if let Some(status) = self.status {
-            answer.status = status;
-            answer.body.clear();
+            response.status = status;
+            response.body.clear();
         }
         if let Some(body) = &self.body {
-            answer.body.clone_from(body);
-            if answer
+            response.body.clone_from(body);
+            if response
                 .headers
                 .iter()
                 .all(|(name, _)| name != "content-type")
             {
-                answer.set_header("content-type", "application/json");
+                response.set_header("content-type", "application/json");
             }
         }
         if !self.extra_fields.is_empty() || !self.replace.is_empty() || !self.remove.is_empty() {
-            self.alter_json(&mut answer);
+            self.alter_json(&mut response);
         }
         for (name, value) in &self.set_headers {
-            answer.set_header(name, value);
+            response.set_header(name, value);
         }
-        answer
+        response
     }
 
-    fn alter_json(&self, answer: &mut Answer) {
-        let Ok(mut value) = serde_json::from_slice::<Value>(&answer.body) else {
+    fn alter_json(&self, response: &mut Response) {
+        let Ok(mut value) = serde_json::from_slice::<Value>(&response.body) else {
             return;
         };
         add_to_objects(&mut value, &self.extra_fields);
@@ -522,10 +523,10 @@ impl Effect {
         for pointer in &self.remove {
             edit(&mut value, &segments(pointer), None);
         }
-        answer.body = value.to_string().into_bytes();
+        response.body = value.to_string().into_bytes();
     }
 
-    fn script(&self, mut answer: Answer, now: Duration) -> Script {
+    fn script(&self, mut response: Response, now: Duration) -> Script {
         let mut steps = Vec::new();
         if self.informational {
             let hint = "HTTP/1.1 103 Early Hints\r\nlink: </sandbox>; rel=preload\r\n\r\n";
@@ -534,9 +535,9 @@ impl Effect {
         let keeps_alive = self.cut_body.is_none()
             && self.wrong_content_length.is_none()
             && self.close_after.is_none();
-        let true_length = self.huge_body.unwrap_or(answer.body.len() as u64);
-        answer.set_date(now);
-        let head = head(&answer, self.wrong_content_length.unwrap_or(true_length));
+        let true_length = self.huge_body.unwrap_or(response.body.len() as u64);
+        response.set_date(now);
+        let head = head(&response, self.wrong_content_length.unwrap_or(true_length));
         let length = self
             .cut_body
             .map_or(true_length, |cut| cut.min(true_length));
@@ -544,10 +545,10 @@ impl Effect {
         steps.push(match (self.huge_body, self.slow_body) {
             (Some(_), _) => Step::Fill(length),
             (None, slow) => {
-                answer.body.truncate(length as usize);
+                response.body.truncate(length as usize);
                 match slow {
-                    Some(interval) => Step::Trickle(answer.body, interval),
-                    None => Step::Write(answer.body),
+                    Some(interval) => Step::Trickle(response.body, interval),
+                    None => Step::Write(response.body),
                 }
             }
         });
@@ -576,7 +577,7 @@ fn add_to_objects(value: &mut Value, extra: &Map<String, Value>) {
     }
 }
 
-/// The segments of a JSON pointer, unescaped.
+/// Splits and unescapes a JSON pointer.
 fn segments(pointer: &str) -> Vec<String> {
     pointer
         .split('/')
@@ -585,7 +586,7 @@ fn segments(pointer: &str) -> Vec<String> {
         .collect()
 }
 
-/// Sets what the segments lead to, or removes it. Nothing happens where they lead nowhere.
+/// Sets or removes the value at a path. Does nothing if the path does not exist.
 fn edit(value: &mut Value, segments: &[String], replacement: Option<&Value>) {
     let Some((first, rest)) = segments.split_first() else {
         *value = replacement.cloned().unwrap_or_default();
@@ -625,8 +626,8 @@ fn edit(value: &mut Value, segments: &[String], replacement: Option<&Value>) {
     }
 }
 
-fn milliseconds(fields: &mut Fields, name: &str) -> Result<Option<Duration>, Answer> {
-    let bounded = |ms| Duration::from_millis(ms).min(crate::clock::LONGEST_ADVANCE);
+fn milliseconds(fields: &mut Fields, name: &str) -> Result<Option<Duration>, Response> {
+    let bounded = |ms| Duration::from_millis(ms).min(crate::clock::MAX_ADVANCE);
     Ok(fields.optional_count(name)?.map(bounded))
 }
 
@@ -635,8 +636,8 @@ fn is_header(name: &str, value: &str) -> bool {
     HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok()
 }
 
-fn refused(field: &str) -> Answer {
-    Answer::message(400, format!("field \"{field}\" has no usable value"))
+fn invalid_field(field: &str) -> Response {
+    Response::message(400, format!("field \"{field}\" has an invalid value"))
 }
 
 #[cfg(test)]
@@ -645,56 +646,56 @@ mod tests {
 
     use super::*;
 
-    fn strikes(fault: Fault, requests: usize) -> Vec<bool> {
+    fn injected(fault: Fault, requests: usize) -> Vec<bool> {
         let mut faults = Faults::default();
         faults.add(fault);
         (0..requests)
-            .map(|_| faults.strike("GET /clusters", "GET", "/clusters").is_some())
+            .map(|_| faults.inject("GET /clusters", "GET", "/clusters").is_some())
             .collect()
     }
 
     #[test]
-    fn a_fault_skips_then_strikes_as_often_as_told() {
+    fn inject_honours_skip_times_and_matchers() {
         let fault = Fault::on("GET /clusters");
-        assert_eq!(strikes(fault.clone(), 2), [true, false]);
+        assert_eq!(injected(fault.clone(), 2), [true, false]);
         assert_eq!(
-            strikes(fault.clone().skip(1).times(2), 4),
+            injected(fault.clone().skip(1).times(2), 4),
             [false, true, true, false]
         );
-        assert_eq!(strikes(fault.clone().always(), 3), [true, true, true]);
-        assert_eq!(strikes(fault.times(0), 1), [false]);
-        assert_eq!(strikes(Fault::on("GET /members"), 1), [false]);
-        assert_eq!(strikes(Fault::on_token(), 1), [false]);
-        assert_eq!(strikes(Fault::on_path("/clus"), 1), [true]);
-        assert_eq!(strikes(Fault::on_any().method("post"), 1), [false]);
+        assert_eq!(injected(fault.clone().always(), 3), [true, true, true]);
+        assert_eq!(injected(fault.times(0), 1), [false]);
+        assert_eq!(injected(Fault::on("GET /members"), 1), [false]);
+        assert_eq!(injected(Fault::on_token(), 1), [false]);
+        assert_eq!(injected(Fault::on_path("/clus"), 1), [true]);
+        assert_eq!(injected(Fault::on_any().method("post"), 1), [false]);
     }
 
     #[test]
-    fn chances_repeat_with_their_seed() {
+    fn inject_repeats_sequence_for_same_seed() {
         let fault = Fault::on_any().always().probability(0.5, 42);
-        let first = strikes(fault.clone(), 64);
-        assert_eq!(first, strikes(fault, 64));
+        let first = injected(fault.clone(), 64);
+        assert_eq!(first, injected(fault, 64));
         assert!(first.contains(&true) && first.contains(&false));
     }
 
     #[test]
-    fn answers_are_altered_where_pointers_lead() {
+    fn deliver_edits_json_at_pointers() {
         let effect = Fault::on_any()
             .replace("/*/status/ready", json!("Hibernating"))
             .replace("/0/new", Value::Null)
-            .replace("/7/name", json!("nobody"))
+            .replace("/7/name", json!("unused"))
             .remove("/1/name")
             .extra_field("since", json!(3))
             .effect;
-        let answer = Answer::ok(&json!([
+        let response = Response::ok(&json!([
             { "name": "a", "status": { "ready": "Healthy" } },
             { "name": "b", "status": { "ready": "Healthy" } },
         ]));
-        let Delivery::Proper(answer) = effect.deliver(Some(answer), Duration::ZERO) else {
-            panic!("the answer is sent as HTTP has it")
+        let Delivery::Http(response) = effect.deliver(Some(response), Duration::ZERO) else {
+            panic!("delivery is not regular HTTP")
         };
         assert_eq!(
-            serde_json::from_slice::<Value>(&answer.body).unwrap(),
+            serde_json::from_slice::<Value>(&response.body).unwrap(),
             json!([
                 {
                     "name": "a", "new": null, "since": 3,
@@ -706,7 +707,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_a_request_prevents_its_effect_unless_told_otherwise() {
+    fn prevents_effect_depends_on_effect_and_time() {
         let prevents = |fault: Fault| fault.effect.prevents_effect();
         assert!(prevents(Fault::on_any().status(503)));
         assert!(prevents(Fault::on_any().reset()));

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod answer;
 mod body;
 mod catalog;
 mod clock;
@@ -14,6 +13,7 @@ mod oauth;
 mod operations;
 mod permissions;
 mod random;
+mod response;
 mod sandbox;
 mod server;
 mod state;

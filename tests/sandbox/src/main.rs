@@ -1,4 +1,4 @@
-//! The sandbox as a program: prints the environment to export, and serves until it is stopped.
+//! Command line program of the sandbox.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -8,7 +8,7 @@ use camunda_admin_sandbox::{Sandbox, SandboxBuilder};
 use tokio::signal;
 
 const USAGE: &str = "\
-A local stand-in for the Camunda 8 Administration API.
+Mock server of the Camunda 8 Administration API.
 
 Prints `export NAME='value'` lines for the programs that are to use it, then serves on 127.0.0.1
 until SIGTERM or SIGINT.
@@ -22,8 +22,8 @@ Options:
   --healthy-after-ms N     how long clusters take to be made, woken, upgraded (default 300)
   --token-lifetime-s N     how long tokens live (default 86400)
   --no-token-rate-limit    allow more than one token request per second
-  --ban-ms N               how long tokens are refused after too early a request (default 5000)
-  --hold-back-ms N         how long wrong credentials wait when they come again (default 2000)
+  --ban-ms N               duration of the ban after a rate limit violation (default 5000)
+  --rejection-delay-ms N   response delay for credentials that were rejected before (default 2000)
   --help                   print this
 ";
 
@@ -34,11 +34,8 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(USAGE.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(complaint) => {
-            let _ = writeln!(
-                io::stderr(),
-                "camunda-admin-sandbox: {complaint}\n\n{USAGE}"
-            );
+        Err(message) => {
+            let _ = writeln!(io::stderr(), "camunda-admin-sandbox: {message}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };
@@ -56,7 +53,7 @@ fn run(builder: SandboxBuilder) -> io::Result<()> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        // Before anybody can know that the sandbox is there to be stopped.
+        // Before the sandbox is announced, so that no signal is lost.
         let stop = stop_signal()?;
         let sandbox = builder.try_start()?;
         print_environment(&sandbox);
@@ -65,7 +62,7 @@ fn run(builder: SandboxBuilder) -> io::Result<()> {
     })
 }
 
-/// Whoever started the sandbox may have closed its output: that is no reason to stop serving.
+/// Ignores write errors: a closed stdout must not stop the server.
 fn print_environment(sandbox: &Sandbox) {
     let mut stdout = io::stdout().lock();
     for (name, value) in sandbox.environment() {
@@ -94,7 +91,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Reads the command line. `None` is a request for help.
+/// Parses the command line. Returns `None` for `--help`.
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<SandboxBuilder>, String> {
     let mut builder = Sandbox::builder();
     while let Some(argument) = arguments.next() {
@@ -104,19 +101,22 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<SandboxBu
         };
         let mut number = || {
             let text = value.take().or_else(|| arguments.next());
-            let text = text.ok_or_else(|| format!("{option} wants a number"))?;
+            let text = text.ok_or_else(|| format!("{option}: expected a number"))?;
             text.parse::<u64>()
-                .map_err(|_| format!("{option} wants a number, not {text}"))
+                .map_err(|_| format!("{option}: expected a number, found {text}"))
         };
         builder = match option.as_str() {
             "--port" => {
                 let port = number()?;
-                builder.port(port.try_into().map_err(|_| format!("{port} is no port"))?)
+                builder.port(
+                    port.try_into()
+                        .map_err(|_| format!("{port} is not a valid port"))?,
+                )
             }
             "--healthy-after-ms" => builder.healthy_after(Duration::from_millis(number()?)),
             "--token-lifetime-s" => builder.token_lifetime(Duration::from_secs(number()?)),
             "--ban-ms" => builder.ban(Duration::from_millis(number()?)),
-            "--hold-back-ms" => builder.hold_back(Duration::from_millis(number()?)),
+            "--rejection-delay-ms" => builder.rejection_delay(Duration::from_millis(number()?)),
             "--tls" => builder.tls(true),
             "--client-certificates" => builder.client_certificates(true),
             "--no-token-rate-limit" => builder.token_rate_limit(false),
@@ -124,7 +124,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<SandboxBu
             _ => return Err(format!("unknown option {option}")),
         };
         if value.is_some() {
-            return Err(format!("{option} takes no value"));
+            return Err(format!("{option}: unexpected value"));
         }
     }
     Ok(Some(builder))

@@ -1,18 +1,18 @@
-//! The token endpoint: who gets a token, how often, and what a token is good for.
+//! Token endpoint: client authentication, rate limit, token validation.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
 use crate::body::is_media_type;
 use crate::encoding::{base64_url, form_pairs};
+use crate::response::Response;
 use crate::state::State;
 
 /// The audience of the Administration API.
 pub(crate) const API_AUDIENCE: &str = "api.cloud.camunda.io";
 
-/// The audiences of a cluster's components, and the permission that each of them takes.
+/// Audiences of cluster components, with the client permission that each requires.
 const COMPONENT_AUDIENCES: [(&str, &str); 4] = [
     ("zeebe.camunda.io", "Zeebe"),
     ("operate.camunda.io", "Operate"),
@@ -20,33 +20,33 @@ const COMPONENT_AUDIENCES: [(&str, &str); 4] = [
     ("optimize.camunda.io", "Optimize"),
 ];
 
-/// The shortest time between two token requests that the endpoint puts up with.
+/// Minimum time between two token requests.
 const TOKEN_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Expired tokens are kept so long as there are fewer tokens than this in all.
 const TOKENS_BEFORE_PRUNING: usize = 10_000;
 
-/// What the sandbox remembers of a token that it has handed out.
+/// Issued token.
 pub(crate) struct Token {
     pub(crate) audience: String,
     pub(crate) client_id: String,
     pub(crate) expires_at: Duration,
 }
 
-/// Enforces the limit of one token request per second behind one address.
+/// Rate limiter: one token request per second per source IP address.
 ///
-/// Everything reaches a sandbox from one address, so there is one gate.
+/// All clients of a sandbox share one limiter.
 #[derive(Default)]
-pub(crate) struct TokenGate {
+pub(crate) struct TokenRateLimiter {
     last_arrival: Option<Duration>,
     banned_until: Duration,
 }
 
-impl TokenGate {
-    /// Takes note of a token request and says whether it may be looked at.
+impl TokenRateLimiter {
+    /// Records a token request and returns whether it is admitted.
     ///
-    /// One that comes too early begins a ban. A refused one counts as any other, but those that
-    /// come during a ban don't prolong it.
+    /// A request within the interval starts a ban. Rejected requests count too, but requests
+    /// during a ban do not extend it.
     fn admit(&mut self, now: Duration, ban: Duration) -> bool {
         let early = self
             .last_arrival
@@ -62,8 +62,8 @@ impl TokenGate {
     }
 }
 
-/// Counts a token request and applies the rate limit. An answer is a refusal.
-pub(crate) fn admit(state: &mut State, audience: Option<String>) -> Result<(), Answer> {
+/// Counts a token request and applies the rate limit. Returns the 429 response as the error.
+pub(crate) fn admit(state: &mut State, audience: Option<String>) -> Result<(), Response> {
     let now = state.now();
     let since_start = state.clock.since_start().as_millis();
     state.stats.token_requests += 1;
@@ -75,9 +75,9 @@ pub(crate) fn admit(state: &mut State, audience: Option<String>) -> Result<(), A
             .entry(audience)
             .or_default() += 1;
     }
-    if state.settings.token_rate_limit && !state.token_gate.admit(now, state.settings.ban) {
+    if state.settings.token_rate_limit && !state.token_rate_limiter.admit(now, state.settings.ban) {
         state.stats.rate_limited_token_requests += 1;
-        return Err(refusal(
+        return Err(error_response(
             429,
             "too_many_requests",
             "Global limit has been reached",
@@ -86,7 +86,7 @@ pub(crate) fn admit(state: &mut State, audience: Option<String>) -> Result<(), A
     Ok(())
 }
 
-/// What a token request asks for.
+/// Parsed token request.
 pub(crate) struct TokenRequest {
     grant_type: Option<String>,
     audience: Option<String>,
@@ -96,11 +96,11 @@ pub(crate) struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// Reads a JSON object or a form. What it doesn't know it ignores, as RFC 6749 has it.
-    pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Self, Answer> {
+    /// Parses a JSON object or a form. Unknown parameters are ignored (RFC 6749, section 3.2).
+    pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Self, Response> {
         let fields: Vec<(String, String)> = if is_media_type(content_type, "application/json") {
             let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
-                return Err(invalid("the request body is no JSON object"));
+                return Err(invalid("the request body must be a JSON object"));
             };
             let mut fields = Vec::with_capacity(object.len());
             for (name, value) in object {
@@ -111,9 +111,9 @@ impl TokenRequest {
             }
             fields
         } else if is_media_type(content_type, "application/x-www-form-urlencoded") {
-            form_pairs(body).ok_or_else(|| invalid("the request body is no form"))?
+            form_pairs(body).ok_or_else(|| invalid("the request body is not a valid form"))?
         } else {
-            return Err(refusal(
+            return Err(error_response(
                 415,
                 "invalid_request",
                 "the request body must be application/json or application/x-www-form-urlencoded",
@@ -123,7 +123,7 @@ impl TokenRequest {
             let mut values = fields.iter().filter(|(name, _)| name == wanted);
             let value = values.next().map(|(_, value)| value.clone());
             match values.next() {
-                Some(_) => Err(invalid(&format!("{wanted} is there more than once"))),
+                Some(_) => Err(invalid(&format!("{wanted} must not be repeated"))),
                 None => Ok(value),
             }
         };
@@ -141,14 +141,14 @@ impl TokenRequest {
     }
 }
 
-/// Answers a token request that the rate limit has let through.
-pub(crate) fn answer(state: &mut State, request: Result<TokenRequest, Answer>) -> Answer {
+/// Handles a token request that the rate limiter has admitted.
+pub(crate) fn respond(state: &mut State, request: Result<TokenRequest, Response>) -> Response {
     request
         .and_then(|request| issue(state, request))
-        .unwrap_or_else(|refusal| refusal)
+        .unwrap_or_else(|rejection| rejection)
 }
 
-fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
+fn issue(state: &mut State, request: TokenRequest) -> Result<Response, Response> {
     let required = |value: Option<String>, name: &str| {
         value
             .filter(|value| !value.is_empty())
@@ -156,7 +156,7 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
     };
     if required(request.grant_type, "grant_type")? != "client_credentials" {
         let description = "grant_type must be client_credentials";
-        return Err(refusal(400, "unsupported_grant_type", description));
+        return Err(error_response(400, "unsupported_grant_type", description));
     }
     let audience = required(request.audience, "audience")?;
     let client_id = required(request.client_id, "client_id")?;
@@ -173,7 +173,7 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
         Some((_, permission)) => state
             .clusters
             .iter()
-            .filter(|cluster| !cluster.is_gone(now))
+            .filter(|cluster| !cluster.is_deleted(now))
             .flat_map(|cluster| &cluster.clients)
             .any(|client| {
                 client.client_id == client_id
@@ -185,18 +185,18 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
             }),
         None => {
             let description = format!("Service not found: {audience}");
-            return Err(refusal(403, "access_denied", &description));
+            return Err(error_response(403, "access_denied", &description));
         }
     };
     if !accepted {
-        let refusal = refusal(401, "access_denied", "Unauthorized");
-        let again = !state.refused.insert((client_id, client_secret));
-        let hold_back = if again {
-            state.settings.hold_back
+        let rejection = error_response(401, "access_denied", "Unauthorized");
+        let again = !state.rejected.insert((client_id, client_secret));
+        let rejection_delay = if again {
+            state.settings.rejection_delay
         } else {
             Duration::ZERO
         };
-        return Err(refusal.held_back(hold_back));
+        return Err(rejection.delayed(rejection_delay));
     }
 
     let lifetime = state.settings.token_lifetime;
@@ -210,20 +210,20 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
         expires_at: now + lifetime,
     };
     state.tokens.insert(access_token.clone(), token);
-    let mut answer = json!({
+    let mut response = json!({
         "access_token": access_token,
         "expires_in": lifetime.as_secs(),
         "token_type": "Bearer",
     });
     if let Some(scope) = request.scope {
-        answer["scope"] = scope.into();
+        response["scope"] = scope.into();
     }
-    let mut answer = Answer::ok(&answer);
-    answer.set_header("cache-control", "no-store");
-    Ok(answer)
+    let mut response = Response::ok(&response);
+    response.set_header("cache-control", "no-store");
+    Ok(response)
 }
 
-/// The client id behind a bearer token, where the token is good for this API now.
+/// Returns the client id of a bearer token, if the token is valid for this API.
 pub(crate) fn caller(state: &State, authorization: Option<&str>) -> Option<String> {
     let (scheme, token) = authorization?.split_once(' ')?;
     let token = state
@@ -234,7 +234,7 @@ pub(crate) fn caller(state: &State, authorization: Option<&str>) -> Option<Strin
         .then(|| token.client_id.clone())
 }
 
-/// A token that looks like a JWT. Its signature is nothing but noise.
+/// Returns a token in JWT format with a random signature.
 fn access_token(
     state: &mut State,
     client_id: &str,
@@ -260,12 +260,12 @@ fn access_token(
     )
 }
 
-fn invalid(description: &str) -> Answer {
-    refusal(400, "invalid_request", description)
+fn invalid(description: &str) -> Response {
+    error_response(400, "invalid_request", description)
 }
 
-fn refusal(status: u16, error: &str, description: &str) -> Answer {
-    Answer::json(
+fn error_response(status: u16, error: &str, description: &str) -> Response {
+    Response::json(
         status,
         &json!({ "error": error, "error_description": description }),
     )
@@ -276,18 +276,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gate_bans_who_comes_too_early_and_lets_in_who_waits() {
+    fn rate_limiter_bans_after_early_request_and_admits_after_interval() {
         let ban = Duration::from_secs(5);
-        let mut gate = TokenGate::default();
-        let mut admit = |ms| gate.admit(Duration::from_millis(ms), ban);
+        let mut limiter = TokenRateLimiter::default();
+        let mut admit = |ms| limiter.admit(Duration::from_millis(ms), ban);
         assert!(admit(100_000));
         assert!(admit(101_000));
         assert!(!admit(101_999), "too early");
         assert!(!admit(104_000), "banned");
-        assert!(!admit(106_998), "banned still");
+        assert!(!admit(106_998), "still banned");
         assert!(
             !admit(107_000),
-            "the ban is over, but the request before is too recent"
+            "the ban is over, but the previous request is too recent"
         );
         assert!(admit(112_001));
     }

@@ -1,4 +1,4 @@
-//! The sandbox as a test holds it: started, looked at, steered, stopped.
+//! Rust API: builder and handle of a running sandbox.
 
 use std::fmt;
 use std::io;
@@ -13,23 +13,23 @@ use tokio::net::TcpSocket;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::answer::Answer;
-use crate::clock::LONGEST_ADVANCE;
+use crate::clock::MAX_ADVANCE;
 use crate::cluster::{AllowlistField, Busy, Cluster, UpgradeGate};
 use crate::control;
 use crate::faults::Fault;
 use crate::oauth::API_AUDIENCE;
 use crate::permissions::Permission;
 use crate::random::Random;
+use crate::response::Response;
 use crate::server::{Shared, serve};
 use crate::state::{Limits, Settings, State};
 use crate::stats::Stats;
 use crate::tls::{Files, Tls};
 
-/// How many connections may wait to be accepted.
+/// Listen backlog.
 const BACKLOG: u32 = 1024;
 
-/// The settings of a sandbox that is yet to be started.
+/// Settings of a sandbox before its start.
 #[derive(Clone, Debug)]
 pub struct SandboxBuilder {
     port: u16,
@@ -37,7 +37,7 @@ pub struct SandboxBuilder {
     token_lifetime: Duration,
     token_rate_limit: bool,
     ban: Duration,
-    hold_back: Duration,
+    rejection_delay: Duration,
     tls: bool,
     client_certificates: bool,
 }
@@ -50,7 +50,7 @@ impl Default for SandboxBuilder {
             token_lifetime: Duration::from_secs(24 * 60 * 60),
             token_rate_limit: true,
             ban: Duration::from_secs(5),
-            hold_back: Duration::from_secs(2),
+            rejection_delay: Duration::from_secs(2),
             tls: false,
             client_certificates: false,
         }
@@ -58,61 +58,59 @@ impl Default for SandboxBuilder {
 }
 
 impl SandboxBuilder {
-    /// The port on 127.0.0.1; any free one by default, as with 0.
+    /// Sets the port on 127.0.0.1. Default: 0, any free port.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// How long it takes to create, resume, upgrade, back up or restore a cluster; 300 ms by
-    /// default.
+    /// Sets the duration of cluster creation, resume, upgrade, backup and restore. Default: 300 ms.
     #[must_use]
     pub fn healthy_after(mut self, healthy_after: Duration) -> Self {
         self.healthy_after = healthy_after;
         self
     }
 
-    /// How long a token lives; 24 hours by default.
+    /// Sets the token lifetime. Default: 24 hours.
     #[must_use]
     pub fn token_lifetime(mut self, token_lifetime: Duration) -> Self {
         self.token_lifetime = token_lifetime;
         self
     }
 
-    /// Whether the token endpoint refuses more than one request per second with 429 and a ban;
-    /// true by default.
+    /// Sets whether the token endpoint rejects more than one request per second with 429 and a
+    /// ban. Default: true.
     #[must_use]
     pub fn token_rate_limit(mut self, token_rate_limit: bool) -> Self {
         self.token_rate_limit = token_rate_limit;
         self
     }
 
-    /// How long the token endpoint refuses everything after too early a request; 5 s by default.
+    /// Sets the duration of the ban after a rate limit violation. Default: 5 s.
     #[must_use]
     pub fn ban(mut self, ban: Duration) -> Self {
         self.ban = ban;
         self
     }
 
-    /// How long the token endpoint holds back its answer to credentials that it has refused
-    /// before; 2 s by default, where the service takes about 30.
+    /// Sets the delay of the response to credentials that were rejected before. Default: 2 s; the
+    /// real token endpoint takes about 30 s.
     #[must_use]
-    pub fn hold_back(mut self, hold_back: Duration) -> Self {
-        self.hold_back = hold_back;
+    pub fn rejection_delay(mut self, rejection_delay: Duration) -> Self {
+        self.rejection_delay = rejection_delay;
         self
     }
 
-    /// Whether to serve `https`, with a certificate authority of the sandbox's own; false by
-    /// default.
+    /// Sets whether to serve HTTPS with a certificate authority of the sandbox. Default: false.
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Whether to let in only who shows a certificate of the sandbox's own authority, which
-    /// entails [`tls`](Self::tls); false by default.
+    /// Sets whether clients must present a certificate of the sandbox's authority. Implies
+    /// [`tls`](Self::tls). Default: false.
     #[must_use]
     pub fn client_certificates(mut self, client_certificates: bool) -> Self {
         self.client_certificates = client_certificates;
@@ -123,17 +121,17 @@ impl SandboxBuilder {
     ///
     /// # Panics
     ///
-    /// Where [`try_start`](Self::try_start) fails.
+    /// [`try_start`](Self::try_start) fails.
     #[must_use]
     pub fn start(self) -> Sandbox {
-        self.try_start().expect("the sandbox can be started")
+        self.try_start().expect("start sandbox")
     }
 
     /// Starts the sandbox.
     ///
     /// # Errors
     ///
-    /// The port is taken, or the system has no thread, descriptor or place for a file left.
+    /// The port is in use, or the system cannot create a thread, socket or file.
     pub fn try_start(self) -> io::Result<Sandbox> {
         let secure = self.tls || self.client_certificates;
         let (acceptor, files) = match secure {
@@ -155,14 +153,14 @@ impl SandboxBuilder {
         };
         let scheme = if secure { "https" } else { "http" };
         let mut random = Random::new();
-        // What is added to the clock must never be more than it can hold.
-        let bounded = |duration: Duration| duration.min(LONGEST_ADVANCE);
+        // Keeps sums with the clock in range.
+        let bounded = |duration: Duration| duration.min(MAX_ADVANCE);
         let settings = Settings {
             healthy_after: bounded(self.healthy_after),
             token_lifetime: bounded(self.token_lifetime),
             token_rate_limit: self.token_rate_limit,
             ban: bounded(self.ban),
-            hold_back: bounded(self.hold_back),
+            rejection_delay: bounded(self.rejection_delay),
             base_url: format!("{scheme}://127.0.0.1:{}", listener.local_addr()?.port()),
             client_id: random.characters(32),
             client_secret: random.characters(64),
@@ -190,7 +188,7 @@ impl SandboxBuilder {
     }
 }
 
-/// A running sandbox. Dropping it stops it and closes all its connections.
+/// Running sandbox. Dropping it stops the server and closes all connections.
 pub struct Sandbox {
     shared: Arc<Shared>,
     settings: Settings,
@@ -199,23 +197,23 @@ pub struct Sandbox {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Credentials for the API.
+/// API credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The client id.
+    /// Client id.
     pub client_id: String,
-    /// The client secret.
+    /// Client secret.
     pub client_secret: String,
 }
 
-/// What decides which operations a cluster can be the object of.
+/// Properties that determine which operations a cluster supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterKind {
-    /// Whether its plan has customer-managed keys.
+    /// Whether its plan supports customer-managed keys.
     pub enterprise: bool,
-    /// Whether its region is one of AWS's.
+    /// Whether its region is an AWS region.
     pub aws: bool,
-    /// Whether its pair of regions has failover.
+    /// Whether failover is available for its pair of regions.
     pub failover_available: bool,
 }
 
@@ -224,39 +222,39 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Where [`SandboxBuilder::try_start`] fails.
+    /// [`SandboxBuilder::try_start`] fails.
     #[must_use]
     pub fn start() -> Self {
         Self::builder().start()
     }
 
-    /// The settings of a sandbox that is yet to be started.
+    /// Returns a builder with the default settings.
     #[must_use]
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder::default()
     }
 
-    /// The address of the API, without a slash at the end.
+    /// Returns the base URL of the API, without a trailing slash.
     pub fn base_url(&self) -> String {
         self.settings.base_url.clone()
     }
 
-    /// The address of the token endpoint.
+    /// Returns the URL of the token endpoint.
     pub fn oauth_url(&self) -> String {
         self.settings.oauth_url()
     }
 
-    /// The client id of credentials that may do everything.
+    /// Returns the client id of the initial credentials, which have all permissions.
     pub fn client_id(&self) -> String {
         self.settings.client_id.clone()
     }
 
-    /// The secret of these credentials.
+    /// Returns the client secret of the initial credentials.
     pub fn client_secret(&self) -> String {
         self.settings.client_secret.clone()
     }
 
-    /// The variables by which a program comes to use the sandbox.
+    /// Returns the environment variables that configure a client for the sandbox.
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut variables = vec![
             ("CAMUNDA_CONSOLE_CLIENT_ID".to_owned(), self.client_id()),
@@ -284,52 +282,52 @@ impl Sandbox {
         variables
     }
 
-    /// What has reached the sandbox since its start or last reset.
+    /// Returns the request counters since the start or the last reset.
     pub fn stats(&self) -> Stats {
         self.shared.state().stats.clone()
     }
 
-    /// Starts afresh: clusters, members, tokens, bans, faults, counters and clock. Settings and
-    /// credentials are those of the start.
+    /// Resets clusters, members, tokens, bans, faults, counters and clock. Settings and the initial
+    /// credentials are kept.
     pub fn reset(&self) {
         self.shared.state().reset();
     }
 
-    /// Makes requests go wrong.
+    /// Adds a fault.
     pub fn add_fault(&self, fault: Fault) {
         self.shared.state().faults.add(fault);
     }
 
-    /// Makes nothing go wrong any more.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.state().faults.clear();
     }
 
-    /// Makes a cluster that is `Healthy` at once, and answers its id.
+    /// Creates a cluster with status `Healthy` and returns its id.
     ///
-    /// The fields are laid over the cluster as a JSON merge patch; unknown ones and unknown words
-    /// are welcome. `null` removes a field.
+    /// `fields` is applied to the cluster as a JSON merge patch; unknown fields and values are
+    /// allowed. `null` removes a field.
     ///
     /// # Panics
     ///
-    /// Where the fields are no object, or their `uuid` is taken or no string.
+    /// `fields` is not an object, or its `uuid` exists already or is not a string.
     pub fn create_cluster(&self, fields: Value) -> String {
         self.shared
             .state()
             .insert_cluster(object(fields))
-            .expect("the cluster can be made")
+            .expect("create cluster")
     }
 
-    /// Makes so many clusters that are `Healthy`, and answers their ids.
+    /// Creates `count` clusters with status `Healthy` and returns their ids.
     pub fn create_clusters(&self, count: u64) -> Vec<String> {
         control::create_clusters(&mut self.shared.state(), count)
     }
 
-    /// Lays fields over a cluster as a JSON merge patch.
+    /// Applies a JSON merge patch to a cluster.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster, or the fields are no object.
+    /// The cluster does not exist, or `fields` is not an object.
     pub fn update_cluster(&self, cluster: &str, fields: Value) {
         accepted(control::update_cluster(
             &mut self.shared.state(),
@@ -338,11 +336,11 @@ impl Sandbox {
         ));
     }
 
-    /// Makes a backup that is complete, with these fields laid over it, and answers its id.
+    /// Creates a complete backup, overrides `fields` in it, and returns its id.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster, or the fields are no object.
+    /// The cluster does not exist, or `fields` is not an object.
     pub fn create_backup(&self, cluster: &str, fields: Value) -> String {
         accepted(control::create_backup(
             &mut self.shared.state(),
@@ -351,21 +349,21 @@ impl Sandbox {
         ))
     }
 
-    /// Sets the status of a cluster, such as `{"ready": "Unhealthy"}`, until an operation
-    /// changes it. Components that aren't named take the word of `ready`.
+    /// Sets the status of a cluster, for example `{"ready": "Unhealthy"}`, until an operation
+    /// changes it. Components that are not listed get the value of `ready`.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster, or the words are no object.
-    pub fn set_status(&self, cluster: &str, words: Value) {
-        self.with_cluster(cluster, |cluster| cluster.set_status(object(words)));
+    /// The cluster does not exist, or `values` is not an object.
+    pub fn set_status(&self, cluster: &str, values: Value) {
+        self.with_cluster(cluster, |cluster| cluster.set_status(object(values)));
     }
 
-    /// Says what kind of cluster it is.
+    /// Sets the kind of a cluster.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster.
+    /// The cluster does not exist.
     pub fn set_kind(&self, cluster: &str, kind: ClusterKind) {
         self.with_cluster(cluster, |cluster| {
             cluster.enterprise = kind.enterprise;
@@ -374,21 +372,20 @@ impl Sandbox {
         });
     }
 
-    /// Gives a cluster to another organisation, or back.
+    /// Moves a cluster to another organisation, or back.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster.
+    /// The cluster does not exist.
     pub fn set_other_organisation(&self, cluster: &str, other: bool) {
         self.with_cluster(cluster, |cluster| cluster.other_organisation = other);
     }
 
-    /// Sees to it that there is a newer generation than the cluster's, and answers the newest
-    /// one's id.
+    /// Ensures that a newer generation than the cluster's exists, and returns the id of the newest.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster, or its channel is unknown.
+    /// The cluster does not exist, or its channel is unknown.
     pub fn make_upgrade_available(&self, cluster: &str) -> String {
         let newest = control::make_upgrade_available(&mut self.shared.state(), cluster);
         accepted(newest)["uuid"]
@@ -397,11 +394,11 @@ impl Sandbox {
             .to_owned()
     }
 
-    /// Blocks a cluster's upgrades for this reason, until this next step is done.
+    /// Blocks upgrades of a cluster with this reason and next step.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster.
+    /// The cluster does not exist.
     pub fn set_upgrade_gate(&self, cluster: &str, reason: &str, next_step: &str) {
         let gate = UpgradeGate {
             reason: reason.into(),
@@ -410,38 +407,38 @@ impl Sandbox {
         self.with_cluster(cluster, |cluster| cluster.upgrade_gate = Some(gate));
     }
 
-    /// Blocks a cluster's upgrades no longer.
+    /// Removes the upgrade gate of a cluster.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster.
+    /// The cluster does not exist.
     pub fn clear_upgrade_gate(&self, cluster: &str) {
         self.with_cluster(cluster, |cluster| cluster.upgrade_gate = None);
     }
 
-    /// Lets so many changes to a cluster's secrets find another one in progress; `None` for all
-    /// that come.
+    /// Rejects this number of changes to a cluster's secrets with 409, as if another change were in
+    /// progress; `None` rejects all.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster.
+    /// The cluster does not exist.
     pub fn set_secrets_busy(&self, cluster: &str, times: Option<u64>) {
         self.with_cluster(cluster, |cluster| {
             cluster.secrets_busy = times.map_or(Busy::Always, Busy::For);
         });
     }
 
-    /// The limits as they are now.
+    /// Returns the current limits.
     pub fn limits(&self) -> Limits {
         self.shared.state().limits.clone()
     }
 
-    /// Sets how much the organisation may have.
+    /// Sets the limits of the organisation.
     pub fn set_limits(&self, limits: Limits) {
         self.shared.state().limits = limits;
     }
 
-    /// Hands out credentials with these permissions and no others.
+    /// Creates credentials with these permissions only.
     pub fn add_credentials(&self, permissions: &[Permission]) -> Credentials {
         let (client_id, client_secret) = self.shared.state().add_credentials(permissions.to_vec());
         Credentials {
@@ -450,53 +447,53 @@ impl Sandbox {
         }
     }
 
-    /// Gives [`client_id`](Self::client_id) a new secret, and answers it. The one of
-    /// [`client_secret`](Self::client_secret) is wrong until the next reset. Tokens live on.
+    /// Replaces the secret of the initial credentials and returns the new one.
+    /// [`client_secret`](Self::client_secret) is invalid until the next reset. Tokens stay valid.
     pub fn rotate_secret(&self) -> String {
         control::rotate_secret(&mut self.shared.state())
     }
 
-    /// Lets no token that was handed out so far be good for anything any more.
+    /// Revokes all issued tokens.
     pub fn revoke_tokens(&self) {
         self.shared.state().tokens.clear();
     }
 
-    /// Puts the sandbox's clock forward, by which it measures everything but the delays of faults
-    /// and of held back answers. A hundred years in all is the most.
+    /// Advances the sandbox's clock, by at most 100 years in total. It applies to everything except
+    /// the delays of faults and of rejections.
     pub fn advance(&self, by: Duration) {
         self.shared.state().clock.advance(by);
     }
 
-    /// Whether activity events come as a JSON string of CSV, as the service's description has it.
-    /// To begin with they come as raw CSV.
+    /// Sets whether `GET /activity/csv` returns a JSON string with the CSV, as the API description
+    /// says, instead of raw CSV. Default: false.
     pub fn set_csv_as_json_string(&self, as_json_string: bool) {
         self.shared.state().csv_as_json_string = as_json_string;
     }
 
-    /// Sets under which name or names clusters show their IP allowlists.
+    /// Sets the name of the IP allowlist field in cluster responses.
     pub fn set_allowlist_field(&self, field: AllowlistField) {
         self.shared.state().allowlist_field = field;
     }
 
-    /// Sets the answer of `GET /meta/ip-ranges`.
+    /// Sets the response body of `GET /meta/ip-ranges`.
     pub fn set_ip_ranges(&self, ip_ranges: Value) {
         self.shared.state().ip_ranges = ip_ranges;
     }
 
-    /// Does what `POST /_sandbox/control` does with this object, and gives its answer.
+    /// Applies changes as `POST /_sandbox/control` does, and returns its response body.
     ///
     /// # Errors
     ///
-    /// The message with which the endpoint refuses it.
+    /// The error message of the endpoint.
     pub fn control(&self, changes: Value) -> Result<Value, String> {
-        control::apply(&mut self.shared.state(), object(changes)).map_err(Answer::into_message)
+        control::apply(&mut self.shared.state(), object(changes)).map_err(Response::into_message)
     }
 
     fn with_cluster(&self, uuid: &str, change: impl FnOnce(&mut Cluster)) {
         let mut state = self.shared.state();
         match state.cluster(uuid) {
             Some(cluster) => change(cluster),
-            None => panic!("there is no cluster {uuid}"),
+            None => panic!("cluster {uuid} not found"),
         }
     }
 }
@@ -531,10 +528,10 @@ impl fmt::Debug for Credentials {
 fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
-        other => panic!("{other} is no object"),
+        other => panic!("not a JSON object: {other}"),
     }
 }
 
-fn accepted<T>(result: Result<T, Answer>) -> T {
-    result.unwrap_or_else(|refusal| panic!("{}", refusal.into_message()))
+fn accepted<T>(result: Result<T, Response>) -> T {
+    result.unwrap_or_else(|rejection| panic!("{}", rejection.into_message()))
 }

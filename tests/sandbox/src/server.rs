@@ -1,4 +1,4 @@
-//! From connections to answers: routing, counting, faults, delivery.
+//! HTTP server: connections, routing, counting, fault injection, delivery.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::Response as HttpResponse;
 use axum::routing::{MethodFilter, on};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -22,21 +22,21 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_rustls::TlsAcceptor;
 
-use crate::answer::Answer;
 use crate::control;
 use crate::delivery::{Connection, Script};
 use crate::faults::{Delivery, TOKEN_OPERATION};
 use crate::oauth::{self, TokenRequest};
 use crate::operations::{self, Operation};
+use crate::response::Response;
 use crate::state::State;
 
-/// The longest request body that is read.
-const LONGEST_BODY: usize = 4 * 1024 * 1024;
+/// Maximum length of a request body, in bytes.
+const MAX_BODY_LENGTH: usize = 4 * 1024 * 1024;
 
-/// How long to wait after the system had no descriptor left for a connection.
+/// Delay after `accept` failed, for example because no file descriptor was available.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What all connections share.
+/// State shared by all connections.
 pub(crate) struct Shared {
     state: Mutex<State>,
 }
@@ -48,13 +48,13 @@ impl Shared {
         }
     }
 
-    /// A panic in one request is no reason to refuse all the others.
+    /// Ignores poisoning: a panic in one request must not fail all later requests.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Serves until it is dropped.
+/// Accepts and serves connections until the future is dropped.
 pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
     let router = router(&shared);
     loop {
@@ -64,7 +64,7 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, share
         };
         let (tls, router) = (tls.clone(), router.clone());
         tokio::spawn(async move {
-            // Answers go out in one piece, and waiting for more would only delay them.
+            // Responses are written in one piece; Nagle would only delay them.
             let _ = tcp.set_nodelay(true);
             let connection = match tls {
                 None => Connection::Plain(tcp),
@@ -78,24 +78,24 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, share
     }
 }
 
-/// What a request knows of the connection that it came by.
+/// Connection data attached to each request.
 #[derive(Clone)]
 struct Origin {
-    take_over: mpsc::UnboundedSender<Script>,
+    script_sender: mpsc::UnboundedSender<Script>,
     counted: Arc<AtomicBool>,
 }
 
 impl Origin {
-    /// True for the first request of a connection only.
+    /// Returns true only for the first request of the connection.
     fn is_first(&self) -> bool {
         !self.counted.swap(true, Ordering::Relaxed)
     }
 }
 
 async fn serve_connection(mut connection: Connection, router: Router) {
-    let (take_over, mut scripts) = mpsc::unbounded_channel();
+    let (script_sender, mut scripts) = mpsc::unbounded_channel();
     let origin = Origin {
-        take_over,
+        script_sender,
         counted: Arc::default(),
     };
     let service = TowerToHyperService::new(router);
@@ -126,19 +126,19 @@ async fn serve_connection(mut connection: Connection, router: Router) {
     }
 }
 
-/// Where a request was routed to.
+/// Route of a request.
 #[derive(Clone, Copy)]
 enum Target {
     Token,
     Operation(&'static Operation),
-    /// No path of the API's.
+    /// Unknown path.
     Unknown,
-    /// A path of the API's, but not with this method.
+    /// Known path, unsupported method.
     WrongMethod,
 }
 
 impl Target {
-    /// The name by which faults and counters know it.
+    /// Returns the operation name for faults and counters.
     fn name(self) -> String {
         match self {
             Self::Token => TOKEN_OPERATION.into(),
@@ -152,14 +152,14 @@ fn router(shared: &Arc<Shared>) -> Router {
     let to = |target: Target| {
         let shared = Arc::clone(shared);
         move |parameters: Result<RawPathParams, _>, request: Request| {
-            // Segments that decode to no UTF-8 name nothing that there is.
+            // A path segment that is not valid UTF-8 matches no resource.
             let (target, parameters) = match parameters {
                 Ok(parameters) => (target, decoded(&parameters)),
                 Err::<_, axum::extract::rejection::RawPathParamsRejection>(_) => {
                     (Target::Unknown, Vec::new())
                 }
             };
-            answer(Arc::clone(&shared), target, parameters, request)
+            response(Arc::clone(&shared), target, parameters, request)
         }
     };
     let mut router = Router::new()
@@ -181,7 +181,7 @@ fn router(shared: &Arc<Shared>) -> Router {
         .route(
             "/_sandbox/{control}",
             axum::routing::any(move |request: Request| {
-                control_answer(Arc::clone(&control), request)
+                control_response(Arc::clone(&control), request)
             }),
         )
 }
@@ -193,29 +193,32 @@ fn decoded(parameters: &RawPathParams) -> Vec<(String, String)> {
         .collect()
 }
 
-async fn control_answer(shared: Arc<Shared>, request: Request) -> Result<Response, Infallible> {
+async fn control_response(
+    shared: Arc<Shared>,
+    request: Request,
+) -> Result<HttpResponse, Infallible> {
     let (head, body) = request.into_parts();
-    let answer = match to_bytes(body, LONGEST_BODY).await {
-        Ok(body) => control::answer(&mut shared.state(), &head.method, head.uri.path(), &body),
-        Err(_) => Answer::message(413, "the request body is too long"),
+    let response = match to_bytes(body, MAX_BODY_LENGTH).await {
+        Ok(body) => control::respond(&mut shared.state(), &head.method, head.uri.path(), &body),
+        Err(_) => Response::message(413, "the request body is too long"),
     };
     let now = shared.state().now();
-    Ok(response(answer, now))
+    Ok(http_response(response, now))
 }
 
-/// Answers a request to the API or the token endpoint.
-async fn answer(
+/// Handles a request to the API or the token endpoint.
+async fn response(
     shared: Arc<Shared>,
     target: Target,
     parameters: Vec<(String, String)>,
     request: Request,
-) -> Result<Response, Infallible> {
+) -> Result<HttpResponse, Infallible> {
     let (head, body) = request.into_parts();
     let origin = head.extensions.get::<Origin>().cloned();
-    let body = to_bytes(body, LONGEST_BODY).await;
+    let body = to_bytes(body, MAX_BODY_LENGTH).await;
 
     let mut token_request = None;
-    let mut refused = None;
+    let mut rejected = None;
     let effect = {
         let mut state = shared.state();
         if origin.as_ref().is_none_or(Origin::is_first) {
@@ -226,7 +229,7 @@ async fn answer(
             let body = body.as_ref().map_or(&b""[..], |body| body);
             let request = TokenRequest::read(text(&head.headers, header::CONTENT_TYPE), body);
             let audience = request.as_ref().ok().and_then(TokenRequest::audience);
-            refused = oauth::admit(&mut state, audience).err();
+            rejected = oauth::admit(&mut state, audience).err();
             token_request = Some(request);
         } else {
             state.stats.requests += 1;
@@ -236,85 +239,83 @@ async fn answer(
                 .entry(name.clone())
                 .or_default() += 1;
         }
-        match refused {
+        match rejected {
             Some(_) => None,
             None => state
                 .faults
-                .strike(&name, head.method.as_str(), head.uri.path()),
+                .inject(&name, head.method.as_str(), head.uri.path()),
         }
     };
 
     let delay = effect
         .as_ref()
         .map_or(Duration::ZERO, |effect| effect.delay);
-    let delay_first = effect
-        .as_ref()
-        .is_some_and(|effect| effect.strikes_before());
+    let delay_first = effect.as_ref().is_some_and(|effect| effect.is_before());
     if delay_first {
         wait(delay).await;
     }
     let prevented = effect
         .as_ref()
         .is_some_and(|effect| effect.prevents_effect());
-    let true_answer = if let Some(refused) = refused {
-        Some(refused)
+    let true_response = if let Some(rejected) = rejected {
+        Some(rejected)
     } else if prevented {
         None
     } else {
         Some(match (&body, token_request) {
-            (Err(_), _) => Answer::message(413, "the request body is too long"),
-            (Ok(_), Some(request)) => oauth::answer(&mut shared.state(), request),
-            (Ok(body), None) => api_answer(&shared, target, parameters, &head.headers, body),
+            (Err(_), _) => Response::message(413, "the request body is too long"),
+            (Ok(_), Some(request)) => oauth::respond(&mut shared.state(), request),
+            (Ok(body), None) => api_response(&shared, target, parameters, &head.headers, body),
         })
     };
-    if let Some(answer) = &true_answer {
-        wait(answer.held_back).await;
+    if let Some(response) = &true_response {
+        wait(response.delay).await;
     }
     if !delay_first {
         wait(delay).await;
     }
 
     let now = shared.state().now();
-    let granted = true_answer
+    let granted = true_response
         .as_ref()
-        .is_some_and(|answer| answer.status == 200);
-    let delivery = match (effect, true_answer) {
-        (None, answer) => Delivery::Proper(answer.unwrap_or_else(|| Answer::empty(500))),
-        (Some(effect), answer) => effect.deliver(answer, now),
+        .is_some_and(|response| response.status == 200);
+    let delivery = match (effect, true_response) {
+        (None, response) => Delivery::Http(response.unwrap_or_else(|| Response::empty(500))),
+        (Some(effect), response) => effect.deliver(response, now),
     };
     let granted = match &delivery {
-        Delivery::Proper(answer) => answer.status == 200,
-        Delivery::Improper(_) => granted,
+        Delivery::Http(response) => response.status == 200,
+        Delivery::Script(_) => granted,
     };
     if matches!(target, Target::Token) && !granted {
-        shared.state().stats.refused_token_requests += 1;
+        shared.state().stats.rejected_token_requests += 1;
     }
-    let answer = match (delivery, origin) {
-        (Delivery::Proper(answer), _) => answer,
-        (Delivery::Improper(script), Some(origin)) => {
-            // The connection ends this wait, as it drops what it was serving.
-            let _ = origin.take_over.send(script);
+    let response = match (delivery, origin) {
+        (Delivery::Http(response), _) => response,
+        (Delivery::Script(script), Some(origin)) => {
+            // The connection task drops this future when it runs the script.
+            let _ = origin.script_sender.send(script);
             std::future::pending().await
         }
-        (Delivery::Improper(_), None) => Answer::empty(500),
+        (Delivery::Script(_), None) => Response::empty(500),
     };
-    Ok(response(answer, now))
+    Ok(http_response(response, now))
 }
 
-/// Even the shortest sleep takes a millisecond, which no request without one should pay for.
+/// Sleeps, but not for zero: the shortest sleep takes 1 ms.
 async fn wait(duration: Duration) {
     if !duration.is_zero() {
         sleep(duration).await;
     }
 }
 
-fn api_answer(
+fn api_response(
     shared: &Shared,
     target: Target,
     parameters: Vec<(String, String)>,
     headers: &HeaderMap,
     body: &Bytes,
-) -> Answer {
+) -> Response {
     let request = operations::Request {
         parameters,
         authorization: text(headers, header::AUTHORIZATION),
@@ -322,9 +323,9 @@ fn api_answer(
         body,
     };
     match target {
-        Target::Operation(operation) => operation.answer(&mut shared.state(), &request),
-        Target::WrongMethod => Answer::message(405, "no such method here"),
-        Target::Token | Target::Unknown => Answer::message(404, "no such path"),
+        Target::Operation(operation) => operation.respond(&mut shared.state(), &request),
+        Target::WrongMethod => Response::message(405, "method not allowed"),
+        Target::Token | Target::Unknown => Response::message(404, "path not found"),
     }
 }
 
@@ -332,15 +333,15 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn response(mut answer: Answer, now: Duration) -> Response {
-    answer.set_date(now);
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in answer.headers {
+fn http_response(mut response: Response, now: Duration) -> HttpResponse {
+    response.set_date(now);
+    let mut http = HttpResponse::new(Body::from(response.body));
+    *http.status_mut() =
+        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in response.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
+            http.headers_mut().insert(name, value);
         }
     }
-    response
+    http
 }

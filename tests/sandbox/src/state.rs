@@ -1,4 +1,4 @@
-//! Everything that the sandbox knows and remembers.
+//! State of the sandbox.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -9,20 +9,20 @@ use crate::catalog::{Catalog, Generation, PlanType, Region};
 use crate::clock::{Clock, iso8601};
 use crate::cluster::{AllowlistField, Cluster};
 use crate::faults::Faults;
-use crate::oauth::{Token, TokenGate};
+use crate::oauth::{Token, TokenRateLimiter};
 use crate::permissions::Permission;
 use crate::random::Random;
 use crate::stats::Stats;
 use crate::status::Status;
 
-/// What the builder has settled.
+/// Settings from the builder.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) healthy_after: Duration,
     pub(crate) token_lifetime: Duration,
     pub(crate) token_rate_limit: bool,
     pub(crate) ban: Duration,
-    pub(crate) hold_back: Duration,
+    pub(crate) rejection_delay: Duration,
     pub(crate) base_url: String,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
@@ -34,18 +34,18 @@ impl Settings {
     }
 }
 
-/// How much of everything the organisation may have. `None` is no limit.
+/// Limits of the organisation. `None` means unlimited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Clients per cluster; 100 to begin with.
+    /// Maximum number of clients per cluster. Default: 100.
     pub max_clients: Option<u64>,
-    /// Connector secrets per cluster; 100 to begin with.
+    /// Maximum number of connector secrets per cluster. Default: 100.
     pub max_secrets: Option<u64>,
-    /// Clusters that can still be created; no limit to begin with.
+    /// Clusters that can still be created. Default: unlimited.
     pub reservations_left: Option<u64>,
-    /// Members that can still be invited; no limit to begin with.
+    /// Members that can still be invited. Default: unlimited.
     pub seats_left: Option<u64>,
-    /// Whether clusters can be created at all; true to begin with.
+    /// Whether cluster creation is available. Default: true.
     pub cluster_creation_available: bool,
 }
 
@@ -61,7 +61,7 @@ impl Default for Limits {
     }
 }
 
-/// Credentials for this API.
+/// API credentials with their permissions.
 pub(crate) struct ConsoleCredentials {
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
@@ -83,9 +83,9 @@ pub(crate) struct State {
 
     pub(crate) credentials: Vec<ConsoleCredentials>,
     pub(crate) tokens: HashMap<String, Token>,
-    pub(crate) token_gate: TokenGate,
-    /// Client ids and secrets that were refused before.
-    pub(crate) refused: HashSet<(String, String)>,
+    pub(crate) token_rate_limiter: TokenRateLimiter,
+    /// Client ids and secrets that were rejected before.
+    pub(crate) rejected: HashSet<(String, String)>,
 
     pub(crate) catalog: Catalog,
     pub(crate) clusters: Vec<Cluster>,
@@ -121,8 +121,8 @@ impl State {
             random,
             credentials: vec![credentials],
             tokens: HashMap::new(),
-            token_gate: TokenGate::default(),
-            refused: HashSet::new(),
+            token_rate_limiter: TokenRateLimiter::default(),
+            rejected: HashSet::new(),
             catalog: Catalog::new(),
             clusters: Vec::new(),
             members: vec![owner],
@@ -136,7 +136,7 @@ impl State {
         }
     }
 
-    /// Forgets everything but the settings and the credentials that were handed out at the start.
+    /// Restores the initial state. Keeps only the settings and the initial credentials.
     pub(crate) fn reset(&mut self) {
         *self = Self::new(self.settings.clone());
     }
@@ -145,7 +145,7 @@ impl State {
         self.clock.now()
     }
 
-    /// The cluster as it is now, whoever it belongs to.
+    /// Returns the cluster in its current state, regardless of its organisation.
     pub(crate) fn cluster(&mut self, uuid: &str) -> Option<&mut Cluster> {
         let now = self.now();
         let cluster = self
@@ -153,12 +153,14 @@ impl State {
             .iter_mut()
             .find(|cluster| cluster.uuid == uuid)?;
         cluster.settle(now);
-        (!cluster.is_gone(now)).then_some(cluster)
+        (!cluster.is_deleted(now)).then_some(cluster)
     }
 
-    /// Makes a cluster that is `Healthy` from the start, with any of its fields overridden.
+    /// Creates a cluster with status `Healthy` and applies the overrides.
     ///
-    /// Refuses an id that is taken or no string.
+    /// # Errors
+    ///
+    /// The `uuid` exists already or is not a string.
     pub(crate) fn insert_cluster(
         &mut self,
         mut overrides: Map<String, Value>,
@@ -166,8 +168,8 @@ impl State {
         let uuid = match overrides.remove("uuid") {
             None => self.random.uuid(),
             Some(Value::String(uuid)) if self.cluster(&uuid).is_none() => uuid,
-            Some(Value::String(uuid)) => return Err(format!("there is a cluster {uuid} already")),
-            Some(_) => return Err("the uuid of a cluster is a string".into()),
+            Some(Value::String(uuid)) => return Err(format!("cluster {uuid} already exists")),
+            Some(_) => return Err("the uuid of a cluster must be a string".into()),
         };
         let named = |field: &str| overrides.get(field).and_then(|it| it["uuid"].as_str());
         let plan = match named("planType") {
@@ -199,7 +201,7 @@ impl State {
         Ok(uuid)
     }
 
-    /// A cluster with what every cluster has, `Healthy`, with neither channel nor generation.
+    /// Returns a `Healthy` cluster with the common fields, without channel and generation.
     pub(crate) fn new_cluster(
         &self,
         uuid: String,
@@ -246,7 +248,7 @@ impl State {
         cluster
     }
 
-    /// Hands out credentials with these permissions: client id and client secret.
+    /// Creates credentials with these permissions. Returns client id and client secret.
     pub(crate) fn add_credentials(&mut self, permissions: Vec<Permission>) -> (String, String) {
         let client_id = self.random.characters(32);
         let client_secret = self.random.characters(64);

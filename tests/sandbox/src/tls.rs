@@ -1,4 +1,4 @@
-//! A certificate authority of the sandbox's own, and the certificates that it hands out.
+//! Certificate authority of the sandbox and its certificates.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -17,15 +17,15 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::random::Random;
 
-/// What a server with TLS needs, and the files that its clients need.
+/// TLS acceptor of the server and certificate files for clients.
 pub(crate) struct Tls {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) files: Files,
 }
 
 impl Tls {
-    /// Makes an authority and a certificate for the server, and where clients have to show
-    /// certificates one for them.
+    /// Creates an authority and a server certificate, and with `client_certificates` a client
+    /// certificate.
     pub(crate) fn new(client_certificates: bool) -> io::Result<Self> {
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -95,7 +95,7 @@ const ROOT: &str = "root.pem";
 const CLIENT_CERTIFICATE: &str = "client.pem";
 const CLIENT_KEY: &str = "client.key";
 
-/// The files for clients, in a directory of their own that goes when this is dropped.
+/// Certificate files for clients, in a temporary directory that is removed on drop.
 pub(crate) struct Files {
     directory: PathBuf,
 }
@@ -118,12 +118,12 @@ impl Files {
             .write_all(pem.as_bytes())
     }
 
-    /// The certificate by which clients come to trust the server.
+    /// Returns the path of the root certificate.
     pub(crate) fn root(&self) -> PathBuf {
         self.directory.join(ROOT)
     }
 
-    /// The certificate and the key that clients have to show, where they have to.
+    /// Returns the paths of the client certificate and its key, if client certificates are required.
     pub(crate) fn client(&self) -> Option<(PathBuf, PathBuf)> {
         let certificate = self.directory.join(CLIENT_CERTIFICATE);
         Path::exists(&certificate).then(|| (certificate, self.directory.join(CLIENT_KEY)))

@@ -1,4 +1,4 @@
-//! The program: what it prints, how it stops.
+//! Tests of the command line program.
 
 #![cfg(unix)]
 
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_camunda-admin-sandbox");
 
-/// A running program that doesn't outlive its test.
+/// Running program, killed on drop.
 struct Program {
     child: Child,
     variables: Vec<(String, String)>,
@@ -21,7 +21,7 @@ impl Program {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // What is read from is closed at the end of this function.
+        // Dropping the reader closes the pipe.
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let variables = stdout
             .lines()
@@ -74,13 +74,13 @@ fn stats(base_url: &str) -> String {
     let mut stream = TcpStream::connect(base_url.strip_prefix("http://").unwrap()).unwrap();
     let request = "GET /_sandbox/stats HTTP/1.1\r\nhost: sandbox\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[test]
-fn it_prints_the_environment_and_serves_until_it_is_stopped() {
+fn program_prints_environment_and_stops_on_signal() {
     for signal in ["-TERM", "-INT"] {
         let program = Program::start(&["--port", "0", "--healthy-after-ms=50"], 5);
         let names: Vec<&str> = program
@@ -103,14 +103,14 @@ fn it_prints_the_environment_and_serves_until_it_is_stopped() {
             program.variable("CAMUNDA_OAUTH_URL"),
             format!("{base_url}/oauth/token")
         );
-        // By now the program's output is closed.
+        // The program's stdout is closed by now.
         assert!(stats(base_url).contains("\"token_requests\":0"));
         assert_eq!(program.stop(signal), Some(0));
     }
 }
 
 #[test]
-fn it_takes_its_certificates_away_with_it() {
+fn program_removes_certificates_on_exit() {
     let program = Program::start(&["--client-certificates"], 8);
     let root = program.variable("CAMUNDA_CUSTOM_ROOT_CERT_PATH").to_owned();
     assert!(
@@ -124,29 +124,29 @@ fn it_takes_its_certificates_away_with_it() {
 }
 
 #[test]
-fn it_explains_itself() {
+fn program_prints_help_and_usage_errors() {
     let help = Command::new(PROGRAM).arg("--help").output().unwrap();
     assert!(help.status.success());
     let help = String::from_utf8(help.stdout).unwrap();
     for option in [
         "--port",
         "--tls",
-        "--hold-back-ms",
+        "--rejection-delay-ms",
         "--ban-ms",
         "--token-lifetime-s",
     ] {
         assert!(help.contains(option), "{option}");
     }
-    for (arguments, complaint) in [
+    for (arguments, message) in [
         (&["--prot", "1"][..], "unknown option --prot"),
-        (&["--port"], "--port wants a number"),
-        (&["--port", "70000"], "70000 is no port"),
-        (&["--ban-ms", "soon"], "not soon"),
-        (&["--tls=yes"], "--tls takes no value"),
+        (&["--port"], "--port: expected a number"),
+        (&["--port", "70000"], "70000 is not a valid port"),
+        (&["--ban-ms", "soon"], "found soon"),
+        (&["--tls=yes"], "--tls: unexpected value"),
     ] {
-        let refused = Command::new(PROGRAM).args(arguments).output().unwrap();
-        assert_eq!(refused.status.code(), Some(2));
-        let stderr = String::from_utf8(refused.stderr).unwrap();
-        assert!(stderr.contains(complaint), "{stderr}");
+        let rejected = Command::new(PROGRAM).args(arguments).output().unwrap();
+        assert_eq!(rejected.status.code(), Some(2));
+        let stderr = String::from_utf8(rejected.stderr).unwrap();
+        assert!(stderr.contains(message), "{stderr}");
     }
 }

@@ -1,9 +1,9 @@
-//! The organisation's members and pending invites.
+//! Organisation members and pending invites.
 
 use serde_json::json;
 
 use super::{Call, Change, array, not_found};
-use crate::answer::Answer;
+use crate::response::Response;
 use crate::state::Member;
 
 const ASSIGNABLE_ROLES: [&str; 7] = [
@@ -16,8 +16,8 @@ const ASSIGNABLE_ROLES: [&str; 7] = [
     "modeler",
 ];
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    Ok(Answer::ok(&array(call.state.members.iter().map(
+pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
+    Ok(Response::ok(&array(call.state.members.iter().map(
         |member| {
             json!({
                 "name": member.name,
@@ -29,15 +29,15 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
     ))))
 }
 
-pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
-    let roles = fields.texts("orgRoles")?;
+    let roles = fields.strings("orgRoles")?;
     fields.finish()?;
     if let Some(role) = roles
         .iter()
         .find(|role| !ASSIGNABLE_ROLES.contains(&role.as_str()))
     {
-        return Err(Answer::message(
+        return Err(Response::message(
             400,
             format!("role \"{role}\" is not valid"),
         ));
@@ -51,14 +51,14 @@ pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Answer, Answer> {
     {
         member.roles = roles;
         call.record(Change::Updated, "member", email, "set roles of member");
-        return Ok(Answer::no_content());
+        return Ok(Response::no_content());
     }
     match &mut call.state.limits.seats_left {
         None => {}
-        Some(0) => return Err(Answer::message(403, "no seat left in the organisation")),
+        Some(0) => return Err(Response::message(403, "no seat left in the organisation")),
         Some(left) => *left -= 1,
     }
-    // Somebody who has yet to accept has given no name.
+    // The name is unknown until the invite is accepted.
     let invited = Member {
         name: String::new(),
         email: email.into(),
@@ -67,10 +67,10 @@ pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Answer, Answer> {
     };
     call.state.members.push(invited);
     call.record(Change::Created, "member", email, "invited member");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let email = call.parameter("email");
     let members = &mut call.state.members;
     let index = members
@@ -82,5 +82,5 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
         *left = left.saturating_add(1);
     }
     call.record(Change::Deleted, "member", email, "removed member");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }

@@ -1,7 +1,7 @@
-//! The operations of the API, one file per resource.
+//! Operations of the API, one file per resource.
 //!
-//! [`all`] is the table of them. A request gets to its operation only with a good token, the
-//! permission that the table names, and a body exactly where the table says so.
+//! [`all`] is the table of operations. A request reaches its operation only with a valid token, the
+//! permission from the table, and a body exactly if the table requires one.
 
 mod activity;
 mod backups;
@@ -20,32 +20,32 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
 use crate::body::Fields;
 use crate::cluster::Cluster;
 use crate::oauth;
 use crate::permissions::Permission;
+use crate::response::Response;
 use crate::state::State;
 
-/// One operation of the API.
+/// Operation of the API.
 pub(crate) struct Operation {
     pub(crate) method: &'static str,
-    /// With parameters in braces.
+    /// Path template with parameters in braces.
     pub(crate) path: &'static str,
     access: Access,
     body: Body,
-    run: fn(&mut Call<'_>) -> Result<Answer, Answer>,
+    run: fn(&mut Call<'_>) -> Result<Response, Response>,
 }
 
-/// Who may use an operation.
+/// Access rule of an operation.
 enum Access {
-    /// Anyone, without a token.
+    /// No token required.
     Open,
-    /// Credentials with this permission.
+    /// Requires a token with this permission.
     Needs(Permission),
 }
 
-/// Whether an operation takes a request body.
+/// Request body of an operation.
 #[derive(PartialEq)]
 enum Body {
     None,
@@ -58,7 +58,7 @@ impl Operation {
         path: &'static str,
         permission: Permission,
         body: Body,
-        run: fn(&mut Call<'_>) -> Result<Answer, Answer>,
+        run: fn(&mut Call<'_>) -> Result<Response, Response>,
     ) -> Self {
         Self {
             method,
@@ -72,7 +72,7 @@ impl Operation {
     const fn open(
         method: &'static str,
         path: &'static str,
-        run: fn(&mut Call<'_>) -> Result<Answer, Answer>,
+        run: fn(&mut Call<'_>) -> Result<Response, Response>,
     ) -> Self {
         Self {
             method,
@@ -83,17 +83,17 @@ impl Operation {
         }
     }
 
-    /// Answers a request whose path is this operation's.
-    pub(crate) fn answer(&self, state: &mut State, request: &Request<'_>) -> Answer {
-        self.try_answer(state, request)
-            .unwrap_or_else(|refusal| refusal)
+    /// Handles a request for this operation.
+    pub(crate) fn respond(&self, state: &mut State, request: &Request<'_>) -> Response {
+        self.try_respond(state, request)
+            .unwrap_or_else(|rejection| rejection)
     }
 
-    fn try_answer(&self, state: &mut State, request: &Request<'_>) -> Result<Answer, Answer> {
+    fn try_respond(&self, state: &mut State, request: &Request<'_>) -> Result<Response, Response> {
         let caller = oauth::caller(state, request.authorization);
         let mut permissions = Vec::new();
         if let Access::Needs(needed) = self.access {
-            let unauthorized = || Answer::message(401, "Unauthorized");
+            let unauthorized = || Response::message(401, "Unauthorized");
             let caller = caller.as_deref().ok_or_else(unauthorized)?;
             permissions = state
                 .credentials
@@ -103,11 +103,11 @@ impl Operation {
                 .ok_or_else(unauthorized)?;
             if !permissions.contains(&needed) {
                 let error = format!("the credentials lack the permission {}", needed.name());
-                return Err(Answer::error(403, error));
+                return Err(Response::error(403, error));
             }
         }
         if self.body == Body::None && !request.body.is_empty() {
-            return Err(Answer::message(400, "no request body is expected"));
+            return Err(Response::message(400, "a request body is not allowed"));
         }
         let now = state.now();
         let caller = caller.unwrap_or_default();
@@ -121,20 +121,20 @@ impl Operation {
     }
 }
 
-/// What an operation gets to see of a request.
+/// Request data available to an operation.
 pub(crate) struct Request<'a> {
-    /// The parameters in the path, decoded.
+    /// Decoded path parameters.
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) authorization: Option<&'a str>,
     pub(crate) content_type: Option<&'a str>,
     pub(crate) body: &'a [u8],
 }
 
-/// One call of an operation, by somebody who may make it.
+/// Authorized call of an operation.
 struct Call<'a> {
     state: &'a mut State,
     now: Duration,
-    /// The client id behind the token.
+    /// Client id of the token.
     caller: String,
     permissions: Vec<Permission>,
     request: &'a Request<'a>,
@@ -149,7 +149,7 @@ impl<'a> Call<'a> {
             .map_or("", |(_, value)| value)
     }
 
-    fn fields(&self) -> Result<Fields, Answer> {
+    fn fields(&self) -> Result<Fields, Response> {
         Fields::read(self.request.content_type, self.request.body)
     }
 
@@ -157,9 +157,9 @@ impl<'a> Call<'a> {
         self.permissions.contains(&permission)
     }
 
-    /// The cluster in the path, for an operation that knows nothing of other organisations: 404
-    /// where it is another organisation's.
-    fn cluster(&mut self) -> Result<&mut Cluster, Answer> {
+    /// Returns the cluster in the path. A cluster of another organisation is 404: for operations
+    /// without a documented 403.
+    fn cluster(&mut self) -> Result<&mut Cluster, Response> {
         let uuid = self.parameter("clusterUuid");
         self.state
             .cluster(uuid)
@@ -167,20 +167,20 @@ impl<'a> Call<'a> {
             .ok_or_else(|| not_found("cluster", uuid))
     }
 
-    /// The cluster in the path, for an operation that tells: 403 where it is another
-    /// organisation's.
-    fn own_cluster(&mut self) -> Result<&mut Cluster, Answer> {
+    /// Returns the cluster in the path. A cluster of another organisation is 403: for operations
+    /// that document it.
+    fn own_cluster(&mut self) -> Result<&mut Cluster, Response> {
         let uuid = self.parameter("clusterUuid");
         match self.state.cluster(uuid) {
             None => Err(not_found("cluster", uuid)),
             Some(cluster) if cluster.other_organisation => {
-                Err(Answer::text(403, "You are not supposed to be here"))
+                Err(Response::text(403, "You are not supposed to be here"))
             }
             Some(cluster) => Ok(cluster),
         }
     }
 
-    /// Writes a change into the audit log.
+    /// Adds an event to the audit log.
     fn record(&mut self, change: Change, entity: &str, entity_id: &str, audit: &str) {
         let mut event = json!({
             "service": "console",
@@ -205,7 +205,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What a change does, for the audit log.
+/// Type of a change in the audit log.
 #[derive(Clone, Copy)]
 enum Change {
     Created,
@@ -213,14 +213,14 @@ enum Change {
     Deleted,
 }
 
-fn not_found(kind: &str, id: &str) -> Answer {
-    Answer::message(404, format!("{kind} {id} not found"))
+fn not_found(kind: &str, id: &str) -> Response {
+    Response::message(404, format!("{kind} {id} not found"))
 }
 
-/// Refuses a name that is empty.
-fn not_empty(field: &str, text: String) -> Result<String, Answer> {
+/// Rejects an empty string.
+fn not_empty(field: &str, text: String) -> Result<String, Response> {
     if text.is_empty() {
-        return Err(Answer::message(
+        return Err(Response::message(
             400,
             format!("field \"{field}\" must not be empty"),
         ));
@@ -232,7 +232,7 @@ fn array(items: impl IntoIterator<Item = Value>) -> Value {
     items.into_iter().collect()
 }
 
-/// Every operation of the API.
+/// Returns all operations.
 pub(crate) fn all() -> &'static [Operation] {
     use Body::{Json, None};
     use Permission as P;

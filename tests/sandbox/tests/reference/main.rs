@@ -1,4 +1,4 @@
-//! Holds the sandbox against the description of the API, status by status.
+//! Compares the sandbox with the API description, status by status.
 
 mod activity_and_meta;
 mod api;

@@ -49,7 +49,7 @@ fn ip_ranges(sandbox: &Sandbox, host: &str, show_certificate: bool) -> std::io::
 }
 
 #[test]
-fn a_sandbox_serves_https_with_an_authority_of_its_own() {
+fn tls_uses_own_certificate_authority() {
     let sandbox = Sandbox::builder().tls(true).start();
     assert!(variable(&sandbox, "CAMUNDA_CUSTOM_CERT_CHAIN_PATH").is_none());
     for host in ["127.0.0.1", "localhost"] {
@@ -64,14 +64,14 @@ fn a_sandbox_serves_https_with_an_authority_of_its_own() {
 }
 
 #[test]
-fn a_sandbox_can_ask_for_certificates() {
+fn client_certificates_are_required() {
     let sandbox = Sandbox::builder().client_certificates(true).start();
     ip_ranges(&sandbox, "127.0.0.1", false).unwrap_err();
     ip_ranges(&sandbox, "127.0.0.1", true).unwrap().expect(200);
 }
 
 #[test]
-fn a_sandbox_without_tls_names_no_certificate() {
+fn environment_without_tls_has_no_certificates() {
     let sandbox = Sandbox::start();
     assert!(sandbox.base_url().starts_with("http://127.0.0.1:"));
     assert!(variable(&sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH").is_none());
