@@ -1,7 +1,10 @@
 //! Strict parsing of request bodies: an undocumented field is rejected, and the error names it.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
+use crate::clock::parse_iso8601;
 use crate::response::Response;
 
 /// Fields of a JSON object. The parser removes the fields that it expects; any field left is unknown.
@@ -132,7 +135,7 @@ impl Fields {
         self.optional_array(name)?.ok_or_else(|| missing(name))
     }
 
-    fn optional_array(&mut self, name: &str) -> Result<Option<Vec<Value>>, Response> {
+    pub(crate) fn optional_array(&mut self, name: &str) -> Result<Option<Vec<Value>>, Response> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Array(items)) => Ok(Some(items)),
@@ -148,6 +151,29 @@ impl Fields {
             None => Ok(None),
             Some(Value::Object(object)) => Ok(Some(object)),
             Some(_) => Err(wrong_type(name, "an object")),
+        }
+    }
+
+    /// Removes an array of objects. An absent field is an empty array.
+    pub(crate) fn objects(&mut self, name: &str) -> Result<Vec<Self>, Response> {
+        self.optional_array(name)?
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| match item {
+                Value::Object(object) => Ok(Self::from_object(object)),
+                _ => Err(wrong_type(name, "an array of objects")),
+            })
+            .collect()
+    }
+
+    /// Removes a time in ISO 8601 format.
+    pub(crate) fn optional_time(&mut self, name: &str) -> Result<Option<Duration>, Response> {
+        match self.optional_string(name)? {
+            None => Ok(None),
+            Some(text) => match parse_iso8601(&text) {
+                Some(time) => Ok(Some(time)),
+                None => Err(wrong_type(name, "a time such as \"2026-03-01T12:00:00Z\"")),
+            },
         }
     }
 

@@ -1,8 +1,9 @@
 //! Cluster creation parameters: channels with generations, plan types, regions.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Channel. The newest generation is first and is the default.
+#[derive(Clone)]
 pub(crate) struct Channel {
     pub(crate) uuid: String,
     pub(crate) name: String,
@@ -33,6 +34,7 @@ pub(crate) struct Region {
     backups: &'static [(&'static str, &'static str, &'static str)],
 }
 
+#[derive(Clone)]
 pub(crate) struct Catalog {
     pub(crate) channels: Vec<Channel>,
     pub(crate) plan_types: &'static [PlanType],
@@ -155,6 +157,39 @@ impl Catalog {
         self.channels
             .iter()
             .any(|channel| channel.generation(uuid).is_some())
+    }
+}
+
+impl Catalog {
+    /// Returns the generations of each channel, newest first.
+    pub(crate) fn published(&self) -> Value {
+        let channels = self.channels.iter().map(|channel| {
+            let generations = channel.generations.iter().map(Generation::resource);
+            (channel.uuid.clone(), generations.collect())
+        });
+        Value::Object(channels.collect())
+    }
+
+    /// Replaces the generations of channels, in the format of [`published`](Self::published).
+    pub(crate) fn publish_all(&mut self, channels: &Map<String, Value>) -> Result<(), String> {
+        for (uuid, generations) in channels {
+            let channel = self
+                .channel_mut(uuid)
+                .ok_or_else(|| format!("generations: unknown channel \"{uuid}\""))?;
+            let parsed = generations.as_array().and_then(|generations| {
+                let parse = |generation: &Value| {
+                    Some(Generation {
+                        uuid: generation["uuid"].as_str()?.to_owned(),
+                        name: generation["name"].as_str()?.to_owned(),
+                    })
+                };
+                generations.iter().map(parse).collect::<Option<Vec<_>>>()
+            });
+            channel.generations = parsed
+                .filter(|generations| !generations.is_empty())
+                .ok_or("generations must be arrays of objects with \"uuid\" and \"name\"")?;
+        }
+        Ok(())
     }
 }
 

@@ -7,28 +7,43 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// Maximum total advance of the clock: 100 years.
 pub(crate) const MAX_ADVANCE: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// Clock that starts at the system time, is monotonic, and can be advanced.
+/// Latest time that the clock accepts: the end of the year 9999.
+const MAX_TIME: Duration = Duration::from_secs(253_402_300_799);
+
+/// Clock that can be advanced, set and frozen.
+#[derive(Clone)]
 pub(crate) struct Clock {
+    /// Real start, which the adjustments do not change.
     started: Instant,
-    started_at: Duration,
+    /// Time at `running_since`, or the current time if the clock is frozen.
+    base: Duration,
+    running_since: Option<Instant>,
     advanced: Duration,
 }
 
 impl Clock {
-    pub(crate) fn new() -> Self {
+    /// Starts a clock at `start`, or at the system time.
+    pub(crate) fn new(start: Option<Duration>, frozen: bool) -> Self {
+        let started = Instant::now();
         Self {
-            started: Instant::now(),
+            started,
             // A system time before 1970 counts as 1970.
-            started_at: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
+            base: start.unwrap_or_else(|| {
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default()
+            }),
+            running_since: (!frozen).then_some(started),
             advanced: Duration::ZERO,
         }
     }
 
     /// Returns the current time of the sandbox.
     pub(crate) fn now(&self) -> Duration {
-        self.started_at + self.since_start() + self.advanced
+        self.base
+            + self
+                .running_since
+                .map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Returns the real time elapsed since the start or the last reset.
@@ -38,8 +53,63 @@ impl Clock {
 
     /// Advances the clock, by at most [`MAX_ADVANCE`] in total.
     pub(crate) fn advance(&mut self, by: Duration) {
-        self.advanced = self.advanced.saturating_add(by).min(MAX_ADVANCE);
+        let by = by.min(MAX_ADVANCE - self.advanced);
+        self.advanced += by;
+        self.base += by;
     }
+
+    /// Sets the time, up to [`MAX_TIME`].
+    pub(crate) fn set(&mut self, time: Duration) {
+        self.base = time.min(MAX_TIME);
+        self.running_since = self.running_since.map(|_| Instant::now());
+        self.advanced = Duration::ZERO;
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.running_since.is_none()
+    }
+
+    pub(crate) fn set_frozen(&mut self, frozen: bool) {
+        self.base = self.now();
+        self.running_since = (!frozen).then(Instant::now);
+    }
+}
+
+/// Parses a time in the format of [`iso8601`], with optional fractional seconds.
+pub(crate) fn parse_iso8601(text: &str) -> Option<Duration> {
+    let text = text.strip_suffix('Z')?;
+    let (day, time) = text.split_once('T')?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let numbers = |text: &str, separator: char, widths: [usize; 3]| -> Option<[u64; 3]> {
+        let mut parts = text.split(separator);
+        let mut numbers = [0; 3];
+        for (number, width) in numbers.iter_mut().zip(widths) {
+            let part = parts.next()?;
+            let is_number = part.len() == width && part.bytes().all(|it| it.is_ascii_digit());
+            *number = is_number.then(|| part.parse().ok())??;
+        }
+        parts.next().is_none().then_some(numbers)
+    };
+    let [year, month, day] = numbers(day, '-', [4, 2, 2])?;
+    let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
+    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|it| it.is_ascii_digit())
+    {
+        return None;
+    }
+    let nanoseconds: u64 = format!("{fraction:0<9}").parse().ok()?;
+    if year < 1970 || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let years = year - u64::from(month <= 2);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + day_of_year;
+    let seconds = days.checked_sub(DAYS_FROM_MARCH_OF_YEAR_ZERO)? * 86_400
+        + hour * 3_600
+        + minute * 60
+        + second;
+    let parsed = Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds);
+    // A day that the month does not have becomes another date.
+    (date(parsed) == (year, month, day)).then_some(parsed)
 }
 
 /// Formats a time as ISO 8601, for example `2026-03-01T12:34:56.789Z`.
@@ -69,11 +139,13 @@ fn time_of_day(time: Duration) -> (u64, u64, u64) {
     (seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
+/// Days from 1 March of the year 0 to the Unix epoch.
+const DAYS_FROM_MARCH_OF_YEAR_ZERO: u64 = 719_468;
+
 /// Returns year, month (1 to 12) and day (1 to 31) in the Gregorian calendar.
 ///
 /// Years are counted from March, so that the leap day is the last day of the year.
 fn date(time: Duration) -> (u64, u64, u64) {
-    const DAYS_FROM_MARCH_OF_YEAR_ZERO: u64 = 719_468;
     const DAYS_PER_ERA: u64 = 146_097;
     let days = time.as_secs() / 86_400 + DAYS_FROM_MARCH_OF_YEAR_ZERO;
     let era = days / DAYS_PER_ERA;
@@ -127,6 +199,48 @@ mod tests {
         ] {
             assert_eq!(iso8601(Duration::from_secs(seconds)), iso);
             assert_eq!(http_date(Duration::from_secs(seconds)), http);
+            assert_eq!(parse_iso8601(iso), Some(Duration::from_secs(seconds)));
         }
+    }
+
+    #[test]
+    fn parse_iso8601_rejects_invalid_times() {
+        assert_eq!(
+            parse_iso8601("2026-03-01T12:34:56.789Z"),
+            Some(Duration::from_millis(1_772_368_496_789))
+        );
+        assert_eq!(
+            parse_iso8601("2026-03-01T12:34:56Z"),
+            Some(Duration::from_secs(1_772_368_496))
+        );
+        for invalid in [
+            "",
+            "2026-03-01",
+            "2026-03-01T12:34:56",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "2026-1-1T00:00:00Z",
+            "2026-01-01T00:00:00.Z",
+            "+026-01-01T00:00:00Z",
+        ] {
+            assert_eq!(parse_iso8601(invalid), None, "{invalid}");
+        }
+    }
+
+    #[test]
+    fn clock_stands_still_while_frozen() {
+        let mut clock = Clock::new(Some(Duration::from_secs(100)), true);
+        assert_eq!(clock.now(), Duration::from_secs(100));
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(clock.now(), Duration::from_secs(105));
+        clock.set(Duration::from_secs(50));
+        assert_eq!(clock.now(), Duration::from_secs(50));
+        clock.set_frozen(false);
+        assert!(clock.now() >= Duration::from_secs(50));
+        assert!(!clock.is_frozen());
     }
 }

@@ -1,12 +1,13 @@
 //! State of one cluster and its dependent resources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::clock::iso8601;
-use crate::status::{READY, Status};
+use crate::state::Settings;
+use crate::status::{HEALTHY, READY, Status};
 
 /// Name of the IP allowlist field in cluster responses.
 ///
@@ -22,14 +23,38 @@ pub enum AllowlistField {
     Both,
 }
 
+impl AllowlistField {
+    pub(crate) const NAMES: [&str; 3] = ["ipallowlist", "ipwhitelist", "both"];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::IpAllowlist => "ipallowlist",
+            Self::IpWhitelist => "ipwhitelist",
+            Self::Both => "both",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::IpAllowlist, Self::IpWhitelist, Self::Both]
+            .into_iter()
+            .find(|field| field.name() == name)
+    }
+}
+
+#[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) uuid: String,
     /// Response fields except the status and the IP allowlist.
     pub(crate) document: Map<String, Value>,
     pub(crate) status: Status,
+    /// Polls after which a pending status change is complete.
+    pub(crate) pending_polls: Option<PendingPolls>,
     pub(crate) ip_allowlist: Vec<Value>,
+    /// Fields that responses leave out although every cluster has them.
+    pub(crate) omitted: BTreeSet<String>,
 
-    pub(crate) other_organisation: bool,
+    /// Id of the organisation that owns the cluster.
+    pub(crate) organisation: String,
     /// Whether the plan supports customer-managed keys.
     pub(crate) enterprise: bool,
     /// Whether the region is an AWS region.
@@ -55,6 +80,14 @@ pub(crate) struct Cluster {
     pub(crate) secure_connectivity: Option<SecureConnectivity>,
 }
 
+/// Status change that completes after a number of polls instead of a time.
+#[derive(Clone)]
+pub(crate) struct PendingPolls {
+    pub(crate) remaining: u64,
+    /// Status value afterwards.
+    pub(crate) result: String,
+}
+
 /// Condition that blocks upgrades until the owner takes an action.
 #[derive(Clone)]
 pub(crate) struct UpgradeGate {
@@ -62,6 +95,7 @@ pub(crate) struct UpgradeGate {
     pub(crate) next_step: String,
 }
 
+#[derive(Clone)]
 pub(crate) struct ClusterClient {
     pub(crate) name: String,
     pub(crate) client_id: String,
@@ -81,6 +115,7 @@ pub(crate) struct Backup {
     pub(crate) overrides: Map<String, Value>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Restore {
     pub(crate) uuid: String,
     pub(crate) backup_id: String,
@@ -88,6 +123,7 @@ pub(crate) struct Restore {
     pub(crate) takes: Duration,
 }
 
+#[derive(Clone)]
 pub(crate) struct Secret {
     pub(crate) value: String,
     /// Set on deletion; the secret is listed until this time.
@@ -103,6 +139,7 @@ pub(crate) enum Busy {
     Always,
 }
 
+#[derive(Clone)]
 pub(crate) struct MonitoringClient {
     pub(crate) uuid: String,
     pub(crate) username: String,
@@ -111,6 +148,7 @@ pub(crate) struct MonitoringClient {
     pub(crate) created_by: String,
 }
 
+#[derive(Clone)]
 pub(crate) struct SecureConnectivity {
     pub(crate) since: Duration,
     pub(crate) allowed_principals: Vec<String>,
@@ -118,13 +156,20 @@ pub(crate) struct SecureConnectivity {
 }
 
 impl Cluster {
-    pub(crate) fn new(uuid: String, document: Map<String, Value>, status: Status) -> Self {
+    pub(crate) fn new(
+        uuid: String,
+        organisation: String,
+        document: Map<String, Value>,
+        status: Status,
+    ) -> Self {
         Self {
             uuid,
             document,
             status,
+            pending_polls: None,
             ip_allowlist: Vec::new(),
-            other_organisation: false,
+            omitted: BTreeSet::new(),
+            organisation,
             enterprise: false,
             aws: false,
             failover_available: true,
@@ -165,6 +210,50 @@ impl Cluster {
             .retain(|_, secret| secret.listed_until.is_none_or(|until| now < until));
     }
 
+    /// Starts a status change from `value` to `result`, which takes the time or the number of polls
+    /// from the settings.
+    pub(crate) fn begin(&mut self, value: &str, result: &str, now: Duration, settings: &Settings) {
+        match settings.healthy_at_poll {
+            None => {
+                self.pending_polls = None;
+                self.status = self
+                    .status
+                    .towards(value, result, now, settings.healthy_after);
+            }
+            Some(polls) => {
+                self.status = self.status.all_fixed(value);
+                self.pending_polls = Some(PendingPolls {
+                    remaining: polls,
+                    result: result.into(),
+                });
+            }
+        }
+    }
+
+    /// Returns when a change that begins now is complete, as far as that is known.
+    pub(crate) fn completion(&self, now: Duration, settings: &Settings) -> Duration {
+        match self.pending_polls {
+            None => now + settings.healthy_after,
+            Some(_) => Duration::MAX,
+        }
+    }
+
+    /// Counts a poll, and completes the pending status change if it was the last one.
+    pub(crate) fn poll(&mut self, now: Duration) {
+        let Some(pending) = &mut self.pending_polls else {
+            return;
+        };
+        pending.remaining = pending.remaining.saturating_sub(1);
+        if pending.remaining == 0 {
+            self.status = self.status.all_fixed(&pending.result);
+            self.pending_polls = None;
+            if let Some((at, _)) = &mut self.upgrade {
+                *at = now;
+            }
+            self.settle(now);
+        }
+    }
+
     pub(crate) fn is_deleted(&self, now: Duration) -> bool {
         self.deleted_at.is_some_and(|at| at <= now)
     }
@@ -181,6 +270,9 @@ impl Cluster {
             if field != AllowlistField::IpAllowlist {
                 response.insert("ipwhitelist".into(), self.ip_allowlist.clone().into());
             }
+        }
+        for field in &self.omitted {
+            response.remove(field);
         }
         response.into()
     }
@@ -238,28 +330,92 @@ impl Cluster {
     ///
     /// A patched status is fixed until an operation changes it. Components missing from it get the
     /// value of `ready`.
-    pub(crate) fn merge(&mut self, mut overrides: Map<String, Value>) {
+    ///
+    /// # Errors
+    ///
+    /// A field with special handling has the wrong type. Nothing is changed then.
+    pub(crate) fn merge(&mut self, mut overrides: Map<String, Value>) -> Result<(), String> {
+        match overrides.get("status") {
+            None | Some(Value::Null | Value::Object(_)) => {}
+            Some(_) => return Err("field \"status\" must be an object".into()),
+        }
+        for field in ["ipallowlist", "ipwhitelist"] {
+            match overrides.get(field) {
+                None | Some(Value::Null | Value::Array(_)) => {}
+                Some(_) => return Err(format!("field \"{field}\" must be an array")),
+            }
+        }
+        for field in ["status", "ipallowlist", "ipwhitelist"] {
+            match overrides.get(field) {
+                None => {}
+                Some(Value::Null) => drop(self.omitted.insert(field.into())),
+                Some(_) => drop(self.omitted.remove(field)),
+            }
+        }
         if let Some(Value::Object(values)) = overrides.remove("status") {
             self.set_status(values);
         }
-        match overrides.remove("ipallowlist") {
-            Some(Value::Array(entries)) => self.ip_allowlist = entries,
-            Some(other) => drop(overrides.insert("ipallowlist".into(), other)),
-            None => {}
+        if let Some(Value::Array(entries)) = overrides.remove("ipallowlist") {
+            self.ip_allowlist = entries;
         }
         if overrides.contains_key("encryption") {
             self.encryption_ready_at = None;
         }
         merge_patch(&mut self.document, overrides);
+        Ok(())
     }
 
     pub(crate) fn set_status(&mut self, values: Map<String, Value>) {
         let mut status = match values.get(READY) {
             Some(Value::String(value)) => self.status.all_fixed(value).at(Duration::ZERO).clone(),
-            _ => self.status.all_fixed("Healthy").at(Duration::ZERO).clone(),
+            _ => self.status.all_fixed(HEALTHY).at(Duration::ZERO).clone(),
         };
         merge_patch(&mut status, values);
         self.status = Status::fixed(status);
+        self.pending_polls = None;
+    }
+}
+
+/// All clusters in the order of their creation, with an index by id.
+#[derive(Clone, Default)]
+pub(crate) struct Clusters {
+    list: Vec<Cluster>,
+    index: HashMap<String, usize>,
+}
+
+impl Clusters {
+    pub(crate) fn get_mut(&mut self, uuid: &str) -> Option<&mut Cluster> {
+        self.list.get_mut(*self.index.get(uuid)?)
+    }
+
+    /// Adds a cluster, and removes deleted ones before the list has to grow.
+    pub(crate) fn push(&mut self, cluster: Cluster, now: Duration) {
+        if self.list.len() == self.list.capacity() {
+            self.remove_deleted(now);
+        }
+        self.index.insert(cluster.uuid.clone(), self.list.len());
+        self.list.push(cluster);
+    }
+
+    pub(crate) fn remove_deleted(&mut self, now: Duration) {
+        if !self.list.iter().any(|cluster| cluster.is_deleted(now)) {
+            return;
+        }
+        self.list.retain(|cluster| !cluster.is_deleted(now));
+        self.index = self
+            .list
+            .iter()
+            .enumerate()
+            .map(|(position, cluster)| (cluster.uuid.clone(), position))
+            .collect();
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Cluster> {
+        self.list.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Cluster> {
+        self.list.iter_mut()
     }
 }
 

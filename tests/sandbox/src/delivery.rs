@@ -15,6 +15,8 @@ use crate::response::Response;
 
 /// Steps that replace the HTTP response on a connection.
 pub(crate) struct Script {
+    /// Status of the response that the steps contain, if they contain one.
+    pub(crate) status: Option<u16>,
     pub(crate) steps: Vec<Step>,
     pub(crate) end: End,
 }

@@ -54,7 +54,8 @@ pub(crate) fn form_pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
         .collect()
 }
 
-fn form_decode(text: &str) -> Option<String> {
+/// Decodes one form-encoded name or value. Returns `None` if it is invalid.
+pub(crate) fn form_decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -1,13 +1,16 @@
 //! Fault injection: matching requests, counting, and altering responses.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::body::Fields;
 use crate::delivery::{End, Script, Step, head};
-use crate::encoding::base64_decode;
+use crate::encoding::{base64_decode, base64_url};
+use crate::operations;
 use crate::random::Random;
 use crate::response::Response;
 
@@ -30,10 +33,18 @@ pub enum When {
 #[derive(Clone, Debug)]
 pub struct Fault {
     matcher: Matcher,
-    remaining: Option<u64>,
+    times: Option<u64>,
     skip: u64,
-    chance: Option<(f64, Random)>,
+    chance: Option<Chance>,
     effect: Arc<Effect>,
+}
+
+/// Decision with a probability, in a reproducible sequence.
+#[derive(Clone, Debug)]
+struct Chance {
+    probability: f64,
+    seed: u64,
+    random: Random,
 }
 
 /// Conditions on a request. An unset condition matches any request.
@@ -42,6 +53,10 @@ struct Matcher {
     operation: Option<String>,
     method: Option<String>,
     path_prefix: Option<String>,
+    client_id: Option<String>,
+    headers: Vec<(String, String)>,
+    /// JSON pointers into the request body with the expected values.
+    body: Vec<(String, Value)>,
 }
 
 /// Effects of a fault.
@@ -69,11 +84,14 @@ pub(crate) struct Effect {
 /// Operation name of token requests.
 pub(crate) const TOKEN_OPERATION: &str = "token";
 
+/// Operation name of requests that match no operation.
+pub(crate) const UNKNOWN_OPERATION: &str = "unknown";
+
 impl Fault {
     fn with(matcher: Matcher) -> Self {
         Self {
             matcher,
-            remaining: Some(1),
+            times: Some(1),
             skip: 0,
             chance: None,
             effect: Arc::default(),
@@ -113,17 +131,41 @@ impl Fault {
         self
     }
 
+    /// Restricts the fault to requests with a token of this client id, and to token requests with
+    /// this client id.
+    #[must_use]
+    pub fn client(mut self, client_id: &str) -> Self {
+        self.matcher.client_id = Some(client_id.into());
+        self
+    }
+
+    /// Restricts the fault to requests with this header.
+    #[must_use]
+    pub fn match_header(mut self, name: &str, value: &str) -> Self {
+        self.matcher
+            .headers
+            .push((name.to_ascii_lowercase(), value.into()));
+        self
+    }
+
+    /// Restricts the fault to requests with this value at a JSON pointer in the body.
+    #[must_use]
+    pub fn match_body(mut self, pointer: &str, value: Value) -> Self {
+        self.matcher.body.push((pointer.into(), value));
+        self
+    }
+
     /// Injects the fault this many times. Default: 1.
     #[must_use]
     pub fn times(mut self, times: u64) -> Self {
-        self.remaining = Some(times);
+        self.times = Some(times);
         self
     }
 
     /// Injects the fault until it is removed.
     #[must_use]
     pub fn always(mut self) -> Self {
-        self.remaining = None;
+        self.times = None;
         self
     }
 
@@ -137,7 +179,11 @@ impl Fault {
     /// Injects the fault with this probability (0 to 1), in a sequence determined by the seed.
     #[must_use]
     pub fn probability(mut self, probability: f64, seed: u64) -> Self {
-        self.chance = Some((probability, Random::from_seed(seed)));
+        self.chance = Some(Chance {
+            probability,
+            seed,
+            random: Random::from_seed(seed),
+        });
         self
     }
 
@@ -286,7 +332,22 @@ impl Fault {
             operation: fields.optional_string("operation")?,
             method: fields.optional_string("method")?,
             path_prefix: fields.optional_string("path_prefix")?,
+            ..Matcher::default()
         });
+        if let Some(conditions) = fields.optional_object("match")? {
+            let mut conditions = Fields::from_object(conditions);
+            fault.matcher.client_id = conditions.optional_string("client_id")?;
+            for (name, value) in conditions.optional_object("headers")?.unwrap_or_default() {
+                match value {
+                    Value::String(value) => fault = fault.match_header(&name, &value),
+                    _ => return Err(invalid_field("match")),
+                }
+            }
+            for (pointer, value) in conditions.optional_object("body")?.unwrap_or_default() {
+                fault = fault.match_body(&pointer, value);
+            }
+            conditions.finish()?;
+        }
         match fields.take("times") {
             None => {}
             Some(Value::Null) => fault = fault.always(),
@@ -295,9 +356,16 @@ impl Fault {
             }
         }
         fault.skip = fields.optional_count("skip")?.unwrap_or(0);
-        let seed = fields.optional_count("seed")?.unwrap_or(0);
-        if let Some(probability) = fields.optional_number("probability")? {
-            fault = fault.probability(probability, seed);
+        let seed = fields.optional_count("seed")?;
+        match fields.optional_number("probability")? {
+            Some(probability) => fault = fault.probability(probability, seed.unwrap_or(0)),
+            None if seed.is_some() => {
+                return Err(Response::message(
+                    400,
+                    "field \"seed\" requires \"probability\"",
+                ));
+            }
+            None => {}
         }
         let mut effect = Effect {
             when: fields
@@ -356,73 +424,315 @@ impl Fault {
         }
         fields.finish()?;
         fault.effect = Arc::new(effect);
+        fault
+            .check()
+            .map_err(|problem| Response::message(400, problem))?;
         Ok(fault)
+    }
+
+    /// Checks that the fault can be injected into some request and has an effect.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        self.matcher.check()?;
+        if self.times == Some(0) {
+            return Err("field \"times\" must be at least 1, or null for unlimited".into());
+        }
+        if let Some(chance) = &self.chance
+            && !(chance.probability > 0.0 && chance.probability <= 1.0)
+        {
+            return Err(format!(
+                "field \"probability\" must be greater than 0 and at most 1, not {}",
+                chance.probability
+            ));
+        }
+        for pointer in self
+            .effect
+            .replace
+            .iter()
+            .map(|(pointer, _)| pointer)
+            .chain(&self.effect.remove)
+            .chain(self.matcher.body.iter().map(|(pointer, _)| pointer))
+        {
+            if !pointer.is_empty() && !pointer.starts_with('/') {
+                return Err(format!(
+                    "JSON pointer \"{pointer}\" must begin with a slash"
+                ));
+            }
+        }
+        if !self.effect.exists() {
+            return Err(
+                "the fault has no effect; set one of status, body, body_base64, delay_ms, stall, \
+                 reset, garbage, headers, extra_fields, replace, remove, cut_body, slow_body, \
+                 huge_body, wrong_content_length, informational, close_after_ms"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    fn to_json(&self) -> Map<String, Value> {
+        let mut json = self.effect.to_json();
+        let mut set = |name: &str, value: Value| drop(json.insert(name.into(), value));
+        let matcher = &self.matcher;
+        for (name, value) in [
+            ("operation", &matcher.operation),
+            ("method", &matcher.method),
+            ("path_prefix", &matcher.path_prefix),
+        ] {
+            if let Some(value) = value {
+                set(name, value.as_str().into());
+            }
+        }
+        let mut conditions = Map::new();
+        if let Some(client_id) = &matcher.client_id {
+            conditions.insert("client_id".into(), client_id.as_str().into());
+        }
+        if !matcher.headers.is_empty() {
+            let headers = matcher.headers.iter().cloned();
+            let headers: Map<_, _> = headers.map(|(name, value)| (name, value.into())).collect();
+            conditions.insert("headers".into(), headers.into());
+        }
+        if !matcher.body.is_empty() {
+            let body: Map<_, _> = matcher.body.iter().cloned().collect();
+            conditions.insert("body".into(), body.into());
+        }
+        if !conditions.is_empty() {
+            set("match", conditions.into());
+        }
+        set("times", self.times.into());
+        if self.skip > 0 {
+            set("skip", self.skip.into());
+        }
+        if let Some(chance) = &self.chance {
+            set("probability", chance.probability.into());
+            set("seed", chance.seed.into());
+        }
+        json
     }
 }
 
-/// Active faults, oldest first.
-#[derive(Default)]
-pub(crate) struct Faults {
-    faults: Vec<Fault>,
+/// Properties of a request that faults can match.
+pub(crate) struct Candidate<'a> {
+    pub(crate) operation: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
 }
 
+/// Fault with an id and counters.
+#[derive(Clone)]
+struct Registered {
+    id: u64,
+    fault: Fault,
+    skip: u64,
+    remaining: Option<u64>,
+    fired: u64,
+}
+
+impl Registered {
+    fn to_json(&self) -> Value {
+        let mut json = self.fault.to_json();
+        json.insert("id".into(), self.id.into());
+        json.insert("fired".into(), self.fired.into());
+        json.insert("remaining".into(), self.remaining.into());
+        json.into()
+    }
+}
+
+/// Faults that were added, oldest first.
+#[derive(Clone, Default)]
+pub(crate) struct Faults {
+    active: Vec<Registered>,
+    /// Faults that are used up, which requests need not be compared with.
+    used_up: VecDeque<Registered>,
+    count: u64,
+}
+
+/// Maximum number of used up faults that are listed.
+const MAX_USED_UP: usize = 1_000;
+
 impl Faults {
-    pub(crate) fn add(&mut self, fault: Fault) {
-        self.faults.push(fault);
+    /// Adds a fault and returns its id.
+    pub(crate) fn add(&mut self, fault: Fault) -> u64 {
+        self.count += 1;
+        self.active.push(Registered {
+            id: self.count,
+            skip: fault.skip,
+            remaining: fault.times,
+            fired: 0,
+            fault,
+        });
+        self.count
+    }
+
+    /// Returns whether no fault can be injected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.active.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {
-        self.faults.clear();
+        self.active.clear();
+        self.used_up.clear();
     }
 
-    /// Returns the effect to inject into this request, if any.
+    /// Removes a fault. Returns false if it does not exist.
+    pub(crate) fn remove(&mut self, id: u64) -> bool {
+        let count = self.active.len() + self.used_up.len();
+        self.active.retain(|fault| fault.id != id);
+        self.used_up.retain(|fault| fault.id != id);
+        self.active.len() + self.used_up.len() < count
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Registered> {
+        self.used_up.iter().chain(&self.active)
+    }
+
+    /// Returns how often a fault was injected, or `None` if it does not exist.
+    pub(crate) fn fired(&self, id: u64) -> Option<u64> {
+        self.iter()
+            .find(|fault| fault.id == id)
+            .map(|fault| fault.fired)
+    }
+
+    pub(crate) fn get(&self, id: u64) -> Option<Value> {
+        self.iter()
+            .find(|fault| fault.id == id)
+            .map(Registered::to_json)
+    }
+
+    /// Returns all faults by id, or only those that were never injected.
+    pub(crate) fn list(&self, only_unused: bool) -> Vec<Value> {
+        let mut faults: Vec<&Registered> = self
+            .iter()
+            .filter(|fault| !only_unused || fault.fired == 0)
+            .collect();
+        faults.sort_unstable_by_key(|fault| fault.id);
+        faults.into_iter().map(Registered::to_json).collect()
+    }
+
+    /// Returns the id and the effect of the fault to inject into this request, if any.
+    ///
+    /// `client_id` and the body are only evaluated if a fault depends on them.
     pub(crate) fn inject(
         &mut self,
-        operation: &str,
-        method: &str,
-        path: &str,
-    ) -> Option<Arc<Effect>> {
-        let index = self.faults.iter_mut().position(|fault| {
-            if !fault.matcher.matches(operation, method, path) {
+        candidate: &Candidate<'_>,
+        client_id: impl Fn() -> Option<String>,
+    ) -> Option<(u64, Arc<Effect>)> {
+        let index = self.active.iter_mut().position(|registered| {
+            if !registered.fault.matcher.matches(candidate, &client_id) {
                 return false;
             }
-            if fault.skip > 0 {
-                fault.skip -= 1;
+            if registered.skip > 0 {
+                registered.skip -= 1;
                 return false;
             }
-            let chance = fault
+            registered
+                .fault
                 .chance
                 .as_mut()
-                .is_none_or(|(probability, random)| random.chance(*probability));
-            chance && fault.remaining != Some(0)
+                .is_none_or(|chance| chance.random.chance(chance.probability))
         })?;
-        let fault = &mut self.faults[index];
-        let effect = Arc::clone(&fault.effect);
-        if let Some(remaining) = &mut fault.remaining {
+        let registered = &mut self.active[index];
+        registered.fired += 1;
+        let injected = (registered.id, Arc::clone(&registered.fault.effect));
+        if let Some(remaining) = &mut registered.remaining {
             *remaining = remaining.saturating_sub(1);
             if *remaining == 0 {
-                self.faults.remove(index);
+                let used_up = self.active.remove(index);
+                if self.used_up.len() >= MAX_USED_UP {
+                    self.used_up.pop_front();
+                }
+                self.used_up.push_back(used_up);
             }
         }
-        Some(effect)
+        Some(injected)
     }
 }
 
 impl Matcher {
-    fn matches(&self, operation: &str, method: &str, path: &str) -> bool {
+    fn matches(&self, candidate: &Candidate<'_>, client_id: &impl Fn() -> Option<String>) -> bool {
         let operation_matches = match &self.operation {
-            Some(wanted) => wanted == operation,
-            None => self.path_prefix.is_some() || operation != TOKEN_OPERATION,
+            Some(wanted) => wanted == candidate.operation,
+            None => self.path_prefix.is_some() || candidate.operation != TOKEN_OPERATION,
         };
         operation_matches
             && self
                 .method
                 .as_ref()
-                .is_none_or(|wanted| wanted.eq_ignore_ascii_case(method))
+                .is_none_or(|wanted| wanted.eq_ignore_ascii_case(candidate.method))
             && self
                 .path_prefix
                 .as_ref()
-                .is_none_or(|prefix| path.starts_with(prefix))
+                .is_none_or(|prefix| candidate.path.starts_with(prefix))
+            && self.headers.iter().all(|(name, wanted)| {
+                let mut values = candidate.headers.get_all(name).iter();
+                values.any(|value| value.as_bytes() == wanted.as_bytes())
+            })
+            && self
+                .client_id
+                .as_ref()
+                .is_none_or(|wanted| client_id().as_ref() == Some(wanted))
+            && (self.body.is_empty() || self.matches_body(candidate.body))
+    }
+
+    fn matches_body(&self, body: &[u8]) -> bool {
+        let Ok(json) = serde_json::from_slice::<Value>(body) else {
+            return false;
+        };
+        self.body
+            .iter()
+            .all(|(pointer, wanted)| json.pointer(pointer) == Some(wanted))
+    }
+
+    /// Checks that some request can match.
+    fn check(&self) -> Result<(), String> {
+        if let Some(name) = &self.operation
+            && name != TOKEN_OPERATION
+            && name != UNKNOWN_OPERATION
+        {
+            let operation = operations::all()
+                .iter()
+                .find(|known| known.name() == *name)
+                .ok_or_else(|| operations::unknown_operation(name))?;
+            if let Some(method) = &self.method
+                && !method.eq_ignore_ascii_case(operation.method)
+            {
+                return Err(format!(
+                    "no request matches: operation \"{name}\" has another method than \"{method}\""
+                ));
+            }
+            if let Some(prefix) = &self.path_prefix
+                && !operations::can_begin_with(operation.path, prefix)
+            {
+                return Err(format!(
+                    "no request matches: the paths of operation \"{name}\" do not begin with \
+                     \"{prefix}\""
+                ));
+            }
+        }
+        if let Some(prefix) = &self.path_prefix
+            && !prefix.starts_with('/')
+        {
+            return Err(format!(
+                "field \"path_prefix\" must begin with a slash, not \"{prefix}\""
+            ));
+        }
+        if let Some(method) = &self.method
+            && !["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+                .contains(&method.to_ascii_uppercase().as_str())
+        {
+            return Err(format!("field \"method\": \"{method}\" is not a method"));
+        }
+        if let Some((name, value)) = self
+            .headers
+            .iter()
+            .find(|(name, value)| !is_header(name, value))
+        {
+            return Err(format!(
+                "no request matches: invalid header: {name}: {value}"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -435,6 +745,97 @@ pub(crate) enum Delivery {
 }
 
 impl Effect {
+    /// Returns whether there is any effect on a request.
+    fn exists(&self) -> bool {
+        !self.delay.is_zero()
+            || self.ends_request()
+            || self.body.is_some()
+            || !self.extra_fields.is_empty()
+            || !self.replace.is_empty()
+            || !self.remove.is_empty()
+            || !self.set_headers.is_empty()
+            || self.cut_body.is_some()
+            || self.slow_body.is_some()
+            || self.huge_body.is_some()
+            || self.wrong_content_length.is_some()
+            || self.informational
+            || self.close_after.is_some()
+    }
+
+    fn to_json(&self) -> Map<String, Value> {
+        let mut json = Map::new();
+        let mut set = |name: &str, value: Value| drop(json.insert(name.into(), value));
+        let milliseconds = |duration: Duration| Value::from(duration.as_millis() as u64);
+        if let Some(when) = self.when {
+            let when = if when == When::Before {
+                "before"
+            } else {
+                "after"
+            };
+            set("when", when.into());
+        }
+        if !self.delay.is_zero() {
+            set("delay_ms", milliseconds(self.delay));
+        }
+        for (name, is_set) in [
+            ("stall", self.stall),
+            ("reset", self.reset),
+            ("informational", self.informational),
+        ] {
+            if is_set {
+                set(name, true.into());
+            }
+        }
+        if let Some(garbage) = &self.garbage {
+            set("garbage", String::from_utf8_lossy(garbage).into());
+        }
+        if let Some(status) = self.status {
+            set("status", status.into());
+        }
+        match self
+            .body
+            .as_deref()
+            .map(|body| (body, std::str::from_utf8(body)))
+        {
+            None => {}
+            Some((_, Ok(text))) => set("body", text.into()),
+            Some((body, Err(_))) => set("body_base64", base64_url(body).into()),
+        }
+        if !self.extra_fields.is_empty() {
+            set("extra_fields", self.extra_fields.clone().into());
+        }
+        if !self.replace.is_empty() {
+            let replace: Map<_, _> = self.replace.iter().cloned().collect();
+            set("replace", replace.into());
+        }
+        if !self.remove.is_empty() {
+            set("remove", self.remove.clone().into());
+        }
+        if !self.set_headers.is_empty() {
+            let headers = self.set_headers.iter().cloned();
+            let headers: Map<_, _> = headers.map(|(name, value)| (name, value.into())).collect();
+            set("headers", headers.into());
+        }
+        for (name, value) in [
+            ("cut_body", self.cut_body),
+            ("huge_body", self.huge_body),
+            ("wrong_content_length", self.wrong_content_length),
+        ] {
+            if let Some(value) = value {
+                set(name, value.into());
+            }
+        }
+        for (name, duration) in [
+            ("slow_body", self.slow_body),
+            ("close_after_ms", self.close_after),
+        ] {
+            if let Some(duration) = duration {
+                set(name, milliseconds(duration));
+            }
+        }
+        json
+    }
+
     /// Returns whether the fault prevents the effect of the request.
     pub(crate) fn prevents_effect(&self) -> bool {
         self.is_before() && (self.ends_request() || self.body.is_some())
@@ -465,6 +866,7 @@ impl Effect {
         if !in_body && (self.reset || self.stall) {
             let end = if self.reset { End::Reset } else { End::Stall };
             return Delivery::Script(Script {
+                status: None,
                 steps: Vec::new(),
                 end,
             });
@@ -472,6 +874,7 @@ impl Effect {
         if let Some(garbage) = &self.garbage {
             let end = End::CloseAfter(Duration::ZERO);
             return Delivery::Script(Script {
+                status: None,
                 steps: vec![Step::Write(garbage.clone())],
                 end,
             });
@@ -558,7 +961,11 @@ impl Effect {
             _ if keeps_alive => End::KeepAlive,
             _ => End::CloseAfter(self.close_after.unwrap_or_default()),
         };
-        Script { steps, end }
+        Script {
+            status: Some(response.status),
+            steps,
+            end,
+        }
     }
 }
 
@@ -649,8 +1056,18 @@ mod tests {
     fn injected(fault: Fault, requests: usize) -> Vec<bool> {
         let mut faults = Faults::default();
         faults.add(fault);
+        let candidate = Candidate {
+            operation: "GET /clusters",
+            method: "GET",
+            path: "/clusters",
+            headers: &HeaderMap::from_iter([(
+                axum::http::header::USER_AGENT,
+                "a/1".parse().unwrap(),
+            )]),
+            body: br#"{"name":"a"}"#,
+        };
         (0..requests)
-            .map(|_| faults.inject("GET /clusters", "GET", "/clusters").is_some())
+            .map(|_| faults.inject(&candidate, || Some("c".into())).is_some())
             .collect()
     }
 
@@ -663,11 +1080,41 @@ mod tests {
             [false, true, true, false]
         );
         assert_eq!(injected(fault.clone().always(), 3), [true, true, true]);
-        assert_eq!(injected(fault.times(0), 1), [false]);
         assert_eq!(injected(Fault::on("GET /members"), 1), [false]);
         assert_eq!(injected(Fault::on_token(), 1), [false]);
         assert_eq!(injected(Fault::on_path("/clus"), 1), [true]);
         assert_eq!(injected(Fault::on_any().method("post"), 1), [false]);
+        assert_eq!(injected(fault.clone().client("c"), 1), [true]);
+        assert_eq!(injected(fault.clone().client("d"), 1), [false]);
+        assert_eq!(
+            injected(fault.clone().match_header("User-Agent", "a/1"), 1),
+            [true]
+        );
+        assert_eq!(
+            injected(fault.clone().match_header("user-agent", "a/2"), 1),
+            [false]
+        );
+        assert_eq!(
+            injected(fault.clone().match_body("/name", json!("a")), 1),
+            [true]
+        );
+        assert_eq!(injected(fault.match_body("/name", json!("b")), 1), [false]);
+    }
+
+    #[test]
+    fn to_json_round_trips() {
+        let json = json!({
+            "operation": "POST /clusters", "method": "POST", "path_prefix": "/clus",
+            "match": { "client_id": "c", "headers": { "x-a": "1" }, "body": { "/name": "n" } },
+            "times": null, "skip": 1, "probability": 0.5, "seed": 7, "when": "after",
+            "delay_ms": 1, "stall": true, "reset": true, "garbage": "g", "status": 500,
+            "body": "b", "extra_fields": { "e": 1 }, "replace": { "/r": null },
+            "remove": ["/m"], "headers": { "x-b": "2" }, "cut_body": 3, "slow_body": 4,
+            "huge_body": 5, "wrong_content_length": 6, "informational": true,
+            "close_after_ms": 7,
+        });
+        let fault = Fault::from_json(json.clone()).unwrap();
+        assert_eq!(Value::from(fault.to_json()), json);
     }
 
     #[test]

@@ -10,12 +10,15 @@ mod delivery;
 mod encoding;
 mod faults;
 mod oauth;
+mod openapi;
 mod operations;
 mod permissions;
 mod random;
+mod request_log;
 mod response;
 mod sandbox;
 mod server;
+mod snapshot;
 mod state;
 mod stats;
 mod status;
@@ -24,6 +27,13 @@ mod tls;
 pub use cluster::AllowlistField;
 pub use faults::{Fault, When};
 pub use permissions::Permission;
-pub use sandbox::{ClusterKind, Credentials, Sandbox, SandboxBuilder};
+pub use request_log::RequestRecord;
+pub use sandbox::{AddedFault, ClusterKind, Credentials, Sandbox, SandboxBuilder};
 pub use state::Limits;
 pub use stats::Stats;
+pub use tls::CertificateFault;
+
+/// Parses a time such as `2026-03-01T12:00:00Z`.
+pub fn parse_time(text: &str) -> Option<std::time::SystemTime> {
+    std::time::UNIX_EPOCH.checked_add(clock::parse_iso8601(text)?)
+}

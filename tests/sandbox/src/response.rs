@@ -59,6 +59,14 @@ impl Response {
         )
     }
 
+    pub(crate) fn html(text: &str) -> Self {
+        Self::new(
+            200,
+            Some("text/html; charset=utf-8"),
+            text.as_bytes().into(),
+        )
+    }
+
     pub(crate) fn csv(text: String) -> Self {
         Self::new(200, Some("text/csv; charset=utf-8"), text.into_bytes())
     }
@@ -85,6 +93,12 @@ impl Response {
     /// Returns the message of an error response.
     pub(crate) fn into_message(self) -> String {
         String::from_utf8_lossy(&self.into_text().body).into_owned()
+    }
+
+    /// Prefixes the message of an error response with the position of the problem.
+    pub(crate) fn within(self, position: &str) -> Self {
+        let status = self.status;
+        Self::message(status, format!("{position}: {}", self.into_message()))
     }
 
     pub(crate) fn delayed(mut self, delay: Duration) -> Self {

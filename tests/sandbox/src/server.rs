@@ -1,6 +1,7 @@
 //! HTTP server: connections, routing, counting, fault injection, delivery.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,15 +21,17 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tokio_rustls::TlsAcceptor;
 
 use crate::control;
 use crate::delivery::{Connection, Script};
-use crate::faults::{Delivery, TOKEN_OPERATION};
+use crate::faults::{Candidate, Delivery, Effect, TOKEN_OPERATION, UNKNOWN_OPERATION};
 use crate::oauth::{self, TokenRequest};
+use crate::openapi;
 use crate::operations::{self, Operation};
+use crate::request_log::{Entry, RequestLog};
 use crate::response::Response;
 use crate::state::State;
+use crate::tls::Acceptors;
 
 /// Maximum length of a request body, in bytes.
 const MAX_BODY_LENGTH: usize = 4 * 1024 * 1024;
@@ -39,12 +42,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// State shared by all connections.
 pub(crate) struct Shared {
     state: Mutex<State>,
+    log: Mutex<RequestLog>,
+    /// Whether to write a line per request to stderr.
+    verbose: bool,
+    /// Whether to serve the page at `/`.
+    ui: bool,
 }
 
 impl Shared {
-    pub(crate) fn new(state: State) -> Self {
+    pub(crate) fn new(state: State, verbose: bool, ui: bool) -> Self {
         Self {
             state: Mutex::new(state),
+            log: Mutex::default(),
+            verbose,
+            ui,
         }
     }
 
@@ -52,28 +63,36 @@ impl Shared {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Locked after the state, if both are.
+    pub(crate) fn log(&self) -> MutexGuard<'_, RequestLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Accepts and serves connections until the future is dropped.
-pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+pub(crate) async fn serve(listener: TcpListener, tls: Option<Acceptors>, shared: Arc<Shared>) {
     let router = router(&shared);
     loop {
-        let Ok((tcp, _)) = listener.accept().await else {
+        let Ok((tcp, peer)) = listener.accept().await else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (tls, router) = (tls.clone(), router.clone());
+        let (tls, router, shared) = (tls.clone(), router.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
             // Responses are written in one piece; Nagle would only delay them.
             let _ = tcp.set_nodelay(true);
             let connection = match tls {
                 None => Connection::Plain(tcp),
-                Some(tls) => match tls.accept(tcp).await {
-                    Ok(tls) => Connection::Tls(Box::new(tls)),
-                    Err(_) => return,
-                },
+                Some(tls) => {
+                    let fault = shared.state().settings.certificate_fault;
+                    match tls.get(fault).accept(tcp).await {
+                        Ok(tls) => Connection::Tls(Box::new(tls)),
+                        Err(_) => return,
+                    }
+                }
             };
-            serve_connection(connection, router).await;
+            serve_connection(connection, peer, router).await;
         });
     }
 }
@@ -83,6 +102,7 @@ pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, share
 struct Origin {
     script_sender: mpsc::UnboundedSender<Script>,
     counted: Arc<AtomicBool>,
+    peer: SocketAddr,
 }
 
 impl Origin {
@@ -92,11 +112,12 @@ impl Origin {
     }
 }
 
-async fn serve_connection(mut connection: Connection, router: Router) {
+async fn serve_connection(mut connection: Connection, peer: SocketAddr, router: Router) {
     let (script_sender, mut scripts) = mpsc::unbounded_channel();
     let origin = Origin {
         script_sender,
         counted: Arc::default(),
+        peer,
     };
     let service = TowerToHyperService::new(router);
     loop {
@@ -142,8 +163,8 @@ impl Target {
     fn name(self) -> String {
         match self {
             Self::Token => TOKEN_OPERATION.into(),
-            Self::Operation(operation) => format!("{} {}", operation.method, operation.path),
-            Self::Unknown | Self::WrongMethod => "unknown".into(),
+            Self::Operation(operation) => operation.name(),
+            Self::Unknown | Self::WrongMethod => UNKNOWN_OPERATION.into(),
         }
     }
 }
@@ -151,15 +172,16 @@ impl Target {
 fn router(shared: &Arc<Shared>) -> Router {
     let to = |target: Target| {
         let shared = Arc::clone(shared);
+        let name: Arc<str> = target.name().into();
         move |parameters: Result<RawPathParams, _>, request: Request| {
             // A path segment that is not valid UTF-8 matches no resource.
-            let (target, parameters) = match parameters {
-                Ok(parameters) => (target, decoded(&parameters)),
+            let (target, name, parameters) = match parameters {
+                Ok(parameters) => (target, Arc::clone(&name), decoded(&parameters)),
                 Err::<_, axum::extract::rejection::RawPathParamsRejection>(_) => {
-                    (Target::Unknown, Vec::new())
+                    (Target::Unknown, UNKNOWN_OPERATION.into(), Vec::new())
                 }
             };
-            response(Arc::clone(&shared), target, parameters, request)
+            respond(Arc::clone(&shared), target, name, parameters, request)
         }
     };
     let mut router = Router::new()
@@ -175,15 +197,43 @@ fn router(shared: &Arc<Shared>) -> Router {
         };
         router = router.route(operation.path, on(method, to(Target::Operation(operation))));
     }
-    let control = Arc::clone(shared);
+    router = router.method_not_allowed_fallback(to(Target::WrongMethod));
+    let add = |router: Router, path: &str, respond: fn(&Shared) -> Response| {
+        let shared = Arc::clone(shared);
+        let respond = move || {
+            let response = http_response(respond(&shared), shared.state().now());
+            std::future::ready(Ok::<_, Infallible>(response))
+        };
+        router.route(path, axum::routing::get(respond))
+    };
+    router = add(router, "/.well-known/jwks.json", |shared| {
+        oauth::key_set(&shared.state())
+    });
+    router = add(router, "/.well-known/openid-configuration", |shared| {
+        oauth::metadata(&shared.state())
+    });
+    router = add(router, "/openapi.json", |shared| {
+        Response::ok(&openapi::description(&shared.state().setup.base_url))
+    });
+    if shared.ui {
+        router = add(router, "/", |_| {
+            let mut page = Response::html(include_str!("ui.html"));
+            // The page has inline scripts and styles only, and talks to this server only.
+            page.set_header(
+                "content-security-policy",
+                "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; \
+                 style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; \
+                 base-uri 'none'; form-action 'none'",
+            );
+            page
+        });
+    }
+    for path in ["/_sandbox", "/_sandbox/", "/_sandbox/{*path}"] {
+        let control = Arc::clone(shared);
+        let respond = move |request: Request| control_response(Arc::clone(&control), request);
+        router = router.route(path, axum::routing::any(respond));
+    }
     router
-        .method_not_allowed_fallback(to(Target::WrongMethod))
-        .route(
-            "/_sandbox/{control}",
-            axum::routing::any(move |request: Request| {
-                control_response(Arc::clone(&control), request)
-            }),
-        )
 }
 
 fn decoded(parameters: &RawPathParams) -> Vec<(String, String)> {
@@ -198,53 +248,89 @@ async fn control_response(
     request: Request,
 ) -> Result<HttpResponse, Infallible> {
     let (head, body) = request.into_parts();
-    let response = match to_bytes(body, MAX_BODY_LENGTH).await {
-        Ok(body) => control::respond(&mut shared.state(), &head.method, head.uri.path(), &body),
-        Err(_) => Response::message(413, "the request body is too long"),
+    let response = match read(body).await {
+        Ok(_) if is_cross_origin(&head.headers) => {
+            Response::message(403, "requests of pages from other origins are rejected")
+        }
+        Ok(body) => control::respond(&shared, &head.method, &head.uri, &body),
+        Err(rejection) => rejection,
     };
     let now = shared.state().now();
     Ok(http_response(response, now))
 }
 
+/// Returns whether a browser sent the request for a page of another server.
+fn is_cross_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = text(headers, header::ORIGIN) else {
+        return false;
+    };
+    let origin = origin.split_once("://").map(|(_, host)| host);
+    origin != text(headers, header::HOST)
+}
+
+/// Reads a request body.
+///
+/// # Errors
+///
+/// 413 if it is longer than [`MAX_BODY_LENGTH`], 400 if its encoding is invalid.
+async fn read(body: Body) -> Result<Bytes, Response> {
+    to_bytes(body, MAX_BODY_LENGTH).await.map_err(|error| {
+        let is_too_long = std::error::Error::source(&error)
+            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        if is_too_long {
+            Response::message(413, "the request body is too long")
+        } else {
+            Response::message(400, "the request body is incomplete or not validly encoded")
+        }
+    })
+}
+
 /// Handles a request to the API or the token endpoint.
-async fn response(
+async fn respond(
     shared: Arc<Shared>,
     target: Target,
+    operation: Arc<str>,
     parameters: Vec<(String, String)>,
     request: Request,
 ) -> Result<HttpResponse, Infallible> {
-    let (head, body) = request.into_parts();
-    let origin = head.extensions.get::<Origin>().cloned();
-    let body = to_bytes(body, MAX_BODY_LENGTH).await;
+    let (mut head, body) = request.into_parts();
+    let extensions = std::mem::take(&mut head.extensions);
+    let origin = extensions.get::<Origin>();
+    let body = read(body).await;
 
     let mut token_request = None;
     let mut rejected = None;
-    let effect = {
+    let (entry, effect) = {
         let mut state = shared.state();
-        if origin.as_ref().is_none_or(Origin::is_first) {
+        if origin.is_none_or(Origin::is_first) {
             state.stats.connections += 1;
         }
-        let name = target.name();
+        let entry = shared.log().add(
+            state.now(),
+            operation,
+            head,
+            body.as_ref().cloned().unwrap_or_default(),
+            origin.map(|origin| origin.peer),
+        );
+        let headers = &entry.head.headers;
+        let authorization = text(headers, header::AUTHORIZATION);
         if let Target::Token = target {
-            let body = body.as_ref().map_or(&b""[..], |body| body);
-            let request = TokenRequest::read(text(&head.headers, header::CONTENT_TYPE), body);
+            let content_type = text(headers, header::CONTENT_TYPE);
+            let request = TokenRequest::read(content_type, authorization, &entry.body);
             let audience = request.as_ref().ok().and_then(TokenRequest::audience);
+            if let Some(client_id) = request.as_ref().ok().and_then(TokenRequest::client_id) {
+                let _ = entry.client_id.set(client_id.into());
+            }
             rejected = oauth::admit(&mut state, audience).err();
             token_request = Some(request);
         } else {
-            state.stats.requests += 1;
-            *state
-                .stats
-                .requests_by_operation
-                .entry(name.clone())
-                .or_default() += 1;
+            state.stats.count(&entry.operation);
         }
-        match rejected {
+        let effect = match rejected {
             Some(_) => None,
-            None => state
-                .faults
-                .inject(&name, head.method.as_str(), head.uri.path()),
-        }
+            None => inject(&mut state, &entry, authorization),
+        };
+        (entry, effect)
     };
 
     let delay = effect
@@ -262,10 +348,10 @@ async fn response(
     } else if prevented {
         None
     } else {
-        Some(match (&body, token_request) {
-            (Err(_), _) => Response::message(413, "the request body is too long"),
+        Some(match (body, token_request) {
+            (Err(rejection), _) => rejection,
             (Ok(_), Some(request)) => oauth::respond(&mut shared.state(), request),
-            (Ok(body), None) => api_response(&shared, target, parameters, &head.headers, body),
+            (Ok(_), None) => api_response(&shared, target, parameters, &entry),
         })
     };
     if let Some(response) = &true_response {
@@ -290,6 +376,16 @@ async fn response(
     if matches!(target, Target::Token) && !granted {
         shared.state().stats.rejected_token_requests += 1;
     }
+    let status = match &delivery {
+        Delivery::Http(response) => Some(response.status),
+        Delivery::Script(script) => script.status,
+    };
+    if let Some(status) = status {
+        entry.complete(status);
+    }
+    if shared.verbose {
+        eprintln!("{}", entry.line());
+    }
     let response = match (delivery, origin) {
         (Delivery::Http(response), _) => response,
         (Delivery::Script(script), Some(origin)) => {
@@ -300,6 +396,30 @@ async fn response(
         (Delivery::Script(_), None) => Response::empty(500),
     };
     Ok(http_response(response, now))
+}
+
+/// Returns the effect of the fault to inject, and notes the fault in the log.
+fn inject(state: &mut State, entry: &Entry, authorization: Option<&str>) -> Option<Arc<Effect>> {
+    if state.faults.is_empty() {
+        return None;
+    }
+    let mut faults = std::mem::take(&mut state.faults);
+    let candidate = Candidate {
+        operation: &entry.operation,
+        method: entry.head.method.as_str(),
+        path: entry.head.uri.path(),
+        headers: &entry.head.headers,
+        body: &entry.body,
+    };
+    let client_id = || match entry.client_id.get() {
+        Some(client_id) => Some(client_id.to_string()),
+        None => oauth::caller(state, authorization).map(|client_id| client_id.to_string()),
+    };
+    let injected = faults.inject(&candidate, client_id);
+    state.faults = faults;
+    let (id, effect) = injected?;
+    let _ = entry.fault.set(id);
+    Some(effect)
 }
 
 /// Sleeps, but not for zero: the shortest sleep takes 1 ms.
@@ -313,17 +433,22 @@ fn api_response(
     shared: &Shared,
     target: Target,
     parameters: Vec<(String, String)>,
-    headers: &HeaderMap,
-    body: &Bytes,
+    entry: &Entry,
 ) -> Response {
+    let mut state = shared.state();
+    let headers = &entry.head.headers;
+    let caller = oauth::caller(&state, text(headers, header::AUTHORIZATION));
+    if let Some(client_id) = &caller {
+        let _ = entry.client_id.set(Arc::clone(client_id));
+    }
     let request = operations::Request {
         parameters,
-        authorization: text(headers, header::AUTHORIZATION),
+        caller,
         content_type: text(headers, header::CONTENT_TYPE),
-        body,
+        body: &entry.body,
     };
     match target {
-        Target::Operation(operation) => operation.respond(&mut shared.state(), &request),
+        Target::Operation(operation) => operation.respond(&mut state, &request),
         Target::WrongMethod => Response::message(405, "method not allowed"),
         Target::Token | Target::Unknown => Response::message(404, "path not found"),
     }

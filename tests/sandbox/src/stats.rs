@@ -27,6 +27,15 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Counts a request to an operation of the API.
+    pub(crate) fn count(&mut self, operation: &str) {
+        self.requests += 1;
+        match self.requests_by_operation.get_mut(operation) {
+            Some(count) => *count += 1,
+            None => drop(self.requests_by_operation.insert(operation.into(), 1)),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "token_requests": self.token_requests,

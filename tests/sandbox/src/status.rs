@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+/// Field of the status of the cluster as a whole.
 pub(crate) const READY: &str = "ready";
+
+/// Status value of a cluster or component in operation.
+pub(crate) const HEALTHY: &str = "Healthy";
 
 /// Precomputed timeline of the `status` object.
 #[derive(Clone)]
@@ -43,9 +47,15 @@ impl Status {
         )
     }
 
-    /// Returns a timeline from `value` to `Healthy`: components in sequence, the cluster last.
+    /// Returns a timeline from `value` to `result`: components in sequence, the cluster last.
     #[must_use]
-    pub(crate) fn towards_healthy(&self, value: &str, from: Duration, takes: Duration) -> Self {
+    pub(crate) fn towards(
+        &self,
+        value: &str,
+        result: &str,
+        from: Duration,
+        takes: Duration,
+    ) -> Self {
         let mut values = self.all(value);
         let components: Vec<String> = values
             .keys()
@@ -58,12 +68,12 @@ impl Status {
         for component in components {
             until += share;
             steps.push((until, values.clone()));
-            values.insert(component, "Healthy".into());
+            values.insert(component, result.into());
         }
         steps.push((from + takes, values));
         Self {
             steps,
-            last: self.all("Healthy"),
+            last: self.all(result),
         }
     }
 
@@ -71,7 +81,7 @@ impl Status {
     #[must_use]
     pub(crate) fn during_restore(&self, from: Duration, takes: Duration) -> Self {
         let suspended = takes * 3 / 4;
-        let mut status = self.towards_healthy("Resuming", from + suspended, takes - suspended);
+        let mut status = self.towards("Resuming", HEALTHY, from + suspended, takes - suspended);
         status
             .steps
             .insert(0, (from + suspended, self.all("Suspended")));
@@ -99,6 +109,18 @@ impl Status {
             .unwrap_or_default()
     }
 
+    /// Returns the steps and the values after the last step.
+    pub(crate) fn parts(&self) -> (&[(Duration, Map<String, Value>)], &Map<String, Value>) {
+        (&self.steps, &self.last)
+    }
+
+    pub(crate) fn from_parts(
+        steps: Vec<(Duration, Map<String, Value>)>,
+        last: Map<String, Value>,
+    ) -> Self {
+        Self { steps, last }
+    }
+
     fn all(&self, value: &str) -> Map<String, Value> {
         self.last
             .keys()
@@ -112,10 +134,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn towards_healthy_makes_components_healthy_before_the_cluster() {
+    fn towards_makes_components_healthy_before_the_cluster() {
         let takes = Duration::from_millis(600);
-        let status = Status::same("Creating", true).towards_healthy(
+        let status = Status::same("Creating", true).towards(
             "Creating",
+            HEALTHY,
             Duration::from_secs(10),
             takes,
         );
@@ -133,9 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn towards_healthy_is_immediate_with_zero_duration() {
-        let status = Status::same("Creating", false).towards_healthy(
+    fn towards_is_immediate_with_zero_duration() {
+        let status = Status::same("Creating", false).towards(
             "Creating",
+            HEALTHY,
             Duration::ZERO,
             Duration::ZERO,
         );

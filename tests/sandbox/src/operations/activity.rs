@@ -23,13 +23,13 @@ const COLUMNS: [&str; 13] = [
 ];
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
-    Ok(Response::ok(&Value::Array(call.state.audit_events.clone())))
+    Ok(Response::ok(&own_events(call).cloned().collect()))
 }
 
 /// Returns raw CSV, or a JSON string with the CSV if `csv_as_json_string` is set.
 pub(super) fn csv(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut csv = COLUMNS.join(",") + "\r\n";
-    for event in &call.state.audit_events {
+    for event in own_events(call) {
         let row = COLUMNS.map(|column| match &event[column] {
             Value::Null => String::new(),
             Value::String(text) => quoted(text),
@@ -42,6 +42,13 @@ pub(super) fn csv(call: &mut Call<'_>) -> Result<Response, Response> {
         return Ok(Response::ok(&Value::String(csv)));
     }
     Ok(Response::csv(csv))
+}
+
+/// Returns the events of the caller's organisation.
+fn own_events<'a>(call: &'a Call<'_>) -> impl Iterator<Item = &'a Value> {
+    let organisation = &call.organisation;
+    let events = call.state.audit_events.iter();
+    events.filter(|event| event["orgId"] == **organisation)
 }
 
 /// Quotes a field if RFC 4180 requires it.

@@ -120,6 +120,7 @@ pub(super) fn restore(call: &mut Call<'_>) -> Result<Response, Response> {
     let response = restore.to_json(now);
     cluster.restores.push(restore);
     cluster.status = cluster.status.during_restore(now, takes);
+    cluster.pending_polls = None;
     call.record(Change::Updated, "backup", backup_id, "restored from backup");
     Ok(Response::ok(&response))
 }

@@ -6,7 +6,8 @@ use super::{Call, Change, array, not_empty, not_found};
 use crate::cluster::ClusterClient;
 use crate::response::Response;
 
-const PERMISSIONS: [&str; 5] = ["Zeebe", "Operate", "Tasklist", "Optimize", "Secrets"];
+/// Permissions that a client can have.
+pub(crate) const PERMISSIONS: [&str; 5] = ["Zeebe", "Operate", "Tasklist", "Optimize", "Secrets"];
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     Ok(Response::ok(&array(
@@ -54,12 +55,15 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
         "links": links,
     });
     let audit = format!("created client {name}");
+    let cluster_uuid = cluster.uuid.clone();
+    let index_entry = (client_id.clone(), cluster_uuid);
     cluster.clients.push(ClusterClient {
         name,
         client_id,
         client_secret,
         permissions,
     });
+    call.state.client_clusters.extend([index_entry]);
     call.record(Change::Created, "client", &uuid, &audit);
     Ok(Response::ok(&response))
 }
@@ -67,7 +71,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
 pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let client_id = call.parameter("clientId");
-    let oauth_url = call.state.settings.oauth_url();
+    let oauth_url = call.state.setup.oauth_url();
     let cluster = call.own_cluster()?;
     let client = cluster
         .clients

@@ -6,7 +6,7 @@ use super::{Call, Change, array, not_empty};
 use crate::body::Fields;
 use crate::permissions::Permission;
 use crate::response::Response;
-use crate::status::Status;
+use crate::status::{HEALTHY, Status};
 
 /// Maximum length of a cluster name, in characters.
 const MAX_NAME_LENGTH: usize = 50;
@@ -19,14 +19,13 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     let allowlist = call
         .may(Permission::IpAllowlist)
         .then_some(call.state.allowlist_field);
-    call.state
-        .clusters
-        .retain(|cluster| !cluster.is_deleted(now));
+    call.state.clusters.remove_deleted(now);
+    let organisation = &call.organisation;
     let own = call
         .state
         .clusters
         .iter_mut()
-        .filter(|cluster| !cluster.other_organisation);
+        .filter(|cluster| *cluster.organisation == **organisation);
     Ok(Response::ok(&array(own.map(|cluster| {
         cluster.settle(now);
         cluster.to_json(now, allowlist)
@@ -87,11 +86,12 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
         Some(left) => *left -= 1,
     }
 
-    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let now = call.now;
     let uuid = call.state.random.uuid();
-    let mut cluster = call
-        .state
-        .new_cluster(uuid.clone(), &name, Some(plan), Some(region));
+    let organisation = &call.organisation;
+    let mut cluster =
+        call.state
+            .new_cluster(uuid.clone(), organisation, &name, Some(plan), Some(region));
     let mut set = |field: &str, value: Value| cluster.document.insert(field.into(), value);
     set("channel", channel);
     set("generation", generation);
@@ -121,9 +121,11 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
                 json!({ "type": encryption, "status": "Ready" }),
             );
         }
-        cluster.status.towards_healthy("Creating", now, takes)
+        let settings = &call.state.settings;
+        cluster.begin("Creating", &settings.creation_result, now, settings);
+        cluster.status
     };
-    call.state.clusters.push(cluster);
+    call.state.clusters.push(cluster, now);
     call.record(
         Change::Created,
         "cluster",
@@ -142,7 +144,9 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     let allowlist = call
         .may(Permission::IpAllowlist)
         .then_some(call.state.allowlist_field);
-    Ok(Response::ok(&call.cluster()?.to_json(now, allowlist)))
+    let cluster = call.cluster()?;
+    cluster.poll(now);
+    Ok(Response::ok(&cluster.to_json(now, allowlist)))
 }
 
 pub(super) fn update(call: &mut Call<'_>) -> Result<Response, Response> {
@@ -185,7 +189,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
 
 /// Has no effect on a cluster that is not suspended.
 pub(super) fn wake(call: &mut Call<'_>) -> Result<Response, Response> {
-    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let (now, settings) = (call.now, call.state.settings.clone());
     let cluster = call.cluster()?;
     if cluster.failed_over {
         return Err(Response::message(
@@ -194,7 +198,7 @@ pub(super) fn wake(call: &mut Call<'_>) -> Result<Response, Response> {
         ));
     }
     if cluster.ready(now) == "Suspended" {
-        cluster.status = cluster.status.towards_healthy("Resuming", now, takes);
+        cluster.begin("Resuming", HEALTHY, now, &settings);
         let uuid = cluster.uuid.clone();
         call.record(Change::Updated, "cluster", &uuid, "woke cluster");
     }
@@ -203,7 +207,7 @@ pub(super) fn wake(call: &mut Call<'_>) -> Result<Response, Response> {
 
 /// The generation changes when the upgrade is complete.
 pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Response, Response> {
-    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let (now, settings) = (call.now, call.state.settings.clone());
     let cluster = call.cluster()?;
     let uuid = cluster.uuid.clone();
     let cluster_name = cluster.name().to_owned();
@@ -223,7 +227,7 @@ pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Response, Response> {
         .ok_or_else(|| Response::message(400, "no upgrade is available"))?
         .clone();
 
-    let organisation = call.state.organisation.clone();
+    let organisation = call.organisation.to_string();
     let cluster = call.cluster()?;
     if let Some(gate) = &cluster.upgrade_gate {
         return Err(Response::json(
@@ -235,14 +239,14 @@ pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Response, Response> {
             }),
         ));
     }
-    if cluster.ready(now) != "Healthy" {
+    if cluster.ready(now) != HEALTHY {
         return Err(Response::message(
             412,
             "the cluster is not ready for an upgrade",
         ));
     }
-    cluster.upgrade = Some((now + takes, newest.resource()));
-    cluster.status = cluster.status.towards_healthy("Updating", now, takes);
+    cluster.begin("Updating", HEALTHY, now, &settings);
+    cluster.upgrade = Some((cluster.completion(now, &settings), newest.resource()));
     let audit = format!("upgraded cluster to {}", newest.name);
     call.record(Change::Updated, "cluster", &uuid, &audit);
     Ok(Response::ok(&json!({

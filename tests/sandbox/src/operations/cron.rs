@@ -9,7 +9,7 @@ const MONTHS: [&str; 12] = [
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 /// Checks that a cron expression has five fields and fires at most every 15 minutes.
-pub(super) fn check(expression: &str) -> Result<(), String> {
+pub(crate) fn check(expression: &str) -> Result<(), String> {
     let fields: Vec<&str> = expression.split_ascii_whitespace().collect();
     let [minute, hour, day, month, weekday] = fields[..] else {
         return Err(format!("it has {} fields instead of 5", fields.len()));

@@ -5,7 +5,7 @@ use crate::permissions::Permission;
 use crate::response::Response;
 
 pub(super) fn set(call: &mut Call<'_>) -> Result<Response, Response> {
-    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let (now, settings) = (call.now, call.state.settings.clone());
     let allowlist = call
         .may(Permission::IpAllowlist)
         .then_some(call.state.allowlist_field);
@@ -64,9 +64,9 @@ pub(super) fn set(call: &mut Call<'_>) -> Result<Response, Response> {
         encryption["secondaryKeyArn"] = secondary.into();
     }
     cluster.document.insert("encryption".into(), encryption);
-    cluster.encryption_ready_at = Some(now + takes);
+    cluster.encryption_ready_at = Some(now + settings.healthy_after);
     if cluster.ready(now) == "WaitingForInput" {
-        cluster.status = cluster.status.towards_healthy("Creating", now, takes);
+        cluster.begin("Creating", &settings.creation_result, now, &settings);
     }
     cluster.settle(now);
     let response = cluster.to_json(now, allowlist);

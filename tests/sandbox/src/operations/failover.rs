@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Call, Change, not_found};
 use crate::cluster::Backup;
 use crate::response::Response;
-use crate::status::Status;
+use crate::status::{HEALTHY, Status};
 
 pub(super) fn trigger(call: &mut Call<'_>) -> Result<Response, Response> {
     fail_over(call).map_err(Response::into_text)
@@ -29,7 +29,7 @@ fn fail_over(call: &mut Call<'_>) -> Result<Response, Response> {
         ));
     }
 
-    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let now = call.now;
     let new_uuid = call.state.random.uuid();
     let source = call.own_cluster()?;
     if source.failed_over {
@@ -77,15 +77,17 @@ fn fail_over(call: &mut Call<'_>) -> Result<Response, Response> {
     let enterprise = source.enterprise;
     let suspended = source.status.all_fixed("Suspended");
     source.status = suspended.clone();
+    source.pending_polls = None;
     source.failed_over = true;
 
     let region = source_document["backupRegion"].clone();
     let region_uuid = region["uuid"].as_str().unwrap_or_default();
     let region_entry = call.state.catalog.region(region_uuid);
+    let settings = call.state.settings.clone();
     let optimize = suspended.at(now).contains_key("optimizeStatus");
-    let mut cluster = call
-        .state
-        .new_cluster(new_uuid.clone(), "", None, region_entry);
+    let mut cluster =
+        call.state
+            .new_cluster(new_uuid.clone(), &call.organisation, "", None, region_entry);
     for field in [
         "name",
         "description",
@@ -101,10 +103,11 @@ fn fail_over(call: &mut Call<'_>) -> Result<Response, Response> {
         }
     }
     cluster.document.insert("region".into(), region);
-    cluster.status = Status::same("Creating", optimize).towards_healthy("Creating", now, takes);
+    cluster.status = Status::same("Creating", optimize);
+    cluster.begin("Creating", HEALTHY, now, &settings);
     cluster.enterprise = enterprise;
     cluster.backups = backups;
-    call.state.clusters.push(cluster);
+    call.state.clusters.push(cluster, now);
     call.record(
         Change::Updated,
         "cluster",

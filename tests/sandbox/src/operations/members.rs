@@ -17,16 +17,20 @@ const ASSIGNABLE_ROLES: [&str; 7] = [
 ];
 
 pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
-    Ok(Response::ok(&array(call.state.members.iter().map(
-        |member| {
-            json!({
-                "name": member.name,
-                "email": member.email,
-                "roles": member.roles,
-                "invitePending": member.invite_pending,
-            })
-        },
-    ))))
+    let organisation = &call.organisation;
+    let own = call
+        .state
+        .members
+        .iter()
+        .filter(|member| *member.organisation == **organisation);
+    Ok(Response::ok(&array(own.map(|member| {
+        json!({
+            "name": member.name,
+            "email": member.email,
+            "roles": member.roles,
+            "invitePending": member.invite_pending,
+        })
+    }))))
 }
 
 pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Response, Response> {
@@ -47,7 +51,7 @@ pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Response, Response> {
         .state
         .members
         .iter_mut()
-        .find(|member| member.email == email)
+        .find(|member| member.email == email && *member.organisation == *call.organisation)
     {
         member.roles = roles;
         call.record(Change::Updated, "member", email, "set roles of member");
@@ -60,6 +64,7 @@ pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Response, Response> {
     }
     // The name is unknown until the invite is accepted.
     let invited = Member {
+        organisation: call.organisation.to_string(),
         name: String::new(),
         email: email.into(),
         roles,
@@ -75,7 +80,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let members = &mut call.state.members;
     let index = members
         .iter()
-        .position(|member| member.email == email)
+        .position(|member| member.email == email && *member.organisation == *call.organisation)
         .ok_or_else(|| not_found("member", email))?;
     members.remove(index);
     if let Some(left) = &mut call.state.limits.seats_left {

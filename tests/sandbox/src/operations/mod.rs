@@ -16,16 +16,19 @@ mod monitoring;
 mod secrets;
 mod secure_connectivity;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::body::Fields;
 use crate::cluster::Cluster;
-use crate::oauth;
 use crate::permissions::Permission;
 use crate::response::Response;
 use crate::state::State;
+
+pub(crate) use cluster_clients::PERMISSIONS as CLIENT_PERMISSIONS;
+pub(crate) use cron::check as check_schedule;
 
 /// Operation of the API.
 pub(crate) struct Operation {
@@ -83,6 +86,23 @@ impl Operation {
         }
     }
 
+    /// Returns method and path template, for example `GET /clusters/{clusterUuid}`.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// Returns the permission that the operation requires, if it requires a token.
+    pub(crate) fn permission(&self) -> Option<Permission> {
+        match self.access {
+            Access::Open => None,
+            Access::Needs(permission) => Some(permission),
+        }
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        self.body == Body::Json
+    }
+
     /// Handles a request for this operation.
     pub(crate) fn respond(&self, state: &mut State, request: &Request<'_>) -> Response {
         self.try_respond(state, request)
@@ -90,42 +110,99 @@ impl Operation {
     }
 
     fn try_respond(&self, state: &mut State, request: &Request<'_>) -> Result<Response, Response> {
-        let caller = oauth::caller(state, request.authorization);
-        let mut permissions = Vec::new();
+        let mut credentials = None;
         if let Access::Needs(needed) = self.access {
             let unauthorized = || Response::message(401, "Unauthorized");
-            let caller = caller.as_deref().ok_or_else(unauthorized)?;
-            permissions = state
-                .credentials
-                .iter()
-                .find(|credentials| credentials.client_id == caller)
-                .map(|credentials| credentials.permissions.clone())
-                .ok_or_else(unauthorized)?;
-            if !permissions.contains(&needed) {
+            let caller = request.caller.as_deref().ok_or_else(unauthorized)?;
+            let known = state.credentials.get(caller).ok_or_else(unauthorized)?;
+            if !known.permissions.contains(&needed) {
                 let error = format!("the credentials lack the permission {}", needed.name());
                 return Err(Response::error(403, error));
             }
+            credentials = Some((
+                Arc::clone(&known.permissions),
+                Arc::clone(&known.organisation),
+            ));
         }
         if self.body == Body::None && !request.body.is_empty() {
             return Err(Response::message(400, "a request body is not allowed"));
         }
         let now = state.now();
-        let caller = caller.unwrap_or_default();
+        let (permissions, organisation) =
+            credentials.unwrap_or_else(|| (Arc::default(), Arc::default()));
         (self.run)(&mut Call {
             state,
             now,
-            caller,
+            organisation,
             permissions,
             request,
         })
     }
 }
 
+/// Returns the error message for an operation name that does not exist.
+pub(crate) fn unknown_operation(name: &str) -> String {
+    let mut message = format!("unknown operation \"{name}\"");
+    let meant = name
+        .split_once(' ')
+        .and_then(|(method, path)| matching(method, path))
+        .or_else(|| {
+            let method = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+            method.into_iter().find_map(|method| matching(method, name))
+        });
+    if let Some(meant) = meant {
+        message.push_str(&format!("; did you mean \"{}\"?", meant.name()));
+    }
+    message.push_str(" Expected one of: token, unknown");
+    for operation in all() {
+        message.push_str(", ");
+        message.push_str(&operation.name());
+    }
+    message
+}
+
+/// Returns the operation for a method and a concrete path, preferring paths without parameters.
+fn matching(method: &str, path: &str) -> Option<&'static Operation> {
+    let fits = |operation: &&Operation| {
+        let template: Vec<&str> = operation.path.split('/').collect();
+        let path: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+        operation.method.eq_ignore_ascii_case(method)
+            && template.len() == path.len()
+            && template
+                .iter()
+                .zip(&path)
+                .all(|(template, segment)| template == segment || template.starts_with('{'))
+    };
+    all()
+        .iter()
+        .filter(fits)
+        .min_by_key(|operation| operation.path.matches('{').count())
+}
+
+/// Returns whether a path of the template can begin with the prefix.
+pub(crate) fn can_begin_with(template: &str, prefix: &str) -> bool {
+    let mut template = template.split('/');
+    let mut segments = prefix.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        let fits = template.next().is_some_and(|expected| {
+            expected.starts_with('{')
+                || expected == segment
+                || is_last && expected.starts_with(segment)
+        });
+        if !fits {
+            return false;
+        }
+    }
+    true
+}
+
 /// Request data available to an operation.
 pub(crate) struct Request<'a> {
     /// Decoded path parameters.
     pub(crate) parameters: Vec<(String, String)>,
-    pub(crate) authorization: Option<&'a str>,
+    /// Client id of the token, if it is valid.
+    pub(crate) caller: Option<Arc<str>>,
     pub(crate) content_type: Option<&'a str>,
     pub(crate) body: &'a [u8],
 }
@@ -134,9 +211,9 @@ pub(crate) struct Request<'a> {
 struct Call<'a> {
     state: &'a mut State,
     now: Duration,
-    /// Client id of the token.
-    caller: String,
-    permissions: Vec<Permission>,
+    /// Organisation of the caller. Empty if the operation requires no token.
+    organisation: Arc<str>,
+    permissions: Arc<[Permission]>,
     request: &'a Request<'a>,
 }
 
@@ -163,7 +240,7 @@ impl<'a> Call<'a> {
         let uuid = self.parameter("clusterUuid");
         self.state
             .cluster(uuid)
-            .filter(|cluster| !cluster.other_organisation)
+            .filter(|cluster| *cluster.organisation == *self.organisation)
             .ok_or_else(|| not_found("cluster", uuid))
     }
 
@@ -173,7 +250,7 @@ impl<'a> Call<'a> {
         let uuid = self.parameter("clusterUuid");
         match self.state.cluster(uuid) {
             None => Err(not_found("cluster", uuid)),
-            Some(cluster) if cluster.other_organisation => {
+            Some(cluster) if *cluster.organisation != *self.organisation => {
                 Err(Response::text(403, "You are not supposed to be here"))
             }
             Some(cluster) => Ok(cluster),
@@ -184,7 +261,7 @@ impl<'a> Call<'a> {
     fn record(&mut self, change: Change, entity: &str, entity_id: &str, audit: &str) {
         let mut event = json!({
             "service": "console",
-            "orgId": self.state.organisation,
+            "orgId": &*self.organisation,
             "audit": audit,
             "auditType": match change {
                 Change::Created => "c",
@@ -193,7 +270,7 @@ impl<'a> Call<'a> {
             },
             "entity": entity,
             "entityId": entity_id,
-            "userId": self.caller,
+            "userId": self.request.caller.as_deref(),
             "timestamp": self.now.as_millis() as u64,
         });
         let cluster = self.parameter("clusterUuid");
@@ -510,4 +587,45 @@ pub(crate) fn all() -> &'static [Operation] {
         Operation::open("GET", "/meta/ip-ranges", meta::ip_ranges),
     ];
     ALL
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn can_begin_with_compares_segments() {
+        let template = "/clusters/{clusterUuid}/clients";
+        for prefix in ["/", "/clus", "/clusters", "/clusters/a", "/clusters/a/cl"] {
+            assert!(can_begin_with(template, prefix), "{prefix}");
+        }
+        for prefix in [
+            "/members",
+            "/clusters/a/secrets",
+            "/clusters/a/clients/b",
+            "/clusterz",
+            "/cluster/a",
+        ] {
+            assert!(!can_begin_with(template, prefix), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn unknown_operation_suggests_template_for_concrete_path() {
+        for (name, meant) in [
+            ("GET /clusters/7a", "GET /clusters/{clusterUuid}"),
+            ("get /clusters/parameters", "GET /clusters/parameters"),
+            ("PATCH /clusters/7a/", "PATCH /clusters/{clusterUuid}"),
+            ("/members", "GET /members"),
+        ] {
+            let message = unknown_operation(name);
+            assert!(
+                message.contains(&format!("did you mean \"{meant}\"?")),
+                "{message}"
+            );
+        }
+        let message = unknown_operation("list clusters");
+        assert!(!message.contains("did you mean"), "{message}");
+        assert!(message.contains("GET /clusters,"), "{message}");
+    }
 }

@@ -76,7 +76,7 @@ pub(super) fn create_client(call: &mut Call<'_>) -> Result<Response, Response> {
         username,
         created: call.now,
         last_used: call.now,
-        created_by: call.caller.clone(),
+        created_by: call.request.caller.as_deref().unwrap_or_default().into(),
     };
     let response = with_password(&client, password);
     call.cluster()?.monitoring_clients.push(client);

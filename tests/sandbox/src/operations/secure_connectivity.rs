@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, SecureConnectivity};
 use crate::response::Response;
 
 pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
-    let organisation = call.state.organisation.clone();
+    let organisation = call.organisation.to_string();
     let cluster = call.own_cluster()?;
     let status = match &cluster.secure_connectivity {
         None => json!({}),

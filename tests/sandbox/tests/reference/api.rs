@@ -8,7 +8,7 @@ use camunda_admin_sandbox::{Permission, Sandbox, SandboxBuilder};
 use serde_json::{Value, json};
 
 /// Time limit for operations that are expected to succeed.
-const TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Api {
     pub(crate) sandbox: Sandbox,
@@ -274,6 +274,14 @@ impl Reply {
             "{message:?} is not in {}",
             reply.text()
         );
+    }
+
+    /// Checks that the response is a client error with this message.
+    #[track_caller]
+    pub(crate) fn expect_message(self, message: &str) {
+        assert!((400..500).contains(&self.status), "{}", self.text());
+        let status = self.status;
+        self.rejected(status, message);
     }
 
     #[track_caller]

@@ -72,7 +72,7 @@ fn faults_are_added_and_removed() {
             fault.to_string().as_bytes(),
         )
     };
-    add(&json!({ "operation": "GET /clusters", "status": 503, "times": null })).expect(204);
+    add(&json!({ "operation": "GET /clusters", "status": 503, "times": null })).expect(201);
     api.get("/clusters").expect(503);
     api.get("/clusters").expect(503);
     send(&api.sandbox, "DELETE", "/_sandbox/faults", &[], b"").expect(204);
@@ -85,7 +85,7 @@ fn faults_are_added_and_removed() {
         "extra_fields": { "d": 3 }, "replace": { "/a/b": null }, "remove": ["/c"],
         "slow_body": 0, "informational": false, "stall": false, "reset": false, "garbage": false,
     });
-    add(&everything).expect(204);
+    add(&everything).expect(201);
     api.get("/clusters").expect(200);
     let reply = api.get("/clusters").expect(418);
     assert_eq!(
@@ -95,9 +95,9 @@ fn faults_are_added_and_removed() {
     assert_eq!(reply.json(), json!({ "a": { "b": null, "d": 3 }, "d": 3 }));
     api.sandbox.clear_faults();
 
-    add(&json!({ "operation": "GET /clusters", "body_base64": "//79" })).expect(204);
+    add(&json!({ "operation": "GET /clusters", "body_base64": "//79" })).expect(201);
     assert_eq!(api.get("/clusters").expect(200).body, b"\xff\xfe\xfd");
-    add(&json!({ "operation": "GET /clusters", "body": "text" })).expect(204);
+    add(&json!({ "operation": "GET /clusters", "body": "text" })).expect(201);
     assert_eq!(api.get("/clusters").expect(200).text(), "text");
 
     for (wrong, name) in [
@@ -292,7 +292,7 @@ fn invalid_controls_are_rejected() {
             .contains("unknown control")
     );
     send(&api.sandbox, "POST", "/_sandbox/control", &[], b"{").expect(400);
-    send(&api.sandbox, "PUT", "/_sandbox/control", &[], b"{}").expect(404);
+    send(&api.sandbox, "PUT", "/_sandbox/control", &[], b"{}").rejected(405, "POST");
     send(&api.sandbox, "GET", "/_sandbox/nothing", &[], b"").expect(404);
 }
 

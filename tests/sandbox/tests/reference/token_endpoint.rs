@@ -204,3 +204,117 @@ fn rejected_requests_count_against_limit() {
     request_token(&sandbox, API, "unknown", "wrong").expect(401);
     good(&sandbox).expect(429);
 }
+
+/// Base64 of ASCII text, with padding.
+fn base64(text: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut encoded = String::new();
+    for chunk in text.as_bytes().chunks(3) {
+        let mut group = [0; 3];
+        group[..chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+        for digit in 0..4 {
+            let is_padding = digit > chunk.len();
+            let value = DIGITS[(bits >> (18 - 6 * digit) & 63) as usize];
+            encoded.push(if is_padding { '=' } else { char::from(value) });
+        }
+    }
+    encoded
+}
+
+#[test]
+fn basic_authentication_is_accepted() {
+    let sandbox = Sandbox::builder()
+        .token_rate_limit(false)
+        .rejection_delay(Duration::ZERO)
+        .client_id("id with: and %")
+        .client_secret("secret+&")
+        .start();
+    let form = "application/x-www-form-urlencoded";
+    let grant = "grant_type=client_credentials&audience=api.cloud.camunda.io";
+    let with = |authorization: &str, body: &str| {
+        let headers = [("content-type", form), ("authorization", authorization)];
+        send(&sandbox, "POST", "/oauth/token", &headers, body.as_bytes())
+    };
+    let valid = format!("Basic {}", base64("id+with%3A+and+%25:secret%2B%26"));
+    with(&valid, grant).expect(200);
+    with(&valid.replace("Basic", "basic"), grant).expect(200);
+    with(&valid, &format!("{grant}&client_id=id+with%3A+and+%25")).expect(200);
+    let wrong = with(&format!("Basic {}", base64("id:wrong")), grant).expect(401);
+    assert!(
+        wrong
+            .header("www-authenticate")
+            .unwrap()
+            .starts_with("Basic")
+    );
+    with(&valid, &format!("{grant}&client_secret=secret")).rejected(400, "either");
+    with(&valid, &format!("{grant}&client_id=other")).rejected(400, "either");
+    for invalid in ["Basic", "Basic !", &format!("Basic {}", base64("no-colon"))] {
+        with(invalid, grant).rejected(400, "valid Basic credentials");
+    }
+    assert_eq!(
+        sandbox.requests()[0].client_id.as_deref(),
+        Some("id with: and %")
+    );
+}
+
+/// Decodes unpadded base64url.
+fn base64_url_decode(text: &str) -> Vec<u8> {
+    let mut bits = 0_u32;
+    let mut count = 0;
+    let mut decoded = Vec::new();
+    for byte in text.bytes() {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => panic!("not base64url: {text}"),
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            decoded.push((bits >> count) as u8);
+        }
+    }
+    decoded
+}
+
+#[test]
+fn signed_tokens_verify_with_published_key() {
+    let sandbox = Sandbox::builder().signed_tokens(true).start();
+    let document = |path: &str| send(&sandbox, "GET", path, &[], b"").expect(200).json();
+    let metadata = document("/.well-known/openid-configuration");
+    assert_eq!(metadata["token_endpoint"], sandbox.oauth_url());
+    assert_eq!(
+        metadata["jwks_uri"],
+        format!("{}/.well-known/jwks.json", sandbox.base_url())
+    );
+    let key = document("/.well-known/jwks.json")["keys"][0].clone();
+    assert_eq!((&key["kty"], &key["crv"]), (&json!("EC"), &json!("P-256")));
+
+    let token = good(&sandbox).expect(200).json();
+    let token = token["access_token"].as_str().unwrap();
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let (header, claims) = message.split_once('.').unwrap();
+    let header: Value = serde_json::from_slice(&base64_url_decode(header)).unwrap();
+    assert_eq!(
+        (&header["alg"], &header["kid"]),
+        (&json!("ES256"), &key["kid"])
+    );
+    let claims: Value = serde_json::from_slice(&base64_url_decode(claims)).unwrap();
+    assert_eq!(claims["aud"], API);
+    assert_eq!(claims["iss"], metadata["issuer"]);
+    let mut point = vec![4];
+    point.extend(base64_url_decode(key["x"].as_str().unwrap()));
+    point.extend(base64_url_decode(key["y"].as_str().unwrap()));
+    let algorithm = &ring::signature::ECDSA_P256_SHA256_FIXED;
+    ring::signature::UnparsedPublicKey::new(algorithm, point)
+        .verify(message.as_bytes(), &base64_url_decode(signature))
+        .unwrap();
+
+    let unsigned = unlimited();
+    send(&unsigned, "GET", "/.well-known/jwks.json", &[], b"").rejected(404, "--signed-tokens");
+}
