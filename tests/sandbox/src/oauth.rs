@@ -291,7 +291,7 @@ impl TokenRequest {
 /// form-encoded before they are base64-encoded. Other schemes are ignored.
 fn basic_credentials(authorization: &str) -> Result<Option<(String, String)>, Response> {
     let wrong = || invalid("the Authorization header must have valid Basic credentials");
-    let (scheme, encoded) = authorization.split_once(' ').ok_or_else(wrong)?;
+    let (scheme, encoded) = authorization.split_once(' ').unwrap_or((authorization, ""));
     if !scheme.eq_ignore_ascii_case("basic") {
         return Ok(None);
     }

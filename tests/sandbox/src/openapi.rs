@@ -299,7 +299,7 @@ fn simple(tag: &str, method: &str, path: &str, summary: &str, body: &str) -> Val
             "after",
             "limit",
         ];
-        described["parameters"] = filters.map(|name| query_parameter(name)).to_vec().into();
+        described["parameters"] = filters.map(query_parameter).to_vec().into();
     }
     if path == "/_sandbox/faults" && method == "get" {
         described["parameters"] = json!([query_parameter("unused")]);

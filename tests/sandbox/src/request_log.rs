@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
+use axum::http::Method;
 use axum::http::request::Parts;
 use serde_json::{Map, Value, json};
 
@@ -18,13 +18,19 @@ const MAX_ENTRIES: usize = 10_000;
 const MAX_BODY_BYTES: usize = 64 * 1024 * 1024;
 
 /// Request and, once it is complete, its response status.
+///
+/// Has copies of the parts of the request, which would keep whole read buffers in memory.
 pub(crate) struct Entry {
     pub(crate) id: u64,
     time: Duration,
     started: Instant,
     pub(crate) operation: Arc<str>,
-    pub(crate) head: Parts,
-    pub(crate) body: Bytes,
+    method: Method,
+    /// Path and query.
+    target: Box<str>,
+    /// One header per line. Names and values have no line breaks.
+    headers: Box<[u8]>,
+    body: Box<[u8]>,
     peer: Option<SocketAddr>,
     pub(crate) client_id: OnceLock<Arc<str>>,
     pub(crate) fault: OnceLock<u64>,
@@ -43,12 +49,7 @@ impl Entry {
 
     /// Returns one line for the log output.
     pub(crate) fn line(&self) -> String {
-        let mut line = format!(
-            "{} {} {}",
-            iso8601(self.time),
-            self.head.method,
-            self.head.uri
-        );
+        let mut line = format!("{} {} {}", iso8601(self.time), self.method, self.target);
         match self.outcome.get() {
             Some((status, elapsed)) => {
                 line.push_str(&format!(" {status} {:.1} ms", elapsed.as_secs_f64() * 1e3));
@@ -64,22 +65,26 @@ impl Entry {
         line
     }
 
+    fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
     fn to_record(&self) -> RequestRecord {
+        let headers = String::from_utf8_lossy(&self.headers);
         RequestRecord {
             id: self.id,
             time: self.time,
             operation: self.operation.as_ref().into(),
-            method: self.head.method.to_string(),
-            path: self.head.uri.path().to_owned(),
-            query: self.head.uri.query().map(str::to_owned),
-            headers: self
-                .head
-                .headers
-                .iter()
-                .map(|(name, value)| {
-                    let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-                    (name.to_string(), value)
-                })
+            method: self.method.to_string(),
+            path: self.path().to_owned(),
+            query: self
+                .target
+                .split_once('?')
+                .map(|(_, query)| query.to_owned()),
+            headers: headers
+                .lines()
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             body: self.body.to_vec(),
             client_id: self.client_id.get().map(|it| it.as_ref().into()),
@@ -184,11 +189,11 @@ impl Filter {
             && self
                 .method
                 .as_ref()
-                .is_none_or(|wanted| wanted.eq_ignore_ascii_case(entry.head.method.as_str()))
+                .is_none_or(|wanted| wanted.eq_ignore_ascii_case(entry.method.as_str()))
             && self
                 .path
                 .as_ref()
-                .is_none_or(|wanted| wanted == entry.head.uri.path())
+                .is_none_or(|wanted| wanted == entry.path())
             && self
                 .client_id
                 .as_ref()
@@ -213,8 +218,8 @@ impl RequestLog {
         &mut self,
         time: Duration,
         operation: Arc<str>,
-        head: Parts,
-        body: Bytes,
+        head: &Parts,
+        body: &[u8],
         peer: Option<SocketAddr>,
     ) -> Arc<Entry> {
         self.count += 1;
@@ -225,13 +230,23 @@ impl RequestLog {
             };
             self.body_bytes -= oldest.body.len();
         }
+        let mut headers = Vec::with_capacity(512);
+        for (name, value) in &head.headers {
+            headers.extend_from_slice(name.as_str().as_bytes());
+            headers.extend_from_slice(b": ");
+            headers.extend_from_slice(value.as_bytes());
+            headers.push(b'\n');
+        }
+        let target = head.uri.path_and_query();
         let entry = Arc::new(Entry {
             id: self.count,
             time,
             started: Instant::now(),
             operation,
-            head,
-            body,
+            method: head.method.clone(),
+            target: target.map_or("", |target| target.as_str()).into(),
+            headers: headers.into(),
+            body: body.into(),
             peer,
             client_id: OnceLock::new(),
             fault: OnceLock::new(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{RawPathParams, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response as HttpResponse;
 use axum::routing::{MethodFilter, on};
@@ -293,10 +294,12 @@ async fn respond(
     parameters: Vec<(String, String)>,
     request: Request,
 ) -> Result<HttpResponse, Infallible> {
-    let (mut head, body) = request.into_parts();
-    let extensions = std::mem::take(&mut head.extensions);
-    let origin = extensions.get::<Origin>();
+    let (head, body) = request.into_parts();
+    let origin = head.extensions.get::<Origin>();
     let body = read(body).await;
+    let content = body.as_ref().cloned().unwrap_or_default();
+    let authorization = text(&head.headers, header::AUTHORIZATION);
+    let content_type = text(&head.headers, header::CONTENT_TYPE);
 
     let mut token_request = None;
     let mut rejected = None;
@@ -308,15 +311,12 @@ async fn respond(
         let entry = shared.log().add(
             state.now(),
             operation,
-            head,
-            body.as_ref().cloned().unwrap_or_default(),
+            &head,
+            &content,
             origin.map(|origin| origin.peer),
         );
-        let headers = &entry.head.headers;
-        let authorization = text(headers, header::AUTHORIZATION);
         if let Target::Token = target {
-            let content_type = text(headers, header::CONTENT_TYPE);
-            let request = TokenRequest::read(content_type, authorization, &entry.body);
+            let request = TokenRequest::read(content_type, authorization, &content);
             let audience = request.as_ref().ok().and_then(TokenRequest::audience);
             if let Some(client_id) = request.as_ref().ok().and_then(TokenRequest::client_id) {
                 let _ = entry.client_id.set(client_id.into());
@@ -328,7 +328,7 @@ async fn respond(
         }
         let effect = match rejected {
             Some(_) => None,
-            None => inject(&mut state, &entry, authorization),
+            None => inject(&mut state, &entry, &head, &content),
         };
         (entry, effect)
     };
@@ -351,7 +351,24 @@ async fn respond(
         Some(match (body, token_request) {
             (Err(rejection), _) => rejection,
             (Ok(_), Some(request)) => oauth::respond(&mut shared.state(), request),
-            (Ok(_), None) => api_response(&shared, target, parameters, &entry),
+            (Ok(_), None) => {
+                let request = operations::Request {
+                    parameters,
+                    caller: oauth::caller(&shared.state(), authorization),
+                    content_type,
+                    body: &content,
+                };
+                if let Some(client_id) = &request.caller {
+                    let _ = entry.client_id.set(Arc::clone(client_id));
+                }
+                match target {
+                    Target::Operation(operation) => {
+                        operation.respond(&mut shared.state(), &request)
+                    }
+                    Target::WrongMethod => Response::message(405, "method not allowed"),
+                    Target::Token | Target::Unknown => Response::message(404, "path not found"),
+                }
+            }
         })
     };
     if let Some(response) = &true_response {
@@ -399,21 +416,22 @@ async fn respond(
 }
 
 /// Returns the effect of the fault to inject, and notes the fault in the log.
-fn inject(state: &mut State, entry: &Entry, authorization: Option<&str>) -> Option<Arc<Effect>> {
+fn inject(state: &mut State, entry: &Entry, head: &Parts, content: &[u8]) -> Option<Arc<Effect>> {
     if state.faults.is_empty() {
         return None;
     }
     let mut faults = std::mem::take(&mut state.faults);
     let candidate = Candidate {
         operation: &entry.operation,
-        method: entry.head.method.as_str(),
-        path: entry.head.uri.path(),
-        headers: &entry.head.headers,
-        body: &entry.body,
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        headers: &head.headers,
+        body: content,
     };
     let client_id = || match entry.client_id.get() {
         Some(client_id) => Some(client_id.to_string()),
-        None => oauth::caller(state, authorization).map(|client_id| client_id.to_string()),
+        None => oauth::caller(state, text(&head.headers, header::AUTHORIZATION))
+            .map(|client_id| client_id.to_string()),
     };
     let injected = faults.inject(&candidate, client_id);
     state.faults = faults;
@@ -426,31 +444,6 @@ fn inject(state: &mut State, entry: &Entry, authorization: Option<&str>) -> Opti
 async fn wait(duration: Duration) {
     if !duration.is_zero() {
         sleep(duration).await;
-    }
-}
-
-fn api_response(
-    shared: &Shared,
-    target: Target,
-    parameters: Vec<(String, String)>,
-    entry: &Entry,
-) -> Response {
-    let mut state = shared.state();
-    let headers = &entry.head.headers;
-    let caller = oauth::caller(&state, text(headers, header::AUTHORIZATION));
-    if let Some(client_id) = &caller {
-        let _ = entry.client_id.set(Arc::clone(client_id));
-    }
-    let request = operations::Request {
-        parameters,
-        caller,
-        content_type: text(headers, header::CONTENT_TYPE),
-        body: &entry.body,
-    };
-    match target {
-        Target::Operation(operation) => operation.respond(&mut state, &request),
-        Target::WrongMethod => Response::message(405, "method not allowed"),
-        Target::Token | Target::Unknown => Response::message(404, "path not found"),
     }
 }
 

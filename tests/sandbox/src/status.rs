@@ -10,11 +10,14 @@ pub(crate) const READY: &str = "ready";
 /// Status value of a cluster or component in operation.
 pub(crate) const HEALTHY: &str = "Healthy";
 
+/// Values until a time.
+pub(crate) type Step = (Duration, Map<String, Value>);
+
 /// Precomputed timeline of the `status` object.
 #[derive(Clone)]
 pub(crate) struct Status {
-    /// Values until a time, in ascending order.
-    steps: Vec<(Duration, Map<String, Value>)>,
+    /// Ascending by time.
+    steps: Vec<Step>,
     /// Values after the last step.
     last: Map<String, Value>,
 }
@@ -110,14 +113,11 @@ impl Status {
     }
 
     /// Returns the steps and the values after the last step.
-    pub(crate) fn parts(&self) -> (&[(Duration, Map<String, Value>)], &Map<String, Value>) {
+    pub(crate) fn parts(&self) -> (&[Step], &Map<String, Value>) {
         (&self.steps, &self.last)
     }
 
-    pub(crate) fn from_parts(
-        steps: Vec<(Duration, Map<String, Value>)>,
-        last: Map<String, Value>,
-    ) -> Self {
+    pub(crate) fn from_parts(steps: Vec<Step>, last: Map<String, Value>) -> Self {
         Self { steps, last }
     }
 

@@ -463,7 +463,10 @@ fn organisations_have_separate_clusters_members_and_activity() {
             .collect()
     };
     let created = created["clusterId"].as_str().unwrap().to_owned();
-    assert_eq!(uuids(api.get("/clusters").json()), [own.clone()]);
+    assert_eq!(
+        uuids(api.get("/clusters").json()),
+        std::slice::from_ref(&own)
+    );
     assert_eq!(
         uuids(call("GET", "/clusters", None).json()),
         [moved, created]

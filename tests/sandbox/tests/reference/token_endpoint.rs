@@ -249,6 +249,10 @@ fn basic_authentication_is_accepted() {
     );
     with(&valid, &format!("{grant}&client_secret=secret")).rejected(400, "either");
     with(&valid, &format!("{grant}&client_id=other")).rejected(400, "either");
+    let complete = format!("{grant}&client_id=id+with%3A+and+%25&client_secret=secret%2B%26");
+    for other in ["Bearer", "Bearer a"] {
+        with(other, &complete).expect(200);
+    }
     for invalid in ["Basic", "Basic !", &format!("Basic {}", base64("no-colon"))] {
         with(invalid, grant).rejected(400, "valid Basic credentials");
     }
