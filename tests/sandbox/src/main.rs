@@ -111,7 +111,8 @@ fn run(options: Options) -> io::Result<ExitCode> {
         };
         let code = match options.command {
             Some(command) => {
-                let code = run_command(command, &sandbox, &mut signals).await;
+                let parent = options.exit_with_parent.then_some(parent);
+                let code = run_command(command, &sandbox, &mut signals, parent).await;
                 report_unused_faults(&sandbox);
                 code
             }
@@ -129,8 +130,14 @@ fn run(options: Options) -> io::Result<ExitCode> {
     })
 }
 
-/// Runs the command and returns its exit status as a shell does.
-async fn run_command(command: Vec<OsString>, sandbox: &Sandbox, signals: &mut Signals) -> ExitCode {
+/// Runs the command and returns its exit status as a shell does. Terminates the command when the
+/// parent process is another one than `parent`, if that is set.
+async fn run_command(
+    command: Vec<OsString>,
+    sandbox: &Sandbox,
+    signals: &mut Signals,
+    mut parent: Option<u32>,
+) -> ExitCode {
     let mut parts = command.into_iter();
     let program = parts.next().unwrap_or_default();
     let child = Command::new(&program)
@@ -158,6 +165,10 @@ async fn run_command(command: Vec<OsString>, sandbox: &Sandbox, signals: &mut Si
                 };
             }
             signal = signals.next() => signal.forward(&child),
+            () = parent_exit(parent.unwrap_or_default()), if parent.is_some() => {
+                Signal::Terminate.forward(&child);
+                parent = None;
+            }
         }
     }
 }

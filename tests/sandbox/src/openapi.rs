@@ -361,10 +361,10 @@ fn tag(path: &str) -> &'static str {
 
 /// Converts a summary such as `list clusters` to an identifier.
 fn camel_case(summary: &str) -> String {
-    let mut words = summary.split(' ');
-    let mut identifier = words.next().unwrap_or_default().to_owned();
-    for word in words {
-        let (first, rest) = word.split_at(1);
+    let mut parts = summary.split(' ');
+    let mut identifier = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (first, rest) = part.split_at(1);
         identifier.push_str(&first.to_ascii_uppercase());
         identifier.push_str(rest);
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::body::Fields;
-use crate::clock::iso8601;
+use crate::clock::{MAX_ADVANCE, iso8601};
 use crate::cluster::{
     AllowlistField, Backup, Busy, Cluster, ClusterClient, Clusters, MonitoringClient, PendingPolls,
     Restore, Secret, SecureConnectivity, UpgradeGate,
@@ -426,7 +426,8 @@ fn insert_cluster(state: &mut State, mut fields: Fields) -> Result<(), Response>
                 .unwrap_or_else(|| new_uuids.uuid()),
             backup_id: restore.string("backup_id")?,
             started: restore.optional_time("started")?.unwrap_or(now),
-            takes: Duration::from_millis(restore.optional_count("takes_ms")?.unwrap_or(0)),
+            takes: Duration::from_millis(restore.optional_count("takes_ms")?.unwrap_or(0))
+                .min(MAX_ADVANCE),
         });
         restore.finish()?;
     }

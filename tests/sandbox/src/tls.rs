@@ -209,9 +209,16 @@ impl Files {
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&directory).map_err(in_directory)?;
-        let lock = File::create_new(directory.join(LOCK)).map_err(in_directory)?;
-        lock.lock().map_err(in_directory)?;
+        // Another sandbox would remove a directory with this prefix before it is locked.
+        let starting = parent.join(format!(".{DIRECTORY_PREFIX}{}", Random::new().uuid()));
+        builder.create(&starting).map_err(in_directory)?;
+        let lock = File::create_new(starting.join(LOCK))
+            .and_then(|lock| lock.lock().map(|()| lock))
+            .and_then(|lock| fs::rename(&starting, &directory).map(|()| lock))
+            .map_err(|error| {
+                let _ = fs::remove_dir_all(&starting);
+                in_directory(error)
+            })?;
         Ok(Self {
             directory,
             _lock: lock,
@@ -250,18 +257,34 @@ impl Drop for Files {
     }
 }
 
-/// Removes the directories of sandboxes that were killed. Ignores errors, for example of
-/// directories of other users.
+/// Returns whether a file belongs to the user of this process.
+#[cfg(unix)]
+fn is_own(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::uid(metadata) == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// Removes the directories of this user's sandboxes that were killed. Ignores errors.
 fn remove_abandoned(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let is_ours = entry
+        let is_named = entry
             .file_name()
             .to_str()
             .is_some_and(|name| name.starts_with(DIRECTORY_PREFIX));
-        if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        let directory = entry.path();
+        let is_ours = |path: &Path, is_kind: fn(&fs::Metadata) -> bool| {
+            fs::symlink_metadata(path).is_ok_and(|metadata| is_kind(&metadata) && is_own(&metadata))
+        };
+        if !is_named
+            || !is_ours(&directory, fs::Metadata::is_dir)
+            || !is_ours(&directory.join(LOCK), fs::Metadata::is_file)
+        {
             continue;
         }
-        let directory = entry.path();
         let Ok(lock) = OpenOptions::new().write(true).open(directory.join(LOCK)) else {
             continue;
         };

@@ -389,22 +389,24 @@ fn env_file_recipe_reads_current_environment() {
 
 #[test]
 fn program_exits_with_parent() {
-    let directory = Directory::new("parent");
-    let path = directory.path("sandbox.env");
-    let script = format!(
-        "\"{PROGRAM}\" --exit-with-parent --env-file \"{0}\" > \"{0}.log\" 2>&1 &\n\
-         until [ -e \"{0}\" ]; do sleep 0.01; done; cat \"{0}\"",
-        path.display()
-    );
-    let output = output(Command::new("sh").args(["-c", &script]));
-    let text = String::from_utf8(output.stdout).unwrap();
-    let base_url = text
-        .lines()
-        .find_map(|line| line.strip_prefix("CAMUNDA_CONSOLE_BASE_URL="))
-        .unwrap();
-    until("the end of the program", || {
-        get(base_url, "/_sandbox/health").is_err() && !path.exists()
-    });
+    for command in ["", "-- sh -c 'while :; do sleep 0.02; done'"] {
+        let directory = Directory::new(&format!("parent{}", command.len()));
+        let path = directory.path("sandbox.env");
+        let script = format!(
+            "\"{PROGRAM}\" --exit-with-parent --env-file \"{0}\" {command} > \"{0}.log\" 2>&1 &\n\
+             until [ -e \"{0}\" ]; do sleep 0.01; done; cat \"{0}\"",
+            path.display()
+        );
+        let output = output(Command::new("sh").args(["-c", &script]));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let base_url = text
+            .lines()
+            .find_map(|line| line.strip_prefix("CAMUNDA_CONSOLE_BASE_URL="))
+            .unwrap();
+        until("the end of the program", || {
+            get(base_url, "/_sandbox/health").is_err() && !path.exists()
+        });
+    }
 }
 
 #[test]

@@ -231,7 +231,7 @@ class Sandbox:
             time.sleep(0.005)
 
     def close(self) -> None:
-        """Stop the server. Further calls have no effect."""
+        """Stop the server. A second call has no effect."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
