@@ -3,8 +3,8 @@
 //! The allocations that it shows are counted by the allocator; a step without the line "alloc" makes
 //! none.
 
-#[path = "side_by_side/plain.rs"]
-mod plain;
+#[path = "side_by_side/minimal.rs"]
+mod minimal;
 
 use camunda_admin::{AdminClient, Cluster, TokenSource};
 use camunda_admin_sandbox::Sandbox;
@@ -26,7 +26,7 @@ fn main() {
 fn token_hit(bencher: Bencher<'_, '_>) {
     let sandbox = Sandbox::start();
     let tokens = tokens(&sandbox);
-    bencher.bench_local(|| tokens.bearer());
+    bencher.bench_local(|| tokens.access_token());
 }
 
 /// Answers decoded into our types.
@@ -38,7 +38,7 @@ fn decode(bencher: Bencher<'_, '_>, clusters: usize) {
 /// The same answers decoded into the same fields by serde_json alone.
 #[divan::bench(args = CLUSTERS)]
 fn decode_plain(bencher: Bencher<'_, '_>, clusters: usize) {
-    decode_into::<plain::Cluster>(bencher, clusters);
+    decode_into::<minimal::Cluster>(bencher, clusters);
 }
 
 fn tokens(sandbox: &Sandbox) -> TokenSource {
@@ -52,7 +52,7 @@ fn tokens(sandbox: &Sandbox) -> TokenSource {
         .expect("the sandbox's own settings are good");
     let tokens = admin.token_source("api.cloud.camunda.io");
     let tokens = tokens.expect("there are credentials");
-    tokens.bearer().expect("the sandbox answers");
+    tokens.access_token().expect("the sandbox answers");
     tokens
 }
 

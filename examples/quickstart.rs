@@ -5,13 +5,12 @@
 //! `CAMUNDA_CONSOLE_CLIENT_ID` and `CAMUNDA_CONSOLE_CLIENT_SECRET` set it talks to the real service:
 //! it reads only, unless `--create` is given, which costs money until the cluster is deleted again.
 
-use std::cell::RefCell;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use camunda_admin::{
-    AdminClient, ClientPermission, Cluster, ClusterId, CreateCluster, CreateClusterClient,
-    TokenSource, Wait,
+    AdminClient, ClientPermission, Cluster, ClusterCredentials, ClusterId, CreateCluster,
+    CreateClusterClient, TokenSource, Wait,
 };
 use camunda_admin_sandbox::Sandbox;
 
@@ -86,7 +85,7 @@ fn create_use_and_delete(admin: &AdminClient, token_cache: &str) -> Result<(), B
     // Whatever happens from here on, the cluster must not be left behind.
     let used = use_cluster(admin, &id, token_cache);
     admin.cluster(&id).delete()?;
-    admin.cluster(&id).wait_until_gone(&Wait::new())?;
+    admin.cluster(&id).wait_until_deleted(&Wait::new())?;
     println!("Deleted {id}.");
     used
 }
@@ -96,27 +95,27 @@ fn use_cluster(
     id: &ClusterId,
     token_cache: &str,
 ) -> Result<(), Box<dyn Error>> {
-    let cluster = wait_until_healthy(admin, id)?;
+    wait_until_healthy(admin, id)?;
 
-    let created = admin.cluster(id).clients().create(
-        &CreateClusterClient::new("worker")
-            .permissions([ClientPermission::Zeebe, ClientPermission::Operate]),
-    )?;
-    println!(
-        "Created the client {} ({}); its secret is shown this once.",
-        created.name, created.client_id
-    );
-    let credentials = created.credentials(&cluster);
+    // The secret is shown only once, so the file is created before the client.
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("worker.env");
-    credentials.write_env_file(&file)?;
+    let request = CreateClusterClient::new("worker")
+        .permissions([ClientPermission::Zeebe, ClientPermission::Operate]);
+    let created = admin
+        .cluster(id)
+        .clients()
+        .create_env_file(&file, &request)?;
     println!(
-        "Kept its credentials in {} (deleted at the end).",
+        "Created the client {} ({}), with its credentials in {} (deleted at the end).",
+        created.name,
+        created.client_id,
         file.display()
     );
+    let credentials = ClusterCredentials::from_env_file(&file)?;
 
     let settings = AdminClient::builder().token_cache(token_cache);
-    let token = TokenSource::with_settings(&credentials, settings)?.bearer()?;
+    let token = TokenSource::with_settings(&credentials, settings)?.access_token()?;
     let left = token
         .expires_at()
         .duration_since(std::time::SystemTime::now())?;
@@ -139,14 +138,14 @@ fn wait_until_healthy(
     id: &ClusterId,
 ) -> Result<Cluster, camunda_admin::Error> {
     let begun = Instant::now();
-    let shown = RefCell::new(String::new());
+    let mut shown = String::new();
     let wait = Wait::new()
         .timeout(Duration::from_secs(20 * 60))
         .on_progress(|cluster: &Cluster| {
             let status = cluster.status.ready.to_string();
-            if *shown.borrow() != status {
+            if shown != status {
                 println!("  {:5.1} s {status}", begun.elapsed().as_secs_f64());
-                shown.replace(status);
+                shown = status;
             }
         });
     admin.cluster(id).wait_until_healthy(&wait)

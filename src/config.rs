@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::auth::{TokenCacheChoice, TokenEncoding, TokenRequest, TokenStore};
+use crate::auth::{TokenCacheConfig, TokenRequest, TokenRequestFormat, TokenStore};
 use crate::call::DEFAULT_TIMEOUT;
 use crate::error::{Error, Result};
-use crate::secret::Secret;
+use crate::secret::{Secret, Zeroizing};
 
 const DEFAULT_BASE_URL: &str = "https://api.cloud.camunda.io";
 const DEFAULT_OAUTH_URL: &str = "https://login.cloud.camunda.io/oauth/token";
@@ -47,9 +47,11 @@ pub(crate) struct Config {
     base_url: String,
     oauth_url: String,
     audience: String,
+    /// Whether the caller chose the audience, rather than a default or a variable of the Console.
+    audience_is_chosen: bool,
     scope: Option<String>,
-    token_cache: TokenCacheChoice,
-    token_encoding: TokenEncoding,
+    token_cache: TokenCacheConfig,
+    token_encoding: TokenRequestFormat,
     timeout: Duration,
     ca_file: Option<PathBuf>,
     client_cert: Option<PathBuf>,
@@ -68,9 +70,10 @@ impl Default for Config {
             base_url: DEFAULT_BASE_URL.to_owned(),
             oauth_url: DEFAULT_OAUTH_URL.to_owned(),
             audience: DEFAULT_AUDIENCE.to_owned(),
+            audience_is_chosen: false,
             scope: None,
-            token_cache: TokenCacheChoice::Auto,
-            token_encoding: TokenEncoding::Json,
+            token_cache: TokenCacheConfig::Auto,
+            token_encoding: TokenRequestFormat::Json,
             timeout: DEFAULT_TIMEOUT,
             ca_file: None,
             client_cert: None,
@@ -87,7 +90,10 @@ impl Config {
     /// to be there.
     pub(crate) fn from_variables(read: impl Fn(&str) -> Result<Option<String>>) -> Result<Self> {
         // A variable that is set to nothing is how shells and CI systems say "not set".
-        let read = |name: &str| Ok(read(name)?.filter(|value| !value.is_empty()));
+        let read = |name: &str| {
+            let value = read(name)?.map(Zeroizing::new);
+            Ok(value.filter(|value| !value.is_empty()))
+        };
         let mut config = Config::default();
         for (name, key) in [
             ("CAMUNDA_CONSOLE_CLIENT_ID", "client_id"),
@@ -111,14 +117,24 @@ impl Config {
             if let Some(value) = read(name)? {
                 match key {
                     // A directory may well be called `memory`; here it is a path and nothing else.
-                    "token_cache" => config.token_cache = TokenCacheChoice::Directory(value.into()),
+                    "token_cache" if resembles_url(&value) => {
+                        return Err(Error::config(format!(
+                            "the variable {name}: a URL is not a directory; \
+                             use CAMUNDA_TOKEN_CACHE_REDIS_URL"
+                        )));
+                    }
+                    "token_cache" => {
+                        config.token_cache = TokenCacheConfig::Directory(path(name, &value)?);
+                    }
                     key => config.set_from(name, key, &value)?,
                 }
+                // The Console's audience says nothing about that of other credentials.
+                config.audience_is_chosen = false;
             }
         }
         if let Some(value) = read("CAMUNDA_TOKEN_DISK_CACHE_DISABLE")? {
             match value.to_ascii_lowercase().as_str() {
-                "1" | "true" | "yes" | "on" => config.token_cache = TokenCacheChoice::Memory,
+                "1" | "true" | "yes" | "on" => config.token_cache = TokenCacheConfig::Memory,
                 "0" | "false" | "no" | "off" => {}
                 _ => {
                     return Err(Error::config(
@@ -128,20 +144,20 @@ impl Config {
             }
         }
         if let Some(value) = read("CAMUNDA_TOKEN_CACHE_REDIS_URL")? {
-            let files = std::mem::take(&mut config.token_cache);
-            config.set_from("CAMUNDA_TOKEN_CACHE_REDIS_URL", "token_cache", &value)?;
-            match (&mut config.token_cache, files) {
-                // The files that it falls back to stay where the other variable has them.
-                (TokenCacheChoice::Redis { directory, .. }, TokenCacheChoice::Directory(path)) => {
-                    *directory = Some(path);
-                }
-                (TokenCacheChoice::Redis { .. }, _) => {}
-                _ => {
-                    return Err(Error::config(
-                        "the variable CAMUNDA_TOKEN_CACHE_REDIS_URL is no redis:// address",
-                    ));
-                }
-            }
+            let variable = "CAMUNDA_TOKEN_CACHE_REDIS_URL";
+            let url = redis_url(&value).ok_or_else(|| {
+                Error::config(format!(
+                    "the variable {variable}: unsupported URL; \
+                     expected redis://, rediss://, valkey:// or valkeys://"
+                ))
+            })?;
+            let url = Secret::new(plain(variable, &url)?);
+            // The files that it falls back to stay where the other variable has them.
+            let directory = match config.token_cache {
+                TokenCacheConfig::Directory(path) => Some(path),
+                _ => None,
+            };
+            config.token_cache = TokenCacheConfig::Redis { url, directory };
         }
         Ok(config)
     }
@@ -163,7 +179,10 @@ impl Config {
             }
             "base_url" => self.base_url = address(key, value)?.trim_end_matches('/').to_owned(),
             "oauth_url" => self.oauth_url = address(key, value)?,
-            "audience" => self.audience = plain(key, value)?,
+            "audience" => {
+                self.audience = plain(key, value)?;
+                self.audience_is_chosen = true;
+            }
             "scope" => self.scope = Some(plain(key, value)?),
             "token_cache" => self.token_cache = token_cache(value)?,
             "timeout" => self.timeout = seconds(key, value)?,
@@ -174,8 +193,8 @@ impl Config {
             "user_agent" => self.user_agent = user_agent(value)?,
             "token_request_format" => {
                 self.token_encoding = match value {
-                    "json" => TokenEncoding::Json,
-                    "form" => TokenEncoding::Form,
+                    "json" => TokenRequestFormat::Json,
+                    "form" => TokenRequestFormat::Form,
                     _ => return Err(Error::config("`token_request_format` is `json` or `form`")),
                 }
             }
@@ -205,7 +224,7 @@ impl Config {
     }
 
     pub(crate) fn set_token_store(&mut self, store: Arc<dyn TokenStore>) {
-        self.token_cache = TokenCacheChoice::Custom(store);
+        self.token_cache = TokenCacheConfig::Custom(store);
     }
 
     /// What a token for this audience is asked for with; `None` without credentials.
@@ -218,6 +237,24 @@ impl Config {
             scope: self.scope.clone(),
             encoding: self.token_encoding,
         })
+    }
+
+    /// The same settings with the directory of `token_cache` resolved, so that it stays the same
+    /// wherever the process goes from here.
+    ///
+    /// # Errors
+    ///
+    /// `Config`, if the current directory or the home directory cannot be determined.
+    pub(crate) fn resolved(mut self) -> Result<Self> {
+        match &mut self.token_cache {
+            TokenCacheConfig::Directory(directory)
+            | TokenCacheConfig::Redis {
+                directory: Some(directory),
+                ..
+            } => *directory = absolute(directory)?,
+            _ => {}
+        }
+        Ok(self)
     }
 
     /// Fails where only one half of the credentials is there.
@@ -241,7 +278,11 @@ impl Config {
         &self.audience
     }
 
-    pub(crate) fn token_cache(&self) -> &TokenCacheChoice {
+    pub(crate) fn audience_is_chosen(&self) -> bool {
+        self.audience_is_chosen
+    }
+
+    pub(crate) fn token_cache(&self) -> &TokenCacheConfig {
         &self.token_cache
     }
 
@@ -323,21 +364,136 @@ fn address(key: &str, value: &str) -> Result<String> {
     }
 }
 
-fn token_cache(value: &str) -> Result<TokenCacheChoice> {
+/// What `token_cache` accepts, for error messages. The value itself may have a password in it, so no
+/// message quotes it.
+const TOKEN_CACHE_VALUES: &str = "expected `auto`, `memory`, a directory (with a separator, or \
+                                  beginning with `.` or `~`), or a redis://, rediss://, valkey:// \
+                                  or valkeys:// URL";
+
+fn token_cache(value: &str) -> Result<TokenCacheConfig> {
+    let invalid =
+        |problem: &str| Error::config(format!("`token_cache`: {problem}; {TOKEN_CACHE_VALUES}"));
     match value {
-        "auto" => Ok(TokenCacheChoice::Auto),
-        "memory" => Ok(TokenCacheChoice::Memory),
-        "" => Err(Error::config(
-            "`token_cache` is empty; it is `auto`, `memory`, a directory or a redis:// address",
-        )),
-        url if url.starts_with("redis://") || url.starts_with("rediss://") => {
-            Ok(TokenCacheChoice::Redis {
-                url: Secret::new(plain("token_cache", url)?),
-                directory: None,
-            })
-        }
-        directory => Ok(TokenCacheChoice::Directory(path("token_cache", directory)?)),
+        "auto" => return Ok(TokenCacheConfig::Auto),
+        "memory" => return Ok(TokenCacheConfig::Memory),
+        _ if value.trim().is_empty() => return Err(invalid("empty")),
+        _ => {}
     }
+    if let Some(url) = redis_url(value) {
+        let url = Secret::new(plain("token_cache", &url)?);
+        return Ok(TokenCacheConfig::Redis {
+            url,
+            directory: None,
+        });
+    }
+    if resembles_url(value) {
+        return Err(invalid("unsupported URL scheme"));
+    }
+    if value.starts_with(['.', '~']) || value.contains(std::path::is_separator) {
+        let directory = path("token_cache", value)?;
+        if !has_supported_tilde(&directory) {
+            return Err(invalid(
+                "the home directory of another user (`~name`) is not supported",
+            ));
+        }
+        return Ok(TokenCacheConfig::Directory(directory));
+    }
+    Err(match similar_keyword(value) {
+        Some(keyword) => invalid(&format!("unknown value, did you mean `{keyword}`?")),
+        None => invalid("unknown value"),
+    })
+}
+
+/// The URL of a Redis or Valkey server with its scheme in lower case.
+fn redis_url(value: &str) -> Option<String> {
+    let (scheme, rest) = value.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    matches!(&*scheme, "redis" | "rediss" | "valkey" | "valkeys")
+        .then(|| format!("{scheme}://{rest}"))
+}
+
+/// Whether a value is a URL, mistyped or not: as a directory it could show a password. A scheme of
+/// one letter is a drive.
+fn resembles_url(value: &str) -> bool {
+    let is_scheme = |scheme: &str| {
+        scheme.len() > 1
+            && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    value.contains("://")
+        || value
+            .trim_start()
+            .split_once(':')
+            .is_some_and(|(scheme, _)| is_scheme(scheme))
+}
+
+fn has_supported_tilde(directory: &Path) -> bool {
+    let first = directory.iter().next().and_then(|name| name.to_str());
+    first.is_none_or(|first| first == "~" || !first.starts_with('~'))
+}
+
+/// The keyword of `token_cache` that an unknown value probably means.
+fn similar_keyword(value: &str) -> Option<&'static str> {
+    let value = value.trim().to_ascii_lowercase();
+    if matches!(
+        &*value,
+        "none" | "off" | "no" | "false" | "disabled" | "ram"
+    ) {
+        return Some("memory");
+    }
+    if matches!(&*value, "default" | "on" | "yes" | "true") {
+        return Some("auto");
+    }
+    let distance = |keyword: &&str| edit_distance(&value, keyword);
+    let keyword = ["auto", "memory"].into_iter().min_by_key(distance)?;
+    (distance(&keyword) <= keyword.len() / 3).then_some(keyword)
+}
+
+/// The number of characters to insert, remove or replace, or of neighbours to swap, between two
+/// strings.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(40).collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+/// The absolute path of a directory: `~` is the home directory, and a relative path begins at the
+/// current directory of this moment.
+fn absolute(directory: &Path) -> Result<PathBuf> {
+    let directory = match directory.strip_prefix("~") {
+        Ok(rest) => {
+            let home = std::env::var_os("HOME")
+                .map(PathBuf::from)
+                .filter(|home| home.is_absolute())
+                .ok_or_else(|| {
+                    Error::config("`token_cache`: `~` needs the variable HOME, which is not set")
+                })?;
+            match rest.as_os_str().is_empty() {
+                true => home,
+                false => home.join(rest),
+            }
+        }
+        Err(_) => directory.to_owned(),
+    };
+    std::path::absolute(&directory).map_err(|error| {
+        Error::config(format!(
+            "`token_cache`: the current directory cannot be determined: {error}"
+        ))
+    })
 }
 
 fn seconds(key: &str, value: &str) -> Result<Duration> {
@@ -486,6 +642,116 @@ mod tests {
         })
         .unwrap_err();
         assert!(error.to_string().contains("CAMUNDA_OAUTH_URL"), "{error}");
+    }
+
+    #[test]
+    fn token_cache_rejects_values_that_are_neither_keyword_directory_nor_known_url() {
+        #[rustfmt::skip]
+        let table = [
+            ("memroy",                       Some("memory")),
+            ("MEMORY",                       Some("memory")),
+            ("none",                         Some("memory")),
+            ("off",                          Some("memory")),
+            ("AUTO",                         Some("auto")),
+            ("Auto",                         Some("auto")),
+            ("autom",                        Some("auto")),
+            ("tokens",                       None),
+            ("file",                         None),
+            ("https://:hunter2@host/0",      None),
+            ("reddis://:hunter2@host/0",     None),
+            ("REDISSS://:hunter2@host/0",    None),
+            (" redis://:hunter2@host/0",     None),
+            ("redis:hunter2@host",           None),
+            ("redis:/:hunter2@host/0",       None),
+            ("./redis://:hunter2@host/0",    None),
+            ("unix:///run/hunter2.sock",     None),
+            ("redis+unix:///run/hunter2",    None),
+            ("~somebody/tokens",             None),
+            (" ",                            None),
+        ];
+        for (value, suggestion) in table {
+            let error = set("token_cache", value).expect_err(value);
+            let message = error.to_string();
+            assert!(message.contains("`token_cache`"), "{value}: {message}");
+            assert!(!message.contains("hunter2"), "{value}: {message}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{value}");
+            let expected = suggestion.map(|it| format!("did you mean `{it}`"));
+            match expected {
+                Some(expected) => assert!(message.contains(&expected), "{value}: {message}"),
+                None => assert!(!message.contains("did you mean"), "{value}: {message}"),
+            }
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn token_cache_accepts_redis_and_valkey_urls_whatever_the_case_of_the_scheme() {
+        for (value, expected) in [
+            ("redis://host", "redis://host"),
+            ("REDIS://:Secret@Host/0", "redis://:Secret@Host/0"),
+            ("Rediss://host", "rediss://host"),
+            ("valkey://:pw@host:6380/1", "valkey://:pw@host:6380/1"),
+            ("VALKEYS://host", "valkeys://host"),
+        ] {
+            match set("token_cache", value).expect(value).token_cache() {
+                TokenCacheConfig::Redis { url, .. } => assert_eq!(url.expose(), expected),
+                other => panic!("{value}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn token_cache_directory_is_resolved_when_the_settings_are_completed() {
+        let current = std::env::current_dir().unwrap();
+        let home = PathBuf::from(std::env::var_os("HOME").expect("HOME is set"));
+        for (value, expected) in [
+            ("/var/cache/tokens", PathBuf::from("/var/cache/tokens")),
+            ("./tokens", current.join("tokens")),
+            (".tokens", current.join(".tokens")),
+            (".", current.clone()),
+            ("var/tokens", current.join("var/tokens")),
+            ("tokens/", current.join("tokens/")),
+            ("~", home.clone()),
+            ("~/tokens", home.join("tokens")),
+        ] {
+            let config = set("token_cache", value).expect(value).resolved().unwrap();
+            match config.token_cache() {
+                TokenCacheConfig::Directory(path) => assert_eq!(*path, expected, "{value}"),
+                other => panic!("{value}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn cache_directory_variable_is_a_path_and_never_a_url() {
+        let with = |name: &'static str, value: &'static str| {
+            Config::from_variables(move |variable| {
+                Ok(match variable {
+                    "CAMUNDA_CONSOLE_CLIENT_ID" | "CAMUNDA_CONSOLE_CLIENT_SECRET" => Some("x"),
+                    _ if variable == name => Some(value),
+                    _ => None,
+                }
+                .map(str::to_owned))
+            })
+        };
+        let config = with("CAMUNDA_TOKEN_CACHE_DIR", "memory").unwrap();
+        match config.resolved().unwrap().token_cache() {
+            TokenCacheConfig::Directory(path) => {
+                assert_eq!(*path, std::env::current_dir().unwrap().join("memory"));
+            }
+            other => panic!("{other:?}"),
+        }
+        for (variable, value) in [
+            ("CAMUNDA_TOKEN_CACHE_DIR", "redis://:hunter2@host"),
+            ("CAMUNDA_TOKEN_CACHE_DIR", "Valkey://:hunter2@host"),
+            ("CAMUNDA_TOKEN_CACHE_REDIS_URL", "http://:hunter2@host"),
+            ("CAMUNDA_TOKEN_CACHE_REDIS_URL", "/var/hunter2"),
+            ("CAMUNDA_TOKEN_CACHE_REDIS_URL", "memory"),
+        ] {
+            let error = with(variable, value).expect_err(value).to_string();
+            assert!(error.contains(variable), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

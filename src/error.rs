@@ -46,7 +46,7 @@ pub enum ErrorKind {
     /// The answer arrived and is not what was described; see [`Error::body`].
     Decode,
     /// What was waited for cannot come any more: the state reached is final.
-    Failed,
+    WaitFailed,
     /// A file could not be read or written.
     Io,
     /// A defect of this library.
@@ -67,18 +67,19 @@ pub enum Stage {
     Decode,
 }
 
-/// What became of the operation.
+/// What became of the operation. A waiter changes nothing: its error is `NotSent` if no poll was sent,
+/// else `Refused`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
     /// Certain: the service never saw the request.
     NotSent,
     /// Certain: the service saw the request and did not do it.
-    Refused,
-    /// The request may have been carried out: look before doing it again.
+    Rejected,
+    /// The request may have been carried out. A change: check before you repeat it. A read: repeat it.
     Unknown,
-    /// Certain: it was carried out; only the answer could not be used.
-    Done,
+    /// Certain: it was carried out, but its response was lost or cannot be decoded.
+    Completed,
 }
 
 /// Why a call failed.
@@ -106,7 +107,13 @@ struct Inner {
     request_id: Option<String>,
     elapsed: Option<Duration>,
     hint: Option<&'static str>,
-    source: Option<Arc<dyn StdError + Send + Sync>>,
+    /// Whether a change was or may have been applied without a usable response.
+    unconfirmed: bool,
+    /// Whether the same request is bound to fail in the same way again.
+    permanent: bool,
+    /// Whether the message quotes another error, its HTTP status included.
+    quotes: bool,
+    underlying: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -132,7 +139,10 @@ impl Error {
             request_id: None,
             elapsed: None,
             hint: None,
-            source: None,
+            unconfirmed: false,
+            permanent: false,
+            quotes: false,
+            underlying: None,
         }))
     }
 
@@ -162,6 +172,16 @@ impl Error {
     /// What became of the operation.
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
+    }
+
+    /// Returns whether the operation is a change that was applied or may have been applied, although
+    /// its complete, usable response did not arrive: check before you repeat it. The error message
+    /// says which of the two it is and what to look for.
+    ///
+    /// `false` for reads and waiters, which change nothing, and for errors that make certain that
+    /// nothing was applied. C++ and Python raise these errors as `OutcomeUnknownError`.
+    pub fn may_have_been_applied(&self) -> bool {
+        self.0.unconfirmed
     }
 
     /// The description without the operation's name, as this library words it.
@@ -207,7 +227,8 @@ impl Error {
         self.0.retry_after
     }
 
-    /// How many requests were sent for this call, token requests not counted.
+    /// Number of requests of which at least one byte was sent, including those of a waiter's polls
+    /// and excluding token requests. 0 if the connection could not be established.
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
@@ -222,6 +243,22 @@ impl Error {
         self.0.elapsed
     }
 
+    /// Underlying error, for downcasting (to [`std::io::Error`], for example); a waiter's last error.
+    ///
+    /// `Display` contains its text, so [`source`](StdError::source) is `None`: a report that walks
+    /// the chain of sources would print the text twice.
+    pub fn underlying(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0
+            .underlying
+            .as_deref()
+            .map(|underlying| underlying as &(dyn StdError + 'static))
+    }
+
+    /// Whether the same request is bound to fail again: an untrusted certificate, for example.
+    pub(crate) fn is_permanent(&self) -> bool {
+        self.0.permanent
+    }
+
     pub(crate) fn with_operation(mut self, operation: &'static str) -> Self {
         self.0.operation.get_or_insert(operation);
         self
@@ -230,6 +267,12 @@ impl Error {
     pub(crate) fn with_request(mut self, method: &'static str, path: &str) -> Self {
         self.0.method = Some(method);
         self.0.path = Some(path.to_owned());
+        self
+    }
+
+    /// Appends a detail to the message.
+    pub(crate) fn with_detail(mut self, detail: &str) -> Self {
+        self.0.message = format!("{}; {detail}", self.0.message);
         self
     }
 
@@ -273,15 +316,52 @@ impl Error {
         self
     }
 
-    /// What to look at before the operation is done again; shown while the outcome is unknown.
-    pub(crate) fn with_hint(mut self, hint: Option<&'static str>) -> Self {
-        self.0.hint = hint;
+    /// Appends what else the caller has to know to the message.
+    pub(crate) fn with_note(mut self, note: impl fmt::Display) -> Self {
+        self.0.message = format!("{}; {note}", self.0.message);
         self
     }
 
-    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.0.source = Some(Arc::new(source));
+    /// Marks the error of a change; `hint` says what to check before the change is repeated.
+    pub(crate) fn of_change(mut self, hint: &'static str) -> Self {
+        self.0.unconfirmed = matches!(self.0.outcome, Outcome::Unknown | Outcome::Completed);
+        self.0.hint = Some(hint);
         self
+    }
+
+    /// Puts `text` before the message.
+    pub(crate) fn prefixed(mut self, text: &str) -> Self {
+        self.0.message = format!("{text}: {}", self.0.message);
+        self
+    }
+
+    pub(crate) fn permanent(mut self) -> Self {
+        self.0.permanent = true;
+        self
+    }
+
+    pub(crate) fn with_underlying(
+        mut self,
+        underlying: impl StdError + Send + Sync + 'static,
+    ) -> Self {
+        self.0.underlying = Some(Arc::new(underlying));
+        self
+    }
+
+    /// Returns this error as that of a waiter: `message` quotes it, `operation` is the waiter's name.
+    pub(crate) fn into_error_of_waiter(
+        self,
+        operation: &'static str,
+        message: String,
+        outcome: Outcome,
+    ) -> Self {
+        let mut inner = (*self.0).clone();
+        inner.operation = Some(operation);
+        inner.message = message;
+        inner.outcome = outcome;
+        inner.unconfirmed = false;
+        inner.quotes = true;
+        Error(Box::new(inner)).with_underlying(self)
     }
 }
 
@@ -291,9 +371,9 @@ impl fmt::Display for Error {
         if let Some(operation) = inner.operation {
             f.write_str(operation)?;
             match inner.http_status {
-                // Not the operation's, and the message has it.
-                Some(_) if inner.stage == Stage::Token => f.write_str(": ")?,
-                Some(status) if inner.outcome == Outcome::Refused => {
+                // Not the operation's, or in the message already.
+                Some(_) if inner.stage == Stage::Token || inner.quotes => f.write_str(": ")?,
+                Some(status) if inner.outcome == Outcome::Rejected => {
                     write!(f, " refused ({status}): ")?;
                 }
                 // A success of which only the answer is of no use.
@@ -302,12 +382,18 @@ impl fmt::Display for Error {
             }
         }
         f.write_str(&inner.message)?;
-        if inner.outcome == Outcome::Unknown
-            && let Some(hint) = inner.hint
-        {
-            write!(f, "; it may have been done: {hint}")?;
+        if inner.unconfirmed {
+            f.write_str(match inner.outcome {
+                Outcome::Completed => "; the change was applied",
+                _ => "; the change may have been applied",
+            })?;
+            if let Some(hint) = inner.hint {
+                write!(f, ": {hint}")?;
+            }
         }
-        if let Some(wait) = inner.retry_after {
+        if let Some(wait) = inner.retry_after
+            && !inner.quotes
+        {
             write!(f, "; try again in {:.1} s", wait.as_secs_f64())?;
         }
         Ok(())
@@ -330,19 +416,12 @@ impl fmt::Debug for Error {
             .field("attempts", &inner.attempts)
             .field("request_id", &inner.request_id)
             .field("elapsed", &inner.elapsed)
-            .field("source", &inner.source)
+            .field("underlying", &inner.underlying)
             .finish()
     }
 }
 
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
-    }
-}
+impl StdError for Error {}
 
 #[cfg(test)]
 mod tests {
@@ -353,7 +432,7 @@ mod tests {
         let error = Error::new(
             ErrorKind::InvalidRequest,
             Stage::Request,
-            Outcome::Refused,
+            Outcome::Rejected,
             "Name is too long",
         )
         .with_operation("create cluster")
@@ -381,25 +460,70 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_outcome_says_what_to_look_at() {
+    fn display_of_change_says_whether_it_was_applied_and_what_to_check() {
+        for (outcome, text) in [
+            (
+                Outcome::Unknown,
+                "create cluster: deadline of 60s exceeded; the change may have been applied: list \
+                 the clusters",
+            ),
+            (
+                Outcome::Completed,
+                "create cluster: deadline of 60s exceeded; the change was applied: list the clusters",
+            ),
+            (Outcome::NotSent, "create cluster: deadline of 60s exceeded"),
+            (
+                Outcome::Rejected,
+                "create cluster: deadline of 60s exceeded",
+            ),
+        ] {
+            let error = Error::new(
+                ErrorKind::Timeout,
+                Stage::Request,
+                outcome,
+                "deadline of 60s exceeded",
+            )
+            .with_operation("create cluster")
+            .of_change("list the clusters");
+            assert_eq!(error.to_string(), text);
+            let expected = matches!(outcome, Outcome::Unknown | Outcome::Completed);
+            assert_eq!(error.may_have_been_applied(), expected, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn may_have_been_applied_is_false_for_read_of_unknown_outcome() {
         let error = Error::new(
-            ErrorKind::Timeout,
+            ErrorKind::Network,
             Stage::Request,
             Outcome::Unknown,
-            "no answer in 60 s",
-        )
-        .with_operation("create cluster")
-        .with_hint(Some("list the clusters"));
+            "connection lost",
+        );
+        assert!(!error.may_have_been_applied());
+    }
+
+    #[test]
+    fn chain_of_sources_repeats_no_text() {
+        let cause = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+        let error = Error::config(format!("cannot create worker.env: {cause}"))
+            .with_underlying(std::io::Error::from(std::io::ErrorKind::AlreadyExists));
+        assert!(StdError::source(&error).is_none());
+        let underlying = error.underlying().unwrap().downcast_ref::<std::io::Error>();
         assert_eq!(
-            error.to_string(),
-            "create cluster: no answer in 60 s; it may have been done: list the clusters"
+            underlying.unwrap().kind(),
+            std::io::ErrorKind::AlreadyExists
         );
     }
 
     #[test]
     fn neither_display_nor_debug_shows_a_body() {
-        let error = Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, "not JSON")
-            .with_body(Zeroizing::new(b"hunter2".to_vec()));
+        let error = Error::new(
+            ErrorKind::Decode,
+            Stage::Decode,
+            Outcome::Completed,
+            "not JSON",
+        )
+        .with_body(Zeroizing::new(b"hunter2".to_vec()));
         assert!(!format!("{error} {error:?}").contains("hunter2"));
         assert_eq!(error.body(), Some(&b"hunter2"[..]));
     }

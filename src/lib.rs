@@ -19,10 +19,11 @@
 //!     &offer.cluster_plan_types[0].uuid,
 //! ))?;
 //! let wait = Wait::new().on_progress(|cluster| println!("{}", cluster.status.ready));
-//! let cluster = admin.cluster(&id).wait_until_healthy(&wait)?;
+//! admin.cluster(&id).wait_until_healthy(&wait)?;
 //!
-//! let created = admin.cluster(&id).clients().create(&CreateClusterClient::new("worker"))?;
-//! created.credentials(&cluster).write_env_file("worker.env")?; // 0600, never overwrites
+//! // The secret is shown only once: the file (0600, never over another) comes before the client.
+//! let worker = CreateClusterClient::new("worker");
+//! admin.cluster(&id).clients().create_env_file("worker.env", &worker)?;
 //! # Ok::<(), camunda_admin::Error>(())
 //! ```
 //!
@@ -33,7 +34,8 @@
 //! can be cancelled ([`Cancel`]). Reads and changes that set a state are sent again after passing
 //! failures; what must not happen twice (creating a cluster, a client, a backup, …) is sent again
 //! only where it is certain that no byte of it left. [`Error::outcome`] tells which of "not sent",
-//! "refused", "unknown" and "done" it was.
+//! "refused", "unknown" and "done" it was, and [`Error::may_have_been_applied`] whether a change has to
+//! be checked before it is repeated.
 //!
 //! # Types
 //!
@@ -51,10 +53,17 @@
 //!
 //! # Features
 //!
-//! `capi` exports the C ABI of `include/camunda_admin.h`; without it the crate exports no C symbol
-//! and has no `unsafe`.
+//! `capi` exports the C ABI of `include/camunda_admin.h`; without it the crate exports no C symbol,
+//! and its only `unsafe` code is the module that detects forks.
+//!
+//! # Forks
+//!
+//! A client that was made before a `fork` works in the child, with connections of its own and with
+//! the tokens and rate limits that its parent knew. A call that is under way on the thread that forks
+//! (a callback forks, for example) ends in the child as cancelled. One limit: if other threads of a
+//! Rust program block on `parking_lot` locks of the program's own during the fork, a child that uses
+//! the client on several threads can hang.
 
-#![cfg_attr(not(feature = "capi"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
 /// The README's own example compiles.
@@ -64,27 +73,35 @@ struct Readme;
 
 mod api;
 mod auth;
+mod backoff;
 mod call;
 mod config;
 mod credentials;
+#[cfg(test)]
+#[path = "../tests/support/deadline_check.rs"]
+mod deadline_check;
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
+mod fork;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(test)]
-#[path = "../tests/support/in_time.rs"]
-mod in_time;
-mod process;
+#[path = "../tests/support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
+mod random;
 mod secret;
 mod transport;
+#[cfg(test)]
+#[path = "../tests/support/unreachable_ports.rs"]
+mod unreachable_ports;
 
 pub use api::activity::{Activity, AuditEvent, AuditType};
 pub use api::admin::{AdminClient, AdminClientBuilder, ClusterHandle, TokenSource};
 pub use api::backups::{
     Backup, BackupId, BackupSchedule, BackupStatus, Backups, Restore, RestoreState,
-    SetBackupSchedule,
 };
 pub use api::cluster_clients::{
     ClientLinks, ClientPermission, ClusterClient, ClusterClientConnectionDetails, ClusterClientId,
@@ -92,19 +109,19 @@ pub use api::cluster_clients::{
 };
 pub use api::clusters::{
     BackupOption, BackupRegionOption, Channel, Cluster, ClusterComponentStatus, ClusterEncryption,
-    ClusterId, ClusterLinks, ClusterStage, ClusterStatus, Clusters, CreateCluster, CreatedCluster,
+    ClusterId, ClusterLinks, ClusterStage, ClusterStatus, Clusters, CreateCluster,
     EncryptionKeyType, EncryptionStatus, FailoverResult, FailoverResults, FailoverStep, Generation,
     GenerationClassification, GenerationUpgrade, IpAllowlistEntry, NamedId, NamedResource,
-    Parameters, Region, TriggerFailover, UpdateCluster, UpdateEncryption, UpdateIpAllowlist,
+    Parameters, Region, TriggerFailover, UpdateCluster, UpdateEncryption,
 };
-pub use api::members::{AssignableRole, Member, Members, OrganizationRole, SetMemberRoles};
+pub use api::members::{AssignableRole, Member, Members, OrganizationRole};
 pub use api::meta::IpRanges;
 pub use api::monitoring::{
-    ClusterMonitoring, CreateMonitoringClient, CreatedMonitoringClient, MetricsEndpoint,
-    Monitoring, MonitoringClient, MonitoringClientId, MonitoringStatus,
+    ClusterMonitoring, CreatedMonitoringClient, MetricsEndpoint, Monitoring, MonitoringClient,
+    MonitoringClientId, MonitoringStatus,
 };
 pub use api::object::{Extra, Json, Number};
-pub use api::secrets::{ClusterSecrets, CreateSecret, Secrets, UpdateSecret};
+pub use api::secrets::{ClusterSecrets, Secrets};
 pub use api::secure_connectivity::{
     ActivateSecureConnectivity, ClusterRef, Condition, EndpointConnection, OrgLabel,
     SecureConnectivity, SecureConnectivityMetadata, SecureConnectivityOrEmpty,
@@ -116,14 +133,14 @@ pub use call::{CallOptions, Cancel};
 pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};
 pub use secret::Secret;
-pub use transport::{Class, Method, Stats};
+pub use transport::{Idempotency, Method, Stats};
 
 /// The API as data: what the other languages' types and functions are generated from. Not covered
 /// by the promise of stable versions.
 #[doc(hidden)]
 pub mod description {
-    pub use crate::api::object::{Description, Direction, Field, Presence, Word};
-    pub use crate::api::operation::{Operation, Shape, ShapeKind};
+    pub use crate::api::object::{Description, Direction, EnumValue, Field, Presence};
+    pub use crate::api::operation::{BodyKind, BodySchema, Operation};
     pub use crate::api::wait::Waiter;
     pub use crate::api::{OPERATIONS, TYPES, WAITERS};
 }

@@ -4,11 +4,11 @@
 //! memory is overwritten when the last owner drops it.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::mem::{self, MaybeUninit};
 use std::ops::{Deref, DerefMut};
 
-use serde::de::{self, Visitor};
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::optimization_barrier;
 
@@ -45,6 +45,12 @@ impl From<&str> for Secret {
 impl From<String> for Secret {
     fn from(text: String) -> Self {
         Secret::new(text)
+    }
+}
+
+impl From<Zeroizing<String>> for Secret {
+    fn from(text: Zeroizing<String>) -> Self {
+        Secret(text)
     }
 }
 
@@ -101,24 +107,133 @@ impl<'de> Deserialize<'de> for Secret {
             E::custom("invalid type: a secret is a string")
         }
 
-        // Not `deserialize_string`, whose own error would quote a number.
-        deserializer.deserialize_any(SecretVisitor)
+        /// Reads what `serde_json` calls a raw value: the JSON text itself.
+        struct Raw;
+
+        impl<'de> Visitor<'de> for Raw {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            // `serde_json` gives a raw value as a map of one field.
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Secret, M::Error> {
+                map.next_key::<IgnoredAny>()?;
+                map.next_value_seed(RawText)
+            }
+
+            // What any other format does with a newtype.
+            fn visit_newtype_struct<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Secret, D::Error> {
+                // Not `deserialize_string`, whose own error would quote a number.
+                deserializer.deserialize_any(SecretVisitor)
+            }
+        }
+
+        struct RawText;
+
+        impl<'de> DeserializeSeed<'de> for RawText {
+            type Value = Secret;
+
+            fn deserialize<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Secret, D::Error> {
+                deserializer.deserialize_any(self)
+            }
+        }
+
+        impl Visitor<'_> for RawText {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: de::Error>(self, json: &str) -> Result<Secret, E> {
+                let text = json.trim_ascii();
+                let inside = text
+                    .strip_prefix('"')
+                    .and_then(|text| text.strip_suffix('"'));
+                let inside = inside.ok_or_else(not_a_string)?;
+                match inside.contains('\\') {
+                    true => unescape(inside)
+                        .map(Secret)
+                        .ok_or_else(|| E::custom("a secret has an invalid escape")),
+                    false => Ok(Secret::new(inside)),
+                }
+            }
+
+            fn visit_string<E: de::Error>(self, json: String) -> Result<Secret, E> {
+                self.visit_str(&Zeroizing::new(json))
+            }
+        }
+
+        // As raw JSON, since `serde_json` would unescape it into a buffer that nobody overwrites.
+        deserializer.deserialize_newtype_struct(RAW_VALUE, Raw)
     }
+}
+
+/// The name by which `serde_json` recognises a raw value. Should it ever change, secrets are decoded
+/// as by any other format.
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
+
+/// Resolves the escapes of a JSON string, or returns `None` if one is not valid.
+fn unescape(text: &str) -> Option<Zeroizing<String>> {
+    let mut unescaped = SecretBuffer::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        unescaped.push_str(&rest[..at]);
+        let escape = *rest.as_bytes().get(at + 1)?;
+        rest = rest.get(at + 2..)?;
+        unescaped.push(match escape {
+            b'"' | b'\\' | b'/' => char::from(escape),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let high = hex(&mut rest)?;
+                match high {
+                    0xd800..0xdc00 => {
+                        rest = rest.strip_prefix("\\u")?;
+                        let low = hex(&mut rest)?;
+                        char::decode_utf16([high, low]).next()?.ok()?
+                    }
+                    _ => char::from_u32(u32::from(high))?,
+                }
+            }
+            _ => return None,
+        });
+    }
+    unescaped.push_str(rest);
+    unescaped.into_string()
+}
+
+/// Takes four hexadecimal digits.
+fn hex(rest: &mut &str) -> Option<u16> {
+    let digits = rest.get(..4)?;
+    *rest = &rest[4..];
+    u16::from_str_radix(digits, 16).ok()
 }
 
 /// Text that is overwritten when dropped, such as the bytes of answers: any of them may be secret.
 ///
 /// As `zeroize::Zeroizing`, but that one writes byte by byte, and its `Debug` shows the text.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(crate) struct Zeroizing<T: Wipe>(T);
+pub(crate) struct Zeroizing<T: ZeroizeAll>(T);
 
-impl<T: Wipe> Zeroizing<T> {
+impl<T: ZeroizeAll> Zeroizing<T> {
     pub(crate) fn new(text: T) -> Self {
         Zeroizing(text)
     }
 }
 
-impl<T: Wipe> Deref for Zeroizing<T> {
+impl<T: ZeroizeAll> Deref for Zeroizing<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -126,36 +241,36 @@ impl<T: Wipe> Deref for Zeroizing<T> {
     }
 }
 
-impl<T: Wipe> DerefMut for Zeroizing<T> {
+impl<T: ZeroizeAll> DerefMut for Zeroizing<T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.0
     }
 }
 
-impl<T: Wipe + AsRef<[u8]>> AsRef<[u8]> for Zeroizing<T> {
+impl<T: ZeroizeAll + AsRef<[u8]>> AsRef<[u8]> for Zeroizing<T> {
     fn as_ref(&self) -> &[u8] {
         self.0.as_ref()
     }
 }
 
-impl<T: Wipe> fmt::Debug for Zeroizing<T> {
+impl<T: ZeroizeAll> fmt::Debug for Zeroizing<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Zeroizing(…)")
     }
 }
 
-impl<T: Wipe> Drop for Zeroizing<T> {
+impl<T: ZeroizeAll> Drop for Zeroizing<T> {
     fn drop(&mut self) {
         self.0.wipe();
     }
 }
 
 /// What can be overwritten, spare room included.
-pub(crate) trait Wipe {
+pub(crate) trait ZeroizeAll {
     fn wipe(&mut self);
 }
 
-impl Wipe for Vec<u8> {
+impl ZeroizeAll for Vec<u8> {
     fn wipe(&mut self) {
         self.clear();
         let room = self.spare_capacity_mut();
@@ -164,13 +279,13 @@ impl Wipe for Vec<u8> {
     }
 }
 
-impl Wipe for String {
+impl ZeroizeAll for String {
     fn wipe(&mut self) {
         mem::take(self).into_bytes().wipe();
     }
 }
 
-impl Wipe for Box<[u8]> {
+impl ZeroizeAll for Box<[u8]> {
     fn wipe(&mut self) {
         wipe(self);
     }
@@ -182,17 +297,131 @@ pub(crate) fn wipe(memory: &mut [u8]) {
     optimization_barrier(memory);
 }
 
+/// A growable byte buffer for secrets: memory that it outgrows is overwritten before it is freed.
+///
+/// Use it for every text that is assembled from secrets: a plain `Vec` or `String` leaves a copy
+/// behind each time that it grows.
+#[derive(Clone, Default)]
+pub(crate) struct SecretBuffer(Zeroizing<Vec<u8>>);
+
+impl SecretBuffer {
+    /// Returns an empty buffer that takes `capacity` bytes before it has to grow.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        SecretBuffer(Zeroizing::new(Vec::with_capacity(capacity)))
+    }
+
+    /// Appends bytes.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.reserve(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Appends a string.
+    pub(crate) fn push_str(&mut self, text: &str) {
+        self.extend(text.as_bytes());
+    }
+
+    /// Appends a character.
+    pub(crate) fn push(&mut self, c: char) {
+        self.push_str(c.encode_utf8(&mut [0; 4]));
+    }
+
+    /// Returns the bytes without copying them.
+    pub(crate) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
+    /// Returns the bytes as a string without copying them, or `None` if they are not UTF-8.
+    pub(crate) fn into_string(mut self) -> Option<Zeroizing<String>> {
+        std::str::from_utf8(&self.0).ok()?;
+        String::from_utf8(mem::take(&mut *self.0))
+            .ok()
+            .map(Zeroizing::new)
+    }
+
+    fn reserve(&mut self, additional: usize) {
+        reserve(&mut self.0, additional);
+    }
+}
+
+impl Deref for SecretBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Write for SecretBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SecretBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretBuffer(…)")
+    }
+}
+
+/// Makes room for more bytes, and overwrites the memory that a vector has to leave for that.
+fn reserve(bytes: &mut Zeroizing<Vec<u8>>, additional: usize) {
+    let needed = bytes.len().saturating_add(additional);
+    if needed > bytes.capacity() {
+        let capacity = needed.max(2 * bytes.capacity()).max(64);
+        grow(bytes, capacity);
+    }
+}
+
+/// Moves a vector to a larger allocation, and overwrites the one that it leaves.
+fn grow(bytes: &mut Zeroizing<Vec<u8>>, capacity: usize) {
+    let mut grown = Zeroizing::new(Vec::with_capacity(capacity));
+    grown.extend_from_slice(bytes);
+    *bytes = grown;
+}
+
+/// Encodes a value as JSON, without leaving copies of its secrets behind.
+pub(crate) fn to_json(value: &(impl Serialize + ?Sized)) -> serde_json::Result<SecretBuffer> {
+    let mut json = SecretBuffer::with_capacity(256);
+    serde_json::to_writer(&mut json, value)?;
+    Ok(json)
+}
+
 /// Reads to the end, without leaving copies behind where the text has to move to grow.
 pub(crate) fn read_to_end(reader: &mut impl Read, text: &mut Zeroizing<Vec<u8>>) -> io::Result<()> {
+    read_to_end_expecting(reader, text, 0)
+}
+
+/// Initial capacity where more is expected.
+const INITIAL_CAPACITY: usize = 1024 * 1024;
+/// How much the capacity grows at most, as a multiple of what has arrived.
+const MAX_GROWTH: usize = 8;
+
+/// The same, where `expected` bytes are announced: the text then moves seldom, and reserves no more
+/// than a small multiple of what has arrived.
+pub(crate) fn read_to_end_expecting(
+    reader: &mut impl Read,
+    text: &mut Zeroizing<Vec<u8>>,
+    expected: u64,
+) -> io::Result<()> {
+    let expected = usize::try_from(expected).unwrap_or(usize::MAX);
     loop {
         let room = text.capacity() - text.len();
         let mut limited = Read::take(&mut *reader, room as u64);
-        if limited.read_to_end(text)? < room {
+        if room > 0 && limited.read_to_end(text)? < room {
             return Ok(());
         }
-        let mut grown = Zeroizing::new(Vec::with_capacity((2 * text.capacity()).max(8 * 1024)));
-        grown.extend_from_slice(text);
-        *text = grown;
+        let capacity = if text.capacity() < expected {
+            expected.min((MAX_GROWTH * text.capacity()).max(INITIAL_CAPACITY))
+        } else {
+            (2 * text.capacity()).max(8 * 1024)
+        };
+        grow(text, capacity);
     }
 }
 
@@ -205,6 +434,27 @@ mod tests {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?}"), "Secret(…)");
         assert_eq!(format!("{:?}", Some(&secret)), "Some(Secret(…))");
+    }
+
+    #[test]
+    fn read_to_end_reserves_a_small_multiple_of_what_arrives() {
+        const MIB: usize = 1024 * 1024;
+        for (expected, length, most) in [
+            (u64::MAX, 7, MIB),
+            (64 * MIB as u64, 7, MIB),
+            (64 * MIB as u64, 3 * MIB, 8 * MIB),
+            (5, 7, 8 * 1024),
+            (0, 7, 8 * 1024),
+        ] {
+            let sent = vec![b'x'; length];
+            let mut text = Zeroizing::new(Vec::new());
+            read_to_end_expecting(&mut &sent[..], &mut text, expected).unwrap();
+            assert!(*text == sent);
+            assert!(text.capacity() <= most, "{expected}: {}", text.capacity());
+        }
+        let mut text = Zeroizing::new(Vec::new());
+        read_to_end_expecting(&mut &[b'x'; 20][..], &mut text, 21).unwrap();
+        assert_eq!((text.len(), text.capacity()), (20, 21), "it has moved");
     }
 
     #[test]
@@ -245,6 +495,42 @@ mod tests {
                 error.starts_with("invalid type") && !error.contains("4711"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn secret_decodes_as_a_string_does() {
+        for json in [
+            r#""""#,
+            r#""plain""#,
+            r#"  "ü 𝄞"  "#,
+            r#""\"\\\/\b\f\n\r\t""#,
+            r#""\u0041\u00fc\ud834\udd1e-\uD834\uDD1E""#,
+            r#""\ud834""#,
+            r#""\udd1e\ud834""#,
+            r#""\ud834\u0041""#,
+            r#""\u00""#,
+            r#""\x""#,
+            r#""open"#,
+            r#"["a"]"#,
+            r#"{"a":"b"}"#,
+        ] {
+            let expected = serde_json::from_str::<String>(json).ok();
+            let secret = serde_json::from_str::<Secret>(json).ok();
+            assert_eq!(
+                secret.as_ref().map(Secret::expose),
+                expected.as_deref(),
+                "{json}"
+            );
+            let value = serde_json::from_str::<serde_json::Value>(json).ok();
+            if let Some(value) = value {
+                let secret = serde_json::from_value::<Secret>(value).ok();
+                assert_eq!(
+                    secret.as_ref().map(Secret::expose),
+                    expected.as_deref(),
+                    "{json}"
+                );
+            }
         }
     }
 

@@ -3,18 +3,23 @@
 //!
 //! Without python3 its name is printed and nothing is tested; with `CI=true` that is a failure.
 
+#[path = "support/cargo.rs"]
+mod cargo;
+#[path = "support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
+
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use camunda_admin_sandbox::Sandbox;
 
-/// Far longer than the tests take; a hang ends here, and says where it hung.
-const LIMIT: Duration = Duration::from_secs(300);
+use cargo::cargo;
+use limited::{Limited, PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, run_to_end, text_of};
 
 #[test]
 fn the_tests_of_the_package_pass() {
@@ -25,7 +30,7 @@ fn the_tests_of_the_package_pass() {
     command
         .args(["-m", "unittest", "discover", "--start-directory"])
         .arg(package().join("tests"));
-    run(command);
+    run_within(command, PROGRAM_LIMIT);
     // All of its tests and their child processes together kept to the limit of the token endpoint.
     assert_eq!(sandbox.stats().rate_limited_token_requests, 0);
 }
@@ -94,16 +99,13 @@ fn types_are_strict() {
     let Some(python) = python() else { return };
     let has_mypy = |python: &Python| {
         let mut command = Command::new(&python.program);
-        command
-            .args(["-m", "mypy", "--version"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
+        command.args(["-m", "mypy", "--version"]);
+        run_to_end(command, PROGRAM_LIMIT).status.success()
     };
     if !has_mypy(python) {
         let mut command = Command::new(&python.program);
         command.args(["-m", "pip", "install", "--quiet", "mypy"]);
-        if !command.status().is_ok_and(|status| status.success()) {
+        if !run_to_end(command, SLOW_PROGRAM_LIMIT).status.success() {
             return missing("mypy, from the network,");
         }
     }
@@ -180,12 +182,12 @@ fn python() -> Option<&'static Python> {
         version.args(["-c", "import sys; print('%s-%d.%d.%d' % ((sys.implementation.name,) + sys.version_info[:3]))"]);
         let environment = folder.join("python").join(run(version).trim());
         let program = environment.join("bin/python");
-        let works = Command::new(&program)
-            .args(["-c", "import pip"])
-            .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success());
-        if !works {
+        let works = || {
+            let mut command = Command::new(&program);
+            command.args(["-c", "import pip"]);
+            run_to_end(command, PROGRAM_LIMIT).status.success()
+        };
+        if !(program.is_file() && works()) {
             let _ = fs::remove_dir_all(&environment);
             let mut command = Command::new(&system);
             command.args(["-m", "venv"]).arg(&environment);
@@ -208,7 +210,7 @@ fn library() -> (PathBuf, PathBuf) {
     let test = std::env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).unwrap().to_owned();
     let profile = folder.file_name().and_then(OsStr::to_str).unwrap();
-    let mut command = Command::new(env!("CARGO"));
+    let mut command = cargo();
     command.args(["build", "--quiet", "--lib", "--all-features", "--profile"]);
     command.arg(if profile == "debug" { "dev" } else { profile });
     command
@@ -240,39 +242,29 @@ fn missing(what: &str) {
     println!("{what} is not there: what needs it is left out");
 }
 
-/// Runs a command that has to succeed within the limit; what it said on both outputs.
-fn run(mut command: Command) -> String {
-    let (mut reader, writer) = std::io::pipe().unwrap();
+/// Runs a command that has to succeed within its limit; what it said on both outputs.
+fn run(command: Command) -> String {
+    run_within(command, SLOW_PROGRAM_LIMIT)
+}
+
+/// The same with a limit.
+fn run_within(mut command: Command, limit: Duration) -> String {
+    let (reader, writer) = std::io::pipe().unwrap();
     command
         .stdin(Stdio::null())
         .stdout(writer.try_clone().unwrap())
         .stderr(writer);
     // Without the environment, which has secrets.
-    let arguments: Vec<_> = command.get_args().collect();
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
     let shown = format!("{:?} {arguments:?}", command.get_program());
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{shown}: {error}"));
-    // It holds the writing ends, without which the reader would never see the end.
-    drop(command);
-    let said = std::thread::spawn(move || {
-        let mut said = Vec::new();
-        let _ = reader.read_to_end(&mut said);
-        String::from_utf8_lossy(&said).into_owned()
-    });
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > LIMIT {
-            // `faulthandler` prints where every thread is.
-            let _ = Command::new("kill")
-                .args(["-ABRT", &child.id().to_string()])
-                .status();
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
+    // The command holds the writing ends, without which the reader never sees the end, until it is
+    // started.
+    let program = Limited::start(command, limit);
+    let said = text_of(reader).recv().unwrap();
+    match program.wait() {
+        Ok(status) => assert!(status.success(), "{shown}\n{status}\n{said}"),
+        // Where each of the threads is, in Python, is in what it said.
+        Err(report) => panic!("{report}\nIt printed:\n{said}"),
     }
-    let status = child.wait().unwrap();
-    let said = said.join().unwrap();
-    assert!(status.success(), "{shown}\n{status}\n{said}");
     said
 }

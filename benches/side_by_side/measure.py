@@ -93,7 +93,7 @@ OURS_RUST = Program("Rust", (str(BIN / "ours_rust"),))
 OURS_C = Program("C", (str(BIN / "ours_c"),))
 OURS_PYTHON = Program(
     "Python",
-    (PYTHON, str(HERE / "ours.py")),
+    (PYTHON, str(HERE / "camunda_admin_client.py")),
     (("PYTHONPATH", str(TOP / "bindings/python/src")), ("CAMUNDA_ADMIN_LIBRARY", str(LIBRARY))),
 )
 UREQ = Program("ureq + serde_json", (str(BIN / "ureq_serde"),))
@@ -296,7 +296,7 @@ def run(program: Program, row: Row, times: int, port: int, directory: Path) -> C
 @contextlib.contextmanager
 def server(directory: Path) -> Iterator[int]:
     """nginx with TLS on loopback, and static answers. Gives its port."""
-    subprocess.run([sys.executable, HERE / "answers.py", directory / "answers"], check=True)
+    subprocess.run([sys.executable, HERE / "responses.py", directory / "answers"], check=True)
     make_certificates(directory)
     for _ in range(5):
         with socket.socket() as free:

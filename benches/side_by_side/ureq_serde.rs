@@ -1,7 +1,7 @@
 //! What one would write with ureq and serde_json alone: no retries, no deadline, no cancelling, one
 //! token for the life of the process. Arguments: what to do (`get`, `list` or `decode`), how often.
 
-mod plain;
+mod minimal;
 
 use std::env::var;
 use std::error::Error;
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use plain::Cluster;
+use minimal::Cluster;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from camunda_admin import AdminClient, CamundaError, TokenSource
+from camunda_admin import AdminClient, CamundaError, ClusterCredentials, TokenSource
 
 
 def main() -> int:
@@ -61,22 +61,21 @@ def create_and_clean_up(admin: AdminClient) -> None:
     )
     handle = admin.cluster(cluster_id)
     try:
-        cluster = handle.wait_until_healthy(timeout=20 * 60, progress=True)
-        # Its secret is shown this once, so it goes into a file before anything else is done.
-        created = handle.clients.create("worker", permissions=["Zeebe"])
+        handle.wait_until_healthy(timeout=20 * 60, progress=True)
         with tempfile.TemporaryDirectory() as folder:
+            # The secret is shown only once, so the file is created before the client.
             path = Path(folder) / "worker.env"
-            credentials = created.credentials(cluster)
-            credentials.write_env_file(path)
+            created = handle.clients.create_env_file(path, "worker", permissions=["Zeebe"])
+            credentials = ClusterCredentials.from_env_file(path)
             print(f"wrote the credentials of {created.name}: {', '.join(credentials)}")
-            token = TokenSource(credentials).bearer()
+            token = TokenSource(credentials).access_token()
             print(f"a token for Zeebe: {len(token)} characters")
         for client in handle.clients.list():
             print(f"client {client.name}: {', '.join(client.permissions)}")
         handle.clients.delete(created.client_id)
     finally:
         handle.delete()
-        handle.wait_until_gone(timeout=5 * 60)
+        handle.wait_until_deleted(timeout=5 * 60)
         print("deleted")
 
 

@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use crate::api::admin::AdminClient;
-use crate::api::object::{Number, object, words};
-use crate::api::operation::{Operation, Shape};
+use crate::api::object::{Number, api_enum, api_object};
+use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 
-words! {
+api_enum! {
     /// What was done to an entity.
     enum AuditType {
         /// Created.
@@ -21,23 +21,23 @@ words! {
     }
 }
 
-object! {
+api_object! {
     /// Something that someone did.
-    answer struct AuditEvent {
+    response struct AuditEvent {
         /// The service that noted it.
-        expected service: String = "service",
+        defaulted service: String = "service",
         /// The organisation.
-        expected org_id: String = "orgId",
-        /// What was done, in words.
-        expected audit: String = "audit",
+        defaulted org_id: String = "orgId",
+        /// What was done, in values.
+        defaulted audit: String = "audit",
         /// What was done, as a type.
-        expected audit_type: AuditType = "auditType",
+        defaulted audit_type: AuditType = "auditType",
         /// The kind of entity it was done to.
-        expected entity: String = "entity",
+        defaulted entity: String = "entity",
         /// The entity.
-        expected entity_id: String = "entityId",
+        defaulted entity_id: String = "entityId",
         /// Who did it.
-        expected user_id: String = "userId",
+        defaulted user_id: String = "userId",
         /// The kind of entity around it.
         optional parent_entity: Option<String> = "parentEntity",
         /// The entity around it.
@@ -58,10 +58,10 @@ pub(crate) static LIST: Operation = Operation {
     call: "activity.list",
     c_name: "camunda_activity_list",
     path: "/activity/json",
-    answer: Some(Shape::list::<AuditEvent>()),
+    answer: Some(BodySchema::list::<AuditEvent>()),
     doc: "Lists what was done in the organisation.",
     errors: &[(403, "missing permission")],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static CSV: Operation = Operation {
@@ -69,10 +69,10 @@ pub(crate) static CSV: Operation = Operation {
     call: "activity.csv",
     c_name: "camunda_activity_csv",
     path: "/activity/csv",
-    answer: Some(Shape::csv()),
+    answer: Some(BodySchema::csv()),
     doc: "Writes what was done in the organisation as CSV text.",
     errors: &[(403, "missing permission")],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 /// The organisation's audit log: [`AdminClient::activity`].

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::api::activity::Activity;
 use crate::api::backups::Backups;
@@ -15,17 +16,19 @@ use crate::api::cluster_clients::ClusterClients;
 use crate::api::clusters::{ClusterId, Clusters};
 use crate::api::members::Members;
 use crate::api::monitoring::ClusterMonitoring;
-use crate::api::object::Json;
+use crate::api::object::{Json, has_dot_segment};
 use crate::api::operation::{self, Operation};
 use crate::api::secrets::ClusterSecrets;
 use crate::api::secure_connectivity::SecureConnectivity;
-use crate::auth::{self, Token, TokenSlot, TokenStore};
-use crate::call::{Call, CallOptions};
+use crate::auth::{self, Token, TokenCacheHandle, TokenStore};
+use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
-use crate::credentials::{ClusterCredentials, read_env_file};
+use crate::credentials::{
+    CREDENTIAL_FILE, ClusterCredentials, read_env_file, warn_if_open_to_others,
+};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::secret::Zeroizing;
-use crate::transport::{Class, Method, Request, Stats, Transport};
+use crate::secret::{Zeroizing, to_json};
+use crate::transport::{Idempotency, Method, Request, Stats, Transport};
 
 /// A connection to the Administration API.
 ///
@@ -55,20 +58,24 @@ impl AdminClient {
         AdminClientBuilder::default()
     }
 
-    /// The same client with options for the calls made through it.
+    /// Returns the same client with options for the calls made through it.
+    ///
+    /// `options` are merged into the options that are already set: an option that is not set in
+    /// `options` keeps its value. To remove an option, start from a client without it.
     ///
     /// ```no_run
-    /// # use camunda_admin::{AdminClient, CallOptions};
+    /// # use camunda_admin::{AdminClient, CallOptions, Cancel};
     /// # use std::time::Duration;
     /// # let admin = AdminClient::from_env()?;
-    /// let quick = admin.with(CallOptions::new().timeout(Duration::from_secs(5)));
-    /// quick.clusters().list()?;
+    /// let cancellable = admin.with(CallOptions::new().cancel(Cancel::new()));
+    /// let quick = cancellable.with(CallOptions::new().timeout(Duration::from_secs(5)));
+    /// quick.clusters().list()?; // has the deadline and can be cancelled
     /// # Ok::<(), camunda_admin::Error>(())
     /// ```
     pub fn with(&self, options: CallOptions) -> AdminClient {
         AdminClient {
             transport: self.transport.clone(),
-            options,
+            options: self.options.merged(options),
         }
     }
 
@@ -102,7 +109,7 @@ impl AdminClient {
     /// Comes from the same cache as the tokens of the calls, so it costs a token request only where
     /// no process of the machine has one.
     pub fn token(&self, audience: &str) -> Result<Token> {
-        self.token_source(audience)?.bearer()
+        self.token_source(audience)?.access_token()
     }
 
     /// Tokens of this client's credentials for an audience, for use again and again.
@@ -110,26 +117,27 @@ impl AdminClient {
         if audience.is_empty() {
             return Err(Error::invalid_argument("the audience is empty"));
         }
-        let slot = slot(self.transport.config(), audience)?.ok_or_else(no_credentials)?;
+        let token_cache =
+            token_cache(self.transport.config(), audience)?.ok_or_else(no_credentials)?;
         Ok(TokenSource {
             transport: self.transport.clone(),
-            slot,
+            token_cache,
             options: self.options.clone(),
         })
     }
 
-    /// A token for an audience, or for the client's own where there is none: its slot is at hand.
+    /// A token for an audience, or for the client's own where there is none: its token_cache is at hand.
     #[cfg(feature = "capi")]
     pub(crate) fn token_for(&self, audience: Option<&str>) -> Result<Token> {
-        match (audience, self.transport.slot()) {
-            (None, Some(slot)) => slot.token(&*self.transport, &self.call()),
+        match (audience, self.transport.token_cache()) {
+            (None, Some(token_cache)) => token_cache.token(&*self.transport, &self.call()),
             (None, None) => Err(no_credentials()),
             (Some(audience), _) => self.token(audience),
         }
     }
 
     #[cfg(feature = "capi")]
-    pub(crate) fn reject_token(&self, audience: Option<&str>, token: &Token) -> Result<()> {
+    pub(crate) fn invalidate_token(&self, audience: Option<&str>, token: &Token) -> Result<()> {
         let own = self.transport.config().audience();
         self.token_source(audience.unwrap_or(own))?.reject(token);
         Ok(())
@@ -140,45 +148,69 @@ impl AdminClient {
     /// `null`.
     ///
     /// Reads are sent again after passing failures; whatever changes something is not, see
-    /// [`request_as`](Self::request_as).
+    /// [`request_with_idempotency`](Self::request_with_idempotency).
     pub fn request(&self, method: Method, path: &str, body: Option<&Json>) -> Result<Json> {
-        let class = if method == Method::Get {
-            Class::Safe
+        let idempotency = if method == Method::Get {
+            Idempotency::Safe
         } else {
-            Class::Once
+            Idempotency::NonIdempotent
         };
-        self.request_as(class, method, path, body)
+        self.request_with_idempotency(idempotency, method, path, body)
     }
 
     /// The same, with the caller's word on whether the request may be sent again.
-    pub fn request_as(
+    pub fn request_with_idempotency(
         &self,
-        class: Class,
+        idempotency: Idempotency,
         method: Method,
         path: &str,
         body: Option<&Json>,
     ) -> Result<Json> {
+        let body = body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec()));
+        let answer = self.request_json(idempotency, method, path, body)?;
+        operation::decode(&answer).map_err(Error::invalid_argument)
+    }
+
+    /// The same with the JSON texts themselves; a response without a body is `null`.
+    pub(crate) fn request_json(
+        &self,
+        idempotency: Idempotency,
+        method: Method,
+        path: &str,
+        body: Option<Zeroizing<Vec<u8>>>,
+    ) -> Result<Zeroizing<Vec<u8>>> {
         check_path(path)?;
         let request = Request {
             operation: REQUEST,
             method,
             path: path.to_owned(),
-            body: body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec())),
-            class,
+            body,
+            idempotency,
             authenticated: true,
             hint: Some("look at what it changes before sending it again"),
+            // What it is for is unknown here.
+            secret_response: false,
+            one_time_response: idempotency == Idempotency::NonIdempotent,
             refusals: &[],
         };
         self.transport.send(&request, &self.call(), |answer| {
-            let json = operation::without_bom(&answer).trim_ascii();
+            let json = operation::strip_bom(&answer).trim_ascii();
             if json.is_empty() {
-                return Ok(Json::default());
+                return Ok(Zeroizing::new(b"null".to_vec()));
             }
-            operation::decode(json).map_err(|problem| {
-                let message = format!("the answer is not JSON: {problem}");
-                Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, message)
-                    .with_body(answer.clone())
-            })
+            match operation::decode::<&RawValue>(json) {
+                Ok(_) => Ok(answer),
+                Err(problem) => {
+                    let message = format!("the answer is not JSON: {problem}");
+                    Err(Error::new(
+                        ErrorKind::Decode,
+                        Stage::Decode,
+                        Outcome::Completed,
+                        message,
+                    )
+                    .with_body(answer))
+                }
+            }
         })
     }
 
@@ -196,17 +228,17 @@ impl AdminClient {
 
     /// Forgets that the token endpoint refused these credentials, so that the next call asks again
     /// instead of failing fast: for use after they were mended on the service's side.
-    pub fn retry_credentials(&self) {
-        if let Some(slot) = self.transport.slot() {
-            slot.retry_credentials(&self.call());
+    pub fn clear_auth_failure(&self) {
+        if let Some(token_cache) = self.transport.token_cache() {
+            token_cache.clear_auth_failure(&self.call());
         }
     }
 
     /// Forgets this client's token, here and in the shared store, so that the next call asks for
     /// another.
-    pub fn forget_tokens(&self) {
-        if let Some(slot) = self.transport.slot() {
-            slot.forget(&self.call());
+    pub fn invalidate_tokens(&self) {
+        if let Some(token_cache) = self.transport.token_cache() {
+            token_cache.forget(&self.call());
         }
     }
 
@@ -214,8 +246,16 @@ impl AdminClient {
         &self.options
     }
 
-    pub(crate) fn call(&self) -> Call {
-        Call::start(&self.options, self.transport.config().timeout())
+    /// The same client for the requests of one call that begins now; see [`CallOptions::begin`].
+    pub(crate) fn begin(&self) -> AdminClient {
+        AdminClient {
+            transport: self.transport.clone(),
+            options: self.options.begin(),
+        }
+    }
+
+    pub(crate) fn call(&self) -> CallContext {
+        CallContext::start(&self.options, self.transport.config().timeout())
     }
 
     /// Calls an operation without a body and decodes its answer.
@@ -224,7 +264,7 @@ impl AdminClient {
         operation: &Operation,
         arguments: &[&str],
     ) -> Result<T> {
-        self.exchange(operation, arguments, None, |answer| {
+        self.execute(operation, arguments, None, |answer| {
             operation.decode(answer)
         })
     }
@@ -236,20 +276,20 @@ impl AdminClient {
         arguments: &[&str],
         body: &impl Serialize,
     ) -> Result<T> {
-        self.exchange(operation, arguments, Some(encode(body)?), |answer| {
+        self.execute(operation, arguments, Some(encode(body)?), |answer| {
             operation.decode(answer)
         })
     }
 
     /// Calls an operation that answers nothing.
-    pub(crate) fn tell(
+    pub(crate) fn send_without_response(
         &self,
         operation: &Operation,
         arguments: &[&str],
         body: Option<&impl Serialize>,
     ) -> Result<()> {
         let body = body.map(encode).transpose()?;
-        self.exchange(operation, arguments, body, |_| Ok(()))
+        self.execute(operation, arguments, body, |_| Ok(()))
     }
 
     /// Calls an operation that answers CSV.
@@ -259,15 +299,27 @@ impl AdminClient {
     }
 
     /// Calls an operation and makes of the answer what `decode` makes of it.
-    pub(crate) fn exchange<T>(
+    pub(crate) fn execute<T>(
         &self,
         operation: &Operation,
         arguments: &[&str],
         body: Option<Zeroizing<Vec<u8>>>,
         decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
     ) -> Result<T> {
+        self.exchange_in(&self.call(), operation, arguments, body, decode)
+    }
+
+    /// The same as a step of a call that has several.
+    pub(crate) fn exchange_in<T>(
+        &self,
+        call: &CallContext,
+        operation: &Operation,
+        arguments: &[&str],
+        body: Option<Zeroizing<Vec<u8>>>,
+        decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
+    ) -> Result<T> {
         let request = self.request_for(operation, arguments, body)?;
-        self.transport.send(&request, &self.call(), decode)
+        self.transport.send(&request, call, decode)
     }
 
     fn request_for<'a>(
@@ -276,14 +328,21 @@ impl AdminClient {
         arguments: &[&str],
         body: Option<Zeroizing<Vec<u8>>>,
     ) -> Result<Request<'a>> {
+        if let Some(body) = &body {
+            operation.check_lists(body)?;
+        }
         Ok(Request {
             operation: operation.name,
             method: operation.method,
             path: operation.path_with(arguments)?,
             body,
-            class: operation.class,
+            idempotency: operation.idempotency,
             authenticated: operation.authenticated,
             hint: operation.hint,
+            secret_response: operation.has_secret_response(),
+            one_time_response: operation.one_time_response
+                || (operation.idempotency == Idempotency::NonIdempotent
+                    && operation.answer.is_some()),
             refusals: operation.errors,
         })
     }
@@ -300,9 +359,9 @@ impl fmt::Debug for AdminClient {
     }
 }
 
-fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
-    match serde_json::to_vec(body) {
-        Ok(json) => Ok(Zeroizing::new(json)),
+pub(super) fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
+    match to_json(body) {
+        Ok(json) => Ok(json.into_bytes()),
         Err(error) => Err(Error::invalid_argument(format!(
             "the body is not JSON: {error}"
         ))),
@@ -318,14 +377,8 @@ pub(super) fn check_path(path: &str) -> Result<()> {
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) || path.contains(['#', '\\']) {
         return bad("has characters that have to be percent-encoded");
     }
-    let segments = path.split('?').next().unwrap_or_default().split('/');
-    if segments.into_iter().any(|segment| {
-        matches!(
-            segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
-            "." | ".."
-        )
-    }) {
-        return bad("has a segment `.` or `..`, which a server folds away");
+    if has_dot_segment(path.split('?').next().unwrap_or_default()) {
+        return bad("has a `.` or `..` segment, which servers and proxies resolve");
     }
     Ok(())
 }
@@ -334,10 +387,10 @@ fn no_credentials() -> Error {
     Error::config("no credentials: set `client_id` and `client_secret`")
 }
 
-fn slot(config: &Config, audience: &str) -> Result<Option<Arc<TokenSlot>>> {
+fn token_cache(config: &Config, audience: &str) -> Result<Option<Arc<TokenCacheHandle>>> {
     config
         .token_request(audience)
-        .map(|request| auth::slot(request, config.token_cache()))
+        .map(|request| auth::token_cache_handle(request, config.token_cache()))
         .transpose()
 }
 
@@ -349,6 +402,8 @@ fn slot(config: &Config, audience: &str) -> Result<Option<Arc<TokenSlot>>> {
 #[must_use]
 pub struct AdminClientBuilder {
     config: Config,
+    /// The file that the settings come from.
+    credential_file: Option<PathBuf>,
     error: Option<Error>,
 }
 
@@ -365,7 +420,7 @@ impl AdminClientBuilder {
     /// | `CAMUNDA_TOKEN_SCOPE` | `scope` |
     /// | `CAMUNDA_TOKEN_CACHE_DIR` | `token_cache`, a directory |
     /// | `CAMUNDA_TOKEN_DISK_CACHE_DISABLE` | `true`: `token_cache` is `memory` |
-    /// | `CAMUNDA_TOKEN_CACHE_REDIS_URL` | `token_cache`, a redis:// address |
+    /// | `CAMUNDA_TOKEN_CACHE_REDIS_URL` | `token_cache`, a Redis or Valkey URL |
     /// | `CAMUNDA_CUSTOM_ROOT_CERT_PATH` | `ca_file` |
     /// | `CAMUNDA_CUSTOM_CERT_CHAIN_PATH` | `client_cert` |
     /// | `CAMUNDA_CUSTOM_PRIVATE_KEY_PATH` | `client_key` |
@@ -382,12 +437,14 @@ impl AdminClientBuilder {
         })?;
         Ok(AdminClientBuilder {
             config,
+            credential_file: None,
             error: None,
         })
     }
 
     /// The settings of a file of `export NAME='value'` or `NAME=value` lines with the variables of
-    /// [`from_env`](Self::from_env), as the Console hands it out. The environment is not read.
+    /// [`from_env`](Self::from_env), as the Console hands it out. The environment is not read. If
+    /// other users can read the file, [`build`](Self::build) logs a warning, once.
     ///
     /// Errors: `Io` where the file cannot be read, `Config` naming the line or the variable.
     pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
@@ -397,6 +454,7 @@ impl AdminClientBuilder {
         })?;
         Ok(AdminClientBuilder {
             config,
+            credential_file: Some(path.as_ref().to_owned()),
             error: None,
         })
     }
@@ -412,11 +470,12 @@ impl AdminClientBuilder {
         self.config.set(key, value)
     }
 
-    /// Takes the credentials of a cluster's client, its token endpoint and its audience.
+    /// Takes the credentials of a cluster's client, its token endpoint and, unless the caller chose
+    /// another, its audience.
     pub(crate) fn with_credentials(mut self, credentials: &ClusterCredentials) -> Result<Self> {
-        let id = credentials.required(&["ZEEBE_CLIENT_ID"])?;
-        let secret = credentials.required(&["ZEEBE_CLIENT_SECRET"])?;
-        let url = credentials.required(&["CAMUNDA_OAUTH_URL", "ZEEBE_AUTHORIZATION_SERVER_URL"])?;
+        let id = credentials.require(&["ZEEBE_CLIENT_ID"])?;
+        let secret = credentials.require(&["ZEEBE_CLIENT_SECRET"])?;
+        let url = credentials.require(&["CAMUNDA_OAUTH_URL", "ZEEBE_AUTHORIZATION_SERVER_URL"])?;
         let audience = credentials
             .get("ZEEBE_TOKEN_AUDIENCE")
             .unwrap_or("zeebe.camunda.io");
@@ -424,9 +483,11 @@ impl AdminClientBuilder {
             ("client_id", id.expose()),
             ("client_secret", secret.expose()),
             ("oauth_url", url.expose()),
-            ("audience", audience),
         ] {
             self.set(key, value)?;
+        }
+        if !self.config.audience_is_chosen() {
+            self.set("audience", audience)?;
         }
         Ok(self)
     }
@@ -471,8 +532,11 @@ impl AdminClientBuilder {
     }
 
     /// `token_cache`: who shares tokens. `auto` (unless set): every process of this user on this
-    /// machine, through sealed files in the user's cache directory; `memory`: this process; else a
-    /// directory, or a `redis://` address where the library is built with the feature `redis`.
+    /// machine, through encrypted files in the user's cache directory; `memory`: this process; a
+    /// directory, with a separator in its path or beginning with `.` or `~` (the home directory); a
+    /// `redis://`, `rediss://`, `valkey://` or `valkeys://` URL where the library is built with the
+    /// feature `redis`. [`build`](Self::build) resolves a relative directory, once. Anything else is
+    /// an error.
     pub fn token_cache(self, cache: &str) -> Self {
         self.with("token_cache", cache)
     }
@@ -494,7 +558,8 @@ impl AdminClientBuilder {
         self
     }
 
-    /// `ca_file`: certificates in PEM to be trusted instead of the platform's.
+    /// `ca_file`: certificates in PEM to be trusted instead of the platform's, and instead of those
+    /// that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
     pub fn ca_file(self, path: &str) -> Self {
         self.with("ca_file", path)
     }
@@ -505,7 +570,8 @@ impl AdminClientBuilder {
         self.with("client_cert", path)
     }
 
-    /// `client_key`: the private key in PEM that belongs to `client_cert`.
+    /// `client_key`: the unencrypted private key in PEM that belongs to `client_cert`. If other users
+    /// can read the file, the library logs one warning.
     pub fn client_key(self, path: &str) -> Self {
         self.with("client_key", path)
     }
@@ -536,15 +602,21 @@ impl AdminClientBuilder {
     /// Errors: `Config`, naming the setting.
     pub fn build(self) -> Result<AdminClient> {
         match self.error {
-            Some(error) => Err(error),
-            None => AdminClientBuilder::build_from(&self.config),
+            Some(ref error) => Err(error.clone()),
+            None => self.build_client(),
         }
     }
 
-    fn build_from(config: &Config) -> Result<AdminClient> {
+    fn build_client(&self) -> Result<AdminClient> {
+        let config = &self.config;
         config.check()?;
-        let slot = slot(config, config.audience())?;
-        let transport = Arc::new(Transport::new(config.clone(), slot)?);
+        // Here rather than where it was read: only now do C and Python have a log callback.
+        if let Some(file) = &self.credential_file {
+            warn_if_open_to_others(CREDENTIAL_FILE, file);
+        }
+        let config = config.clone().resolved()?;
+        let token_cache = token_cache(&config, config.audience())?;
+        let transport = Arc::new(Transport::new(config, token_cache)?);
         Ok(AdminClient {
             transport,
             options: CallOptions::new(),
@@ -554,7 +626,7 @@ impl AdminClientBuilder {
     /// The client, with the settings left for another one.
     #[cfg(feature = "capi")]
     pub(crate) fn build_another(&self) -> Result<AdminClient> {
-        AdminClientBuilder::build_from(&self.config)
+        self.build_client()
     }
 }
 
@@ -615,7 +687,7 @@ impl<'a> ClusterHandle<'a> {
 #[derive(Clone)]
 pub struct TokenSource {
     transport: Arc<Transport>,
-    slot: Arc<TokenSlot>,
+    token_cache: Arc<TokenCacheHandle>,
     options: CallOptions,
 }
 
@@ -628,7 +700,12 @@ impl TokenSource {
         TokenSource::with_settings(credentials, AdminClient::builder())
     }
 
-    /// The same, with settings such as `token_cache`, `ca_file` or `proxy`.
+    /// The same, with settings such as `token_cache`, `ca_file` or `proxy`. An
+    /// [`audience`](AdminClientBuilder::audience) that is set replaces that of the credentials, to get
+    /// tokens for Operate, for example. `client_id`, `client_secret` and `oauth_url` are those of the
+    /// credentials.
+    ///
+    /// Errors: `Config`, naming the setting or the variable that the credentials lack.
     pub fn with_settings(
         credentials: &ClusterCredentials,
         settings: AdminClientBuilder,
@@ -636,29 +713,46 @@ impl TokenSource {
         if let Some(error) = settings.error {
             return Err(error);
         }
-        let config = settings.with_credentials(credentials)?.config;
-        let slot = slot(&config, config.audience())?.ok_or_else(no_credentials)?;
+        let config = settings.with_credentials(credentials)?.config.resolved()?;
+        let token_cache = token_cache(&config, config.audience())?.ok_or_else(no_credentials)?;
         let transport = Arc::new(Transport::new(config, None)?);
         Ok(TokenSource {
             transport,
-            slot,
+            token_cache,
             options: CallOptions::new(),
         })
     }
 
+    /// Returns the same source with options for the calls made through it: a deadline, and a
+    /// [`Cancel`](crate::Cancel) that ends [`bearer`](Self::bearer) early. `options` are merged into
+    /// those that are already set.
+    pub fn with(&self, options: CallOptions) -> TokenSource {
+        TokenSource {
+            transport: self.transport.clone(),
+            token_cache: self.token_cache.clone(),
+            options: self.options.merged(options),
+        }
+    }
+
+    /// The counters of this source and its clones: token requests, retries, bytes. One that was made
+    /// by [`AdminClient::token_source`] shares those of its client.
+    pub fn stats(&self) -> Stats {
+        self.transport.stats()
+    }
+
     /// A living token, from memory, the shared store or the token endpoint, in this order.
-    pub fn bearer(&self) -> Result<Token> {
-        self.slot.token(&*self.transport, &self.call())
+    pub fn access_token(&self) -> Result<Token> {
+        self.token_cache.token(&*self.transport, &self.call())
     }
 
     /// The token is not accepted: drops it, here and in the shared store, unless a newer one is
     /// there already. The next [`bearer`](Self::bearer) asks for another.
     pub fn reject(&self, token: &Token) {
-        self.slot.reject(token, &self.call());
+        self.token_cache.reject(token, &self.call());
     }
 
-    fn call(&self) -> Call {
-        Call::start(&self.options, self.transport.config().timeout())
+    fn call(&self) -> CallContext {
+        CallContext::start(&self.options, self.transport.config().timeout())
     }
 }
 
@@ -689,6 +783,14 @@ mod tests {
             "/a#b",
             "/ü",
             "/a\\b",
+            "/a/..%2Fb",
+            "/a%2f..%2Fb",
+            "/a%5c..%5cb",
+            "/a/%2e%2e%2fb",
+            "/a/%252e%252e/b",
+            "/a%25252F..",
+            "/a/..;x=1/b",
+            "/a/.%3bx",
         ] {
             assert!(check_path(bad).is_err(), "{bad:?}");
         }
@@ -698,6 +800,25 @@ mod tests {
     fn half_of_the_credentials_is_named() {
         let error = AdminClient::builder().client_id("a").build().unwrap_err();
         assert!(error.to_string().contains("client_secret"), "{error}");
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn build_rejects_unusable_redis_url_without_showing_its_password() {
+        for url in [
+            "redis://:hunter2@",
+            "redis://:hunter2@host:port/0",
+            "valkey://:hunter2@host/zero",
+        ] {
+            let error = AdminClient::builder()
+                .client_id("a")
+                .client_secret("b")
+                .token_cache(url)
+                .build()
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

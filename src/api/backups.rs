@@ -2,16 +2,16 @@
 
 use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
-use crate::api::object::{id, object, words};
-use crate::api::operation::{Operation, Shape};
+use crate::api::object::{api_enum, api_id, api_object};
+use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 
-id! {
+api_id! {
     /// Names a backup.
     struct BackupId;
 }
 
-words! {
+api_enum! {
     /// How far a backup, or a component's part of it, is.
     enum BackupStatus {
         /// Being made.
@@ -25,7 +25,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// How far a restore is.
     enum RestoreState {
         /// Not begun.
@@ -43,27 +43,27 @@ words! {
     }
 }
 
-object! {
+api_object! {
     /// A backup of a cluster.
-    answer struct Backup {
+    response struct Backup {
         /// Its id.
         required uuid: BackupId = "uuid",
         /// Its name.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// When it was begun: RFC 3339, UTC.
-        expected created: String = "created",
+        defaulted created: String = "created",
         /// When it was complete: RFC 3339, UTC; empty before.
-        expected completed: String = "completed",
+        defaulted completed: String = "completed",
         /// How far it is.
-        expected status: BackupStatus = "status",
+        defaulted status: BackupStatus = "status",
         /// How far Zeebe's part is.
-        expected zeebe_status: BackupStatus = "zeebeStatus",
+        defaulted zeebe_status: BackupStatus = "zeebeStatus",
         /// How far Operate's part is.
-        expected operate_status: BackupStatus = "operateStatus",
+        defaulted operate_status: BackupStatus = "operateStatus",
         /// How far Tasklist's part is.
-        expected tasklist_status: BackupStatus = "tasklistStatus",
+        defaulted tasklist_status: BackupStatus = "tasklistStatus",
         /// How far Optimize's part is.
-        expected optimize_status: BackupStatus = "optimizeStatus",
+        defaulted optimize_status: BackupStatus = "optimizeStatus",
         /// The generation that the cluster ran.
         optional generation_uuid: Option<String> = "generationUuid",
         /// The name of that generation.
@@ -73,7 +73,7 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// When backups are to be made.
     request struct SetBackupSchedule {
         /// Five-field cron, UTC, at most once every 15 minutes.
@@ -81,25 +81,25 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// When backups are made.
-    answer struct BackupSchedule {
+    response struct BackupSchedule {
         /// Its name.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// Five-field cron, UTC.
         required schedule: String = "schedule",
     }
 }
 
-object! {
+api_object! {
     /// A restore from a backup.
-    answer struct Restore {
+    response struct Restore {
         /// Its id.
-        expected uuid: String = "uuid",
+        defaulted uuid: String = "uuid",
         /// The backup.
-        expected backup_id: String = "backupId",
+        defaulted backup_id: String = "backupId",
         /// How far it is.
-        expected state: RestoreState = "state",
+        defaulted state: RestoreState = "state",
         /// When it began: RFC 3339, UTC.
         optional start_timestamp: Option<String> = "startTimestamp",
         /// When it was over: RFC 3339, UTC.
@@ -112,13 +112,13 @@ pub(crate) static LIST: Operation = Operation {
     call: "cluster.backups.list",
     c_name: "camunda_backup_list",
     path: "/clusters/{clusterUuid}/backups",
-    answer: Some(Shape::list::<Backup>()),
+    answer: Some(BodySchema::list::<Backup>()),
     doc: "Lists the backups of the cluster.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static CREATE: Operation = Operation {
@@ -126,11 +126,11 @@ pub(crate) static CREATE: Operation = Operation {
     call: "cluster.backups.create",
     c_name: "camunda_backup_create",
     path: "/clusters/{clusterUuid}/backups",
-    answer: Some(Shape::object::<Backup>()),
+    answer: Some(BodySchema::object::<Backup>()),
     hint: Some("look for it among the cluster's backups"),
     doc: "Begins a backup, which takes minutes; at most one every 15 minutes. Never sent twice.",
     errors: &[(404, "no such cluster")],
-    ..Operation::ONCE
+    ..Operation::POST_DEFAULTS
 };
 
 pub(crate) static DELETE: Operation = Operation {
@@ -138,10 +138,10 @@ pub(crate) static DELETE: Operation = Operation {
     call: "cluster.backups.delete",
     c_name: "camunda_backup_delete",
     path: "/clusters/{clusterUuid}/backups/{backupId}",
-    answer: Some(Shape::object::<Backup>()),
+    answer: Some(BodySchema::object::<Backup>()),
     doc: "Deletes a backup and answers it. Irreversible.",
     errors: &[(403, "cluster belongs to another organisation")],
-    ..Operation::REMOVE
+    ..Operation::DELETE_DEFAULTS
 };
 
 pub(crate) static RESTORE_STATUS: Operation = Operation {
@@ -149,13 +149,13 @@ pub(crate) static RESTORE_STATUS: Operation = Operation {
     call: "cluster.backups.restore_status",
     c_name: "camunda_backup_restore_status",
     path: "/clusters/{clusterUuid}/backups/{backupId}/restore",
-    answer: Some(Shape::object::<Restore>()),
+    answer: Some(BodySchema::object::<Restore>()),
     doc: "Reads the latest restore of the backup.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no restore was ever triggered for this backup"),
     ],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static RESTORE: Operation = Operation {
@@ -163,7 +163,7 @@ pub(crate) static RESTORE: Operation = Operation {
     call: "cluster.backups.restore",
     c_name: "camunda_backup_restore",
     path: "/clusters/{clusterUuid}/backups/{backupId}/restore",
-    answer: Some(Shape::object::<Restore>()),
+    answer: Some(BodySchema::object::<Restore>()),
     hint: Some("read the restore of this backup"),
     doc: "Begins a restore onto the source cluster, which the service suspends and resumes; takes \
           minutes. Never sent twice.",
@@ -175,7 +175,7 @@ pub(crate) static RESTORE: Operation = Operation {
             "backup of an unknown generation, or a restore in flight",
         ),
     ],
-    ..Operation::ONCE
+    ..Operation::POST_DEFAULTS
 };
 
 pub(crate) static SCHEDULE: Operation = Operation {
@@ -183,13 +183,13 @@ pub(crate) static SCHEDULE: Operation = Operation {
     call: "cluster.backups.schedule",
     c_name: "camunda_backup_schedule",
     path: "/clusters/{clusterUuid}/backups/schedule",
-    answer: Some(Shape::object::<BackupSchedule>()),
+    answer: Some(BodySchema::object::<BackupSchedule>()),
     doc: "Reads the backup schedule; there is at most one per cluster.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no schedule configured"),
     ],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static SET_SCHEDULE: Operation = Operation {
@@ -197,8 +197,8 @@ pub(crate) static SET_SCHEDULE: Operation = Operation {
     call: "cluster.backups.set_schedule",
     c_name: "camunda_backup_set_schedule",
     path: "/clusters/{clusterUuid}/backups/schedule",
-    body: Some(Shape::object::<SetBackupSchedule>()),
-    answer: Some(Shape::object::<BackupSchedule>()),
+    body: Some(BodySchema::object::<SetBackupSchedule>()),
+    answer: Some(BodySchema::object::<BackupSchedule>()),
     doc: "Makes backups by a five-field cron expression in UTC, at most once every 15 minutes. \
           Replaces the schedule there is.",
     errors: &[
@@ -206,7 +206,7 @@ pub(crate) static SET_SCHEDULE: Operation = Operation {
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
-    ..Operation::SET
+    ..Operation::PUT_DEFAULTS
 };
 
 pub(crate) static DELETE_SCHEDULE: Operation = Operation {
@@ -219,7 +219,7 @@ pub(crate) static DELETE_SCHEDULE: Operation = Operation {
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
-    ..Operation::REMOVE
+    ..Operation::DELETE_DEFAULTS
 };
 
 /// The backups of a cluster: [`ClusterHandle::backups`](crate::ClusterHandle::backups).
@@ -296,6 +296,6 @@ impl Backups<'_> {
     /// Errors: 403 cluster belongs to another organisation; 404 no such cluster.
     pub fn delete_schedule(&self) -> Result<()> {
         self.admin
-            .tell(&DELETE_SCHEDULE, &[self.cluster.as_str()], None::<&()>)
+            .send_without_response(&DELETE_SCHEDULE, &[self.cluster.as_str()], None::<&()>)
     }
 }

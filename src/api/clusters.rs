@@ -1,115 +1,115 @@
 //! Clusters: their types, and the operations on all of them and on one.
 
 use crate::api::admin::{AdminClient, ClusterHandle};
-use crate::api::object::{id, object, words};
-use crate::api::operation::{Operation, Shape};
+use crate::api::object::{api_enum, api_id, api_object};
+use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
-use crate::transport::{Class, Method};
+use crate::transport::{Idempotency, Method};
 
-id! {
+api_id! {
     /// Names a cluster.
     struct ClusterId;
 }
 
-object! {
+api_object! {
     /// Something that has an id and a name: a generation, a region, a plan type.
-    answer struct NamedResource {
+    response struct NamedResource {
         /// Its id.
-        expected uuid: String = "uuid",
+        defaulted uuid: String = "uuid",
         /// Its name, as the Console shows it.
-        expected name: String = "name",
+        defaulted name: String = "name",
     }
 }
 
-object! {
+api_object! {
     /// Something that has an id and a name, as the answer of an upgrade writes it.
-    answer struct NamedId {
+    response struct NamedId {
         /// Its id.
-        expected id: String = "id",
+        defaulted id: String = "id",
         /// Its name, as the Console shows it.
-        expected name: String = "name",
+        defaulted name: String = "name",
     }
 }
 
-object! {
+api_object! {
     /// A version of Camunda that a cluster runs.
-    answer struct Generation {
+    response struct Generation {
         /// Its id, for `generation_id` when a cluster is created.
-        expected uuid: String = "uuid",
+        defaulted uuid: String = "uuid",
         /// Its name, such as `Camunda 8.8.1`.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// Why it may be used.
         optional classification: Option<GenerationClassification> = "classification",
     }
 }
 
-object! {
+api_object! {
     /// A stream of generations that clusters follow.
-    answer struct Channel {
+    response struct Channel {
         /// Its id, for `channel_id` when a cluster is created.
-        expected uuid: String = "uuid",
+        defaulted uuid: String = "uuid",
         /// Its name, such as `Stable`.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// The generation that new clusters get unless they ask for another.
-        expected default_generation: NamedResource = "defaultGeneration",
+        defaulted default_generation: NamedResource = "defaultGeneration",
         /// The generations that may be asked for.
-        expected allowed_generations: Vec<Generation> = "allowedGenerations",
+        defaulted allowed_generations: Vec<Generation> = "allowedGenerations",
     }
 }
 
-object! {
+api_object! {
     /// A region that can take the backups of another.
-    answer struct BackupRegionOption {
+    response struct BackupRegionOption {
         /// Its id, for `backup_region_id` when a cluster is created.
-        expected id: String = "id",
+        defaulted id: String = "id",
         /// Its name, as the Console shows it.
-        expected label: String = "label",
+        defaulted label: String = "label",
     }
 }
 
-object! {
+api_object! {
     /// Where the backups of a region can be kept.
-    answer struct BackupOption {
+    response struct BackupOption {
         /// The id of the option.
-        expected uuid: String = "uuid",
+        defaulted uuid: String = "uuid",
         /// The regions to choose from.
-        expected regions: Vec<BackupRegionOption> = "regions",
+        defaulted regions: Vec<BackupRegionOption> = "regions",
     }
 }
 
-object! {
+api_object! {
     /// A place where clusters run.
-    answer struct Region {
+    response struct Region {
         /// Its id, for `region_id` when a cluster is created.
-        expected uuid: String = "uuid",
+        defaulted uuid: String = "uuid",
         /// Its name, as the Console shows it.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// The cloud provider, such as `AWS`.
-        expected provider: String = "provider",
+        defaulted provider: String = "provider",
         /// Where its backups can be kept.
         optional backups: Option<Vec<BackupOption>> = "backups",
     }
 }
 
-object! {
+api_object! {
     /// What clusters can be made of: the only source of the ids that [`CreateCluster`] takes.
-    answer struct Parameters {
+    response struct Parameters {
         /// Channels with their generations.
-        expected channels: Vec<Channel> = "channels",
+        defaulted channels: Vec<Channel> = "channels",
         /// Plan types.
-        expected cluster_plan_types: Vec<NamedResource> = "clusterPlanTypes",
+        defaulted cluster_plan_types: Vec<NamedResource> = "clusterPlanTypes",
         /// Regions.
-        expected regions: Vec<Region> = "regions",
+        defaulted regions: Vec<Region> = "regions",
     }
 }
 
-object! {
+api_object! {
     /// Addresses that may reach a cluster.
     request struct IpAllowlistEntry {
         /// A CIDR, or several with commas between them.
         required ip: String = "ip",
         /// What they are for.
-        expected description: String = "description",
+        defaulted description: String = "description",
     }
 }
 
@@ -124,9 +124,9 @@ impl IpAllowlistEntry {
     }
 }
 
-object! {
+api_object! {
     /// Where a cluster's components are reached.
-    answer struct ClusterLinks {
+    response struct ClusterLinks {
         /// The Console's page of the cluster.
         optional console: Option<String> = "console",
         /// Connectors.
@@ -146,11 +146,11 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// How a cluster and its components are.
-    answer struct ClusterStatus {
+    response struct ClusterStatus {
         /// The cluster as a whole.
-        expected ready: ClusterComponentStatus = "ready",
+        defaulted ready: ClusterComponentStatus = "ready",
         /// Zeebe.
         optional zeebe_status: Option<ClusterComponentStatus> = "zeebeStatus",
         /// Operate.
@@ -164,11 +164,11 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// How a cluster's data are encrypted.
-    answer struct ClusterEncryption {
+    response struct ClusterEncryption {
         /// Whose key it is.
-        expected r#type: EncryptionKeyType = "type",
+        defaulted r#type: EncryptionKeyType = "type",
         /// Whether the key is in use.
         optional status: Option<EncryptionStatus> = "status",
         /// The AWS KMS key of the (primary) region.
@@ -178,37 +178,37 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// A cluster.
-    answer struct Cluster {
+    response struct Cluster {
         /// Its id.
         required uuid: ClusterId = "uuid",
         /// Its name.
-        expected name: String = "name",
-        /// What it is for, in its owner's words.
+        defaulted name: String = "name",
+        /// What it is for, in its owner's values.
         optional description: Option<String> = "description",
         /// The organisation that owns it.
-        expected owner_id: String = "ownerId",
+        defaulted owner_id: String = "ownerId",
         /// When it was created: RFC 3339, UTC.
-        expected created: String = "created",
+        defaulted created: String = "created",
         /// Whether it follows the newest generation of its channel by itself.
-        expected auto_update: bool = "autoUpdate",
+        defaulted auto_update: bool = "autoUpdate",
         /// The channel that it follows.
-        expected channel: NamedResource = "channel",
+        defaulted channel: NamedResource = "channel",
         /// The generation that it runs.
-        expected generation: NamedResource = "generation",
+        defaulted generation: NamedResource = "generation",
         /// Where it runs.
-        expected region: NamedResource = "region",
+        defaulted region: NamedResource = "region",
         /// Where its backups are kept.
         optional backup_region: Option<NamedResource> = "backupRegion",
         /// Its plan type.
-        expected plan_type: NamedResource = "planType",
+        defaulted plan_type: NamedResource = "planType",
         /// Its labels, its stage among them.
         optional labels: Option<Vec<String>> = "labels",
         /// Where its components are reached.
-        expected links: ClusterLinks = "links",
+        defaulted links: ClusterLinks = "links",
         /// How it is.
-        expected status: ClusterStatus = "status",
+        defaulted status: ClusterStatus = "status",
         /// How its data are encrypted.
         optional encryption: Option<ClusterEncryption> = "encryption",
         /// Addresses that may reach it; absent without the permission to see them. See
@@ -227,7 +227,7 @@ impl Cluster {
     }
 }
 
-object! {
+api_object! {
     /// A cluster to be created. The ids come from [`Clusters::parameters`].
     request struct CreateCluster {
         /// Its name; the service refuses long ones.
@@ -326,15 +326,15 @@ impl CreateCluster {
     }
 }
 
-object! {
+api_object! {
     /// What creating a cluster answers.
-    answer struct CreatedCluster {
+    response struct CreatedCluster {
         /// The id of the new cluster, which is `Creating` for minutes.
         required cluster_id: ClusterId = "clusterId",
     }
 }
 
-object! {
+api_object! {
     /// What to change about a cluster: only the fields that are set.
     request struct UpdateCluster {
         /// Its new name.
@@ -391,7 +391,7 @@ impl UpdateCluster {
     }
 }
 
-object! {
+api_object! {
     /// The customer's own AWS KMS keys for a cluster.
     request struct UpdateEncryption {
         /// The ARN of the key of the (primary) region.
@@ -418,7 +418,7 @@ impl UpdateEncryption {
     }
 }
 
-object! {
+api_object! {
     /// The addresses that may reach a cluster: the whole list.
     request struct UpdateIpAllowlist {
         /// The entries; none removes the list.
@@ -426,21 +426,21 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// What an upgrade answers.
-    answer struct GenerationUpgrade {
+    response struct GenerationUpgrade {
         /// The cluster.
-        expected cluster: NamedId = "cluster",
+        defaulted cluster: NamedId = "cluster",
         /// The generation that it leaves.
-        expected old_generation: NamedId = "oldGeneration",
+        defaulted old_generation: NamedId = "oldGeneration",
         /// The generation that it gets.
-        expected new_generation: NamedId = "newGeneration",
+        defaulted new_generation: NamedId = "newGeneration",
         /// The organisation that owns it.
-        expected org_id: String = "orgId",
+        defaulted org_id: String = "orgId",
     }
 }
 
-object! {
+api_object! {
     /// From what a failover makes the new cluster.
     request struct TriggerFailover {
         /// The backups to copy.
@@ -464,23 +464,23 @@ impl TriggerFailover {
     }
 }
 
-object! {
+api_object! {
     /// What a failover answers.
-    answer struct FailoverResult {
+    response struct FailoverResult {
         /// The cluster that takes over, in the paired region.
         required new_cluster_id: ClusterId = "newClusterId",
         /// How its steps went.
-        expected results: FailoverResults = "results",
+        defaulted results: FailoverResults = "results",
     }
 }
 
-object! {
+api_object! {
     /// How the steps of a failover went.
-    answer struct FailoverResults {
+    response struct FailoverResults {
         /// Copying the backups.
-        expected backup_clone: FailoverStep = "backupClone",
+        defaulted backup_clone: FailoverStep = "backupClone",
         /// Restoring one of them.
-        expected restore: FailoverStep = "restore",
+        defaulted restore: FailoverStep = "restore",
     }
 }
 
@@ -518,11 +518,11 @@ impl<'de> serde::Deserialize<'de> for FailoverStep {
     }
 }
 
-impl crate::api::form::Formed for FailoverStep {
-    const FORM: crate::api::form::Form = crate::api::form::Form::Any;
+impl crate::api::schema::HasSchema for FailoverStep {
+    const SCHEMA: crate::api::schema::JsonSchema = crate::api::schema::JsonSchema::Any;
 }
 
-words! {
+api_enum! {
     /// How a cluster or a component of it is.
     enum ClusterComponentStatus {
         /// Being created: takes minutes.
@@ -544,7 +544,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// The stage that a cluster serves.
     enum ClusterStage {
         /// Development.
@@ -558,7 +558,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// Whose key encrypts a cluster's data.
     enum EncryptionKeyType {
         /// The service's, in software.
@@ -572,7 +572,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// Whether a cluster's encryption key is in use.
     enum EncryptionStatus {
         /// In use.
@@ -590,7 +590,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// Why a generation may be used.
     enum GenerationClassification {
         /// The channel offers it.
@@ -607,9 +607,9 @@ pub(crate) static LIST: Operation = Operation {
     call: "clusters.list",
     c_name: "camunda_cluster_list",
     path: "/clusters",
-    answer: Some(Shape::list::<Cluster>()),
+    answer: Some(BodySchema::list::<Cluster>()),
     doc: "Lists the clusters of the organisation, all of them: there is no paging.",
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static CREATE: Operation = Operation {
@@ -617,9 +617,9 @@ pub(crate) static CREATE: Operation = Operation {
     call: "clusters.create",
     c_name: "camunda_cluster_create",
     path: "/clusters",
-    body: Some(Shape::object::<CreateCluster>()),
-    answer: Some(Shape::object::<CreatedCluster>()),
-    answered_once: true,
+    body: Some(BodySchema::object::<CreateCluster>()),
+    answer: Some(BodySchema::object::<CreatedCluster>()),
+    one_time_response: true,
     hint: Some("look for the name among the clusters before creating it again"),
     doc: "Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money, \
           so it is never sent twice.",
@@ -630,7 +630,7 @@ pub(crate) static CREATE: Operation = Operation {
         ),
         (503, "cluster creation is not available"),
     ],
-    ..Operation::ONCE
+    ..Operation::POST_DEFAULTS
 };
 
 pub(crate) static PARAMETERS: Operation = Operation {
@@ -638,10 +638,10 @@ pub(crate) static PARAMETERS: Operation = Operation {
     call: "clusters.parameters",
     c_name: "camunda_cluster_parameters",
     path: "/clusters/parameters",
-    answer: Some(Shape::object::<Parameters>()),
+    answer: Some(BodySchema::object::<Parameters>()),
     doc: "Lists channels with their generations, plan types and regions: the only source of the \
           ids that creating a cluster takes.",
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static GET: Operation = Operation {
@@ -649,10 +649,10 @@ pub(crate) static GET: Operation = Operation {
     call: "cluster.get",
     c_name: "camunda_cluster_get",
     path: "/clusters/{clusterUuid}",
-    answer: Some(Shape::object::<Cluster>()),
+    answer: Some(BodySchema::object::<Cluster>()),
     doc: "Reads a cluster.",
     errors: &[(404, "no such cluster")],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static UPDATE: Operation = Operation {
@@ -661,10 +661,10 @@ pub(crate) static UPDATE: Operation = Operation {
     c_name: "camunda_cluster_update",
     method: Method::Patch,
     path: "/clusters/{clusterUuid}",
-    body: Some(Shape::object::<UpdateCluster>()),
+    body: Some(BodySchema::object::<UpdateCluster>()),
     doc: "Changes the fields that are set, and no other; an empty description clears it.",
     errors: &[(404, "no such cluster")],
-    ..Operation::SET
+    ..Operation::PUT_DEFAULTS
 };
 
 pub(crate) static DELETE: Operation = Operation {
@@ -674,7 +674,7 @@ pub(crate) static DELETE: Operation = Operation {
     path: "/clusters/{clusterUuid}",
     doc: "Deletes a cluster. Irreversible.",
     errors: &[(404, "no such cluster")],
-    ..Operation::REMOVE
+    ..Operation::DELETE_DEFAULTS
 };
 
 pub(crate) static WAKE: Operation = Operation {
@@ -683,7 +683,7 @@ pub(crate) static WAKE: Operation = Operation {
     c_name: "camunda_cluster_wake",
     path: "/clusters/{clusterUuid}/wake",
     doc: "Resumes a suspended cluster, which takes minutes.",
-    ..Operation::SET
+    ..Operation::PUT_DEFAULTS
 };
 
 pub(crate) static UPGRADE: Operation = Operation {
@@ -691,7 +691,7 @@ pub(crate) static UPGRADE: Operation = Operation {
     call: "cluster.upgrade",
     c_name: "camunda_cluster_upgrade",
     path: "/clusters/{clusterUuid}/upgrade",
-    answer: Some(Shape::object::<GenerationUpgrade>()),
+    answer: Some(BodySchema::object::<GenerationUpgrade>()),
     doc: "Begins the upgrade to the newest generation of the cluster's channel, which takes minutes.",
     errors: &[
         (400, "no upgrade available"),
@@ -702,7 +702,7 @@ pub(crate) static UPGRADE: Operation = Operation {
         ),
         (412, "cluster not ready for an upgrade"),
     ],
-    ..Operation::SET
+    ..Operation::PUT_DEFAULTS
 };
 
 pub(crate) static SET_ENCRYPTION: Operation = Operation {
@@ -710,8 +710,8 @@ pub(crate) static SET_ENCRYPTION: Operation = Operation {
     call: "cluster.set_encryption",
     c_name: "camunda_cluster_set_encryption",
     path: "/clusters/{clusterUuid}/encryption",
-    body: Some(Shape::object::<UpdateEncryption>()),
-    answer: Some(Shape::object::<Cluster>()),
+    body: Some(BodySchema::object::<UpdateEncryption>()),
+    answer: Some(BodySchema::object::<Cluster>()),
     doc: "Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for \
           dual-region clusters. In use once `encryption.status` is `Ready`.",
     errors: &[
@@ -723,7 +723,7 @@ pub(crate) static SET_ENCRYPTION: Operation = Operation {
         (404, "no such cluster"),
         (409, "cluster was not created with External encryption"),
     ],
-    ..Operation::SET
+    ..Operation::PUT_DEFAULTS
 };
 
 pub(crate) static SET_IP_ALLOWLIST: Operation = Operation {
@@ -731,10 +731,10 @@ pub(crate) static SET_IP_ALLOWLIST: Operation = Operation {
     call: "cluster.set_ip_allowlist",
     c_name: "camunda_cluster_set_ip_allowlist",
     path: "/clusters/{clusterUuid}/ipallowlist",
-    body: Some(Shape::object::<UpdateIpAllowlist>()),
+    body: Some(BodySchema::object::<UpdateIpAllowlist>()),
     doc: "Replaces the whole list of addresses that may reach the cluster; an empty list removes \
           it. Each `ip` is a CIDR or several with commas between them.",
-    ..Operation::SET
+    ..Operation::PUT_DEFAULTS
 };
 
 pub(crate) static FAIL_OVER: Operation = Operation {
@@ -742,9 +742,9 @@ pub(crate) static FAIL_OVER: Operation = Operation {
     call: "cluster.fail_over",
     c_name: "camunda_cluster_fail_over",
     path: "/clusters/{clusterUuid}/failover",
-    body: Some(Shape::object::<TriggerFailover>()),
-    answer: Some(Shape::object::<FailoverResult>()),
-    answered_once: true,
+    body: Some(BodySchema::object::<TriggerFailover>()),
+    answer: Some(BodySchema::object::<FailoverResult>()),
+    one_time_response: true,
     hint: Some(
         "look for the new cluster in the paired region, and whether the source is suspended",
     ),
@@ -757,8 +757,8 @@ pub(crate) static FAIL_OVER: Operation = Operation {
         (409, "already failed over, or not ready yet (see message)"),
         (422, "not multi-region, or its region pair has no failover"),
     ],
-    class: Class::Once,
-    ..Operation::ONCE
+    idempotency: Idempotency::NonIdempotent,
+    ..Operation::POST_DEFAULTS
 };
 
 /// The clusters of the organisation: [`AdminClient::clusters`].
@@ -802,19 +802,22 @@ impl ClusterHandle<'_> {
     /// Changes the fields that are set, and no other; an empty description clears it. Sets state,
     /// so it is replayed after a passing failure. Errors: 404 no such cluster.
     pub fn update(&self, change: &UpdateCluster) -> Result<()> {
-        self.admin.tell(&UPDATE, &[self.id], Some(change))
+        self.admin
+            .send_without_response(&UPDATE, &[self.id], Some(change))
     }
 
-    /// Deletes the cluster. Irreversible; see [`wait_until_gone`](Self::wait_until_gone).
+    /// Deletes the cluster. Irreversible; see [`wait_until_deleted`](Self::wait_until_deleted).
     /// Errors: 404 no such cluster.
     pub fn delete(&self) -> Result<()> {
-        self.admin.tell(&DELETE, &[self.id], None::<&()>)
+        self.admin
+            .send_without_response(&DELETE, &[self.id], None::<&()>)
     }
 
     /// Resumes the cluster where it is `Suspended`, which takes minutes; see
     /// [`wait_until_woken`](Self::wait_until_woken).
     pub fn wake(&self) -> Result<()> {
-        self.admin.tell(&WAKE, &[self.id], None::<&()>)
+        self.admin
+            .send_without_response(&WAKE, &[self.id], None::<&()>)
     }
 
     /// Begins the upgrade to the newest generation of the cluster's channel, which takes minutes;
@@ -842,7 +845,8 @@ impl ClusterHandle<'_> {
             ipallowlist: entries.to_vec(),
             extra: Default::default(),
         };
-        self.admin.tell(&SET_IP_ALLOWLIST, &[self.id], Some(&list))
+        self.admin
+            .send_without_response(&SET_IP_ALLOWLIST, &[self.id], Some(&list))
     }
 
     /// Adds an entry to the allowlist, and answers the list as it is then: reads, changes, writes.
@@ -867,7 +871,10 @@ impl ClusterHandle<'_> {
         &self,
         change: impl FnOnce(&mut Vec<IpAllowlistEntry>),
     ) -> Result<Vec<IpAllowlistEntry>> {
-        let cluster = self.get()?;
+        // Two requests, one call: a cancellation during the first counts for the second.
+        let admin = self.admin.begin();
+        let this = admin.cluster(self.cluster);
+        let cluster = this.get()?;
         // Absent may mean "none" or "not for you to see"; writing over what cannot be seen would
         // lose it.
         let Some(entries) = cluster.allowlist() else {
@@ -882,7 +889,7 @@ impl ClusterHandle<'_> {
         };
         let mut entries = entries.to_vec();
         change(&mut entries);
-        self.set_ip_allowlist(&entries)?;
+        this.set_ip_allowlist(&entries)?;
         Ok(entries)
     }
 

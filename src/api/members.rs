@@ -1,12 +1,12 @@
 //! Members of the organisation and their roles.
 
 use crate::api::admin::AdminClient;
-use crate::api::object::{object, words};
-use crate::api::operation::{Operation, Shape};
+use crate::api::object::{api_enum, api_object};
+use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 use crate::transport::Method;
 
-words! {
+api_enum! {
     /// A role that a member has.
     enum OrganizationRole {
         /// A member, without further rights.
@@ -32,7 +32,7 @@ words! {
     }
 }
 
-words! {
+api_enum! {
     /// A role that can be given to a member.
     enum AssignableRole {
         /// Administers the organisation.
@@ -52,21 +52,21 @@ words! {
     }
 }
 
-object! {
+api_object! {
     /// A member of the organisation, or someone invited.
-    answer struct Member {
+    response struct Member {
         /// The name.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// The e-mail address, which names the member.
         required email: String = "email",
         /// The roles.
-        expected roles: Vec<OrganizationRole> = "roles",
+        defaulted roles: Vec<OrganizationRole> = "roles",
         /// Whether the invitation is still open.
-        expected invite_pending: bool = "invitePending",
+        defaulted invite_pending: bool = "invitePending",
     }
 }
 
-object! {
+api_object! {
     /// The roles that a member is to have.
     request struct SetMemberRoles {
         /// All of them.
@@ -79,10 +79,10 @@ pub(crate) static LIST: Operation = Operation {
     call: "members.list",
     c_name: "camunda_member_list",
     path: "/members",
-    answer: Some(Shape::list::<Member>()),
+    answer: Some(BodySchema::list::<Member>()),
     doc: "Lists members and pending invites.",
     errors: &[(403, "missing permission")],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static SET_ROLES: Operation = Operation {
@@ -91,14 +91,14 @@ pub(crate) static SET_ROLES: Operation = Operation {
     c_name: "camunda_member_set_roles",
     method: Method::Post,
     path: "/members/{email}",
-    body: Some(Shape::object::<SetMemberRoles>()),
+    body: Some(BodySchema::object::<SetMemberRoles>()),
     doc: "Invites the member where needed, else replaces the roles. Since 8.8 \
           `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.",
     errors: &[
         (400, "a role is not valid"),
         (403, "missing permission, or no seat left"),
     ],
-    ..Operation::SET
+    ..Operation::PUT_DEFAULTS
 };
 
 pub(crate) static DELETE: Operation = Operation {
@@ -111,7 +111,7 @@ pub(crate) static DELETE: Operation = Operation {
         (403, "missing permission"),
         (404, "not a member of the organisation"),
     ],
-    ..Operation::REMOVE
+    ..Operation::DELETE_DEFAULTS
 };
 
 /// The members of the organisation: [`AdminClient::members`].
@@ -135,13 +135,15 @@ impl Members<'_> {
             org_roles: roles.to_vec(),
             extra: Default::default(),
         };
-        self.admin.tell(&SET_ROLES, &[email], Some(&request))
+        self.admin
+            .send_without_response(&SET_ROLES, &[email], Some(&request))
     }
 
     /// Removes a member from the organisation.
     ///
     /// Errors: 403 missing permission; 404 not a member of the organisation.
     pub fn delete(&self, email: &str) -> Result<()> {
-        self.admin.tell(&DELETE, &[email], None::<&()>)
+        self.admin
+            .send_without_response(&DELETE, &[email], None::<&()>)
     }
 }

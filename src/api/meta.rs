@@ -1,18 +1,18 @@
 //! What the service tells about itself.
 
 use crate::api::admin::AdminClient;
-use crate::api::object::object;
-use crate::api::operation::{Operation, Shape};
+use crate::api::object::api_object;
+use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 
-object! {
+api_object! {
     /// Addresses from which the service calls out, by product.
     ///
     /// Products other than the Web Modeler, once the service lists them, are in `extra`;
     /// [`IpRanges::iter`] has them all.
-    answer struct IpRanges {
+    response struct IpRanges {
         /// The Web Modeler's, as CIDRs.
-        expected web_modeler: Vec<String> = "web-modeler",
+        defaulted web_modeler: Vec<String> = "web-modeler",
     }
 }
 
@@ -32,11 +32,11 @@ pub(crate) static IP_RANGES: Operation = Operation {
     call: "ip_ranges",
     c_name: "camunda_ip_ranges",
     path: "/meta/ip-ranges",
-    answer: Some(Shape::object::<IpRanges>()),
+    answer: Some(BodySchema::object::<IpRanges>()),
     authenticated: false,
     doc: "Lists the addresses from which the service calls out. Changes are published here 24 \
           hours ahead. The one operation without a token.",
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 impl AdminClient {

@@ -7,15 +7,16 @@ pub(crate) mod admin;
 pub(crate) mod backups;
 pub(crate) mod cluster_clients;
 pub(crate) mod clusters;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fidelity;
-mod form;
-mod locate;
+mod error_path;
 pub(crate) mod members;
 pub(crate) mod meta;
 pub(crate) mod monitoring;
 pub(crate) mod object;
 pub(crate) mod operation;
+mod polling;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod round_trip_tests;
+mod schema;
 pub(crate) mod secrets;
 pub(crate) mod secure_connectivity;
 pub(crate) mod wait;
@@ -34,7 +35,7 @@ macro_rules! types {
         /// For each type, decoding a text and encoding it again.
         #[cfg(any(test, fuzzing))]
         static ROUND_TRIPS: &[(&Description, fn(&[u8]) -> Result<String, String>)] = &[$($(
-            (<$module::$name as Describe>::DESCRIPTION, fidelity::round_trip::<$module::$name>),
+            (<$module::$name as Describe>::DESCRIPTION, round_trip_tests::round_trip::<$module::$name>),
         )*)*];
     };
 }
@@ -108,7 +109,7 @@ pub static OPERATIONS: &[&Operation] = &[
 /// All waiters.
 pub static WAITERS: &[&Waiter] = &[
     &wait::HEALTHY,
-    &wait::GONE,
+    &wait::DELETED,
     &wait::UPGRADED,
     &wait::WOKEN,
     &wait::ENCRYPTED,
@@ -121,9 +122,9 @@ mod tests {
     use std::collections::HashSet;
 
     use super::object::Direction;
-    use super::operation::ShapeKind;
+    use super::operation::BodyKind;
     use super::*;
-    use crate::transport::{Class, Method};
+    use crate::transport::{Idempotency, Method};
 
     #[test]
     fn names_are_unique() {
@@ -175,9 +176,9 @@ mod tests {
         for operation in OPERATIONS {
             for (shape, direction) in [
                 (&operation.body, Direction::Request),
-                (&operation.answer, Direction::Answer),
+                (&operation.answer, Direction::Response),
             ] {
-                if let Some(ShapeKind::Object(shape) | ShapeKind::List(shape)) =
+                if let Some(BodyKind::Object(shape) | BodyKind::List(shape)) =
                     shape.as_ref().map(|shape| &shape.kind)
                 {
                     assert!(TYPES.iter().any(|known| known.name() == shape.name()));
@@ -197,12 +198,12 @@ mod tests {
     fn what_changes_something_is_not_safe() {
         for operation in OPERATIONS {
             assert_eq!(
-                operation.class == Class::Safe,
+                operation.idempotency == Idempotency::Safe,
                 operation.method == Method::Get,
                 "{}",
                 operation.name
             );
-            if operation.class == Class::Once {
+            if operation.idempotency == Idempotency::NonIdempotent {
                 assert!(
                     operation.hint.is_some(),
                     "{} tells nobody what to look at",

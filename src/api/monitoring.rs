@@ -2,37 +2,37 @@
 
 use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
-use crate::api::object::{Json, id, object};
-use crate::api::operation::{Operation, Shape};
+use crate::api::object::{Json, api_id, api_object};
+use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 use crate::secret::Secret;
 
-id! {
+api_id! {
     /// Names a monitoring client.
     struct MonitoringClientId;
 }
 
-object! {
+api_object! {
     /// Credentials with which a monitoring system reads a cluster's metrics.
-    answer struct MonitoringClient {
+    response struct MonitoringClient {
         /// Its id.
         required uuid: MonitoringClientId = "uuid",
         /// Its name.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// Its user name.
-        expected username: String = "username",
+        defaulted username: String = "username",
         /// When it was created: RFC 3339, UTC.
-        expected created: String = "created",
+        defaulted created: String = "created",
         /// When it was last used: RFC 3339, UTC; empty before.
-        expected last_used: String = "lastUsed",
+        defaulted last_used: String = "lastUsed",
         /// Who created it: an id.
-        expected created_by: String = "createdBy",
+        defaulted created_by: String = "createdBy",
         /// Who created it: a name.
-        expected created_by_name: String = "createdByName",
+        defaulted created_by_name: String = "createdByName",
     }
 }
 
-object! {
+api_object! {
     /// A monitoring client to be created.
     request struct CreateMonitoringClient {
         /// Its user name.
@@ -40,43 +40,43 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// A monitoring client whose password is shown this once.
-    answer struct CreatedMonitoringClient {
+    response struct CreatedMonitoringClient {
         /// Its id.
-        expected uuid: MonitoringClientId = "uuid",
+        defaulted uuid: MonitoringClientId = "uuid",
         /// Its name.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// Its user name.
-        expected username: String = "username",
+        defaulted username: String = "username",
         /// When it was created: RFC 3339, UTC.
-        expected created: String = "created",
+        defaulted created: String = "created",
         /// When it was last used: RFC 3339, UTC; empty before.
-        expected last_used: String = "lastUsed",
+        defaulted last_used: String = "lastUsed",
         /// Who created it: an id.
-        expected created_by: String = "createdBy",
+        defaulted created_by: String = "createdBy",
         /// Who created it: a name.
-        expected created_by_name: String = "createdByName",
+        defaulted created_by_name: String = "createdByName",
         /// Its password: the ONLY time that it is shown.
         required password: Secret = "password",
     }
 }
 
-object! {
+api_object! {
     /// Where a cluster's metrics are read.
-    answer struct MetricsEndpoint {
+    response struct MetricsEndpoint {
         /// `https`, as a rule.
-        expected scheme: String = "scheme",
+        defaulted scheme: String = "scheme",
         /// Host and port.
-        expected target: String = "target",
+        defaulted target: String = "target",
         /// The path.
-        expected path: String = "path",
+        defaulted path: String = "path",
     }
 }
 
-object! {
+api_object! {
     /// How monitoring is; without fields while it is off.
-    answer struct MonitoringStatus {
+    response struct MonitoringStatus {
         /// Where metrics are read.
         optional metrics_endpoint: Option<MetricsEndpoint> = "metricsEndpoint",
         /// The service's conditions.
@@ -84,13 +84,13 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// The monitoring of a cluster.
-    answer struct Monitoring {
+    response struct Monitoring {
         /// Its clients.
-        expected clients: Vec<MonitoringClient> = "clients",
+        defaulted clients: Vec<MonitoringClient> = "clients",
         /// How it is.
-        expected status: MonitoringStatus = "status",
+        defaulted status: MonitoringStatus = "status",
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) static ACTIVATE: Operation = Operation {
         (404, "no such cluster"),
         (409, "already active"),
     ],
-    ..Operation::ONCE
+    ..Operation::POST_DEFAULTS
 };
 
 pub(crate) static DEACTIVATE: Operation = Operation {
@@ -120,7 +120,7 @@ pub(crate) static DEACTIVATE: Operation = Operation {
         (404, "no such cluster"),
         (409, "not active"),
     ],
-    ..Operation::REMOVE
+    ..Operation::DELETE_DEFAULTS
 };
 
 pub(crate) static GET: Operation = Operation {
@@ -128,14 +128,14 @@ pub(crate) static GET: Operation = Operation {
     call: "cluster.monitoring.get",
     c_name: "camunda_monitoring_get",
     path: "/clusters/{clusterUuid}/monitoring/clients",
-    answer: Some(Shape::object::<Monitoring>()),
+    answer: Some(BodySchema::object::<Monitoring>()),
     doc: "Reads the monitoring clients and how monitoring is; its `status` is an empty object \
           while it is off.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static CREATE_CLIENT: Operation = Operation {
@@ -143,13 +143,13 @@ pub(crate) static CREATE_CLIENT: Operation = Operation {
     call: "cluster.monitoring.create_client",
     c_name: "camunda_monitoring_create_client",
     path: "/clusters/{clusterUuid}/monitoring/clients",
-    body: Some(Shape::object::<CreateMonitoringClient>()),
-    answer: Some(Shape::object::<CreatedMonitoringClient>()),
-    answered_once: true,
+    body: Some(BodySchema::object::<CreateMonitoringClient>()),
+    answer: Some(BodySchema::object::<CreatedMonitoringClient>()),
+    one_time_response: true,
     hint: Some("look for its user name among the monitoring clients; rotate its password there"),
     doc: "Creates a monitoring client. The password is shown this once. Never sent twice.",
     errors: &[(404, "no such cluster")],
-    ..Operation::ONCE
+    ..Operation::POST_DEFAULTS
 };
 
 pub(crate) static DELETE_CLIENT: Operation = Operation {
@@ -162,7 +162,7 @@ pub(crate) static DELETE_CLIENT: Operation = Operation {
         (403, "cluster belongs to another organisation"),
         (404, "no such client"),
     ],
-    ..Operation::REMOVE
+    ..Operation::DELETE_DEFAULTS
 };
 
 pub(crate) static ROTATE_PASSWORD: Operation = Operation {
@@ -170,15 +170,15 @@ pub(crate) static ROTATE_PASSWORD: Operation = Operation {
     call: "cluster.monitoring.rotate_password",
     c_name: "camunda_monitoring_rotate_password",
     path: "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate",
-    answer: Some(Shape::object::<CreatedMonitoringClient>()),
-    answered_once: true,
+    answer: Some(BodySchema::object::<CreatedMonitoringClient>()),
+    one_time_response: true,
     hint: Some("try the old password; if it no longer works, rotate again"),
     doc: "Gives a monitoring client another password, which is shown this once. Never sent twice.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such client"),
     ],
-    ..Operation::ONCE
+    ..Operation::POST_DEFAULTS
 };
 
 /// The monitoring of a cluster:
@@ -195,7 +195,7 @@ impl ClusterMonitoring<'_> {
     /// Errors: 403 cluster belongs to another organisation; 404 no such cluster; 409 already active.
     pub fn activate(&self) -> Result<()> {
         self.admin
-            .tell(&ACTIVATE, &[self.cluster.as_str()], None::<&()>)
+            .send_without_response(&ACTIVATE, &[self.cluster.as_str()], None::<&()>)
     }
 
     /// Switches external monitoring off.
@@ -203,7 +203,7 @@ impl ClusterMonitoring<'_> {
     /// Errors: 403 cluster belongs to another organisation; 404 no such cluster; 409 not active.
     pub fn deactivate(&self) -> Result<()> {
         self.admin
-            .tell(&DEACTIVATE, &[self.cluster.as_str()], None::<&()>)
+            .send_without_response(&DEACTIVATE, &[self.cluster.as_str()], None::<&()>)
     }
 
     /// Reads the monitoring clients and how monitoring is.
@@ -228,7 +228,7 @@ impl ClusterMonitoring<'_> {
     ///
     /// Errors: 403 cluster belongs to another organisation; 404 no such client.
     pub fn delete_client(&self, client: &MonitoringClientId) -> Result<()> {
-        self.admin.tell(
+        self.admin.send_without_response(
             &DELETE_CLIENT,
             &[self.cluster.as_str(), client.as_str()],
             None::<&()>,

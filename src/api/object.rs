@@ -1,4 +1,4 @@
-//! What all types of the API have in common: how an object, an enumeration or an id is declared,
+//! What all types of the API have in common: how an api_object, an enumeration or an id is declared,
 //! decoded, encoded, and described to the generators of the other languages' types.
 //!
 //! Written here rather than derived, because an object has to keep fields that it does not know and
@@ -11,7 +11,8 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::api::form::Form;
+use crate::api::schema::JsonSchema;
+use crate::secret::Zeroizing;
 
 /// Whether a field of an object is always there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +20,12 @@ pub enum Presence {
     /// Without it the object is of no use: its absence is a decode error.
     Required,
     /// Described as always there, yet its absence fails no call: it reads as empty then.
-    Expected,
+    Defaulted,
     /// May be absent; `null` counts as absent.
     Optional,
 }
 
-/// A field of an object, as the generators of other languages see it.
+/// A field of an api_object, as the generators of other languages see it.
 #[derive(Debug)]
 pub struct Field {
     /// The name in Rust.
@@ -37,12 +38,12 @@ pub struct Field {
     pub presence: Presence,
     /// What it means.
     pub doc: &'static str,
-    pub(crate) form: Form,
+    pub(crate) form: JsonSchema,
 }
 
 /// A word of an enumeration.
 #[derive(Debug)]
-pub struct Word {
+pub struct EnumValue {
     /// The variant in Rust.
     pub name: &'static str,
     /// The word in JSON.
@@ -57,7 +58,7 @@ pub enum Direction {
     /// Sent to the service.
     Request,
     /// Answered by it.
-    Answer,
+    Response,
 }
 
 /// A type of the API, as the generators of other languages see it.
@@ -75,13 +76,13 @@ pub enum Description {
         fields: &'static [Field],
     },
     /// An enumeration that may meet words it does not know.
-    Words {
+    Enum {
         /// Its name in all languages.
         name: &'static str,
         /// What it is.
         doc: &'static str,
         /// The words known to this version.
-        words: &'static [Word],
+        values: &'static [EnumValue],
     },
     /// A name of a thing: opaque text.
     Id {
@@ -97,7 +98,7 @@ impl Description {
     pub fn name(&self) -> &'static str {
         match self {
             Description::Object { name, .. }
-            | Description::Words { name, .. }
+            | Description::Enum { name, .. }
             | Description::Id { name, .. } => name,
         }
     }
@@ -109,22 +110,27 @@ pub(crate) trait Describe {
 }
 
 /// Any JSON, kept to the letter: numbers lose no digit, objects keep their order and duplicates.
-#[derive(Clone)]
-pub struct Json(Box<RawValue>);
+///
+/// It may hold a secret, so its memory is overwritten on drop.
+#[derive(Clone, Default)]
+pub struct Json(
+    /// `None` is `null`.
+    Option<Box<RawValue>>,
+);
 
 impl Json {
     /// Takes over a JSON text, surrounding white space dropped. Fails where it is not JSON.
     pub fn new(text: impl Into<String>) -> crate::Result<Self> {
-        let text = text.into();
+        let text = Zeroizing::new(text.into());
         match serde_json::from_str::<Box<RawValue>>(&text) {
-            Ok(raw) => Ok(Json(raw)),
+            Ok(raw) => Ok(Json(Some(raw))),
             Err(error) => Err(crate::Error::invalid_argument(format!("not JSON: {error}"))),
         }
     }
 
     /// The JSON text.
     pub fn as_str(&self) -> &str {
-        self.0.get()
+        self.0.as_deref().map_or("null", RawValue::get)
     }
 
     /// Reads it as a type of the caller's choice.
@@ -133,10 +139,11 @@ impl Json {
     }
 }
 
-impl Default for Json {
-    /// `null`.
-    fn default() -> Self {
-        Json(RawValue::NULL.to_owned())
+impl Drop for Json {
+    fn drop(&mut self) {
+        if let Some(raw) = self.0.take() {
+            drop(Zeroizing::new(Box::<str>::from(raw).into_boxed_bytes()));
+        }
     }
 }
 
@@ -160,7 +167,7 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(Json)
+        Box::<RawValue>::deserialize(deserializer).map(|raw| Json(Some(raw)))
     }
 }
 
@@ -194,9 +201,9 @@ impl Default for Number {
 
 impl From<i64> for Number {
     fn from(number: i64) -> Self {
-        Number(Json(
+        Number(Json(Some(
             RawValue::from_string(number.to_string()).expect("a whole number is JSON"),
-        ))
+        )))
     }
 }
 
@@ -224,11 +231,19 @@ impl<'de> Deserialize<'de> for Number {
 
 /// The fields of an answer that this version of the library does not know, as they came.
 ///
-/// `Debug` shows their names only: a field that is not known may be a secret.
-#[derive(Clone, Default, PartialEq)]
-// A box, since nearly every object has none: 8 bytes each instead of 24.
-#[allow(clippy::box_collection)]
-pub struct Extra(Option<Box<Vec<(String, Json)>>>);
+/// Also remembers which known fields were `null`, so that they are encoded as they came; two that
+/// differ in that alone are equal. `Debug` shows names only: a field that is not known may be a secret.
+#[derive(Clone, Default)]
+// A box, since nearly every object has none: 8 bytes each instead of 32.
+pub struct Extra(Option<Box<Kept>>);
+
+/// What an object keeps besides the values of its fields.
+#[derive(Clone, Default)]
+struct Kept {
+    unknown: Vec<(String, Json)>,
+    /// A bit for each known field that was `null`.
+    nulls: u64,
+}
 
 impl Extra {
     /// The field of that name; the last one where it came twice.
@@ -243,13 +258,13 @@ impl Extra {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.0
             .iter()
-            .flat_map(|fields| fields.iter())
+            .flat_map(|kept| kept.unknown.iter())
             .map(|(name, value)| (name.as_str(), value))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |fields| fields.len())
+        self.0.as_ref().map_or(0, |kept| kept.unknown.len())
     }
 
     /// Whether there are none: the rule.
@@ -259,12 +274,31 @@ impl Extra {
 
     /// Adds a field, for a request whose newest field this version does not know.
     pub fn insert(&mut self, name: impl Into<String>, value: Json) {
-        self.0.get_or_insert_default().push((name.into(), value));
+        let kept = self.0.get_or_insert_default();
+        kept.unknown.push((name.into(), value));
+    }
+
+    /// Remembers which known fields were `null`.
+    pub(crate) fn set_nulls(&mut self, nulls: u64) {
+        if nulls != 0 {
+            self.0.get_or_insert_default().nulls = nulls;
+        }
+    }
+
+    /// Returns which known fields were `null`.
+    pub(crate) fn nulls(&self) -> u64 {
+        self.0.as_ref().map_or(0, |kept| kept.nulls)
     }
 
     pub(crate) fn encode<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         self.iter()
             .try_for_each(|(name, value)| map.serialize_entry(name, value))
+    }
+}
+
+impl PartialEq for Extra {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
     }
 }
 
@@ -276,12 +310,16 @@ impl fmt::Debug for Extra {
     }
 }
 
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// Declares an object of the API.
 ///
-/// `answer struct` or `request struct`, then a line a field: whether it is there, its name and type
+/// `response struct` or `request struct`, then a line a field: whether it is there, its name and type
 /// in Rust, its name in JSON. Unknown fields go to `extra`; of duplicates the last one wins, as in
 /// the languages around us.
-macro_rules! object {
+macro_rules! api_object {
     (
         $(#[doc = $doc:literal])*
         $direction:ident struct $name:ident {
@@ -294,13 +332,14 @@ macro_rules! object {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
+        #[allow(unreachable_pub, reason = "some are bodies that methods make of their arguments")]
         pub struct $name {
             $( $(#[doc = $field_doc])* pub $field: $type, )*
             /// Fields that this version does not know.
             pub extra: $crate::api::object::Extra,
         }
 
-        $crate::api::object::object!(@default $direction $name { $($field)* });
+        $crate::api::object::api_object!(@default $direction $name { $($field)* });
 
         // A bit for each field says which were there, where a text is checked.
         const _: () = assert!(<[&str]>::len(&[$($json),*]) <= u64::BITS as usize);
@@ -310,20 +349,20 @@ macro_rules! object {
                 &$crate::api::object::Description::Object {
                     name: stringify!($name),
                     doc: concat!($($doc, "\n"),*),
-                    direction: $crate::api::object::object!(@direction $direction),
+                    direction: $crate::api::object::api_object!(@direction $direction),
                     fields: &[ $( $crate::api::object::Field {
                         name: stringify!($field),
                         json: $json,
                         rust_type: stringify!($type),
-                        presence: $crate::api::object::object!(@presence $presence),
+                        presence: $crate::api::object::api_object!(@presence $presence),
                         doc: concat!($($field_doc, "\n"),*),
-                        form: <$type as $crate::api::form::Formed>::FORM,
+                        form: <$type as $crate::api::schema::HasSchema>::SCHEMA,
                     }, )* ],
                 };
         }
 
-        impl $crate::api::form::Formed for $name {
-            const FORM: $crate::api::form::Form = $crate::api::form::Form::Described(
+        impl $crate::api::schema::HasSchema for $name {
+            const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
                 <$name as $crate::api::object::Describe>::DESCRIPTION,
             );
         }
@@ -331,8 +370,18 @@ macro_rules! object {
         impl serde::Serialize for $name {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap;
+                #[allow(non_camel_case_types, dead_code)]
+                enum Index { $($field,)* }
+
+                #[allow(unused_variables, reason = "an object may have no field")]
+                let nulls = self.extra.nulls();
                 let mut map = serializer.serialize_map(None)?;
-                $( $crate::api::object::object!(@encode $presence map, $json, self.$field); )*
+                $(
+                    let was_null = nulls >> (Index::$field as u32) & 1 != 0;
+                    $crate::api::object::api_object!(
+                        @encode $presence map, $json, self.$field, was_null
+                    );
+                )*
                 self.extra.encode(&mut map)?;
                 map.end()
             }
@@ -340,6 +389,9 @@ macro_rules! object {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                #[allow(non_camel_case_types, dead_code)]
+                enum Index { $($field,)* }
+
                 #[allow(non_camel_case_types)]
                 enum Key { $($field,)* Unknown(String) }
 
@@ -376,16 +428,22 @@ macro_rules! object {
                     ) -> Result<$name, M::Error> {
                         $( let mut $field: Option<$type> = None; )*
                         let mut extra = $crate::api::object::Extra::default();
+                        #[allow(unused_mut, reason = "an object may have no field")]
+                        let mut nulls = 0;
                         while let Some(key) = map.next_key::<Key>()? {
                             match key {
                                 $( Key::$field => {
-                                    $field = $crate::api::object::object!(@decode $presence map);
+                                    let bit = 1 << (Index::$field as u32);
+                                    $field = $crate::api::object::api_object!(
+                                        @decode $presence map, nulls, bit
+                                    );
                                 } )*
                                 Key::Unknown(name) => extra.insert(name, map.next_value()?),
                             }
                         }
+                        extra.set_nulls(nulls);
                         Ok($name {
-                            $( $field: $crate::api::object::object!(@settle $presence $field $json), )*
+                            $( $field: $crate::api::object::api_object!(@settle $presence $field $json), )*
                             extra,
                         })
                     }
@@ -395,7 +453,7 @@ macro_rules! object {
         }
     };
     // An answer has an empty form, for what is expected and absent; a request has to be complete.
-    (@default answer $name:ident { $($field:ident)* }) => {
+    (@default response $name:ident { $($field:ident)* }) => {
         impl Default for $name {
             fn default() -> Self {
                 $name {
@@ -406,30 +464,52 @@ macro_rules! object {
         }
     };
     (@default request $name:ident { $($field:ident)* }) => {};
-    (@direction answer) => { $crate::api::object::Direction::Answer };
+    (@direction response) => { $crate::api::object::Direction::Response };
     (@direction request) => { $crate::api::object::Direction::Request };
     (@presence required) => { $crate::api::object::Presence::Required };
-    (@presence expected) => { $crate::api::object::Presence::Expected };
+    (@presence defaulted) => { $crate::api::object::Presence::Defaulted };
     (@presence optional) => { $crate::api::object::Presence::Optional };
-    (@encode optional $map:ident, $json:literal, $value:expr) => {
-        if let Some(value) = &$value {
-            $map.serialize_entry($json, value)?;
+    (@encode optional $map:ident, $json:literal, $value:expr, $was_null:ident) => {
+        if $value.is_some() || $was_null {
+            $map.serialize_entry($json, &$value)?;
         }
     };
-    (@encode $presence:ident $map:ident, $json:literal, $value:expr) => {
+    (@encode defaulted $map:ident, $json:literal, $value:expr, $was_null:ident) => {
+        // Unless it was given a value since.
+        if $was_null && $crate::api::object::is_default(&$value) {
+            $map.serialize_entry($json, &())?;
+        } else {
+            $map.serialize_entry($json, &$value)?;
+        }
+    };
+    (@encode required $map:ident, $json:literal, $value:expr, $was_null:ident) => {
+        let _ = $was_null;
         $map.serialize_entry($json, &$value)?;
     };
-    (@decode expected $map:ident) => { $map.next_value::<Option<_>>()? };
-    (@decode $presence:ident $map:ident) => { Some($map.next_value()?) };
+    (@decode required $map:ident, $nulls:ident, $bit:ident) => {{
+        let _: u64 = $bit;
+        Some($map.next_value()?)
+    }};
+    // `null` counts as absent, and of duplicates the last one counts.
+    (@decode defaulted $map:ident, $nulls:ident, $bit:ident) => {{
+        let value = $map.next_value::<Option<_>>()?;
+        $nulls = if value.is_none() { $nulls | $bit } else { $nulls & !$bit };
+        value
+    }};
+    (@decode optional $map:ident, $nulls:ident, $bit:ident) => {{
+        let value = $map.next_value::<Option<_>>()?;
+        $nulls = if value.is_none() { $nulls | $bit } else { $nulls & !$bit };
+        Some(value)
+    }};
     (@settle required $field:ident $json:literal) => {
         $field.ok_or_else(|| serde::de::Error::missing_field($json))?
     };
     (@settle $presence:ident $field:ident $json:literal) => { $field.unwrap_or_default() };
 }
-pub(crate) use object;
+pub(crate) use api_object;
 
 /// Declares an enumeration of the API: words known to this version, and `Unknown` for the rest.
-macro_rules! words {
+macro_rules! api_enum {
     (
         $(#[doc = $doc:literal])*
         enum $name:ident {
@@ -480,10 +560,10 @@ macro_rules! words {
 
         impl $crate::api::object::Describe for $name {
             const DESCRIPTION: &'static $crate::api::object::Description =
-                &$crate::api::object::Description::Words {
+                &$crate::api::object::Description::Enum {
                     name: stringify!($name),
                     doc: concat!($($doc, "\n"),*),
-                    words: &[ $( $crate::api::object::Word {
+                    values: &[ $( $crate::api::object::EnumValue {
                         name: stringify!($variant),
                         json: $json,
                         doc: concat!($($word_doc, "\n"),*),
@@ -491,8 +571,8 @@ macro_rules! words {
                 };
         }
 
-        impl $crate::api::form::Formed for $name {
-            const FORM: $crate::api::form::Form = $crate::api::form::Form::Described(
+        impl $crate::api::schema::HasSchema for $name {
+            const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
                 <$name as $crate::api::object::Describe>::DESCRIPTION,
             );
         }
@@ -520,10 +600,10 @@ macro_rules! words {
         }
     };
 }
-pub(crate) use words;
+pub(crate) use api_enum;
 
 /// Declares an id: opaque text that enters a path only percent-encoded.
-macro_rules! id {
+macro_rules! api_id {
     ($(#[doc = $doc:literal])* struct $name:ident;) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -532,8 +612,9 @@ macro_rules! id {
         pub struct $name(String);
 
         impl $name {
-            /// Takes over an id. Fails where it is empty, `.` or `..`: servers fold the latter
-            /// two away, so they would name another thing.
+            /// Takes ownership of an id. Fails if it is empty or has a `.` or `..` segment, also a
+            /// percent-encoded one: servers and proxies resolve these, so that the request could
+            /// reach another resource.
             pub fn new(id: impl Into<String>) -> $crate::Result<Self> {
                 let id = id.into();
                 $crate::api::object::check_segment(stringify!($name), &id)?;
@@ -567,24 +648,56 @@ macro_rules! id {
                 };
         }
 
-        impl $crate::api::form::Formed for $name {
-            const FORM: $crate::api::form::Form = $crate::api::form::Form::Described(
+        impl $crate::api::schema::HasSchema for $name {
+            const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
                 <$name as $crate::api::object::Describe>::DESCRIPTION,
             );
         }
     };
 }
-pub(crate) use id;
+pub(crate) use api_id;
 
-/// Checks a text that becomes one segment of a path; `what` names it in the error.
+/// Checks a string that becomes one segment of a path; `what` names it in the error.
 pub(crate) fn check_segment(what: &str, text: &str) -> crate::Result<()> {
-    match text {
-        "" => Err(crate::Error::invalid_argument(format!("{what} is empty"))),
-        "." | ".." => Err(crate::Error::invalid_argument(format!(
-            "{what} is `{text}`, which a server folds away: it would name another thing"
-        ))),
-        _ => Ok(()),
+    if text.is_empty() {
+        return Err(crate::Error::invalid_argument(format!("{what} is empty")));
     }
+    if has_dot_segment(text) {
+        return Err(crate::Error::invalid_argument(format!(
+            "{what} has a `.` or `..` segment, which servers and proxies resolve: the request \
+             could reach another resource"
+        )));
+    }
+    Ok(())
+}
+
+/// Returns whether a `.` or `..` segment is left of a path once it is decoded as often as possible
+/// and split at `/` and `\`.
+///
+/// Proxies decode `%2f` and resolve `..` before they forward a request, some of them more than
+/// once, and Java servers ignore what follows `;` in a segment.
+pub(crate) fn has_dot_segment(path: &str) -> bool {
+    let hex = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
+    let mut decoded = Vec::new();
+    for byte in path.bytes() {
+        decoded.push(byte);
+        // A decoded byte can complete the next escape: `%%32e` is `%2e`, which is `.`.
+        while let [.., b'%', high, low] = decoded[..]
+            && let (Some(high), Some(low)) = (hex(high), hex(low))
+        {
+            decoded.truncate(decoded.len() - 3);
+            decoded.push(high << 4 | low);
+        }
+    }
+    decoded
+        .split(|byte| matches!(byte, b'/' | b'\\'))
+        .map(|segment| {
+            segment
+                .split(|byte| *byte == b';')
+                .next()
+                .unwrap_or_default()
+        })
+        .any(|segment| matches!(segment, b"." | b".."))
 }
 
 #[cfg(test)]
@@ -592,15 +705,15 @@ pub(crate) fn check_segment(what: &str, text: &str) -> crate::Result<()> {
 mod tests {
     use super::*;
 
-    object! {
+    api_object! {
         /// A thing.
-        answer struct Thing {
+        response struct Thing {
             /// Its id.
             required id: String = "id",
             /// Its label.
-            expected label: String = "label",
+            defaulted label: String = "label",
             /// Its mood.
-            expected mood: Mood = "mood",
+            defaulted mood: Mood = "mood",
             /// Its size.
             optional size: Option<Number> = "size",
             /// What it is made of.
@@ -608,12 +721,12 @@ mod tests {
         }
     }
 
-    object! {
+    api_object! {
         /// A part of a thing.
-        answer struct Part {}
+        response struct Part {}
     }
 
-    words! {
+    api_enum! {
         /// A mood.
         enum Mood {
             /// Glad.
@@ -621,7 +734,7 @@ mod tests {
         }
     }
 
-    id! {
+    api_id! {
         /// A name.
         struct ThingId;
     }
@@ -658,6 +771,25 @@ mod tests {
     }
 
     #[test]
+    fn null_is_encoded_as_it_came_unless_the_field_was_changed() {
+        let json = r#"{"id":"a","label":null,"mood":null,"size":null,"parts":null,"new":null}"#;
+        let mut decoded = thing(json).unwrap();
+        assert_eq!(serde_json::to_string(&decoded).unwrap(), json);
+        assert_eq!(decoded.extra.len(), 1);
+        decoded.label = "b".to_owned();
+        decoded.parts = Some(Vec::new());
+        assert_eq!(
+            serde_json::to_string(&decoded).unwrap(),
+            r#"{"id":"a","label":"b","mood":null,"size":null,"parts":[],"new":null}"#
+        );
+        let twice = thing(r#"{"id":"a","label":null,"label":"b","size":1,"size":null}"#).unwrap();
+        assert_eq!(
+            serde_json::to_string(&twice).unwrap(),
+            r#"{"id":"a","label":"b","mood":"","size":null}"#
+        );
+    }
+
+    #[test]
     fn what_is_required_is_missed_by_name() {
         let error = thing(r#"{"label":"b"}"#).unwrap_err();
         assert!(error.to_string().contains("missing field `id`"), "{error}");
@@ -687,9 +819,9 @@ mod tests {
 
     #[test]
     fn an_id_that_a_server_would_fold_away_is_refused() {
-        for bad in ["", ".", ".."] {
+        for bad in ["", ".", "..", "../members", "a%2f..%2fb"] {
             assert!(ThingId::new(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(ThingId::new("../members").unwrap().as_str(), "../members");
+        assert_eq!(ThingId::new("a/members").unwrap().as_str(), "a/members");
     }
 }

@@ -3,15 +3,18 @@
 //! Every language's function for an operation goes through its [`Operation`]. Knows nothing of what
 //! the single operations mean.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 
-use crate::api::form::{self, Form, Formed, UnknownField};
-use crate::api::locate;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::{Deserialize, DeserializeOwned};
+use serde_json::value::RawValue;
+
+use crate::api::error_path;
 use crate::api::object::{Describe, Description, check_segment};
+use crate::api::schema::{self, HasSchema, JsonSchema, UnknownField};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::Zeroizing;
-use crate::transport::{Class, Method};
+use crate::transport::{Idempotency, Method};
 
 /// An operation of the API.
 #[derive(Debug)]
@@ -27,13 +30,13 @@ pub struct Operation {
     /// The path, with `{name}` for each argument.
     pub path: &'static str,
     /// What it sends.
-    pub body: Option<Shape>,
+    pub body: Option<BodySchema>,
     /// What it answers; `None` is an answer without a body.
-    pub answer: Option<Shape>,
+    pub answer: Option<BodySchema>,
     /// Whether it may be sent again.
-    pub class: Class,
+    pub idempotency: Idempotency,
     /// Whether its answer is given only this once.
-    pub answered_once: bool,
+    pub one_time_response: bool,
     /// Whether it needs a token.
     pub authenticated: bool,
     /// What to look at before it is done again, where it may have been done.
@@ -42,11 +45,13 @@ pub struct Operation {
     pub doc: &'static str,
     /// Documented refusals: HTTP status and reason.
     pub errors: &'static [(u16, &'static str)],
+    /// Lists of the body that must not be empty: the field, and what to do instead.
+    pub non_empty: &'static [(&'static str, &'static str)],
 }
 
 impl Operation {
     /// What most operations are: a read with a token.
-    pub(crate) const READ: Operation = Operation {
+    pub(crate) const GET_DEFAULTS: Operation = Operation {
         name: "",
         call: "",
         c_name: "",
@@ -54,33 +59,34 @@ impl Operation {
         path: "",
         body: None,
         answer: None,
-        class: Class::Safe,
-        answered_once: false,
+        idempotency: Idempotency::Safe,
+        one_time_response: false,
         authenticated: true,
         hint: None,
         doc: "",
         errors: &[],
+        non_empty: &[],
     };
 
     /// A change that sets a state, so that doing it twice is doing it once.
-    pub(crate) const SET: Operation = Operation {
+    pub(crate) const PUT_DEFAULTS: Operation = Operation {
         method: Method::Put,
-        class: Class::Repeatable,
-        ..Operation::READ
+        idempotency: Idempotency::Idempotent,
+        ..Operation::GET_DEFAULTS
     };
 
     /// A removal: the thing is gone after one or several.
-    pub(crate) const REMOVE: Operation = Operation {
+    pub(crate) const DELETE_DEFAULTS: Operation = Operation {
         method: Method::Delete,
-        class: Class::Repeatable,
-        ..Operation::READ
+        idempotency: Idempotency::Idempotent,
+        ..Operation::GET_DEFAULTS
     };
 
     /// A change that must never be sent twice.
-    pub(crate) const ONCE: Operation = Operation {
+    pub(crate) const POST_DEFAULTS: Operation = Operation {
         method: Method::Post,
-        class: Class::Once,
-        ..Operation::READ
+        idempotency: Idempotency::NonIdempotent,
+        ..Operation::GET_DEFAULTS
     };
 
     /// The names of the arguments in the path, in order: `clusterUuid`.
@@ -138,33 +144,68 @@ impl Operation {
         Err(Error::invalid_argument(problem).with_operation(self.name))
     }
 
+    /// Checks the lists of a body that must not be empty.
+    pub(crate) fn check_lists(&self, body: &[u8]) -> Result<()> {
+        if self.non_empty.is_empty() {
+            return Ok(());
+        }
+        // A body that is no object is rejected by its type.
+        let fields: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(strip_bom(body)).unwrap_or_default();
+        for (field, advice) in self.non_empty {
+            let list = fields.get(*field).map(|value| value.get().as_bytes());
+            let inside = list.and_then(|list| list.strip_prefix(b"[")?.strip_suffix(b"]"));
+            if inside.is_some_and(|inside| inside.trim_ascii().is_empty()) {
+                let problem = format!("{field} is an empty list; {advice}");
+                return Err(Error::invalid_argument(problem).with_operation(self.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether its response has secrets in it.
+    pub(crate) fn has_secret_response(&self) -> bool {
+        match self.answer.as_ref().map(|shape| &shape.kind) {
+            Some(BodyKind::Secrets) => true,
+            Some(BodyKind::Object(Description::Object { fields, .. })) => fields
+                .iter()
+                .any(|field| field.rust_type.contains("Secret")),
+            _ => false,
+        }
+    }
+
     /// Decodes an answer; where that fails, the error carries the answer and says that the
     /// operation was done.
     pub(crate) fn decode<T: DeserializeOwned>(&self, answer: Zeroizing<Vec<u8>>) -> Result<T> {
-        decode(&answer).map_err(|problem| self.undecodable(problem, answer))
+        decode(&answer).map_err(|problem| self.decode_error(problem, answer))
     }
 
     /// Checks an answer against its type without keeping the result.
     #[cfg(feature = "capi")]
-    pub(crate) fn check_answer(&self, answer: &Zeroizing<Vec<u8>>) -> Result<()> {
+    pub(crate) fn validate_response(&self, answer: &Zeroizing<Vec<u8>>) -> Result<()> {
         match &self.answer {
             Some(shape) => match shape.check(answer) {
                 Ok(_) => Ok(()),
-                Err(problem) => Err(self.undecodable(problem, answer.clone())),
+                Err(problem) => Err(self.decode_error(problem, answer.clone())),
             },
             None => Ok(()),
         }
     }
 
-    fn undecodable(&self, problem: String, answer: Zeroizing<Vec<u8>>) -> Error {
-        let message = if self.answered_once {
-            format!("done, but its answer cannot be read ({problem}); the error's body has it")
+    fn decode_error(&self, problem: String, answer: Zeroizing<Vec<u8>>) -> Error {
+        let message = if self.one_time_response {
+            format!("the response cannot be decoded ({problem}); the error's body has it")
         } else {
             format!("the answer cannot be read: {problem}")
         };
-        Error::new(ErrorKind::Decode, Stage::Decode, Outcome::Done, message)
-            .with_operation(self.name)
-            .with_body(answer)
+        Error::new(
+            ErrorKind::Decode,
+            Stage::Decode,
+            Outcome::Completed,
+            message,
+        )
+        .with_operation(self.name)
+        .with_body(answer)
     }
 }
 
@@ -177,7 +218,7 @@ const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// How a body or an answer is built from a type.
 #[derive(Debug)]
-pub enum ShapeKind {
+pub enum BodyKind {
     /// The object itself.
     Object(&'static Description),
     /// An array of objects.
@@ -190,55 +231,55 @@ pub enum ShapeKind {
 
 /// The shape of a body or an answer.
 #[derive(Debug)]
-pub struct Shape {
+pub struct BodySchema {
     /// How it is built.
-    pub kind: ShapeKind,
+    pub kind: BodyKind,
     /// `None` is text that is not JSON.
-    form: Option<Form>,
+    form: Option<JsonSchema>,
 }
 
-impl Shape {
-    pub(crate) const fn object<T: Describe + Formed>() -> Shape {
-        Shape {
-            kind: ShapeKind::Object(T::DESCRIPTION),
-            form: Some(T::FORM),
+impl BodySchema {
+    pub(crate) const fn object<T: Describe + HasSchema>() -> BodySchema {
+        BodySchema {
+            kind: BodyKind::Object(T::DESCRIPTION),
+            form: Some(T::SCHEMA),
         }
     }
 
-    pub(crate) const fn list<T: Describe + Formed>() -> Shape {
-        Shape {
-            kind: ShapeKind::List(T::DESCRIPTION),
-            form: Some(Vec::<T>::FORM),
+    pub(crate) const fn list<T: Describe + HasSchema>() -> BodySchema {
+        BodySchema {
+            kind: BodyKind::List(T::DESCRIPTION),
+            form: Some(Vec::<T>::SCHEMA),
         }
     }
 
-    pub(crate) const fn secrets() -> Shape {
-        Shape {
-            kind: ShapeKind::Secrets,
-            form: Some(crate::api::secrets::Secrets::FORM),
+    pub(crate) const fn secrets() -> BodySchema {
+        BodySchema {
+            kind: BodyKind::Secrets,
+            form: Some(crate::api::secrets::Secrets::SCHEMA),
         }
     }
 
-    pub(crate) const fn csv() -> Shape {
-        Shape {
-            kind: ShapeKind::Csv,
+    pub(crate) const fn csv() -> BodySchema {
+        BodySchema {
+            kind: BodyKind::Csv,
             form: None,
         }
     }
 
     fn check(&self, json: &[u8]) -> Result<Option<UnknownField>, String> {
-        self.form.map_or(Ok(None), |form| form::check(form, json))
+        self.form.map_or(Ok(None), |form| schema::check(form, json))
     }
 }
 
 /// Decodes JSON; a failure says where it is, as a path such as `status.ready`.
-pub(crate) fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
-    let json = without_bom(json);
-    serde_json::from_slice(json).map_err(|error| locate::describe(json, &error))
+pub(crate) fn decode<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, String> {
+    let json = strip_bom(json);
+    serde_json::from_slice(json).map_err(|error| error_path::with_json_path(json, &error))
 }
 
 /// The text without the byte-order mark that some proxies and editors put in front.
-pub(crate) fn without_bom(text: &[u8]) -> &[u8] {
+pub(crate) fn strip_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
 
@@ -250,20 +291,44 @@ mod tests {
     #[test]
     fn no_argument_leaves_its_segment() {
         for (argument, path) in [
-            ("../members", "/clusters/..%2Fmembers"),
+            ("..a/members", "/clusters/..a%2Fmembers"),
             ("a?b#c", "/clusters/a%3Fb%23c"),
             ("a\r\nHost: b\0", "/clusters/a%0D%0AHost%3A%20b%00"),
             ("ü", "/clusters/%C3%BC"),
-            ("%2e%2e", "/clusters/%252e%252e"),
+            ("%2e%41", "/clusters/%252e%2541"),
+            ("...", "/clusters/..."),
+            ("a.b;c", "/clusters/a.b%3Bc"),
             ("f0-1_2.3~", "/clusters/f0-1_2.3~"),
         ] {
             assert_eq!(clusters::GET.path_with(&[argument]).unwrap(), path);
         }
-        for argument in ["", ".", ".."] {
+        for argument in [
+            "",
+            ".",
+            "..",
+            "../members",
+            "../../x",
+            "a/..",
+            "a/./b",
+            "..\\x",
+            "a\\..",
+            "%2e%2e",
+            "%2E",
+            "..%2fx",
+            "..%5Cx",
+            "%2e%2e%2fx",
+            "%252e%252e%252fx",
+            "%25252e.",
+            "%%32e",
+            "%2%65.",
+            "..;x",
+            "..%3bx",
+            "/..",
+        ] {
             let error = clusters::GET.path_with(&[argument]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{argument:?}");
             assert!(
-                error.to_string().starts_with("get cluster: clusterUuid is"),
+                error.to_string().starts_with("get cluster: clusterUuid "),
                 "{error}"
             );
         }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
-use crate::api::object::object;
-use crate::api::operation::{Operation, Shape};
+use crate::api::object::api_object;
+use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 use crate::secret::Secret;
 
 /// Connector secrets, name to value.
 pub type Secrets = BTreeMap<String, Secret>;
 
-object! {
+api_object! {
     /// A secret to be created.
     request struct CreateSecret {
         /// Its name: fewer than 50 characters.
@@ -22,7 +22,7 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// A secret's new value.
     request struct UpdateSecret {
         /// The value.
@@ -35,13 +35,13 @@ pub(crate) static LIST: Operation = Operation {
     call: "cluster.secrets.list",
     c_name: "camunda_secret_list",
     path: "/clusters/{clusterUuid}/secrets",
-    answer: Some(Shape::secrets()),
+    answer: Some(BodySchema::secrets()),
     doc: "Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static CREATE: Operation = Operation {
@@ -49,7 +49,7 @@ pub(crate) static CREATE: Operation = Operation {
     call: "cluster.secrets.create",
     c_name: "camunda_secret_create",
     path: "/clusters/{clusterUuid}/secrets",
-    body: Some(Shape::object::<CreateSecret>()),
+    body: Some(BodySchema::object::<CreateSecret>()),
     hint: Some("look for its name among the cluster's secrets"),
     doc: "Creates a connector secret; its name has fewer than 50 characters.",
     errors: &[
@@ -64,7 +64,7 @@ pub(crate) static CREATE: Operation = Operation {
             "name taken, or another change to the secrets is in progress (then try again)",
         ),
     ],
-    ..Operation::ONCE
+    ..Operation::POST_DEFAULTS
 };
 
 pub(crate) static UPDATE: Operation = Operation {
@@ -72,7 +72,7 @@ pub(crate) static UPDATE: Operation = Operation {
     call: "cluster.secrets.update",
     c_name: "camunda_secret_update",
     path: "/clusters/{clusterUuid}/secrets/{secretName}",
-    body: Some(Shape::object::<UpdateSecret>()),
+    body: Some(BodySchema::object::<UpdateSecret>()),
     doc: "Gives a connector secret another value.",
     errors: &[
         (403, "cluster belongs to another organisation"),
@@ -82,7 +82,7 @@ pub(crate) static UPDATE: Operation = Operation {
             "another change to the secrets is in progress: try again",
         ),
     ],
-    ..Operation::SET
+    ..Operation::PUT_DEFAULTS
 };
 
 pub(crate) static DELETE: Operation = Operation {
@@ -98,7 +98,7 @@ pub(crate) static DELETE: Operation = Operation {
             "another change to the secrets is in progress: try again",
         ),
     ],
-    ..Operation::REMOVE
+    ..Operation::DELETE_DEFAULTS
 };
 
 /// The connector secrets of a cluster: [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
@@ -128,7 +128,7 @@ impl ClusterSecrets<'_> {
             extra: Default::default(),
         };
         self.admin
-            .tell(&CREATE, &[self.cluster.as_str()], Some(&request))
+            .send_without_response(&CREATE, &[self.cluster.as_str()], Some(&request))
     }
 
     /// Gives a secret another value.
@@ -141,7 +141,7 @@ impl ClusterSecrets<'_> {
             extra: Default::default(),
         };
         self.admin
-            .tell(&UPDATE, &[self.cluster.as_str(), name], Some(&request))
+            .send_without_response(&UPDATE, &[self.cluster.as_str(), name], Some(&request))
     }
 
     /// Deletes a secret. Irreversible. It may still be listed for a short while.
@@ -150,6 +150,6 @@ impl ClusterSecrets<'_> {
     /// progress, try again.
     pub fn delete(&self, name: &str) -> Result<()> {
         self.admin
-            .tell(&DELETE, &[self.cluster.as_str(), name], None::<&()>)
+            .send_without_response(&DELETE, &[self.cluster.as_str(), name], None::<&()>)
     }
 }

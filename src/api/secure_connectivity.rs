@@ -2,11 +2,11 @@
 
 use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
-use crate::api::object::{Json, Number, object};
-use crate::api::operation::{Operation, Shape};
+use crate::api::object::{Json, Number, api_object};
+use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 
-object! {
+api_object! {
     /// Who may connect, and from where.
     request struct ActivateSecureConnectivity {
         /// Principals of the cloud provider that may connect.
@@ -30,17 +30,17 @@ impl ActivateSecureConnectivity {
     }
 }
 
-object! {
+api_object! {
     /// The secure connectivity of a cluster.
-    answer struct SecureConnectivityStatus {
+    response struct SecureConnectivityStatus {
         /// How it is; without fields while it is off.
-        expected status: SecureConnectivityOrEmpty = "status",
+        defaulted status: SecureConnectivityOrEmpty = "status",
     }
 }
 
-object! {
+api_object! {
     /// Secure connectivity as it is, or nothing while it is off.
-    answer struct SecureConnectivityOrEmpty {
+    response struct SecureConnectivityOrEmpty {
         /// What it is called.
         optional metadata: Option<SecureConnectivityMetadata> = "metadata",
         /// What was asked for.
@@ -50,109 +50,109 @@ object! {
     }
 }
 
-object! {
+api_object! {
     /// What a secure connectivity is called.
-    answer struct SecureConnectivityMetadata {
+    response struct SecureConnectivityMetadata {
         /// Its name.
-        expected name: String = "name",
+        defaulted name: String = "name",
         /// Its namespace.
-        expected namespace: String = "namespace",
+        defaulted namespace: String = "namespace",
         /// Its labels.
-        expected labels: OrgLabel = "labels",
+        defaulted labels: OrgLabel = "labels",
     }
 }
 
-object! {
+api_object! {
     /// The label that names the organisation.
-    answer struct OrgLabel {
+    response struct OrgLabel {
         /// The organisation.
-        expected org_id: String = "orgId",
+        defaulted org_id: String = "orgId",
     }
 }
 
-object! {
+api_object! {
     /// What was asked for.
-    answer struct SecureConnectivitySpec {
+    response struct SecureConnectivitySpec {
         /// The cluster.
-        expected cluster: ClusterRef = "cluster",
+        defaulted cluster: ClusterRef = "cluster",
         /// Principals that may connect.
-        expected allowed_principals: Vec<String> = "allowedPrincipals",
+        defaulted allowed_principals: Vec<String> = "allowedPrincipals",
         /// Regions from which they may.
-        expected allowed_regions: Vec<String> = "allowedRegions",
+        defaulted allowed_regions: Vec<String> = "allowedRegions",
     }
 }
 
-object! {
+api_object! {
     /// A reference to a cluster.
-    answer struct ClusterRef {
+    response struct ClusterRef {
         /// Its id.
-        expected id: String = "id",
+        defaulted id: String = "id",
     }
 }
 
-object! {
+api_object! {
     /// What is there.
-    answer struct SecureConnectivityState {
+    response struct SecureConnectivityState {
         /// What has been reached so far.
-        expected conditions: Vec<Condition> = "conditions",
+        defaulted conditions: Vec<Condition> = "conditions",
         /// The service's end.
-        expected endpoint: SecureEndpoint = "endpoint",
+        defaulted endpoint: SecureEndpoint = "endpoint",
         /// How many connections there are.
-        expected endpoint_connection_count: Number = "endpointConnectionCount",
+        defaulted endpoint_connection_count: Number = "endpointConnectionCount",
         /// The connections.
         optional endpoint_connections: Option<Vec<EndpointConnection>> = "endpointConnections",
         /// Which change of the request this state answers.
-        expected observed_generation: Number = "observedGeneration",
+        defaulted observed_generation: Number = "observedGeneration",
         /// Addresses by component, as the service gives them.
-        expected urls: Json = "urls",
+        defaulted urls: Json = "urls",
     }
 }
 
-object! {
+api_object! {
     /// Something that has been reached or not, as Kubernetes writes it.
-    answer struct Condition {
+    response struct Condition {
         /// What.
-        expected r#type: String = "type",
+        defaulted r#type: String = "type",
         /// `True`, `False` or `Unknown`.
-        expected status: String = "status",
+        defaulted status: String = "status",
         /// Why, in a word.
-        expected reason: String = "reason",
+        defaulted reason: String = "reason",
         /// Why, in a sentence.
-        expected message: String = "message",
+        defaulted message: String = "message",
         /// Since when: RFC 3339, UTC.
-        expected last_transition_time: String = "lastTransitionTime",
+        defaulted last_transition_time: String = "lastTransitionTime",
         /// Which change of the request it answers.
-        expected observed_generation: Number = "observedGeneration",
+        defaulted observed_generation: Number = "observedGeneration",
     }
 }
 
-object! {
+api_object! {
     /// The service's end of the private connection.
-    answer struct SecureEndpoint {
+    response struct SecureEndpoint {
         /// Its kind.
-        expected r#type: String = "type",
+        defaulted r#type: String = "type",
         /// Where it is.
-        expected region: String = "region",
+        defaulted region: String = "region",
         /// The name to connect to.
-        expected service_name: String = "serviceName",
+        defaulted service_name: String = "serviceName",
         /// Its private DNS name.
-        expected private_dns_name: String = "privateDnsName",
+        defaulted private_dns_name: String = "privateDnsName",
     }
 }
 
-object! {
+api_object! {
     /// A connection to the endpoint.
-    answer struct EndpointConnection {
+    response struct EndpointConnection {
         /// The connecting endpoint.
-        expected endpoint_id: String = "endpointId",
+        defaulted endpoint_id: String = "endpointId",
         /// The service connected to.
-        expected service_id: String = "serviceId",
+        defaulted service_id: String = "serviceId",
         /// Who connects.
-        expected owner: String = "owner",
+        defaulted owner: String = "owner",
         /// How the connection is.
-        expected state: String = "state",
+        defaulted state: String = "state",
         /// Since when: RFC 3339, UTC.
-        expected creation_timestamp: String = "creationTimestamp",
+        defaulted creation_timestamp: String = "creationTimestamp",
     }
 }
 
@@ -161,13 +161,13 @@ pub(crate) static GET: Operation = Operation {
     call: "cluster.secure_connectivity.get",
     c_name: "camunda_secure_connectivity_get",
     path: "/clusters/{clusterUuid}/secure-connectivity",
-    answer: Some(Shape::object::<SecureConnectivityStatus>()),
+    answer: Some(BodySchema::object::<SecureConnectivityStatus>()),
     doc: "Reads the secure connectivity; its `status` is an empty object while it is off.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
-    ..Operation::READ
+    ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static ACTIVATE: Operation = Operation {
@@ -175,7 +175,7 @@ pub(crate) static ACTIVATE: Operation = Operation {
     call: "cluster.secure_connectivity.activate",
     c_name: "camunda_secure_connectivity_activate",
     path: "/clusters/{clusterUuid}/secure-connectivity",
-    body: Some(Shape::object::<ActivateSecureConnectivity>()),
+    body: Some(BodySchema::object::<ActivateSecureConnectivity>()),
     hint: Some("read the cluster's secure connectivity"),
     doc: "Switches secure connectivity on, for these principals and regions.",
     errors: &[
@@ -183,7 +183,7 @@ pub(crate) static ACTIVATE: Operation = Operation {
         (404, "no such cluster"),
         (409, "already active"),
     ],
-    ..Operation::ONCE
+    ..Operation::POST_DEFAULTS
 };
 
 pub(crate) static DEACTIVATE: Operation = Operation {
@@ -197,7 +197,7 @@ pub(crate) static DEACTIVATE: Operation = Operation {
         (404, "no such cluster"),
         (409, "not active"),
     ],
-    ..Operation::REMOVE
+    ..Operation::DELETE_DEFAULTS
 };
 
 /// The secure connectivity of a cluster:
@@ -221,7 +221,7 @@ impl SecureConnectivity<'_> {
     /// Errors: 403 cluster belongs to another organisation; 404 no such cluster; 409 already active.
     pub fn activate(&self, request: &ActivateSecureConnectivity) -> Result<()> {
         self.admin
-            .tell(&ACTIVATE, &[self.cluster.as_str()], Some(request))
+            .send_without_response(&ACTIVATE, &[self.cluster.as_str()], Some(request))
     }
 
     /// Switches it off.
@@ -229,6 +229,6 @@ impl SecureConnectivity<'_> {
     /// Errors: 403 cluster belongs to another organisation; 404 no such cluster; 409 not active.
     pub fn deactivate(&self) -> Result<()> {
         self.admin
-            .tell(&DEACTIVATE, &[self.cluster.as_str()], None::<&()>)
+            .send_without_response(&DEACTIVATE, &[self.cluster.as_str()], None::<&()>)
     }
 }

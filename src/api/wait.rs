@@ -1,23 +1,25 @@
 //! Waiting for what takes minutes: polling with a deadline, progress and cancellation.
 //!
-//! A waiter ends well when the wanted state is there, at once with [`ErrorKind::Failed`] when it
-//! can no longer come, and survives errors that pass.
+//! A waiter succeeds when the wanted state is reached, fails at once with [`ErrorKind::WaitFailed`] when
+//! it can no longer be reached or with the error of a poll that is bound to fail again, and survives
+//! transient errors. When to poll is decided in `polling`.
 
-use std::cell::RefCell;
 use std::fmt;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use crate::api::admin::{AdminClient, ClusterHandle};
 use crate::api::backups::{self, Backup, BackupId, BackupStatus, Backups, Restore, RestoreState};
 use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus};
 use crate::api::object::{Describe, Description};
-use crate::call::{Call, Stop};
+use crate::api::polling::{Action, Event, Polling};
+use crate::call::{CallContext, StopReason};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 
 /// How long is waited unless said otherwise.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// The first pause between two looks; each further one is half as long again.
-const FIRST_INTERVAL: Duration = Duration::from_millis(500);
 /// The longest pause between two looks unless said otherwise.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -34,13 +36,21 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 /// admin.cluster(&id).wait_until_healthy(&wait)?;
 /// # Ok::<(), camunda_admin::Error>(())
 /// ```
+///
+/// Clones share the callback, which runs on one thread at a time.
 pub struct Wait<'a, T> {
     timeout: Duration,
     interval: Duration,
-    on_progress: Option<Progress<'a, T>>,
+    on_progress: Option<Arc<Progress<'a, T>>>,
 }
 
-type Progress<'a, T> = RefCell<Box<dyn FnMut(&T) + 'a>>;
+struct Progress<'a, T> {
+    callback: Mutex<Callback<'a, T>>,
+    /// The thread on which the callback runs at the moment.
+    running_on: Mutex<Option<ThreadId>>,
+}
+
+type Callback<'a, T> = Box<dyn FnMut(&T) + Send + 'a>;
 
 // Constructors for each type, so that the parameter of a callback needs no annotation.
 impl Wait<'_, Cluster> {
@@ -65,22 +75,38 @@ impl Wait<'_, Restore> {
 }
 
 impl<'a, T> Wait<'a, T> {
-    /// The deadline of the whole wait. The client's own timeout holds for each look.
+    /// Deadline of the whole wait, default 30 min. The last poll is made shortly before it. The
+    /// client's own timeout applies to each poll.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The longest pause between two looks, 10 s unless set; never less than 10 ms.
+    /// Maximum delay between two polls, default 10 s, minimum 10 ms. A longer `Retry-After` of the API
+    /// is honored; one beyond the deadline fails the wait immediately.
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(Duration::from_millis(10));
         self
     }
 
-    /// Called on the calling thread after each look that succeeded.
-    pub fn on_progress(mut self, progress: impl FnMut(&T) + 'a) -> Self {
-        self.on_progress = Some(RefCell::new(Box::new(progress)));
+    /// Called on the calling thread after each poll that succeeded. Not called for a wait that the
+    /// callback itself makes with this `Wait`.
+    pub fn on_progress(mut self, progress: impl FnMut(&T) + Send + 'a) -> Self {
+        self.on_progress = Some(Arc::new(Progress {
+            callback: Mutex::new(Box::new(progress)),
+            running_on: Mutex::default(),
+        }));
         self
+    }
+}
+
+impl<T> Clone for Wait<'_, T> {
+    fn clone(&self) -> Self {
+        Wait {
+            timeout: self.timeout,
+            interval: self.interval,
+            on_progress: self.on_progress.clone(),
+        }
     }
 }
 
@@ -131,10 +157,10 @@ pub(crate) static HEALTHY: Waiter = Waiter {
           where it is suspended, waits for input of its owner, or is gone.",
 };
 
-pub(crate) static GONE: Waiter = Waiter {
+pub(crate) static DELETED: Waiter = Waiter {
     name: "wait until gone",
-    call: "cluster.wait_until_gone",
-    c_name: "camunda_cluster_wait_until_gone",
+    call: "cluster.wait_until_deleted",
+    c_name: "camunda_cluster_wait_until_deleted",
     arguments: &["clusterUuid"],
     answer: None,
     doc: "Waits until the cluster is no longer there, after its deletion.",
@@ -191,14 +217,16 @@ pub(crate) static RESTORED: Waiter = Waiter {
           where it failed or was aborted.",
 };
 
-/// What a look showed.
-enum Seen {
+/// What a poll showed.
+enum PollState {
     /// The wanted state.
-    Reached,
-    /// Not yet.
-    Pending,
-    /// It cannot come any more, and why.
-    Hopeless(String),
+    Ready,
+    /// Another state, by its name.
+    Pending(String),
+    /// The wanted state, which has to be seen once more.
+    Confirming(String),
+    /// The wanted state can no longer be reached. The reason follows the name of the resource.
+    Unreachable(String),
 }
 
 impl ClusterHandle<'_> {
@@ -212,7 +240,7 @@ impl ClusterHandle<'_> {
             wait,
             |cluster| match cluster.status.ready {
                 ClusterComponentStatus::Suspended => {
-                    Some("the cluster is suspended; `wake` resumes it".to_owned())
+                    Some("is suspended; `wake` resumes it".to_owned())
                 }
                 _ => None,
             },
@@ -221,7 +249,7 @@ impl ClusterHandle<'_> {
     }
 
     /// Waits until the cluster is no longer there, after its deletion.
-    pub fn wait_until_gone(&self, wait: &Wait<'_, Cluster>) -> Result<()> {
+    pub fn wait_until_deleted(&self, wait: &Wait<'_, Cluster>) -> Result<()> {
         let look = |admin: &AdminClient| match admin.cluster(self.cluster).get() {
             Ok(cluster) => Ok(Some(cluster)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -234,13 +262,14 @@ impl ClusterHandle<'_> {
         };
         poll(
             self.admin,
-            &GONE,
+            &DELETED,
+            format!("cluster {}", self.cluster),
             wait,
             look,
             progress,
             |cluster| match cluster {
-                Some(_) => Seen::Pending,
-                None => Seen::Reached,
+                Some(cluster) => PollState::Pending(cluster.status.ready.to_string()),
+                None => PollState::Ready,
             },
         )
         .map(drop)
@@ -274,20 +303,22 @@ impl ClusterHandle<'_> {
         poll(
             self.admin,
             &ENCRYPTED,
+            format!("cluster {}", self.cluster),
             wait,
             look,
             report,
             |cluster: &Cluster| {
                 let encryption = cluster.encryption.as_ref();
                 match encryption.and_then(|encryption| encryption.status.as_ref()) {
-                    Some(EncryptionStatus::Ready) => Seen::Reached,
+                    Some(EncryptionStatus::Ready) => PollState::Ready,
                     Some(status @ EncryptionStatus::CreationError) => {
-                        Seen::Hopeless(format!("the encryption is {status}"))
+                        PollState::Unreachable(format!("has the encryption status {status}"))
                     }
                     None if encryption.is_none() => {
-                        Seen::Hopeless("the cluster has no encryption of its own".to_owned())
+                        PollState::Unreachable("has no encryption of its own".to_owned())
                     }
-                    _ => Seen::Pending,
+                    Some(status) => PollState::Pending(format!("encryption {status}")),
+                    None => PollState::Pending("encryption without a status".to_owned()),
                 }
             },
         )
@@ -295,28 +326,35 @@ impl ClusterHandle<'_> {
 
     fn wait_for_health(
         &self,
-        waiter: &Waiter,
+        waiter: &'static Waiter,
         wait: &Wait<'_, Cluster>,
         hopeless: impl Fn(&Cluster) -> Option<String>,
         wanted: impl Fn(&Cluster) -> bool,
     ) -> Result<Cluster> {
+        let state = |cluster: &Cluster| {
+            let generation = &cluster.generation.name;
+            match cluster.status.ready.to_string() {
+                ready if generation.is_empty() => ready,
+                ready => format!("{ready}, generation {generation}"),
+            }
+        };
         let look = |admin: &AdminClient| admin.cluster(self.cluster).get();
         let mut in_a_row = 0;
         poll(
             self.admin,
             waiter,
+            format!("cluster {}", self.cluster),
             wait,
             look,
             report,
             |cluster: &Cluster| {
                 if cluster.status.ready == ClusterComponentStatus::WaitingForInput {
-                    return Seen::Hopeless(
-                        "the cluster waits for input of its owner, such as an encryption key"
-                            .to_owned(),
+                    return PollState::Unreachable(
+                        "waits for input of its owner, such as an encryption key".to_owned(),
                     );
                 }
                 if let Some(reason) = hopeless(cluster) {
-                    return Seen::Hopeless(reason);
+                    return PollState::Unreachable(reason);
                 }
                 // Components settle one by one: a single healthy look may come too early.
                 let healthy = cluster.status.ready == ClusterComponentStatus::Healthy;
@@ -325,10 +363,10 @@ impl ClusterHandle<'_> {
                 } else {
                     0
                 };
-                if in_a_row >= 2 {
-                    Seen::Reached
-                } else {
-                    Seen::Pending
+                match in_a_row {
+                    0 => PollState::Pending(state(cluster)),
+                    1 => PollState::Confirming(state(cluster)),
+                    _ => PollState::Ready,
                 }
             },
         )
@@ -354,7 +392,7 @@ impl Backups<'_> {
                     Error::new(
                         ErrorKind::NotFound,
                         Stage::Decode,
-                        Outcome::Refused,
+                        Outcome::Rejected,
                         "the backup is not among the cluster's backups",
                     )
                     .with_operation(backups::LIST.name)
@@ -363,16 +401,17 @@ impl Backups<'_> {
         poll(
             self.admin,
             &BACKED_UP,
+            format!("backup {backup} of cluster {}", self.cluster),
             wait,
             look,
             report,
             |backup: &Backup| match &backup.status {
-                BackupStatus::Complete => Seen::Reached,
-                BackupStatus::Failed => Seen::Hopeless(match &backup.incident_link {
-                    Some(link) => format!("the backup failed, see {link}"),
-                    None => "the backup failed".to_owned(),
+                BackupStatus::Complete => PollState::Ready,
+                BackupStatus::Failed => PollState::Unreachable(match &backup.incident_link {
+                    Some(link) => format!("failed, see {link}"),
+                    None => "failed".to_owned(),
                 }),
-                _ => Seen::Pending,
+                status => PollState::Pending(status.to_string()),
             },
         )
     }
@@ -391,15 +430,16 @@ impl Backups<'_> {
         poll(
             self.admin,
             &RESTORED,
+            format!("restore of backup {backup} of cluster {}", self.cluster),
             wait,
             look,
             report,
             |restore: &Restore| match &restore.state {
-                RestoreState::Completed => Seen::Reached,
+                RestoreState::Completed => PollState::Ready,
                 state @ (RestoreState::Failed | RestoreState::Aborted) => {
-                    Seen::Hopeless(format!("the restore is {state}"))
+                    PollState::Unreachable(format!("is {state}"))
                 }
-                _ => Seen::Pending,
+                state => PollState::Pending(state.to_string()),
             },
         )
     }
@@ -407,12 +447,32 @@ impl Backups<'_> {
 
 impl<T> Wait<'_, T> {
     fn report(&self, seen: &T) {
-        // A callback that waits on its own account finds the cell taken and is spared.
-        if let Some(progress) = &self.on_progress
-            && let Ok(mut progress) = progress.try_borrow_mut()
-        {
-            progress(seen);
+        struct Running<'a>(&'a Mutex<Option<ThreadId>>);
+        impl Drop for Running<'_> {
+            fn drop(&mut self) {
+                *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
         }
+        let Some(progress) = &self.on_progress else {
+            return;
+        };
+        let own = Some(std::thread::current().id());
+        let running_on = || {
+            progress
+                .running_on
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if *running_on() == own {
+            return;
+        }
+        let mut callback = progress
+            .callback
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *running_on() = own;
+        let _running = Running(&progress.running_on);
+        callback(seen);
     }
 }
 
@@ -420,73 +480,164 @@ fn report<T>(seen: &T, wait: &Wait<'_, T>) {
     wait.report(seen);
 }
 
-fn poll<T, P>(
-    admin: &AdminClient,
-    waiter: &Waiter,
-    wait: &Wait<'_, P>,
-    look: impl Fn(&AdminClient) -> Result<T>,
-    progress: impl Fn(&T, &Wait<'_, P>),
-    mut judge: impl FnMut(&T) -> Seen,
-) -> Result<T> {
-    let whole = Call::start(&admin.options().clone().timeout(wait.timeout), wait.timeout);
-    let each = admin.call().timeout();
-    let mut pause = FIRST_INTERVAL.min(wait.interval);
-    let mut last = None;
-    loop {
-        let options = admin.options().clone().timeout(each.min(whole.remaining()));
-        match look(&admin.with(options)) {
-            Ok(seen) => {
-                last = None;
-                progress(&seen, wait);
-                match judge(&seen) {
-                    Seen::Reached => return Ok(seen),
-                    Seen::Pending => {}
-                    Seen::Hopeless(reason) => {
-                        return Err(Error::new(
-                            ErrorKind::Failed,
-                            Stage::Request,
-                            Outcome::Done,
-                            reason,
-                        )
-                        .with_operation(waiter.name)
-                        .with_elapsed(whole.started().elapsed()));
-                    }
-                }
-            }
-            // A look cut short by the end of the wait says less than the one before.
-            Err(_) if last.is_some() && whole.check() == Err(Stop::Deadline) => {}
-            Err(error) if passes(error.kind()) => {
-                log::info!("{}: {error}; looking again", waiter.name);
-                if let Some(wanted) = error.retry_after() {
-                    pause = pause.max(wanted.min(wait.interval));
-                }
-                last = Some(error);
-            }
-            Err(error) => return Err(error),
+/// A wait under way.
+struct Waiting {
+    waiter: &'static Waiter,
+    /// What is waited for: `cluster 3f0e…`.
+    resource: String,
+    whole: CallContext,
+    /// Requests sent so far.
+    requests: Arc<AtomicU32>,
+    last_state: Option<String>,
+    last_error: Option<Error>,
+}
+
+impl Waiting {
+    /// A waiter changes nothing: its outcome is certain, whatever happened to its polls.
+    fn outcome(&self) -> Outcome {
+        match self.requests.load(Ordering::Relaxed) {
+            0 => Outcome::NotSent,
+            _ => Outcome::Rejected,
         }
-        if let Err(stop) = whole.sleep(pause).and_then(|()| whole.check()) {
-            let stopped = whole
-                .stopped(stop, Stage::Request, Outcome::Unknown)
-                .with_operation(waiter.name)
-                .with_elapsed(whole.started().elapsed());
-            return Err(match last {
-                Some(error) => stopped.with_source(error),
-                None => stopped,
-            });
+    }
+
+    /// Adds the last state, and the last error unless `what` quotes it.
+    fn message(&self, what: &str, quoted: bool) -> String {
+        let mut message = format!("{}{what}", self.resource);
+        if let Some(state) = &self.last_state {
+            message.push_str(&format!("; last state: {state}"));
         }
-        pause = pause.mul_f64(1.5).min(wait.interval);
+        if let Some(error) = self.last_error.as_ref().filter(|_| !quoted) {
+            message.push_str(&format!("; last error: {error}"));
+        }
+        message
+    }
+
+    fn finish(&self, error: Error) -> Error {
+        let error = error
+            .with_operation(self.waiter.name)
+            .with_attempts(self.requests.load(Ordering::Relaxed))
+            .with_elapsed(self.whole.started().elapsed());
+        log::debug!("{error}");
+        error
+    }
+
+    /// Error of a wait that the deadline or the caller ended.
+    fn stop_error(self, stop: StopReason) -> Error {
+        let stopped = self.whole.stop_error(stop, Stage::Request, self.outcome());
+        let message = self.message(&format!(": {}", stopped.message()), false);
+        let error = Error::new(stopped.kind(), stopped.stage(), stopped.outcome(), message);
+        let error = self.finish(error);
+        match self.last_error {
+            Some(last) => error.with_underlying(last),
+            None => error,
+        }
+    }
+
+    /// Error of a wait that the error of a poll ended.
+    fn failed(self, error: Error, note: &str) -> Error {
+        let message = self.message(&format!(": {error}{note}"), true);
+        let error = error.into_error_of_waiter(self.waiter.name, message, self.outcome());
+        self.finish(error)
+    }
+
+    /// Error of a wait for a state that can no longer be reached.
+    fn hopeless(self, reason: &str) -> Error {
+        let message = format!("{} {reason}", self.resource);
+        self.finish(Error::new(
+            ErrorKind::WaitFailed,
+            Stage::Request,
+            self.outcome(),
+            message,
+        ))
     }
 }
 
-/// Whether an error may be gone at the next look.
-fn passes(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::Network
-            | ErrorKind::Timeout
-            | ErrorKind::Service
-            | ErrorKind::RateLimited
-            | ErrorKind::NotReady
-            | ErrorKind::Decode
-    )
+fn poll<T, P>(
+    admin: &AdminClient,
+    waiter: &'static Waiter,
+    resource: String,
+    wait: &Wait<'_, P>,
+    look: impl Fn(&AdminClient) -> Result<T>,
+    progress: impl Fn(&T, &Wait<'_, P>),
+    mut judge: impl FnMut(&T) -> PollState,
+) -> Result<T> {
+    let mut waiting = Waiting {
+        waiter,
+        resource,
+        whole: CallContext::start(&admin.options().clone().timeout(wait.timeout), wait.timeout),
+        requests: Arc::default(),
+        last_state: None,
+        last_error: None,
+    };
+    let each = admin.call().timeout();
+    let mut polling = Polling::new(wait.interval);
+    loop {
+        if let Err(stop) = waiting.whole.check() {
+            return Err(waiting.stop_error(stop));
+        }
+        let options = waiting
+            .whole
+            .options()
+            .clone()
+            .timeout(each.min(waiting.whole.remaining()))
+            .counting_requests(waiting.requests.clone());
+        let begun = Instant::now();
+        let result = look(&admin.with(options));
+        let took = begun.elapsed();
+        let (event, error) = match result {
+            Ok(seen) => {
+                waiting.last_error = None;
+                progress(&seen, wait);
+                let (event, state) = match judge(&seen) {
+                    PollState::Ready => return Ok(seen),
+                    PollState::Unreachable(reason) => return Err(waiting.hopeless(&reason)),
+                    PollState::Pending(state) => (Event::Pending, state),
+                    PollState::Confirming(state) => (Event::Confirming, state),
+                };
+                waiting.last_state = Some(state);
+                (event, None)
+            }
+            Err(error) if error.kind() == ErrorKind::Cancelled => {
+                return Err(waiting.stop_error(StopReason::Cancelled));
+            }
+            Err(error) if waiting.whole.remaining().is_zero() => {
+                // A poll that the deadline ended says less than the one before.
+                if error.kind() != ErrorKind::Timeout || waiting.last_state.is_none() {
+                    waiting.last_error.get_or_insert(error);
+                }
+                return Err(waiting.stop_error(StopReason::Deadline));
+            }
+            Err(error) => {
+                let event = Event::Failed {
+                    kind: error.kind(),
+                    permanent: error.is_permanent(),
+                    retry_after: error.retry_after(),
+                };
+                (event, Some(error))
+            }
+        };
+        let delay = match (polling.next(&event, took, waiting.whole.remaining()), error) {
+            (Action::Fail, Some(error)) => return Err(waiting.failed(error, "")),
+            (Action::FailBeforeRetryAfter, Some(error)) => {
+                return Err(waiting.failed(error, ", which is after the deadline"));
+            }
+            (Action::PollAfter(delay) | Action::TimeOutAfter(delay), error) => {
+                if let Some(error) = error {
+                    log::info!(
+                        "poll failed, retrying: operation={:?} delay={delay:?} error={error}",
+                        waiter.name
+                    );
+                    waiting.last_error = Some(error);
+                }
+                delay
+            }
+            (Action::Fail | Action::FailBeforeRetryAfter, None) => {
+                unreachable!("only the error of a poll ends a wait")
+            }
+        };
+        if let Err(stop) = waiting.whole.sleep(delay) {
+            return Err(waiting.stop_error(stop));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The names under which things are kept: of a slot, and of a gate.
+//! Cache keys of tokens, keys of token hosts, and the names and labels derived from them.
 
 use std::fmt;
 
@@ -6,63 +6,87 @@ use ring::{digest, hkdf, hmac};
 
 use super::TokenRequest;
 
-/// Separates keys made here from any other use of the same secret.
-pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 1";
+/// Domain separation: distinguishes keys derived here from any other use of the same secret.
+pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 2";
 
-/// Stands for everything a token is asked for with.
+/// Prefix of the names of token records in a token store.
+pub(crate) const TOKEN_PREFIX: &str = "token-";
+/// Prefix of the names of rate limit records in a token store.
+pub(crate) const RATE_LIMIT_PREFIX: &str = "rate-limit-";
+
+/// Cache key: identifies all parameters of a token request.
 ///
-/// It is a digest keyed with the client secret, so that a name made of it tells neither the secret
-/// nor the client id, and cannot even be compared with a guess of the client id alone.
+/// A digest keyed with the client secret: a name derived from it reveals neither the secret nor the
+/// client id, and a guess of the client id alone cannot be verified.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct SlotKey([u8; 32]);
+pub(crate) struct CacheKey([u8; 32]);
 
-impl SlotKey {
+impl CacheKey {
     pub(crate) fn of(request: &TokenRequest) -> Self {
-        let mut message = Vec::new();
-        for part in [
-            Some(&request.token_url),
-            Some(&request.client_id),
-            Some(&request.audience),
-            request.scope.as_ref(),
-        ] {
-            // Lengths keep `a` + `bc` apart from `ab` + `c`, and the flag "no scope" from "empty".
-            message.push(u8::from(part.is_some()));
-            let part = part.map_or(&b""[..], |part| part.as_bytes());
-            message.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            message.extend_from_slice(part);
-        }
+        let message = public_parts(request);
         let secret = request.client_secret.expose().as_bytes();
         let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
         // Expanding to the length of the digest itself cannot be too long.
         let key = hmac::Key::from(keyed.expand(&[b"name"], hmac::HMAC_SHA256).unwrap());
         let mut bytes = [0; 32];
         bytes.copy_from_slice(hmac::sign(&key, &message).as_ref());
-        SlotKey(bytes)
+        CacheKey(bytes)
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
-}
 
-impl fmt::Display for SlotKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0[..16]))
+    /// Returns the digest in the names of this key's records in a token store.
+    ///
+    /// Must not be shown in logs, errors or diagnostics: with it, a weak client secret can be
+    /// guessed offline. [`label`] is for those.
+    pub(crate) fn digest(&self) -> String {
+        hex(&self.0[..16])
     }
 }
 
-impl fmt::Debug for SlotKey {
+impl fmt::Debug for CacheKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SlotKey({self})")
+        f.write_str("CacheKey(..)")
     }
 }
 
-/// Stands for a token host: all that the endpoint's rate limit tells apart, seen from one address.
+/// Returns a label for logs and diagnostics: a digest of everything in a token request but its client
+/// secret. Requests that differ only in the secret have the same label.
+pub(crate) fn label(request: &TokenRequest) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(DOMAIN);
+    context.update(b"label");
+    context.update(&public_parts(request));
+    hex(&context.finish().as_ref()[..4])
+}
+
+/// Returns an unambiguous encoding of everything in a token request but its client secret.
+fn public_parts(request: &TokenRequest) -> Vec<u8> {
+    let mut message = Vec::new();
+    for part in [
+        Some(&request.token_url),
+        Some(&request.client_id),
+        Some(&request.audience),
+        request.scope.as_ref(),
+    ] {
+        // Lengths distinguish `a` + `bc` from `ab` + `c`, the flag distinguishes "no scope" from
+        // "empty".
+        message.push(u8::from(part.is_some()));
+        let part = part.map_or(&b""[..], |part| part.as_bytes());
+        message.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        message.extend_from_slice(part);
+    }
+    message
+}
+
+/// Identifies a token host: the scope of a token endpoint's rate limit for one source IP address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct GateKey(String);
+pub(crate) struct TokenHostKey(String);
 
-impl GateKey {
-    /// Scheme, host and port of a URL, the port always spelt out.
+impl TokenHostKey {
+    /// Returns the key for the scheme, host and port of a URL; the port is always explicit.
     pub(crate) fn of(token_url: &str) -> Self {
         let (scheme, rest) = token_url.split_once("://").unwrap_or(("", token_url));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
@@ -80,15 +104,15 @@ impl GateKey {
             (false, "http") => ":80",
             (false, _) => ":443",
         };
-        GateKey(format!("{scheme}://{host}{port}"))
+        TokenHostKey(format!("{scheme}://{host}{port}"))
     }
 
-    /// The host, for people.
+    /// Returns the host in readable form.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A name in small letters and digits.
+    /// Returns a digest of lower-case hexadecimal digits.
     pub(crate) fn digest(&self) -> String {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(DOMAIN);
@@ -103,7 +127,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::TokenEncoding;
+    use super::super::TokenRequestFormat;
     use super::*;
     use crate::secret::Secret;
 
@@ -114,12 +138,12 @@ mod tests {
             client_secret: Secret::from("hunter2"),
             audience: "api".into(),
             scope: None,
-            encoding: TokenEncoding::Json,
+            encoding: TokenRequestFormat::Json,
         }
     }
 
     #[test]
-    fn every_part_of_the_request_makes_another_key() {
+    fn cache_key_differs_by_every_part_of_the_request() {
         let mut others = vec![request(); 7];
         others[0].token_url.push('2');
         others[1].client_id = "i".into();
@@ -129,16 +153,37 @@ mod tests {
         others[5].scope = Some("s".into());
         others[6].client_id = "ida".into();
         others[6].audience = "pi".into();
-        let mut keys: Vec<_> = others.iter().map(|other| SlotKey::of(other).0).collect();
-        keys.push(SlotKey::of(&request()).0);
+        let mut keys: Vec<_> = others.iter().map(|other| CacheKey::of(other).0).collect();
+        keys.push(CacheKey::of(&request()).0);
         keys.sort();
         keys.dedup();
         assert_eq!(keys.len(), 8);
-        assert_eq!(SlotKey::of(&request()), SlotKey::of(&request()));
+        assert_eq!(CacheKey::of(&request()), CacheKey::of(&request()));
     }
 
     #[test]
-    fn a_gate_is_for_scheme_host_and_port() {
+    fn label_differs_by_every_part_but_the_secret() {
+        let mut others = vec![request(); 4];
+        others[0].token_url.push('2');
+        others[1].client_id = "i".into();
+        others[2].audience = "ap".into();
+        others[3].scope = Some(String::new());
+        for other in &others {
+            assert_ne!(label(other), label(&request()), "{other:?}");
+        }
+        let mut rotated = request();
+        rotated.client_secret = Secret::from("hunter3");
+        assert_eq!(label(&rotated), label(&request()));
+        assert_eq!(label(&request()).len(), 8);
+    }
+
+    #[test]
+    fn cache_key_debug_shows_no_digest() {
+        assert_eq!(format!("{:?}", CacheKey::of(&request())), "CacheKey(..)");
+    }
+
+    #[test]
+    fn token_host_key_is_scheme_host_and_port() {
         let table = [
             (
                 "https://login.example/oauth/token",
@@ -150,12 +195,12 @@ mod tests {
             ("http://[::1]:81/", "http://[::1]:81"),
         ];
         for (url, expected) in table {
-            assert_eq!(GateKey::of(url).as_str(), expected);
+            assert_eq!(TokenHostKey::of(url).as_str(), expected);
         }
         assert_ne!(
-            GateKey::of("https://a/").digest(),
-            GateKey::of("https://b/").digest()
+            TokenHostKey::of("https://a/").digest(),
+            TokenHostKey::of("https://b/").digest()
         );
-        assert_eq!(GateKey::of("https://a/").digest().len(), 32);
+        assert_eq!(TokenHostKey::of("https://a/").digest().len(), 32);
     }
 }

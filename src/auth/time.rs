@@ -1,46 +1,44 @@
-//! The time as tokens need it: two clocks at once, and a stand-in for tests.
+//! Timestamps on two clocks, and a manual clock for tests.
 //!
-//! A monotonic clock never jumps, yet it stands still while the machine sleeps. The wall clock goes
-//! on while the machine sleeps, yet it jumps. What must not be used too long is therefore measured
-//! on both; what only paces this process is measured on the monotonic one alone.
+//! A monotonic clock never jumps, but stands still while the machine sleeps. The wall clock goes on
+//! while the machine sleeps, but jumps. So the expiry of tokens is measured on both; the rate limit
+//! and backoffs of this process on the monotonic one alone.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ring::rand::{SecureRandom, SystemRandom};
-
-use crate::call::Call;
+use crate::call::CallContext;
 
 /// A point in time on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
-    /// Since some time before the clock was made; comparable within one process only.
+pub(crate) struct Timestamp {
+    /// Time since an arbitrary origin; comparable within one process only.
     pub(crate) mono: Duration,
-    /// Since 1970; zero if the machine believes in an earlier year.
+    /// Time since 1970; zero if the clock is set to an earlier year.
     pub(crate) wall: Duration,
 }
 
-impl Moment {
-    /// The moment `duration` later; the end of time where that is beyond it.
-    pub(crate) fn after(self, duration: Duration) -> Moment {
-        Moment {
+impl Timestamp {
+    /// Returns the timestamp `duration` later, saturating.
+    pub(crate) fn after(self, duration: Duration) -> Timestamp {
+        Timestamp {
             mono: self.mono.saturating_add(duration),
             wall: self.wall.saturating_add(duration),
         }
     }
 
-    /// Whether either clock says that it is past.
-    pub(crate) fn reached(self, now: Moment) -> bool {
+    /// Returns whether it is past on either clock.
+    pub(crate) fn is_past(self, now: Timestamp) -> bool {
         now.mono >= self.mono || now.wall >= self.wall
     }
 
-    /// The time left until either clock reaches it.
-    pub(crate) fn left(self, now: Moment) -> Duration {
+    /// Returns the time until either clock reaches it.
+    pub(crate) fn remaining(self, now: Timestamp) -> Duration {
         self.mono
             .saturating_sub(now.mono)
             .min(self.wall.saturating_sub(now.wall))
     }
 
-    /// The wall clock's part in the standard library's terms.
+    /// Returns the wall clock's time.
     pub(crate) fn system_time(self) -> SystemTime {
         UNIX_EPOCH
             .checked_add(self.wall)
@@ -48,32 +46,32 @@ impl Moment {
             .unwrap_or(UNIX_EPOCH + Duration::from_secs(u32::MAX as u64))
     }
 
-    /// The wall clock's part in whole milliseconds, as it is written to stores.
+    /// Returns the wall clock's time in milliseconds, the unit of the stores.
     pub(crate) fn wall_millis(self) -> u64 {
         millis(self.wall)
     }
 }
 
-/// Whole milliseconds, as they are written to stores.
+/// Returns whole milliseconds, the unit of the stores.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where the monotonic clock begins, so that what happened before it did has a time too.
-const BEFORE: Duration = Duration::from_secs(1 << 32);
+/// Origin of the monotonic clock, so that earlier events have a time too.
+const MONOTONIC_OFFSET: Duration = Duration::from_secs(1 << 32);
 
-/// Reads the time. Copies of a simulated clock show the same time.
+/// A source of timestamps. Clones of a simulated clock show the same time.
 #[derive(Debug, Clone)]
 pub(crate) enum Clock {
     /// The machine's clocks.
     Real,
     /// Moved by the test that owns it.
     #[cfg(test)]
-    Simulated(std::sync::Arc<Simulation>),
+    Simulated(std::sync::Arc<ManualClock>),
 }
 
 impl Clock {
-    pub(crate) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Timestamp {
         match self {
             Clock::Real => real::now(),
             #[cfg(test)]
@@ -81,40 +79,37 @@ impl Clock {
         }
     }
 
-    /// As [`now`](Self::now), but perhaps some milliseconds behind, for a fraction of the price.
-    pub(crate) fn now_roughly(&self) -> Moment {
+    /// As [`now`](Self::now), but up to some milliseconds late, and faster.
+    pub(crate) fn now_coarse(&self) -> Timestamp {
         match self {
-            Clock::Real => real::now_roughly(),
+            Clock::Real => real::now_coarse(),
             #[cfg(test)]
             Clock::Simulated(simulation) => simulation.now(),
         }
     }
 
-    /// How much of this clock's time a call has left.
-    pub(crate) fn remaining(&self, call: &Call) -> Duration {
+    /// Returns the remaining time of a call on this clock.
+    pub(crate) fn remaining(&self, call: &CallContext) -> Duration {
         match self {
             Clock::Real => call.remaining(),
             #[cfg(test)]
-            Clock::Simulated(simulation) => simulation.patience.unwrap_or_else(|| call.remaining()),
+            Clock::Simulated(simulation) => simulation
+                .remaining_override
+                .unwrap_or_else(|| call.remaining()),
         }
     }
 
-    /// A random number from 0 to 1, for jitter. It comes with the clock, since who simulates the one
-    /// has to foresee the other: then it is always 0.
+    /// Returns a random number from 0 to 1, for jitter; always 0 with a simulated clock, so that
+    /// tests are deterministic.
     pub(crate) fn jitter(&self) -> f64 {
         match self {
-            Clock::Real => {
-                let mut bytes = [0; 4];
-                // Without random numbers there is no jitter; nothing else depends on them.
-                let _ = SystemRandom::new().fill(&mut bytes);
-                f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
-            }
+            Clock::Real => crate::random::jitter(),
             #[cfg(test)]
             Clock::Simulated(_) => 0.0,
         }
     }
 
-    /// How long a thread may really block to wait for `duration` of this clock's time.
+    /// Returns how long a thread blocks to wait for `duration` on this clock.
     pub(crate) fn real_wait(&self, duration: Duration) -> Duration {
         match self {
             Clock::Real => duration,
@@ -124,32 +119,32 @@ impl Clock {
     }
 }
 
-/// The machine's clocks, by name: `Instant` cannot be compared with a coarse clock.
+/// The machine's clocks by id: `Instant` cannot be compared with a coarse clock.
 #[cfg(unix)]
 mod real {
     use std::time::Duration;
 
     use rustix::time::{ClockId, clock_gettime};
 
-    use super::{BEFORE, Moment};
+    use super::{MONOTONIC_OFFSET, Timestamp};
 
-    pub(super) fn now() -> Moment {
+    pub(super) fn now() -> Timestamp {
         at(ClockId::Monotonic, ClockId::Realtime)
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(super) fn now_roughly() -> Moment {
+    pub(super) fn now_coarse() -> Timestamp {
         at(ClockId::MonotonicCoarse, ClockId::RealtimeCoarse)
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    pub(super) fn now_roughly() -> Moment {
+    pub(super) fn now_coarse() -> Timestamp {
         now()
     }
 
-    fn at(mono: ClockId, wall: ClockId) -> Moment {
-        Moment {
-            mono: BEFORE + read(mono),
+    fn at(mono: ClockId, wall: ClockId) -> Timestamp {
+        Timestamp {
+            mono: MONOTONIC_OFFSET + read(mono),
             wall: read(wall),
         }
     }
@@ -161,71 +156,72 @@ mod real {
     }
 }
 
-/// The machine's clocks, where there are no others.
+/// The standard library's clocks.
 #[cfg(not(unix))]
 mod real {
-    use std::sync::OnceLock;
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-    use super::{BEFORE, Moment};
+    use once_cell::sync::Lazy;
 
-    static START: OnceLock<Instant> = OnceLock::new();
+    use super::{MONOTONIC_OFFSET, Timestamp};
 
-    pub(super) fn now() -> Moment {
-        Moment {
-            mono: BEFORE + START.get_or_init(Instant::now).elapsed(),
+    static START: Lazy<Instant> = Lazy::new(Instant::now);
+
+    pub(super) fn now() -> Timestamp {
+        Timestamp {
+            mono: MONOTONIC_OFFSET + START.elapsed(),
             wall: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default(),
         }
     }
 
-    pub(super) fn now_roughly() -> Moment {
+    pub(super) fn now_coarse() -> Timestamp {
         now()
     }
 }
 
-/// A clock that goes only when told to.
+/// A clock that only tests advance.
 #[cfg(test)]
 #[derive(Debug)]
-pub(crate) struct Simulation {
+pub(crate) struct ManualClock {
     mono_nanos: std::sync::atomic::AtomicU64,
     wall_nanos: std::sync::atomic::AtomicU64,
-    /// Whether a wait moves the clock itself instead of waiting for somebody to move it.
+    /// Whether a wait advances the clock.
     waits_advance: bool,
-    /// What every call has left, whatever its deadline says.
-    patience: Option<Duration>,
+    /// Remaining time of every call, instead of the call's own.
+    remaining_override: Option<Duration>,
 }
 
 #[cfg(test)]
-impl Simulation {
-    /// A quiet day in 2026, with a clock that stands still unless advanced.
-    pub(crate) fn standing() -> std::sync::Arc<Self> {
+impl ManualClock {
+    /// Returns a clock in 2026 that stands still unless advanced.
+    pub(crate) fn frozen() -> std::sync::Arc<Self> {
         Self::new(false, None)
     }
 
-    /// As [`standing`](Self::standing), for calls none of which waits any longer than this.
-    pub(crate) fn impatient(patience: Duration) -> std::sync::Arc<Self> {
-        Self::new(false, Some(patience))
+    /// As [`frozen`](Self::frozen), with this remaining time for every call.
+    pub(crate) fn with_remaining(remaining_override: Duration) -> std::sync::Arc<Self> {
+        Self::new(false, Some(remaining_override))
     }
 
-    /// As [`standing`](Self::standing), but whoever waits is at once at the end of the wait.
-    pub(crate) fn skipping() -> std::sync::Arc<Self> {
+    /// As [`frozen`](Self::frozen), but a wait advances the clock and returns immediately.
+    pub(crate) fn auto_advancing() -> std::sync::Arc<Self> {
         Self::new(true, None)
     }
 
-    fn new(waits_advance: bool, patience: Option<Duration>) -> std::sync::Arc<Self> {
-        std::sync::Arc::new(Simulation {
+    fn new(waits_advance: bool, remaining_override: Option<Duration>) -> std::sync::Arc<Self> {
+        std::sync::Arc::new(ManualClock {
             mono_nanos: (1_000 * 1_000_000_000).into(),
             wall_nanos: (1_780_000_000 * 1_000_000_000).into(),
             waits_advance,
-            patience,
+            remaining_override,
         })
     }
 
-    pub(crate) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> Timestamp {
         use std::sync::atomic::Ordering::SeqCst;
-        Moment {
+        Timestamp {
             mono: Duration::from_nanos(self.mono_nanos.load(SeqCst)),
             wall: Duration::from_nanos(self.wall_nanos.load(SeqCst)),
         }
@@ -233,7 +229,7 @@ impl Simulation {
 
     pub(crate) fn advance(&self, duration: Duration) {
         self.advance_mono(duration);
-        self.jump_wall(i64::try_from(duration.as_millis()).unwrap());
+        self.step_wall_clock(i64::try_from(duration.as_millis()).unwrap());
     }
 
     pub(crate) fn advance_mono(&self, duration: Duration) {
@@ -243,7 +239,7 @@ impl Simulation {
     }
 
     /// Sets the wall clock forward or back, as an administrator or a suspended machine does.
-    pub(crate) fn jump_wall(&self, millis: i64) {
+    pub(crate) fn step_wall_clock(&self, millis: i64) {
         let nanos = (millis * 1_000_000) as u64;
         self.wall_nanos
             .fetch_add(nanos, std::sync::atomic::Ordering::SeqCst);

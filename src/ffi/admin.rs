@@ -1,22 +1,26 @@
 //! The client in C.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::api::admin::AdminClient;
 use crate::call::CallOptions;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{clear, free, guard, hand_over, handle, required};
+use crate::ffi::boundary::{catch_panic, free, handle, required, return_owned, set_null};
 use crate::ffi::config::camunda_config;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::log::LogSink;
-use crate::ffi::value::camunda_value;
-use crate::secret::Zeroizing;
+use crate::ffi::shutdown::{self, Shutdown};
+use crate::ffi::value::{OwnedValue, camunda_value};
+use crate::secret::to_json;
 
 /// A connection to the Administration API. May be used from several threads at once.
 #[derive(Debug)]
 pub struct camunda_admin {
     pub(super) client: AdminClient,
     log: Option<LogSink>,
+    shutdown: Option<Arc<Shutdown>>,
 }
 
 impl camunda_admin {
@@ -25,17 +29,17 @@ impl camunda_admin {
         self.client.with(options.unwrap_or_default())
     }
 
-    /// Runs a call with this client's log callback.
+    /// Runs a call with this client's log callback, as one that a shutdown ends.
     pub(super) fn logging<T>(&self, body: impl FnOnce() -> T) -> T {
-        LogSink::during(self.log, body)
+        shutdown::during(self.shutdown.as_ref(), || LogSink::during(self.log, body))
     }
 }
 
 /// Encodes what Rust hands to C as a value.
-pub(super) fn encode(value: &impl Serialize) -> Result<camunda_value> {
-    let json = serde_json::to_vec(value)
-        .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
-    camunda_value::of_valid(Zeroizing::new(json))
+pub(super) fn encode(value: &impl Serialize) -> Result<OwnedValue> {
+    let json =
+        to_json(value).map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
+    camunda_value::of_valid(json.into_bytes())
 }
 
 /// A client with these settings; `admin` gets it, owned by the caller: camunda_admin_free. Sends
@@ -48,16 +52,24 @@ pub unsafe extern "C" fn camunda_admin_new(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(admin);
-        guard(error, || {
+        set_null(admin);
+        catch_panic(error, || {
             let config = handle("config", config)?;
             let admin = required("admin", admin)?;
-            let client = LogSink::during(config.log, || config.builder.build_another())?;
-            hand_over(
+            let mut client = config
+                .during(|config| LogSink::during(config.log, || config.builder.build_another()))?;
+            let shutdown = config.shutdown.clone();
+            if let Some(shutdown) = shutdown.clone() {
+                let check = move || shutdown.stops_calls();
+                client = client.with(CallOptions::new().shut_down_by(check));
+            }
+            let log = config.log;
+            return_owned(
                 admin,
                 camunda_admin {
                     client,
-                    log: config.log,
+                    log,
+                    shutdown,
                 },
             );
             Ok(())
@@ -76,11 +88,11 @@ pub unsafe extern "C" fn camunda_admin_stats(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(stats);
-        guard(error, || {
+        set_null(stats);
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
             let stats = required("stats", stats)?;
-            hand_over(stats, encode(&admin.client.stats())?);
+            return_owned(stats, encode(&admin.client.stats())?);
             Ok(())
         })
     }
@@ -97,11 +109,11 @@ pub unsafe extern "C" fn camunda_admin_diagnostics(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(diagnostics);
-        guard(error, || {
+        set_null(diagnostics);
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
             let diagnostics = required("diagnostics", diagnostics)?;
-            hand_over(diagnostics, encode(&admin.client.diagnostics())?);
+            return_owned(diagnostics, encode(&admin.client.diagnostics())?);
             Ok(())
         })
     }
@@ -110,15 +122,15 @@ pub unsafe extern "C" fn camunda_admin_diagnostics(
 /// Forgets that the token endpoint refused these credentials, so that the next call asks again
 /// instead of failing fast.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn camunda_admin_retry_credentials(
+pub unsafe extern "C" fn camunda_admin_clear_auth_failure(
     admin: *const camunda_admin,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
-            admin.logging(|| admin.client.retry_credentials());
+            admin.logging(|| admin.client.clear_auth_failure());
             Ok(())
         })
     }
@@ -126,15 +138,15 @@ pub unsafe extern "C" fn camunda_admin_retry_credentials(
 
 /// Forgets the client's token, here and in the shared store, so that the next call asks for another.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn camunda_admin_forget_tokens(
+pub unsafe extern "C" fn camunda_admin_invalidate_tokens(
     admin: *const camunda_admin,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
-            admin.logging(|| admin.client.forget_tokens());
+            admin.logging(|| admin.client.invalidate_tokens());
             Ok(())
         })
     }
@@ -144,5 +156,8 @@ pub unsafe extern "C" fn camunda_admin_forget_tokens(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_free(admin: *mut camunda_admin) {
     // SAFETY: the pointer is as this function documents it.
-    unsafe { free(admin) }
+    let shutdown = unsafe { admin.as_ref() }.and_then(|admin| admin.shutdown.clone());
+    // A token store may go with it, by a callback.
+    // SAFETY: as above.
+    shutdown::during(shutdown.as_ref(), || unsafe { free(admin) });
 }

@@ -6,26 +6,46 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::ffi::error::{CAMUNDA_STATUS_OK, camunda_error, camunda_status, status_of};
+use crate::transport::Idempotency;
 
 /// Runs the body of an exported function: clears `error`, stops panics, hands errors over.
 ///
 /// # Safety
 /// `error` is NULL or may be written to.
-pub(super) unsafe fn guard(
+pub(super) unsafe fn catch_panic(
     error: *mut *mut camunda_error,
     body: impl FnOnce() -> Result<()>,
 ) -> camunda_status {
     // SAFETY: as the caller promises.
-    unsafe { clear(error) };
+    unsafe { guard_operation(Idempotency::Safe, error, body) }
+}
+
+/// Does the same for an operation: a panic during a change may come after the change was applied.
+///
+/// # Safety
+/// `error` is NULL or may be written to.
+pub(super) unsafe fn guard_operation(
+    idempotency: Idempotency,
+    error: *mut *mut camunda_error,
+    body: impl FnOnce() -> Result<()>,
+) -> camunda_status {
+    // SAFETY: as the caller promises.
+    unsafe { set_null(error) };
     let failure = match stop_panics(body) {
         Ok(Ok(())) => return CAMUNDA_STATUS_OK,
         Ok(Err(failure)) => failure,
-        Err(_) => Error::new(
-            ErrorKind::Internal,
-            Stage::Request,
-            Outcome::Unknown,
-            "a defect of this library: a panic was stopped",
-        ),
+        Err(_) => {
+            let panicked = Error::new(
+                ErrorKind::Internal,
+                Stage::Request,
+                Outcome::Unknown,
+                "a defect of this library: a panic was stopped",
+            );
+            match idempotency {
+                Idempotency::Safe => panicked,
+                _ => panicked.of_change("check it before repeating it"),
+            }
+        }
     };
     let status = status_of(failure.kind());
     if !error.is_null() {
@@ -37,7 +57,7 @@ pub(super) unsafe fn guard(
 }
 
 /// Runs the body of an exported function that cannot report an error.
-pub(super) fn guard_or<T>(fallback: T, body: impl FnOnce() -> T) -> T {
+pub(super) fn catch_panic_or<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     stop_panics(body).unwrap_or(fallback)
 }
 
@@ -67,7 +87,7 @@ fn injected_panic() {
 ///
 /// # Safety
 /// `out` is NULL or may be written to.
-pub(super) unsafe fn clear<T>(out: *mut *mut T) {
+pub(super) unsafe fn set_null<T>(out: *mut *mut T) {
     if !out.is_null() {
         // SAFETY: as the caller promises.
         unsafe { *out = std::ptr::null_mut() };
@@ -78,9 +98,18 @@ pub(super) unsafe fn clear<T>(out: *mut *mut T) {
 ///
 /// # Safety
 /// `out` may be written to.
-pub(super) unsafe fn hand_over<T>(out: *mut *mut T, object: T) {
+pub(super) unsafe fn return_owned<T>(out: *mut *mut T, object: impl Into<Owner<T>>) {
     // SAFETY: as the caller promises.
-    unsafe { *out = Box::into_raw(Box::new(object)) };
+    unsafe { *out = object.into().0 };
+}
+
+/// The pointer under which C owns an object.
+pub(super) struct Owner<T>(pub(super) *mut T);
+
+impl<T> From<T> for Owner<T> {
+    fn from(object: T) -> Self {
+        Owner(Box::into_raw(Box::new(object)))
+    }
 }
 
 /// Frees an object that was handed over; NULL does nothing.
@@ -90,7 +119,7 @@ pub(super) unsafe fn hand_over<T>(out: *mut *mut T, object: T) {
 pub(super) unsafe fn free<T>(object: *mut T) {
     if !object.is_null() {
         // SAFETY: as the caller promises; a panic while dropping must not cross.
-        guard_or((), || drop(unsafe { Box::from_raw(object) }));
+        catch_panic_or((), || drop(unsafe { Box::from_raw(object) }));
     }
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use crate::api::admin::AdminClientBuilder;
 use crate::error::Result;
 use crate::ffi::boundary::{
-    clear, free, guard, guard_or, hand_over, handle, handle_mut, required, text,
+    catch_panic, catch_panic_or, free, handle, handle_mut, required, return_owned, set_null, text,
 };
 use crate::ffi::credentials;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::log::{LogSink, camunda_log_fn};
+use crate::ffi::shutdown::{self, Shutdown, camunda_shutdown};
 use crate::ffi::token_store::{Store, camunda_token_store};
 use crate::ffi::value::camunda_value;
 
@@ -19,12 +20,25 @@ use crate::ffi::value::camunda_value;
 pub struct camunda_config {
     pub(super) builder: AdminClientBuilder,
     pub(super) log: Option<LogSink>,
+    pub(super) shutdown: Option<Arc<Shutdown>>,
+}
+
+impl camunda_config {
+    /// Does something that may call a token store of the caller's own.
+    pub(super) fn during<T>(&self, body: impl FnOnce(&Self) -> T) -> T {
+        shutdown::during(self.shutdown.as_ref(), || body(self))
+    }
+
+    fn during_mut<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
+        let shutdown = self.shutdown.clone();
+        shutdown::during(shutdown.as_ref(), || body(self))
+    }
 }
 
 /// The defaults, owned by the caller: camunda_config_free. The environment is not read.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_config_new() -> *mut camunda_config {
-    guard_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
+    catch_panic_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
 }
 
 /// Makes settings from somewhere.
@@ -38,14 +52,15 @@ unsafe fn make(
 ) -> camunda_status {
     // SAFETY: as the caller promises.
     unsafe {
-        clear(config);
-        guard(error, || {
+        set_null(config);
+        catch_panic(error, || {
             let config = required("config", config)?;
-            hand_over(
+            return_owned(
                 config,
                 camunda_config {
                     builder: make()?,
                     log: None,
+                    shutdown: None,
                 },
             );
             Ok(())
@@ -108,8 +123,10 @@ pub unsafe extern "C" fn camunda_config_from_credentials(
 }
 
 /// Sets one setting. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
-/// `scope`, `token_cache` (`auto`, `memory`, a directory, or a redis:// address), `timeout` (seconds,
-/// decimals allowed; 60 unless set), `ca_file`, `client_cert`, `client_key`, `proxy`, `user_agent`,
+/// `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
+/// with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL), `timeout` (seconds,
+/// decimals allowed; default: 60), `ca_file` (certificates in PEM, trusted instead of the
+/// platform's), `client_cert`, `client_key` (not encrypted), `proxy`, `user_agent`,
 /// `token_request_format` (`json` or `form`), `max_response_bytes`.
 ///
 /// CAMUNDA_STATUS_CONFIG for an unknown key or a bad value, naming it; nothing is changed then. The
@@ -123,9 +140,10 @@ pub unsafe extern "C" fn camunda_config_set(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let config = handle_mut("config", config)?;
-            config.builder.set(text("key", key)?, text("value", value)?)
+            let (key, value) = (text("key", key)?, text("value", value)?);
+            config.during_mut(|config| config.builder.set(key, value))
         })
     }
 }
@@ -143,7 +161,7 @@ pub unsafe extern "C" fn camunda_config_set_log(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             handle_mut("config", config)?.log = LogSink::new(level, log, user)?;
             Ok(())
         })
@@ -164,11 +182,31 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let config = handle_mut("config", config)?;
-            let store = Store::new(store, user)?;
-            let builder = std::mem::take(&mut config.builder);
-            config.builder = builder.token_store(Arc::new(store));
+            config.during_mut(|config| {
+                let store = Store::new(store, user)?;
+                let builder = std::mem::take(&mut config.builder);
+                config.builder = builder.token_store(Arc::new(store));
+                Ok(())
+            })
+        })
+    }
+}
+
+/// Lets clients made from these settings be shut down by `shutdown`, see camunda_shutdown_start(); NULL
+/// takes it back. Set it before a token store. The handle may be freed while the clients are in use.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_config_set_shutdown(
+    config: *mut camunda_config,
+    shutdown: *const camunda_shutdown,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        catch_panic(error, || {
+            handle_mut("config", config)?.shutdown =
+                shutdown.as_ref().map(camunda_shutdown::shared);
             Ok(())
         })
     }
@@ -178,5 +216,7 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_free(config: *mut camunda_config) {
     // SAFETY: the pointer is as this function documents it.
-    unsafe { free(config) }
+    let shutdown = unsafe { config.as_ref() }.and_then(|config| config.shutdown.clone());
+    // SAFETY: as above.
+    shutdown::during(shutdown.as_ref(), || unsafe { free(config) });
 }

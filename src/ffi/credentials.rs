@@ -10,10 +10,10 @@ use crate::api::clusters::Cluster;
 use crate::api::operation::decode;
 use crate::credentials::ClusterCredentials;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{clear, guard, hand_over, handle, required, text};
+use crate::ffi::boundary::{catch_panic, handle, required, return_owned, set_null, text};
 use crate::ffi::error::{camunda_error, camunda_status};
-use crate::ffi::value::camunda_value;
-use crate::secret::{Secret, Zeroizing};
+use crate::ffi::value::{OwnedValue, camunda_value};
+use crate::secret::{Secret, SecretBuffer};
 
 /// Reads credentials from an object of strings.
 pub(super) fn from_value(value: &camunda_value) -> Result<ClusterCredentials> {
@@ -22,13 +22,13 @@ pub(super) fn from_value(value: &camunda_value) -> Result<ClusterCredentials> {
     Ok(ClusterCredentials::from_variables(variables))
 }
 
-fn to_value(credentials: &ClusterCredentials) -> Result<camunda_value> {
-    let mut json = Zeroizing::new(Vec::new());
-    let mut serializer = serde_json::Serializer::new(&mut *json);
+fn to_value(credentials: &ClusterCredentials) -> Result<OwnedValue> {
+    let mut json = SecretBuffer::with_capacity(2 * 1024);
+    let mut serializer = serde_json::Serializer::new(&mut json);
     serializer
         .collect_map(credentials.iter())
         .map_err(|error| Error::invalid_argument(format!("credentials: {error}")))?;
-    camunda_value::new(json)
+    camunda_value::parse(json.into_bytes())
 }
 
 /// Everything a program needs to use a cluster as a client that was just created: an object of
@@ -45,8 +45,8 @@ pub unsafe extern "C" fn camunda_credentials_from_client(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(credentials);
-        guard(error, || {
+        set_null(credentials);
+        catch_panic(error, || {
             let bad = |name: &'static str| {
                 move |problem| Error::invalid_argument(format!("{name}: {problem}"))
             };
@@ -56,14 +56,17 @@ pub unsafe extern "C" fn camunda_credentials_from_client(
             let created: CreatedClusterClient =
                 decode(created.json().as_bytes()).map_err(bad("created"))?;
             let cluster: Cluster = decode(cluster.json().as_bytes()).map_err(bad("cluster"))?;
-            hand_over(credentials, to_value(&created.credentials(&cluster))?);
+            return_owned(credentials, to_value(&created.credentials(&cluster))?);
             Ok(())
         })
     }
 }
 
-/// Writes credentials as `export NAME='value'` lines to a new file with mode 0600. Refuses to
-/// overwrite (CAMUNDA_STATUS_IO): where the path exists, a symbolic link included, nothing is changed.
+/// Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it to
+/// the disk. Never overwrites (CAMUNDA_STATUS_IO): if the path exists, a symbolic link included, nothing
+/// is changed. A name that is not valid or a value with a NUL is CAMUNDA_STATUS_INVALID_ARGUMENT, before
+/// the file is created. To keep the credentials of a client that is yet to be created, use
+/// camunda_cluster_client_create_env_file.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_credentials_write(
     credentials: *const camunda_value,
@@ -72,7 +75,7 @@ pub unsafe extern "C" fn camunda_credentials_write(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let credentials = from_value(handle("credentials", credentials)?)?;
             credentials.write_env_file(text("path", path)?)
         })
@@ -90,11 +93,34 @@ pub unsafe extern "C" fn camunda_credentials_read(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(credentials);
-        guard(error, || {
+        set_null(credentials);
+        catch_panic(error, || {
             let credentials = required("credentials", credentials)?;
             let read = ClusterCredentials::from_env_file(text("path", path)?)?;
-            hand_over(credentials, to_value(&read)?);
+            return_owned(credentials, to_value(&read)?);
+            Ok(())
+        })
+    }
+}
+
+/// Reads the variables of the Console's credential file from the environment, such as ZEEBE_ADDRESS
+/// and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty variable
+/// counts as not set. `credentials` gets an object of the variables, owned by the caller:
+/// camunda_value_free. Handle it as a secret.
+///
+/// CAMUNDA_STATUS_CONFIG names the variable that is not set or not UTF-8. No other thread may change
+/// the environment meanwhile.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_credentials_from_env(
+    credentials: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        set_null(credentials);
+        catch_panic(error, || {
+            let credentials = required("credentials", credentials)?;
+            return_owned(credentials, to_value(&ClusterCredentials::from_env()?)?);
             Ok(())
         })
     }

@@ -5,7 +5,7 @@ use std::ptr;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Outcome, Stage};
-use crate::ffi::boundary::{free, guard_or};
+use crate::ffi::boundary::{catch_panic_or, free};
 use crate::secret::Zeroizing;
 
 /// What became of a function call: CAMUNDA_STATUS_OK or why not. Values are only ever added, so
@@ -43,7 +43,7 @@ pub const CAMUNDA_STATUS_NETWORK: camunda_status = 13;
 /// The answer arrived and is not what was described; camunda_error_body has it.
 pub const CAMUNDA_STATUS_DECODE: camunda_status = 14;
 /// What was waited for cannot come any more.
-pub const CAMUNDA_STATUS_FAILED: camunda_status = 15;
+pub const CAMUNDA_STATUS_WAIT_FAILED: camunda_status = 15;
 /// A file could not be read or written, or a sink ended the call.
 pub const CAMUNDA_STATUS_IO: camunda_status = 16;
 /// A defect of this library.
@@ -61,11 +61,11 @@ pub const CAMUNDA_STAGE_DECODE: i32 = 4;
 /// Certain: the service never saw the request.
 pub const CAMUNDA_OUTCOME_NOT_SENT: i32 = 1;
 /// Certain: the service saw the request and did not do it.
-pub const CAMUNDA_OUTCOME_REFUSED: i32 = 2;
-/// The request may have been carried out: look before doing it again.
+pub const CAMUNDA_OUTCOME_REJECTED: i32 = 2;
+/// The request may have been carried out. A change: check before you repeat it. A read: repeat it.
 pub const CAMUNDA_OUTCOME_UNKNOWN: i32 = 3;
-/// Certain: it was carried out; only the answer could not be used.
-pub const CAMUNDA_OUTCOME_DONE: i32 = 4;
+/// Certain: it was carried out, but its response was lost or cannot be decoded.
+pub const CAMUNDA_OUTCOME_COMPLETED: i32 = 4;
 
 pub(super) fn status_of(kind: ErrorKind) -> camunda_status {
     match kind {
@@ -83,7 +83,7 @@ pub(super) fn status_of(kind: ErrorKind) -> camunda_status {
         ErrorKind::Cancelled => CAMUNDA_STATUS_CANCELLED,
         ErrorKind::Network => CAMUNDA_STATUS_NETWORK,
         ErrorKind::Decode => CAMUNDA_STATUS_DECODE,
-        ErrorKind::Failed => CAMUNDA_STATUS_FAILED,
+        ErrorKind::WaitFailed => CAMUNDA_STATUS_WAIT_FAILED,
         ErrorKind::Io => CAMUNDA_STATUS_IO,
         ErrorKind::Internal => CAMUNDA_STATUS_INTERNAL,
     }
@@ -142,7 +142,7 @@ unsafe fn read<T>(
 ) -> T {
     // SAFETY: as the caller promises.
     match unsafe { error.as_ref() } {
-        Some(error) => guard_or(fallback, || read(error)),
+        Some(error) => catch_panic_or(fallback, || read(error)),
         None => fallback,
     }
 }
@@ -195,18 +195,28 @@ pub unsafe extern "C" fn camunda_error_stage(error: *const camunda_error) -> i32
     }
 }
 
-/// What became of the operation: CAMUNDA_OUTCOME_…; 0 for NULL.
+/// What became of the operation: CAMUNDA_OUTCOME_…; 0 for NULL. A waiter changes nothing: its error has
+/// CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else CAMUNDA_OUTCOME_REJECTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_outcome(error: *const camunda_error) -> i32 {
     // SAFETY: the pointer is as this function documents it.
     unsafe {
         read(error, 0, |error| match error.error.outcome() {
             Outcome::NotSent => CAMUNDA_OUTCOME_NOT_SENT,
-            Outcome::Refused => CAMUNDA_OUTCOME_REFUSED,
+            Outcome::Rejected => CAMUNDA_OUTCOME_REJECTED,
             Outcome::Unknown => CAMUNDA_OUTCOME_UNKNOWN,
-            Outcome::Done => CAMUNDA_OUTCOME_DONE,
+            Outcome::Completed => CAMUNDA_OUTCOME_COMPLETED,
         })
     }
+}
+
+/// Whether the operation is a change that was applied or may have been applied, although its complete,
+/// usable response did not arrive: check before you repeat it. The message says which of the two it is
+/// and what to look for. False for reads, for waiters, and for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_error_may_have_been_applied(error: *const camunda_error) -> bool {
+    // SAFETY: the pointer is as this function documents it.
+    unsafe { read(error, false, |error| error.error.may_have_been_applied()) }
 }
 
 /// The service's own words; NULL where it said none. Borrowed from `error`.
@@ -248,7 +258,8 @@ pub unsafe extern "C" fn camunda_error_retry_after(error: *const camunda_error) 
     unsafe { read(error, -1.0, |error| seconds(error.error.retry_after())) }
 }
 
-/// How many requests were sent for this call, token requests not counted.
+/// Number of requests of which at least one byte was sent, including those of a waiter's polls and
+/// excluding token requests. 0 if the connection could not be established, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_attempts(error: *const camunda_error) -> u32 {
     // SAFETY: the pointer is as this function documents it.

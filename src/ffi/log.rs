@@ -7,6 +7,7 @@ use log::{Level, Log, Metadata, Record};
 
 use crate::error::{Error, Result};
 use crate::ffi::error::c_string;
+use crate::ffi::shutdown::call_back;
 
 /// Errors.
 pub const CAMUNDA_LOG_ERROR: i32 = 1;
@@ -22,7 +23,7 @@ pub const CAMUNDA_LOG_TRACE: i32 = 5;
 /// Gets log events: a level (CAMUNDA_LOG_…), the part of the library, and a line without secrets.
 /// Runs on the calling thread, during calls only; the texts are borrowed during the callback.
 pub type camunda_log_fn = Option<
-    unsafe extern "C" fn(
+    unsafe extern "C-unwind" fn(
         user: *mut c_void,
         level: i32,
         target: *const c_char,
@@ -33,7 +34,7 @@ pub type camunda_log_fn = Option<
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LogSink {
     level: Level,
-    function: unsafe extern "C" fn(*mut c_void, i32, *const c_char, *const c_char),
+    function: unsafe extern "C-unwind" fn(*mut c_void, i32, *const c_char, *const c_char),
     user: *mut c_void,
 }
 
@@ -120,7 +121,9 @@ impl Log for Dispatcher {
                 Level::Trace => CAMUNDA_LOG_TRACE,
             };
             // SAFETY: the caller promised that function and data go together.
-            unsafe { (sink.function)(sink.user, level, target.as_ptr(), message.as_ptr()) }
+            call_back(|| unsafe {
+                (sink.function)(sink.user, level, target.as_ptr(), message.as_ptr());
+            });
         }
     }
 

@@ -1,6 +1,6 @@
 //! The C ABI: handles, errors, values, and one thin function per operation.
 //!
-//! The only place with `unsafe`. Everything here follows the conventions stated at the top of
+//! With the `fork` module the only place with `unsafe`. Everything here follows the conventions stated at the top of
 //! `include/camunda_admin.h` (their source is `cbindgen.toml`); what a function does is said once,
 //! in the layers below.
 
@@ -17,12 +17,15 @@ pub mod log;
 pub mod object;
 pub mod operation;
 pub mod operations;
+pub mod shutdown;
 pub mod token;
 pub mod token_store;
+mod tree;
 pub mod value;
 
 mod boundary;
 #[cfg(any(test, fuzzing))]
+#[path = "../fuzzing/ffi.rs"]
 pub(crate) mod fuzzing;
 #[cfg(test)]
 mod panics;

@@ -4,28 +4,30 @@ use std::ffi::{CStr, c_char};
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use crate::api::object::Json;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{bytes, free, guard, guard_or, handle_mut, text};
+use crate::ffi::boundary::{bytes, catch_panic, catch_panic_or, free, handle_mut, text};
 use crate::ffi::error::{camunda_error, camunda_status};
-use crate::secret::Zeroizing;
+use crate::secret::{SecretBuffer, Zeroizing, to_json};
 
 /// A JSON object under construction, for use as the body of an operation.
 ///
 /// A field that is set again is replaced. To be used from one thread at a time.
 pub struct camunda_object {
-    fields: Vec<(String, Zeroizing<String>)>,
+    fields: Vec<(String, SecretBuffer)>,
     json: Zeroizing<Vec<u8>>,
 }
 
 impl camunda_object {
-    fn set(&mut self, key: &str, value: &impl Serialize) -> Result<()> {
-        let value = serde_json::to_string(value)
-            .map(Zeroizing::new)
-            .map_err(|error| {
-                Error::invalid_argument(format!("the value of {key} is not JSON: {error}"))
-            })?;
+    fn set(&mut self, key: &str, value: &(impl Serialize + ?Sized)) -> Result<()> {
+        let value = to_json(value).map_err(|error| {
+            Error::invalid_argument(format!("the value of {key} is not JSON: {error}"))
+        })?;
+        self.set_encoded(key, value)
+    }
+
+    fn set_encoded(&mut self, key: &str, value: SecretBuffer) -> Result<()> {
         self.fields.retain(|(name, _)| name != key);
         self.fields.push((key.to_owned(), value));
         self.write();
@@ -34,17 +36,23 @@ impl camunda_object {
 
     /// Writes the object anew with a NUL behind it, so that its text is always at hand.
     fn write(&mut self) {
-        let mut json = Zeroizing::new(vec![b'{']);
+        let length: usize = self
+            .fields
+            .iter()
+            .map(|(name, value)| 2 * name.len() + value.len() + 8)
+            .sum();
+        let mut json = SecretBuffer::with_capacity(length + 3);
+        json.push('{');
         for (name, value) in &self.fields {
             if json.len() > 1 {
-                json.push(b',');
+                json.push(',');
             }
-            json.extend_from_slice(serde_json::json!(name).to_string().as_bytes());
-            json.push(b':');
-            json.extend_from_slice(value.as_bytes());
+            json.push_str(&serde_json::json!(name).to_string());
+            json.push(':');
+            json.extend(value);
         }
-        json.extend_from_slice(b"}\0");
-        self.json = json;
+        json.extend(b"}\0");
+        self.json = json.into_bytes();
     }
 }
 
@@ -58,7 +66,7 @@ impl fmt::Debug for camunda_object {
 /// An empty object, owned by the caller: camunda_object_free.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_object_new() -> *mut camunda_object {
-    guard_or(std::ptr::null_mut(), || {
+    catch_panic_or(std::ptr::null_mut(), || {
         let mut object = camunda_object {
             fields: Vec::new(),
             json: Zeroizing::default(),
@@ -80,7 +88,7 @@ unsafe fn set(
 ) -> camunda_status {
     // SAFETY: as the caller promises.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             value(handle_mut("object", object)?, text("key", key)?)
         })
     }
@@ -183,7 +191,10 @@ pub unsafe extern "C" fn camunda_object_set_json(
         set(object, key, error, |object, key| {
             let json = std::str::from_utf8(bytes("json", json, json_len)?)
                 .map_err(|error| Error::invalid_argument(format!("json is not UTF-8: {error}")))?;
-            object.set(key, &Json::new(json)?)
+            // Borrowed: a copy of the text would not be overwritten.
+            let json: &RawValue = serde_json::from_str(json)
+                .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
+            object.set(key, json)
         })
     }
 }

@@ -3,36 +3,42 @@
 
 use std::ffi::{c_char, c_void};
 use std::io::{self, Write};
+use std::path::Path;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::api::admin::AdminClient;
 use crate::api::backups::BackupId;
+use crate::api::cluster_clients;
 use crate::api::clusters::{ClusterId, IpAllowlistEntry};
 use crate::api::operation::Operation;
 use crate::api::wait::Wait;
 use crate::error::{Error, Result};
 use crate::ffi::admin::{camunda_admin, encode};
-use crate::ffi::boundary::{bytes, clear, guard, hand_over, handle, required, text};
-use crate::ffi::call::camunda_call;
+use crate::ffi::boundary::{
+    bytes, catch_panic, guard_operation, handle, required, return_owned, set_null, text,
+};
+use crate::ffi::call::camunda_call_options;
 use crate::ffi::error::{camunda_error, camunda_status};
-use crate::ffi::value::camunda_value;
+use crate::ffi::shutdown::call_back;
+use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::Zeroizing;
-use crate::transport::{Class, Method};
+use crate::transport::{Idempotency, Method};
 
 /// By the method: GET is safe, everything else is sent once.
-pub const CAMUNDA_CLASS_DEFAULT: i32 = 0;
+pub const CAMUNDA_IDEMPOTENCY_BY_METHOD: i32 = 0;
 /// Changes nothing: sent again after passing failures.
-pub const CAMUNDA_CLASS_SAFE: i32 = 1;
+pub const CAMUNDA_IDEMPOTENCY_SAFE: i32 = 1;
 /// Sets a state, so twice is as good as once: sent again after passing failures.
-pub const CAMUNDA_CLASS_REPEATABLE: i32 = 2;
+pub const CAMUNDA_IDEMPOTENCY_IDEMPOTENT: i32 = 2;
 /// Sent again only where it is certain that no byte of it left.
-pub const CAMUNDA_CLASS_ONCE: i32 = 3;
+pub const CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT: i32 = 3;
 
 /// Gets text piece by piece, on the calling thread; returns 0 to go on, anything else ends the call.
 /// The piece is not NUL-terminated and borrowed during the callback.
 pub type camunda_write_fn =
-    Option<unsafe extern "C" fn(user: *mut c_void, data: *const c_char, len: usize) -> i32>;
+    Option<unsafe extern "C-unwind" fn(user: *mut c_void, data: *const c_char, len: usize) -> i32>;
 
 type Out = Option<*mut *mut camunda_value>;
 
@@ -44,7 +50,7 @@ type Out = Option<*mut *mut camunda_value>;
 pub(super) unsafe fn run(
     operation: &'static Operation,
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     arguments: &[*const c_char],
     body: Option<(*const c_char, usize)>,
     value: Out,
@@ -52,8 +58,8 @@ pub(super) unsafe fn run(
 ) -> camunda_status {
     // SAFETY: as the caller promises.
     unsafe {
-        value.into_iter().for_each(|value| clear(value));
-        guard(error, || {
+        value.into_iter().for_each(|value| set_null(value));
+        guard_operation(operation.idempotency, error, || {
             let admin = handle("admin", admin)?;
             let names = operation.arguments();
             let arguments: Vec<&str> = names
@@ -65,17 +71,17 @@ pub(super) unsafe fn run(
                 .transpose()?;
             operation.check_body(body)?;
             let value = value.map(|value| required("value", value)).transpose()?;
-            let client = admin.with(call.as_ref().map(camunda_call::options));
+            let client = admin.with(call.as_ref().map(camunda_call_options::options));
             let body = body.map(|body| Zeroizing::new(body.to_vec()));
             let answer = admin.logging(|| {
-                client.exchange(operation, &arguments, body, |answer| {
-                    operation.check_answer(&answer)?;
+                client.execute(operation, &arguments, body, |answer| {
+                    operation.validate_response(&answer)?;
                     Ok(answer)
                 })
             })?;
             if let Some(value) = value {
                 // As the check of the answer has found.
-                hand_over(value, camunda_value::of_valid(answer)?);
+                return_owned(value, camunda_value::of_valid(answer)?);
             }
             Ok(())
         })
@@ -89,21 +95,24 @@ pub(super) unsafe fn run(
 pub(super) unsafe fn stream(
     operation: &'static Operation,
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     sink: camunda_write_fn,
     user: *mut c_void,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     struct Sink {
-        function: unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> i32,
+        function: unsafe extern "C-unwind" fn(*mut c_void, *const c_char, usize) -> i32,
         user: *mut c_void,
     }
     impl Write for Sink {
         fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
             // SAFETY: the caller promised that function and data go together.
-            match unsafe { (self.function)(self.user, piece.as_ptr().cast(), piece.len()) } {
-                0 => Ok(piece.len()),
-                code => Err(io::Error::other(format!("the sink answered {code}"))),
+            match call_back(|| unsafe {
+                (self.function)(self.user, piece.as_ptr().cast(), piece.len())
+            }) {
+                Some(0) => Ok(piece.len()),
+                Some(code) => Err(io::Error::other(format!("the sink answered {code}"))),
+                None => Err(io::Error::other("the client is shut down")),
             }
         }
         fn flush(&mut self) -> io::Result<()> {
@@ -112,46 +121,46 @@ pub(super) unsafe fn stream(
     }
     // SAFETY: as the caller promises.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
             let function = sink.ok_or_else(|| Error::invalid_argument("sink is NULL"))?;
-            let client = admin.with(call.as_ref().map(camunda_call::options));
+            let client = admin.with(call.as_ref().map(camunda_call_options::options));
             admin.logging(|| client.stream(operation, &mut Sink { function, user }))
         })
     }
 }
 
 /// What a waiter answers, encoded; nothing where it waits for an end.
-type Waited = Result<Option<camunda_value>>;
+type Waited = Result<Option<OwnedValue>>;
 
 /// Checks arguments, waits, and hands the answer over.
 ///
 /// # Safety
 /// The pointers are as the exported functions document them.
 pub(super) unsafe fn wait<const N: usize>(
-    waiter: fn(&AdminClient, [&str; N], &camunda_call) -> Waited,
+    waiter: fn(&AdminClient, [&str; N], &camunda_call_options) -> Waited,
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     arguments: [*const c_char; N],
     value: Out,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: as the caller promises.
     unsafe {
-        value.into_iter().for_each(|value| clear(value));
-        guard(error, || {
+        value.into_iter().for_each(|value| set_null(value));
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
             let mut texts = [""; N];
             for (index, argument) in arguments.into_iter().enumerate() {
                 texts[index] = text(&format!("argument {}", index + 1), argument)?;
             }
             let value = value.map(|value| required("value", value)).transpose()?;
-            let none = camunda_call::default();
+            let none = camunda_call_options::default();
             let call = call.as_ref().unwrap_or(&none);
             let client = admin.with(Some(call.options_of_looks()));
             let waited = admin.logging(|| waiter(&client, texts, call))?;
             if let (Some(value), Some(waited)) = (value, waited) {
-                hand_over(value, waited);
+                return_owned(value, waited);
             }
             Ok(())
         })
@@ -159,7 +168,7 @@ pub(super) unsafe fn wait<const N: usize>(
 }
 
 /// How to wait, from the options of a call.
-fn waiting<T: Serialize>(call: &camunda_call) -> Wait<'_, T> {
+fn waiting<T: Serialize>(call: &camunda_call_options) -> Wait<'_, T> {
     let mut wait = Wait::default();
     if let Some(timeout) = call.timeout() {
         wait = wait.timeout(timeout);
@@ -180,28 +189,28 @@ fn waiting<T: Serialize>(call: &camunda_call) -> Wait<'_, T> {
 pub(super) fn cluster_wait_until_healthy(
     admin: &AdminClient,
     [id]: [&str; 1],
-    call: &camunda_call,
+    call: &camunda_call_options,
 ) -> Waited {
     let id = ClusterId::new(id)?;
     encode(&admin.cluster(&id).wait_until_healthy(&waiting(call))?).map(Some)
 }
 
-pub(super) fn cluster_wait_until_gone(
+pub(super) fn cluster_wait_until_deleted(
     admin: &AdminClient,
     [id]: [&str; 1],
-    call: &camunda_call,
+    call: &camunda_call_options,
 ) -> Waited {
     let id = ClusterId::new(id)?;
     admin
         .cluster(&id)
-        .wait_until_gone(&waiting(call))
+        .wait_until_deleted(&waiting(call))
         .map(|()| None)
 }
 
 pub(super) fn cluster_wait_until_upgraded(
     admin: &AdminClient,
     [id, generation]: [&str; 2],
-    call: &camunda_call,
+    call: &camunda_call_options,
 ) -> Waited {
     let id = ClusterId::new(id)?;
     encode(
@@ -215,7 +224,7 @@ pub(super) fn cluster_wait_until_upgraded(
 pub(super) fn cluster_wait_until_woken(
     admin: &AdminClient,
     [id]: [&str; 1],
-    call: &camunda_call,
+    call: &camunda_call_options,
 ) -> Waited {
     let id = ClusterId::new(id)?;
     encode(&admin.cluster(&id).wait_until_woken(&waiting(call))?).map(Some)
@@ -224,7 +233,7 @@ pub(super) fn cluster_wait_until_woken(
 pub(super) fn cluster_wait_until_encrypted(
     admin: &AdminClient,
     [id]: [&str; 1],
-    call: &camunda_call,
+    call: &camunda_call_options,
 ) -> Waited {
     let id = ClusterId::new(id)?;
     encode(&admin.cluster(&id).wait_until_encrypted(&waiting(call))?).map(Some)
@@ -233,7 +242,7 @@ pub(super) fn cluster_wait_until_encrypted(
 pub(super) fn backup_wait_until_complete(
     admin: &AdminClient,
     [id, backup]: [&str; 2],
-    call: &camunda_call,
+    call: &camunda_call_options,
 ) -> Waited {
     let (id, backup) = (ClusterId::new(id)?, BackupId::new(backup)?);
     encode(
@@ -248,7 +257,7 @@ pub(super) fn backup_wait_until_complete(
 pub(super) fn backup_wait_until_restored(
     admin: &AdminClient,
     [id, backup]: [&str; 2],
-    call: &camunda_call,
+    call: &camunda_call_options,
 ) -> Waited {
     let (id, backup) = (ClusterId::new(id)?, BackupId::new(backup)?);
     encode(
@@ -260,6 +269,56 @@ pub(super) fn backup_wait_until_restored(
     .map(Some)
 }
 
+/// Creates a client of a cluster, and keeps its credentials in a new file.
+///
+/// The secret is shown only once, so the file comes first: it is created with mode 0600, never over
+/// another, and takes its room on the disk; then the client is created; then the file is filled and
+/// flushed. If no client was created, or if that is unknown, the file is removed again. The cluster
+/// is read as well, for its addresses. One deadline covers all of it.
+///
+/// `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked before
+/// anything is sent, and borrowed during the call. `path` is that of the file; camunda_credentials_read
+/// reads it. `value` gets a CreatedClusterClient, owned by the caller: camunda_value_free. `call` may be
+/// NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what went wrong, owned by
+/// the caller: camunda_error_free. Safe from several threads at once.
+///
+/// Fails as camunda_cluster_client_create does, and with CAMUNDA_STATUS_IO: with the outcome
+/// CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and with CAMUNDA_OUTCOME_COMPLETED if
+/// it cannot be filled afterwards. The client exists then, and camunda_error_body has the response
+/// with its secret.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_cluster_client_create_env_file(
+    admin: *const camunda_admin,
+    call: *const camunda_call_options,
+    cluster_uuid: *const c_char,
+    json: *const c_char,
+    json_len: usize,
+    path: *const c_char,
+    value: *mut *mut camunda_value,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the pointers are as this function documents them.
+    unsafe {
+        set_null(value);
+        catch_panic(error, || {
+            let admin = handle("admin", admin)?;
+            let id = ClusterId::new(text("cluster_uuid", cluster_uuid)?)?;
+            let body = bytes("json", json, json_len)?;
+            cluster_clients::CREATE.check_body(Some(body))?;
+            let path = Path::new(text("path", path)?);
+            let value = required("value", value)?;
+            let body = Zeroizing::new(body.to_vec());
+            let client = admin.with(call.as_ref().map(camunda_call_options::options));
+            let (_, answer) = admin.logging(|| {
+                let cluster = client.cluster(&id);
+                cluster.clients().create_env_file_from(path, body)
+            })?;
+            return_owned(value, camunda_value::of_valid(answer)?);
+            Ok(())
+        })
+    }
+}
+
 /// Adds an entry to a cluster's allowlist: reads, changes, writes. An entry with the same `ip` is
 /// replaced. The service has no operation for this, so two of them at once can race: the later write
 /// wins, and the other's change is lost.
@@ -269,7 +328,7 @@ pub(super) fn backup_wait_until_restored(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cluster_add_to_ip_allowlist(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     ip: *const c_char,
     description: *const c_char,
@@ -293,7 +352,7 @@ pub unsafe extern "C" fn camunda_cluster_add_to_ip_allowlist(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cluster_remove_from_ip_allowlist(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     ip: *const c_char,
     value: *mut *mut camunda_value,
@@ -313,7 +372,7 @@ pub unsafe extern "C" fn camunda_cluster_remove_from_ip_allowlist(
 /// The pointers are as the exported functions document them.
 unsafe fn change_allowlist(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     cluster_uuid: *const c_char,
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
@@ -321,14 +380,14 @@ unsafe fn change_allowlist(
 ) -> camunda_status {
     // SAFETY: as the caller promises.
     unsafe {
-        clear(value);
-        guard(error, || {
+        set_null(value);
+        guard_operation(Idempotency::Idempotent, error, || {
             let admin = handle("admin", admin)?;
             let id = ClusterId::new(text("cluster_uuid", cluster_uuid)?)?;
             let value = required("value", value)?;
-            let client = admin.with(call.as_ref().map(camunda_call::options));
+            let client = admin.with(call.as_ref().map(camunda_call_options::options));
             let entries = admin.logging(|| change(&client, &id))?;
-            hand_over(value, encode(&entries)?);
+            return_owned(value, encode(&entries)?);
             Ok(())
         })
     }
@@ -337,14 +396,14 @@ unsafe fn change_allowlist(
 /// Reaches operations that are newer than this library: any method, a path such as
 /// `/clusters?new=1`, and JSON in and out, under the same token.
 ///
-/// `class` is CAMUNDA_CLASS_…. `json` is the body of `json_len` bytes, or NULL for none. `call` may
+/// `idempotency` is CAMUNDA_IDEMPOTENCY_…. `json` is the body of `json_len` bytes, or NULL for none. `call` may
 /// be NULL. `value` gets the answer (`null` where it has no body), owned by the caller:
 /// camunda_value_free. Safe from several threads at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_request(
     admin: *const camunda_admin,
-    call: *const camunda_call,
-    class: i32,
+    call: *const camunda_call_options,
+    idempotency: i32,
     method: *const c_char,
     path: *const c_char,
     json: *const c_char,
@@ -354,8 +413,12 @@ pub unsafe extern "C" fn camunda_request(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(value);
-        guard(error, || {
+        set_null(value);
+        let effect = match idempotency {
+            CAMUNDA_IDEMPOTENCY_SAFE => Idempotency::Safe,
+            _ => Idempotency::NonIdempotent,
+        };
+        guard_operation(effect, error, || {
             let admin = handle("admin", admin)?;
             let method = match text("method", method)? {
                 "GET" => Method::Get,
@@ -369,14 +432,16 @@ pub unsafe extern "C" fn camunda_request(
                     ));
                 }
             };
-            let class = match class {
-                CAMUNDA_CLASS_DEFAULT if method == Method::Get => Class::Safe,
-                CAMUNDA_CLASS_SAFE => Class::Safe,
-                CAMUNDA_CLASS_REPEATABLE => Class::Repeatable,
-                CAMUNDA_CLASS_DEFAULT | CAMUNDA_CLASS_ONCE => Class::Once,
+            let idempotency = match idempotency {
+                CAMUNDA_IDEMPOTENCY_BY_METHOD if method == Method::Get => Idempotency::Safe,
+                CAMUNDA_IDEMPOTENCY_SAFE => Idempotency::Safe,
+                CAMUNDA_IDEMPOTENCY_IDEMPOTENT => Idempotency::Idempotent,
+                CAMUNDA_IDEMPOTENCY_BY_METHOD | CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT => {
+                    Idempotency::NonIdempotent
+                }
                 _ => {
                     return Err(Error::invalid_argument(format!(
-                        "class is {class}, not one of CAMUNDA_CLASS_DEFAULT to CAMUNDA_CLASS_ONCE"
+                        "idempotency is {idempotency}, not one of CAMUNDA_IDEMPOTENCY_BY_METHOD to CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT"
                     )));
                 }
             };
@@ -384,17 +449,19 @@ pub unsafe extern "C" fn camunda_request(
             let body = match json.is_null() {
                 true => None,
                 false => {
-                    let json =
-                        std::str::from_utf8(bytes("json", json, json_len)?).map_err(|error| {
-                            Error::invalid_argument(format!("json is not UTF-8: {error}"))
-                        })?;
-                    Some(crate::Json::new(json)?)
+                    let json = bytes("json", json, json_len)?;
+                    std::str::from_utf8(json).map_err(|error| {
+                        Error::invalid_argument(format!("json is not UTF-8: {error}"))
+                    })?;
+                    serde_json::from_slice::<&RawValue>(json)
+                        .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
+                    Some(Zeroizing::new(json.to_vec()))
                 }
             };
             let value = required("value", value)?;
-            let client = admin.with(call.as_ref().map(camunda_call::options));
-            let answer = admin.logging(|| client.request_as(class, method, path, body.as_ref()))?;
-            hand_over(value, encode(&answer)?);
+            let client = admin.with(call.as_ref().map(camunda_call_options::options));
+            let answer = admin.logging(|| client.request_json(idempotency, method, path, body))?;
+            return_owned(value, camunda_value::parse(answer)?);
             Ok(())
         })
     }

@@ -6,8 +6,8 @@ use std::time::UNIX_EPOCH;
 
 use crate::auth::Token;
 use crate::ffi::admin::camunda_admin;
-use crate::ffi::boundary::{clear, free, guard, hand_over, handle, required, text};
-use crate::ffi::call::camunda_call;
+use crate::ffi::boundary::{catch_panic, free, handle, required, return_owned, set_null, text};
+use crate::ffi::call::camunda_call_options;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::secret::Zeroizing;
 
@@ -28,18 +28,18 @@ pub struct camunda_token {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_token(
     admin: *const camunda_admin,
-    call: *const camunda_call,
+    call: *const camunda_call_options,
     audience: *const c_char,
     token: *mut *mut camunda_token,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(token);
-        guard(error, || {
+        set_null(token);
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
             let out = required("token", token)?;
-            let client = admin.with(call.as_ref().map(camunda_call::options));
+            let client = admin.with(call.as_ref().map(camunda_call_options::options));
             let audience = match audience.is_null() {
                 true => None,
                 false => Some(text("audience", audience)?),
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn camunda_admin_token(
             let mut text = Zeroizing::new(Vec::with_capacity(token.expose().len() + 1));
             text.extend_from_slice(token.expose().as_bytes());
             text.push(0);
-            hand_over(out, camunda_token { token, text });
+            return_owned(out, camunda_token { token, text });
             Ok(())
         })
     }
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn camunda_admin_token(
 /// Says that the token was not accepted: drops it, here and in the shared store, unless a newer one
 /// is there already. The next camunda_admin_token asks for another. `audience` as it was there.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn camunda_admin_reject_token(
+pub unsafe extern "C" fn camunda_admin_invalidate_token(
     admin: *const camunda_admin,
     audience: *const c_char,
     token: *const camunda_token,
@@ -65,14 +65,14 @@ pub unsafe extern "C" fn camunda_admin_reject_token(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        guard(error, || {
+        catch_panic(error, || {
             let admin = handle("admin", admin)?;
             let token = handle("token", token)?;
             let audience = match audience.is_null() {
                 true => None,
                 false => Some(text("audience", audience)?),
             };
-            admin.logging(|| admin.client.reject_token(audience, &token.token))
+            admin.logging(|| admin.client.invalidate_token(audience, &token.token))
         })
     }
 }

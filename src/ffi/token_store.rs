@@ -9,11 +9,13 @@ use crate::auth::{StoreLock, TokenStore, millis};
 use crate::error::{Error, Result};
 use crate::ffi::boundary;
 use crate::ffi::operation::camunda_write_fn;
+use crate::ffi::shutdown::call_back;
+use crate::fork::generation;
 
 /// Reads the value last put under `name`: hands it to `write` together with `value`, in one piece or
 /// several; does not call it where there is none, or none any more.
 pub type camunda_token_store_get_fn = Option<
-    unsafe extern "C" fn(
+    unsafe extern "C-unwind" fn(
         user: *mut c_void,
         name: *const c_char,
         write: camunda_write_fn,
@@ -22,14 +24,14 @@ pub type camunda_token_store_get_fn = Option<
 >;
 
 /// Keeps `len` bytes under `name` instead of what was there; a reader sees either of them whole.
-/// After `keep_ms` milliseconds they are of no use any more and may go.
+/// After `ttl_ms` milliseconds they are of no use any more and may go.
 pub type camunda_token_store_put_fn = Option<
-    unsafe extern "C" fn(
+    unsafe extern "C-unwind" fn(
         user: *mut c_void,
         name: *const c_char,
         data: *const c_char,
         len: usize,
-        keep_ms: u64,
+        ttl_ms: u64,
     ) -> i32,
 >;
 
@@ -37,10 +39,10 @@ pub type camunda_token_store_put_fn = Option<
 /// given, not NULL; it is left as it is, NULL, where someone else has the lock.
 ///
 /// If the owner dies without releasing it, the store does: at once where it can tell, after
-/// `lease_ms` milliseconds where it cannot. Locks and values are apart, even where their names are
+/// `lease_ms` milliseconds where it cannot. HeldLocks and values are apart, even where their names are
 /// the same.
 pub type camunda_token_store_try_lock_fn = Option<
-    unsafe extern "C" fn(
+    unsafe extern "C-unwind" fn(
         user: *mut c_void,
         name: *const c_char,
         lease_ms: u64,
@@ -50,15 +52,15 @@ pub type camunda_token_store_try_lock_fn = Option<
 
 /// Releases a lock. May run on another thread than the one that took it.
 pub type camunda_token_store_unlock_fn =
-    Option<unsafe extern "C" fn(user: *mut c_void, lock: *mut c_void)>;
+    Option<unsafe extern "C-unwind" fn(user: *mut c_void, lock: *mut c_void)>;
 
 /// Says what the store is and where, for logs and diagnostics, without passwords. The text is copied
 /// when the store is set.
 pub type camunda_token_store_describe_fn =
-    Option<unsafe extern "C" fn(user: *mut c_void) -> *const c_char>;
+    Option<unsafe extern "C-unwind" fn(user: *mut c_void) -> *const c_char>;
 
 /// Frees what belongs to the store.
-pub type camunda_token_store_free_fn = Option<unsafe extern "C" fn(user: *mut c_void)>;
+pub type camunda_token_store_free_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void)>;
 
 /// A token store of the program's own, for camunda_config_set_token_store: what its functions do,
 /// each given the same `user`.
@@ -70,7 +72,8 @@ pub type camunda_token_store_free_fn = Option<unsafe extern "C" fn(user: *mut c_
 /// The functions are called by many threads at once, and in forked children of the process. None
 /// should block for longer than a caller would like to wait, a quarter of a second, say; none may
 /// throw or jump out. Those that return a number return 0, or an `errno` that says what went wrong:
-/// no call fails because of it, and the store is left alone for half a minute.
+/// no call fails because of it. After an error the library does not lock, does not read or does not
+/// write for 30 s, whichever failed; after one such as ETIMEDOUT or ECONNREFUSED, none of the three.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct camunda_token_store {
@@ -92,19 +95,24 @@ pub struct camunda_token_store {
 }
 
 /// More than any value that the library puts.
-const LARGEST_VALUE: usize = 1024 * 1024;
+const MAX_VALUE_BYTES: usize = 1024 * 1024;
 
 /// The functions of a table, with what they are given.
 pub(super) struct Store {
-    get: unsafe extern "C" fn(*mut c_void, *const c_char, camunda_write_fn, *mut c_void) -> i32,
-    put: unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char, usize, u64) -> i32,
-    try_lock: unsafe extern "C" fn(*mut c_void, *const c_char, u64, *mut *mut c_void) -> i32,
-    unlock: unsafe extern "C" fn(*mut c_void, *mut c_void),
+    get: unsafe extern "C-unwind" fn(
+        *mut c_void,
+        *const c_char,
+        camunda_write_fn,
+        *mut c_void,
+    ) -> i32,
+    put: unsafe extern "C-unwind" fn(*mut c_void, *const c_char, *const c_char, usize, u64) -> i32,
+    try_lock: unsafe extern "C-unwind" fn(*mut c_void, *const c_char, u64, *mut *mut c_void) -> i32,
+    unlock: unsafe extern "C-unwind" fn(*mut c_void, *mut c_void),
     free: camunda_token_store_free_fn,
     user: *mut c_void,
     description: String,
     /// The process that `free` belongs to.
-    process: u32,
+    generation: u32,
 }
 
 // SAFETY: the pointer is only ever passed back to the caller's own functions, which the documentation
@@ -141,11 +149,11 @@ impl Store {
             free: None,
             user,
             description: String::from("the program's own store"),
-            process: std::process::id(),
+            generation: generation(),
         };
         if let Some(describe) = table.describe {
             // SAFETY: the caller promised that functions and data go together.
-            let text = unsafe { describe(user) };
+            let text = call_back(|| unsafe { describe(user) }).unwrap_or(ptr::null());
             // SAFETY: it is a text for as long as this takes.
             store.description =
                 unsafe { boundary::text("what store->describe answers", text) }?.into();
@@ -158,10 +166,10 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if let Some(free) = self.free
-            && self.process == std::process::id()
+            && self.generation == generation()
         {
             // SAFETY: the caller promised that functions and data go together; nobody uses them now.
-            unsafe { free(self.user) }
+            call_back(|| unsafe { free(self.user) });
         }
     }
 }
@@ -173,22 +181,29 @@ impl TokenStore for Store {
         let into: *mut Option<Vec<u8>> = &mut value;
         // SAFETY: the caller promised that functions and data go together; `append` is given what it
         // asks for.
-        done(unsafe { (self.get)(self.user, name.as_ptr(), Some(append), into.cast()) })?;
+        done(call_back(|| unsafe {
+            (self.get)(self.user, name.as_ptr(), Some(append), into.cast())
+        }))?;
         Ok(value)
     }
 
-    fn put(&self, name: &str, value: &[u8], keep: Duration) -> io::Result<()> {
+    fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()> {
         let name = CString::new(name)?;
         let data = value.as_ptr().cast();
         // SAFETY: the caller promised that functions and data go together.
-        done(unsafe { (self.put)(self.user, name.as_ptr(), data, value.len(), millis(keep)) })
+        done(call_back(|| unsafe {
+            (self.put)(self.user, name.as_ptr(), data, value.len(), millis(ttl))
+        }))
     }
 
     fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
         let name = CString::new(name)?;
         let mut lock = ptr::null_mut();
         // SAFETY: the caller promised that functions and data go together.
-        done(unsafe { (self.try_lock)(self.user, name.as_ptr(), millis(lease), &raw mut lock) })?;
+        let place = &raw mut lock;
+        done(call_back(|| unsafe {
+            (self.try_lock)(self.user, name.as_ptr(), millis(lease), place)
+        }))?;
         Ok((!lock.is_null()).then(|| {
             StoreLock::new(Held {
                 unlock: self.unlock,
@@ -205,7 +220,7 @@ impl TokenStore for Store {
 
 /// A lock that was taken. The library drops its locks before the store that they are of.
 struct Held {
-    unlock: unsafe extern "C" fn(*mut c_void, *mut c_void),
+    unlock: unsafe extern "C-unwind" fn(*mut c_void, *mut c_void),
     user: *mut c_void,
     lock: *mut c_void,
 }
@@ -217,18 +232,18 @@ impl Drop for Held {
     fn drop(&mut self) {
         // SAFETY: the caller promised that functions and data go together; this lock was taken, and
         // is released once.
-        unsafe { (self.unlock)(self.user, self.lock) }
+        call_back(|| unsafe { (self.unlock)(self.user, self.lock) });
     }
 }
 
 /// What `get` hands a value to.
-unsafe extern "C" fn append(value: *mut c_void, data: *const c_char, len: usize) -> i32 {
+unsafe extern "C-unwind" fn append(value: *mut c_void, data: *const c_char, len: usize) -> i32 {
     // SAFETY: `Store::get` gave this pointer, which nobody else uses during the call.
     let Some(value) = (unsafe { value.cast::<Option<Vec<u8>>>().as_mut() }) else {
         return -1;
     };
     let value = value.get_or_insert_default();
-    if len > LARGEST_VALUE - value.len() || (data.is_null() && len > 0) {
+    if len > MAX_VALUE_BYTES - value.len() || (data.is_null() && len > 0) {
         return -1;
     }
     if len > 0 {
@@ -238,10 +253,11 @@ unsafe extern "C" fn append(value: *mut c_void, data: *const c_char, len: usize)
     0
 }
 
-fn done(result: i32) -> io::Result<()> {
+fn done(result: Option<i32>) -> io::Result<()> {
     match result {
-        0 => Ok(()),
-        errno if errno > 0 => Err(io::Error::from_raw_os_error(errno)),
-        other => Err(io::Error::other(format!("it answered {other}"))),
+        Some(0) => Ok(()),
+        Some(errno) if errno > 0 => Err(io::Error::from_raw_os_error(errno)),
+        Some(other) => Err(io::Error::other(format!("it answered {other}"))),
+        None => Err(io::Error::other("the client is shut down")),
     }
 }

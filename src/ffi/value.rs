@@ -1,20 +1,22 @@
 //! Answers in C: an immutable tree over the answer's own bytes.
 //!
-//! Each node is read when it is first asked for, one level at a time, so that a program pays for
-//! what it looks at. Strings and JSON texts are handed out NUL-terminated.
+//! The index is built when a part is first read, see [`tree`](super::tree). Strings and JSON texts
+//! are handed out NUL-terminated, and made when first read.
 
 use std::ffi::c_char;
 use std::fmt;
-use std::ptr;
-use std::sync::OnceLock;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::api::operation::without_bom;
+use crate::api::operation::strip_bom;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{bytes, clear, free, guard, guard_or, hand_over, required, text};
+use crate::ffi::boundary::{
+    Owner, bytes, catch_panic, catch_panic_or, required, return_owned, set_null, text,
+};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::tree::{Entry, Kind, MAX_BYTES, Node, Root};
 use crate::secret::Zeroizing;
 
 /// `null`, or no value at all.
@@ -34,77 +36,25 @@ pub const CAMUNDA_KIND_OBJECT: i32 = 5;
 ///
 /// A value that a function hands out through an out pointer is owned by the caller; parts of it are
 /// borrowed from it and end with it. Immutable: may be read from several threads at once. Where a
-/// key comes twice in an object, the last one counts.
-pub struct camunda_value {
-    /// This node's JSON. Borrowed from the root's `owned`, which lives as long as any node.
-    json: &'static str,
-    node: OnceLock<Node>,
-    /// The same JSON with a NUL behind it, made when asked for; the root's bytes have theirs.
-    terminated: OnceLock<Terminated>,
-    /// The answer with a NUL behind it; of the root only.
-    owned: Option<Zeroizing<Vec<u8>>>,
-}
-
-/// Text with a NUL behind it, overwritten when dropped.
-type Terminated = Zeroizing<Box<[u8]>>;
-
-enum Node {
-    Null,
-    Bool(bool),
-    Number,
-    /// `None` where its escapes make no text, such as half a surrogate pair.
-    String(Option<Text>),
-    Array(Vec<camunda_value>),
-    Object(Vec<(Text, camunda_value)>),
-}
-
-/// The text of a JSON string.
-struct Text {
-    /// The text as it is written, where that has no escapes; else empty.
-    written: &'static str,
-    /// With a NUL behind it: made when asked for, or at once where there are escapes.
-    terminated: OnceLock<Terminated>,
-}
-
-impl Text {
-    fn written(written: &'static str) -> Self {
-        Text {
-            written,
-            terminated: OnceLock::new(),
-        }
-    }
-
-    fn unescaped(text: &str) -> Self {
-        Text {
-            written: "",
-            terminated: OnceLock::from(terminated(text)),
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        match self.terminated.get() {
-            Some(terminated) => &terminated[..terminated.len() - 1],
-            None => self.written.as_bytes(),
-        }
-    }
-
-    fn terminated(&self) -> &[u8] {
-        self.terminated.get_or_init(|| terminated(self.written))
-    }
-}
+/// key comes twice in an object, the last one counts. Takes at most eight times the bytes of its JSON in
+/// memory, besides what camunda_value_json copies of parts.
+pub struct camunda_value(#[expect(dead_code, reason = "read by its address")] Entry);
 
 impl camunda_value {
-    /// Takes over JSON bytes. Fails where they are not one JSON value in UTF-8.
-    pub(super) fn new(json: Zeroizing<Vec<u8>>) -> Result<Self> {
+    /// Takes ownership of JSON bytes. Fails where they are not one JSON value in UTF-8.
+    pub(super) fn parse(json: Zeroizing<Vec<u8>>) -> Result<OwnedValue> {
         let value = camunda_value::of_valid(json)?;
-        serde_json::from_str::<&RawValue>(value.json).map_err(not_json)?;
+        serde_json::from_str::<&RawValue>(value.json()).map_err(not_json)?;
         Ok(value)
     }
 
-    /// Takes over bytes that are known to be one JSON value.
-    pub(super) fn of_valid(json: Zeroizing<Vec<u8>>) -> Result<Self> {
+    /// Takes ownership of bytes that are known to be one JSON value.
+    pub(super) fn of_valid(json: Zeroizing<Vec<u8>>) -> Result<OwnedValue> {
         let mut owned = json;
         let length = owned.len();
+        if length > MAX_BYTES {
+            return Err(not_json(format!("it has more than {MAX_BYTES} bytes")));
+        }
         // Growing in place would leave a copy of the bytes behind in freed memory.
         if owned.capacity() == length {
             let mut grown = Zeroizing::new(Vec::with_capacity(length + 1));
@@ -112,79 +62,59 @@ impl camunda_value {
             owned = grown;
         }
         owned.push(0);
-        let json = without_bom(&owned[..length]);
-        let text = std::str::from_utf8(json).map_err(not_json)?;
-        // SAFETY: the heap block of `owned` neither moves nor changes until the root is dropped, and
-        // no node outlives the root.
-        let json = unsafe { std::mem::transmute::<&str, &'static str>(text) };
-        let mut value = camunda_value::part(json);
-        value.owned = Some(owned);
-        Ok(value)
+        let json = strip_bom(&owned[..length]);
+        std::str::from_utf8(json).map_err(not_json)?;
+        let start = length - json.len();
+        Ok(OwnedValue(Root::new(owned, start)))
     }
 
-    fn part(json: &'static str) -> Self {
-        camunda_value {
-            json,
-            node: OnceLock::new(),
-            terminated: OnceLock::new(),
-            owned: None,
-        }
-    }
-
-    fn node(&self) -> &Node {
-        self.node.get_or_init(|| parse(self.json))
-    }
-
-    fn get(&self, key: &str) -> Option<&camunda_value> {
-        match self.node() {
-            Node::Object(fields) => {
-                let mut fields = fields.iter().rev();
-                let found = fields.find(|(name, _)| name.as_bytes() == key.as_bytes());
-                found.map(|(_, value)| value)
-            }
-            _ => None,
-        }
-    }
-
-    fn at(&self, index: usize) -> Option<&camunda_value> {
-        match self.node() {
-            Node::Array(elements) => elements.get(index),
-            Node::Object(fields) => fields.get(index).map(|(_, value)| value),
-            _ => None,
-        }
-    }
-
-    fn step(&self, step: &str) -> Option<&camunda_value> {
-        match self.node() {
-            Node::Array(_) => self.at(step.parse().ok()?),
-            _ => self.get(step),
-        }
+    /// The node of this value.
+    fn node(&self) -> Node<'_> {
+        // SAFETY: values are handed out by their roots alone, and none outlives its root.
+        unsafe { Node::of(ptr::from_ref(self).cast()) }
     }
 
     pub(super) fn json(&self) -> &str {
-        self.json
+        self.node().json()
     }
 }
 
-impl Drop for camunda_value {
-    /// Level by level, since an answer can be nested deeper than a stack is.
+/// A whole value, not yet handed over.
+pub(super) struct OwnedValue(NonNull<Root>);
+
+impl OwnedValue {
+    /// Takes back what was handed over.
+    ///
+    /// # Safety
+    /// `value` is a whole value that was handed over, and not taken back since.
+    unsafe fn taken_back(value: *mut camunda_value) -> OwnedValue {
+        // SAFETY: as the caller promises.
+        OwnedValue(unsafe { Node::of(value.cast_const().cast()) }.root())
+    }
+}
+
+impl Deref for OwnedValue {
+    type Target = camunda_value;
+
+    fn deref(&self) -> &camunda_value {
+        // SAFETY: the root lives until this is dropped, and a value is nothing but an entry.
+        unsafe { &*self.0.as_ref().whole().cast() }
+    }
+}
+
+impl Drop for OwnedValue {
     fn drop(&mut self) {
-        let mut nodes = Vec::from_iter(self.node.take());
-        while let Some(node) = nodes.pop() {
-            match node {
-                Node::Array(elements) => {
-                    nodes.extend(elements.into_iter().filter_map(|mut part| part.node.take()));
-                }
-                Node::Object(fields) => {
-                    nodes.extend(
-                        fields
-                            .into_iter()
-                            .filter_map(|(_, mut part)| part.node.take()),
-                    );
-                }
-                _ => {}
-            }
-        }
+        // SAFETY: it was made by a box, and is not handed over.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+impl From<OwnedValue> for Owner<camunda_value> {
+    fn from(value: OwnedValue) -> Self {
+        // SAFETY: the root lives, since it is not dropped here.
+        let whole = unsafe { value.0.as_ref() }.whole();
+        std::mem::forget(value);
+        Owner(whole.cast_mut().cast())
     }
 }
 
@@ -192,8 +122,14 @@ impl fmt::Debug for camunda_value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The value may be secret.
         f.debug_struct("camunda_value")
-            .field("len", &self.json.len())
+            .field("len", &self.json().len())
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OwnedValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
     }
 }
 
@@ -201,90 +137,10 @@ fn not_json(error: impl fmt::Display) -> Error {
     Error::invalid_argument(format!("not JSON: {error}"))
 }
 
-fn terminated(text: &str) -> Terminated {
-    let mut bytes = Vec::with_capacity(text.len() + 1);
-    bytes.extend_from_slice(text.as_bytes());
-    bytes.push(0);
-    Zeroizing::new(bytes.into_boxed_slice())
-}
-
-/// Reads one level of JSON that is known to be well-formed.
-fn parse(json: &'static str) -> Node {
-    match json.trim_start().as_bytes().first() {
-        Some(b'{') => match serde_json::from_str::<Fields>(json) {
-            Ok(Fields(fields)) => Node::Object(fields),
-            Err(_) => Node::Null,
-        },
-        Some(b'[') => match serde_json::from_str::<Vec<&'static RawValue>>(json) {
-            Ok(elements) => Node::Array(
-                elements
-                    .into_iter()
-                    .map(|element| camunda_value::part(element.get()))
-                    .collect(),
-            ),
-            Err(_) => Node::Null,
-        },
-        Some(b'"') => Node::String(match serde_json::from_str(json) {
-            Ok(written) => Some(Text::written(written)),
-            Err(_) => {
-                let text = serde_json::from_str(json).map(Zeroizing::<String>::new);
-                text.ok().map(|text| Text::unescaped(&text))
-            }
-        }),
-        Some(b't') => Node::Bool(true),
-        Some(b'f') => Node::Bool(false),
-        Some(b'-' | b'0'..=b'9') => Node::Number,
-        _ => Node::Null,
-    }
-}
-
-/// The fields of an object, in their order, duplicates included.
-struct Fields(Vec<(Text, camunda_value)>);
-
-impl<'de: 'static> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-        impl<'de: 'static> Visitor<'de> for FieldsVisitor {
-            type Value = Fields;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
-                let mut fields = Vec::new();
-                while let Some((Name(name), value)) = map.next_entry()? {
-                    let value: &'static RawValue = value;
-                    fields.push((name, camunda_value::part(value.get())));
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(FieldsVisitor)
-    }
-}
-
-/// The name of a field, whatever its escapes: one that is no text must not hide all the others.
-struct Name(Text);
-
-impl<'de: 'static> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl Visitor<'static> for NameVisitor {
-            type Value = Name;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a field")
-            }
-            fn visit_borrowed_bytes<E>(self, name: &'static [u8]) -> Result<Name, E> {
-                Ok(Name(match std::str::from_utf8(name) {
-                    Ok(written) => Text::written(written),
-                    Err(_) => Text::unescaped(&String::from_utf8_lossy(name)),
-                }))
-            }
-            fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
-                Ok(Name(Text::unescaped(&String::from_utf8_lossy(name))))
-            }
-        }
-        // As bytes, among which half a surrogate pair is no error.
-        deserializer.deserialize_bytes(NameVisitor)
+fn step<'a>(node: Node<'a>, step: &str) -> Option<Node<'a>> {
+    match node.kind() {
+        Kind::Array => node.at(step.parse().ok()?),
+        _ => node.get(step),
     }
 }
 
@@ -295,23 +151,28 @@ impl<'de: 'static> Deserialize<'de> for Name {
 unsafe fn read<'a, T>(
     value: *const camunda_value,
     fallback: T,
-    read: impl FnOnce(&'a camunda_value) -> Option<T>,
+    read: impl FnOnce(Node<'a>) -> Option<T>,
 ) -> T
 where
     T: Copy + 'a,
 {
     // SAFETY: as the caller promises.
     match unsafe { value.as_ref() } {
-        Some(value) => guard_or(fallback, || read(value).unwrap_or(fallback)),
+        Some(value) => catch_panic_or(fallback, || read(value.node()).unwrap_or(fallback)),
         None => fallback,
     }
+}
+
+/// The address by which C identifies a value.
+fn address(node: Node<'_>) -> *const camunda_value {
+    node.address().cast()
 }
 
 /// Hands out a text with its length.
 ///
 /// # Safety
 /// `len` is NULL or may be written to.
-unsafe fn hand_out(text: Option<&[u8]>, len: *mut usize) -> *const c_char {
+unsafe fn return_borrowed(text: Option<&[u8]>, len: *mut usize) -> *const c_char {
     if !len.is_null() {
         // SAFETY: as the caller promises.
         unsafe { *len = text.map_or(0, |text| text.len() - 1) };
@@ -325,13 +186,13 @@ pub unsafe extern "C" fn camunda_value_kind(value: *const camunda_value) -> i32 
     // SAFETY: the pointer is as this function documents it.
     unsafe {
         read(value, CAMUNDA_KIND_NULL, |value| {
-            Some(match value.node() {
-                Node::Null => CAMUNDA_KIND_NULL,
-                Node::Bool(_) => CAMUNDA_KIND_BOOL,
-                Node::Number => CAMUNDA_KIND_NUMBER,
-                Node::String(_) => CAMUNDA_KIND_STRING,
-                Node::Array(_) => CAMUNDA_KIND_ARRAY,
-                Node::Object(_) => CAMUNDA_KIND_OBJECT,
+            Some(match value.kind() {
+                Kind::Null => CAMUNDA_KIND_NULL,
+                Kind::Bool => CAMUNDA_KIND_BOOL,
+                Kind::Number => CAMUNDA_KIND_NUMBER,
+                Kind::String => CAMUNDA_KIND_STRING,
+                Kind::Array => CAMUNDA_KIND_ARRAY,
+                Kind::Object => CAMUNDA_KIND_OBJECT,
             })
         })
     }
@@ -341,13 +202,7 @@ pub unsafe extern "C" fn camunda_value_kind(value: *const camunda_value) -> i32 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_len(value: *const camunda_value) -> usize {
     // SAFETY: the pointer is as this function documents it.
-    unsafe {
-        read(value, 0, |value| match value.node() {
-            Node::Array(elements) => Some(elements.len()),
-            Node::Object(fields) => Some(fields.len()),
-            _ => None,
-        })
-    }
+    unsafe { read(value, 0, |value| Some(value.len())) }
 }
 
 /// The field of that name; NULL where there is none, or `value` is no object. Borrowed from `value`.
@@ -359,7 +214,7 @@ pub unsafe extern "C" fn camunda_value_get(
     // SAFETY: the pointers are as this function documents them.
     unsafe {
         read(value, ptr::null(), |value| {
-            value.get(text("key", key).ok()?).map(ptr::from_ref)
+            value.get(text("key", key).ok()?).map(address)
         })
     }
 }
@@ -375,9 +230,7 @@ pub unsafe extern "C" fn camunda_value_path(
     unsafe {
         read(value, ptr::null(), |value| {
             let mut steps = text("path", path).ok()?.split('.');
-            steps
-                .try_fold(value, |value, step| value.step(step))
-                .map(ptr::from_ref)
+            steps.try_fold(value, step).map(address)
         })
     }
 }
@@ -390,11 +243,7 @@ pub unsafe extern "C" fn camunda_value_at(
     index: usize,
 ) -> *const camunda_value {
     // SAFETY: the pointer is as this function documents it.
-    unsafe {
-        read(value, ptr::null(), |value| {
-            value.at(index).map(ptr::from_ref)
-        })
-    }
+    unsafe { read(value, ptr::null(), |value| value.at(index).map(address)) }
 }
 
 /// The name of the field of an object at that index, NUL-terminated; `len` (or NULL) gets its
@@ -408,11 +257,10 @@ pub unsafe extern "C" fn camunda_value_key(
 ) -> *const c_char {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        let key = read(value, None, |value| match value.node() {
-            Node::Object(fields) => fields.get(index).map(|(key, _)| Some(key.terminated())),
-            _ => None,
+        let key = read(value, None, |value| {
+            Some(value.name_at(index)?.terminated(true))
         });
-        hand_out(key, len)
+        return_borrowed(key, len)
     }
 }
 
@@ -425,11 +273,11 @@ pub unsafe extern "C" fn camunda_value_str(
 ) -> *const c_char {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        let text = read(value, None, |value| match value.node() {
-            Node::String(text) => text.as_ref().map(|text| Some(text.terminated())),
+        let text = read(value, None, |value| match value.kind() {
+            Kind::String => Some(value.terminated(false)),
             _ => None,
         });
-        hand_out(text, len)
+        return_borrowed(text, len)
     }
 }
 
@@ -438,8 +286,8 @@ pub unsafe extern "C" fn camunda_value_str(
 pub unsafe extern "C" fn camunda_value_number(value: *const camunda_value, fallback: f64) -> f64 {
     // SAFETY: the pointer is as this function documents it.
     unsafe {
-        read(value, fallback, |value| match value.node() {
-            Node::Number => value.json.trim().parse().ok(),
+        read(value, fallback, |value| match value.kind() {
+            Kind::Number => value.json().trim().parse().ok(),
             _ => None,
         })
     }
@@ -450,8 +298,8 @@ pub unsafe extern "C" fn camunda_value_number(value: *const camunda_value, fallb
 pub unsafe extern "C" fn camunda_value_integer(value: *const camunda_value, fallback: i64) -> i64 {
     // SAFETY: the pointer is as this function documents it.
     unsafe {
-        read(value, fallback, |value| match value.node() {
-            Node::Number => value.json.trim().parse().ok(),
+        read(value, fallback, |value| match value.kind() {
+            Kind::Number => value.json().trim().parse().ok(),
             _ => None,
         })
     }
@@ -462,8 +310,8 @@ pub unsafe extern "C" fn camunda_value_integer(value: *const camunda_value, fall
 pub unsafe extern "C" fn camunda_value_bool(value: *const camunda_value, fallback: bool) -> bool {
     // SAFETY: the pointer is as this function documents it.
     unsafe {
-        read(value, fallback, |value| match value.node() {
-            Node::Bool(value) => Some(*value),
+        read(value, fallback, |value| match value.kind() {
+            Kind::Bool => Some(value.json().trim_start().starts_with('t')),
             _ => None,
         })
     }
@@ -478,13 +326,8 @@ pub unsafe extern "C" fn camunda_value_json(
 ) -> *const c_char {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        let json = read(value, None, |value| {
-            Some(Some(match &value.owned {
-                Some(owned) => &owned[owned.len() - 1 - value.json.len()..],
-                None => &value.terminated.get_or_init(|| terminated(value.json))[..],
-            }))
-        });
-        hand_out(json, len)
+        let json = read(value, None, |value| Some(Some(value.json_terminated())));
+        return_borrowed(json, len)
     }
 }
 
@@ -499,11 +342,11 @@ pub unsafe extern "C" fn camunda_value_parse(
 ) -> camunda_status {
     // SAFETY: the pointers are as this function documents them.
     unsafe {
-        clear(value);
-        guard(error, || {
+        set_null(value);
+        catch_panic(error, || {
             let value = required("value", value)?;
             let json = bytes("json", json, json_len)?;
-            hand_over(value, camunda_value::new(Zeroizing::new(json.to_vec()))?);
+            return_owned(value, camunda_value::parse(Zeroizing::new(json.to_vec()))?);
             Ok(())
         })
     }
@@ -513,37 +356,216 @@ pub unsafe extern "C" fn camunda_value_parse(
 /// nothing; never call it for a part.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_free(value: *mut camunda_value) {
-    // SAFETY: the pointer is as this function documents it.
-    unsafe { free(value) }
+    if !value.is_null() {
+        // SAFETY: the pointer is as this function documents it: that of a whole value, which was
+        // handed over. A panic while dropping must not cross.
+        catch_panic_or((), || drop(unsafe { OwnedValue::taken_back(value) }));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_name_that_is_no_text_hides_no_other() {
-        let json = br#"{"\ud800":1,"secret":"made up","a\u0000b\ud83d\ude00":2}"#;
-        let value = camunda_value::new(Zeroizing::new(json.to_vec())).unwrap();
-        assert_eq!(value.get("secret").unwrap().json(), "\"made up\"");
-        assert_eq!(value.at(0).unwrap().json(), "1");
-        assert_eq!(value.get("a\0b😀").unwrap().json(), "2");
+    fn parsed(json: &str) -> OwnedValue {
+        camunda_value::parse(Zeroizing::new(json.as_bytes().to_vec())).unwrap()
+    }
+
+    /// Reads everything that there is, strings included; the number of values.
+    fn read_all(node: Node<'_>) -> usize {
+        let mut nodes = vec![node];
+        let mut count = 0;
+        while let Some(node) = nodes.pop() {
+            count += 1;
+            if node.kind() == Kind::String {
+                node.terminated(false).unwrap();
+            }
+            for index in 0..node.len() {
+                if let Some(name) = node.name_at(index) {
+                    name.terminated(true).unwrap();
+                }
+                nodes.push(node.at(index).unwrap());
+            }
+        }
+        count
     }
 
     #[test]
-    fn what_is_nested_deeper_than_the_stack_is_freed() {
-        const DEPTH: usize = 1_000;
-        let free = || {
-            let json = format!("{}1{}", r#"[{"a":"#.repeat(DEPTH), "}]".repeat(DEPTH));
-            let value = camunda_value::new(Zeroizing::new(json.into_bytes())).unwrap();
-            let mut innermost = &value;
+    fn a_name_that_is_no_text_hides_no_other() {
+        let value = parsed(r#"{"\ud800":1,"secret":"made up","a\u0000b\ud83d\ude00":2}"#);
+        let node = value.node();
+        assert_eq!(node.get("secret").unwrap().json(), "\"made up\"");
+        assert_eq!(node.at(0).unwrap().json(), "1");
+        assert_eq!(node.get("a\0b😀").unwrap().json(), "2");
+        let name = node.name_at(0).unwrap().terminated(true).unwrap();
+        assert_eq!(name, "\u{fffd}\0".as_bytes());
+    }
+
+    #[test]
+    fn value_nested_deeper_than_the_stack_is_read_and_freed() {
+        const DEPTH: usize = 200_000;
+        let read = || {
+            let json = format!("{}1{}", r#"[ {"a":"#.repeat(DEPTH), "}]".repeat(DEPTH));
+            let value = parsed(&json);
+            let mut innermost = value.node();
             while let Some(part) = innermost.at(0) {
                 innermost = part;
             }
             assert_eq!(innermost.json(), "1");
+            let part = value.node().at(0).unwrap();
+            assert_eq!(part.json(), &json[2..json.len() - 1]);
         };
-        // By recursion each of the 2,000 levels would take over 100 bytes.
-        let small = std::thread::Builder::new().stack_size(128 * 1024);
-        small.spawn(free).unwrap().join().unwrap();
+        // By recursion each of the 400,000 levels would take over 100 bytes.
+        let small = std::thread::Builder::new().stack_size(256 * 1024);
+        small.spawn(read).unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn children_are_found_whatever_surrounds_them() {
+        let json = r#" { "a" : [ [ ] , { } , [ [ 1 , 2 ] , 3 ] , [ [ 4 ] ] , { "b" : { "c" : [ 5 ] } } , "x\"]" ] , "d" : null , "a" : -1.5e3 } "#;
+        let value = parsed(json);
+        let at = |path: &str| {
+            let found = path.split('.').try_fold(value.node(), step);
+            found.map(|node| node.json().to_owned())
+        };
+        for (path, expected) in [
+            ("a", Some("-1.5e3")),
+            ("d", Some("null")),
+            ("e", None),
+            ("d.0", None),
+        ] {
+            assert_eq!(at(path).as_deref(), expected, "{path}");
+        }
+        let array = value.node().at(0).unwrap();
+        assert_eq!((array.kind(), array.len()), (Kind::Array, 6));
+        let parts: Vec<_> = (0..6)
+            .map(|index| array.at(index).unwrap().json())
+            .collect();
+        assert_eq!(
+            parts,
+            [
+                "[ ]",
+                "{ }",
+                "[ [ 1 , 2 ] , 3 ]",
+                "[ [ 4 ] ]",
+                r#"{ "b" : { "c" : [ 5 ] } }"#,
+                r#""x\"]""#
+            ]
+        );
+        let of_array = |path: &str| {
+            path.split('.')
+                .try_fold(array, step)
+                .map(|node| node.json())
+        };
+        for (path, expected) in [
+            ("2.0.1", Some("2")),
+            ("2.1", Some("3")),
+            ("3.0.0", Some("4")),
+            ("4.b.c.0", Some("5")),
+            ("0.0", None),
+            ("1.b", None),
+            ("6", None),
+        ] {
+            assert_eq!(of_array(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn value_that_is_read_costs_at_most_eight_times_its_bytes() {
+        const SIZE: usize = 1 << 20;
+        let repeated = |open: &str, element: &str, close: &str| {
+            let elements = vec![element; SIZE / (element.len() + 1)];
+            format!("{open}{}{close}", elements.join(","))
+        };
+        let mut tree = "0".to_owned();
+        while tree.len() < SIZE {
+            tree = format!("[{tree},{tree}]");
+        }
+        let nested = "[".repeat(SIZE / 2) + &"]".repeat(SIZE / 2);
+        for json in [
+            repeated("[", "0", "]"),
+            repeated("[", "[]", "]"),
+            repeated("[", "[0]", "]"),
+            repeated("[", r#""""#, "]"),
+            repeated("[", r#""\n""#, "]"),
+            repeated("[", r#"{"":0}"#, "]"),
+            repeated("{", r#""":0"#, "}"),
+            tree,
+            nested,
+        ] {
+            let mut bytes = Some(Zeroizing::new(json.clone().into_bytes()));
+            let costs = allocation_counter::measure(|| {
+                let value = camunda_value::of_valid(bytes.take().unwrap()).unwrap();
+                let node = value.node();
+                // What the test itself keeps for nested values is not a cost of the value.
+                if node.len() > 2 {
+                    for index in 0..node.len() {
+                        if let Some(name) = node.name_at(index) {
+                            name.terminated(true).unwrap();
+                        }
+                        let part = node.at(index).unwrap();
+                        if part.kind() == Kind::String {
+                            part.terminated(false).unwrap();
+                        }
+                    }
+                }
+            });
+            // Besides the bytes themselves, which were there before.
+            let most = 7 * json.len() as u64 + 4096;
+            let shown = &json[..20];
+            assert!(
+                costs.bytes_max <= most,
+                "{shown}: {} > {most}",
+                costs.bytes_max
+            );
+        }
+    }
+
+    #[test]
+    fn all_values_are_there_across_the_blocks_of_the_index() {
+        let elements: Vec<_> = (0..1_000)
+            .map(|number| {
+                format!(r#"{{"number":{number},"name":"n{number}","list":[{number},[]]}}"#)
+            })
+            .collect();
+        let value = parsed(&format!("[{}]", elements.join(", ")));
+        assert_eq!(read_all(value.node()), 1 + 1_000 * 6);
+        for (index, element) in elements.iter().enumerate() {
+            let part = value.node().at(index).unwrap();
+            assert_eq!(part.json(), element);
+            let name = part.get("name").unwrap().terminated(false).unwrap();
+            assert_eq!(name, format!("n{index}\0").as_bytes());
+        }
+    }
+
+    #[test]
+    fn strings_are_read_by_many_threads() {
+        let strings: Vec<_> = (0..2_000)
+            .map(|number| format!(r#""\u0041{number}""#))
+            .collect();
+        let value = parsed(&format!("[{}]", strings.join(",")));
+        let address = ptr::from_ref(&*value).addr();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    // SAFETY: the value is dropped after all threads have ended.
+                    let node = unsafe { Node::of(ptr::with_exposed_provenance(address)) };
+                    for index in 0..node.len() {
+                        let text = node.at(index).unwrap().terminated(false).unwrap();
+                        assert_eq!(text, format!("A{index}\0").as_bytes());
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn bytes_that_are_not_json_are_null() {
+        for bytes in ["", "]", "[", "[}", "{\"a\"}", "\"a", "1 2", "[1"] {
+            let value = camunda_value::of_valid(Zeroizing::new(bytes.into())).unwrap();
+            let node = value.node();
+            assert_eq!((node.kind(), node.len()), (Kind::Null, 0), "{bytes}");
+            assert_eq!(node.json(), bytes);
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use ureq::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use ureq::http::{HeaderValue, Response};
+use ureq::http::HeaderValue;
+use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use ureq::unversioned::transport::{
     ConnectProxyConnector, ConnectionDetails, Connector, Either, Transport,
 };
@@ -18,22 +18,25 @@ use ureq::{Agent, Body, Proxy, ProxyProtocol};
 use super::Method;
 use super::buffers::INPUT_BUFFER;
 use super::resolver::CachingResolver;
-use super::socket::{CLOSED, SocketConnector};
+use super::response::reason;
+use super::socket::{CLOSED_BY_PEER, SocketConnector};
 use super::tls::{self, TlsConnector};
-use crate::call::{Call, Stop};
+use crate::call::{CallContext, StopReason};
 use crate::config::{Config, is_loopback};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::InUse;
+use crate::secret::{SecretBuffer, Zeroizing};
 
 /// How long a socket waits at a time when nobody can cancel: long enough that its timeout is set
 /// once a connection, short enough to notice that the machine slept through a deadline.
 const SLICE: Duration = Duration::from_secs(1);
 /// Connections kept idle per host; more threads than this open more.
-const IDLE_PER_HOST: usize = 8;
-const IDLE_IN_ALL: usize = 32;
+const MAX_IDLE_PER_HOST: usize = 8;
+const MAX_IDLE_TOTAL: usize = 32;
 /// How long an idle connection is kept; load balancers drop theirs after a minute or more.
-const IDLE_TIME: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes that the headers of an answer may have; they have to fit into the input buffer.
-const MOST_HEADER_BYTES: usize = INPUT_BUFFER * 3 / 4;
+const MAX_HEADER_BYTES: usize = INPUT_BUFFER * 3 / 4;
 
 /// Two agents over one set of settings, for one process.
 pub(super) struct Agents {
@@ -50,14 +53,18 @@ pub(super) struct Agents {
 struct Settings {
     tls: Arc<ClientConfig>,
     proxy: Option<Proxy>,
+    /// What names the proxy: a setting or a variable.
+    proxy_source: &'static str,
     user_agent: String,
 }
 
 impl Agents {
     pub(super) fn new(config: &Config) -> Result<Self> {
+        let (proxy, proxy_source) = proxy(config)?.unzip();
         Ok(Agents::with(Settings {
             tls: tls::client_config(config)?,
-            proxy: proxy(config)?,
+            proxy,
+            proxy_source: proxy_source.unwrap_or(PROXY_SETTING),
             user_agent: config.user_agent().to_owned(),
         }))
     }
@@ -79,35 +86,42 @@ impl Agents {
                 .max_redirects_will_error(false)
                 .proxy(settings.proxy.clone())
                 .user_agent(&settings.user_agent)
-                .max_response_header_size(MOST_HEADER_BYTES)
+                .max_response_header_size(MAX_HEADER_BYTES)
                 .max_idle_connections_per_host(idle_per_host)
                 .max_idle_connections(idle)
-                .max_idle_age(IDLE_TIME)
+                .max_idle_age(IDLE_TIMEOUT)
                 .build();
             let tls = TlsConnector {
                 config: settings.tls.clone(),
             };
-            let connector = ().chain(Begin).chain(TunnelConnector::default());
-            let connector = connector.chain(SocketConnector).chain(tls);
+            let tunnel = TunnelConnector {
+                connector: ConnectProxyConnector::default(),
+                source: settings.proxy_source,
+            };
+            let sockets = SocketConnector {
+                resolver: resolver.clone(),
+            };
+            let connector = ().chain(Begin).chain(tunnel).chain(sockets).chain(tls);
             Agent::with_parts(config, connector, resolver.clone())
         };
         Agents {
-            pooled: agent(IDLE_PER_HOST, IDLE_IN_ALL),
+            pooled: agent(MAX_IDLE_PER_HOST, MAX_IDLE_TOTAL),
             fresh: agent(0, 0),
             settings,
             resolver,
         }
     }
 
-    /// Sends a request and reads the answer's head.
+    /// Sends a request and reads the answer's head. `encoding` is the value of `Accept-Encoding`.
     pub(super) fn send(
         &self,
         method: Method,
         url: &str,
         authorization: Option<&HeaderValue>,
         body: Option<(&str, &[u8])>,
+        encoding: &'static str,
         fresh: bool,
-    ) -> Result<Response<Body>, ureq::Error> {
+    ) -> Result<ureq::http::Response<Body>, ureq::Error> {
         let agent = if fresh { &self.fresh } else { &self.pooled };
         let mut request = ureq::http::Request::builder()
             .method(method.as_str())
@@ -115,7 +129,8 @@ impl Agents {
             .header(
                 ACCEPT,
                 HeaderValue::from_static("application/json, text/csv, */*;q=0.1"),
-            );
+            )
+            .header(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
         if let Some(authorization) = authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -133,8 +148,8 @@ impl Agents {
     }
 
     /// Looks names up again, since an address did not answer.
-    pub(super) fn forget_addresses(&self) {
-        self.resolver.forget();
+    pub(super) fn clear_dns_cache(&self) {
+        self.resolver.clear();
     }
 }
 
@@ -144,13 +159,17 @@ impl fmt::Debug for Agents {
     }
 }
 
-/// The proxy of the configuration, else of the environment; SOCKS is refused rather than ignored.
-fn proxy(config: &Config) -> Result<Option<Proxy>> {
+/// How the proxy of the configuration is called in error messages.
+const PROXY_SETTING: &str = "`proxy`";
+
+/// The proxy of the configuration, else of the environment, and what names it; SOCKS is refused
+/// rather than ignored.
+fn proxy(config: &Config) -> Result<Option<(Proxy, &'static str)>> {
     let proxy = match config.proxy() {
-        Some(address) => Some(parsed_proxy("`proxy`", address)?),
+        Some(address) => Some((parsed_proxy(PROXY_SETTING, address)?, PROXY_SETTING)),
         None => proxy_from(|name| std::env::var(name).ok())?,
     };
-    if let Some(proxy) = &proxy
+    if let Some((proxy, _)) = &proxy
         && !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
     {
         return Err(Error::config(format!(
@@ -164,7 +183,7 @@ fn proxy(config: &Config) -> Result<Option<Proxy>> {
 
 /// The proxy that a set of variables names for `https`, and what goes past it. `HTTP_PROXY` is for
 /// plain HTTP, which never leaves this machine here.
-fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>> {
+fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<(Proxy, &'static str)>> {
     let read = |name: &str| read(name).filter(|value| !value.trim().is_empty());
     let first = |names: &[&'static str]| {
         let found = names.iter().find_map(|name| Some((*name, read(name)?)));
@@ -194,7 +213,7 @@ fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>> {
     }
     builder
         .build()
-        .map(Some)
+        .map(|proxy| Some((proxy, name)))
         .map_err(|_| no_proxy_address(&format!("the variable {name}")))
 }
 
@@ -223,6 +242,9 @@ pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
             "not valid in an HTTP header".to_owned(),
         ),
         ureq::Error::Io(error) => (ErrorKind::Network, explain_io(error)),
+        ureq::Error::Other(other) if other.is::<ConnectError>() => {
+            (ErrorKind::Network, other.to_string())
+        }
         error => (ErrorKind::Network, error.to_string()),
     }
 }
@@ -231,18 +253,150 @@ pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
 pub(super) fn explain_io(error: &io::Error) -> String {
     match (error.kind(), tls_error(error)) {
         (_, Some(error)) => tls::explain(error),
-        (io::ErrorKind::UnexpectedEof, _) => CLOSED.to_owned(),
+        (io::ErrorKind::UnexpectedEof, _) => CLOSED_BY_PEER.to_owned(),
         _ => error.to_string(),
     }
 }
 
-/// Whether the two ends will never come to terms: one does not trust the other, or they have no
-/// version of TLS in common.
-pub(super) fn is_lasting(error: &ureq::Error) -> bool {
-    let ureq::Error::Io(error) = error else {
-        return false;
-    };
-    tls_error(error).is_some_and(tls::is_lasting)
+/// Describes why there is no connection to `target`: the proxy, where it is at fault.
+pub(super) fn explain_connect(target: &str, error: &ureq::Error) -> String {
+    explain_proxy(target, error)
+        .unwrap_or_else(|| format!("cannot connect to {target}: {}", explain(error).1))
+}
+
+/// Describes how the proxy failed; `None` where it did not.
+pub(super) fn explain_proxy(target: &str, error: &ureq::Error) -> Option<String> {
+    match connect_error(error) {
+        Some(ConnectError::Proxy(failure)) => Some(failure.explain(target)),
+        _ => None,
+    }
+}
+
+/// Whether the same is bound to happen the next time: one end does not trust the other, they have no
+/// version of TLS in common, or the proxy rejects the connection.
+pub(super) fn is_permanent(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Io(error) => tls_error(error).is_some_and(tls::is_permanent),
+        error => match connect_error(error) {
+            Some(ConnectError::Proxy(failure)) => failure.is_permanent(),
+            Some(ConnectError::NotLoopback(_)) => true,
+            None => false,
+        },
+    }
+}
+
+/// Why a connection is not made, as far as ureq has no error for it.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    /// This name of the local machine resolves to other machines.
+    NotLoopback(String),
+    Proxy(ProxyFailure),
+}
+
+/// How a proxy failed. Knows neither its user name nor its password.
+#[derive(Debug)]
+pub(super) struct ProxyFailure {
+    /// The URL of the proxy.
+    proxy: String,
+    /// What names the proxy: a setting or a variable.
+    source: &'static str,
+    /// The status that it responded with, if it did.
+    status: Option<u16>,
+    error: Box<ureq::Error>,
+}
+
+impl ProxyFailure {
+    fn new(proxy: &Proxy, source: &'static str, error: ureq::Error) -> Self {
+        let status = match &error {
+            // The only place where ureq has the status: "proxy server responded 407/407".
+            ureq::Error::ConnectProxyFailed(text) => text
+                .split(|c: char| !c.is_ascii_digit())
+                .find_map(|number| number.parse().ok()),
+            _ => None,
+        };
+        ProxyFailure {
+            proxy: format!(
+                "{}://{}:{}",
+                proxy.protocol().to_string().to_ascii_lowercase(),
+                proxy.host(),
+                proxy.port()
+            ),
+            source,
+            status,
+            error: Box::new(error),
+        }
+    }
+
+    fn explain(&self, target: &str) -> String {
+        let ProxyFailure {
+            proxy,
+            source,
+            status,
+            error,
+        } = self;
+        match status {
+            Some(407) => format!(
+                "the proxy {proxy} requires authentication (HTTP 407): check the user name and \
+                 password in {source}"
+            ),
+            Some(403) => format!(
+                "the proxy {proxy} does not allow connections to {target} (HTTP 403): check its \
+                 access rules, or exclude the host with NO_PROXY"
+            ),
+            Some(status @ (500 | 502..=504)) => format!(
+                "the proxy {proxy} cannot connect to {target} (HTTP {status}: {})",
+                reason(*status)
+            ),
+            Some(status) => format!(
+                "the proxy {proxy} rejected the connection to {target} (HTTP {status}: {}): check \
+                 that {source} names an HTTP proxy that supports CONNECT",
+                reason(*status)
+            ),
+            None => {
+                let problem = match &**error {
+                    ureq::Error::ConnectProxyFailed(_) => CLOSED_BY_PEER.to_owned(),
+                    error => explain(error).1,
+                };
+                format!("cannot connect to the proxy {proxy}: {problem}; check {source}")
+            }
+        }
+    }
+
+    fn is_permanent(&self) -> bool {
+        match self.status {
+            Some(408 | 425 | 429 | 500 | 502..=504) => false,
+            Some(_) => true,
+            None => is_permanent(&self.error),
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::NotLoopback(host) => write!(
+                f,
+                "`{host}` does not resolve to a loopback address of this machine, and http:// is \
+                 allowed to those only; check the hosts file or use https://"
+            ),
+            ConnectError::Proxy(failure) => f.write_str(&failure.explain("the server")),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl From<ConnectError> for ureq::Error {
+    fn from(error: ConnectError) -> Self {
+        ureq::Error::Other(Box::new(error))
+    }
+}
+
+fn connect_error(error: &ureq::Error) -> Option<&ConnectError> {
+    match error {
+        ureq::Error::Other(other) => other.downcast_ref(),
+        _ => None,
+    }
 }
 
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
@@ -250,7 +404,7 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 }
 
 thread_local! {
-    static UNDER_WAY: RefCell<Option<Rc<Progress>>> = const { RefCell::new(None) };
+    static CURRENT_EXCHANGE: RefCell<Option<Rc<Progress>>> = const { RefCell::new(None) };
 }
 
 /// One request and its answer on this thread.
@@ -262,41 +416,107 @@ pub(super) struct Exchange {
     progress: Rc<Progress>,
     /// The exchange around this one: a callback of a call may make a call of its own.
     outer: Option<Rc<Progress>>,
+    _agents: InUse,
 }
 
 #[derive(Debug)]
 struct Progress {
-    call: Call,
-    stopped: Cell<Option<Stop>>,
+    call: CallContext,
+    stopped: Cell<Option<StopReason>>,
     /// Connections being set up, one inside the other where there is a proxy.
     connecting: Cell<u32>,
+    /// Whether the bytes written now belong to the request.
+    sending: Cell<bool>,
     sent: Cell<bool>,
     written: Cell<u64>,
     received: Cell<u64>,
+    /// Reads under way, one inside the other where TLS runs through a proxy's tunnel.
+    reading: Cell<u32>,
+    /// The response as it arrived, if it is captured.
+    captured: RefCell<Option<Capture>>,
+}
+
+/// The bytes of a response as they arrived, its head included.
+#[derive(Debug, Default)]
+struct Capture {
+    bytes: SecretBuffer,
+    /// Bytes that are captured at most.
+    limit: usize,
 }
 
 impl Exchange {
     /// Begins an exchange on this thread; it is over when the value is dropped.
-    pub(super) fn begin(call: &Call) -> Exchange {
+    pub(super) fn enter(call: &CallContext) -> Exchange {
         let progress = Rc::new(Progress {
             call: call.clone(),
             stopped: Cell::new(None),
             connecting: Cell::new(0),
+            sending: Cell::new(false),
             sent: Cell::new(false),
             written: Cell::new(0),
             received: Cell::new(0),
+            reading: Cell::new(0),
+            captured: RefCell::default(),
         });
-        let outer = UNDER_WAY.replace(Some(progress.clone()));
-        Exchange { progress, outer }
+        let outer = CURRENT_EXCHANGE.replace(Some(progress.clone()));
+        Exchange {
+            progress,
+            outer,
+            _agents: InUse::begin(),
+        }
     }
 
-    /// Whether a byte of the request itself may have left; setting a connection up does not count.
+    /// Captures the response, for the case that it cannot be read: at most `limit` bytes of it.
+    pub(super) fn capture(&self, limit: u64) {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.progress.captured.replace(Some(Capture {
+            bytes: SecretBuffer::default(),
+            limit: limit.saturating_add(MAX_HEADER_BYTES),
+        }));
+    }
+
+    /// Returns what arrived of the response, its head included; `None` if nothing was captured.
+    pub(super) fn captured(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let capture = self.progress.captured.take()?;
+        Some(capture.bytes.into_bytes()).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// Reads from a connection into ureq's buffer, and captures what is captured.
+    pub(super) fn receive(
+        buffer: &mut [u8],
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let change = |by: i32| {
+            Exchange::current(|progress| {
+                let reading = progress.reading.get().saturating_add_signed(by);
+                progress.reading.set(reading);
+                reading
+            })
+        };
+        change(1);
+        let result = read(buffer);
+        let reading = change(-1);
+        // What a tunnel reads is the ciphertext of the connection inside it.
+        if let (Ok(amount), Some(0)) = (&result, reading) {
+            Exchange::current(|progress| {
+                if progress.connecting.get() == 0
+                    && let Some(capture) = &mut *progress.captured.borrow_mut()
+                {
+                    let room = capture.limit.saturating_sub(capture.bytes.len());
+                    capture.bytes.extend(&buffer[..room.min(*amount)]);
+                }
+            });
+        }
+        result
+    }
+
+    /// Whether a byte of the request itself was sent; establishing a connection does not count.
     pub(super) fn sent(&self) -> bool {
         self.progress.sent.get()
     }
 
     /// Whether, and why, the exchange was ended from our side.
-    pub(super) fn stopped(&self) -> Option<Stop> {
+    pub(super) fn stopped(&self) -> Option<StopReason> {
         self.progress.stopped.get()
     }
 
@@ -310,15 +530,15 @@ impl Exchange {
 
     fn current<T>(look: impl FnOnce(&Progress) -> T) -> Option<T> {
         // Not borrowed while looking: the call may ask its caller, who may begin an exchange.
-        let under_way = UNDER_WAY.with_borrow(Clone::clone);
+        let under_way = CURRENT_EXCHANGE.with_borrow(Clone::clone);
         under_way.as_deref().map(look)
     }
 
     /// How long a wait on this thread may take at once; fails where the call has to end.
-    pub(super) fn slice() -> io::Result<Duration> {
+    pub(super) fn next_wait() -> io::Result<Duration> {
         // Without an exchange there is nobody to wait for: only a pool that closes a connection.
         Exchange::current(|progress| {
-            progress.call.slice(SLICE).map_err(|stop| {
+            progress.call.next_wait(SLICE).map_err(|stop| {
                 progress.stopped.set(Some(stop));
                 io::Error::new(io::ErrorKind::TimedOut, "the call ended")
             })
@@ -343,13 +563,18 @@ impl Exchange {
     pub(super) fn begin_to_send() {
         Exchange::current(|progress| {
             if progress.connecting.get() == 0 {
-                progress.sent.set(true);
+                progress.sending.set(true);
             }
         });
     }
 
     pub(super) fn count_written(bytes: usize) {
-        Exchange::current(|progress| progress.written.set(progress.written.get() + bytes as u64));
+        Exchange::current(|progress| {
+            progress.written.set(progress.written.get() + bytes as u64);
+            if progress.sending.get() && bytes > 0 {
+                progress.sent.set(true);
+            }
+        });
     }
 
     pub(super) fn count_received(bytes: usize) {
@@ -363,7 +588,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        UNDER_WAY.set(self.outer.take());
+        CURRENT_EXCHANGE.set(self.outer.take());
     }
 }
 
@@ -382,8 +607,12 @@ impl Connector<()> for Begin {
 
 /// A tunnel through the proxy, but never to this machine itself: plain HTTP is allowed there, and a
 /// proxy would carry it off the machine.
-#[derive(Debug, Default)]
-struct TunnelConnector(ConnectProxyConnector);
+#[derive(Debug)]
+struct TunnelConnector {
+    connector: ConnectProxyConnector,
+    /// What names the proxy: a setting or a variable.
+    source: &'static str,
+}
 
 impl Connector<()> for TunnelConnector {
     type Out = Either<(), Box<dyn Transport>>;
@@ -396,7 +625,16 @@ impl Connector<()> for TunnelConnector {
         if details.uri.host().is_some_and(is_loopback) {
             return Ok(None);
         }
-        self.0.connect(details, chained)
+        match (
+            self.connector.connect(details, chained),
+            details.config.proxy(),
+        ) {
+            (Err(error), Some(proxy)) if !Exchange::is_stopped() => {
+                let failure = ProxyFailure::new(proxy, self.source, error);
+                Err(ConnectError::Proxy(failure).into())
+            }
+            (result, _) => result,
+        }
     }
 }
 
@@ -409,6 +647,7 @@ mod tests {
             let known = variables.iter().find(|(known, _)| *known == name);
             known.map(|(_, value)| (*value).to_owned())
         })
+        .map(|found| found.map(|(proxy, _)| proxy))
     }
 
     #[test]

@@ -9,11 +9,11 @@ pub(super) const INPUT_BUFFER: usize = 32 * 1024;
 pub(super) const OUTPUT_BUFFER: usize = 16 * 1024;
 
 #[derive(Debug)]
-pub(super) struct WipedBuffers(LazyBuffers);
+pub(super) struct ZeroizingBuffers(LazyBuffers);
 
-impl WipedBuffers {
+impl ZeroizingBuffers {
     pub(super) fn new() -> Self {
-        WipedBuffers(LazyBuffers::new(INPUT_BUFFER, OUTPUT_BUFFER))
+        ZeroizingBuffers(LazyBuffers::new(INPUT_BUFFER, OUTPUT_BUFFER))
     }
 
     fn wipe(&mut self) {
@@ -25,13 +25,13 @@ impl WipedBuffers {
     }
 }
 
-impl Drop for WipedBuffers {
+impl Drop for ZeroizingBuffers {
     fn drop(&mut self) {
         self.wipe();
     }
 }
 
-impl Buffers for WipedBuffers {
+impl Buffers for ZeroizingBuffers {
     fn output(&mut self) -> &mut [u8] {
         self.0.output()
     }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_in_them() {
-        let mut buffers = WipedBuffers::new();
+        let mut buffers = ZeroizingBuffers::new();
         buffers.output().fill(b'o');
         buffers.input_append_buf().fill(b'i');
         buffers.input_appended(100);

@@ -1,55 +1,250 @@
-//! Names to addresses: cached, and bounded by the call's deadline.
+//! DNS resolution: cached, one lookup per name at a time, bounded by the call's deadline.
 //!
-//! `getaddrinfo` cannot be interrupted, so it runs on a thread of its own, which outlives a call
-//! that gives up on it. The cache spares that thread on all but the first request.
+//! `getaddrinfo` cannot be interrupted, so it runs on a thread, which outlives a call that stops
+//! waiting for it. Concurrent calls for one name share its thread, and the number of these threads
+//! has a limit.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::agent::Exchange;
+use super::agent::{ConnectError, Exchange};
+use crate::config::is_loopback;
+use crate::fork::generation;
 
-/// How long addresses are used before the name is looked up again.
-const LIFETIME: Duration = Duration::from_secs(60);
+/// How long addresses are used before the name is resolved again.
+const DNS_CACHE_TTL: Duration = Duration::from_secs(60);
+/// How long calls wait for a lookup that is under way before they start another one.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// Maximum number of lookups under way in the process.
+const MAX_LOOKUPS: u32 = 16;
+/// How often a call that waits for a lookup's permit tries again.
+const PERMIT_POLL: Duration = Duration::from_millis(20);
+
+/// The permits of all resolvers of this process.
+static LOOKUP_PERMITS: Permits = Permits::new(MAX_LOOKUPS);
 
 /// A resolver for one set of agents.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub(super) struct CachingResolver {
-    known: Arc<Mutex<HashMap<String, Known>>>,
+    names: Arc<Mutex<Names>>,
+    find: Arc<Find>,
+    permits: &'static Permits,
 }
 
-/// Addresses, and when they were looked up.
-type Known = (Instant, Vec<SocketAddr>);
+/// Resolves `host:port`; blocks for as long as it takes.
+type Find = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+#[derive(Default)]
+struct Names {
+    /// Addresses, and when they were resolved.
+    known: HashMap<String, (Instant, Vec<SocketAddr>)>,
+    under_way: HashMap<String, Arc<Lookup>>,
+}
+
+/// A lookup that is under way.
+struct Lookup {
+    began: Instant,
+    /// The addresses once it has ended; `None` inside if it failed.
+    result: Mutex<Option<Option<Vec<SocketAddr>>>>,
+    ended: Condvar,
+}
+
+impl Default for CachingResolver {
+    fn default() -> Self {
+        CachingResolver::with(&LOOKUP_PERMITS, |name| {
+            Ok(name.to_socket_addrs()?.collect())
+        })
+    }
+}
 
 impl CachingResolver {
-    /// Forgets all addresses; said when a connection could not be made.
-    pub(super) fn forget(&self) {
-        self.known.lock().clear();
+    fn with(
+        permits: &'static Permits,
+        find: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        CachingResolver {
+            names: Arc::default(),
+            find: Arc::new(find),
+            permits,
+        }
+    }
+
+    /// Removes all addresses from the cache. Called after a connection could not be made.
+    pub(super) fn clear(&self) {
+        lock(&self.names).known.clear();
+    }
+
+    /// Moves an address to the front of the cached ones, because it was connected to while those
+    /// before it were not.
+    pub(super) fn prefer(&self, address: SocketAddr) {
+        for (_, addresses) in lock(&self.names).known.values_mut() {
+            if let Some(index) = addresses.iter().position(|known| *known == address) {
+                addresses[..=index].rotate_right(1);
+            }
+        }
     }
 
     fn look_up(&self, name: String) -> Result<Vec<SocketAddr>, ureq::Error> {
         if let Ok(address) = name.parse() {
             return Ok(vec![address]);
         }
-        if let Some((at, addresses)) = self.known.lock().get(&name)
-            && at.elapsed() < LIFETIME
-        {
-            return Ok(addresses.clone());
+        let lookup = loop {
+            {
+                let mut names = lock(&self.names);
+                if let Some((at, addresses)) = names.known.get(&name)
+                    && at.elapsed() < DNS_CACHE_TTL
+                {
+                    return Ok(addresses.clone());
+                }
+                if let Some(lookup) = names.under_way.get(&name)
+                    && lookup.began.elapsed() < STUCK_AFTER
+                {
+                    break lookup.clone();
+                }
+                if let Some(permit) = self.permits.acquire() {
+                    break self.start(&mut names, name, permit)?;
+                }
+            }
+            std::thread::sleep(Exchange::next_wait()?.min(PERMIT_POLL));
+        };
+        lookup.wait()
+    }
+
+    /// Starts a lookup on a thread of its own.
+    fn start(
+        &self,
+        names: &mut Names,
+        name: String,
+        permit: Permit,
+    ) -> Result<Arc<Lookup>, ureq::Error> {
+        let lookup = Arc::new(Lookup {
+            began: Instant::now(),
+            result: Mutex::new(None),
+            ended: Condvar::new(),
+        });
+        let (resolver, own, key) = (self.clone(), lookup.clone(), name.clone());
+        std::thread::Builder::new()
+            .name("camunda-resolver".into())
+            .spawn(move || {
+                let addresses = (resolver.find)(&key)
+                    .inspect_err(|error| log::debug!("name not resolved: error={error}"))
+                    .ok();
+                drop(permit);
+                let mut names = lock(&resolver.names);
+                if names
+                    .under_way
+                    .get(&key)
+                    .is_some_and(|current| Arc::ptr_eq(current, &own))
+                {
+                    names.under_way.remove(&key);
+                }
+                if let Some(addresses) = &addresses {
+                    names.known.insert(key, (Instant::now(), addresses.clone()));
+                }
+                drop(names);
+                *lock(&own.result) = Some(addresses);
+                own.ended.notify_all();
+            })?;
+        names.under_way.insert(name, lookup.clone());
+        Ok(lookup)
+    }
+}
+
+impl Lookup {
+    /// Waits for the addresses, no longer than the call under way on this thread may.
+    fn wait(&self) -> Result<Vec<SocketAddr>, ureq::Error> {
+        let mut result = lock(&self.result);
+        loop {
+            match &*result {
+                Some(Some(addresses)) => return Ok(addresses.clone()),
+                Some(None) => return Err(ureq::Error::HostNotFound),
+                None => {
+                    let waited = self.ended.wait_timeout(result, Exchange::next_wait()?);
+                    result = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
         }
-        let asked_for = name.clone();
-        let addresses =
-            find_on_a_thread(move || Ok(asked_for.to_socket_addrs()?.collect::<Vec<_>>()))?;
-        self.known
-            .lock()
-            .insert(name, (Instant::now(), addresses.clone()));
-        Ok(addresses)
+    }
+}
+
+impl fmt::Debug for CachingResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachingResolver").finish_non_exhaustive()
+    }
+}
+
+/// HeldLocks; nothing that could panic runs under these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A limit on the number of threads, by process: a forked child has none of its parent's threads.
+struct Permits {
+    /// The fork generation of the process, and below it the number of permits in use.
+    used: AtomicU64,
+    limit: u32,
+}
+
+/// The right to have one thread.
+struct Permit {
+    permits: &'static Permits,
+    process: u32,
+}
+
+impl Permits {
+    const fn new(limit: u32) -> Self {
+        Permits {
+            used: AtomicU64::new(0),
+            limit,
+        }
+    }
+
+    fn acquire(&'static self) -> Option<Permit> {
+        let process = generation();
+        let acquired = self
+            .used
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+                let count = Permits::count(used, process);
+                (count < self.limit).then(|| Permits::packed(process, count + 1))
+            });
+        // Not `then_some`, whose permit would be made, and given back, in any case.
+        acquired.is_ok().then(|| Permit {
+            permits: self,
+            process,
+        })
+    }
+
+    fn count(used: u64, process: u32) -> u32 {
+        if used >> 32 == u64::from(process) {
+            used as u32
+        } else {
+            0
+        }
+    }
+
+    fn packed(process: u32, count: u32) -> u64 {
+        u64::from(process) << 32 | u64::from(count)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let _ = self
+            .permits
+            .used
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
+                let count = Permits::count(used, self.process).checked_sub(1)?;
+                Some(Permits::packed(self.process, count))
+            });
     }
 }
 
@@ -61,12 +256,19 @@ impl Resolver for CachingResolver {
         _: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let host = uri.host().ok_or(ureq::Error::HostNotFound)?;
-        let default = if uri.scheme_str() == Some("http") {
-            80
-        } else {
-            443
-        };
-        let addresses = self.look_up(format!("{host}:{}", uri.port_u16().unwrap_or(default)))?;
+        let plain = uri.scheme_str() == Some("http");
+        let default = if plain { 80 } else { 443 };
+        let mut addresses =
+            self.look_up(format!("{host}:{}", uri.port_u16().unwrap_or(default)))?;
+        if plain && is_loopback(host) {
+            // Credentials are sent unencrypted to this host because it cannot be another one; a
+            // hosts file or DNS server could say otherwise.
+            let found = addresses.len();
+            addresses.retain(|address| address.ip().to_canonical().is_loopback());
+            if addresses.is_empty() && found > 0 {
+                return Err(ConnectError::NotLoopback(host.to_owned()).into());
+            }
+        }
         let mut resolved = self.empty();
         let room = 16; // what ureq's array holds
         addresses
@@ -81,53 +283,32 @@ impl Resolver for CachingResolver {
     }
 }
 
-/// Waits for what `find` finds no longer than the call may; `find` goes on by itself if it has to.
-fn find_on_a_thread(
-    find: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
-) -> Result<Vec<SocketAddr>, ureq::Error> {
-    let found = Arc::new((Mutex::new(None), Condvar::new()));
-    let finder = found.clone();
-    std::thread::Builder::new()
-        .name("camunda-resolver".into())
-        .spawn(move || {
-            let addresses = find();
-            *finder.0.lock() = Some(addresses);
-            finder.1.notify_one();
-        })?;
-    let (addresses, arrived) = &*found;
-    let mut addresses = addresses.lock();
-    loop {
-        match addresses.take() {
-            Some(Ok(addresses)) => return Ok(addresses),
-            Some(Err(error)) => {
-                log::debug!("the name cannot be resolved: {error}");
-                return Err(ureq::Error::HostNotFound);
-            }
-            None => arrived.wait_for(&mut addresses, Exchange::slice()?),
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
     use std::sync::mpsc;
 
     use super::*;
-    use crate::call::{Call, CallOptions, Cancel, Stop};
-    use crate::in_time::in_time;
+    use crate::call::{CallContext, CallOptions, Cancel, StopReason};
+    use crate::deadline_check::in_time;
 
-    /// Looks a name up that nobody answers for, and tells why it came back. `asked` is told once the
-    /// lookup is under way.
-    fn stuck(options: &CallOptions, asked: mpsc::Sender<()>) -> Option<Stop> {
+    fn permits(limit: u32) -> &'static Permits {
+        Box::leak(Box::new(Permits::new(limit)))
+    }
+
+    /// Resolves a name whose lookup does not end, and returns why the call ended. `asked` is told
+    /// once the lookup is under way.
+    fn stuck(options: &CallOptions, asked: mpsc::Sender<()>) -> Option<StopReason> {
         let (_answer, never) = mpsc::channel::<()>();
-        let call = Call::start(options, Duration::from_secs(60));
-        let exchange = Exchange::begin(&call);
-        let found = find_on_a_thread(move || {
+        let never = Mutex::new(never);
+        let call = CallContext::start(options, Duration::from_secs(60));
+        let exchange = Exchange::enter(&call);
+        let resolver = CachingResolver::with(permits(1), move |_| {
             asked.send(()).unwrap();
-            let _ = never.recv();
+            let _ = lock(&never).recv();
             Ok(Vec::new())
         });
-        assert!(found.is_err());
+        assert!(resolver.look_up("stuck.example:443".into()).is_err());
         exchange.stopped()
     }
 
@@ -138,7 +319,7 @@ mod tests {
         in_time(|| {
             let (asked, under_way) = mpsc::channel();
             let begun = Instant::now();
-            assert_eq!(stuck(&options, asked), Some(Stop::Deadline));
+            assert_eq!(stuck(&options, asked), Some(StopReason::Deadline));
             let took = begun.elapsed();
             assert!(took >= timeout, "{took:?}");
             under_way.recv().unwrap();
@@ -157,8 +338,199 @@ mod tests {
             let begun = Instant::now();
             cancel.cancel();
             let (stopped, ended) = looking.join().unwrap();
-            assert_eq!(stopped, Some(Stop::Cancelled));
+            assert_eq!(stopped, Some(StopReason::Cancelled));
             ((), ended.duration_since(begun))
         });
+    }
+
+    /// A resolver whose lookups wait until `release` is dropped, and the number of lookups begun.
+    fn held(
+        permits: &'static Permits,
+    ) -> (
+        CachingResolver,
+        mpsc::Sender<()>,
+        Arc<AtomicUsize>,
+        mpsc::Receiver<()>,
+    ) {
+        let (release, released) = mpsc::channel::<()>();
+        let (begin, begun) = mpsc::channel();
+        let count = Arc::new(AtomicUsize::new(0));
+        let (released, counted) = (Mutex::new(released), count.clone());
+        let resolver = CachingResolver::with(permits, move |name| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            begin.send(()).unwrap();
+            let _ = lock(&released).recv();
+            let port = name.rsplit(':').next().unwrap().parse().unwrap();
+            Ok(vec![SocketAddr::from(([192, 0, 2, 1], port))])
+        });
+        (resolver, release, count, begun)
+    }
+
+    fn wait_until(what: &str, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !condition() {
+            assert!(Instant::now() < deadline, "{what}");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn concurrent_calls_share_one_lookup_of_a_name() {
+        let (resolver, release, count, begun) = held(permits(4));
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                let resolver = resolver.clone();
+                std::thread::spawn(move || resolver.look_up("one.example:443".into()).unwrap())
+            })
+            .collect();
+        begun.recv().unwrap();
+        // All of them hold the lookup, besides its own thread and the table.
+        wait_until("all callers wait for the lookup", || {
+            let names = lock(&resolver.names);
+            Arc::strong_count(&names.under_way["one.example:443"]) == 10
+        });
+        drop(release);
+        for caller in callers {
+            assert_eq!(
+                caller.join().unwrap(),
+                [SocketAddr::from(([192, 0, 2, 1], 443))]
+            );
+        }
+        resolver.look_up("one.example:443".into()).unwrap();
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn lookups_wait_when_as_many_as_allowed_are_under_way() {
+        let (resolver, release, count, begun) = held(permits(2));
+        let look_up = |host: usize| {
+            let resolver = resolver.clone();
+            std::thread::spawn(move || resolver.look_up(format!("{host}.example:443")))
+        };
+        let callers: Vec<_> = (0..2).map(look_up).collect();
+        begun.recv().unwrap();
+        begun.recv().unwrap();
+        let call = CallContext::start(
+            &CallOptions::new().timeout(Duration::from_millis(100)),
+            Duration::from_secs(60),
+        );
+        let exchange = Exchange::enter(&call);
+        assert!(resolver.look_up("more.example:443".into()).is_err());
+        assert_eq!(exchange.stopped(), Some(StopReason::Deadline));
+        drop(exchange);
+        assert_eq!(count.load(Ordering::SeqCst), 2);
+        drop(release);
+        for caller in callers {
+            caller.join().unwrap().unwrap();
+        }
+        resolver.look_up("more.example:443".into()).unwrap();
+        assert_eq!(count.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn permits_of_another_process_do_not_count() {
+        let permits = permits(1);
+        let parent = generation().wrapping_add(1);
+        permits
+            .used
+            .store(Permits::packed(parent, 1), Ordering::SeqCst);
+        let permit = permits.acquire().unwrap();
+        assert!(permits.acquire().is_none());
+        drop(permit);
+        assert!(permits.acquire().is_some());
+    }
+
+    #[test]
+    fn an_address_that_was_connected_to_comes_first_afterwards() {
+        let addresses = [1, 2, 3].map(|host| SocketAddr::from(([192, 0, 2, host], 443)));
+        let resolver = CachingResolver::with(permits(1), move |_| Ok(addresses.to_vec()));
+        let look_up = || resolver.look_up("many.example:443".into()).unwrap();
+        assert_eq!(look_up(), addresses);
+        resolver.prefer(addresses[2]);
+        assert_eq!(look_up(), [addresses[2], addresses[0], addresses[1]]);
+        resolver.clear();
+        assert_eq!(look_up(), addresses);
+    }
+
+    #[test]
+    fn plain_http_to_localhost_uses_loopback_addresses_only() {
+        let elsewhere = SocketAddr::from(([192, 0, 2, 1], 8080));
+        let here = [
+            "127.0.0.1:8080",
+            "127.8.8.8:8080",
+            "[::1]:8080",
+            "[::ffff:127.0.0.1]:8080",
+        ]
+        .map(|address| address.parse::<SocketAddr>().unwrap());
+        let resolve = |url: &str, addresses: Vec<SocketAddr>| {
+            let resolver = CachingResolver::with(permits(1), move |_| Ok(addresses.clone()));
+            let timeout = NextTimeout {
+                after: ureq::unversioned::transport::time::Duration::NotHappening,
+                reason: ureq::Timeout::Resolve,
+                per_read: None,
+                per_write: None,
+            };
+            let resolved = resolver.resolve(
+                &url.parse().unwrap(),
+                &ureq::config::Config::default(),
+                timeout,
+            );
+            resolved.map(|addresses| addresses.to_vec())
+        };
+        let localhost = "http://localhost:8080/clusters";
+        let mixed = [&[elsewhere][..], &here].concat();
+        assert_eq!(resolve(localhost, mixed.clone()).unwrap(), here);
+        let error = resolve(localhost, vec![elsewhere]).unwrap_err();
+        let (_, message) = super::super::agent::explain(&error);
+        assert_eq!(
+            message,
+            "`localhost` does not resolve to a loopback address of this machine, and http:// is \
+             allowed to those only; check the hosts file or use https://"
+        );
+        assert!(super::super::agent::is_permanent(&error));
+        // With TLS the certificate says who it is; a proxy is not the server.
+        for url in ["https://localhost:8080/", "http://proxy.example:8080/"] {
+            assert_eq!(resolve(url, mixed.clone()).unwrap(), mixed);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lookup_completes_in_child_of_parent_whose_threads_use_parking_lot() {
+        use std::sync::atomic::AtomicBool;
+
+        use crate::fork::tests::forked_child::{Child, fork};
+
+        let look_up_often = || {
+            let options = CallOptions::new();
+            let call = CallContext::start(&options, Duration::from_secs(60));
+            let _exchange = Exchange::enter(&call);
+            let resolver = CachingResolver::with(permits(4), |_| {
+                std::thread::sleep(Duration::from_micros(100));
+                Ok(Vec::new())
+            });
+            (0..20).all(|host| resolver.look_up(format!("{host}.example:443")).is_ok())
+        };
+        let stop = AtomicBool::new(false);
+        let mutex = parking_lot::Mutex::new(());
+        let ends = std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let _guard = mutex.lock();
+                        std::thread::yield_now();
+                    }
+                });
+            }
+            let mut ends = Vec::new();
+            for _ in 0..6 {
+                let children: Vec<_> = (0..10).map(|_| fork(look_up_often)).collect();
+                ends.extend(children.into_iter().map(|child| child.wait()));
+            }
+            stop.store(true, Ordering::Relaxed);
+            ends
+        });
+        let hung = ends.iter().filter(|end| **end != Child::Passed).count();
+        assert_eq!(hung, 0);
     }
 }

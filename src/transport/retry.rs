@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use super::Class;
+use super::Idempotency;
 use crate::error::Outcome;
 
-/// The first pause; each further one is up to twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest pause that nobody asked for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// The first delay; each further one is up to twice as long.
+const INITIAL_DELAY: Duration = Duration::from_millis(200);
+/// The longest delay that nobody asked for.
+const MAX_DELAY: Duration = Duration::from_secs(8);
 /// How often a request is sent at most.
-const MOST_ATTEMPTS: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 
 /// How a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,41 +19,43 @@ pub(super) enum Failure {
     /// No byte of it left.
     NotSent,
     /// The connection broke after a byte may have left.
-    Broken,
+    ConnectionLost,
     /// The service answered something other than success.
     Status {
         status: u16,
         retry_after: Option<Duration>,
     },
+    /// The API says that what a deletion should remove does not exist.
+    Absent,
     /// Nothing that sending again could mend.
-    Final,
+    NotRetryable,
 }
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Send it again after a pause.
+    /// Send it again after a delay.
     RetryAfter(Duration),
     /// Tell the caller.
-    GiveUp,
+    Stop,
 }
 
 /// The retries of one call.
 #[derive(Debug)]
-pub(super) struct Retries {
-    class: Class,
+pub(super) struct RetryState {
+    idempotency: Idempotency,
     attempts: u32,
-    repeats: u32,
+    retries: u32,
     /// What became of the attempts so far.
     outcome: Outcome,
 }
 
-impl Retries {
-    pub(super) fn new(class: Class) -> Self {
-        Retries {
-            class,
+impl RetryState {
+    pub(super) fn new(idempotency: Idempotency) -> Self {
+        RetryState {
+            idempotency,
             attempts: 0,
-            repeats: 0,
+            retries: 0,
             outcome: Outcome::NotSent,
         }
     }
@@ -66,11 +68,16 @@ impl Retries {
         self.attempts += 1;
     }
 
+    /// Whether an attempt was applied or may have been.
+    pub(super) fn may_have_been_applied(&self) -> bool {
+        matches!(self.outcome, Outcome::Unknown | Outcome::Completed)
+    }
+
     /// What became of the whole call, once something in it ended with `outcome`: no later failure
     /// takes back what an earlier attempt may have done.
-    pub(super) fn settle(&mut self, outcome: Outcome) -> Outcome {
+    pub(super) fn merge_outcome(&mut self, outcome: Outcome) -> Outcome {
         // A read does nothing, so only its last attempt is of interest.
-        if self.class == Class::Safe || weight(outcome) > weight(self.outcome) {
+        if self.idempotency == Idempotency::Safe || severity(outcome) > severity(self.outcome) {
             self.outcome = outcome;
         }
         self.outcome
@@ -83,40 +90,40 @@ impl Retries {
         remaining: Duration,
         random: impl FnOnce() -> f64,
     ) -> Decision {
-        let asked_for = match (failure, self.class) {
+        let asked_for = match (failure, self.idempotency) {
             (Failure::NotSent, _) => None,
-            (Failure::Broken, Class::Safe | Class::Repeatable) => None,
+            (Failure::ConnectionLost, Idempotency::Safe | Idempotency::Idempotent) => None,
             (
                 Failure::Status {
                     status: 429 | 502 | 503 | 504,
                     retry_after,
                 },
-                Class::Safe | Class::Repeatable,
+                Idempotency::Safe | Idempotency::Idempotent,
             ) => *retry_after,
-            _ => return Decision::GiveUp,
+            _ => return Decision::Stop,
         };
-        if self.repeats + 1 >= MOST_ATTEMPTS {
-            return Decision::GiveUp;
+        if self.retries + 1 >= MAX_ATTEMPTS {
+            return Decision::Stop;
         }
-        let ceiling = (FIRST_PAUSE * 2u32.pow(self.repeats)).min(LONGEST_PAUSE);
-        let pause = asked_for.unwrap_or_default() + ceiling.mul_f64(0.5 + random() / 2.0);
-        self.repeats += 1;
+        let ceiling = (INITIAL_DELAY * 2u32.pow(self.retries)).min(MAX_DELAY);
+        let delay = asked_for.unwrap_or_default() + ceiling.mul_f64(0.5 + random() / 2.0);
+        self.retries += 1;
         // Waiting for a turn that comes after the deadline would only delay the bad news.
-        if pause >= remaining {
-            Decision::GiveUp
+        if delay >= remaining {
+            Decision::Stop
         } else {
-            Decision::RetryAfter(pause)
+            Decision::RetryAfter(delay)
         }
     }
 }
 
 /// How much an outcome says about what was done.
-fn weight(outcome: Outcome) -> u8 {
+fn severity(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::NotSent => 0,
-        Outcome::Refused => 1,
+        Outcome::Rejected => 1,
         Outcome::Unknown => 2,
-        Outcome::Done => 3,
+        Outcome::Completed => 3,
     }
 }
 
@@ -126,8 +133,8 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    fn decide(class: Class, failure: Failure) -> Decision {
-        Retries::new(class).decide(&failure, LONG, || 0.0)
+    fn decide(idempotency: Idempotency, failure: Failure) -> Decision {
+        RetryState::new(idempotency).decide(&failure, LONG, || 0.0)
     }
 
     fn status(status: u16) -> Failure {
@@ -139,32 +146,33 @@ mod tests {
 
     #[test]
     fn what_may_be_repeated_is_repeated_after_passing_failures() {
-        for class in [Class::Safe, Class::Repeatable] {
+        for idempotency in [Idempotency::Safe, Idempotency::Idempotent] {
             for failure in [
                 Failure::NotSent,
-                Failure::Broken,
+                Failure::ConnectionLost,
                 status(429),
                 status(502),
                 status(503),
                 status(504),
             ] {
                 assert_eq!(
-                    decide(class, failure.clone()),
+                    decide(idempotency, failure.clone()),
                     Decision::RetryAfter(Duration::from_millis(100)),
-                    "{class:?} {failure:?}"
+                    "{idempotency:?} {failure:?}"
                 );
             }
             for failure in [
-                Failure::Final,
+                Failure::NotRetryable,
+                Failure::Absent,
                 status(400),
                 status(401),
                 status(404),
                 status(500),
             ] {
                 assert_eq!(
-                    decide(class, failure.clone()),
-                    Decision::GiveUp,
-                    "{class:?} {failure:?}"
+                    decide(idempotency, failure.clone()),
+                    Decision::Stop,
+                    "{idempotency:?} {failure:?}"
                 );
             }
         }
@@ -172,17 +180,20 @@ mod tests {
 
     #[test]
     fn a_once_operation_is_repeated_only_where_nothing_left() {
-        assert_ne!(decide(Class::Once, Failure::NotSent), Decision::GiveUp);
+        assert_ne!(
+            decide(Idempotency::NonIdempotent, Failure::NotSent),
+            Decision::Stop
+        );
         for failure in [
-            Failure::Broken,
-            Failure::Final,
+            Failure::ConnectionLost,
+            Failure::NotRetryable,
             status(429),
             status(503),
             status(401),
         ] {
             assert_eq!(
-                decide(Class::Once, failure.clone()),
-                Decision::GiveUp,
+                decide(Idempotency::NonIdempotent, failure.clone()),
+                Decision::Stop,
                 "{failure:?}"
             );
         }
@@ -190,33 +201,40 @@ mod tests {
 
     #[test]
     fn pauses_double_with_jitter_and_come_to_an_end() {
-        let mut retries = Retries::new(Class::Safe);
-        let pauses: Vec<_> =
-            std::iter::from_fn(|| match retries.decide(&Failure::Broken, LONG, || 0.5) {
-                Decision::RetryAfter(pause) => Some(pause.as_millis()),
-                Decision::GiveUp => None,
-            })
-            .collect();
+        let mut retry_state = RetryState::new(Idempotency::Safe);
+        let pauses: Vec<_> = std::iter::from_fn(|| {
+            match retry_state.decide(&Failure::ConnectionLost, LONG, || 0.5) {
+                Decision::RetryAfter(delay) => Some(delay.as_millis()),
+                Decision::Stop => None,
+            }
+        })
+        .collect();
         assert_eq!(pauses, [150, 300, 600, 1200]);
     }
 
     #[test]
     fn a_later_attempt_takes_nothing_back() {
-        use Outcome::{Done, NotSent, Refused, Unknown};
+        use Outcome::{Completed, NotSent, Rejected, Unknown};
         for (attempts, outcome) in [
             (&[NotSent, NotSent][..], NotSent),
-            (&[Refused, NotSent], Refused),
-            (&[Unknown, Refused, NotSent], Unknown),
-            (&[Refused, Unknown], Unknown),
-            (&[Done, Unknown, Refused], Done),
+            (&[Rejected, NotSent], Rejected),
+            (&[Unknown, Rejected, NotSent], Unknown),
+            (&[Rejected, Unknown], Unknown),
+            (&[Completed, Unknown, Rejected], Completed),
         ] {
-            let settle = |class| {
-                let mut retries = Retries::new(class);
-                let outcomes = attempts.iter().map(|outcome| retries.settle(*outcome));
+            let merge_outcome = |idempotency| {
+                let mut retry_state = RetryState::new(idempotency);
+                let outcomes = attempts
+                    .iter()
+                    .map(|outcome| retry_state.merge_outcome(*outcome));
                 outcomes.last().unwrap()
             };
-            assert_eq!(settle(Class::Repeatable), outcome, "{attempts:?}");
-            assert_eq!(settle(Class::Safe), *attempts.last().unwrap());
+            assert_eq!(
+                merge_outcome(Idempotency::Idempotent),
+                outcome,
+                "{attempts:?}"
+            );
+            assert_eq!(merge_outcome(Idempotency::Safe), *attempts.last().unwrap());
         }
     }
 
@@ -226,14 +244,14 @@ mod tests {
             status: 503,
             retry_after: Some(Duration::from_secs(7)),
         };
-        let mut retries = Retries::new(Class::Safe);
+        let mut retry_state = RetryState::new(Idempotency::Safe);
         assert_eq!(
-            retries.decide(&failure, LONG, || 0.0),
+            retry_state.decide(&failure, LONG, || 0.0),
             Decision::RetryAfter(Duration::from_millis(7_100))
         );
         assert_eq!(
-            retries.decide(&failure, Duration::from_secs(7), || 0.0),
-            Decision::GiveUp
+            retry_state.decide(&failure, Duration::from_secs(7), || 0.0),
+            Decision::Stop
         );
     }
 }

@@ -4,7 +4,8 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -14,15 +15,17 @@ use ureq::unversioned::transport::{
 };
 
 use super::agent::Exchange;
-use super::buffers::{OUTPUT_BUFFER, WipedBuffers};
+use super::buffers::{OUTPUT_BUFFER, ZeroizingBuffers};
+use super::resolver::CachingResolver;
+use crate::fork::ProcessOwned;
 
 /// How it is said that the other end closed a connection too early.
-pub(super) const CLOSED: &str = "closed by the other end";
+pub(super) const CLOSED_BY_PEER: &str = "closed by the other end";
 
 /// A TCP connection whose waits honour the current [`Exchange`].
 #[derive(Debug)]
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: ProcessOwned<TcpStream>,
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
 }
@@ -30,7 +33,7 @@ pub(super) struct Socket {
 impl Socket {
     fn new(stream: TcpStream) -> Self {
         Socket {
-            stream,
+            stream: ProcessOwned::new(stream),
             read_timeout: None,
             write_timeout: None,
         }
@@ -38,9 +41,9 @@ impl Socket {
 
     /// Whether the other end has neither closed nor said anything: an idle connection that speaks
     /// is of no use.
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(super) fn is_reusable(&self) -> bool {
         let peeked = rustix::net::recv(
-            &self.stream,
+            &*self.stream,
             &mut [0u8; 1][..],
             RecvFlags::PEEK | RecvFlags::DONTWAIT,
         );
@@ -51,7 +54,7 @@ impl Socket {
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let step = Some(Exchange::slice()?);
+            let step = Some(Exchange::next_wait()?);
             if self.read_timeout != step {
                 self.stream.set_read_timeout(step)?;
                 self.read_timeout = step;
@@ -71,7 +74,7 @@ impl Read for Socket {
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         loop {
-            let step = Some(Exchange::slice()?);
+            let step = Some(Exchange::next_wait()?);
             if self.write_timeout != step {
                 self.stream.set_write_timeout(step)?;
                 self.write_timeout = step;
@@ -123,10 +126,10 @@ fn is_a_pause(error: &io::Error) -> bool {
 
 /// A connection that broke, told so that ureq does not take it for the end of an answer whose length
 /// was not announced: what is cut would pass for whole.
-pub(super) fn broken_off(error: io::Error) -> io::Error {
+pub(super) fn unexpected_eof(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
-            io::Error::new(io::ErrorKind::BrokenPipe, CLOSED.to_owned())
+            io::Error::new(io::ErrorKind::BrokenPipe, CLOSED_BY_PEER.to_owned())
         }
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset => {
             io::Error::new(io::ErrorKind::BrokenPipe, error)
@@ -136,8 +139,11 @@ pub(super) fn broken_off(error: io::Error) -> io::Error {
 }
 
 /// Opens [`Socket`]s.
-#[derive(Debug, Default)]
-pub(super) struct SocketConnector;
+#[derive(Debug)]
+pub(super) struct SocketConnector {
+    /// Receives the address that was connected to, if others before it were not.
+    pub(super) resolver: CachingResolver,
+}
 
 impl<In: Transport> Connector<In> for SocketConnector {
     type Out = Either<In, PlainTransport>;
@@ -151,7 +157,6 @@ impl<In: Transport> Connector<In> for SocketConnector {
         if let Some(tunnel) = chained {
             return Ok(Some(Either::A(tunnel)));
         }
-        let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
         // With a proxy at hand ureq looks no names up, not even for what goes past it.
         let past_the_proxy = if details.addrs.is_empty() {
             let (uri, config) = (details.uri, details.config);
@@ -159,25 +164,95 @@ impl<In: Transport> Connector<In> for SocketConnector {
         } else {
             None
         };
-        for address in past_the_proxy.as_ref().unwrap_or(&details.addrs) {
-            match connect(*address) {
-                Ok(stream) => {
-                    let socket = Socket::new(stream);
-                    return Ok(Some(Either::B(PlainTransport {
-                        socket,
-                        buffers: WipedBuffers::new(),
-                    })));
-                }
-                Err(error) if Exchange::is_stopped() => return Err(error.into()),
-                Err(error) => last = error,
-            }
+        let addresses = past_the_proxy.as_ref().unwrap_or(&details.addrs);
+        let (address, stream) = connect(addresses)?;
+        if Some(&address) != addresses.first() {
+            self.resolver.prefer(address);
         }
-        Err(last.into())
+        Ok(Some(Either::B(PlainTransport {
+            socket: Socket::new(stream),
+            buffers: ZeroizingBuffers::new(),
+        })))
     }
 }
 
-/// Connects without blocking, since a blocking connect can be neither cancelled nor resumed.
-fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+/// How long a connection attempt is waited for before the next address is tried as well: the
+/// Connection Attempt Delay of RFC 8305.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Connects to the first address that accepts, as RFC 8305 has it (Happy Eyeballs): an attempt that
+/// takes long goes on while the next address is tried, and the address families alternate.
+///
+/// Does not block in `connect`, which could be neither cancelled nor resumed.
+fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
+    let mut waiting = interleaved(addresses).into_iter().peekable();
+    let mut attempts: Vec<(SocketAddr, OwnedFd)> = Vec::new();
+    let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
+    let mut next_at = Instant::now();
+    loop {
+        let now = Instant::now();
+        while waiting.peek().is_some() && (attempts.is_empty() || next_at <= now) {
+            let address = waiting.next().expect("it was peeked at");
+            match begin_to_connect(address) {
+                Ok((socket, true)) => match finish(socket) {
+                    Ok(stream) => return Ok((address, stream)),
+                    Err(error) => last = error,
+                },
+                Ok((socket, false)) => {
+                    attempts.push((address, socket));
+                    next_at = now + ATTEMPT_DELAY;
+                }
+                Err(error) => last = error,
+            }
+        }
+        if attempts.is_empty() {
+            return Err(last);
+        }
+        let mut step = Exchange::next_wait()?;
+        if waiting.peek().is_some() {
+            step = step.min(next_at.saturating_duration_since(now));
+        }
+        let step = Timespec::try_from(step).map_err(io::Error::other)?;
+        let mut polled: Vec<_> = attempts
+            .iter()
+            .map(|(_, socket)| PollFd::new(socket, PollFlags::OUT))
+            .collect();
+        match poll(&mut polled, Some(&step)) {
+            Ok(0) | Err(Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready: Vec<_> = polled.iter().map(|fd| !fd.revents().is_empty()).collect();
+        for index in (0..ready.len()).filter(|index| ready[*index]).rev() {
+            let (address, socket) = attempts.remove(index);
+            match finish(socket) {
+                Ok(stream) => return Ok((address, stream)),
+                Err(error) => {
+                    last = error;
+                    // Nothing is left to wait for with this address.
+                    next_at = now;
+                }
+            }
+        }
+    }
+}
+
+/// The addresses in their order, the families alternating, beginning with that of the first.
+fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses
+        .iter()
+        .partition(|address| address.is_ipv6() == first_is_ipv6);
+    let mut ordered = Vec::with_capacity(addresses.len());
+    for index in 0..first.len().max(second.len()) {
+        ordered.extend(first.get(index));
+        ordered.extend(second.get(index));
+    }
+    ordered
+}
+
+/// Begins to connect; whether it is connected already.
+fn begin_to_connect(address: SocketAddr) -> io::Result<(OwnedFd, bool)> {
     let family = match address {
         SocketAddr::V4(_) => rustix::net::AddressFamily::INET,
         SocketAddr::V6(_) => rustix::net::AddressFamily::INET6,
@@ -189,17 +264,14 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
         None,
     )?;
     match rustix::net::connect(&socket, &address) {
-        Ok(()) => {}
-        Err(Errno::INPROGRESS | Errno::INTR) => loop {
-            let step = Timespec::try_from(Exchange::slice()?).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&step)) {
-                Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) => break,
-                Err(error) => return Err(error.into()),
-            }
-        },
-        Err(error) => return Err(error.into()),
+        Ok(()) => Ok((socket, true)),
+        Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
+        Err(error) => Err(error.into()),
     }
+}
+
+/// Makes a stream of a socket that has been connected, or returns why it has not.
+fn finish(socket: OwnedFd) -> io::Result<TcpStream> {
     let stream = TcpStream::from(socket);
     if let Some(error) = stream.take_error()? {
         return Err(error);
@@ -213,7 +285,7 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 #[derive(Debug)]
 pub(super) struct PlainTransport {
     socket: Socket,
-    buffers: WipedBuffers,
+    buffers: ZeroizingBuffers,
 }
 
 impl PlainTransport {
@@ -233,15 +305,92 @@ impl Transport for PlainTransport {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let amount = self
-            .socket
-            .read(self.buffers.input_append_buf())
-            .map_err(broken_off)?;
+        let room = self.buffers.input_append_buf();
+        let amount =
+            Exchange::receive(room, |room| self.socket.read(room)).map_err(unexpected_eof)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
     fn is_open(&mut self) -> bool {
-        self.socket.is_quiet()
+        self.socket.is_reusable()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::call::{CallContext, CallOptions};
+    use crate::deadline_check::in_time;
+    use crate::unreachable_ports::{FullPort, port_of_nobody};
+
+    fn within(timeout: Duration) -> Exchange {
+        let options = CallOptions::new().timeout(timeout);
+        Exchange::enter(&CallContext::start(&options, timeout))
+    }
+
+    #[test]
+    fn connect_tries_the_next_address_when_one_does_not_respond() {
+        let (silent, listener) = (FullPort::new(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let (_reserved, closed) = port_of_nobody();
+        let listening = listener.local_addr().unwrap();
+        let _exchange = within(Duration::from_secs(20));
+        for (addresses, least) in [
+            (&[listening, silent.address()][..], 0),
+            (&[closed, closed, listening], 0),
+            (&[silent.address(), listening], 250),
+            (&[silent.address(), closed, listening], 250),
+            (&[silent.address(), silent.address(), listening], 500),
+        ] {
+            let least = Duration::from_millis(least);
+            in_time(|| {
+                let begun = Instant::now();
+                let (address, stream) = connect(addresses).unwrap();
+                let took = begun.elapsed();
+                let peer = stream.peer_addr().unwrap();
+                assert_eq!((address, peer), (listening, listening));
+                assert!(took >= least, "{addresses:?}: {took:?}");
+                drop(listener.accept().unwrap());
+                ((), took - least)
+            });
+        }
+    }
+
+    #[test]
+    fn connect_fails_when_no_address_accepts() {
+        let (_reserved, closed) = port_of_nobody();
+        let silent = FullPort::new();
+        let exchange = within(Duration::from_millis(400));
+        let error = connect(&[closed, closed]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(exchange.stopped().is_none());
+        assert!(connect(&[silent.address(), closed]).is_err());
+        assert!(exchange.stopped().is_some());
+    }
+
+    #[test]
+    fn addresses_alternate_between_the_families() {
+        let parsed = |addresses: &[&str]| -> Vec<SocketAddr> {
+            addresses
+                .iter()
+                .map(|address| address.parse().unwrap())
+                .collect()
+        };
+        for (given, expected) in [
+            (
+                &["[::1]:1", "[::2]:1", "1.1.1.1:1", "1.1.1.2:1", "1.1.1.3:1"][..],
+                &["[::1]:1", "1.1.1.1:1", "[::2]:1", "1.1.1.2:1", "1.1.1.3:1"][..],
+            ),
+            (
+                &["1.1.1.1:1", "1.1.1.2:1", "[::1]:1"],
+                &["1.1.1.1:1", "[::1]:1", "1.1.1.2:1"],
+            ),
+            (&["1.1.1.1:1"], &["1.1.1.1:1"]),
+            (&[], &[]),
+        ] {
+            assert_eq!(interleaved(&parsed(given)), parsed(expected));
+        }
     }
 }

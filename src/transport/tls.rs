@@ -1,29 +1,35 @@
 //! TLS: which certificates are trusted, which we show, and the encrypted connection as ureq sees it.
 
+use std::ffi::OsString;
 use std::io::{self, IoSlice, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, InvalidMessage, PeerIncompatible,
-    RootCertStore, StreamOwned,
+    AlertDescription, ClientConfig, ClientConnection, InconsistentKeys, InvalidMessage,
+    PeerIncompatible, RootCertStore, StreamOwned,
 };
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
 
 use super::agent::Exchange;
-use super::buffers::WipedBuffers;
-use super::socket::{PlainTransport, Socket, broken_off};
+use super::buffers::ZeroizingBuffers;
+use super::pem::PemFile;
+use super::socket::{PlainTransport, Socket, unexpected_eof};
 use crate::config::Config;
+use crate::credentials::warn_if_open_to_others;
 use crate::error::{Error, Result};
 
 /// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
-/// 1.3, ring, the platform's roots (the bundled ones where the platform has none) or `ca_file`.
+/// 1.3, ring, and as roots the certificates of `ca_file` alone, else those of `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR`, else the platform's, else the bundled ones.
 pub(super) fn client_config(config: &Config) -> Result<Arc<ClientConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -31,11 +37,14 @@ pub(super) fn client_config(config: &Config) -> Result<Arc<ClientConfig>> {
         .expect("ring has suites for both versions");
     let builder = match config.ca_file() {
         Some(file) => builder.with_root_certificates(roots_from(file)?),
-        None => match platform_verifier(provider) {
-            Some(verifier) => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(verifier)),
-            None => builder.with_root_certificates(bundled_roots()),
+        None => match roots_from_variables(|name| std::env::var_os(name))? {
+            Some(roots) => builder.with_root_certificates(roots),
+            None => match platform_verifier(provider) {
+                Some(verifier) => builder
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(verifier)),
+                None => builder.with_root_certificates(bundled_roots()),
+            },
         },
     };
     let config = match (config.client_cert(), config.client_key()) {
@@ -43,11 +52,8 @@ pub(super) fn client_config(config: &Config) -> Result<Arc<ClientConfig>> {
         (Some(certificates), key_file) => {
             // One file may hold both.
             let key_file = key_file.unwrap_or(certificates);
-            let key = PrivateKeyDer::from_pem_file(key_file)
-                .map_err(|error| unreadable("client_key", key_file, error))?;
-            builder
-                .with_client_auth_cert(certificates_from("client_cert", certificates)?, key)
-                .map_err(|error| unreadable("client_cert", certificates, error))?
+            let identity = identity_from(certificates, key_file)?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
         }
         (None, Some(_)) => {
             return Err(Error::config("`client_key` is set, `client_cert` is not"));
@@ -95,7 +101,7 @@ pub(super) fn explain(error: &rustls::Error) -> String {
 }
 
 /// Whether the same is bound to happen the next time.
-pub(super) fn is_lasting(error: &rustls::Error) -> bool {
+pub(super) fn is_permanent(error: &rustls::Error) -> bool {
     matches!(
         error,
         rustls::Error::InvalidCertificate(_)
@@ -128,6 +134,96 @@ fn roots_from(file: &Path) -> Result<RootCertStore> {
             .map_err(|error| unreadable("ca_file", file, error))?;
     }
     Ok(roots)
+}
+
+/// Returns the roots that OpenSSL's variables name, in place of the platform's; `None` if neither is
+/// set. A file or directory that cannot be used is an error, because with other roots than those
+/// that were chosen the client would trust other servers.
+fn roots_from_variables(read: impl Fn(&str) -> Option<OsString>) -> Result<Option<RootCertStore>> {
+    const FILE: &str = "SSL_CERT_FILE";
+    const DIRECTORIES: &str = "SSL_CERT_DIR";
+    // Elsewhere the operating system verifies certificates and does not read the variables.
+    if !cfg!(all(
+        unix,
+        not(target_vendor = "apple"),
+        not(target_os = "android")
+    )) {
+        return Ok(None);
+    }
+    let read = |name: &str| read(name).filter(|value| !value.is_empty());
+    let (file, directories) = (read(FILE), read(DIRECTORIES));
+    let mut certificates = Vec::new();
+    if let Some(file) = &file {
+        certificates.extend(certificates_from(FILE, Path::new(file))?);
+    }
+    if let Some(directories) = &directories {
+        let (mut readable, mut problem) = (false, None);
+        for directory in std::env::split_paths(directories) {
+            match certificates_in(&directory) {
+                Ok(found) => {
+                    readable = true;
+                    certificates.extend(found);
+                }
+                Err(error) => problem = Some(unreadable(DIRECTORIES, &directory, error)),
+            }
+        }
+        // One of several directories may be missing, as for OpenSSL, which has two by default.
+        if !readable || certificates.is_empty() {
+            let none = || {
+                let message = "it has no certificate in PEM";
+                unreadable(DIRECTORIES, Path::new(directories), message)
+            };
+            return Err(problem.unwrap_or_else(none));
+        }
+    }
+    if file.is_none() && directories.is_none() {
+        return Ok(None);
+    }
+    let mut roots = RootCertStore::empty();
+    let (_, ignored) = roots.add_parsable_certificates(certificates);
+    if ignored > 0 {
+        log::warn!("root certificates ignored that cannot be parsed: count={ignored}");
+    }
+    if roots.is_empty() {
+        return Err(Error::config(format!(
+            "none of the certificates of {FILE} and {DIRECTORIES} can be parsed"
+        )));
+    }
+    Ok(Some(roots))
+}
+
+/// Returns the certificates of all files in a directory; what is not PEM is skipped.
+fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        if let Ok(file) = std::fs::read(entry?.path()) {
+            found.extend(CertificateDer::pem_slice_iter(&file).filter_map(|item| item.ok()));
+        }
+    }
+    // `c_rehash` leaves several links to each of them.
+    found.sort_unstable_by(|one: &CertificateDer<'_>, other| one.as_ref().cmp(other.as_ref()));
+    found.dedup();
+    Ok(found)
+}
+
+/// Reads a client's certificates and its private key, of which no copy stays in freed memory.
+fn identity_from(certificates: &Path, key_file: &Path) -> Result<CertifiedKey> {
+    let read =
+        |setting, file| PemFile::read(file).map_err(|error| unreadable(setting, file, error));
+    let chain = read("client_cert", certificates)?
+        .certificates()
+        .map_err(|problem| unreadable("client_cert", certificates, problem))?;
+    warn_if_open_to_others("private key", key_file);
+    let key = read("client_key", key_file)?
+        .with_private_key(any_supported_type)
+        .map_err(|problem| unreadable("client_key", key_file, problem))?
+        .map_err(|error| unreadable("client_key", key_file, error))?;
+    let identity = CertifiedKey::new(chain, key);
+    match identity.keys_match() {
+        // Not every kind of key can tell.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
+        Err(error) => Err(unreadable("client_cert", certificates, error)),
+    }
 }
 
 fn certificates_from(setting: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -184,7 +280,7 @@ impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnect
         let stream = StreamOwned::new(connection, wire);
         Ok(Some(Either::B(TlsTransport {
             stream,
-            buffers: WipedBuffers::new(),
+            buffers: ZeroizingBuffers::new(),
         })))
     }
 }
@@ -227,7 +323,7 @@ impl Write for Wire {
 /// HTTP over TLS.
 pub(super) struct TlsTransport {
     stream: StreamOwned<ClientConnection, Wire>,
-    buffers: WipedBuffers,
+    buffers: ZeroizingBuffers,
 }
 
 impl std::fmt::Debug for TlsTransport {
@@ -247,22 +343,93 @@ impl Transport for TlsTransport {
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
-        let amount = self
-            .stream
-            .read(self.buffers.input_append_buf())
-            .map_err(broken_off)?;
+        let room = self.buffers.input_append_buf();
+        let amount =
+            Exchange::receive(room, |room| self.stream.read(room)).map_err(unexpected_eof)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
 
     fn is_open(&mut self) -> bool {
         match &mut self.stream.sock {
-            Wire::Socket(socket) => socket.is_quiet(),
+            Wire::Socket(socket) => socket.is_reusable(),
             Wire::Tunnel(tunnel) => tunnel.get_mut().is_open(),
         }
     }
 
     fn is_tls(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn roots(variables: &[(&str, &str)]) -> Result<Option<RootCertStore>> {
+        roots_from_variables(|name| {
+            let known = variables.iter().find(|(known, _)| *known == name);
+            known.map(|(_, value)| (*value).into())
+        })
+    }
+
+    #[test]
+    #[cfg(all(unix, not(target_vendor = "apple")))]
+    fn roots_of_the_environment_are_used_or_are_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+        let certificate = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let pem = certificate.cert.pem();
+        for (name, text) in [
+            ("good.pem", pem.as_str()),
+            ("empty.pem", ""),
+            ("text", "hello"),
+        ] {
+            fs::write(path(name), text).unwrap();
+        }
+        fs::create_dir(path("good")).unwrap();
+        fs::create_dir(path("empty")).unwrap();
+        for name in ["good/a.pem", "good/1234abcd.0"] {
+            fs::write(path(name), &pem).unwrap();
+        }
+        fs::write(path("good/README"), "no certificate").unwrap();
+
+        assert!(roots(&[]).unwrap().is_none());
+        assert!(
+            roots(&[("SSL_CERT_FILE", ""), ("SSL_CERT_DIR", "")])
+                .unwrap()
+                .is_none()
+        );
+        let one_missing = format!("{}:{}", path("missing"), path("good"));
+        for good in [
+            &[("SSL_CERT_FILE", &path("good.pem")[..])][..],
+            &[("SSL_CERT_DIR", &path("good"))],
+            &[("SSL_CERT_DIR", &one_missing)],
+            &[
+                ("SSL_CERT_FILE", &path("good.pem")),
+                ("SSL_CERT_DIR", &path("empty")),
+            ],
+        ] {
+            assert!(!roots(good).unwrap().unwrap().is_empty(), "{good:?}");
+        }
+        for (name, bad) in [
+            ("SSL_CERT_FILE", path("missing")),
+            ("SSL_CERT_FILE", path("empty.pem")),
+            ("SSL_CERT_FILE", path("text")),
+            ("SSL_CERT_FILE", path("good")),
+            ("SSL_CERT_DIR", path("missing")),
+            ("SSL_CERT_DIR", path("empty")),
+            ("SSL_CERT_DIR", path("good.pem")),
+        ] {
+            let error = roots(&[(name, &bad)]).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(&bad), "{error}");
+        }
+        let one_of_two = [
+            ("SSL_CERT_FILE", &path("good.pem")[..]),
+            ("SSL_CERT_DIR", &path("missing")),
+        ];
+        assert!(roots(&one_of_two).is_err());
     }
 }

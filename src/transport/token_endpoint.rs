@@ -1,33 +1,37 @@
 //! Asking the token endpoint: one request, one answer. When to ask is `auth`'s affair.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::agent::{self, Exchange};
-use super::answer::{Answer, reason};
-use super::{Method, Transport};
+use super::response::{Response, reason};
+use super::{Method, Transport, UNCOMPRESSED, logs};
 use crate::auth::{
-    FetchError, FetchFailure, TokenAnswer, TokenEncoding, TokenEndpoint, TokenRequest,
+    FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenRequestFormat, TokenResponse,
 };
-use crate::call::Call;
+use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
-use crate::secret::{Secret, Zeroizing};
+use crate::secret::{Secret, SecretBuffer, Zeroizing, to_json};
 
 /// Far more than a token has.
-const MOST_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The endpoint's answer, as far as it is used.
 #[derive(Deserialize)]
-struct Granted {
+struct AccessTokenResponse {
     access_token: Secret,
     #[serde(default)]
     expires_in: serde_json::Value,
 }
 
 impl TokenEndpoint for Transport {
-    fn fetch(&self, request: &TokenRequest, call: &Call) -> Result<TokenAnswer, FetchError> {
+    fn fetch(
+        &self,
+        request: &TokenRequest,
+        call: &CallContext,
+    ) -> Result<TokenResponse, FetchError> {
         let failed = |cause, kind, message: String| FetchError {
             cause,
             error: Error::new(kind, Stage::Token, Outcome::NotSent, message),
@@ -35,65 +39,80 @@ impl TokenEndpoint for Transport {
         let agents = self.agents();
         self.stats.count_token_request();
         log::debug!(
-            "asking {} for a token, audience {}",
+            "requesting access token: url={} audience={:?}",
             request.token_url,
             request.audience
         );
+        let begun = Instant::now();
         let (content_type, body) = body_of(request);
-        let exchange = Exchange::begin(call);
+        let exchange = Exchange::enter(call);
         let sent = agents.send(
             Method::Post,
             &request.token_url,
             None,
-            Some((content_type, body.as_bytes())),
+            Some((content_type, body.as_slice())),
+            UNCOMPRESSED,
             // A token request that may have been counted must not be sent again by accident.
             true,
         );
         let stopped = || {
             exchange.stopped().map(|stop| FetchError {
-                cause: FetchFailure::Stopped,
-                error: call.stopped(stop, Stage::Token, Outcome::NotSent),
+                cause: TokenErrorKind::Cancelled,
+                error: call.stop_error(stop, Stage::Token, Outcome::NotSent),
             })
         };
         let answer = match sent {
-            Ok(answer) => Answer::new(answer, MOST_BYTES),
+            Ok(answer) => Response::new(answer, MAX_BYTES),
             Err(error) => {
                 if let Some(stopped) = stopped() {
                     return Err(stopped);
                 }
-                agents.forget_addresses();
-                let cause = if agent::is_lasting(&error) {
-                    FetchFailure::Lasting
+                agents.clear_dns_cache();
+                let cause = if agent::is_permanent(&error) {
+                    TokenErrorKind::Permanent
                 } else if exchange.sent() {
-                    FetchFailure::Transient
+                    TokenErrorKind::Transient
                 } else {
-                    FetchFailure::NotSent
+                    TokenErrorKind::NotSent
                 };
                 let (kind, message) = agent::explain(&error);
-                let message = format!("cannot ask {} for a token: {message}", request.token_url);
-                return Err(failed(cause, kind, message));
+                let message = match agent::explain_proxy(&request.token_url, &error) {
+                    Some(message) => format!("token request: {message}"),
+                    None => format!("cannot ask {} for a token: {message}", request.token_url),
+                };
+                let FetchError { cause, error } = failed(cause, kind, message);
+                let error = match cause {
+                    TokenErrorKind::Permanent => error.permanent(),
+                    _ => error,
+                };
+                return Err(FetchError { cause, error });
             }
         };
         let status = answer.status();
+        let log = |exchange: &Exchange| {
+            logs::token_response(&request.token_url, status, exchange, begun);
+        };
         if !answer.is_success() {
-            let refusal =
-                answer.into_refusal(|words| words.replace(request.client_secret.expose(), "…"));
+            let refusal = answer
+                .into_error_response(|words| words.replace(request.client_secret.expose(), "…"));
+            log(&exchange);
             let words = refusal.words.as_deref().unwrap_or_else(|| reason(status));
+            let code = error_code(&refusal.body);
             let (cause, kind, message) = match status {
                 429 => (
-                    FetchFailure::RateLimited {
+                    TokenErrorKind::RateLimited {
                         retry_after: refusal.retry_after,
                     },
                     ErrorKind::RateLimited,
                     format!("the token endpoint limits this address (429): {words}"),
                 ),
                 408 | 500.. => (
-                    FetchFailure::Transient,
+                    TokenErrorKind::Transient,
                     ErrorKind::Service,
                     format!("the token endpoint failed ({status}): {words}"),
                 ),
-                400 | 401 | 403 => (
-                    FetchFailure::BadCredentials,
+                _ if concerns_credentials(status, code.as_deref()) => (
+                    TokenErrorKind::InvalidClient,
                     ErrorKind::Authentication,
                     format!(
                         "the token endpoint refuses the credentials ({status}): {words}; \
@@ -101,10 +120,21 @@ impl TokenEndpoint for Transport {
                         request.audience
                     ),
                 ),
-                // As lasting as wrong credentials, and not to be asked again any sooner.
+                400 | 415 | 422 => (
+                    TokenErrorKind::Permanent,
+                    ErrorKind::Config,
+                    format!(
+                        "token request: rejected with HTTP {status}{}: {words}; {}",
+                        match &code {
+                            Some(code) if code != words => format!(" ({code})"),
+                            _ => String::new(),
+                        },
+                        advice(code.as_deref(), request.encoding)
+                    ),
+                ),
                 _ => (
-                    FetchFailure::BadCredentials,
-                    ErrorKind::Authentication,
+                    TokenErrorKind::Permanent,
+                    ErrorKind::Config,
                     format!(
                         "{} does not answer as a token endpoint does ({status}): {words}; \
                          check `oauth_url`",
@@ -122,48 +152,92 @@ impl TokenEndpoint for Transport {
         }
         let server_date = answer.date();
         let html = answer.is_html();
-        let body = match answer.read() {
+        let body = answer.read();
+        log(&exchange);
+        let body = match body {
             Ok(body) => body,
             Err(_) => {
                 return Err(stopped().unwrap_or_else(|| {
                     let message = "the token endpoint's answer could not be read to its end";
                     failed(
-                        FetchFailure::Transient,
+                        TokenErrorKind::Transient,
                         ErrorKind::Network,
                         message.to_owned(),
                     )
                 }));
             }
         };
-        granted(&body, server_date).ok_or_else(|| {
+        parse_token_response(&body, server_date).ok_or_else(|| {
             let what = if html {
                 "an HTML page"
             } else {
                 "not the JSON of a token"
             };
             let message = format!("the token endpoint ({}) answered {what}", request.token_url);
-            failed(FetchFailure::Transient, ErrorKind::Decode, message)
+            failed(TokenErrorKind::Transient, ErrorKind::Decode, message)
         })
+    }
+}
+
+/// The `error` of a token endpoint's error response (RFC 6749, section 5.2), as far as it is one.
+fn error_code(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct ErrorResponse {
+        error: String,
+    }
+    let code = serde_json::from_slice::<ErrorResponse>(body).ok()?.error;
+    let is_code = !code.is_empty()
+        && code.len() <= 60
+        && code
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    is_code.then_some(code)
+}
+
+/// Whether an error response says that the credentials are wrong, rather than the request.
+fn concerns_credentials(status: u16, code: Option<&str>) -> bool {
+    matches!(status, 401 | 403)
+        || status == 400
+            && matches!(
+                code,
+                Some("invalid_client" | "invalid_grant" | "unauthorized_client" | "access_denied")
+            )
+}
+
+/// What to check after a token endpoint rejected the request itself.
+fn advice(code: Option<&str>, encoding: TokenRequestFormat) -> &'static str {
+    match (code, encoding) {
+        (Some("invalid_scope"), _) => "check `scope`",
+        (Some("invalid_target"), _) => "check `audience`",
+        (_, TokenRequestFormat::Json) => {
+            "many OAuth servers accept forms only: set `token_request_format` to `form`"
+        }
+        (_, TokenRequestFormat::Form) => {
+            "check `audience`, `scope` and `token_request_format`, which is `form`"
+        }
     }
 }
 
 /// The token of an answer. `None` says no more, since the parser's own words could quote a piece of
 /// the token.
-pub(super) fn granted(body: &[u8], server_date: Option<SystemTime>) -> Option<TokenAnswer> {
-    let granted: Granted = serde_json::from_slice(body).ok()?;
-    let expires_in = match &granted.expires_in {
+pub(super) fn parse_token_response(
+    body: &[u8],
+    server_date: Option<SystemTime>,
+) -> Option<TokenResponse> {
+    let parse_token_response: AccessTokenResponse = serde_json::from_slice(body).ok()?;
+    let expires_in = match &parse_token_response.expires_in {
         serde_json::Value::Number(seconds) => seconds.as_f64(),
         serde_json::Value::String(seconds) => seconds.trim().parse().ok(),
         _ => None,
     };
-    Some(TokenAnswer {
-        access_token: granted.access_token,
+    Some(TokenResponse {
+        access_token: parse_token_response.access_token,
         expires_in,
         server_date,
     })
 }
 
-fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<String>) {
+fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<Vec<u8>>) {
     let mut fields = vec![
         ("grant_type", "client_credentials"),
         ("client_id", &request.client_id),
@@ -174,22 +248,76 @@ fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<String>) {
         fields.push(("scope", scope));
     }
     match request.encoding {
-        TokenEncoding::Json => {
+        TokenRequestFormat::Json => {
             let fields: std::collections::BTreeMap<_, _> = fields.into_iter().collect();
-            let json = serde_json::to_string(&fields).expect("strings are JSON");
-            ("application/json", Zeroizing::new(json))
+            let json = to_json(&fields).expect("strings are JSON");
+            ("application/json", json.into_bytes())
         }
-        TokenEncoding::Form => {
-            let mut form = Zeroizing::new(String::new());
+        TokenRequestFormat::Form => {
+            let mut form = SecretBuffer::with_capacity(512);
             for (name, value) in fields {
                 if !form.is_empty() {
                     form.push('&');
                 }
                 form.push_str(name);
                 form.push('=');
-                form.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+                for piece in utf8_percent_encode(value, NON_ALPHANUMERIC) {
+                    form.push_str(piece);
+                }
             }
-            ("application/x-www-form-urlencoded", form)
+            ("application/x-www-form-urlencoded", form.into_bytes())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_some_error_responses_concern_the_credentials() {
+        for (status, body, expected) in [
+            (401, "", true),
+            (403, "no", true),
+            (401, r#"{"error":"invalid_request"}"#, true),
+            (400, r#"{"error":"invalid_client"}"#, true),
+            (400, r#"{"error":"invalid_grant"}"#, true),
+            (400, r#"{"error":"unauthorized_client"}"#, true),
+            (
+                400,
+                r#"{"error":"access_denied","error_description":"Unauthorized"}"#,
+                true,
+            ),
+            (400, r#"{"error":"invalid_request"}"#, false),
+            (400, r#"{"error":"unsupported_grant_type"}"#, false),
+            (400, r#"{"error":"invalid_scope"}"#, false),
+            (400, r#"{"error":"invalid_target"}"#, false),
+            (400, r#"{"message":"the name is too long"}"#, false),
+            (400, "Bad Request", false),
+            (404, r#"{"error":"invalid_client"}"#, false),
+            (415, "", false),
+            (302, "", false),
+        ] {
+            let code = error_code(body.as_bytes());
+            assert_eq!(
+                concerns_credentials(status, code.as_deref()),
+                expected,
+                "{status} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_code_is_one_short_word() {
+        for (body, expected) in [
+            (r#"{"error":"invalid_request"}"#, Some("invalid_request")),
+            (r#"{"error":"two words"}"#, None),
+            (r#"{"error":{"message":"x"}}"#, None),
+            (r#"{"error":""}"#, None),
+            ("[]", None),
+            ("", None),
+        ] {
+            assert_eq!(error_code(body.as_bytes()).as_deref(), expected, "{body}");
         }
     }
 }

@@ -48,7 +48,8 @@ static void log_lines_come_during_calls_and_have_no_secret(void) {
   camunda_value_free(value);
   CHECK(seen->count > 0);
   CHECK_INT(seen->on_other_threads, 0);
-  CHECK_PART(seen->text, "list clusters");
+  CHECK_PART(seen->text, "response received: operation=\"list clusters\" method=GET");
+  CHECK_PART(seen->text, "request failed, retrying: operation=\"list clusters\" attempt=1");
   CHECK_OK(camunda_admin_token(talkative, NULL, NULL, &token, &error));
   CHECK(strstr(seen->text, camunda_token_str(token, NULL)) == NULL);
   CHECK(strstr(seen->text, variable("CAMUNDA_CONSOLE_CLIENT_SECRET")) == NULL);
@@ -75,16 +76,16 @@ static void progress(void *user, const camunda_value *cluster) {
 static void progress_shows_each_look(void) {
   struct seen *seen = (struct seen *)calloc(1, sizeof *seen);
   char *id = sandbox_cluster("{\"name\":\"x\"}");
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  CHECK_OK(camunda_call_set_interval(call, 0.02, &error));
-  CHECK_OK(camunda_call_set_progress(call, progress, seen, &error));
+  CHECK_OK(camunda_call_options_set_max_poll_interval(call, 0.02, &error));
+  CHECK_OK(camunda_call_options_set_progress(call, progress, seen, &error));
   CHECK_OK(camunda_cluster_wait_until_healthy(admin, call, id, &value, &error));
   CHECK_STR(seen->text, "Healthy\nHealthy\n");
   CHECK_INT(seen->on_other_threads, 0);
   camunda_value_free(value);
-  camunda_call_free(call);
+  camunda_call_options_free(call);
   free(id);
   free(seen);
 }

@@ -111,7 +111,7 @@ static inline double now(void) {
 
 /* A bound on time, stretched where a checker makes everything slow. */
 static inline double within(double seconds) {
-  const char *factor = getenv("CHECK_SLOWNESS");
+  const char *factor = getenv("CHECK_TIMEOUT_FACTOR");
   return factor == NULL ? seconds : seconds * atof(factor);
 }
 

@@ -34,6 +34,9 @@ static void a_bad_setting_is_named_and_no_secret_is_shown(void) {
       {"user_agent", "a\r\nX-Evil: 1"},
       {"token_request_format", "xml"},
       {"max_response_bytes", "0"},
+      {"token_cache", "memroy"},
+      {"token_cache", "none"},
+      {"token_cache", "postgres://:hunter2@host"},
       {"client_secret", ""},
   };
   camunda_config *config = camunda_config_new();
@@ -41,6 +44,7 @@ static void a_bad_setting_is_named_and_no_secret_is_shown(void) {
   for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
     CHECK_FAILS(camunda_config_set(config, bad[i][0], bad[i][1], &error), CAMUNDA_STATUS_CONFIG);
     CHECK_PART(camunda_error_message(error), bad[i][0]);
+    CHECK(strstr(camunda_error_message(error), "hunter2") == NULL);
     CHECK_INT(camunda_error_stage(error), CAMUNDA_STAGE_CONFIG);
     CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_NOT_SENT);
     CHECK_INT(camunda_error_http_status(error), 0);

@@ -16,7 +16,7 @@ static void an_unknown_cluster(void) {
   CHECK(value == NULL);
   CHECK_INT(camunda_error_http_status(error), 404);
   CHECK_INT(camunda_error_stage(error), CAMUNDA_STAGE_REQUEST);
-  CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_REFUSED);
+  CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_REJECTED);
   CHECK_INT(camunda_error_attempts(error), 1);
   CHECK_STR(camunda_error_operation(error), "get cluster");
   CHECK_STR(camunda_error_method(error), "GET");
@@ -43,12 +43,12 @@ static void each_status_has_its_kind(void) {
     camunda_status status;
     int outcome;
   } kinds[] = {
-      {400, CAMUNDA_STATUS_INVALID_REQUEST, CAMUNDA_OUTCOME_REFUSED},
-      {403, CAMUNDA_STATUS_PERMISSION_DENIED, CAMUNDA_OUTCOME_REFUSED},
-      {404, CAMUNDA_STATUS_NOT_FOUND, CAMUNDA_OUTCOME_REFUSED},
-      {409, CAMUNDA_STATUS_CONFLICT, CAMUNDA_OUTCOME_REFUSED},
-      {412, CAMUNDA_STATUS_NOT_READY, CAMUNDA_OUTCOME_REFUSED},
-      {422, CAMUNDA_STATUS_INVALID_REQUEST, CAMUNDA_OUTCOME_REFUSED},
+      {400, CAMUNDA_STATUS_INVALID_REQUEST, CAMUNDA_OUTCOME_REJECTED},
+      {403, CAMUNDA_STATUS_PERMISSION_DENIED, CAMUNDA_OUTCOME_REJECTED},
+      {404, CAMUNDA_STATUS_NOT_FOUND, CAMUNDA_OUTCOME_REJECTED},
+      {409, CAMUNDA_STATUS_CONFLICT, CAMUNDA_OUTCOME_REJECTED},
+      {412, CAMUNDA_STATUS_NOT_READY, CAMUNDA_OUTCOME_REJECTED},
+      {422, CAMUNDA_STATUS_INVALID_REQUEST, CAMUNDA_OUTCOME_REJECTED},
       {500, CAMUNDA_STATUS_SERVICE, CAMUNDA_OUTCOME_UNKNOWN},
       {504, CAMUNDA_STATUS_SERVICE, CAMUNDA_OUTCOME_UNKNOWN},
   };
@@ -80,8 +80,20 @@ static void a_connection_that_breaks(void) {
   CHECK_FAILS(camunda_backup_create(admin, NULL, id, &value, &error), CAMUNDA_STATUS_NETWORK);
   CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_UNKNOWN);
   CHECK_INT(camunda_error_attempts(error), 1);
-  CHECK_PART(camunda_error_message(error), "may have been done");
+  CHECK_PART(camunda_error_message(error), "may have been applied");
+  CHECK(camunda_error_may_have_been_applied(error));
   FORGET(error);
+
+  /* It was applied, and half of its response arrived. */
+  free(id);
+  id = sandbox_cluster("{\"name\":\"half\"}");
+  sandbox_fault("{\"operation\":\"POST /clusters/{clusterUuid}/backups\",\"cut_body\":9,\"when\":\"after\"}");
+  CHECK_FAILS(camunda_backup_create(admin, NULL, id, &value, &error), CAMUNDA_STATUS_NETWORK);
+  CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_COMPLETED);
+  CHECK(camunda_error_may_have_been_applied(error));
+  CHECK_PART(camunda_error_message(error), "; the change was applied: look for it among");
+  FORGET(error);
+  CHECK(!camunda_error_may_have_been_applied(NULL));
 
   /* A read is sent again. */
   sandbox_fault("{\"operation\":\"GET /clusters/{clusterUuid}\",\"reset\":true}");
@@ -93,38 +105,40 @@ static void a_connection_that_breaks(void) {
 static void a_service_that_never_answers(void) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  camunda_call *call = camunda_call_new();
-  CHECK_OK(camunda_call_set_timeout(call, 0.3, &error));
+  camunda_call_options *call = camunda_call_options_new();
+  CHECK_OK(camunda_call_options_set_timeout(call, 0.3, &error));
   sandbox_fault("{\"operation\":\"GET /clusters\",\"stall\":true,\"times\":null}");
   const double start = now();
   CHECK_FAILS(camunda_cluster_list(admin, call, &value, &error), CAMUNDA_STATUS_TIMEOUT);
   const double took = now() - start;
   CHECK(took >= 0.29 && took < within(0.4));
   CHECK(camunda_error_elapsed(error) >= 0.29);
+  /* A read changes nothing. */
+  CHECK(!camunda_error_may_have_been_applied(error));
   FORGET(error);
   sandbox_clear_faults();
-  camunda_call_free(call);
+  camunda_call_options_free(call);
 
-  call = camunda_call_new();
+  call = camunda_call_options_new();
   const double bad[] = {0, -1, (double)NAN, (double)INFINITY, 1e300};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
-    CHECK_FAILS(camunda_call_set_timeout(call, bad[i], &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
+    CHECK_FAILS(camunda_call_options_set_timeout(call, bad[i], &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
     FORGET(error);
   }
-  camunda_call_free(call);
+  camunda_call_options_free(call);
 }
 
 static void retry_after_is_told(void) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  camunda_call *call = camunda_call_new();
-  CHECK_OK(camunda_call_set_timeout(call, within(2), &error));
+  camunda_call_options *call = camunda_call_options_new();
+  CHECK_OK(camunda_call_options_set_timeout(call, within(2), &error));
   sandbox_fault(
       "{\"operation\":\"GET /clusters\",\"status\":429,\"headers\":{\"retry-after\":\"3600\"}}");
   CHECK_FAILS(camunda_cluster_list(admin, call, &value, &error), CAMUNDA_STATUS_RATE_LIMITED);
   CHECK(camunda_error_retry_after(error) > 3599 && camunda_error_retry_after(error) <= 3600);
   FORGET(error);
-  camunda_call_free(call);
+  camunda_call_options_free(call);
 }
 
 static void an_answer_given_once_is_not_lost(void) {
@@ -138,7 +152,7 @@ static void an_answer_given_once_is_not_lost(void) {
       CAMUNDA_STATUS_DECODE);
   CHECK(value == NULL);
   CHECK_INT(camunda_error_stage(error), CAMUNDA_STAGE_DECODE);
-  CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_DONE);
+  CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_COMPLETED);
   size_t length = 0;
   const char *body = camunda_error_body(error, &length);
   camunda_value *answer = NULL;
@@ -257,7 +271,7 @@ static void a_wait_ends_at_once_where_it_is_hopeless(void) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   CHECK_FAILS(camunda_cluster_wait_until_healthy(admin, NULL, id, &value, &error),
-              CAMUNDA_STATUS_FAILED);
+              CAMUNDA_STATUS_WAIT_FAILED);
   CHECK_PART(camunda_error_message(error), "suspended");
   FORGET(error);
   CHECK_FAILS(camunda_cluster_wait_until_healthy(admin, NULL, "gone", &value, &error),
@@ -266,14 +280,14 @@ static void a_wait_ends_at_once_where_it_is_hopeless(void) {
 
   snprintf(control, sizeof control, "{\"status\":{\"cluster\":\"%s\",\"ready\":\"Unhealthy\"}}", id);
   free(sandbox_control(control, NULL));
-  camunda_call *call = camunda_call_new();
-  CHECK_OK(camunda_call_set_timeout(call, 0.3, &error));
+  camunda_call_options *call = camunda_call_options_new();
+  CHECK_OK(camunda_call_options_set_timeout(call, 0.3, &error));
   const double start = now();
   CHECK_FAILS(camunda_cluster_wait_until_healthy(admin, call, id, &value, &error),
               CAMUNDA_STATUS_TIMEOUT);
   CHECK(now() - start < within(0.4));
   FORGET(error);
-  camunda_call_free(call);
+  camunda_call_options_free(call);
   free(id);
 }
 

@@ -2,7 +2,7 @@
 #include "check.h"
 
 static camunda_admin *admin;
-static camunda_call *quick;
+static camunda_call_options *quick;
 
 /* A text of a value by its path. */
 static const char *text(const camunda_value *value, const char *path) {
@@ -57,7 +57,7 @@ static void clusters(void) {
   camunda_value_free(all);
 
   TELL(camunda_cluster_delete(admin, NULL, id, &error));
-  TELL(camunda_cluster_wait_until_gone(admin, quick, id, &error));
+  TELL(camunda_cluster_wait_until_deleted(admin, quick, id, &error));
   camunda_value_free(created);
 }
 
@@ -112,6 +112,51 @@ static void cluster_clients(void) {
   camunda_value_free(details);
   camunda_value_free(all);
   camunda_value_free(created);
+  free(id);
+}
+
+static void a_client_is_created_with_its_credentials_in_a_file(void) {
+  char *id = sandbox_cluster("{\"name\":\"kept\"}");
+  char *path = scratch("kept.env");
+  ASK(created, camunda_cluster_client_create_env_file(
+                   admin, NULL, id, JSON("{\"clientName\":\"worker\",\"permissions\":[\"Zeebe\"]}"),
+                   path, &created, &error));
+  camunda_error *error = NULL;
+  camunda_value *credentials = NULL;
+  CHECK_OK(camunda_credentials_read(path, &credentials, &error));
+  CHECK_STR(text(credentials, "ZEEBE_CLIENT_ID"), text(created, "clientId"));
+  CHECK_STR(text(credentials, "ZEEBE_CLIENT_SECRET"), text(created, "clientSecret"));
+  CHECK_STR(text(credentials, "CAMUNDA_CLUSTER_REGION"), "bru-2");
+  camunda_value_free(credentials);
+  camunda_value_free(created);
+
+  /* No client is created where the file exists, and no file is left where no client is created. */
+  created = NULL;
+  CHECK_FAILS(camunda_cluster_client_create_env_file(
+                  admin, NULL, id, JSON("{\"clientName\":\"other\"}"), path, &created, &error),
+              CAMUNDA_STATUS_IO);
+  CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_NOT_SENT);
+  FORGET(error);
+  ASK(all, camunda_cluster_client_list(admin, NULL, id, &all, &error));
+  CHECK_INT(camunda_value_len(all), 1);
+  camunda_value_free(all);
+  CHECK_INT(remove(path), 0);
+  const struct {
+    const char *json;
+    camunda_status status;
+  } rejected[] = {
+      {"{\"clientName\":\"worker\"}", CAMUNDA_STATUS_INVALID_REQUEST},
+      {"{\"clientName\":\"w\",\"permissions\":[]}", CAMUNDA_STATUS_INVALID_ARGUMENT},
+  };
+  for (size_t i = 0; i < sizeof rejected / sizeof *rejected; ++i) {
+    CHECK_FAILS(camunda_cluster_client_create_env_file(admin, NULL, id, JSON(rejected[i].json), path,
+                                                       &created, &error),
+                rejected[i].status);
+    FORGET(error);
+    CHECK(created == NULL);
+    CHECK(access(path, F_OK) != 0);
+  }
+  free(path);
   free(id);
 }
 
@@ -264,14 +309,14 @@ static void failover(void) {
 }
 
 static void what_is_newer_goes_through_request(void) {
-  ASK(clusters, camunda_request(admin, NULL, CAMUNDA_CLASS_DEFAULT, "GET", "/clusters?new=1", NULL, 0,
+  ASK(clusters, camunda_request(admin, NULL, CAMUNDA_IDEMPOTENCY_BY_METHOD, "GET", "/clusters?new=1", NULL, 0,
                                 &clusters, &error));
   CHECK_INT(camunda_value_kind(clusters), CAMUNDA_KIND_ARRAY);
   camunda_value_free(clusters);
   char *id = sandbox_cluster("{\"name\":\"raw\"}");
   char path[128];
   snprintf(path, sizeof path, "/clusters/%s", id);
-  ASK(nothing, camunda_request(admin, NULL, CAMUNDA_CLASS_REPEATABLE, "PATCH", path,
+  ASK(nothing, camunda_request(admin, NULL, CAMUNDA_IDEMPOTENCY_IDEMPOTENT, "PATCH", path,
                                JSON("{\"name\":\"renamed\"}"), &nothing, &error));
   CHECK_INT(camunda_value_kind(nothing), CAMUNDA_KIND_NULL);
   camunda_value_free(nothing);
@@ -281,7 +326,7 @@ static void what_is_newer_goes_through_request(void) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   for (size_t i = 0; i < sizeof bad_paths / sizeof *bad_paths; ++i) {
-    CHECK_FAILS(camunda_request(admin, NULL, CAMUNDA_CLASS_SAFE, "GET", bad_paths[i], NULL, 0, &value,
+    CHECK_FAILS(camunda_request(admin, NULL, CAMUNDA_IDEMPOTENCY_SAFE, "GET", bad_paths[i], NULL, 0, &value,
                                 &error),
                 CAMUNDA_STATUS_INVALID_ARGUMENT);
     FORGET(error);
@@ -289,7 +334,7 @@ static void what_is_newer_goes_through_request(void) {
   CHECK_FAILS(camunda_request(admin, NULL, 99, "GET", "/clusters", NULL, 0, &value, &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
   FORGET(error);
-  CHECK_FAILS(camunda_request(admin, NULL, CAMUNDA_CLASS_SAFE, "get", "/clusters", NULL, 0, &value,
+  CHECK_FAILS(camunda_request(admin, NULL, CAMUNDA_IDEMPOTENCY_SAFE, "get", "/clusters", NULL, 0, &value,
                               &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
   FORGET(error);
@@ -310,13 +355,14 @@ static void stats_count(void) {
 int main(void) {
   camunda_error *error = NULL;
   admin = connect_from_env();
-  quick = camunda_call_new();
-  CHECK_OK(camunda_call_set_timeout(quick, within(30), &error));
-  CHECK_OK(camunda_call_set_interval(quick, 0.05, &error));
+  quick = camunda_call_options_new();
+  CHECK_OK(camunda_call_options_set_timeout(quick, within(30), &error));
+  CHECK_OK(camunda_call_options_set_max_poll_interval(quick, 0.05, &error));
   RUN(clusters);
   RUN(waking_and_upgrading);
   RUN(allowlist);
   RUN(cluster_clients);
+  RUN(a_client_is_created_with_its_credentials_in_a_file);
   RUN(backups);
   RUN(secrets);
   RUN(monitoring);
@@ -327,7 +373,7 @@ int main(void) {
   RUN(failover);
   RUN(what_is_newer_goes_through_request);
   RUN(stats_count);
-  camunda_call_free(quick);
+  camunda_call_options_free(quick);
   camunda_admin_free(admin);
   return check_finish();
 }

@@ -20,7 +20,7 @@ static void count_warnings(void *user, int32_t level, const char *target, const 
 static void call_anew(camunda_admin *admin) {
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
-  CHECK_OK(camunda_admin_forget_tokens(admin, &error));
+  CHECK_OK(camunda_admin_invalidate_tokens(admin, &error));
   CHECK_OK(camunda_cluster_list(admin, NULL, &clusters, &error));
   camunda_value_free(clusters);
 }

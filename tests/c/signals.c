@@ -110,7 +110,7 @@ static void release_lock(void) {
   token_lock = -1;
 }
 
-static camunda_status list_clusters_of(const camunda_admin *of, const camunda_call *call,
+static camunda_status list_clusters_of(const camunda_admin *of, const camunda_call_options *call,
                                        camunda_error **error) {
   camunda_value *value = NULL;
   const camunda_status status = camunda_cluster_list(of, call, &value, error);
@@ -118,7 +118,7 @@ static camunda_status list_clusters_of(const camunda_admin *of, const camunda_ca
   return status;
 }
 
-static camunda_status list_clusters(const camunda_call *call, camunda_error **error) {
+static camunda_status list_clusters(const camunda_call_options *call, camunda_error **error) {
   return list_clusters_of(admin, call, error);
 }
 
@@ -185,7 +185,7 @@ static void fill_a_port(void) {
 
 static bool connects(void) { return listed(" 0100007F:%04X 02 "); }
 
-static camunda_status connect_in_vain(const camunda_call *call, camunda_error **error) {
+static camunda_status connect_in_vain(const camunda_call_options *call, camunda_error **error) {
   return list_clusters_of(nowhere, call, error);
 }
 
@@ -199,18 +199,18 @@ static bool bytes_arrived(void) {
   return silent_connection >= 0 && recv(silent_connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
-static camunda_status shake_hands_in_vain(const camunda_call *call, camunda_error **error) {
+static camunda_status shake_hands_in_vain(const camunda_call_options *call, camunda_error **error) {
   return list_clusters_of(silent_with_tls, call, error);
 }
 
 /* Sends more than the kernel keeps for a server that does not read. */
-static camunda_status send_in_vain(const camunda_call *call, camunda_error **error) {
+static camunda_status send_in_vain(const camunda_call_options *call, camunda_error **error) {
   enum { MUCH = 5 << 20 };
   char *json = (char *)malloc(MUCH);
   memset(json, 'x', MUCH);
   json[0] = json[MUCH - 1] = '"';
   camunda_value *value = NULL;
-  const camunda_status status = camunda_request(silent, call, CAMUNDA_CLASS_REPEATABLE, "PUT",
+  const camunda_status status = camunda_request(silent, call, CAMUNDA_IDEMPOTENCY_IDEMPOTENT, "PUT",
                                                 "/much", json, MUCH, &value, error);
   camunda_value_free(value);
   free(json);
@@ -224,7 +224,7 @@ static void wait_for_nothing(bool for_good) {
   before = sandbox_count("requests");
 }
 
-static camunda_status wait_for_health(const camunda_call *call, camunda_error **error) {
+static camunda_status wait_for_health(const camunda_call_options *call, camunda_error **error) {
   camunda_value *value = NULL;
   const camunda_status status =
       camunda_cluster_wait_until_healthy(admin, call, unfinished, &value, error);
@@ -235,7 +235,7 @@ static camunda_status wait_for_health(const camunda_call *call, camunda_error **
 static const struct phase {
   const char *name;
   void (*begin)(bool for_good);
-  camunda_status (*call)(const camunda_call *, camunda_error **);
+  camunda_status (*call)(const camunda_call_options *, camunda_error **);
   bool (*reached)(void);
   /* What ends it: an answer, or this once enough signals have come, or nothing but the deadline. */
   enum { ANSWER, RELEASE, DEADLINE } end;
@@ -296,14 +296,14 @@ static double meet(const struct phase *phase, int flags, bool cancels) {
   atomic_store(&over, false);
   cancelling = cancels ? ENOUGH : 0;
 
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   camunda_error *error = NULL;
   /* Whatever the phase before left behind: now there is a token. */
   CHECK_OK(list_clusters(NULL, &error));
   const bool ends_by_deadline = phase->end == DEADLINE && !cancels;
   const double timeout = ends_by_deadline ? patience : within(50);
-  CHECK_OK(camunda_call_set_timeout(call, timeout, &error));
-  CHECK_OK(camunda_call_set_cancel(call, cancel, &error));
+  CHECK_OK(camunda_call_options_set_timeout(call, timeout, &error));
+  CHECK_OK(camunda_call_options_set_cancel(call, cancel, &error));
   if (phase->begin != NULL) phase->begin(cancels);
   pthread_t thread;
   pthread_create(&thread, NULL, bombard, (void *)phase);
@@ -335,7 +335,7 @@ static double meet(const struct phase *phase, int flags, bool cancels) {
   }
   if (check_failures > 0 && error != NULL) fprintf(stderr, "%s\n", camunda_error_message(error));
   camunda_error_free(error);
-  camunda_call_free(call);
+  camunda_call_options_free(call);
   sandbox_clear_faults();
   return late;
 }

@@ -79,10 +79,10 @@ static int32_t get(void *user, const char *name, camunda_write_fn write, void *v
   return 0;
 }
 
-static int32_t put(void *user, const char *name, const char *data, size_t length, uint64_t keep_ms) {
+static int32_t put(void *user, const char *name, const char *data, size_t length, uint64_t ttl_ms) {
   struct store *store = (struct store *)user;
   ++store->calls;
-  CHECK(length <= LARGEST && keep_ms > 0);
+  CHECK(length <= LARGEST && ttl_ms > 0);
   CHECK_INT(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-"), strlen(name));
   if (store->fails_with != 0) return store->fails_with;
   struct memory *memory = store->memory;

@@ -65,11 +65,11 @@ static void a_token_that_is_not_accepted_is_replaced_once(void) {
   camunda_error *error = NULL;
   const long long before = sandbox_count("token_requests");
   CHECK_OK(camunda_admin_token(admin, NULL, NULL, &token, &error));
-  CHECK_OK(camunda_admin_reject_token(admin, NULL, token, &error));
+  CHECK_OK(camunda_admin_invalidate_token(admin, NULL, token, &error));
   CHECK_OK(camunda_admin_token(admin, NULL, NULL, &next, &error));
   CHECK(strcmp(camunda_token_str(token, NULL), camunda_token_str(next, NULL)) != 0);
   /* The newer one does not suffer from what is said of the older one. */
-  CHECK_OK(camunda_admin_reject_token(admin, NULL, token, &error));
+  CHECK_OK(camunda_admin_invalidate_token(admin, NULL, token, &error));
   camunda_token_free(token);
   CHECK_OK(camunda_admin_token(admin, NULL, NULL, &token, &error));
   CHECK_STR(camunda_token_str(token, NULL), camunda_token_str(next, NULL));
@@ -82,7 +82,7 @@ static void forgotten_tokens_are_asked_for_again(void) {
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
   const long long before = sandbox_count("token_requests");
-  CHECK_OK(camunda_admin_forget_tokens(admin, &error));
+  CHECK_OK(camunda_admin_invalidate_tokens(admin, &error));
   CHECK_OK(camunda_cluster_list(admin, NULL, &clusters, &error));
   camunda_value_free(clusters);
   CHECK_INT(sandbox_count("token_requests") - before, 1);
@@ -114,6 +114,33 @@ static void a_cluster_client_has_a_token_of_its_own(void) {
   free(id);
 }
 
+static void credentials_come_from_the_environment(void) {
+  const char *const variables[][2] = {
+      {"ZEEBE_CLIENT_ID", variable("CAMUNDA_CONSOLE_CLIENT_ID")},
+      {"ZEEBE_CLIENT_SECRET", variable("CAMUNDA_CONSOLE_CLIENT_SECRET")},
+      {"ZEEBE_TOKEN_AUDIENCE", variable("CAMUNDA_CONSOLE_OAUTH_AUDIENCE")},
+  };
+  camunda_value *credentials = NULL;
+  camunda_config *config = NULL;
+  camunda_admin *source = NULL;
+  camunda_token *token = NULL;
+  camunda_error *error = NULL;
+  CHECK_FAILS(camunda_credentials_from_env(&credentials, &error), CAMUNDA_STATUS_CONFIG);
+  CHECK_PART(camunda_error_message(error), "ZEEBE_CLIENT_ID");
+  FORGET(error);
+  for (size_t i = 0; i < 3; ++i) setenv(variables[i][0], variables[i][1], 1);
+  CHECK_OK(camunda_credentials_from_env(&credentials, &error));
+  CHECK_STR(camunda_value_str(camunda_value_get(credentials, "ZEEBE_CLIENT_ID"), NULL), variables[0][1]);
+  CHECK_OK(camunda_config_from_credentials(credentials, &config, &error));
+  CHECK_OK(camunda_admin_new(config, &source, &error));
+  CHECK_OK(camunda_admin_token(source, NULL, NULL, &token, &error));
+  camunda_token_free(token);
+  camunda_admin_free(source);
+  camunda_config_free(config);
+  camunda_value_free(credentials);
+  for (size_t i = 0; i < 3; ++i) unsetenv(variables[i][0]);
+}
+
 static void wrong_credentials_ask_once_and_then_stay_quiet(void) {
   camunda_config *config = NULL;
   camunda_admin *stale = NULL;
@@ -132,7 +159,7 @@ static void wrong_credentials_ask_once_and_then_stay_quiet(void) {
     FORGET(error);
   }
   CHECK_INT(sandbox_count("token_requests") - before, 1);
-  CHECK_OK(camunda_admin_retry_credentials(stale, &error));
+  CHECK_OK(camunda_admin_clear_auth_failure(stale, &error));
   CHECK_FAILS(camunda_cluster_list(stale, NULL, &clusters, &error), CAMUNDA_STATUS_AUTHENTICATION);
   FORGET(error);
   CHECK_INT(sandbox_count("token_requests") - before, 2);
@@ -146,6 +173,7 @@ int main(void) {
   RUN(a_token_that_is_not_accepted_is_replaced_once);
   RUN(forgotten_tokens_are_asked_for_again);
   RUN(a_cluster_client_has_a_token_of_its_own);
+  RUN(credentials_come_from_the_environment);
   RUN(wrong_credentials_ask_once_and_then_stay_quiet);
   camunda_admin_free(admin);
   return check_finish();

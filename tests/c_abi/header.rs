@@ -105,6 +105,7 @@ const PROLOGUE: &str = r#"/* Generated from the header. */
 static camunda_admin *admin;
 static camunda_call *call;
 static camunda_cancel *cancel;
+static camunda_shutdown *shutdown_handle;
 static camunda_config *config;
 static camunda_object *object;
 static camunda_value *value;
@@ -125,8 +126,8 @@ static inline int32_t no_value(void *user, const char *name, camunda_write_fn wr
   return 0;
 }
 static inline int32_t no_place(void *user, const char *name, const char *data, size_t length,
-                               uint64_t keep_ms) {
-  (void)user, (void)name, (void)data, (void)length, (void)keep_ms;
+                               uint64_t ttl_ms) {
+  (void)user, (void)name, (void)data, (void)length, (void)ttl_ms;
   return 1;
 }
 static inline int32_t no_lock(void *user, const char *name, uint64_t lease_ms, void **lock) {
@@ -152,6 +153,7 @@ static void set_up(void) {
   call = camunda_call_new();
   CHECK_OK(camunda_call_set_timeout(call, 0.05, &error));
   cancel = camunda_cancel_new();
+  shutdown_handle = camunda_shutdown_new();
   object = camunda_object_new();
   CHECK_OK(camunda_value_parse("{\"a\":1}", 7, &value, &error));
   camunda_value *none = NULL;
@@ -163,6 +165,7 @@ static void tear_down(void) {
   camunda_admin_free(admin);
   camunda_call_free(call);
   camunda_cancel_free(cancel);
+  camunda_shutdown_free(shutdown_handle);
   camunda_config_free(config);
   camunda_object_free(object);
   camunda_value_free(value);
@@ -188,6 +191,7 @@ fn good(parameter: &Parameter) -> String {
         "const camunda_admin*" => "admin",
         "const camunda_call*" | "camunda_call*" => "call",
         "const camunda_cancel*" => "cancel",
+        "const camunda_shutdown*" => "shutdown_handle",
         "const camunda_config*" | "camunda_config*" => "config",
         "const camunda_object*" | "camunda_object*" => "object",
         "const camunda_value*" => "value",
@@ -309,7 +313,7 @@ pub(crate) fn null_test() -> String {
             // rest may be left out.
             let needed = match parameter.kind.as_str() {
                 "camunda_error**" | "const camunda_call*" | "void*" | "size_t*" => false,
-                "const camunda_cancel*" => false,
+                "const camunda_cancel*" | "const camunda_shutdown*" => false,
                 "const char*" => parameter.name != "json" && parameter.name != "audience",
                 kind => !kind.ends_with("_fn") || kind == "camunda_write_fn",
             };

@@ -1,9 +1,9 @@
 //! The library under test: built with all features into the folder that this test lies in.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::cargo::cargo;
 use crate::tools::{run, top};
 
 /// The built library.
@@ -36,7 +36,7 @@ pub(crate) fn library() -> &'static Library {
         let test = std::env::current_exe().unwrap();
         let folder = test.ancestors().nth(2).unwrap();
         let profile = folder.file_name().unwrap().to_str().unwrap();
-        let mut command = Command::new(env!("CARGO"));
+        let mut command = cargo();
         command.args(["build", "--lib", "--all-features", "--profile"]);
         command.arg(if profile == "debug" { "dev" } else { profile });
         command

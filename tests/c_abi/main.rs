@@ -4,9 +4,14 @@
 //!
 //! A tool that is missing is named and its tests are left out; with `CI=true` that is a failure.
 
-mod fleet;
+#[path = "../support/cargo.rs"]
+mod cargo;
 mod header;
 mod library;
+#[path = "../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
+mod multi_process;
 mod program;
 mod redis;
 mod tools;
@@ -48,6 +53,7 @@ programs! {
     c_errors: C "tests/c/errors.c";
     c_cancel: C "tests/c/cancel.c";
     c_signals: C "tests/c/signals.c";
+    c_exit: C "tests/c/exit.c";
     c_callbacks: C "tests/c/callbacks.c";
     c_tokens: C "tests/c/tokens.c";
     c_token_store: C "tests/c/token_store.c";
@@ -56,6 +62,7 @@ programs! {
     cpp_operations: Cpp "tests/cpp/operations.cpp";
     cpp_errors: Cpp "tests/cpp/errors.cpp";
     cpp_calls: Cpp "tests/cpp/calls.cpp";
+    cpp_exit: Cpp "tests/cpp/exit.cpp";
     cpp_token_store: Cpp "tests/cpp/token_store.cpp";
     c_example: C "examples/c/quickstart.c";
     cpp_example: Cpp "examples/cpp/quickstart.cpp";
@@ -191,7 +198,7 @@ fn symbols_are_those_of_the_header() {
         .collect();
     exported.sort_unstable();
     let list = fs::read_to_string(top().join("tests/c/symbols.txt")).unwrap();
-    let listed: Vec<&str> = list.lines().collect();
+    let listed: Vec<&str> = list.lines().filter(|line| !line.starts_with('#')).collect();
     let declared: Vec<String> = header::functions()
         .into_iter()
         .map(|function| function.name)
@@ -262,6 +269,26 @@ fn links_statically() {
         .args(["-lpthread", "-ldl", "-lm"]);
     run(command);
     run(Command::new(binary));
+}
+
+/// A program can unload the library and fork afterwards: no handler stays behind.
+#[test]
+fn fork_succeeds_after_the_library_was_unloaded() {
+    let Some(compiler) = tool("cc") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("unload");
+    let mut command = Command::new(compiler);
+    command
+        .args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"])
+        .args(["-Wall", "-Wextra", "-Werror"])
+        .arg(top().join("tests/c/unload.c"))
+        .arg("-o")
+        .arg(&binary)
+        .args(["-lpthread", "-ldl"]);
+    run(command);
+    let mut command = Command::new(binary);
+    command.arg(&library().shared);
+    run(command);
 }
 
 /// Installs the library as a user would.

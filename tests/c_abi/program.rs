@@ -8,7 +8,8 @@ use camunda_admin_sandbox::Sandbox;
 use tempfile::TempDir;
 
 use crate::library::library;
-use crate::tools::{run, tool, top};
+use crate::limited::{PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, limit_this_process};
+use crate::tools::{run, run_within, tool, top};
 
 pub(crate) const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Werror", "-pedantic"];
 
@@ -72,10 +73,10 @@ impl Program {
     pub(crate) fn run(&self) {
         let mut command = Command::new(&self.binary);
         if self.build == Build::Sanitizers {
-            command.env("CHECK_SLOWNESS", "5");
+            command.env("CHECK_TIMEOUT_FACTOR", "5");
             command.env("UBSAN_OPTIONS", "print_stacktrace=1");
         }
-        self.run_with_sandbox(command);
+        self.run_with_sandbox(command, PROGRAM_LIMIT);
     }
 
     /// Runs the program under valgrind, if that is installed: no error and no leak.
@@ -87,29 +88,30 @@ impl Program {
         command.args(["--quiet", "--leak-check=full", "--error-exitcode=9"]);
         // One thread runs at a time: the one that waits for another must not keep it from running.
         command.arg("--fair-sched=yes").arg(&self.binary);
-        command.env("CHECK_SLOWNESS", "40");
-        self.run_with_sandbox(command);
+        command.env("CHECK_TIMEOUT_FACTOR", "40");
+        self.run_with_sandbox(command, SLOW_PROGRAM_LIMIT);
     }
 
     /// Runs the program with more in its environment; it has to exit with 0.
     pub(crate) fn run_with(&self, environment: &[(&str, &str)]) {
         let mut command = Command::new(&self.binary);
         command.envs(environment.iter().copied());
-        self.run_with_sandbox(command);
+        self.run_with_sandbox(command, PROGRAM_LIMIT);
     }
 
     /// Runs a command with a sandbox and a home of its own.
-    fn run_with_sandbox(&self, mut command: Command) {
+    fn run_with_sandbox(&self, mut command: Command, limit: Duration) {
         let sandbox = Sandbox::builder()
             .healthy_after(Duration::from_millis(200))
             .start();
+        limit_this_process();
         without_camunda(&mut command, &[]);
         let home = tempfile::tempdir_in(self.folder.path()).unwrap();
         command.current_dir(&home).env("HOME", home.path());
         command.env_remove("XDG_CACHE_HOME");
         command.env("CAMUNDA_TOKEN_CACHE_DIR", home.path().join("tokens"));
         command.envs(sandbox.environment());
-        run(command);
+        run_within(command, limit);
     }
 }
 

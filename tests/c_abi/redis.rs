@@ -2,18 +2,19 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::limited::{Limited, PROGRAM_LIMIT};
 use crate::program::{Build, Language, Program};
 use crate::tools::{tool, top};
 
 /// A server of our own, on a free port; killed on drop.
 pub(crate) struct Redis {
-    server: Child,
+    server: Limited,
     port: u16,
     _folder: TempDir,
 }
@@ -27,21 +28,21 @@ impl Redis {
             let port = socket.local_addr().unwrap().port();
             drop(socket);
             let folder = tempfile::tempdir().unwrap();
-            let server = Command::new(&program)
+            let mut command = Command::new(&program);
+            command
                 .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
                 .args(["--save", "", "--appendonly", "no", "--dir"])
                 .arg(folder.path())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut redis = Redis {
+                .stdout(Stdio::null());
+            let server = Limited::start(command, PROGRAM_LIMIT);
+            let redis = Redis {
                 server,
                 port,
                 _folder: folder,
             };
             // Somebody else may have taken the port meanwhile: then it ends, and another is tried.
             // The library's own tests have the same.
-            while redis.server.try_wait().unwrap().is_none() {
+            while redis.server.try_wait().is_none() {
                 if redis.answers() {
                     return Some(redis);
                 }
@@ -63,13 +64,6 @@ impl Redis {
         connection.write_all(b"INFO server\r\nQUIT\r\n").is_ok()
             && connection.read_to_string(&mut answer).is_ok()
             && answer.contains(&format!("process_id:{}\r\n", self.server.id()))
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
     }
 }
 

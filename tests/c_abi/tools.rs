@@ -1,7 +1,11 @@
 //! The tools around us: where they are, and running them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+
+use crate::limited::{Ended, SLOW_PROGRAM_LIMIT, run_to_end};
 
 /// The top of the tree.
 pub(crate) fn top() -> &'static Path {
@@ -22,21 +26,23 @@ pub(crate) fn tool(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// Runs a command that has to succeed, and gives what it prints.
-pub(crate) fn run(mut command: Command) -> String {
-    let output = match command.output() {
-        Ok(output) => output,
-        Err(error) => panic!("{command:?}: {error}"),
-    };
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        // Without the environment, which has secrets.
-        "{:?} {:?}\n{}\n{stdout}\n{}",
-        command.get_program(),
-        command.get_args().collect::<Vec<_>>(),
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+/// Runs a tool that has to succeed, and gives what it prints.
+#[track_caller]
+pub(crate) fn run(command: Command) -> String {
+    run_within(command, SLOW_PROGRAM_LIMIT)
+}
+
+/// Runs a command that has to succeed within a limit, and gives what it prints.
+#[track_caller]
+pub(crate) fn run_within(command: Command, limit: Duration) -> String {
+    // Without the environment, which has secrets.
+    let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
+    let shown = format!("{:?} {arguments:?}", command.get_program());
+    let Ended {
+        status,
+        stdout,
+        stderr,
+    } = run_to_end(command, limit);
+    assert!(status.success(), "{shown}\n{status}\n{stdout}\n{stderr}");
     stdout
 }

@@ -48,7 +48,7 @@ fn an_unknown_cluster_is_not_found() {
         (error.kind(), error.http_status()),
         (ErrorKind::NotFound, Some(404))
     );
-    assert_eq!(error.outcome(), Outcome::Refused);
+    assert_eq!(error.outcome(), Outcome::Rejected);
     assert_eq!(
         (error.method(), error.path()),
         (Some("GET"), Some("/clusters/nope"))
@@ -78,20 +78,19 @@ fn no_id_changes_the_path() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     for id in [
-        "../members",
-        "a/../../members",
+        "a/members",
         "a\r\nX: y",
         "a\0b",
         "?a=b",
         "#a",
-        "%2e%2e",
+        "%41",
         "\u{202e}",
     ] {
         let id = ClusterId::new(id).unwrap();
         let error = admin.cluster(&id).get().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{id:?}: {error}");
     }
-    for id in ["", ".", ".."] {
+    for id in ["", ".", "..", "../members", "a/../../members", "%2e%2e"] {
         assert_eq!(
             ClusterId::new(id).unwrap_err().kind(),
             ErrorKind::InvalidArgument
@@ -108,14 +107,18 @@ fn no_id_changes_the_path() {
 fn no_address_of_a_member_changes_the_path() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
-    for email in ["../clusters", "a@b/../c", "a\nb@c"] {
+    for email in ["a@b/c", "a\nb@c"] {
         let error = admin.members().delete(email).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound, "{email:?}: {error}");
     }
-    assert_eq!(
-        admin.members().delete("").unwrap_err().kind(),
-        ErrorKind::InvalidArgument
-    );
+    for email in ["", "../clusters", "a@b/../c"] {
+        let error = admin.members().delete(email).unwrap_err();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::InvalidArgument,
+            "{email:?}: {error}"
+        );
+    }
 }
 
 #[test]

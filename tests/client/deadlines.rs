@@ -14,8 +14,8 @@ use camunda_admin::{
 };
 use camunda_admin_sandbox::{Fault, Sandbox};
 
-use crate::full_port::FullPort;
-use crate::in_time::in_time;
+use crate::deadline_check::in_time;
+use crate::unreachable_ports::FullPort;
 use crate::{builder, client, cluster};
 
 /// A client about to get stuck in some phase, and how to tell from outside that it is there.
@@ -236,7 +236,7 @@ fn while_sending() {
         let error = admin
             .request(Method::Put, "/much", Some(&much))
             .unwrap_err();
-        assert_ne!(error.outcome(), Outcome::Refused);
+        assert_ne!(error.outcome(), Outcome::Rejected);
         error
     };
     ends_in_time(Stage::Request, send_much, || {
@@ -388,7 +388,7 @@ fn while_another_process_holds_the_lock() {
             .build()
             .unwrap();
         admin.clusters().list().unwrap();
-        admin.forget_tokens();
+        admin.invalidate_tokens();
         let locks: Vec<_> = std::fs::read_dir(&directory)
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -507,7 +507,7 @@ fn an_interrupt_is_asked_on_the_calling_thread() {
         .build()
         .unwrap();
     let thread = std::thread::current().id();
-    let options = CallOptions::new().interrupted_by(move || std::thread::current().id() == thread);
+    let options = CallOptions::new().interrupt_check(move || std::thread::current().id() == thread);
     let error = admin.with(options).clusters().list().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }
@@ -525,4 +525,66 @@ fn a_once_operation_that_times_out_may_have_been_done() {
         (ErrorKind::Timeout, Outcome::Unknown)
     );
     assert_eq!(sandbox.stats().requests_by_operation["POST /clusters"], 1);
+}
+
+#[test]
+fn options_set_later_keep_those_set_before() {
+    let (address, arrived) = silent_server(true);
+    let (admin, _sandbox) = with_api_at(&format!("http://{address}"), || true);
+    let cancel = Cancel::new();
+    let cancellable = admin.with(CallOptions::new().cancel(cancel.clone()));
+    let both = cancellable.with(CallOptions::new().timeout(Duration::from_secs(30)));
+    let error = std::thread::scope(|scope| {
+        let call = scope.spawn(|| list(&both));
+        wait_for(|| arrived.load(Ordering::Acquire));
+        cancel.cancel();
+        call.join().unwrap()
+    });
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+
+    cancel.reset();
+    let quick = admin.with(CallOptions::new().timeout(Duration::from_millis(300)));
+    let both = quick.with(CallOptions::new().cancel(cancel));
+    assert_eq!(list(&both).kind(), ErrorKind::Timeout);
+}
+
+#[test]
+fn a_cancel_that_is_reset_immediately_still_ends_the_call() {
+    let (address, arrived) = silent_server(true);
+    let (admin, _sandbox) = with_api_at(&format!("http://{address}"), || true);
+    let cancel = Cancel::new();
+    let admin = admin.with(
+        CallOptions::new()
+            .cancel(cancel.clone())
+            .timeout(Duration::from_secs(30)),
+    );
+    let error = std::thread::scope(|scope| {
+        let call = scope.spawn(|| list(&admin));
+        wait_for(|| arrived.load(Ordering::Acquire));
+        cancel.cancel();
+        cancel.reset();
+        call.join().unwrap()
+    });
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+#[test]
+fn a_cancel_that_is_reset_immediately_still_ends_a_wait() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = admin.clusters().create(&cluster(&admin, "slow")).unwrap();
+    sandbox.set_status(id.as_str(), serde_json::json!({"ready": "Creating"}));
+    let cancel = Cancel::new();
+    let cancellable = admin.with(CallOptions::new().cancel(cancel.clone()));
+    let wait = Wait::new()
+        .timeout(Duration::from_secs(30))
+        .on_progress(|_| {
+            cancel.cancel();
+            cancel.reset();
+        });
+    let error = cancellable
+        .cluster(&id)
+        .wait_until_healthy(&wait)
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
 }

@@ -1,16 +1,25 @@
 //! The Rust client against the sandbox: what a program sees.
 
 mod bad_input;
+#[path = "../support/deadline_check.rs"]
+mod deadline_check;
 mod deadlines;
-mod fidelity;
-#[path = "../support/full_port.rs"]
-mod full_port;
-#[path = "../support/in_time.rs"]
-mod in_time;
-mod main_job;
+mod end_to_end;
+mod env_files;
+#[path = "../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
+mod logs;
+mod oidc;
+mod one_time;
 mod proxies;
 mod requests;
+mod round_trip;
 mod settings;
+mod transport;
+#[path = "../support/unreachable_ports.rs"]
+mod unreachable_ports;
+mod waiters;
 
 use std::time::Duration;
 
@@ -19,6 +28,7 @@ use camunda_admin_sandbox::Sandbox;
 
 /// A client for a sandbox, with a token cache of its own.
 fn builder(sandbox: &Sandbox) -> AdminClientBuilder {
+    limited::limit_this_process();
     AdminClient::builder()
         .client_id(&sandbox.client_id())
         .client_secret(sandbox.client_secret())

@@ -21,10 +21,15 @@ impl ConnectProxy {
     fn to(sandbox: &Sandbox) -> ConnectProxy {
         let url = sandbox.base_url();
         let (_, address) = url.split_once("://").unwrap();
-        ConnectProxy::start(Some(address.parse().unwrap()))
+        ConnectProxy::start(Ok(address.parse().unwrap()))
     }
 
-    fn start(target: Option<SocketAddr>) -> ConnectProxy {
+    /// A proxy that responds with this status to every request.
+    fn rejecting(status: &'static str) -> ConnectProxy {
+        ConnectProxy::start(Err(status))
+    }
+
+    fn start(target: Result<SocketAddr, &'static str>) -> ConnectProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -52,7 +57,7 @@ impl ConnectProxy {
 
 fn serve(
     mut client: TcpStream,
-    target: Option<SocketAddr>,
+    target: Result<SocketAddr, &str>,
     heads: &Mutex<Vec<String>>,
 ) -> io::Result<()> {
     let mut head = Vec::new();
@@ -62,9 +67,12 @@ fn serve(
         head.push(byte[0]);
     }
     heads.lock().unwrap().push(String::from_utf8(head).unwrap());
-    let Some(target) = target else {
-        let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n";
-        return client.write_all(refusal.as_bytes());
+    let target = match target {
+        Ok(target) => target,
+        Err(status) => {
+            let response = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+            return client.write_all(response.as_bytes());
+        }
     };
     let mut server = TcpStream::connect(target)?;
     client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")?;
@@ -197,7 +205,7 @@ fn credentials_of_the_proxy_are_sent_to_it_and_told_to_nobody() {
     let encoded = "dXNlcjpwYTpzcw=="; // user:pa:ss
     for (proxy, expected) in [
         (ConnectProxy::to(&sandbox), "it came: the answer"),
-        (ConnectProxy::start(None), "407"),
+        (ConnectProxy::rejecting(AUTHENTICATION_REQUIRED), "407"),
     ] {
         let told = told(&sandbox, &[("HTTPS_PROXY", &proxy.url("user:pa%3Ass@"))]);
         assert!(told.contains(expected), "{told}");
@@ -214,19 +222,93 @@ fn credentials_of_the_proxy_are_sent_to_it_and_told_to_nobody() {
     }
 }
 
-#[test]
-fn a_proxy_that_refuses_is_told_as_not_sent() {
+const AUTHENTICATION_REQUIRED: &str = "407 Proxy Authentication Required";
+
+/// The error of a call through a proxy; the token comes by another way, so that the request itself
+/// meets the proxy.
+fn error_through(proxy: &str) -> camunda_admin::Error {
     let sandbox = Sandbox::builder().tls(true).start();
-    let proxy = ConnectProxy::start(None);
-    let settings = builder(&sandbox).proxy(&proxy.url(""));
-    // The token comes by another way, so that the request itself meets the proxy.
+    let settings = builder(&sandbox).proxy(proxy);
     let admin = settings.oauth_url(&sandbox.oauth_url()).build().unwrap();
     let error = admin.clusters().list().unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
         (ErrorKind::Network, Outcome::NotSent)
     );
-    assert!(error.to_string().contains("407"), "{error}");
+    assert!(
+        !format!("{error} {error:?}").contains("hunter2"),
+        "{error:?}"
+    );
+    error
+}
+
+#[test]
+fn proxy_that_rejects_the_connection_is_named_and_not_tried_again() {
+    for (status, advice) in [
+        (
+            AUTHENTICATION_REQUIRED,
+            "requires authentication (HTTP 407): check the user name and password in `proxy`",
+        ),
+        (
+            "403 Forbidden",
+            "does not allow connections to https://sandbox.test:",
+        ),
+        (
+            "405 Method Not Allowed",
+            "(HTTP 405: Method Not Allowed): check that `proxy` names",
+        ),
+        ("302 Found", "(HTTP 302: Found): check that `proxy` names"),
+    ] {
+        let proxy = ConnectProxy::rejecting(status);
+        let error = error_through(&proxy.url("user:hunter2@"));
+        let message = error.to_string();
+        let named = format!("the proxy http://{} ", proxy.address);
+        assert!(
+            message.contains(&named) && message.contains(advice),
+            "{message}"
+        );
+        assert_eq!((error.attempts(), proxy.heads().len()), (1, 1), "{message}");
+    }
+}
+
+#[test]
+fn proxy_that_cannot_reach_the_server_is_named_and_tried_again() {
+    let proxy = ConnectProxy::rejecting("503 Service Unavailable");
+    let error = error_through(&proxy.url("user:hunter2@"));
+    let message = error.to_string();
+    let named = format!(
+        "the proxy http://{} cannot connect to https://sandbox",
+        proxy.address
+    );
+    assert!(message.contains(&named), "{message}");
+    assert_eq!((error.attempts(), proxy.heads().len()), (5, 5), "{message}");
+}
+
+#[test]
+fn proxy_that_cannot_be_connected_to_is_named() {
+    let (_reserved, closed) = crate::unreachable_ports::port_of_nobody();
+    let error = error_through(&format!("http://user:hunter2@{closed}"));
+    let message = error.to_string();
+    let named = format!("cannot connect to the proxy http://{closed}: Connection refused");
+    assert!(
+        message.contains(&named) && message.contains("; check `proxy`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn proxy_of_the_environment_is_named_with_its_variable() {
+    let sandbox = Sandbox::builder().tls(true).start();
+    let proxy = ConnectProxy::rejecting(AUTHENTICATION_REQUIRED);
+    let told = told(&sandbox, &[("ALL_PROXY", &proxy.url("user:hunter2@"))]);
+    let expected = format!(
+        "token request: the proxy http://{} requires authentication (HTTP 407): check the user \
+         name and password in ALL_PROXY",
+        proxy.address
+    );
+    assert!(told.contains(&expected), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+    assert_eq!(proxy.heads().len(), 1, "{told}");
 }
 
 #[test]
@@ -278,6 +360,54 @@ fn all_certificates_of_a_file_are_trusted() {
 }
 
 #[test]
+fn encrypted_private_key_is_an_error_that_says_so() {
+    let sandbox = Sandbox::builder().client_certificates(true).start();
+    let certificate = variable(&sandbox, "CAMUNDA_CUSTOM_CERT_CHAIN_PATH");
+    let directory = tempfile::tempdir().unwrap();
+    let key = directory.path().join("key.pem");
+    let body = "AAAA".repeat(16);
+    for text in [
+        format!(
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\n{body}\n-----END ENCRYPTED PRIVATE KEY-----\n"
+        ),
+        format!(
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n\
+             {body}\n-----END RSA PRIVATE KEY-----\n"
+        ),
+    ] {
+        fs::write(&key, text).unwrap();
+        let settings = crate::builder(&sandbox).client_cert(&certificate);
+        let error = settings.client_key(key.to_str().unwrap()).build();
+        let message = error.unwrap_err().to_string();
+        for expected in ["`client_key` (", "key.pem", "is encrypted", "openssl pkey"] {
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+}
+
+#[test]
+fn roots_of_the_environment_are_used_or_are_an_error() {
+    let sandbox = Sandbox::builder().tls(true).start();
+    let proxy = ConnectProxy::to(&sandbox);
+    let root = variable(&sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH");
+    let with = |file: &str| {
+        let variables = [
+            ("HTTPS_PROXY", &proxy.url("")[..]),
+            ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", ""),
+            ("SSL_CERT_FILE", file),
+        ];
+        told(&sandbox, &variables)
+    };
+    let trusting = with(&root);
+    assert!(trusting.contains("it came: the answer"), "{trusting}");
+    let missing = with("/nowhere.pem");
+    assert!(
+        missing.contains("`SSL_CERT_FILE` (/nowhere.pem) cannot be used"),
+        "{missing}"
+    );
+}
+
+#[test]
 fn one_file_may_hold_certificate_and_key() {
     let sandbox = Sandbox::builder().client_certificates(true).start();
     let directory = tempfile::tempdir().unwrap();
@@ -297,6 +427,13 @@ fn one_file_may_hold_certificate_and_key() {
         (
             "client_cert",
             settings().client_cert(&key).client_key(&key).build(),
+        ),
+        (
+            "`client_key` (",
+            settings()
+                .client_cert(&certificate)
+                .client_key(&certificate)
+                .build(),
         ),
         ("ca_file", settings().ca_file(&key).build()),
         ("ca_file", settings().ca_file("/nowhere.pem").build()),

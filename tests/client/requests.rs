@@ -1,10 +1,12 @@
-//! Retries, once-operations, and what an error tells of the outcome.
+//! RetryState, once-operations, and what an error tells of the outcome.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
-use camunda_admin::{CreateClusterClient, ErrorKind, Outcome, UpdateCluster, Wait};
+use camunda_admin::{
+    AdminClient, CallOptions, Cancel, CreateClusterClient, ErrorKind, Outcome, UpdateCluster, Wait,
+};
 use camunda_admin_sandbox::{Fault, Sandbox, When};
 
 use crate::{builder, client, cluster};
@@ -55,7 +57,7 @@ fn reads_and_settings_survive_broken_connections() {
 }
 
 #[test]
-fn a_later_failure_takes_nothing_back() {
+fn delete_succeeds_when_first_response_is_lost_and_retry_gets_404() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let id = sandbox
@@ -67,18 +69,32 @@ fn a_later_failure_takes_nothing_back() {
         .clients()
         .create(&CreateClusterClient::new("a"));
     let operation = "DELETE /clusters/{clusterUuid}/clients/{clientId}";
-    // Done, but the answer is lost; then it is not there any more.
     sandbox.add_fault(Fault::on(operation).reset().when(When::After));
-    let error = admin
-        .cluster(&id)
-        .clients()
-        .delete(&created.unwrap().client_id)
-        .unwrap_err();
+    let client = created.unwrap().client_id;
+    admin.cluster(&id).clients().delete(&client).unwrap();
+    assert_eq!(sandbox.stats().requests_by_operation[operation], 2);
+
+    // A 404 in response to the first attempt is an error, and a certain one.
+    let error = admin.cluster(&id).clients().delete(&client).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome(), error.attempts()),
+        (ErrorKind::NotFound, Outcome::Rejected, 1),
+        "{error}"
+    );
+    // A gateway's 404 says nothing about the resource.
+    sandbox.add_fault(Fault::on(operation).status(502));
+    sandbox.add_fault(
+        Fault::on(operation)
+            .status(404)
+            .body("default backend - 404"),
+    );
+    let error = admin.cluster(&id).clients().delete(&client).unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome(), error.attempts()),
         (ErrorKind::NotFound, Outcome::Unknown, 2),
         "{error}"
     );
+    assert!(error.may_have_been_applied());
 }
 
 #[test]
@@ -131,7 +147,7 @@ fn what_happens_once_is_sent_once() {
         );
         assert_eq!(error.attempts(), 1);
         assert!(
-            matches!(error.outcome(), Outcome::Unknown | Outcome::Done),
+            matches!(error.outcome(), Outcome::Unknown | Outcome::Completed),
             "{fault:?}: {error:?}"
         );
         if error.outcome() == Outcome::Unknown {
@@ -159,7 +175,7 @@ fn a_refused_once_operation_says_so() {
         let error = admin.clusters().create(&request).unwrap_err();
         assert_eq!(
             (error.outcome(), error.attempts()),
-            (Outcome::Refused, 1),
+            (Outcome::Rejected, 1),
             "{status}"
         );
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
@@ -217,7 +233,7 @@ fn what_is_shown_once_is_in_the_error_where_it_cannot_be_decoded() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
-        (ErrorKind::Decode, Outcome::Done)
+        (ErrorKind::Decode, Outcome::Completed)
     );
     assert!(
         error.to_string().contains("clientId: invalid type"),
@@ -236,7 +252,7 @@ fn what_is_shown_once_is_in_the_error_where_it_cannot_be_decoded() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
-        (ErrorKind::Network, Outcome::Done)
+        (ErrorKind::Network, Outcome::Completed)
     );
     assert_eq!(error.body().unwrap().len(), 60);
 }
@@ -273,7 +289,7 @@ fn no_part_of_an_echoed_secret_is_shown() {
             echo(Fault::on(GET), 403, secret);
             errors.push(admin.cluster(&id).get().unwrap_err());
         }
-        admin.forget_tokens();
+        admin.invalidate_tokens();
         echo(Fault::on_token(), 401, &client_secret);
         errors.push(admin.cluster(&id).get().unwrap_err());
 
@@ -383,7 +399,10 @@ fn a_dead_server_is_told_as_not_sent() {
         (error.kind(), error.outcome()),
         (ErrorKind::Network, Outcome::NotSent)
     );
-    assert!(error.attempts() > 1);
+    // It tried to connect several times, and sent nothing.
+    assert_eq!(error.attempts(), 0);
+    let stats = admin.stats();
+    assert_eq!((stats.requests, stats.retries), (0, 4));
 }
 
 #[test]
@@ -451,7 +470,7 @@ fn an_earlier_attempt_may_have_been_the_one_that_did_it() {
     });
     let error = admin.cluster(&id).update(&change).unwrap_err();
     server.join().unwrap();
-    assert!(error.attempts() > 1);
+    assert_eq!(error.attempts(), 1);
     assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
 }
 
@@ -484,7 +503,7 @@ fn a_waiter_ends_at_once_where_there_is_no_hope() {
         .cluster(&id)
         .wait_until_healthy(&Wait::new())
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Failed);
+    assert_eq!(error.kind(), ErrorKind::WaitFailed);
     assert!(error.to_string().contains("suspended"), "{error}");
 }
 
@@ -506,6 +525,76 @@ fn a_waiter_survives_passing_errors_and_keeps_its_deadline() {
     let wait = wait.timeout(Duration::from_millis(100));
     let error = admin.cluster(&id).wait_until_healthy(&wait).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("500"), "{cause}");
+    assert!(error.to_string().contains("(500)"), "{error}");
+}
+
+#[test]
+fn create_cluster_reports_applied_change_when_response_is_truncated() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let request = cluster(&admin, "orders");
+    sandbox.add_fault(Fault::on("POST /clusters").cut_body(5).when(When::After));
+    let error = admin.clusters().create(&request).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome(), error.attempts()),
+        (ErrorKind::Network, Outcome::Completed, 1)
+    );
+    assert!(error.may_have_been_applied());
+    let text = error.to_string();
+    assert!(
+        text.contains("; the change was applied: look for the name among the clusters"),
+        "{text}"
+    );
+    assert_eq!(admin.clusters().list().unwrap().len(), 1);
+}
+
+#[test]
+fn call_is_not_sent_when_cancelled_before_it_begins() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    // There are a token and an idle connection, so that nothing else notices the cancellation.
+    admin.clusters().list().unwrap();
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let cancelled = admin.with(CallOptions::new().cancel(cancel));
+    let before = sandbox.stats().requests;
+    for error in [
+        cancelled.clusters().list().unwrap_err(),
+        cancelled
+            .cluster(&id)
+            .update(&UpdateCluster::new().name("new"))
+            .unwrap_err(),
+        cancelled
+            .cluster(&id)
+            .clients()
+            .create(&CreateClusterClient::new("worker"))
+            .unwrap_err(),
+    ] {
+        assert_eq!(
+            (error.kind(), error.outcome(), error.attempts()),
+            (ErrorKind::Cancelled, Outcome::NotSent, 0),
+            "{error}"
+        );
+        assert!(!error.may_have_been_applied());
+    }
+    assert_eq!(sandbox.stats().requests, before);
+}
+
+#[test]
+fn io_error_is_not_repeated_by_a_report_of_its_sources() {
+    let error = AdminClient::from_env_file("/nonexistent/console.env").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    let underlying = error.underlying().unwrap().downcast_ref::<io::Error>();
+    assert_eq!(underlying.unwrap().kind(), io::ErrorKind::NotFound);
+    let mut report = error.to_string();
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        report = format!("{report}: {cause}");
+        source = cause.source();
+    }
+    assert_eq!(report, error.to_string());
 }

@@ -6,11 +6,14 @@ use std::process::Command;
 use camunda_admin::AdminClient;
 use camunda_admin_sandbox::Sandbox;
 
+use crate::limited::{PROGRAM_LIMIT, run_to_end};
+
 /// Runs one of these tests in a process of its own, with this environment and no other; answers what
 /// it prints.
 pub(crate) fn in_a_process(test: &str, environment: &[(String, String)]) -> String {
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args([
             "--exact",
             test,
@@ -20,13 +23,11 @@ pub(crate) fn in_a_process(test: &str, environment: &[(String, String)]) -> Stri
         ])
         .env_clear()
         .env("HOME", home.path())
-        .envs(environment.iter().cloned())
-        .output()
-        .unwrap();
-    let printed = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&printed).into_owned();
+        .envs(environment.iter().cloned());
+    let ended = run_to_end(command, PROGRAM_LIMIT);
+    let text = ended.stdout + &ended.stderr;
     assert!(
-        output.status.success() && text.contains("1 passed"),
+        ended.status.success() && text.contains("1 passed"),
         "{text}"
     );
     text
@@ -103,4 +104,88 @@ fn a_file_of_the_console_is_read() {
         .list()
         .unwrap();
     assert_eq!(sandbox.stats().requests, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_with_secrets_that_others_can_read_are_warned_of() {
+    let sandbox = Sandbox::builder().client_certificates(true).start();
+    let printed = in_a_process(
+        "settings::reads_files_that_others_can_read",
+        &sandbox.environment(),
+    );
+    let warnings: Vec<_> = printed
+        .lines()
+        .filter(|line| line.contains("open to other users"))
+        .collect();
+    // Each was read twice.
+    let [first, second, third] = warnings[..] else {
+        panic!("{warnings:?}");
+    };
+    for (warning, part) in [
+        (first, "WARN credential file"),
+        (second, "WARN credential file"),
+        (third, "WARN private key"),
+    ] {
+        assert!(warning.starts_with(part), "{warning}");
+    }
+    assert!(first.ends_with("console.env mode=0644"), "{first}");
+    assert!(second.ends_with("worker.env mode=0620"), "{second}");
+    assert!(third.ends_with("client.key mode=0604"), "{third}");
+    assert!(!printed.contains("hunter2"), "{printed}");
+}
+
+#[cfg(unix)]
+#[test]
+#[ignore = "run by others in a process of its own"]
+fn reads_files_that_others_can_read() {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    struct Printer;
+    impl log::Log for Printer {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            if record.target().starts_with("camunda_admin") {
+                // The first one would stand behind the name of the test.
+                println!("\n{} {}", record.level(), record.args());
+            }
+        }
+        fn flush(&self) {}
+    }
+    log::set_logger(&Printer).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str, mode: u32| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let variables = "CAMUNDA_CONSOLE_CLIENT_ID=a\nCAMUNDA_CONSOLE_CLIENT_SECRET=hunter2\n";
+    let certificate = std::env::var("CAMUNDA_CUSTOM_CERT_CHAIN_PATH").unwrap();
+    let key = std::env::var("CAMUNDA_CUSTOM_PRIVATE_KEY_PATH").unwrap();
+    let key = fs::read_to_string(key).unwrap();
+    let console = [
+        file("private.env", variables, 0o600),
+        file("console.env", variables, 0o644),
+    ];
+    let worker = file("worker.env", "ZEEBE_CLIENT_SECRET=hunter2\n", 0o620);
+    let keys = [
+        file("private.key", &key, 0o400),
+        file("client.key", &key, 0o604),
+    ];
+    for _ in 0..2 {
+        for path in &console {
+            AdminClient::from_env_file(path).unwrap();
+        }
+        camunda_admin::ClusterCredentials::from_env_file(&worker).unwrap();
+        for path in &keys {
+            let builder = AdminClient::builder().client_cert(&certificate);
+            builder.client_key(path.to_str().unwrap()).build().unwrap();
+        }
+    }
 }

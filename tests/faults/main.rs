@@ -1,24 +1,28 @@
 //! What callers see when the network or the service misbehaves: every fault against every class of
 //! operations and the token endpoint, with the rules that hold for all of them, and the table of it
-//! in `docs/faults.md`.
+//! in `docs/failure-modes.md`.
 //!
 //! `CAMUNDA_ADMIN_REFRESH=1 cargo test --test faults` writes the table anew.
 
 mod certificates;
-mod cuts;
-mod front;
-#[path = "../support/full_port.rs"]
-mod full_port;
-#[path = "../support/in_time.rs"]
-mod in_time;
+#[path = "../support/deadline_check.rs"]
+mod deadline_check;
+mod fault_proxy;
+#[path = "../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 mod list;
 mod run;
 mod table;
+mod truncation;
+#[path = "../support/unreachable_ports.rs"]
+mod unreachable_ports;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use limited::{Limited, SLOW_PROGRAM_LIMIT, limit_this_process};
 use list::Fault;
 use run::{Bench, Class, Run};
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -33,10 +37,11 @@ fn every_fault_is_as_the_table_says() {
     if in_a_process_without_proxies() {
         return;
     }
+    limit_this_process();
     let bench = Bench::start();
     let faults = list::all();
     let mut blocks = blocks(&bench, &faults.iter().collect::<Vec<_>>(), SHORT);
-    blocks.extend(cuts::blocks(&bench));
+    blocks.extend(truncation::blocks(&bench));
     let known = table::known();
     if !table::refreshing() {
         // On a slow machine a short deadline can pass before the fault is met: what differs gets a
@@ -49,6 +54,15 @@ fn every_fault_is_as_the_table_says() {
         for (index, block) in differing.into_iter().zip(found) {
             blocks[index] = block;
         }
+    }
+    for (fault, block) in faults.iter().zip(&blocks) {
+        let outcome = block.outcome_of(Class::NonIdempotent);
+        assert_eq!(
+            outcome,
+            list::outcome_of_create(&fault.name),
+            "create cluster: {}",
+            fault.name
+        );
     }
     table::compare(&known, &table::render(&blocks));
     bench.check_what_was_told();
@@ -71,7 +85,7 @@ fn in_a_process_without_proxies() -> bool {
     proxies.iter().for_each(|name| {
         command.env_remove(name);
     });
-    assert!(command.status().unwrap().success());
+    Limited::start(command, SLOW_PROGRAM_LIMIT).wait_for_success();
     true
 }
 

@@ -14,10 +14,10 @@ use camunda_admin::{
 use camunda_admin_sandbox::Sandbox;
 
 use crate::certificates::Authority;
-use crate::front::{Front, Misbehaviour};
-use crate::full_port::{FullPort, port_of_nobody};
-use crate::in_time::in_time;
-use crate::list::{Entry, Fault, MOST_BYTES};
+use crate::deadline_check::in_time;
+use crate::fault_proxy::{Front, Misbehaviour};
+use crate::list::{Entry, Fault, MAX_BYTES};
+use crate::unreachable_ports::{FullPort, port_of_nobody};
 
 /// The deadline of calls that are to end by themselves.
 const LONG: Duration = Duration::from_secs(30);
@@ -26,13 +26,18 @@ const LONG: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Safe,
-    Repeatable,
-    Once,
+    Idempotent,
+    NonIdempotent,
     Token,
 }
 
 impl Class {
-    pub(crate) const ALL: [Class; 4] = [Class::Safe, Class::Repeatable, Class::Once, Class::Token];
+    pub(crate) const ALL: [Class; 4] = [
+        Class::Safe,
+        Class::Idempotent,
+        Class::NonIdempotent,
+        Class::Token,
+    ];
 }
 
 /// A call to be made.
@@ -163,32 +168,32 @@ impl Bench {
             .base_url(api)
             .oauth_url(&format!("{oauth}/oauth/token"))
             .ca_file(self.authority.ca_file().to_str().unwrap())
-            .max_response_bytes(MOST_BYTES)
+            .max_response_bytes(MAX_BYTES)
             .timeout(deadline)
             .build()
             .unwrap();
         if warm {
             admin.cluster(&self.cluster).get().unwrap();
             if class == Class::Token {
-                admin.forget_tokens();
+                admin.invalidate_tokens();
             }
         }
         let count = || front.map_or((0, 0), |front| (front.requests(), front.connections()));
         let (before, stats_before) = (count(), admin.stats());
         let name = format!("run {}", self.names.fetch_add(1, Ordering::Relaxed));
-        let own_cluster = (class == Class::Repeatable).then(|| {
+        let own_cluster = (class == Class::Idempotent).then(|| {
             let cluster = self.sandbox.create_cluster(serde_json::json!({}));
             cluster.parse::<ClusterId>().unwrap()
         });
         let begun = Instant::now();
         let result = match class {
             Class::Safe | Class::Token => admin.cluster(&self.cluster).get().map(drop),
-            Class::Repeatable => {
+            Class::Idempotent => {
                 let entry = IpAllowlistEntry::new("10.0.0.0/8", &name);
                 let cluster = own_cluster.as_ref().unwrap_or(&self.cluster);
                 admin.cluster(cluster).set_ip_allowlist(&[entry])
             }
-            Class::Once => {
+            Class::NonIdempotent => {
                 let mut request = self.pattern.clone();
                 request.name = name.clone();
                 admin.clusters().create(&request).map(drop)
@@ -198,7 +203,7 @@ impl Bench {
         let after = count();
         let (requests, connections) = (after.0 - before.0, after.1 - before.1);
 
-        if class == Class::Once {
+        if class == Class::NonIdempotent {
             assert!(requests <= 1, "sent {requests} times: {result:?}");
         }
         let outcome = result.as_ref().err().map(Error::outcome);
@@ -209,7 +214,10 @@ impl Bench {
         let stats = admin.stats();
         let tried = match class {
             Class::Token => stats.token_requests - stats_before.token_requests,
-            _ => stats.requests - stats_before.requests,
+            _ => {
+                let requests = stats.requests - stats_before.requests;
+                requests.max(1 + stats.retries - stats_before.retries)
+            }
         };
         let took = if elapsed >= deadline {
             "at the deadline"
@@ -256,6 +264,20 @@ impl Bench {
             "{text}"
         );
         assert!(error.elapsed().is_some(), "{text}");
+        let change = matches!(class, Class::Idempotent | Class::NonIdempotent);
+        let unconfirmed = matches!(error.outcome(), Outcome::Unknown | Outcome::Completed);
+        assert_eq!(
+            error.may_have_been_applied(),
+            change && unconfirmed,
+            "{text}"
+        );
+        for (outcome, words) in [
+            (Outcome::Unknown, "; the change may have been applied: "),
+            (Outcome::Completed, "; the change was applied: "),
+        ] {
+            let said = error.to_string().contains(words);
+            assert_eq!(said, change && error.outcome() == outcome, "{text}");
+        }
         if class == Class::Token {
             assert_eq!(
                 (error.stage(), error.outcome()),
@@ -265,9 +287,8 @@ impl Bench {
             assert_eq!(error.attempts(), 0, "{text}");
         } else {
             assert!(error.attempts() >= requests, "{text}");
-            if error.outcome() == Outcome::NotSent {
-                assert_eq!(requests, 0, "{text}");
-            }
+            let sent = error.outcome() != Outcome::NotSent;
+            assert_eq!(error.attempts() > 0, sent, "{text}");
         }
     }
 
@@ -285,13 +306,13 @@ impl Bench {
             }
         }
         for (class, name, outcome) in told.iter() {
-            if !matches!(class, Class::Repeatable | Class::Once) {
+            if !matches!(class, Class::Idempotent | Class::NonIdempotent) {
                 continue;
             }
             let found = found.get(name.as_str()).copied().unwrap_or(0);
             let allowed = match outcome {
-                None | Some(Outcome::Done) => 1..=1,
-                Some(Outcome::NotSent | Outcome::Refused) => 0..=0,
+                None | Some(Outcome::Completed) => 1..=1,
+                Some(Outcome::NotSent | Outcome::Rejected) => 0..=0,
                 _ => 0..=1,
             };
             assert!(
@@ -314,7 +335,7 @@ fn client(sandbox: &Sandbox) -> camunda_admin::AdminClientBuilder {
 /// The message without what differs from run to run.
 fn shape(message: &str, url: &str) -> String {
     let mut message = message.replace(url, "https://HOST");
-    for (before, after) in [("try again in ", " s"), ("not done within ", "s")] {
+    for (before, after) in [("try again in ", " s"), ("deadline of ", "s exceeded")] {
         if let Some(from) = message.find(before).map(|at| at + before.len())
             && let Some(length) = message[from..].find(after)
         {

@@ -67,6 +67,12 @@ impl Block {
         }
     }
 
+    /// Outcome that a class reports when the fault strikes every time; `None` where it succeeds.
+    pub(crate) fn outcome_of(&self, class: Class) -> Option<Outcome> {
+        let row = self.rows.iter().find(|row| row.class == class)?;
+        row.every.as_ref()?.failed.as_ref().map(|failed| failed.1)
+    }
+
     pub(crate) fn is_in(&self, text: &str) -> bool {
         text.contains(&self.render())
     }
@@ -87,8 +93,8 @@ impl Block {
             );
             let class = match row.class {
                 Class::Safe => "get",
-                Class::Repeatable => "set",
-                Class::Once => "create",
+                Class::Idempotent => "set",
+                Class::NonIdempotent => "create",
                 Class::Token => "token",
             };
             match lines.iter_mut().find(|(_, known)| *known == cells) {
@@ -115,9 +121,9 @@ fn cell(seen: Option<&Seen>) -> String {
         Some((kind, outcome)) => {
             let outcome = match outcome {
                 Outcome::NotSent => "not sent",
-                Outcome::Refused => "refused",
+                Outcome::Rejected => "refused",
                 Outcome::Unknown => "unknown",
-                Outcome::Done => "done",
+                Outcome::Completed => "done",
                 other => unreachable!("{other:?} is new"),
             };
             format!("**{kind}**, {outcome}")
@@ -175,11 +181,11 @@ pub(crate) fn compare(known: &str, found: &str) {
         )
         .collect();
     panic!(
-        "docs/faults.md lags; `CAMUNDA_ADMIN_REFRESH=1 cargo test --test faults` writes it anew:\n{}",
+        "docs/failure-modes.md lags; `CAMUNDA_ADMIN_REFRESH=1 cargo test --test faults` writes it anew:\n{}",
         differences.join("\n")
     );
 }
 
 fn path() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/faults.md")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/failure-modes.md")
 }

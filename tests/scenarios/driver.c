@@ -10,7 +10,7 @@
 
 /* ---- The functions by what they take ---- */
 
-#define HEAD const camunda_admin *admin, const camunda_call *call
+#define HEAD const camunda_admin *admin, const camunda_call_options *call
 #define BODY const char *json, size_t json_len
 #define VALUE camunda_value **value
 #define TAIL camunda_error **error
@@ -156,6 +156,7 @@ static void answer_error(const camunda_error *error) {
     fputs(",\"body_hex\":", stdout);
     write_hex(body, len);
   }
+  if (camunda_error_may_have_been_applied(error)) fputs(",\"may_have_been_applied\":true", stdout);
   puts("}}");
 }
 
@@ -183,7 +184,7 @@ static int32_t append(void *user, const char *data, size_t len) {
 }
 
 static camunda_status run(const struct operation *operation, const camunda_admin *admin,
-                          const camunda_call *call, const camunda_value *request,
+                          const camunda_call_options *call, const camunda_value *request,
                           camunda_value **value, struct text *text, camunda_error **error) {
   const camunda_value *arguments = camunda_value_get(request, "arguments");
   const char *a = camunda_value_str(camunda_value_at(arguments, 0), NULL);
@@ -217,7 +218,7 @@ static camunda_status run(const struct operation *operation, const camunda_admin
 }
 
 /* What the header has besides operations and waiters. */
-static bool run_other(const char *name, const camunda_admin *admin, const camunda_call *call,
+static bool run_other(const char *name, const camunda_admin *admin, const camunda_call_options *call,
                       const camunda_value *request, camunda_value **value, camunda_status *status,
                       camunda_error **error) {
   const camunda_value *arguments = camunda_value_get(request, "arguments");
@@ -233,10 +234,10 @@ static bool run_other(const char *name, const camunda_admin *admin, const camund
     const camunda_value *body = camunda_value_get(request, "body");
     size_t len = 0;
     const char *json = body == NULL ? NULL : camunda_value_json(body, &len);
-    int32_t class_ = CAMUNDA_CLASS_DEFAULT;
-    if (word != NULL && strcmp(word, "safe") == 0) class_ = CAMUNDA_CLASS_SAFE;
-    if (word != NULL && strcmp(word, "repeatable") == 0) class_ = CAMUNDA_CLASS_REPEATABLE;
-    if (word != NULL && strcmp(word, "once") == 0) class_ = CAMUNDA_CLASS_ONCE;
+    int32_t class_ = CAMUNDA_IDEMPOTENCY_BY_METHOD;
+    if (word != NULL && strcmp(word, "safe") == 0) class_ = CAMUNDA_IDEMPOTENCY_SAFE;
+    if (word != NULL && strcmp(word, "repeatable") == 0) class_ = CAMUNDA_IDEMPOTENCY_IDEMPOTENT;
+    if (word != NULL && strcmp(word, "once") == 0) class_ = CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT;
     *status = camunda_request(admin, call, class_, a, b, json, len, value, error);
   } else {
     return false;
@@ -246,7 +247,7 @@ static bool run_other(const char *name, const camunda_admin *admin, const camund
 
 static void answer_call(const camunda_admin *admin, const camunda_value *request) {
   const char *name = camunda_value_str(camunda_value_get(request, "call"), NULL);
-  camunda_call *call = camunda_call_new();
+  camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   camunda_status status = CAMUNDA_STATUS_OK;
@@ -258,8 +259,8 @@ static void answer_call(const camunda_admin *admin, const camunda_value *request
 
   double timeout = camunda_value_number(camunda_value_get(request, "timeout"), 0);
   double interval = camunda_value_number(camunda_value_get(request, "interval"), 0);
-  if (timeout > 0) status = camunda_call_set_timeout(call, timeout, &error);
-  if (status == 0 && interval > 0) status = camunda_call_set_interval(call, interval, &error);
+  if (timeout > 0) status = camunda_call_options_set_timeout(call, timeout, &error);
+  if (status == 0 && interval > 0) status = camunda_call_options_set_max_poll_interval(call, interval, &error);
 
   bool known = true;
   if (status == CAMUNDA_STATUS_OK) {
@@ -287,7 +288,7 @@ static void answer_call(const camunda_admin *admin, const camunda_value *request
   free(text.data);
   camunda_error_free(error);
   camunda_value_free(value);
-  camunda_call_free(call);
+  camunda_call_options_free(call);
 }
 
 static void answer_connect(const camunda_value *settings, camunda_admin **admin) {

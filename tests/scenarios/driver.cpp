@@ -154,13 +154,13 @@ std::string create_cluster(const AdminClient& admin, const Request& request) {
 
 std::string any_request(const AdminClient& admin, const Request& request) {
   const std::string_view word = request.word("class");
-  const Class repeat = word == "safe"         ? Class::Safe
-                       : word == "repeatable" ? Class::Repeatable
-                       : word == "once"       ? Class::Once
-                                              : Class::Default;
-  const Value answer = repeat == Class::Default
+  const Class repeat = word == "safe"         ? Idempotency::Safe
+                       : word == "repeatable" ? Idempotency::Idempotent
+                       : word == "once"       ? Idempotency::NonIdempotent
+                                              : Idempotency::ByMethod;
+  const Value answer = repeat == Idempotency::ByMethod
                            ? admin.request(request.text(0), request.text(1), request.json())
-                           : admin.request_as(repeat, request.text(0), request.text(1), request.json());
+                           : admin.request_with_idempotency(repeat, request.text(0), request.text(1), request.json());
   return std::string(answer.json());
 }
 
@@ -175,12 +175,12 @@ const std::map<std::string, Call> calls = {
     ASK("cluster.upgrade", CLUSTER.upgrade()),
     ASK("cluster.set_encryption", CLUSTER.set_encryption(request.body<UpdateEncryption>())),
     TELL("cluster.set_ip_allowlist",
-         CLUSTER.set_ip_allowlist(request.body<UpdateIpAllowlist>().ipallowlist)),
+         CLUSTER.set_ip_allowlist(request.body<detail::UpdateIpAllowlist>().ipallowlist)),
     ASK("cluster.add_to_ip_allowlist", CLUSTER.add_to_ip_allowlist({request.text(1), request.text(2)})),
     ASK("cluster.remove_from_ip_allowlist", CLUSTER.remove_from_ip_allowlist(request.text(1))),
     ASK("cluster.fail_over", CLUSTER.fail_over(request.body<TriggerFailover>())),
     ASK("cluster.wait_until_healthy", CLUSTER.wait_until_healthy(request.wait())),
-    TELL("cluster.wait_until_gone", CLUSTER.wait_until_gone(request.wait())),
+    TELL("cluster.wait_until_deleted", CLUSTER.wait_until_deleted(request.wait())),
     ASK("cluster.wait_until_upgraded", CLUSTER.wait_until_upgraded(request.text(1), request.wait())),
     ASK("cluster.wait_until_woken", CLUSTER.wait_until_woken(request.wait())),
     ASK("cluster.wait_until_encrypted", CLUSTER.wait_until_encrypted(request.wait())),
@@ -195,23 +195,23 @@ const std::map<std::string, Call> calls = {
     ASK("cluster.backups.restore", CLUSTER.backups().restore(request.text(1))),
     ASK("cluster.backups.schedule", CLUSTER.backups().schedule()),
     ASK("cluster.backups.set_schedule",
-        CLUSTER.backups().set_schedule(request.body<SetBackupSchedule>().schedule)),
+        CLUSTER.backups().set_schedule(request.body<detail::SetBackupSchedule>().schedule)),
     TELL("cluster.backups.delete_schedule", CLUSTER.backups().delete_schedule()),
     ASK("cluster.backups.wait_until_complete",
         CLUSTER.backups().wait_until_complete(request.text(1), request.wait<Backup>())),
     ASK("cluster.backups.wait_until_restored",
         CLUSTER.backups().wait_until_restored(request.text(1), request.wait<Restore>())),
     ASK("cluster.secrets.list", CLUSTER.secrets().list()),
-    TELL("cluster.secrets.create", const auto body = request.body<CreateSecret>();
+    TELL("cluster.secrets.create", const auto body = request.body<detail::CreateSecret>();
          CLUSTER.secrets().create(body.secret_name, body.secret_value)),
     TELL("cluster.secrets.update",
-         CLUSTER.secrets().update(request.text(1), request.body<UpdateSecret>().secret_value)),
+         CLUSTER.secrets().update(request.text(1), request.body<detail::UpdateSecret>().secret_value)),
     TELL("cluster.secrets.delete", CLUSTER.secrets().delete_(request.text(1))),
     TELL("cluster.monitoring.activate", CLUSTER.monitoring().activate()),
     TELL("cluster.monitoring.deactivate", CLUSTER.monitoring().deactivate()),
     ASK("cluster.monitoring.get", CLUSTER.monitoring().get()),
     ASK("cluster.monitoring.create_client",
-        CLUSTER.monitoring().create_client(request.body<CreateMonitoringClient>().username)),
+        CLUSTER.monitoring().create_client(request.body<detail::CreateMonitoringClient>().username)),
     TELL("cluster.monitoring.delete_client", CLUSTER.monitoring().delete_client(request.text(1))),
     ASK("cluster.monitoring.rotate_password", CLUSTER.monitoring().rotate_password(request.text(1))),
     ASK("cluster.secure_connectivity.get", CLUSTER.secure_connectivity().get()),
@@ -220,7 +220,7 @@ const std::map<std::string, Call> calls = {
     TELL("cluster.secure_connectivity.deactivate", CLUSTER.secure_connectivity().deactivate()),
     ASK("members.list", admin.members().list()),
     TELL("members.set_roles",
-         admin.members().set_roles(request.text(0), request.body<SetMemberRoles>().org_roles)),
+         admin.members().set_roles(request.text(0), request.body<detail::SetMemberRoles>().org_roles)),
     TELL("members.delete", admin.members().delete_(request.text(0))),
     ASK("activity.list", admin.activity().list()),
     {"activity.csv", csv},
@@ -241,6 +241,9 @@ std::string told(const Error& error) {
   if (error.operation()) out += ",\"operation\":" + quoted(*error.operation());
   if (error.body()) out += ",\"body_hex\":\"" + hex(*error.body()) + '"';
   if (error.retry_after()) out += ",\"retry_after\":" + std::to_string(error.retry_after()->count());
+  if (dynamic_cast<const OutcomeUnknownError*>(&error) != nullptr) {
+    out += ",\"may_have_been_applied\":true";
+  }
   return "{\"error\":" + out + "}}";
 }
 

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Any, Dict
 
-from camunda_admin import AdminClient, CamundaError
+from camunda_admin import AdminClient, CamundaError, OutcomeUnknownError
 
 #: Fields of a body that Python takes under another name than their last word.
 ALIASES = {"schedule": "cron", "ipallowlist": "entries"}
@@ -51,7 +51,7 @@ def call(admin: AdminClient, request: Dict[str, Any]) -> Any:
         admin = admin.with_options(timeout=request["timeout"])
     if name == "request":
         return admin.request(
-            *arguments, body=request.get("body"), retry_class=request.get("class")
+            *arguments, body=request.get("body"), idempotency=request.get("class")
         )
     path = name.split(".")
     place: Any = admin
@@ -85,6 +85,7 @@ def told(error: CamundaError) -> Dict[str, Any]:
         "operation": error.operation,
         "attempts": error.attempts,
         "retry_after": error.retry_after,
+        "may_have_been_applied": isinstance(error, OutcomeUnknownError),
     }
 
 

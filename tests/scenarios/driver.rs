@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+
+use crate::limited::{Limited, PROGRAM_LIMIT};
 
 /// One language's way to the library.
 pub(crate) trait Driver {
@@ -12,7 +14,7 @@ pub(crate) trait Driver {
 
 /// A program that reads lines from its input and answers on its output.
 pub(crate) struct Program {
-    child: Child,
+    program: Limited,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
@@ -28,35 +30,25 @@ impl Program {
         }
         command.envs(environment.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+        let mut program = Limited::start(command, PROGRAM_LIMIT);
         Program {
-            input: child.stdin.take(),
-            output: BufReader::new(child.stdout.take().unwrap()),
-            child,
+            input: program.stdin.take(),
+            output: BufReader::new(program.stdout.take().unwrap()),
+            program,
         }
     }
 }
 
 impl Driver for Program {
     fn exchange(&mut self, line: &str) -> Result<String, String> {
+        self.program.restart_limit();
         let input = self.input.as_mut().expect("open until the end");
         let mut answer = String::new();
         let written = writeln!(input, "{line}").and_then(|()| input.flush());
         match written.and_then(|()| self.output.read_line(&mut answer)) {
             Ok(1..) => Ok(answer),
-            Ok(0) => Err(format!("the driver ended: {:?}", self.child.wait())),
+            Ok(0) => Err(format!("the driver ended: {:?}", self.program.wait())),
             Err(error) => Err(format!("the driver does not answer: {error}")),
         }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // The end of its input is the end of the driver; one that hangs is not waited for.
-        drop(self.input.take());
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

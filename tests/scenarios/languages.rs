@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use camunda_admin::description::{OPERATIONS, Operation, ShapeKind, WAITERS};
+use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS};
 use tempfile::TempDir;
 
 use crate::driver::{Driver, Program};
@@ -132,7 +132,7 @@ fn c_operations() -> String {
 
 fn c_shape(operation: &Operation) -> String {
     let answer = operation.answer.as_ref().map(|shape| &shape.kind);
-    if matches!(answer, Some(ShapeKind::Csv)) {
+    if matches!(answer, Some(BodyKind::Csv)) {
         return "csv".to_owned();
     }
     let body = if operation.body.is_some() {

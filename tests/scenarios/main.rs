@@ -15,10 +15,16 @@ mod run;
 mod rust;
 mod table;
 // The tools and the library are found as the tests of the C ABI find them.
+#[path = "../support/cargo.rs"]
+mod cargo;
 #[path = "../c_abi/library.rs"]
 #[allow(dead_code)]
 mod library;
+#[path = "../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 #[path = "../c_abi/tools.rs"]
+#[allow(dead_code)]
 mod tools;
 
 use std::io::Write;
@@ -29,6 +35,7 @@ use table::Case;
 /// Runs the cases in every language, the languages side by side, and says how many in which.
 #[test]
 fn every_case_in_every_language() {
+    limited::limit_this_process();
     let wanted = std::env::var("SCENARIOS").unwrap_or_default();
     let cases: Vec<Case> = table::read()
         .into_iter()

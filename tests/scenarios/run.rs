@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use camunda_admin::Class;
+use camunda_admin::Idempotency;
 use camunda_admin::description::OPERATIONS;
 use camunda_admin_sandbox::{Fault, Sandbox};
 use serde_json::value::RawValue;
@@ -288,6 +288,12 @@ impl Running<'_> {
         {
             return wrong("the number of attempts", &attempts);
         }
+        let applied = expected
+            .may_have_been_applied
+            .unwrap_or_else(|| is_change(call) && matches!(outcome.as_str(), "Unknown" | "Done"));
+        if error["may_have_been_applied"].as_bool().unwrap_or_default() != applied {
+            return wrong("`may_have_been_applied`", &applied);
+        }
         if let Some(seconds) = expected.retry_after
             && error["retry_after"].as_f64() != Some(seconds)
         {
@@ -399,7 +405,7 @@ fn check_counts(call: &Call, then: &Then, counts: &BTreeMap<String, u64>) -> Res
         .iter()
         .find(|operation| operation.call == call.call);
     if let Some(operation) = operation
-        && operation.class == Class::Once
+        && operation.idempotency == Idempotency::NonIdempotent
     {
         let path = format!("{} {}", operation.method, operation.path);
         let count = counts.get(&path).copied().unwrap_or_default();
@@ -410,6 +416,17 @@ fn check_counts(call: &Call, then: &Then, counts: &BTreeMap<String, u64>) -> Res
         }
     }
     Ok(())
+}
+
+/// Whether a call changes something, as opposed to reads and waiters.
+fn is_change(call: &Call) -> bool {
+    let operation = OPERATIONS
+        .iter()
+        .find(|operation| operation.call == call.call);
+    match operation {
+        Some(operation) => operation.idempotency != Idempotency::Safe,
+        None => call.call == "request" && call.arguments.first() != Some(&"GET".into()),
+    }
 }
 
 fn kind_of_status(status: u16) -> &'static str {

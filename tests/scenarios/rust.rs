@@ -4,15 +4,26 @@ use std::time::Duration;
 
 use camunda_admin::description::OPERATIONS;
 use camunda_admin::{
-    AdminClient, BackupId, CallOptions, Class, ClusterClientId, ClusterHandle, ClusterId,
-    CreateSecret, Error, IpAllowlistEntry, Json, Method, MonitoringClientId, SetMemberRoles,
-    UpdateIpAllowlist, UpdateSecret, Wait,
+    AdminClient, AssignableRole, BackupId, CallOptions, ClusterClientId, ClusterHandle, ClusterId,
+    Error, Idempotency, IpAllowlistEntry, Json, Method, MonitoringClientId, Secret, Wait,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::driver::Driver;
+
+/// The fields of bodies that are arguments in Rust.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Arguments {
+    org_roles: Vec<AssignableRole>,
+    ipallowlist: Vec<IpAllowlistEntry>,
+    schedule: String,
+    secret_name: String,
+    secret_value: Secret,
+    username: String,
+}
 
 #[derive(Default)]
 pub(crate) struct RustDriver {
@@ -77,6 +88,7 @@ fn told(error: &Error) -> Value {
         "operation": error.operation(),
         "attempts": error.attempts(),
         "retry_after": error.retry_after().map(|wait| wait.as_secs_f64()),
+        "may_have_been_applied": error.may_have_been_applied(),
     })
 }
 
@@ -159,7 +171,7 @@ fn call(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
         "clusters.parameters" => encode(admin.clusters().parameters()?),
         "members.list" => encode(admin.members().list()?),
         "members.set_roles" => {
-            let body: SetMemberRoles = request.body()?;
+            let body: Arguments = request.body()?;
             encode(
                 admin
                     .members()
@@ -190,11 +202,24 @@ fn call(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
                 .transpose()?;
             let path = request.argument(1);
             encode(match request.0["class"].as_str() {
-                Some("safe") => admin.request_as(Class::Safe, method, path, body.as_ref())?,
-                Some("repeatable") => {
-                    admin.request_as(Class::Repeatable, method, path, body.as_ref())?
-                }
-                Some("once") => admin.request_as(Class::Once, method, path, body.as_ref())?,
+                Some("safe") => admin.request_with_idempotency(
+                    Idempotency::Safe,
+                    method,
+                    path,
+                    body.as_ref(),
+                )?,
+                Some("repeatable") => admin.request_with_idempotency(
+                    Idempotency::Idempotent,
+                    method,
+                    path,
+                    body.as_ref(),
+                )?,
+                Some("once") => admin.request_with_idempotency(
+                    Idempotency::NonIdempotent,
+                    method,
+                    path,
+                    body.as_ref(),
+                )?,
                 _ => admin.request(method, path, body.as_ref())?,
             })
         }
@@ -215,7 +240,7 @@ fn cluster_call(
         "cluster.upgrade" => encode(cluster.upgrade()?),
         "cluster.set_encryption" => encode(cluster.set_encryption(&request.body()?)?),
         "cluster.set_ip_allowlist" => {
-            let body: UpdateIpAllowlist = request.body()?;
+            let body: Arguments = request.body()?;
             encode(cluster.set_ip_allowlist(&body.ipallowlist)?)
         }
         "cluster.add_to_ip_allowlist" => {
@@ -227,7 +252,7 @@ fn cluster_call(
         }
         "cluster.fail_over" => encode(cluster.fail_over(&request.body()?)?),
         "cluster.wait_until_healthy" => encode(cluster.wait_until_healthy(&request.wait())?),
-        "cluster.wait_until_gone" => encode(cluster.wait_until_gone(&request.wait())?),
+        "cluster.wait_until_deleted" => encode(cluster.wait_until_deleted(&request.wait())?),
         "cluster.wait_until_upgraded" => {
             encode(cluster.wait_until_upgraded(request.argument(1), &request.wait())?)
         }
@@ -246,7 +271,7 @@ fn cluster_call(
         "cluster.backups.restore" => encode(cluster.backups().restore(&request.backup()?)?),
         "cluster.backups.schedule" => encode(cluster.backups().schedule()?),
         "cluster.backups.set_schedule" => {
-            let body: camunda_admin::SetBackupSchedule = request.body()?;
+            let body: Arguments = request.body()?;
             encode(cluster.backups().set_schedule(&body.schedule)?)
         }
         "cluster.backups.delete_schedule" => encode(cluster.backups().delete_schedule()?),
@@ -262,7 +287,7 @@ fn cluster_call(
         ),
         "cluster.secrets.list" => encode(cluster.secrets().list()?),
         "cluster.secrets.create" => {
-            let body: CreateSecret = request.body()?;
+            let body: Arguments = request.body()?;
             encode(
                 cluster
                     .secrets()
@@ -270,7 +295,7 @@ fn cluster_call(
             )
         }
         "cluster.secrets.update" => {
-            let body: UpdateSecret = request.body()?;
+            let body: Arguments = request.body()?;
             encode(
                 cluster
                     .secrets()
@@ -282,7 +307,7 @@ fn cluster_call(
         "cluster.monitoring.deactivate" => encode(cluster.monitoring().deactivate()?),
         "cluster.monitoring.get" => encode(cluster.monitoring().get()?),
         "cluster.monitoring.create_client" => {
-            let body: camunda_admin::CreateMonitoringClient = request.body()?;
+            let body: Arguments = request.body()?;
             encode(cluster.monitoring().create_client(&body.username)?)
         }
         "cluster.monitoring.delete_client" => encode(

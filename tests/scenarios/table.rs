@@ -128,6 +128,8 @@ pub(crate) struct ExpectedError {
     /// A part of the body.
     pub(crate) body: Option<String>,
     pub(crate) attempts: Option<u64>,
+    /// Whether it is an `OutcomeUnknownError`; follows from the outcome unless given.
+    pub(crate) may_have_been_applied: Option<bool>,
     /// In seconds.
     pub(crate) retry_after: Option<f64>,
 }

@@ -8,7 +8,10 @@
 //! It takes about 15 seconds; `CAMUNDA_SOAK_SECONDS=1800` makes it half an hour, and `-- --nocapture`
 //! shows what happened.
 
-mod journal;
+mod expectations;
+#[path = "../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 mod measure;
 mod program;
 
@@ -19,6 +22,7 @@ use std::time::{Duration, Instant};
 use camunda_admin_sandbox::{Fault, Limits, Permission, Sandbox, When};
 use serde_json::json;
 
+use limited::{Limited, PROGRAM_LIMIT};
 use program::{Plan, Report};
 
 /// Names the plan to the program's process.
@@ -67,17 +71,18 @@ fn sixty_four_threads_against_everything_that_fails() {
         .for_each(|fault| drop(sandbox.add_fault(fault)));
 
     let begun = Instant::now();
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", "play", "--ignored", "--nocapture"])
         .env(PLAN, serde_json::to_string(&plan).unwrap())
         .env("HOME", cache.path())
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut answers = child.stdin.take().unwrap();
+        .stdout(Stdio::piped());
+    let limit = Duration::from_secs(seconds) + PROGRAM_LIMIT;
+    let mut program = Limited::start(command, limit);
+    let mut answers = program.stdin.take().unwrap();
     let mut report = None;
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+    for line in BufReader::new(program.stdout.take().unwrap()).lines() {
         match line.unwrap().split_once(MARK) {
             Some((_, "revoke")) => sandbox.revoke_tokens(),
             Some((_, "calm")) => {
@@ -88,9 +93,8 @@ fn sixty_four_threads_against_everything_that_fails() {
             None => {}
         }
     }
-    let status = child.wait().unwrap();
+    program.wait_for_success();
     let elapsed = begun.elapsed();
-    assert!(status.success(), "the program ended with {status}");
     let report = report.expect("the program reports");
     let stats = sandbox.stats();
     println!(

@@ -13,7 +13,7 @@ use camunda_admin::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{Creations, Settings};
+use crate::expectations::{Creations, Settings};
 use crate::measure::{Course, MOST_LEFT, Sample};
 use crate::{MARK, THREADS};
 
@@ -157,7 +157,8 @@ impl log::Log for UnansweredRetries {
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
             let text = record.args().to_string();
-            if text.contains("trying again in") && lacks_answer(&text) {
+            // The status of a response, where there was one.
+            if text.starts_with("request failed, retrying:") && !text.contains(" status=") {
                 UNANSWERED_RETRIES.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -420,8 +421,8 @@ impl<'a> Worker<'a> {
         let outcomes = &mut self.report.creations;
         match outcome(&created) {
             Outcome::NotSent => outcomes.not_sent += 1,
-            Outcome::Refused => outcomes.refused += 1,
-            Outcome::Done => outcomes.done += 1,
+            Outcome::Rejected => outcomes.refused += 1,
+            Outcome::Completed => outcomes.done += 1,
             _ => outcomes.unknown += 1,
         }
         match created {
@@ -480,7 +481,7 @@ impl<'a> Worker<'a> {
 fn outcome<T>(result: &Result<T>) -> Outcome {
     result
         .as_ref()
-        .map_or_else(Error::outcome, |_| Outcome::Done)
+        .map_or_else(Error::outcome, |_| Outcome::Completed)
 }
 
 impl Report {

@@ -4,6 +4,8 @@ All share one token cache, as programs on one machine do, so that together they 
 limit of token requests. A test that has to begin without a token takes credentials of its own.
 """
 
+import contextlib
+import faulthandler
 import json
 import os
 import signal
@@ -54,8 +56,15 @@ def stats():
     return ask("GET", "/_sandbox/stats")
 
 
+# Seconds that a test may take. The tests as a whole have a limit of 300 s, in `tests/python.rs`.
+TEST_LIMIT = 200
+
+
 class SandboxTest(unittest.TestCase):
     def setUp(self):
+        # Prints the stacks of all threads and ends the tests.
+        faulthandler.dump_traceback_later(TEST_LIMIT, exit=True, file=sys.__stderr__)
+        self.addCleanup(faulthandler.cancel_dump_traceback_later)
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
@@ -85,13 +94,31 @@ class SandboxTest(unittest.TestCase):
     def fault(self, operation, **fault):
         ask("POST", "/_sandbox/faults", {"operation": operation, **fault})
 
-    def run_python(self, program, *arguments, **environment):
-        """Runs a program in another interpreter, which has met nothing yet."""
-        return subprocess.run(
-            [sys.executable, "-X", "faulthandler", "-c", program, *arguments],
+    def run_python(self, program, *arguments, limit=60, **environment):
+        """Runs a program in another interpreter, which has met nothing yet.
+
+        One that takes longer than `limit` seconds is ended with all processes that it started, and the
+        test fails with the stacks of its threads.
+        """
+        command = [sys.executable, "-X", "faulthandler", "-c", program, *arguments]
+        running = subprocess.Popen(
+            command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,
-            timeout=60,
             env={**os.environ, **environment},
+            start_new_session=True,
         )
+        try:
+            stdout, stderr = running.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            # `faulthandler` prints the stacks then.
+            running.send_signal(signal.SIGABRT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(timeout=5)
+            # Its children, too, if it has any.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
+            stdout, stderr = running.communicate()
+            self.fail(f"program not ended after {limit} s, killed:\n{stdout}\n{stderr}")
+        return subprocess.CompletedProcess(command, running.returncode, stdout, stderr)

@@ -51,7 +51,7 @@ class Kinds(SandboxTest):
                 self.assertEqual(error.http_status, status)
                 self.assertEqual(error.server_message, "the service's own words")
                 self.assertIn("the service's own words", str(error))
-                self.assertEqual((error.outcome, error.stage), ("refused", "request"))
+                self.assertEqual((error.outcome, error.stage), ("rejected", "request"))
                 self.assertEqual((error.operation, error.method), ("get cluster", "GET"))
                 self.assertEqual(error.path, f"/clusters/{cluster_id}")
                 self.assertEqual(error.attempts, 1)
@@ -94,16 +94,57 @@ class Kinds(SandboxTest):
                 error = raised.exception
                 self.assertIsInstance(error, kind)
                 self.assertEqual(error.outcome, "unknown")
-                self.assertIn("may have been done", str(error))
+                self.assertIn("may have been applied", str(error))
                 copy = pickle.loads(pickle.dumps(error))
                 self.assertIs(type(copy), type(error))
                 self.assertEqual(copy.__dict__, error.__dict__)
+
+    def test_change_raises_outcome_unknown_when_response_is_truncated(self):
+        handle = self.client().cluster(self.cluster())
+        self.fault(CREATE, when="after", cut_body=9)
+        with self.assertRaises(OutcomeUnknownError) as raised:
+            handle.clients.create("half")
+        error = raised.exception
+        self.assertIsInstance(error, NetworkError)
+        self.assertEqual((error.outcome, error.attempts), ("completed", 1))
+        self.assertIn("; the change was applied: ", str(error))
+        self.assertEqual([client.name for client in handle.clients.list()], ["half"])
+
+    def test_waiter_never_raises_outcome_unknown(self):
+        handle = self.client().cluster(self.cluster(status={"ready": "Creating"}))
+        with self.assertRaises(TimeoutError) as raised:
+            handle.wait_until_healthy(timeout=0.3)
+        error = raised.exception
+        self.assertNotIsInstance(error, OutcomeUnknownError)
+        self.assertEqual(error.outcome, "rejected")
+        self.assertGreaterEqual(error.attempts, 1)
+        self.assertIn(str(handle.id), str(error))
+        self.assertIn("last state: Creating", str(error))
+
+    def test_cancelled_call_is_not_sent_when_cancelled_before_it_begins(self):
+        admin = self.client()
+        handle = admin.cluster(self.cluster())
+        admin.clusters.list()
+        cancel = Cancel()
+        cancel.cancel()
+        cancelled = admin.with_options(cancel=cancel).cluster(handle.id)
+        for call in [
+            cancelled.get,
+            lambda: cancelled.clients.create("never"),
+            cancelled.wait_until_healthy,
+        ]:
+            with self.assertRaises(CancelledError) as raised:
+                call()
+            error = raised.exception
+            self.assertNotIsInstance(error, OutcomeUnknownError)
+            self.assertEqual((error.outcome, error.attempts), ("not_sent", 0))
+        self.assertEqual(handle.clients.list(), [])
 
     def test_nothing_listens(self):
         admin = AdminClient(base_url="http://127.0.0.1:9", timeout=0.5)
         with self.assertRaises((NetworkError, TimeoutError)) as raised:
             admin.ip_ranges()
-        self.assertEqual(raised.exception.outcome, "not sent")
+        self.assertEqual(raised.exception.outcome, "not_sent")
 
     def test_missing_permission(self):
         admin = self.client(["members"])
@@ -125,7 +166,7 @@ class Kinds(SandboxTest):
         with self.assertRaises(DecodeError) as raised:
             self.client().cluster(self.cluster()).clients.create("worker")
         error = raised.exception
-        self.assertEqual(error.outcome, "done")
+        self.assertEqual(error.outcome, "completed")
         self.assertIn(b"hunter2", error.body)
         self.assertNotIn("hunter2", f"{error} {error!r}")
 
@@ -182,6 +223,7 @@ class Arguments(SandboxTest):
             lambda: handle.clients.create("a", permissions="Zeebe"),
             lambda: handle.clients.create("a", permissions=[5]),
             lambda: handle.clients.create("a", permissions=5),
+            lambda: handle.clients.create("a", permissions={"Zeebe": True}),
             lambda: handle.clients.create(5),
             lambda: handle.secrets.create("a", 5),
             lambda: handle.secrets.create("a", b"hunter2"),
@@ -196,7 +238,7 @@ class Arguments(SandboxTest):
             with self.assertRaises(InvalidArgumentError) as raised:
                 call()
             self.assertNotIn("hunter2", str(raised.exception))
-            self.assertEqual(raised.exception.outcome, "not sent")
+            self.assertEqual(raised.exception.outcome, "not_sent")
         self.assertEqual(stats()["requests"], before)
 
     def test_waiters_and_requests(self):
@@ -211,7 +253,7 @@ class Arguments(SandboxTest):
             lambda: admin.request("BREW", "/clusters"),
             lambda: admin.request("GET", "clusters"),
             lambda: admin.request("GET", "/a/../b"),
-            lambda: admin.request("GET", "/clusters", retry_class="often"),
+            lambda: admin.request("GET", "/clusters", idempotency="often"),
             lambda: admin.request("POST", "/clusters", object()),
             lambda: admin.token(""),
         ]:
@@ -223,6 +265,8 @@ class Arguments(SandboxTest):
             ({"base_url": "http://example.com"}, "base_url"),
             ({"timeout": 0}, "timeout"),
             ({"token_cache": ""}, "token_cache"),
+            ({"token_cache": "memroy"}, "did you mean `memory`?"),
+            ({"token_cache": "mysql://:hunter2@host"}, "unsupported URL scheme"),
             ({"max_response_bytes": 0}, "max_response_bytes"),
             ({"client_id": "a"}, "client_secret"),
             ({"ca_file": "/nowhere"}, "ca_file"),

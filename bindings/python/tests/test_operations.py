@@ -12,11 +12,15 @@ from pathlib import Path
 
 from camunda_admin import (
     Backup,
+    Cancel,
+    CancelledError,
     ClientPermission,
     Cluster,
     ClusterComponentStatus,
     ClusterCredentials,
     FileError,
+    InvalidArgumentError,
+    InvalidRequestError,
     IpAllowlistEntry,
     Secrets,
     TokenSource,
@@ -60,13 +64,20 @@ class MainJob(SandboxTest):
         self.assertEqual(credentials["ZEEBE_CLIENT_SECRET"], created.client_secret)
         self.assertEqual(credentials["CAMUNDA_CLUSTER_ID"], cluster_id)
         source = TokenSource(credentials, token_cache=Path(os.environ["CAMUNDA_TOKEN_CACHE_DIR"]))
-        token = source.bearer()
+        token = source.access_token()
         self.assertGreater(len(token), 20)
-        self.assertEqual(source.bearer(), token)
+        self.assertEqual(source.access_token(), token)
         source.reject("another")
-        self.assertEqual(source.bearer(), token)
+        self.assertEqual(source.access_token(), token)
         source.reject(token)
-        self.assertNotEqual(source.bearer(), token)
+        self.assertNotEqual(source.access_token(), token)
+        self.assertEqual(source.stats().token_requests, 2)
+        cancel = Cancel()
+        cancel.cancel()
+        limited = source.with_options(cancel=cancel)
+        source.reject(source.access_token())
+        with self.assertRaises(CancelledError):
+            limited.with_options(timeout=20).access_token()
 
         (client,) = handle.clients.list()
         self.assertEqual((client.name, client.permissions), ("worker", ["Zeebe", "Operate"]))
@@ -77,11 +88,26 @@ class MainJob(SandboxTest):
         handle.update(name="orders 2", description="")
         self.assertEqual(handle.get().name, "orders 2")
         handle.delete()
-        handle.wait_until_gone(timeout=30, interval=0.05)
+        handle.wait_until_deleted(timeout=30, interval=0.05)
         # One for this API, one for Zeebe and one for that after it was rejected.
         self.assertEqual(stats()["token_requests"] - before, 3)
         self.assertEqual(admin.stats().token_requests, 1)
         self.assertGreater(admin.stats()["requests"], 10)
+
+    def test_credentials_come_from_the_environment(self):
+        program = (
+            "from camunda_admin import ClusterCredentials; "
+            "print(dict(ClusterCredentials.from_env()))"
+        )
+        ran = self.run_python(program, ZEEBE_CLIENT_ID="a")
+        self.assertIn("ConfigError", ran.stderr)
+        self.assertIn("ZEEBE_CLIENT_SECRET", ran.stderr)
+        ran = self.run_python(
+            program, ZEEBE_CLIENT_ID="a", ZEEBE_CLIENT_SECRET="b", CAMUNDA_OAUTH_URL=""
+        )
+        self.assertEqual(
+            ran.stdout.strip(), "{'ZEEBE_CLIENT_ID': 'a', 'ZEEBE_CLIENT_SECRET': 'b'}"
+        )
 
     def test_credentials_are_not_overwritten(self):
         path = self.folder / "worker.env"
@@ -94,6 +120,42 @@ class MainJob(SandboxTest):
         self.assertEqual(path.read_text(), "mine")
         with self.assertRaises(FileError):
             ClusterCredentials.from_env_file(self.folder / "nothing")
+
+    def test_create_env_file_keeps_the_credentials_of_the_created_client(self):
+        handle = self.client().cluster(self.cluster())
+        path = self.folder / "worker.env"
+        created = handle.clients.create_env_file(path, "worker", permissions=["Zeebe"])
+        self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
+        kept = ClusterCredentials.from_env_file(path)
+        self.assertEqual(kept["ZEEBE_CLIENT_ID"], created.client_id)
+        self.assertEqual(kept["ZEEBE_CLIENT_SECRET"], created.client_secret)
+        self.assertEqual(kept["CAMUNDA_CREDENTIALS_SCOPES"], "Zeebe")
+        self.assertEqual(kept["CAMUNDA_CLUSTER_REGION"], "bru-2")
+        text = path.read_text()
+        with self.assertRaises(FileError) as raised:
+            handle.clients.create_env_file(path, "other")
+        self.assertEqual(raised.exception.outcome, "not_sent")
+        self.assertEqual(path.read_text(), text)
+        self.assertEqual(len(handle.clients.list()), 1)
+
+        new = self.folder / "new.env"
+        for name, permissions, error in [
+            ("worker", None, InvalidRequestError),
+            ("other", [], InvalidArgumentError),
+            ("other", {"Zeebe": True}, InvalidArgumentError),
+        ]:
+            with self.assertRaises(error):
+                handle.clients.create_env_file(new, name, permissions=permissions)
+            self.assertFalse(new.exists())
+        self.assertEqual(len(handle.clients.list()), 1)
+
+    def test_credentials_that_cannot_be_read_back_leave_no_file(self):
+        path = self.folder / "worker.env"
+        for variables in [{"not a name": "hunter2"}, {"A": "hunter2\0"}]:
+            with self.assertRaises(InvalidArgumentError) as raised:
+                ClusterCredentials(variables).write_env_file(path)
+            self.assertNotIn("hunter2", str(raised.exception))
+            self.assertFalse(path.exists())
 
     def test_credentials_survive_what_shells_make_of_them(self):
         path = self.folder / "odd.env"
@@ -234,7 +296,7 @@ class Resources(SandboxTest):
         self.assertIn(self.cluster_id, [cluster["uuid"] for cluster in answer])
         path = f"/clusters/{self.cluster_id}"
         self.assertIsNone(
-            self.admin.request("PATCH", path, {"description": "by hand"}, retry_class="repeatable")
+            self.admin.request("PATCH", path, {"description": "by hand"}, idempotency="idempotent")
         )
         self.assertEqual(self.handle.get().description, "by hand")
 
@@ -253,6 +315,29 @@ class Fidelity(SandboxTest):
         encoded = cluster.to_dict()
         self.assertEqual({**encoded, **plain}, encoded)
         self.assertEqual(Cluster.from_dict(encoded), cluster)
+
+    def test_nulls_are_given_back_as_they_came(self):
+        answer = {
+            "uuid": "a",
+            "name": None,
+            "description": None,
+            "labels": None,
+            "links": {"zeebe": None, "operate": "https://o"},
+            "future": None,
+        }
+        self.fault("GET /clusters/{clusterUuid}", status=200, body=answer)
+        cluster = self.client().cluster("a").get()
+        self.assertEqual((cluster.name, cluster.description, cluster.labels), ("", None, None))
+        encoded = cluster.to_dict()
+        for name in ["name", "description", "labels", "future"]:
+            self.assertIn(name, encoded)
+            self.assertIsNone(encoded[name])
+        self.assertEqual(encoded["links"], answer["links"])
+        self.assertNotIn("encryption", encoded)
+        self.assertEqual(Cluster.from_dict(encoded).to_dict(), encoded)
+        self.assertEqual(pickle.loads(pickle.dumps(cluster)).to_dict(), encoded)
+        changed = dataclasses.replace(cluster, description="b").to_dict()
+        self.assertEqual(changed["description"], "b")
 
     def test_answers_can_be_copied(self):
         cluster = self.client().cluster(self.cluster(future=1)).get()

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import unittest
+import warnings
 import weakref
 
 from camunda_admin import AdminClient, CancelledError, TokenStore
@@ -246,10 +247,22 @@ class Callbacks(SandboxTest):
         logger.setLevel(logging.DEBUG)
         self.addCleanup(logger.setLevel, level)
         settings = self.settings()
+        self.fault("GET /clusters", status=503, headers={"x-request-id": "1234-abcd"})
         with self.assertLogs(logger, logging.DEBUG) as logs:
             admin = AdminClient(**settings)
             admin.clusters.list()
         text = "\n".join(logs.output)
+        self.assertRegex(
+            text,
+            r'response received: operation="list clusters" method=GET path=/clusters status=503 '
+            r'bytes=\d+ duration=[\d.]+ms attempt=1 request_id="1234-abcd"',
+        )
+        self.assertRegex(
+            text,
+            r'INFO:camunda_admin\S*:request failed, retrying: operation="list clusters" attempt=1 '
+            r"delay=[\d.]+ms status=503 ",
+        )
+        self.assertRegex(text, r"status=200 bytes=\d+ duration=[\d.]+ms attempt=2")
         self.assertNotIn(settings["client_secret"], text)
         self.assertNotIn(admin.token(), text)
 
@@ -362,10 +375,74 @@ class Processes(SandboxTest):
             child.start()
         found = [results.get(timeout=30) for _ in children]
         for child in children:
-            child.join()
+            child.join(timeout=30)
             self.assertEqual(child.exitcode, 0)
         self.assertEqual(found, [(cluster_id, 0)] * 5)
         self.assertEqual(stats()["token_requests"], before)
+        admin.cluster(cluster_id).get()
+
+    @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
+    def test_fork_beside_busy_threads(self):
+        admin = self.client()
+        cluster_id = self.cluster()
+        token = admin.token()
+        before = stats()["token_requests"]
+        stop = threading.Event()
+
+        def keep_busy():
+            while not stop.is_set():
+                for _ in range(50):
+                    admin.token()
+                admin.diagnostics()
+
+        threads = [threading.Thread(target=keep_busy) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        statuses = []
+        try:
+            with warnings.catch_warnings():
+                # Newer Pythons warn of every fork beside threads.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                for _ in range(40):
+                    child = os.fork()
+                    if child == 0:
+                        # A child that hangs is killed.
+                        signal.alarm(30)
+                        status = 1
+                        try:
+                            same = str(admin.token()) == str(token)
+                            found = admin.cluster(cluster_id).get().uuid
+                            status = 0 if same and found == cluster_id else 2
+                        finally:
+                            os._exit(status)
+                    statuses.append(os.waitpid(child, 0)[1])
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(statuses, [0] * 40)
+        self.assertEqual(stats()["token_requests"], before)
+
+    @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
+    def test_daemonized_child_keeps_its_descriptors(self):
+        admin = self.client()
+        cluster_id = self.cluster()
+        admin.cluster(cluster_id).get()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(30)
+            status = 1
+            try:
+                os.closerange(3, 1000)
+                opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(200)]
+                admin.cluster(cluster_id).get()
+                admin.close()
+                for descriptor in opened:
+                    os.fstat(descriptor)
+                status = 0
+            finally:
+                os._exit(status)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
         admin.cluster(cluster_id).get()
 
     def test_ctrl_c_in_a_fork(self):
@@ -385,6 +462,215 @@ except KeyboardInterrupt:
         self.fault(GET, stall=True)
         ran = self.run_python(program, self.cluster())
         self.assertEqual((ran.returncode, ran.stderr), (7, ""))
+
+
+class Exits(SandboxTest):
+    """A program ends while its threads are in calls: soon, quietly, and with its own exit status."""
+
+    PRELUDE = """
+import logging, os, signal, sys, threading, time
+from camunda_admin import AdminClient, CamundaError, Cancel, TokenStore
+cluster_id = sys.argv[1]
+reached = threading.Semaphore(0)
+def wait():
+    admin.cluster(cluster_id).wait_until_healthy(interval=0.02, progress=lambda _: reached.release())
+def get():
+    while True:
+        admin.cluster(cluster_id).get()
+        reached.release()
+def start(work, daemon=True):
+    threads = [threading.Thread(target=work, daemon=daemon) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert reached.acquire(timeout=20)
+    return threads
+"""
+
+    def exits(self, program, status=7, stderr="", stdout="", rounds=2):
+        cluster_id = self.cluster(name="stuck")
+        control(status={"cluster": cluster_id, "ready": "Creating"})
+        for _ in range(rounds):
+            started = time.monotonic()
+            ran = self.run_python(self.PRELUDE + program, cluster_id)
+            self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (status, stdout, stderr))
+            self.assertLess(time.monotonic() - started, 20)
+
+    def test_sys_exit_with_daemon_threads_in_waits_has_its_own_status(self):
+        self.exits("admin = AdminClient.from_env(); start(wait); sys.exit(7)")
+
+    def test_end_of_program_after_with_has_status_zero(self):
+        program = """
+with AdminClient.from_env() as admin:
+    start(wait)
+"""
+        self.exits(program, status=0)
+
+    def test_sys_exit_with_debug_log_and_gets_has_its_own_status(self):
+        program = """
+logging.basicConfig(level=5, stream=open(os.devnull, "w"))
+admin = AdminClient.from_env()
+start(get)
+sys.exit(7)
+"""
+        self.exits(program, rounds=4)
+
+    def test_sys_exit_in_a_sigterm_handler_has_its_own_status(self):
+        program = """
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+admin = AdminClient.from_env()
+[thread, *_] = start(wait)
+threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
+thread.join()
+"""
+        self.exits(program)
+
+    def test_ctrl_c_during_a_join_ends_as_the_interpreter_does(self):
+        program = """
+admin = AdminClient.from_env()
+[thread, *_] = start(wait)
+threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    thread.join()
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+        self.exits(program)
+
+    def test_second_ctrl_c_ends_a_program_that_joins_its_threads(self):
+        # It is pressed until the interpreter gives up waiting for the threads.
+        program = """
+admin = AdminClient.from_env()
+threads = start(wait, daemon=False)
+def interrupt():
+    while True:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+try:
+    threading.Thread(target=interrupt, daemon=True).start()
+    threads[0].join()
+except KeyboardInterrupt:
+    pass
+"""
+        cluster_id = self.cluster(name="stuck")
+        control(status={"cluster": cluster_id, "ready": "Creating"})
+        ran = self.run_python(self.PRELUDE + program, cluster_id)
+        self.assertIn("KeyboardInterrupt", ran.stderr)
+        self.assertNotIn("camunda", ran.stderr)
+        # By the signal itself, where it comes when the interpreter has put its handlers away.
+        self.assertIn(ran.returncode, (0, 1, -signal.SIGINT))
+
+    def test_thread_that_is_no_daemon_ends_its_call_first(self):
+        program = """
+admin = AdminClient.from_env()
+def work():
+    time.sleep(0.2)
+    admin.cluster(cluster_id).get()
+    print("completed", flush=True)
+threading.Thread(target=work).start()
+"""
+        self.exits(program, status=0, stdout="done\n")
+
+    def test_handlers_of_atexit_make_calls_on_their_thread(self):
+        # Registered before the package is imported, a handler runs after the package's own.
+        program = """
+import atexit
+atexit.register(lambda: print("late", admin.cluster(cluster_id).get().name, flush=True))
+""" + self.PRELUDE + """
+admin = AdminClient.from_env()
+atexit.register(lambda: print("early", admin.cluster(cluster_id).get().name, flush=True))
+start(wait)
+sys.exit(7)
+"""
+        cluster_id = self.cluster(name="stuck")
+        control(status={"cluster": cluster_id, "ready": "Creating"})
+        ran = self.run_python(program, cluster_id)
+        expected = (7, "early stuck\nlate stuck\n", "")
+        self.assertEqual((ran.returncode, ran.stdout, ran.stderr), expected)
+
+    def test_call_after_the_exit_ends_its_thread_quietly(self):
+        # Registered before the package is imported, a handler runs after the package's own.
+        program = """
+import atexit, sys, threading
+ended = []
+def join():
+    for thread in threads:
+        thread.join(20)
+    print(len(ended), flush=True)
+atexit.register(join)
+""" + self.PRELUDE + """
+admin = AdminClient.from_env()
+def retry():
+    while True:
+        try:
+            get()
+        except CamundaError as error:
+            print("not ended", error, flush=True)
+        except SystemExit:
+            ended.append(1)
+            raise
+threads = start(retry)
+sys.exit(7)
+"""
+        cluster_id = self.cluster(name="stuck")
+        ran = self.run_python(program, cluster_id)
+        self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (7, "4\n", ""))
+
+    def test_callback_that_does_not_return_delays_the_exit_briefly(self):
+        program = """
+admin = AdminClient.from_env()
+def stay(_):
+    reached.release()
+    time.sleep(60)
+start(lambda: admin.cluster(cluster_id).wait_until_healthy(progress=stay))
+sys.exit(7)
+"""
+        self.exits(program, rounds=1)
+
+    def test_token_store_in_python_ends_with_the_program(self):
+        program = """
+class Store(TokenStore):
+    def __init__(self):
+        self.values, self.locked = {}, {}
+    def get(self, name):
+        return self.values.get(name)
+    def put(self, name, value, keep):
+        self.values[name] = value
+    def try_lock(self, name, lease):
+        if self.locked.setdefault(name, self) is not self:
+            return None
+        return lambda: self.locked.pop(name)
+settings = {key: os.environ["CAMUNDA_CONSOLE_" + key.upper()] for key in ("client_id", "client_secret", "base_url")}
+admin = AdminClient(oauth_url=os.environ["CAMUNDA_OAUTH_URL"], token_cache=Store(), **settings)
+def forget():
+    while True:
+        try:
+            admin.invalidate_tokens()
+            reached.release()
+        except CamundaError as error:
+            print(error)
+start(forget)
+sys.exit(7)
+"""
+        self.exits(program)
+
+    @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
+    def test_forked_child_exits_without_waiting_for_the_threads_of_its_parent(self):
+        program = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads, from 3.12 on
+admin = AdminClient.from_env()
+start(wait)
+child = os.fork()
+if child == 0:
+    admin.cluster(cluster_id).get()
+    sys.exit(5)
+began = time.monotonic()
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
+assert time.monotonic() - began < 1.5
+sys.exit(7)
+"""
+        self.exits(program)
 
 
 class Loading(SandboxTest):

@@ -1,114 +1,203 @@
-//! Tokens in files of the user's own: shared by all processes of one user on one machine.
+//! Token store in files: shared by all processes of one user on one machine.
 //!
-//! The directory has to be the user's and writable by nobody else, else it is not used. It is opened
-//! once per operation and everything below it is named relative to the open directory, without
-//! following links, so that nothing can be moved in between. Values are replaced by renaming a new
-//! file over the old. Locks are files beside the values that are never deleted, since a lock on a
-//! deleted file excludes nobody: one for each key, held while its token is asked for, so that slow
-//! credentials do not hold up the others, and one for each token host, held for an instant. The
-//! kernel releases them when their owner dies.
+//! The directory must belong to the user and not be writable by others, or it is not used; it is
+//! created only below a directory of the same user. Files whose names the store does not create
+//! itself are never touched. Each operation opens the directory once and accesses everything below
+//! it relative to the open directory, without following links, so that nothing can be moved in
+//! between. Values are replaced by renaming a new file over the old one.
+//!
+//! Locks are files beside the values that are never deleted, since a lock on a deleted file
+//! excludes no other process: one for each cache key, held during its token request, so that slow
+//! credentials do not delay others, and one for each token host, held for a moment. The kernel
+//! releases them when their owner terminates.
 
-use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ring::rand::{SecureRandom, SystemRandom};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec};
 use rustix::process::{Resource, geteuid, getrlimit};
 
-use super::{StoreLock, TokenStore};
-use crate::process::PerProcess;
+use super::{StoreLock, Timestamps, TokenStore};
+use crate::auth::key::{RATE_LIMIT_PREFIX, TOKEN_PREFIX};
+use crate::auth::record::RateLimitTimes;
+use crate::fork::ProcessOwned;
+use crate::random;
 
 /// Larger files are not read; a token is a few KiB.
-const LARGEST_VALUE: u64 = 1024 * 1024;
+const MAX_VALUE_BYTES: u64 = 1024 * 1024;
 
-/// Values that nobody replaced for this long belong to credentials that are not used any more.
-const VALUES_KEPT: Duration = Duration::from_secs(60 * 24 * 3600);
-/// Half-written files of processes that died are removed after this long.
-const SCRAPS_KEPT: Duration = Duration::from_secs(3600);
+/// Values that were not replaced for this long belong to credentials that are no longer used.
+const VALUE_TTL: Duration = Duration::from_secs(60 * 24 * 3600);
+/// Temporary files of terminated processes are removed after this long.
+const TEMP_FILE_TTL: Duration = Duration::from_secs(3600);
 
 const VALUE: &str = "value";
 const LOCK: &str = "lock";
-const SCRAP: &str = "new";
+const TEMP_SUFFIX: &str = "new";
+/// Hexadecimal digits of the digest in a name, and of the random number in a temporary file's name.
+const NAME_DIGITS: usize = 32;
+const RANDOM_DIGITS: usize = 16;
 
-/// A directory with one file for each value and each lock.
+/// Flags for opening directories.
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// A token store with one file for each value and each lock.
 #[derive(Debug)]
 pub(super) struct FileStore {
     path: PathBuf,
-    tidied: AtomicBool,
+    stale_files_removed: AtomicBool,
 }
 
 impl FileStore {
     pub(super) fn new(path: &Path) -> Self {
         FileStore {
             path: path.to_owned(),
-            tidied: AtomicBool::new(false),
+            stale_files_removed: AtomicBool::new(false),
         }
     }
 
-    /// Opens the directory, making it if it is not there.
+    /// Opens the directory, and creates it if it does not exist.
     fn open(&self) -> io::Result<OwnedFd> {
         match self.open_existing() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                DirBuilder::new()
-                    .recursive(true)
-                    .mode(0o700)
-                    .create(&self.path)?;
-                self.open_existing()
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(),
             opened => opened,
         }
     }
 
-    /// Opens the directory and makes sure that nobody else can change what is in it.
+    /// Opens the directory and checks that no other user can change its files.
     fn open_existing(&self) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&self.path, flags, Mode::empty())?;
+        let directory = rustix::fs::open(&self.path, DIRECTORY, Mode::empty())?;
+        check_private(&directory)?;
+        Ok(directory)
+    }
+
+    /// Creates the directory and those above it that are missing, mode 0700.
+    ///
+    /// # Errors
+    ///
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied), and nothing is created, if the nearest
+    /// existing directory belongs to another user: under `sudo`, `HOME` may be another user's, who
+    /// could not use a `~/.cache` that belongs to root. A directory for temporary files that all
+    /// users share, such as `/tmp`, is accepted.
+    fn create(&self) -> io::Result<OwnedFd> {
+        let mut missing = Vec::new();
+        let mut nearest = self.path.as_path();
+        let mut directory = loop {
+            let path = if nearest.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                nearest
+            };
+            // Directories above the store's own may be links.
+            match rustix::fs::open(path, DIRECTORY - OFlags::NOFOLLOW, Mode::empty()) {
+                Err(rustix::io::Errno::NOENT) => {}
+                opened => break opened?,
+            }
+            let name = nearest.components().next_back().map(Component::as_os_str);
+            missing.push(name.unwrap_or(OsStr::new(".")));
+            nearest = nearest.parent().ok_or(rustix::io::Errno::NOENT)?;
+        };
         let stat = rustix::fs::fstat(&directory)?;
-        if stat.st_uid != geteuid().as_raw() {
-            return Err(refused("the directory belongs to another user"));
+        let is_shared = stat.st_uid == 0 && stat.st_mode & 0o1002 == 0o1002;
+        if stat.st_uid != geteuid().as_raw() && !is_shared {
+            return Err(permission_denied(&format!(
+                "directory not created: {} belongs to another user; set HOME, or choose another \
+                 directory",
+                nearest.display()
+            )));
         }
-        if stat.st_mode & 0o022 != 0 {
-            return Err(refused("other users can write to the directory"));
+        for name in missing.into_iter().rev() {
+            match rustix::fs::mkdirat(&directory, name, Mode::RWXU) {
+                // Created by another process in the meantime.
+                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
+            }
+            directory = rustix::fs::openat(&directory, name, DIRECTORY, Mode::empty())?;
+            check_private(&directory)?;
         }
         Ok(directory)
     }
 
-    /// Removes what dead processes and old credentials left behind; locks stay.
-    fn tidy(&self, directory: &OwnedFd) {
-        let Ok(entries) = fs::read_dir(&self.path) else {
+    /// Removes temporary files of terminated processes and expired values; locks stay.
+    fn remove_stale_files(&self, directory: &OwnedFd) {
+        let Ok(entries) = Dir::read_from(directory) else {
             return;
         };
         let now = SystemTime::now();
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let kept = match Path::new(&name)
-                .extension()
-                .and_then(|extension| extension.to_str())
-            {
-                Some(VALUE) => VALUES_KEPT,
-                Some(SCRAP) => SCRAPS_KEPT,
-                _ => continue,
+            let Some(retention) = name.to_str().ok().and_then(retention) else {
+                continue;
             };
-            let age = entry.metadata().and_then(|metadata| metadata.modified());
-            if age.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > kept)) {
-                // Whoever else removed it first did the same work.
-                let _ = rustix::fs::unlinkat(directory, &name, AtFlags::empty());
+            let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            let modified = u64::try_from(stat.st_mtime).unwrap_or(0);
+            let modified = UNIX_EPOCH + Duration::from_secs(modified);
+            if is_own_file(&stat)
+                && now
+                    .duration_since(modified)
+                    .is_ok_and(|age| age > retention)
+            {
+                // Fails if another process removed it first.
+                let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
             }
         }
     }
 }
 
+/// Returns how long a file of this name is kept; `None` if [`FileStore::put`] does not create such
+/// names: the directory may contain files of other programs.
+fn retention(file: &str) -> Option<Duration> {
+    let is_hex = |text: &str, length| {
+        text.len() == length
+            && text
+                .bytes()
+                .all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let (stem, extension) = file.rsplit_once('.')?;
+    let rest = [TOKEN_PREFIX, RATE_LIMIT_PREFIX]
+        .into_iter()
+        .find_map(|prefix| stem.strip_prefix(prefix))?;
+    match extension {
+        VALUE => is_hex(rest, NAME_DIGITS).then_some(VALUE_TTL),
+        TEMP_SUFFIX => {
+            let (digest, random) = rest.split_once('-')?;
+            (is_hex(digest, NAME_DIGITS) && is_hex(random, RANDOM_DIGITS)).then_some(TEMP_FILE_TTL)
+        }
+        _ => None,
+    }
+}
+
+/// Checks that a directory belongs to this user and that no other user can change its files.
+fn check_private(directory: &OwnedFd) -> io::Result<()> {
+    let stat = rustix::fs::fstat(directory)?;
+    if stat.st_uid != geteuid().as_raw() {
+        return Err(permission_denied(
+            "directory not used: it belongs to another user",
+        ));
+    }
+    if stat.st_mode & 0o022 != 0 {
+        return Err(permission_denied(
+            "directory not used: other users can write to it",
+        ));
+    }
+    Ok(())
+}
+
 impl TokenStore for FileStore {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let directory = match self.open_existing() {
-            // It is made when there is something to put in.
+            // The first `put` creates it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
@@ -118,72 +207,79 @@ impl TokenStore for FileStore {
             rustix::fs::openat(&directory, format!("{name}.{VALUE}"), flags, Mode::empty());
         let file = match opened {
             Ok(file) => File::from(file),
-            // Nothing there, or something that is no value: the next put replaces it.
+            // No file, or not a regular file: the next `put` replaces it.
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let stat = rustix::fs::fstat(&file)?;
         let private = is_own_file(&stat) && stat.st_mode & 0o077 == 0;
-        if !private || u64::try_from(stat.st_size).unwrap_or(u64::MAX) > LARGEST_VALUE {
+        if !private || u64::try_from(stat.st_size).unwrap_or(u64::MAX) > MAX_VALUE_BYTES {
             return Ok(None);
         }
         let mut value = Vec::new();
-        file.take(LARGEST_VALUE).read_to_end(&mut value)?;
+        file.take(MAX_VALUE_BYTES).read_to_end(&mut value)?;
         Ok(Some(value))
     }
 
-    fn put(&self, name: &str, value: &[u8], _keep: Duration) -> io::Result<()> {
-        // Exceeding this limit is answered by a signal that kills the process.
+    fn put(&self, name: &str, value: &[u8], _ttl: Duration) -> io::Result<()> {
+        // Exceeding this limit raises a signal that kills the process.
         let limit = getrlimit(Resource::Fsize).current;
         if limit.is_some_and(|limit| limit < value.len() as u64) {
             return Err(io::Error::other(
-                "the limit on the size of files is too low",
+                "file not written: the limit on the size of files is too low",
             ));
         }
         let directory = self.open()?;
-        if !self.tidied.swap(true, Ordering::Relaxed) {
-            self.tidy(&directory);
+        if !self.stale_files_removed.swap(true, Ordering::Relaxed) {
+            self.remove_stale_files(&directory);
         }
-        let mut random = [0; 8];
-        SystemRandom::new()
-            .fill(&mut random)
-            .map_err(|_| io::Error::other("no random numbers"))?;
-        let scrap = format!("{name}-{:016x}.{SCRAP}", u64::from_le_bytes(random));
+        let temp = format!("{name}-{:016x}.{TEMP_SUFFIX}", random::number()?);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::openat(&directory, &scrap, flags, OWN_ONLY)?);
-        // Not synced to the disk: a value that a power cut tears apart fails its seal and is asked
-        // for again.
+        let mut file = File::from(rustix::fs::openat(
+            &directory,
+            &temp,
+            flags,
+            OWNER_ONLY_MODE,
+        )?);
+        // Not synced to the disk: a value that a power failure damages does not open, and its token
+        // is requested again.
         let written = file.write_all(value).and_then(|()| {
             let name = format!("{name}.{VALUE}");
-            Ok(rustix::fs::renameat(&directory, &scrap, &directory, name)?)
+            Ok(rustix::fs::renameat(&directory, &temp, &directory, name)?)
         });
         if written.is_err() {
-            let _ = rustix::fs::unlinkat(&directory, &scrap, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&directory, &temp, AtFlags::empty());
         }
         written
     }
 
     fn try_lock(&self, name: &str, _lease: Duration) -> io::Result<Option<StoreLock>> {
         let directory = self.open()?;
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = rustix::fs::openat(&directory, format!("{name}.{LOCK}"), flags, OWN_ONLY)?;
-        let file = File::from(file);
-        if !is_own_file(&rustix::fs::fstat(&file)?) {
-            return Err(refused("the lock is not a file of this user's"));
+        let file = ProcessOwned::new(open_lock(&directory, &format!("{name}.{LOCK}"))?);
+        let stat = rustix::fs::fstat(&*file)?;
+        if !is_own_file(&stat) {
+            return Err(permission_denied(
+                "lock file not used: it is not a regular file of this user",
+            ));
+        }
+        // A user who can open it can hold it, and make every process fetch its own token.
+        if stat.st_mode & 0o077 != 0 {
+            return Err(permission_denied(&format!(
+                "lock file not used: other users can open {name}.{LOCK}; set its mode to 600"
+            )));
         }
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // Somebody may have cleared the directory after the file was opened; a lock on what is left
-        // excludes nobody, so it has to be opened again.
+        // The directory may have been cleared after the file was opened; a lock on a deleted file
+        // excludes no other process, so it has to be opened again.
         if file.metadata()?.nlink() == 0 {
             return Ok(None);
         }
-        Ok(Some(StoreLock::new(FileLock::new(file))))
+        Ok(Some(StoreLock::new(FileLock(file))))
     }
 
     fn describe(&self) -> String {
@@ -191,79 +287,257 @@ impl TokenStore for FileStore {
     }
 }
 
-const OWN_ONLY: Mode = Mode::RUSR.union(Mode::WUSR);
+impl Timestamps for FileStore {
+    fn set_times(&self, name: &str, times: RateLimitTimes) -> io::Result<()> {
+        let directory = self.open_existing()?;
+        set_times(&directory, &format!("{name}.{LOCK}"), times)
+    }
+
+    fn times(&self, name: &str) -> io::Result<Option<RateLimitTimes>> {
+        let directory = match self.open_existing() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let name = format!("{name}.{LOCK}");
+        let stat = match rustix::fs::statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let millis = |seconds, nanos| {
+            let seconds = u64::try_from(seconds).unwrap_or(0);
+            let nanos = u64::try_from(nanos).unwrap_or(0);
+            seconds
+                .saturating_mul(1_000)
+                .saturating_add(nanos / 1_000_000)
+        };
+        let times = RateLimitTimes {
+            last_request_at: millis(stat.st_mtime, stat.st_mtime_nsec),
+            blocked_until: millis(stat.st_atime, stat.st_atime_nsec),
+        };
+        Ok((is_own_file(&stat) && times.last_request_at > 0).then_some(times))
+    }
+}
+
+/// Opens a lock file, and creates it if it does not exist.
+fn open_lock(directory: &OwnedFd, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    loop {
+        match rustix::fs::openat(directory, name, flags, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => {}
+            opened => return Ok(File::from(opened?)),
+        }
+        let new = flags | OFlags::CREATE | OFlags::EXCL;
+        match rustix::fs::openat(directory, name, new, OWNER_ONLY_MODE) {
+            // Another process was faster.
+            Err(rustix::io::Errno::EXIST) => {}
+            opened => {
+                let file = File::from(opened?);
+                // The time of its creation is not that of a request. Without this, the first
+                // request waits as if it were.
+                let _ = set_times(directory, name, RateLimitTimes::default());
+                return Ok(file);
+            }
+        }
+    }
+}
+
+/// Sets the modification time of a file to that of the last request, and the access time to the end
+/// of a block.
+fn set_times(directory: &OwnedFd, name: &str, times: RateLimitTimes) -> io::Result<()> {
+    let timespec = |millis: u64| Timespec {
+        tv_sec: i64::try_from(millis / 1_000).unwrap_or(i64::MAX),
+        tv_nsec: (millis % 1_000 * 1_000_000) as _,
+    };
+    let timestamps = rustix::fs::Timestamps {
+        last_access: timespec(times.blocked_until),
+        last_modification: timespec(times.last_request_at),
+    };
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    Ok(rustix::fs::utimensat(directory, name, &timestamps, flags)?)
+}
+
+const OWNER_ONLY_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
 fn is_own_file(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
         && stat.st_uid == geteuid().as_raw()
 }
 
-fn refused(why: &str) -> io::Error {
+fn permission_denied(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
 /// A locked file.
 ///
 /// A fork duplicates its descriptor, and the kernel holds a lock until it is released or the last
-/// duplicate is closed. So the owner releases it expressly, whoever may have a duplicate, while a
-/// child closes its duplicates without releasing anything.
-struct FileLock {
-    held: &'static HeldLocks,
-    number: u64,
-}
-
-/// The locks held by one process.
-#[derive(Debug)]
-struct HeldLocks {
-    pid: u32,
-    files: Mutex<BTreeMap<u64, File>>,
-    numbers: AtomicU64,
-}
-
-static HELD: PerProcess<HeldLocks> = PerProcess::new();
-
-impl HeldLocks {
-    /// Those of this process. A forked child closes its duplicates of its parent's here, which
-    /// otherwise would keep the locks of a parent that is killed.
-    fn of_this_process() -> &'static Self {
-        HELD.get(|parents| {
-            // Only tried: if the lock was held while the process forked, it stays held.
-            if let Some(mut files) = parents.and_then(|parents| parents.files.try_lock().ok()) {
-                files.clear();
-            }
-            HeldLocks {
-                pid: std::process::id(),
-                files: Mutex::default(),
-                numbers: AtomicU64::new(0),
-            }
-        })
-    }
-
-    fn files(&self) -> MutexGuard<'_, BTreeMap<u64, File>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl FileLock {
-    fn new(file: File) -> Self {
-        let held = HeldLocks::of_this_process();
-        let number = held.numbers.fetch_add(1, Ordering::Relaxed);
-        held.files().insert(number, file);
-        FileLock { held, number }
-    }
-}
+/// duplicate is closed. So the owner releases it explicitly, whichever process has a duplicate, while
+/// a child closes its duplicate at the fork without releasing anything.
+struct FileLock(ProcessOwned<File>);
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        if self.held.pid == std::process::id() {
-            let file = self.held.files().remove(&self.number);
-            // Should it fail, closing the file releases the lock just as well, but for a fork.
-            let _ = file.map(|file| file.unlock());
+        if self.0.is_own() {
+            // If it fails, closing the file releases the lock as well, unless a child has a duplicate.
+            let _ = self.0.unlock();
         }
     }
 }
 
-/// In a forked child: lets go of what it inherited of its parent's locks.
-pub(crate) fn close_inherited_locks() {
-    HeldLocks::of_this_process();
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs::{self, FileTimes};
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+    use super::*;
+    use crate::auth::key::{CacheKey, TokenHostKey};
+    use crate::auth::tests::test_support::{left_out, request};
+
+    const TTL: Duration = Duration::from_secs(3600);
+    const OTHER_USER: u32 = 65534;
+
+    #[test]
+    fn put_removes_only_old_files_with_names_of_the_store() {
+        const HOUR: u64 = 3600;
+        const DAY: u64 = 24 * HOUR;
+        let table = [
+            // Created by the store.
+            (
+                "token-0123456789abcdef0123456789abcdef.value",
+                61 * DAY,
+                false,
+            ),
+            (
+                "token-0123456789abcdef0123456789abcde0.value",
+                59 * DAY,
+                true,
+            ),
+            (
+                "rate-limit-0123456789abcdef0123456789abcdef.value",
+                61 * DAY,
+                false,
+            ),
+            (
+                "rate-limit-0123456789abcdef0123456789abcdef.lock",
+                61 * DAY,
+                true,
+            ),
+            (
+                "token-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
+                2 * HOUR,
+                false,
+            ),
+            (
+                "rate-limit-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
+                HOUR / 2,
+                true,
+            ),
+            // Created by other programs.
+            ("notes.new", 61 * DAY, true),
+            ("face.value", 61 * DAY, true),
+            ("token-.value", 61 * DAY, true),
+            ("token-0123456789abcdef.value", 61 * DAY, true),
+            (
+                "token-0123456789ABCDEF0123456789ABCDEF.value",
+                61 * DAY,
+                true,
+            ),
+            (
+                "token-0123456789abcdef0123456789abcdeg.value",
+                61 * DAY,
+                true,
+            ),
+            (
+                "other-0123456789abcdef0123456789abcdef.value",
+                61 * DAY,
+                true,
+            ),
+            ("token-0123456789abcdef0123456789abcdef.new", 61 * DAY, true),
+            (
+                "token-0123456789abcdef0123456789abcdef-0.new",
+                61 * DAY,
+                true,
+            ),
+            (
+                "x.token-0123456789abcdef0123456789abcdef.value",
+                61 * DAY,
+                true,
+            ),
+        ];
+        let made = request();
+        for name in [
+            format!("token-{}", CacheKey::of(&made).digest()),
+            format!("rate-limit-{}", TokenHostKey::of(&made.token_url).digest()),
+        ] {
+            assert!(retention(&format!("{name}.value")).is_some(), "{name}");
+        }
+        let place = tempfile::tempdir().unwrap();
+        for (name, age, _) in table {
+            let file = File::create(place.path().join(name)).unwrap();
+            let modified = SystemTime::now() - Duration::from_secs(age);
+            file.set_times(FileTimes::new().set_modified(modified))
+                .unwrap();
+        }
+        let store = FileStore::new(place.path());
+        store.put("token-new", b"1", TTL).unwrap();
+        let left: BTreeSet<_> = fs::read_dir(place.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        for (name, _, stays) in table {
+            assert_eq!(left.contains(name), stays, "{name}");
+        }
+        assert_eq!(store.get("token-new").unwrap().as_deref(), Some(&b"1"[..]));
+    }
+
+    #[test]
+    fn put_creates_missing_directories_for_this_user_alone() {
+        let place = tempfile::tempdir().unwrap();
+        let linked = place.path().join("linked");
+        symlink(place.path(), &linked).unwrap();
+        for path in ["a/b/c", "linked/d", "e/../f"] {
+            let path = place.path().join(path);
+            let store = FileStore::new(&path);
+            assert_eq!(store.get("token-1").unwrap(), None);
+            assert!(!path.exists());
+            store.put("token-1", b"1", TTL).unwrap();
+            assert_eq!(fs::read(path.join("token-1.value")).unwrap(), b"1");
+        }
+        for made in ["a", "a/b", "a/b/c", "d", "e", "f"] {
+            let mode = fs::metadata(place.path().join(made)).unwrap().mode();
+            assert_eq!(mode & 0o7777, 0o700, "{made}");
+        }
+    }
+
+    #[test]
+    fn put_creates_nothing_in_a_directory_of_another_user() {
+        if !geteuid().is_root() {
+            return left_out("homes of other users, which needs root", false);
+        }
+        let home = tempfile::tempdir().unwrap();
+        chown(home.path(), Some(OTHER_USER), Some(OTHER_USER)).unwrap();
+        let store = FileStore::new(&home.path().join(".cache/camunda-admin"));
+        let errors = [
+            store.put("token-1", b"1", TTL).unwrap_err(),
+            store.try_lock("token-1", TTL).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "directory not created: {} belongs to another user; set HOME, or choose \
+                     another directory",
+                    home.path().display()
+                )
+            );
+        }
+        assert_eq!(store.get("token-1").unwrap(), None);
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+        // Writable by all does not make it shared; only root's sticky directories are.
+        fs::set_permissions(home.path(), PermissionsExt::from_mode(0o1777)).unwrap();
+        store.put("token-1", b"1", TTL).unwrap_err();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
 }

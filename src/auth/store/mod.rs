@@ -1,87 +1,92 @@
-//! Where tokens are kept besides memory, so that processes and machines can share them.
+//! Token stores: share tokens and rate limits between processes and hosts.
 //!
-//! A store is a convenience, never a condition: whatever goes wrong with one is logged once, shows in
-//! the diagnostics, and leaves the process on its own.
+//! A store error never fails an API call: it is logged once as a warning, shown in the diagnostics,
+//! and the process continues without the store.
 
 #[cfg(unix)]
 mod file;
+mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
-mod vault;
 
 use std::env;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::TokenCacheChoice;
-use super::time::{Clock, Moment};
-use crate::call::Call;
+use ring::digest;
+
+use super::TokenCacheConfig;
+use super::record::{RateLimitRecord, RateLimitTimes};
+use super::time::{Clock, Timestamp};
+use crate::call::CallContext;
 use crate::error::Error;
+use crate::fork::{Mutex, MutexGuard, generation};
 use crate::secret::Secret;
 
-#[cfg(unix)]
-pub(crate) use file::close_inherited_locks;
+pub(crate) use record_store::{HeldLocks, MergedRecord, RecordStore, SHORT_LEASE};
 #[cfg(all(test, feature = "redis"))]
 pub(crate) use redis::RedisStore;
-pub(crate) use vault::{Known, Locks, MOMENT, Vault};
 
-/// A place where processes share tokens: the caller's own, or one of the library's.
+/// A store in which processes share tokens and rate limits: one of the library's, or a custom one.
 ///
-/// What is kept are small values under short names of small letters, digits and `-`. Both are safe
-/// to show: names are digests, and values with a token in them are sealed with a key that is derived
-/// from the client secret. Values without one hold only the pace of requests to a token host.
+/// Values are small, names consist of lower-case letters, digits and `-`. Both are safe to show:
+/// names are digests, and values with a token are encrypted with a key derived from the client
+/// secret. All other values hold only the rate limit of a token host.
 ///
-/// Methods are called by many threads at once, and never with a lock of the library held. What they
-/// do cannot be interrupted: none should block for longer than a caller would like to wait, a quarter
-/// of a second, say, and dropping a lock not at all. None is called on behalf of a call that is
-/// cancelled or has less time than that left; one that takes longer makes calls outlive their
-/// deadline. Redis takes 250 ms at most. Whatever they answer, no call fails because of it: after an
-/// error the store is left alone for half a minute.
+/// Methods are called from several threads concurrently; the library holds no lock during a call. A
+/// call cannot be interrupted: return within 250 ms, or API calls exceed their deadline. Dropping a
+/// [`StoreLock`] must not block. The library skips the store for a call that is cancelled or has
+/// less than 250 ms left.
+///
+/// A store error never fails an API call. After an error, the library does not use the failed
+/// ability (lock, read or write) for 30 s; after an error whose kind says that the store cannot be
+/// reached, none of the three.
 pub trait TokenStore: Send + Sync {
-    /// The value last put under this name. `None` where there is none, or none any more.
-    ///
-    /// # Errors
-    ///
-    /// Any, if the store cannot be read.
+    /// Returns the value last put under this name; `None` if there is none, or it has expired.
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
 
-    /// Keeps a value under this name instead of the one before; a reader sees either of them whole.
-    /// After `keep` it is of no use any more and may go.
-    ///
-    /// # Errors
-    ///
-    /// Any, if the store cannot be written.
-    fn put(&self, name: &str, value: &[u8], keep: Duration) -> io::Result<()>;
+    /// Stores a value under this name and replaces the previous one. Must be atomic: a concurrent
+    /// reader gets either of them whole. The value expires after `ttl`; the store may then delete
+    /// it.
+    fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()>;
 
-    /// Takes the lock of this name, without waiting: `None` means that someone else has it.
+    /// Takes the lock of this name without waiting; `None` if another owner holds it.
     ///
-    /// Dropping what it answers releases the lock. If the owner dies without doing so, the store
-    /// releases it: at once where it can tell, after `lease` where it cannot. Locks and values are
-    /// apart, even where their names are the same.
-    ///
-    /// # Errors
-    ///
-    /// Any, if the store cannot lock. It is not written to then, as nothing could keep an older
-    /// token from replacing a newer one.
+    /// Dropping the returned lock releases it. If the owner terminates without doing so, the store
+    /// releases the lock: immediately if it can detect that, otherwise after `lease`. Locks and
+    /// values have separate namespaces.
     fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>>;
 
-    /// What it is and where, for logs and diagnostics; without passwords.
+    /// Returns the kind and location of the store, for logs and diagnostics; without passwords.
     fn describe(&self) -> String;
 }
 
-/// A lock of a [`TokenStore`], released when it is dropped.
+/// A lock of a [`TokenStore`], released when it is dropped by the process that took it.
+///
+/// A child that is forked while the lock is held does not release it: it belongs to the parent.
 pub struct StoreLock {
-    _held: Box<dyn Send>,
+    /// Released when dropped; `None` only during `drop`.
+    inner: Option<Box<dyn Send>>,
+    generation: u32,
 }
 
 impl StoreLock {
-    /// Takes over whatever releases the lock when it is dropped.
-    pub fn new(held: impl Send + 'static) -> Self {
+    /// Takes ownership of a value that releases the lock when it is dropped.
+    pub fn new(inner: impl Send + 'static) -> Self {
         StoreLock {
-            _held: Box::new(held),
+            inner: Some(Box::new(inner)),
+            generation: generation(),
+        }
+    }
+}
+
+impl Drop for StoreLock {
+    fn drop(&mut self) {
+        if self.generation != generation() {
+            std::mem::forget(self.inner.take());
         }
     }
 }
@@ -92,85 +97,105 @@ impl fmt::Debug for StoreLock {
     }
 }
 
-/// How long a store is left alone after it failed.
-const LEFT_ALONE: Duration = Duration::from_secs(30);
+/// How long an ability of a store is not used after it failed.
+const CIRCUIT_OPEN_TIME: Duration = Duration::from_secs(30);
 
-/// How long a store in another process or machine may take to answer. It is not asked on behalf of a
-/// call that has less time left.
-const FAR_PATIENCE: Duration = Duration::from_millis(250);
+/// Time that an operation of a remote store may take. The store is skipped for a call that has less
+/// time left.
+const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The stores of one choice, nearest first. None of them is asked for anything while it is failing.
+/// The stores of one configuration, nearest first.
 #[derive(Debug, Default)]
-pub(crate) struct Stores {
-    tiers: Vec<Tier>,
+pub(crate) struct StoreChain {
+    tiers: Vec<StoreTier>,
 }
 
-impl Stores {
-    /// The stores that a choice names. Nothing is opened yet.
+impl StoreChain {
+    /// Creates the stores of a configuration. Opens nothing yet.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config), if the choice cannot be understood.
-    pub(crate) fn new(choice: &TokenCacheChoice, clock: &Clock) -> Result<Self, Error> {
-        let tier = |store, far| Tier {
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a URL is not valid.
+    pub(crate) fn new(choice: &TokenCacheConfig, clock: &Clock) -> Result<Self, Error> {
+        let tier = |store, is_remote| StoreTier {
             store,
-            far,
+            times: None,
+            is_remote,
             clock: clock.clone(),
             health: Mutex::default(),
         };
         let mut tiers = Vec::new();
         if let Some(directory) = directory(choice) {
-            tiers.extend(files(&directory).map(|store| tier(store, false)));
+            tiers.extend(files(&directory).map(|(store, times)| StoreTier {
+                times: Some(times),
+                ..tier(store, false)
+            }));
         } else if needs_directory(choice) {
-            say_once_that_there_is_no_home();
+            warn_once_without_home();
         }
         match choice {
-            TokenCacheChoice::Redis { url, .. } => tiers.push(tier(redis(url)?, true)),
-            TokenCacheChoice::Custom(store) => tiers.push(tier(Arc::clone(store), true)),
+            TokenCacheConfig::Redis { url, .. } => tiers.push(tier(redis(url)?, true)),
+            TokenCacheConfig::Custom(store) => tiers.push(tier(Arc::clone(store), true)),
             _ => {}
         }
-        Ok(Stores { tiers })
+        Ok(StoreChain { tiers })
     }
 
-    /// Tells stores apart without telling what is in their addresses.
-    pub(crate) fn id(choice: &TokenCacheChoice) -> StoreId {
-        let store = match choice {
-            TokenCacheChoice::Redis { url, .. } => digest_of(url.expose().as_bytes()),
-            TokenCacheChoice::Custom(store) => format!("{:p}", Arc::as_ptr(store)),
-            _ => String::new(),
+    /// Returns the identity of the stores of a configuration. Contains no part of a URL.
+    pub(crate) fn id(choice: &TokenCacheConfig) -> StoreId {
+        let shared = match choice {
+            TokenCacheConfig::Redis { url, .. } => {
+                let digest = digest::digest(&digest::SHA256, url.expose().as_bytes());
+                SharedStoreId::Redis(digest.as_ref().to_vec())
+            }
+            TokenCacheConfig::Custom(store) => {
+                SharedStoreId::Custom(Arc::as_ptr(store).cast::<()>().addr())
+            }
+            _ => SharedStoreId::None,
         };
         StoreId {
             directory: directory(choice),
-            store,
+            shared,
         }
     }
 
-    /// Those that can be used now on behalf of a call.
-    pub(crate) fn usable(&self, call: &Call) -> impl Iterator<Item = &Tier> {
-        self.tiers.iter().filter(|tier| tier.serves(call))
+    /// Returns the stores that may be used for a call.
+    pub(crate) fn usable(&self, call: &CallContext) -> impl Iterator<Item = &StoreTier> {
+        self.tiers.iter().filter(|tier| tier.accepts(call))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.tiers.is_empty()
     }
 
-    /// Whether there are stores for other machines, none of which can be used now: then nothing
-    /// keeps their requests apart from ours.
-    pub(crate) fn is_cut_off(&self) -> bool {
-        let mut far = self.tiers.iter().filter(|tier| tier.far).peekable();
-        far.peek().is_some() && far.all(|tier| !tier.is_usable())
+    /// Returns whether there are remote stores, none of which is available: other hosts may then
+    /// send requests at the same time.
+    pub(crate) fn all_remote_unavailable(&self) -> bool {
+        let mut is_remote = self.tiers.iter().filter(|tier| tier.is_remote).peekable();
+        is_remote.peek().is_some() && is_remote.all(|tier| !tier.is_usable())
     }
 
-    pub(crate) fn reports(&self, now: Moment) -> impl Iterator<Item = StoreReport> {
+    /// Returns the failing stores and their errors, for the error of a call that has to wait
+    /// because of them.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let failing = self.tiers.iter().filter_map(|tier| {
+            let error = tier.health().last_error.clone()?;
+            (!tier.is_usable()).then(|| format!("token store {}: {error}", tier.store.describe()))
+        });
+        let problems: Vec<_> = failing.collect();
+        (!problems.is_empty()).then(|| problems.join("; "))
+    }
+
+    pub(crate) fn reports(&self, now: Timestamp) -> impl Iterator<Item = StoreReport> {
         self.tiers.iter().map(move |tier| tier.report(now))
     }
 }
 
-/// The directory of a choice that has one.
-fn directory(choice: &TokenCacheChoice) -> Option<PathBuf> {
+/// Returns the directory of a configuration that has one.
+fn directory(choice: &TokenCacheConfig) -> Option<PathBuf> {
     match choice {
-        TokenCacheChoice::Directory(path)
-        | TokenCacheChoice::Redis {
+        TokenCacheConfig::Directory(path)
+        | TokenCacheConfig::Redis {
             directory: Some(path),
             ..
         } => Some(path.clone()),
@@ -179,20 +204,20 @@ fn directory(choice: &TokenCacheChoice) -> Option<PathBuf> {
     }
 }
 
-/// Whether a choice leaves the directory to us.
-fn needs_directory(choice: &TokenCacheChoice) -> bool {
+/// Returns whether a configuration uses the default directory.
+fn needs_directory(choice: &TokenCacheConfig) -> bool {
     matches!(
         choice,
-        TokenCacheChoice::Auto
-            | TokenCacheChoice::Redis {
+        TokenCacheConfig::Auto
+            | TokenCacheConfig::Redis {
                 directory: None,
                 ..
             }
     )
 }
 
-/// `$XDG_CACHE_HOME/camunda-admin`, or `$HOME/.cache/camunda-admin`; `None` where neither variable
-/// names an absolute path.
+/// Returns `$XDG_CACHE_HOME/camunda-admin` or `$HOME/.cache/camunda-admin`; `None` if neither
+/// variable is an absolute path.
 fn default_directory() -> Option<PathBuf> {
     let absolute = |name| {
         env::var_os(name)
@@ -203,14 +228,17 @@ fn default_directory() -> Option<PathBuf> {
     Some(caches.join("camunda-admin"))
 }
 
+type Files = (Arc<dyn TokenStore>, Arc<dyn Timestamps>);
+
 #[cfg(unix)]
-fn files(directory: &Path) -> Option<Arc<dyn TokenStore>> {
-    Some(Arc::new(file::FileStore::new(directory)))
+fn files(directory: &Path) -> Option<Files> {
+    let store = Arc::new(file::FileStore::new(directory));
+    Some((store.clone(), store))
 }
 
-/// Who owns a file, and who else may read it, is not known how to tell elsewhere.
+/// Not supported: the owner and permissions of a file cannot be checked here.
 #[cfg(not(unix))]
-fn files(_directory: &Path) -> Option<Arc<dyn TokenStore>> {
+fn files(_directory: &Path) -> Option<Files> {
     None
 }
 
@@ -218,158 +246,282 @@ fn files(_directory: &Path) -> Option<Arc<dyn TokenStore>> {
 fn redis(url: &Secret) -> Result<Arc<dyn TokenStore>, Error> {
     match redis::RedisStore::new(url) {
         Ok(store) => Ok(Arc::new(store)),
-        Err(why) => Err(Error::config(format!(
-            "the address of the token cache {why}"
-        ))),
+        Err(why) => Err(Error::config(format!("`token_cache`: the URL {why}"))),
     }
 }
 
 #[cfg(not(feature = "redis"))]
 fn redis(_url: &Secret) -> Result<Arc<dyn TokenStore>, Error> {
     Err(Error::config(
-        "the token cache is a Redis, for which this library was built without support \
-         (cargo feature `redis`)",
+        "`token_cache`: this library was built without support for Redis (cargo feature `redis`)",
     ))
 }
 
-fn digest_of(text: &[u8]) -> String {
-    format!("{:?}", ring::digest::digest(&ring::digest::SHA256, text))
-}
-
-/// A choice of stores by name, to be compared.
+/// Identity of the stores of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StoreId {
     directory: Option<PathBuf>,
-    store: String,
+    shared: SharedStoreId,
 }
 
-/// One store, and how it is doing.
-pub(crate) struct Tier {
+/// Identity of the store that is shared with other hosts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum SharedStoreId {
+    None,
+    /// Digest of the URL.
+    Redis(Vec<u8>),
+    /// Address of the object, which is unique while the configuration refers to it.
+    Custom(usize),
+}
+
+/// Timestamps of a store's locks, which can be set without free space.
+pub(crate) trait Timestamps: Send + Sync {
+    /// Sets the timestamps of an existing lock.
+    fn set_times(&self, name: &str, times: RateLimitTimes) -> io::Result<()>;
+
+    /// Returns the timestamps of a lock; `None` if they were never set.
+    fn times(&self, name: &str) -> io::Result<Option<RateLimitTimes>>;
+}
+
+/// An ability of a store. Each may fail while the others work: a full disk can be locked and read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ability {
+    Lock,
+    Read,
+    Write,
+}
+
+impl Ability {
+    const ALL: [Ability; 3] = [Ability::Lock, Ability::Read, Ability::Write];
+
+    fn name(self) -> &'static str {
+        match self {
+            Ability::Lock => "lock",
+            Ability::Read => "read",
+            Ability::Write => "write",
+        }
+    }
+}
+
+/// One store with its circuit breaker.
+pub(crate) struct StoreTier {
     store: Arc<dyn TokenStore>,
-    /// Whether it may take long to answer, and is shared by other machines.
-    far: bool,
+    times: Option<Arc<dyn Timestamps>>,
+    /// Whether it is shared with other hosts, and may be slow.
+    is_remote: bool,
     clock: Clock,
-    health: Mutex<Health>,
+    health: Mutex<CircuitBreaker>,
 }
 
 #[derive(Debug, Default)]
-struct Health {
-    /// Monotonic; zero if it never failed.
-    left_alone_until: Duration,
+struct CircuitBreaker {
+    /// When each [`Ability`] is used again (monotonic); zero if it never failed.
+    suspended_until: [Duration; 3],
     failures: u64,
     last_error: Option<String>,
 }
 
-/// How an attempt to take a lock ended.
-#[derive(Debug)]
-pub(crate) enum Locked {
-    Taken(StoreLock),
-    /// Somebody else has it.
-    Busy,
-    /// The store cannot lock.
-    Unusable,
+impl CircuitBreaker {
+    fn can(&self, ability: Ability, now: Timestamp) -> bool {
+        now.mono >= self.suspended_until[ability as usize]
+    }
 }
 
-impl Tier {
-    pub(crate) fn is_usable(&self) -> bool {
-        self.clock.now().mono >= self.health().left_alone_until
+/// Returns whether an error means that the store cannot be reached.
+fn is_unreachable(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        AddrNotAvailable
+            | BrokenPipe
+            | ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | NotConnected
+            | TimedOut
+            | UnexpectedEof
+    )
+}
+
+/// Result of an attempt to take a lock.
+#[derive(Debug)]
+pub(crate) enum LockResult {
+    Acquired(StoreLock),
+    /// Another owner holds the lock.
+    Contended,
+    /// The store failed or was skipped.
+    Failed,
+}
+
+impl StoreTier {
+    /// Returns whether it has all of its abilities.
+    fn is_usable(&self) -> bool {
+        Ability::ALL.into_iter().all(|ability| self.can(ability))
     }
 
-    /// Whether it may be asked on behalf of a call. What it is asked cannot be interrupted, so a
-    /// call that has to end, or would have to before the answer, does without.
-    fn serves(&self, call: &Call) -> bool {
-        let in_time = || call.check().is_ok() && call.remaining() >= FAR_PATIENCE;
-        self.is_usable() && (!self.far || in_time())
+    pub(crate) fn can(&self, ability: Ability) -> bool {
+        self.health().can(ability, self.clock.now())
     }
 
-    pub(crate) fn get(&self, call: &Call, name: &str) -> Option<Vec<u8>> {
-        self.minded(call, || self.store.get(name)).flatten()
+    /// Returns whether the store may be used for a call. Its operations cannot be interrupted, so
+    /// it is skipped if the call is cancelled or would end before the operation.
+    fn accepts(&self, call: &CallContext) -> bool {
+        !self.is_remote || (call.check().is_ok() && call.remaining() >= REMOTE_STORE_TIMEOUT)
     }
 
-    pub(crate) fn put(&self, call: &Call, name: &str, value: &[u8], keep: Duration) {
-        self.minded(call, || self.store.put(name, value, keep));
+    pub(crate) fn get(&self, call: &CallContext, name: &str) -> Option<Vec<u8>> {
+        self.guarded(call, Ability::Read, || self.store.get(name))
+            .flatten()
     }
 
-    pub(crate) fn try_lock(&self, call: &Call, name: &str, lease: Duration) -> Locked {
-        match self.minded(call, || self.store.try_lock(name, lease)) {
-            Some(Some(lock)) => Locked::Taken(lock),
-            Some(None) => Locked::Busy,
-            None => Locked::Unusable,
+    /// Returns whether the value was stored.
+    pub(crate) fn put(&self, call: &CallContext, name: &str, value: &[u8], ttl: Duration) -> bool {
+        self.guarded(call, Ability::Write, || self.store.put(name, value, ttl))
+            .is_some()
+    }
+
+    /// Stores the record of a rate limiter: as a value, or as timestamps if that cannot be written,
+    /// so that the rate limit holds on a full disk.
+    pub(crate) fn put_rate_limit(
+        &self,
+        call: &CallContext,
+        name: &str,
+        record: RateLimitRecord,
+        ttl: Duration,
+    ) {
+        if !self.put(call, name, &record.encode(), ttl)
+            && let Some(times) = &self.times
+            && let Err(error) = times.set_times(name, record.into())
+        {
+            log::debug!(
+                "rate limit not stored: store={} error={error}",
+                self.store.describe()
+            );
         }
     }
 
-    /// What the diagnostics say: where, whether it can be used, how often and why it could not.
-    pub(crate) fn report(&self, now: Moment) -> StoreReport {
+    /// Returns the stored state of a rate limiter, in both of its forms.
+    pub(crate) fn rate_limit(
+        &self,
+        call: &CallContext,
+        name: &str,
+    ) -> (Option<RateLimitRecord>, Option<RateLimitTimes>) {
+        let record = self.get(call, name);
+        let times = self.times.as_ref();
+        (
+            record.and_then(|text| RateLimitRecord::decode(&text)),
+            times.and_then(|times| times.times(name).ok().flatten()),
+        )
+    }
+
+    pub(crate) fn try_lock(&self, call: &CallContext, name: &str, lease: Duration) -> LockResult {
+        match self.guarded(call, Ability::Lock, || self.store.try_lock(name, lease)) {
+            Some(Some(lock)) => LockResult::Acquired(lock),
+            Some(None) => LockResult::Contended,
+            None => LockResult::Failed,
+        }
+    }
+
+    /// Returns the kind and location of the store, without passwords.
+    pub(crate) fn describe(&self) -> String {
+        self.store.describe()
+    }
+
+    /// Returns the state of the store for the diagnostics.
+    pub(crate) fn report(&self, now: Timestamp) -> StoreReport {
         let health = self.health();
         StoreReport {
             store: self.store.describe(),
-            usable: now.mono >= health.left_alone_until,
+            usable: Ability::ALL.into_iter().all(|it| health.can(it, now)),
+            can_lock: health.can(Ability::Lock, now),
+            can_read: health.can(Ability::Read, now),
+            can_write: health.can(Ability::Write, now),
             failures: health.failures,
             last_error: health.last_error.clone(),
         }
     }
 
-    /// Asks the store if it serves this call, and minds if it fails.
-    fn minded<T>(&self, call: &Call, ask: impl FnOnce() -> io::Result<T>) -> Option<T> {
-        // Each time, as one call asks for several things in a row.
-        if !self.serves(call) {
+    /// Runs `operation` on the store. Returns `None` if the store fails, or the ability is suspended
+    /// after a failure. Skips a remote store, also with `None`, if the call is cancelled or has less
+    /// than [`REMOTE_STORE_TIMEOUT`] left. A failure is logged and suspends the ability for [`CIRCUIT_OPEN_TIME`];
+    /// one that says that a remote store cannot be reached suspends all of its abilities.
+    fn guarded<T>(
+        &self,
+        call: &CallContext,
+        ability: Ability,
+        operation: impl FnOnce() -> io::Result<T>,
+    ) -> Option<T> {
+        // Each time, as one call needs several operations in a row.
+        if !self.accepts(call) || !self.can(ability) {
             return None;
         }
-        let error = match ask() {
+        let error = match operation() {
             Ok(value) => return Some(value),
-            Err(error) => error.to_string(),
+            Err(error) => error,
         };
-        let now = self.clock.now();
+        let until = self.clock.now().mono.saturating_add(CIRCUIT_OPEN_TIME);
         let first = {
             let mut health = self.health();
-            health.left_alone_until = now.mono.saturating_add(LEFT_ALONE);
+            if self.is_remote && is_unreachable(&error) {
+                health.suspended_until = [until; 3];
+            } else {
+                health.suspended_until[ability as usize] = until;
+            }
             health.failures += 1;
-            health.last_error = Some(error.clone());
+            health.last_error = Some(error.to_string());
             health.failures == 1
         };
-        // Once; what comes later is in the diagnostics.
-        if first {
-            log::warn!(
-                "tokens are not shared for now: {}: {error}",
-                self.store.describe()
-            );
-        } else {
-            log::debug!(
-                "tokens are not shared for now: {}: {error}",
-                self.store.describe()
-            );
-        }
+        // One warning; later failures are in the diagnostics.
+        let level = match first {
+            true => log::Level::Warn,
+            false => log::Level::Debug,
+        };
+        log::log!(
+            level,
+            "token store failed, not used to {} for {} s: store={} error={error}",
+            ability.name(),
+            CIRCUIT_OPEN_TIME.as_secs(),
+            self.store.describe()
+        );
         None
     }
 
-    fn health(&self) -> std::sync::MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    fn health(&self) -> MutexGuard<'_, CircuitBreaker> {
+        self.health.lock()
     }
 }
 
-impl fmt::Debug for Tier {
+impl fmt::Debug for StoreTier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tier")
+        f.debug_struct("StoreTier")
             .field("store", &self.store.describe())
             .finish_non_exhaustive()
     }
 }
 
-/// The health of one store; see [`Tier::report`].
+/// State of one store, for the diagnostics.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct StoreReport {
     pub(crate) store: String,
+    /// Whether it has all three abilities.
     pub(crate) usable: bool,
+    pub(crate) can_lock: bool,
+    pub(crate) can_read: bool,
+    pub(crate) can_write: bool,
     pub(crate) failures: u64,
     pub(crate) last_error: Option<String>,
 }
 
-fn say_once_that_there_is_no_home() {
+fn warn_once_without_home() {
     use std::sync::atomic::{AtomicBool, Ordering};
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if !WARNED.swap(true, Ordering::Relaxed) {
         log::warn!(
-            "neither XDG_CACHE_HOME nor HOME is set: tokens are not shared between processes"
+            "token store not available, tokens are not shared between processes: neither \
+             XDG_CACHE_HOME nor HOME is set"
         );
     }
 }
@@ -379,36 +531,88 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::auth::testing::{MemoryStore, call, call_within};
+    use crate::auth::tests::test_support::{MemoryStore, call, call_within};
     use crate::call::{CallOptions, Cancel};
 
     #[test]
-    fn a_far_store_is_not_asked_by_a_call_that_cannot_wait_for_it() {
+    fn remote_store_is_skipped_for_calls_that_cannot_wait() {
         let store = Arc::new(MemoryStore::default());
-        let stores = Stores::new(&store.choice(), &Clock::Real).unwrap();
-        let tier = stores.usable(&call()).next().expect("it can be used");
+        let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
+        let tier = stores.usable(&call()).next().expect("a usable store");
         let cancel = Cancel::new();
         cancel.cancel();
-        let cancelled = Call::start(
+        let cancelled = CallContext::start(
             &CallOptions::new().cancel(cancel),
             Duration::from_secs(3600),
         );
         store.everything_fails(true);
-        for call in [&cancelled, &call_within(FAR_PATIENCE)] {
+        for call in [&cancelled, &call_within(REMOTE_STORE_TIMEOUT)] {
             assert_eq!(stores.usable(call).count(), 0);
             assert_eq!(tier.get(call, "a"), None);
-            tier.put(call, "a", b"1", FAR_PATIENCE);
+            tier.put(call, "a", b"1", REMOTE_STORE_TIMEOUT);
             assert!(matches!(
-                tier.try_lock(call, "a", FAR_PATIENCE),
-                Locked::Unusable
+                tier.try_lock(call, "a", REMOTE_STORE_TIMEOUT),
+                LockResult::Failed
             ));
         }
-        // It would have failed.
+        // An operation would have failed.
         assert_eq!(tier.report(Clock::Real.now()).failures, 0);
         assert_eq!(tier.get(&call(), "a"), None);
-        // After a failure nothing more is asked, by whoever.
+        // After a failure, no call reads the store.
         store.reads_fail.store(false, Ordering::SeqCst);
-        tier.put(&call(), "a", b"1", FAR_PATIENCE);
+        assert_eq!(tier.get(&call(), "a"), None);
         assert_eq!(tier.report(Clock::Real.now()).failures, 1);
+    }
+
+    #[test]
+    fn store_that_cannot_write_still_locks_and_reads() {
+        let store = Arc::new(MemoryStore::default());
+        let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
+        let tier = stores.usable(&call()).next().expect("a usable store");
+        assert!(tier.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
+        store.writes_fail.store(true, Ordering::SeqCst);
+        assert!(!tier.put(&call(), "a", b"2", REMOTE_STORE_TIMEOUT));
+        assert!(!tier.can(Ability::Write));
+        assert_eq!(tier.get(&call(), "a").as_deref(), Some(&b"1"[..]));
+        let lock = tier.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
+        assert!(matches!(lock, LockResult::Acquired(_)), "{lock:?}");
+        let report = tier.report(Clock::Real.now());
+        assert!(!report.usable && report.can_lock && report.can_read && !report.can_write);
+        assert!(stores.problem().unwrap().contains("failed by the test"));
+    }
+
+    #[test]
+    fn store_that_cannot_be_reached_is_not_used_for_anything() {
+        struct Unreachable(std::sync::atomic::AtomicU64);
+        impl Unreachable {
+            fn fail<T>(&self) -> io::Result<T> {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        }
+        impl TokenStore for Unreachable {
+            fn get(&self, _: &str) -> io::Result<Option<Vec<u8>>> {
+                self.fail()
+            }
+            fn put(&self, _: &str, _: &[u8], _: Duration) -> io::Result<()> {
+                self.fail()
+            }
+            fn try_lock(&self, _: &str, _: Duration) -> io::Result<Option<StoreLock>> {
+                self.fail()
+            }
+            fn describe(&self) -> String {
+                "nowhere".to_owned()
+            }
+        }
+        let store = Arc::new(Unreachable(0.into()));
+        let choice = TokenCacheConfig::Custom(store.clone());
+        let stores = StoreChain::new(&choice, &Clock::Real).unwrap();
+        let tier = stores.usable(&call()).next().expect("a usable store");
+        assert_eq!(tier.get(&call(), "a"), None);
+        assert!(!tier.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
+        let lock = tier.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
+        assert!(matches!(lock, LockResult::Failed), "{lock:?}");
+        assert_eq!(store.0.load(Ordering::SeqCst), 1);
+        assert!(stores.all_remote_unavailable());
     }
 }

@@ -196,7 +196,12 @@ fn router(shared: &Arc<Shared>) -> Router {
             "PATCH" => MethodFilter::PATCH,
             _ => MethodFilter::DELETE,
         };
-        router = router.route(operation.path, on(method, to(Target::Operation(operation))));
+        let paths = [operation.path].into_iter();
+        // As Camunda's documentation writes it: `GET https://api.cloud.camunda.io/clusters/`.
+        let alias = (operation.path == "/clusters").then_some("/clusters/");
+        for path in paths.chain(alias) {
+            router = router.route(path, on(method, to(Target::Operation(operation))));
+        }
     }
     router = router.method_not_allowed_fallback(to(Target::WrongMethod));
     let add = |router: Router, path: &str, respond: fn(&Shared) -> Response| {

@@ -2,12 +2,20 @@
 
 #![cfg(unix)]
 
+#[path = "../../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use limited::{Ended, Limited, PROGRAM_LIMIT, run_to_end};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_camunda-admin-sandbox");
 
@@ -35,40 +43,21 @@ fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Waits for the end of a process, and kills it after [`TIMEOUT`].
-fn wait(child: &mut Child) -> ExitStatus {
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("the process does not terminate");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+/// Runs a program to its end.
+fn output(command: Command) -> Ended {
+    run_to_end(command, PROGRAM_LIMIT)
 }
 
-/// Runs the program to its end. Its output must fit into a pipe.
-fn output(command: &mut Command) -> Output {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let status = wait(&mut child);
-    let mut output = Output {
-        status,
-        stdout: Vec::new(),
-        stderr: Vec::new(),
-    };
-    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-    stdout.read_to_end(&mut output.stdout).unwrap();
-    stderr.read_to_end(&mut output.stderr).unwrap();
-    output
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments);
+    command
+}
+
+/// Starts a program whose stdout the test reads.
+fn start(mut command: Command) -> Limited {
+    command.stdout(Stdio::piped());
+    Limited::start(command, PROGRAM_LIMIT)
 }
 
 /// Temporary directory of one test.
@@ -99,17 +88,13 @@ impl Drop for Directory {
 
 fn send_signal(id: u32, signal: &str) {
     let mut kill = Command::new("kill");
-    assert!(
-        kill.args([signal, &id.to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
+    kill.args([signal, &id.to_string()]);
+    assert!(output(kill).status.success());
 }
 
-/// Running program, killed on drop.
+/// Running program with the variables that it printed.
 struct Program {
-    child: Child,
+    program: Limited,
     variables: Vec<(String, String)>,
 }
 
@@ -119,14 +104,11 @@ impl Program {
     }
 
     fn start_in(directory: &Path, arguments: &[&str], lines: usize) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(arguments)
-            .env("TMPDIR", directory)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = command(arguments);
+        command.env("TMPDIR", directory);
+        let mut program = start(command);
         // Dropping the reader closes the pipe.
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stdout = BufReader::new(program.stdout.take().unwrap());
         let variables = stdout
             .lines()
             .take(lines)
@@ -142,7 +124,7 @@ impl Program {
                 (name.to_owned(), value.to_owned())
             })
             .collect();
-        Self { child, variables }
+        Self { program, variables }
     }
 
     fn variable(&self, name: &str) -> &str {
@@ -154,16 +136,9 @@ impl Program {
             .1
     }
 
-    fn stop(mut self, signal: &str) -> Option<i32> {
-        send_signal(self.child.id(), signal);
-        wait(&mut self.child).code()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn stop(self, signal: &str) -> Option<i32> {
+        send_signal(self.program.id(), signal);
+        self.program.wait().unwrap().code()
     }
 }
 
@@ -197,6 +172,21 @@ fn program_prints_environment_and_stops_on_signal() {
         assert!(stats.contains("\"token_requests\":0"), "{stats}");
         assert_eq!(program.stop(signal), Some(0));
     }
+}
+
+#[test]
+fn program_prints_environment_in_one_write() {
+    let (output, reader) = UnixDatagram::pair().unwrap();
+    reader.set_read_timeout(Some(PROGRAM_LIMIT)).unwrap();
+    let mut command = command(&[]);
+    command.stdout(OwnedFd::from(output));
+    let program = Limited::start(command, PROGRAM_LIMIT);
+    let mut written = [0; 4096];
+    let length = reader.recv(&mut written).unwrap();
+    let lines = std::str::from_utf8(&written[..length]).unwrap();
+    assert_eq!(lines.lines().count(), VARIABLES.len(), "{lines}");
+    assert!(lines.ends_with("'\n"), "{lines}");
+    program.kill();
 }
 
 #[test]
@@ -235,10 +225,11 @@ fn program_removes_certificates_of_killed_program() {
 
 #[test]
 fn program_names_directory_that_it_cannot_create() {
-    let mut command = Command::new(PROGRAM);
-    let output = output(command.arg("--tls").env("TMPDIR", "/nonexistent/directory"));
+    let mut command = command(&["--tls"]);
+    command.env("TMPDIR", "/nonexistent/directory");
+    let output = output(command);
     assert_eq!(output.status.code(), Some(1));
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    let stderr = output.stderr;
     assert!(
         stderr.contains("create certificate directory /nonexistent/directory/camunda-admin"),
         "{stderr}"
@@ -250,9 +241,9 @@ fn program_reports_port_in_use() {
     let program = Program::start(&[], 7);
     let base_url = program.variable("CAMUNDA_CONSOLE_BASE_URL").to_owned();
     let port = base_url.rsplit_once(':').unwrap().1;
-    let second = output(Command::new(PROGRAM).args(["--port", port]));
+    let second = output(command(&["--port", port]));
     assert_eq!(second.status.code(), Some(1));
-    let stderr = String::from_utf8(second.stderr).unwrap();
+    let stderr = second.stderr;
     assert!(
         stderr.starts_with(&format!(
             "camunda-admin-sandbox: listen on 127.0.0.1:{port}: "
@@ -264,40 +255,34 @@ fn program_reports_port_in_use() {
 
 #[test]
 fn program_runs_command_and_returns_its_status() {
-    let run = |script: &str| {
-        output(Command::new(PROGRAM).args(["--seed", "1", "--", "sh", "-c", script]))
-    };
+    let run = |script: &str| output(command(&["--seed", "1", "--", "sh", "-c", script]));
     let checked = run("echo \"$CAMUNDA_CONSOLE_CLIENT_ID $CAMUNDA_OAUTH_URL\"; exit 7");
     assert_eq!(checked.status.code(), Some(7));
-    let stdout = String::from_utf8(checked.stdout).unwrap();
-    let again = String::from_utf8(run("echo \"$CAMUNDA_CONSOLE_CLIENT_ID\"").stdout).unwrap();
+    let stdout = checked.stdout;
+    let again = run("echo \"$CAMUNDA_CONSOLE_CLIENT_ID\"").stdout;
     assert_eq!(stdout.split(' ').next(), again.lines().next());
     assert!(stdout.ends_with("/oauth/token\n"), "{stdout}");
 
     assert_eq!(run("kill -KILL $$").status.code(), Some(137));
-    let missing = output(Command::new(PROGRAM).args(["--", "/nonexistent/program"]));
+    let missing = output(command(&["--", "/nonexistent/program"]));
     assert_eq!(missing.status.code(), Some(127));
-    let stderr = String::from_utf8(missing.stderr).unwrap();
+    let stderr = missing.stderr;
     assert!(stderr.contains("run /nonexistent/program: "), "{stderr}");
-    let none = output(Command::new(PROGRAM).arg("--"));
+    let none = output(command(&["--"]));
     assert_eq!(none.status.code(), Some(2));
 }
 
 #[test]
 fn program_forwards_signals_to_command() {
     let script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.02; done";
-    let mut child = Command::new(PROGRAM)
-        .args(["--", "sh", "-c", script])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(command(&["--", "sh", "-c", script]));
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
     assert_eq!(line, "ready\n");
     send_signal(child.id(), "-TERM");
-    assert_eq!(wait(&mut child).code(), Some(9));
+    assert_eq!(child.wait().unwrap().code(), Some(9));
 }
 
 #[test]
@@ -308,9 +293,9 @@ fn program_reports_faults_that_were_not_injected() {
             ${#body} "$body" >&3
         read -r status <&3
         case $status in *201*) exit 0;; *) exit 1;; esac"#;
-    let output = output(Command::new(PROGRAM).args(["--", "bash", "-c", script]));
+    let output = output(command(&["--", "bash", "-c", script]));
     assert_eq!(output.status.code(), Some(0));
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    let stderr = output.stderr;
     assert!(stderr.contains("fault was never injected"), "{stderr}");
     assert!(stderr.contains("GET /clusters"), "{stderr}");
 }
@@ -322,11 +307,9 @@ fn program_writes_env_file_while_it_runs() {
         let path = directory.path(name);
         fs::write(&path, "stale").unwrap();
         let option = format!("--env-file={}", path.display());
-        let mut child = Command::new(PROGRAM)
-            .args([&option, "--client-secret", "it's $HOME"])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = command(&[&option, "--client-secret", "it's $HOME"]);
+        command.stdout(Stdio::null());
+        let child = Limited::start(command, PROGRAM_LIMIT);
         until("the env file", || {
             fs::read_to_string(&path).is_ok_and(|text| text != "stale")
         });
@@ -344,7 +327,7 @@ fn program_writes_env_file_while_it_runs() {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         send_signal(child.id(), "-TERM");
-        assert_eq!(wait(&mut child).code(), Some(0));
+        assert_eq!(child.wait().unwrap().code(), Some(0));
         assert!(directory.is_empty());
     }
 }
@@ -374,14 +357,14 @@ fn env_file_recipe_reads_current_environment() {
             "CAMUNDA_CONSOLE_BASE_URL=http://127.0.0.1:1\n",
         )
         .unwrap();
-        let output = output(
-            Command::new("bash")
-                .args(["-euc", &script])
-                .env("PATH", &path)
-                .current_dir(&directory.0),
-        );
-        let stdout = String::from_utf8(output.stdout).unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
+        let mut recipe = Command::new("bash");
+        recipe
+            .args(["-euc", &script])
+            .env("PATH", &path)
+            .current_dir(&directory.0);
+        let output = output(recipe);
+        let stdout = output.stdout;
+        let stderr = output.stderr;
         assert!(output.status.success(), "{stdout}{stderr}");
         assert!(stdout.contains("\"status\":\"ok\""), "{stdout}{stderr}");
     }
@@ -389,15 +372,17 @@ fn env_file_recipe_reads_current_environment() {
 
 #[test]
 fn program_exits_with_parent() {
-    for command in ["", "-- sh -c 'while :; do sleep 0.02; done'"] {
-        let directory = Directory::new(&format!("parent{}", command.len()));
+    for suffix in ["", "-- sh -c 'while :; do sleep 0.02; done'"] {
+        let directory = Directory::new(&format!("parent{}", suffix.len()));
         let path = directory.path("sandbox.env");
         let script = format!(
-            "\"{PROGRAM}\" --exit-with-parent --env-file \"{0}\" {command} > \"{0}.log\" 2>&1 &\n\
-             until [ -e \"{0}\" ]; do sleep 0.01; done; cat \"{0}\"",
+            "\"{PROGRAM}\" --exit-with-parent --env-file \"{0}\" {suffix} > \"{0}.log\" 2>&1 &\n\
+             until [ -e \"{0}\" ] || ! kill -0 $!; do sleep 0.01; done; cat \"{0}\"",
             path.display()
         );
-        let output = output(Command::new("sh").args(["-c", &script]));
+        // Without the time limit, which would end the process that the shell leaves behind. The
+        // script waits for the file only as long as the program runs.
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let base_url = text
             .lines()
@@ -411,12 +396,9 @@ fn program_exits_with_parent() {
 
 #[test]
 fn program_logs_requests_with_verbose() {
-    let mut child = Command::new(PROGRAM)
-        .arg("--verbose")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut command = command(&["--verbose"]);
+    command.stderr(Stdio::piped());
+    let mut child = start(command);
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     let base_url = stdout
         .find_map(|line| {
@@ -430,21 +412,20 @@ fn program_logs_requests_with_verbose() {
     BufReader::new(child.stderr.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let _ = child.kill();
-    let _ = child.wait();
+    child.kill();
     assert!(line.contains("Z GET /clusters?a=b 401 "), "{line}");
 }
 
 #[test]
 fn program_prints_help_and_usage_errors() {
-    let version = output(Command::new(PROGRAM).arg("--version"));
+    let version = output(command(&["--version"]));
     assert_eq!(
-        String::from_utf8(version.stdout).unwrap(),
+        version.stdout,
         format!("camunda-admin-sandbox {}\n", env!("CARGO_PKG_VERSION"))
     );
-    let help = output(Command::new(PROGRAM).arg("--help"));
+    let help = output(command(&["--help"]));
     assert!(help.status.success());
-    let help = String::from_utf8(help.stdout).unwrap();
+    let help = help.stdout;
     for option in [
         "--port",
         "--tls",
@@ -472,12 +453,12 @@ fn program_prints_help_and_usage_errors() {
         (&["--ban-ms", "soon"], "found soon"),
         (&["--tls=yes"], "--tls: unexpected value"),
     ] {
-        let rejected = output(Command::new(PROGRAM).args(arguments));
+        let rejected = output(command(arguments));
         assert!(
             matches!(rejected.status.code(), Some(1 | 2)),
             "{arguments:?}"
         );
-        let stderr = String::from_utf8(rejected.stderr).unwrap();
+        let stderr = rejected.stderr;
         assert!(stderr.contains(message), "{stderr}");
     }
 }

@@ -11,7 +11,7 @@ Not an official Camunda product.
 """
 
 from ._arguments import AllowlistEntry
-from ._base import Answer, Secrets, Word
+from ._model import Answer, Secrets, Word
 from ._client import AdminClient, Cancel, Stats, TokenSource
 from ._credentials import ClusterCredentials
 from ._errors import *

@@ -2,9 +2,10 @@
 
 import json
 import os
-from typing import Any, Dict, Iterable, List, Mapping, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Type, Union
 
 from ._errors import ArgumentTypeError, InvalidArgumentError
+from ._hidden import HiddenBytes, HiddenStr, expose
 from ._models import IpAllowlistEntry
 
 __all__ = [
@@ -25,12 +26,15 @@ AllowlistEntry = Union[IpAllowlistEntry, Tuple[str, str]]
 
 def text_of(name: str, value: str) -> bytes:
     """A text for C, where a NUL would end it."""
-    if not isinstance(value, str):
-        raise ArgumentTypeError(f"{name} is a {type(value).__name__}, not a str")
+    _check_str(name, value)
+    text: Optional[bytes]
     try:
-        text = value.encode()
+        text = HiddenBytes(value.encode()) if isinstance(value, HiddenStr) else value.encode()
     except UnicodeEncodeError:
-        raise InvalidArgumentError(f"{name} has a half of a surrogate pair") from None
+        text = None
+    if text is None:
+        # Not chained: the cause has the text in it.
+        raise InvalidArgumentError(f"{name} has a half of a surrogate pair")
     if b"\0" in text:
         raise InvalidArgumentError(f"{name} has a NUL character")
     return text
@@ -38,9 +42,13 @@ def text_of(name: str, value: str) -> bytes:
 
 def str_of(name: str, value: str) -> str:
     """A text for a body."""
-    if not isinstance(value, str):
-        raise ArgumentTypeError(f"{name} is a {type(value).__name__}, not a str")
+    _check_str(name, value)
     return value
+
+
+def _check_str(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"{name} is a {type(expose(value)).__name__}, not a str")
 
 
 def path_of(name: str, value: Union[str, "os.PathLike[str]"]) -> bytes:
@@ -61,8 +69,12 @@ def number_of(name: str, value: float) -> float:
 
 
 def strings_of(name: str, values: Iterable[str]) -> List[str]:
-    """A list of texts for a body. A single text is refused: it would be taken letter by letter."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+    """A list of strings for a body.
+
+    A single string is not accepted, since it would be taken letter by letter; nor is a dict, whose
+    values would be dropped.
+    """
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise ArgumentTypeError(f"{name} is a {type(values).__name__}, not a list of str")
     return list(values)
 
@@ -86,11 +98,17 @@ def entries_of(name: str, values: Iterable[AllowlistEntry]) -> List[Dict[str, An
 
 
 def body_of(body: Any) -> Tuple[bytes, int]:
-    """A body as JSON text and its length. What is in it is checked by the library."""
+    """A body as JSON text and its length. What is in it is checked by the library.
+
+    One that may have secrets in it comes `Hidden`; the text always is.
+    """
+    kind: Type[InvalidArgumentError] = InvalidArgumentError
     try:
-        text = json.dumps(body, allow_nan=False, separators=(",", ":")).encode()
+        text = json.dumps(expose(body), allow_nan=False, separators=(",", ":")).encode()
+        return HiddenBytes(text), len(text)
     except TypeError as error:
-        raise ArgumentTypeError(f"the body is not JSON: {error}") from None
+        kind, problem = ArgumentTypeError, str(error)
     except (ValueError, RecursionError) as error:
-        raise InvalidArgumentError(f"the body is not JSON: {error}") from None
-    return text, len(text)
+        problem = str(error)
+    # Not chained: the cause's frames have the body in them.
+    raise kind(f"the body is not JSON: {problem}")

@@ -22,7 +22,7 @@ from types import CodeType
 from typing import Any, Callable, ContextManager, Dict, Generator, Iterator, Optional, Set
 
 from . import _prototypes
-from ._handles import borrow_text
+from ._native_handle import borrow_text
 
 __all__ = [
     "Watch",
@@ -98,7 +98,7 @@ class Watch:
     def __init__(self) -> None:
         self._generator: Any = _watch()
         next(self._generator)
-        self.callback: Any = _prototypes.camunda_interrupt_fn(self._generator.send)
+        self.callback: Any = _prototypes.camunda_interrupt_check_fn(self._generator.send)
         #: A signal handler that makes a call of its own, during a call, needs another watch.
         self.busy = False
 

@@ -7,12 +7,13 @@ from typing import Any, Callable, Dict, Mapping, Optional, TypeVar, Union
 
 from . import _callbacks, _prototypes
 from ._arguments import body_of, number_of, path_of, text_of
-from ._base import Answer
+from ._model import Answer
 from ._connection import Connection, Options, Shared, decode, resource_id
 from ._credentials import ClusterCredentials, parse
 from ._errors import ArgumentTypeError, InvalidArgumentError
-from ._handles import Handle, Owned, check, take_text
-from ._native import lib
+from ._native_handle import Handle, Owned, check, take_text
+from ._hidden import Hidden, expose, hide
+from ._native import lib, shutdown
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
 from ._token_store import TokenStore, use_store
 
@@ -43,10 +44,15 @@ class Cancel:
         return bool(lib.camunda_cancel_is_triggered(self._handle.pointer))
 
     def reset(self) -> None:
-        """Makes it usable for further calls."""
+        """Makes it usable for new calls.
+
+        Calls that were in progress at the time of `cancel` stay cancelled.
+        """
         lib.camunda_cancel_reset(self._handle.pointer)
 
     def __repr__(self) -> str:
+        if getattr(self, "_handle", None) is None:  # the constructor failed
+            return "<Cancel>"
         return f"<Cancel, {'' if self.is_cancelled else 'not '}cancelled>"
 
 
@@ -119,15 +125,21 @@ def _setting(key: str, value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ArgumentTypeError(f"{key} is a {type(value).__name__}, not an int")
         return str(value)
-    if isinstance(value, os.PathLike) and key in ("ca_file", "client_cert", "client_key", "token_cache"):
+    if isinstance(value, os.PathLike) and key == "token_cache":
+        # Path("tokens") has no separator, but names a directory all the same.
+        return os.path.abspath(os.path.expanduser(str(os.fspath(value))))
+    if isinstance(value, os.PathLike) and key in ("ca_file", "client_cert", "client_key"):
         return str(os.fspath(value))
     if isinstance(value, str):
         return value
-    raise ArgumentTypeError(f"{key} is a {type(value).__name__}, not a str")
+    raise ArgumentTypeError(f"{key} is a {type(expose(value)).__name__}, not a str")
 
 
-def _new_config() -> Owned:
-    return Owned(lib.camunda_config_new(), lib.camunda_config_free)
+def _own(config: Any) -> Owned:
+    """Owns settings, whose clients stop with the interpreter."""
+    owned, error = Owned(config, lib.camunda_config_free), c_void_p()
+    check(lib.camunda_config_set_shutdown(owned.pointer, shutdown, byref(error)), error)
+    return owned
 
 
 def _connect(config: Owned) -> Shared:
@@ -146,10 +158,10 @@ def _connect(config: Owned) -> Shared:
 
 #: What `AdminClient.request` may be told about sending a request again.
 _CLASSES = {
-    None: _prototypes.CAMUNDA_CLASS_DEFAULT,
-    "safe": _prototypes.CAMUNDA_CLASS_SAFE,
-    "repeatable": _prototypes.CAMUNDA_CLASS_REPEATABLE,
-    "once": _prototypes.CAMUNDA_CLASS_ONCE,
+    None: _prototypes.CAMUNDA_IDEMPOTENCY_BY_METHOD,
+    "safe": _prototypes.CAMUNDA_IDEMPOTENCY_SAFE,
+    "idempotent": _prototypes.CAMUNDA_IDEMPOTENCY_IDEMPOTENT,
+    "non_idempotent": _prototypes.CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT,
 }
 
 
@@ -158,7 +170,9 @@ class AdminClient(AdminOperations, Handle):
 
     To be shared between threads; it holds connections, and it shares its token with everything else
     in the process and, through files, with the other processes of the user. Nothing is sent before
-    the first call. Calls block; the interpreter's lock is free meanwhile, and Ctrl-C ends them.
+    the first call. Calls block; the interpreter's lock is free meanwhile, and Ctrl-C ends them. When
+    the interpreter exits, calls that are still in progress on daemon threads are cancelled: they raise
+    `SystemExit`, which ends their thread without a message.
 
     Every setting that is not given has its default:
 
@@ -167,11 +181,12 @@ class AdminClient(AdminOperations, Handle):
     - `oauth_url`: the token endpoint, `https://login.cloud.camunda.io/oauth/token`
     - `audience`: `api.cloud.camunda.io`
     - `scope`: none
-    - `token_cache`: `auto` (files in the user's cache directory), `memory`, a directory, a redis://
-      address where the library was built for it, or a `TokenStore`
+    - `token_cache`: `auto` (files in the user's cache directory), `memory`, a directory (a path
+      object, or a string with a separator or beginning with `.` or `~`), a `redis://`, `rediss://`,
+      `valkey://` or `valkeys://` URL where the library was built for it, or a `TokenStore`
     - `timeout`: seconds for a whole call, waiting for a token and retries included; 60
-    - `ca_file`: a PEM file of further certificate authorities
-    - `client_cert`, `client_key`: PEM files of a client certificate and its key
+    - `ca_file`: a PEM file of certificate authorities to trust instead of the platform's
+    - `client_cert`, `client_key`: PEM files of a client certificate and its unencrypted key
     - `proxy`: an http:// address; else that of the environment
     - `user_agent`: `camunda-admin/VERSION`
     - `token_request_format`: `json`, or `form` for other OAuth servers
@@ -205,8 +220,11 @@ class AdminClient(AdminOperations, Handle):
         token_request_format: Optional[str] = None,
         max_response_bytes: Optional[int] = None,
     ) -> None:
+        # Before anything can fail: a proxy and a store may have a password in their addresses.
+        client_secret, proxy = hide(client_secret), hide(proxy)
+        token_cache = hide(token_cache) if isinstance(token_cache, str) else token_cache
         settings = dict(locals())
-        config = _new_config()
+        config = _own(lib.camunda_config_new())
         _configure(config, {key: settings[key] for key in _KEYS})
         self._use(Connection(_connect(config), Options()))
 
@@ -223,7 +241,7 @@ class AdminClient(AdminOperations, Handle):
         """
         config, error = c_void_p(), c_void_p()
         check(lib.camunda_config_from_env(byref(config), byref(error)), error)
-        return cls._of(Owned(config.value, lib.camunda_config_free))
+        return cls._of(_own(config.value))
 
     @classmethod
     def from_env_file(cls, path: Union[str, "os.PathLike[str]"]) -> "AdminClient":
@@ -238,7 +256,7 @@ class AdminClient(AdminOperations, Handle):
             path_of("path", path), byref(config), byref(error)
         )
         check(status, error)
-        return cls._of(Owned(config.value, lib.camunda_config_free))
+        return cls._of(_own(config.value))
 
     @classmethod
     def _of(cls, config: Owned) -> "AdminClient":
@@ -266,7 +284,8 @@ class AdminClient(AdminOperations, Handle):
         """The same client with options for the calls made through it.
 
         `timeout` is the deadline of a whole call in seconds, and that of a whole wait. `cancel` ends
-        calls early. What is not given stays as it was. Closing one of them closes both.
+        calls early. An option that is not given, or `None`, keeps the value that this client has; to
+        remove an option, start from a client without it. Closing one of them closes both.
         """
         before = self._connection.options
         options = Options(
@@ -283,7 +302,7 @@ class AdminClient(AdminOperations, Handle):
         Comes from the same cache as the tokens of the calls, so it costs a token request only where
         no process of the machine has one.
         """
-        return self.token_source(audience).bearer()
+        return self.token_source(audience).access_token()
 
     def token_source(self, audience: Optional[str] = None) -> "TokenSource":
         """Tokens of this client's credentials for an audience, for use again and again."""
@@ -294,18 +313,19 @@ class AdminClient(AdminOperations, Handle):
         return source
 
     def request(
-        self, method: str, path: str, body: Any = None, retry_class: Optional[str] = None
+        self, method: str, path: str, body: Any = None, idempotency: Optional[str] = None
     ) -> Any:
         """Reaches operations that are newer than this library, under the same token.
 
         `path` is one such as `/clusters?new=1`; `body` and the answer are what `json` makes of JSON,
-        and `None` where there is none. `retry_class` says whether the request may be sent again:
-        `safe` (it changes nothing) and `repeatable` (doing it twice is doing it once) are, after
-        passing failures; `once` is not. Unless given, GET is `safe` and everything else `once`.
+        and `None` where there is none. `idempotency` says whether the request may be sent again:
+        `safe` (it changes nothing) and `idempotent` (doing it twice is doing it once) are, after
+        passing failures; `non_idempotent` is not. Unless given, GET is `safe` and everything else `non_idempotent`.
         """
-        number = _CLASSES.get(retry_class)
+        body = None if body is None else Hidden(body)
+        number = _CLASSES.get(idempotency)
         if number is None:
-            raise InvalidArgumentError("retry_class is none of 'safe', 'repeatable', 'once'")
+            raise InvalidArgumentError("idempotency is none of 'safe', 'repeatable', 'once'")
         return self._connection.ask(
             lib.camunda_request,
             "request",
@@ -324,19 +344,19 @@ class AdminClient(AdminOperations, Handle):
         """The state of tokens, gates and stores, as a dict without secrets."""
         return self._look(lib.camunda_admin_diagnostics, "diagnostics", dict)
 
-    def retry_credentials(self) -> None:
+    def clear_auth_failure(self) -> None:
         """Forgets that the token endpoint refused these credentials, so that the next call asks again
         instead of failing fast: for use after they were mended on the service's side.
         """
         handle, error = self._connection.handle(), c_void_p()
-        check(lib.camunda_admin_retry_credentials(handle.pointer, byref(error)), error)
+        check(lib.camunda_admin_clear_auth_failure(handle.pointer, byref(error)), error)
 
-    def forget_tokens(self) -> None:
+    def invalidate_tokens(self) -> None:
         """Forgets this client's token, here and in the shared store, so that the next call asks for
         another.
         """
         handle, error = self._connection.handle(), c_void_p()
-        check(lib.camunda_admin_forget_tokens(handle.pointer, byref(error)), error)
+        check(lib.camunda_admin_invalidate_tokens(handle.pointer, byref(error)), error)
 
     def close(self) -> None:
         """Closes the connections. Calls under way are finished first; further calls fail."""
@@ -351,7 +371,10 @@ class AdminClient(AdminOperations, Handle):
         return self
 
     def __repr__(self) -> str:
-        return f"<AdminClient{', closed' if self._connection.shared.handle is None else ''}>"
+        connection = getattr(self, "_connection", None)
+        if connection is None:  # the constructor failed
+            return "<AdminClient, not connected>"
+        return f"<AdminClient{', closed' if connection.shared.handle is None else ''}>"
 
 
 _KEYS = (
@@ -384,7 +407,7 @@ class TokenSource(Handle):
     """Tokens for any credentials, through the same cache as the client's own.
 
     Made of a cluster client's credentials it gives the tokens for Zeebe and the other components:
-    `TokenSource(ClusterCredentials.from_env_file("worker.env")).bearer()`. Settings are those of
+    `TokenSource(ClusterCredentials.from_env_file("worker.env")).access_token()`. Settings are those of
     `AdminClient` that credentials have nothing to say about: `token_cache`, `ca_file`, `proxy`, ….
     """
 
@@ -395,22 +418,53 @@ class TokenSource(Handle):
     _last: Optional[Owned]
 
     def __init__(self, credentials: Mapping[str, str], **settings: Any) -> None:
+        # Before anything can fail, since a traceback may show local variables.
+        credentials = ClusterCredentials(credentials)
+        settings = {
+            key: hide(value) if isinstance(value, str) else value
+            for key, value in settings.items()
+        }
         unknown = [key for key in settings if key not in _KEYS]
         if unknown:
             raise TypeError(f"TokenSource() got an unexpected keyword argument {unknown[0]!r}")
-        variables = parse(dict(credentials))
+        variables = parse(Hidden(dict(credentials)))
         config, error = c_void_p(), c_void_p()
         status = lib.camunda_config_from_credentials(
             variables.pointer, byref(config), byref(error)
         )
         check(status, error)
-        owned = Owned(config.value, lib.camunda_config_free)
+        owned = _own(config.value)
         _configure(owned, settings)
         self._connection = Connection(_connect(owned), Options())
         self._audience = None
         self._last = None
 
-    def bearer(self) -> str:
+    def with_options(
+        self, *, timeout: Optional[float] = None, cancel: Optional[Cancel] = None
+    ) -> "TokenSource":
+        """Return the same source with options for the calls made through it.
+
+        `timeout` is the deadline of `bearer` in seconds, `cancel` ends it early. An option that is not
+        given, or `None`, keeps its value. Closing one of them closes both.
+        """
+        before = self._connection.options
+        options = Options(
+            before.timeout if timeout is None else number_of("timeout", timeout),
+            before.cancel if cancel is None else cancel._handle,
+        )
+        source = type(self).__new__(type(self))
+        source._connection = Connection(self._connection.shared, options)
+        source._audience = self._audience
+        source._last = self._last
+        return source
+
+    def stats(self) -> Stats:
+        """Return the counters of this source, or of the client that it was made of."""
+        handle, value, error = self._connection.handle(), c_void_p(), c_void_p()
+        check(lib.camunda_admin_stats(handle.pointer, byref(value), byref(error)), error)
+        return decode(take_text(value), "stats", Stats._decode)
+
+    def access_token(self) -> str:
         """A token that lives: what follows `Bearer` in the header `Authorization`."""
         value = c_void_p()
         try:
@@ -430,11 +484,12 @@ class TokenSource(Handle):
 
         Only the token given last is known; of an older one nothing is to be done.
         """
+        token = hide(token)
         last = self._last
         if last is None or _token_text(last) != token:
             return
         handle, error = self._connection.handle(), c_void_p()
-        status = lib.camunda_admin_reject_token(
+        status = lib.camunda_admin_invalidate_token(
             handle.pointer, self._audience, last.pointer, byref(error)
         )
         check(status, error)

@@ -14,7 +14,8 @@ from . import _callbacks
 from ._arguments import number_of, text_of
 from ._callbacks import Watch, on_main_thread, take_kept, unraisable_kept
 from ._errors import DecodeError, InvalidArgumentError
-from ._handles import Owned, check, take_error, take_text
+from ._native_handle import Owned, check, take_error, take_text
+from ._hidden import HiddenBytes
 from ._native import lib
 from ._progress import Display
 
@@ -64,14 +65,16 @@ def decode(text: bytes, operation: str, make: Callable[[Any], T]) -> T:
         return make(_parse(text))
     except Exception as error:
         problem = f"it has no {error}" if isinstance(error, KeyError) else type(error).__name__
-        # Not chained: the cause's own text may quote the answer.
-        raise DecodeError(
-            f"{operation}: done, but its answer cannot be read ({problem}); the error's body has it",
-            stage="decode",
-            outcome="done",
-            body=text,
-            operation=operation,
-        ) from None
+    failure = DecodeError(
+        f"{operation}: the response cannot be decoded ({problem}); the error's body has it",
+        stage="decode",
+        outcome="completed",
+        body=HiddenBytes(text),
+        operation=operation,
+    )
+    # Neither chained nor with the response in a local variable: a traceback may show both.
+    del text
+    raise failure
 
 
 # ---- Calls ------------------------------------------------------------------------------------
@@ -98,17 +101,17 @@ class Options:
 
     def call(self, watch: Optional[Watch]) -> Owned:
         """These options for C, with a watch for signals."""
-        call = Owned(lib.camunda_call_new(), lib.camunda_call_free)
+        call = Owned(lib.camunda_call_options_new(), lib.camunda_call_options_free)
         error = c_void_p()
         if self.timeout is not None:
-            status = lib.camunda_call_set_timeout(call.pointer, self.timeout, byref(error))
+            status = lib.camunda_call_options_set_timeout(call.pointer, self.timeout, byref(error))
             check(status, error)
         if self.cancel is not None:
             pointer = self.cancel.pointer
-            check(lib.camunda_call_set_cancel(call.pointer, pointer, byref(error)), error)
+            check(lib.camunda_call_options_set_cancel(call.pointer, pointer, byref(error)), error)
         if watch is not None:
             callback = watch.callback
-            check(lib.camunda_call_set_interrupt(call.pointer, callback, None, byref(error)), error)
+            check(lib.camunda_call_options_set_interrupt_check(call.pointer, callback, None, byref(error)), error)
         return call
 
 
@@ -273,10 +276,10 @@ class Connection:
         error = c_void_p()
         if timeout is not None:
             seconds = number_of("timeout", timeout)
-            check(lib.camunda_call_set_timeout(call.pointer, seconds, byref(error)), error)
+            check(lib.camunda_call_options_set_timeout(call.pointer, seconds, byref(error)), error)
         if interval is not None:
             seconds = number_of("interval", interval)
-            check(lib.camunda_call_set_interval(call.pointer, seconds, byref(error)), error)
+            check(lib.camunda_call_options_set_max_poll_interval(call.pointer, seconds, byref(error)), error)
         with ExitStack() as stack:
             report: Optional[Callable[[Any], object]] = None
             if progress is True:
@@ -288,7 +291,7 @@ class Connection:
                 number = stack.enter_context(
                     _callbacks.call_progress(lambda text: _report(seen, text, operation, make))
                 )
-                status = lib.camunda_call_set_progress(
+                status = lib.camunda_call_options_set_progress(
                     call.pointer, _callbacks.progress, number, byref(error)
                 )
                 check(status, error)

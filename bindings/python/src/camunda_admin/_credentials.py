@@ -6,7 +6,9 @@ from typing import Any, Dict, Iterator, Mapping, Union
 
 from ._arguments import body_of, path_of
 from ._connection import decode
-from ._handles import Owned, check, take_text
+from ._model import Secrets
+from ._native_handle import Owned, check, take_text
+from ._hidden import Hidden
 from ._native import lib
 
 __all__ = ["ClusterCredentials"]
@@ -21,7 +23,7 @@ class ClusterCredentials(Mapping[str, str]):
     __slots__ = ("_variables",)
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables: Dict[str, str] = dict(variables)
+        self._variables: Dict[str, str] = Secrets(variables)
 
     @classmethod
     def from_env_file(cls, path: Union[str, "os.PathLike[str]"]) -> "ClusterCredentials":
@@ -36,13 +38,26 @@ class ClusterCredentials(Mapping[str, str]):
         )
         return cls(decode(take_text(value), "read credentials", dict))
 
-    def write_env_file(self, path: Union[str, "os.PathLike[str]"]) -> None:
-        """Writes the variables as `export NAME='value'` lines to a new file with mode 0600.
+    @classmethod
+    def from_env(cls) -> "ClusterCredentials":
+        """Read the variables of the Console's credential file from the environment.
 
-        Never overwrites: where the path exists, a symbolic link included, nothing is changed and
-        `FileError` is raised.
+        `ZEEBE_CLIENT_ID` and `ZEEBE_CLIENT_SECRET` are required; an empty variable counts as not set.
+        Raises `ConfigError` naming the variable that is not set.
         """
-        value, error = parse(self._variables), c_void_p()
+        value, error = c_void_p(), c_void_p()
+        check(lib.camunda_credentials_from_env(byref(value), byref(error)), error)
+        return cls(decode(take_text(value), "read credentials", dict))
+
+    def write_env_file(self, path: Union[str, "os.PathLike[str]"]) -> None:
+        """Write the variables as `export NAME='value'` lines to a new file with mode 0600.
+
+        Never overwrites: if the path exists, a symbolic link included, nothing is changed and
+        `FileError` is raised. Raises `InvalidArgumentError` if a name is not valid or a value has a
+        NUL, before the file is created. The file is flushed to the disk. To keep the credentials of
+        a client that is yet to be created, use `clients.create_env_file`.
+        """
+        value, error = parse(Hidden(self._variables)), c_void_p()
         name = path_of("path", path)
         check(lib.camunda_credentials_write(value.pointer, name, byref(error)), error)
 
@@ -56,18 +71,19 @@ class ClusterCredentials(Mapping[str, str]):
         return len(self._variables)
 
     def __repr__(self) -> str:
-        return f"ClusterCredentials({', '.join(map(repr, self))})"
+        # Without variables where the constructor failed.
+        return f"ClusterCredentials({', '.join(map(repr, getattr(self, '_variables', ())))})"
 
 
 def parse(data: Any) -> Owned:
-    """A value in C of something that JSON can write."""
+    """A value in C of something that JSON can write; secrets come `Hidden`."""
     value, error = c_void_p(), c_void_p()
     check(lib.camunda_value_parse(*body_of(data), byref(value), byref(error)), error)
     return Owned(value.value, lib.camunda_value_free)
 
 
-def from_client(created: Dict[str, Any], cluster: Dict[str, Any]) -> ClusterCredentials:
-    """The credentials of a client that was just created."""
+def from_client(created: Hidden, cluster: Dict[str, Any]) -> ClusterCredentials:
+    """The credentials of a client that was just created, given as a dict."""
     client, at = parse(created), parse(cluster)
     value, error = c_void_p(), c_void_p()
     status = lib.camunda_credentials_from_client(

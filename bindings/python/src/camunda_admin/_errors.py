@@ -43,16 +43,19 @@ class CamundaError(Exception):
     #: Where it went wrong: `config`, `token`, `request` or `decode`.
     stage: str
     #: What became of the operation. `not sent` and `refused` are certain: it was not done. `done` is
-    #: certain as well; only the answer could not be used. After `unknown`, look before doing it again.
+    #: certain as well: it was applied, but its response was lost or cannot be decoded. After `unknown`,
+    #: check before you repeat a change. Waiters change nothing: `not sent` or `refused`.
     outcome: str
     #: The service's own words, where it said any.
     server_message: Optional[str]
     #: The answer as it came. Where it is one that is given only once, a client's secret, say, and
-    #: could not be decoded, this is the only place that has it: keep it safe, and out of logs.
+    #: could not be decoded, this is the only place that has it: keep it safe, and out of logs. Its
+    #: `repr` does not show it; `bytes(body)` and `body.decode()` do.
     body: Optional[bytes]
     #: How many seconds to wait before asking again, where the service or the pacing says so.
     retry_after: Optional[float]
-    #: How many requests were sent for this call, token requests not counted.
+    #: Number of requests of which at least one byte was sent, including those of a waiter's polls and
+    #: excluding token requests. 0 if the connection could not be established.
     attempts: int
     #: The service's name for the request, to quote to its support.
     request_id: Optional[str]
@@ -71,7 +74,7 @@ class CamundaError(Exception):
         *,
         http_status: Optional[int] = None,
         stage: str = "config",
-        outcome: str = "not sent",
+        outcome: str = "not_sent",
         server_message: Optional[str] = None,
         body: Optional[bytes] = None,
         retry_after: Optional[float] = None,
@@ -193,9 +196,14 @@ class CancelledError(CamundaError):
 
 
 class OutcomeUnknownError(CamundaError):
-    """A change failed in such a way that it may have been made: look before making it again.
+    """A change was applied or may have been applied, although its complete, usable response did not arrive.
 
-    What is raised is of the kind of the failure as well: a `TimeoutError`, say.
+    Check before you repeat the change: the message says which of the two it is and what to look for,
+    and `outcome` is `unknown` or `done`. If the response arrived and could not be decoded, `body` has
+    it.
+
+    The exception is also of the class of the failure (`TimeoutError`, for example), so catch this
+    class before the others. Reads and waiters change nothing and never raise it.
     """
 
 
@@ -264,12 +272,12 @@ _BY_NAME: Dict[str, Type[CamundaError]] = {
 }
 
 
-def error_class(status: int, unknown_change: bool) -> Type[CamundaError]:
+def error_class(status: int, may_have_been_applied: bool) -> Type[CamundaError]:
     """The class for a number of the C ABI, one of a newer library included."""
-    classes = _UNKNOWN_OUTCOME if unknown_change else _CLASSES
+    classes = _UNKNOWN_OUTCOME if may_have_been_applied else _CLASSES
     if 1 <= status <= len(classes):
         return classes[status - 1]
-    return OutcomeUnknownError if unknown_change else CamundaError
+    return OutcomeUnknownError if may_have_been_applied else CamundaError
 
 
 def _rebuild(name: str, message: str, fields: Dict[str, Any]) -> CamundaError:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Dict, List, Optional
 
-from ._base import Answer
+from ._model import Answer
 
 if TYPE_CHECKING:
     from ._credentials import ClusterCredentials
@@ -31,12 +31,15 @@ class CreatedClusterClientMethods(Answer):
     """What a client just created can do."""
 
     def credentials(self, cluster: "Cluster") -> "ClusterCredentials":
-        """Everything a program needs to use the cluster as this client, ready to be kept:
-        `write_env_file`.
+        """Return everything a program needs to use the cluster as this client.
+
+        To keep it in a file, create the client with `clients.create_env_file` instead: with
+        `write_env_file` the secret is lost if the file cannot be written.
         """
         from ._credentials import from_client
+        from ._hidden import Hidden
 
-        return from_client(self.to_dict(), cluster.to_dict())
+        return from_client(Hidden(self.to_dict()), cluster.to_dict())
 
 
 class IpRangesMethods(Answer):

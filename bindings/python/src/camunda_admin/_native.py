@@ -1,5 +1,6 @@
 """Finds and loads the library, and makes sure that it is the one this package was made for."""
 
+import atexit
 import ctypes
 import os
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from . import _prototypes
 
-__all__ = ["lib", "version"]
+__all__ = ["lib", "shutdown", "stopped_by_shutdown", "version"]
 
 _VARIABLE = "CAMUNDA_ADMIN_LIBRARY"
 
@@ -51,6 +52,23 @@ def _load() -> ctypes.CDLL:
 
 
 lib = _load()
+
+#: What all clients join, so that they stop before the interpreter does.
+shutdown: int = lib.camunda_shutdown_new()
+
+# The interpreter ends the threads that still run by unwinding them as soon as they enter it, which a
+# callback must not be. So calls are cancelled first, after threads that are no daemons have ended by
+# themselves, and before the handlers that were registered earlier than this one. Without a function in
+# Python, whose first step a signal handler could interrupt.
+atexit.register(lib.camunda_shutdown_start, shutdown, 2.0)
+
+
+def stopped_by_shutdown(status: int) -> bool:
+    """Whether a call on this thread ended because the interpreter exits."""
+    return bool(
+        status == _prototypes.CAMUNDA_STATUS_CANCELLED
+        and lib.camunda_shutdown_stops_calls(shutdown)
+    )
 
 
 def version() -> str:

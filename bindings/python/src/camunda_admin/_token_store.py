@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from . import _prototypes
 from ._callbacks import guard, keep
-from ._handles import check
+from ._native_handle import check
 from ._native import lib
 
 __all__ = ["TokenStore", "use_store"]
@@ -25,8 +25,9 @@ class TokenStore(abc.ABC):
 
     The methods are called by many threads at once, and in forked children. None should block for
     longer than a caller would like to wait, a quarter of a second, say. What one of them raises fails
-    no call: the store is left alone for half a minute. (`KeyboardInterrupt` and its like end the
-    call, as everywhere.)
+    no call: the library does not lock, does not read or does not write for 30 s, whichever failed;
+    after an `OSError` such as `TimeoutError` or `ConnectionError`, none of the three.
+    (`KeyboardInterrupt` and its like end the call, as everywhere.)
     """
 
     @abc.abstractmethod
@@ -88,7 +89,11 @@ def _number_of(body: Callable[[], object]) -> int:
     except Exception as error:
         _logger.debug("the token store failed", exc_info=True)
         number = error.errno if isinstance(error, OSError) else None
-        return number if number is not None and number > 0 else errno.EIO
+        if number is not None and number > 0:
+            return number
+        if isinstance(error, TimeoutError):
+            return errno.ETIMEDOUT
+        return errno.ECONNRESET if isinstance(error, ConnectionError) else errno.EIO
     except BaseException as error:
         keep(error)
         return errno.EINTR
@@ -103,10 +108,10 @@ def _get(user: int, name: bytes, write: Any, value: int) -> int:
     return _number_of(get)
 
 
-def _put(user: int, name: bytes, data: Optional[int], length: int, keep_ms: int) -> int:
+def _put(user: int, name: bytes, data: Optional[int], length: int, ttl_ms: int) -> int:
     def put() -> None:
         value = ctypes.string_at(data, length) if data else b""
-        _stores[user].store.put(name.decode(), value, keep_ms / 1000)
+        _stores[user].store.put(name.decode(), value, ttl_ms / 1000)
 
     return _number_of(put)
 

@@ -20,7 +20,8 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     )))
 }
 
-/// A backup within the minimum interval is rejected with 409; the reference names no status.
+/// Creates a backup. One within 15 minutes of the last one is rejected with 409, which is this
+/// sandbox's choice: the reference documents the limit, but no status for it.
 pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     let (now, takes) = (call.now, call.state.settings.healthy_after);
     let uuid = call.state.random.uuid();

@@ -23,6 +23,7 @@ impl Api {
     }
 
     pub(crate) fn with(builder: SandboxBuilder) -> Self {
+        crate::limited::limit_this_process();
         let sandbox = builder.token_rate_limit(false).start();
         let token = token(&sandbox, &sandbox.client_id(), &sandbox.client_secret());
         Self { sandbox, token }

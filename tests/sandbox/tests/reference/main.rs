@@ -9,6 +9,9 @@ mod control;
 mod encryption;
 mod failover;
 mod faults;
+#[path = "../../../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 mod members;
 mod monitoring;
 mod operations;

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 
+use camunda_admin_sandbox::Fault;
 use camunda_admin_sandbox::Permission::{self, *};
 use serde_json::{Value, json};
 
@@ -657,7 +658,7 @@ fn requests_are_counted_by_operation() {
 fn unknown_paths_and_methods_are_rejected() {
     let api = Api::new();
     for path in [
-        "/clusters/",
+        "/clusters//",
         "/cluster",
         "/clusters/a/b",
         "/clusters/%ff",
@@ -668,6 +669,26 @@ fn unknown_paths_and_methods_are_rejected() {
     api.call("PUT", "/clusters", None).expect(405);
     api.call("OPTIONS", "/members", None).expect(405);
     api.get("/oauth/token").expect(405);
+}
+
+/// Camunda's documentation writes `GET https://api.cloud.camunda.io/clusters/`.
+#[test]
+fn clusters_path_with_a_trailing_slash_is_the_same_operation() {
+    let api = Api::new();
+    api.sandbox.create_cluster(json!({ "name": "a" }));
+    let clusters = api.get("/clusters/").expect(200).json();
+    assert_eq!(clusters[0]["name"], "a");
+    assert_eq!(clusters, api.get("/clusters").expect(200).json());
+    api.post("/clusters/", json!({})).expect(400);
+    api.call("PUT", "/clusters/", None).expect(405);
+    let counted = api.sandbox.stats().requests_by_operation;
+    assert_eq!(
+        (counted["GET /clusters"], counted["POST /clusters"]),
+        (2, 1)
+    );
+    api.sandbox
+        .add_fault(Fault::on("GET /clusters").status(503));
+    api.get("/clusters/").expect(503);
 }
 
 #[test]

@@ -5,6 +5,9 @@
 #![cfg(unix)]
 
 mod cmake;
+#[path = "../../../support/limited.rs"]
+#[allow(dead_code)]
+mod limited;
 mod page;
 mod python;
 mod rust;

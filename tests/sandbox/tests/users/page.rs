@@ -1,20 +1,21 @@
 //! The page at `/`, in headless Chromium over the DevTools protocol.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use camunda_admin_sandbox::Sandbox;
 use serde_json::{Value, json};
 
+use crate::limited::{Limited, PROGRAM_LIMIT};
 use crate::tools::{cache, find, missing};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Browser with one page. Killed on drop.
+/// Browser with one page.
 struct Browser {
-    child: Child,
+    _program: Limited,
     commands: ChildStdin,
     messages: Receiver<Value>,
     next_id: u64,
@@ -27,16 +28,18 @@ impl Browser {
         let script = "exec \"$0\" --headless=new --no-sandbox --disable-gpu --no-first-run \
                       --disable-dev-shm-usage --user-data-dir=\"$1\" --remote-debugging-pipe \
                       about:blank 3<&0 4>&1 </dev/null >/dev/null 2>&1";
-        let mut child = Command::new("sh")
+        let profile = cache("chromium");
+        std::fs::remove_dir_all(&profile).unwrap();
+        let mut command = Command::new("sh");
+        command
             .args(["-c", script])
             .arg(program)
-            .arg(cache("chromium"))
+            .arg(profile)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let commands = child.stdin.take().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
+            .stdout(Stdio::piped());
+        let mut program = Limited::start(command, PROGRAM_LIMIT);
+        let commands = program.stdin.take().unwrap();
+        let output = BufReader::new(program.stdout.take().unwrap());
         let (sender, messages) = channel();
         std::thread::spawn(move || {
             for message in output.split(0) {
@@ -50,7 +53,7 @@ impl Browser {
             }
         });
         let mut browser = Self {
-            child,
+            _program: program,
             commands,
             messages,
             next_id: 0,
@@ -125,23 +128,6 @@ impl Browser {
                 form.requestSubmit(); }}"
         );
         self.evaluate(&expression);
-    }
-}
-
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let close = br#"{"id":0,"method":"Browser.close"}"#;
-        let _ = self.commands.write_all(close);
-        let _ = self.commands.write_all(&[0]);
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while Instant::now() < deadline {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,14 +1,11 @@
 //! Tools that tests start, with time limits.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+
+use crate::limited::{PROGRAM_LIMIT, run_to_end};
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_camunda-admin-sandbox");
-
-/// Time limit of a tool, including downloads.
-const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Returns the path of a tool, or reports that it is missing.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
@@ -52,44 +49,19 @@ pub(crate) fn add_program_to_path(command: &mut Command) {
     command.env("PATH", std::env::join_paths(directories).unwrap());
 }
 
-/// Runs a command to its end. Returns whether it succeeded, and both outputs.
+/// Runs a command to its end. Returns whether it succeeded, and both outputs. The command cannot be
+/// used again.
 pub(crate) fn try_run(command: &mut Command) -> (bool, String) {
-    let (mut reader, writer) = std::io::pipe().unwrap();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone().unwrap())
-        .stderr(writer)
-        .spawn()
-        .unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()));
-    // The command holds the writing ends, without which the reader does not reach the end.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let output = std::thread::spawn(move || {
-        let mut output = Vec::new();
-        let _ = reader.read_to_end(&mut output);
-        String::from_utf8_lossy(&output).into_owned()
-    });
-    let started = Instant::now();
-    let status = loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            break status;
-        }
-        if started.elapsed() > TIMEOUT {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!(
-                "{:?}: still running after {TIMEOUT:?}",
-                command.get_program()
-            );
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    };
-    (status.success(), output.join().unwrap())
+    let command = std::mem::replace(command, Command::new(""));
+    let ended = run_to_end(command, PROGRAM_LIMIT);
+    (ended.status.success(), ended.stdout + &ended.stderr)
 }
 
 /// Runs a command that must succeed, and returns both outputs.
 #[track_caller]
 pub(crate) fn run(command: &mut Command) -> String {
+    let program = command.get_program().to_owned();
     let (success, output) = try_run(command);
-    assert!(success, "{:?}\n{output}", command.get_program());
+    assert!(success, "{program:?}\n{output}");
     output
 }

@@ -1,0 +1,210 @@
+"""Secrets stay out of what tools show of a failure: `repr`, local variables, attributes."""
+
+import copy
+import json
+import pickle
+import pprint
+import threading
+import traceback
+import unittest
+import warnings
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from camunda_admin import (
+    AdminClient,
+    CamundaError,
+    Cancel,
+    ClusterCredentials,
+    DecodeError,
+    Secrets,
+    TokenSource,
+)
+from support import SandboxTest
+
+SECRET = "hunter2"
+
+
+def shown(error):
+    """Everything that reports with local variables say of an error, whole and in each frame."""
+    texts = []
+    for each in chain(error):
+        report = traceback.TracebackException.from_exception(each, capture_locals=True)
+        texts.extend(report.format())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            try:
+                import cgitb
+            except ImportError:  # gone in 3.13
+                continue
+            try:
+                texts.append(cgitb.text((type(each), each, each.__traceback__)))
+            except AttributeError:  # it cannot show an OSError
+                continue
+    return "".join(texts)
+
+
+def chain(error):
+    """An error with what it is made from, even where that is not to be printed."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+class Answers:
+    """A server that answers each request with the same text."""
+
+    def __init__(self, text):
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            do_GET = do_POST
+
+            def log_message(self, *_):
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def close(self):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+class SecretsShowNoValues(unittest.TestCase):
+    def test_copies_and_unions_of_secrets_show_names_only(self):
+        secrets = Secrets(KEY=SECRET)
+        for each in [
+            secrets,
+            secrets.copy(),
+            copy.copy(secrets),
+            copy.deepcopy(secrets),
+            pickle.loads(pickle.dumps(secrets)),
+            secrets | {"OTHER": SECRET},
+            {"OTHER": SECRET} | secrets,
+            secrets | Secrets(OTHER=SECRET),
+        ]:
+            self.assertIs(type(each), Secrets)
+            self.assertEqual(each["KEY"], SECRET)
+            for text in [repr(each), str(each), f"{each}", "%s" % each, pprint.pformat(each)]:
+                self.assertIn("KEY", text)
+                self.assertNotIn(SECRET, text)
+        secrets |= {"KEY": "hunter3"}
+        self.assertIs(type(secrets), Secrets)
+        self.assertEqual(secrets, {"KEY": "hunter3"})
+        self.assertEqual({"KEY": "a"} | Secrets(KEY="b"), {"KEY": "b"})
+        self.assertEqual(Secrets(KEY="a") | {"KEY": "b"}, {"KEY": "b"})
+        with self.assertRaises(TypeError):
+            secrets | [("KEY", "a")]
+        self.assertIs(type(secrets.to_dict()), dict)
+        self.assertEqual(json.loads(json.dumps(secrets)), {"KEY": "hunter3"})
+
+    def test_objects_whose_constructor_failed_have_a_repr(self):
+        for kind in [AdminClient, Cancel, ClusterCredentials, TokenSource]:
+            self.assertIn(kind.__name__, repr(kind.__new__(kind)))
+
+
+class Failures(SandboxTest):
+    def fails(self, kind, call):
+        """The error of a call, which has its frames yet (`assertRaises` takes them away)."""
+        try:
+            call()
+        except kind as error:
+            text = shown(error)
+            self.assertIn("camunda_admin/_", text)
+            self.assertNotIn(SECRET, text)
+            return error
+        raise AssertionError(f"{kind.__name__} was not raised")
+
+    # The secrets themselves are in no local variable of the tests' own, nor in a line of theirs.
+
+    def test_client_with_a_bad_setting_shows_no_secret(self):
+        for settings in [
+            {"client_secret": SECRET, "base_url": "nowhere"},
+            {"client_secret": SECRET + "\0"},
+            {"client_secret": SECRET + "\ud800"},
+            {"client_secret": SECRET.encode()},
+            {"client_secret": [SECRET]},
+            {"proxy": f"nothing://me:{SECRET}@there"},
+            {"token_cache": f"redis://:{SECRET}@[", "client_secret": SECRET},
+        ]:
+            with self.subTest(settings=list(settings)):
+                self.fails(CamundaError, Call(AdminClient, **settings))
+
+    def test_token_source_with_a_bad_setting_shows_no_secret(self):
+        variables = Secrets(
+            ZEEBE_CLIENT_ID="a", ZEEBE_CLIENT_SECRET=SECRET, ZEEBE_AUTHORIZATION_SERVER_URL="b"
+        )
+        for settings in [
+            {},
+            {"timeout": "soon"},
+            {"proxy": f"nothing://me:{SECRET}@there"},
+        ]:
+            with self.subTest(settings=list(settings)):
+                self.fails(CamundaError, Call(TokenSource, dict(variables), **settings))
+        self.fails(TypeError, Call(TokenSource, dict(variables), nonsense=SECRET))
+
+    def test_secret_that_cannot_be_set_is_not_shown(self):
+        secrets = self.client().cluster("no-such-cluster").secrets
+        for change in [secrets.create, secrets.update]:
+            error = self.fails(CamundaError, Call(change, "KEY", SECRET))
+            self.assertIn("value = <hidden>", shown(error))
+            for value in [SECRET.encode(), SECRET + "\ud800", [SECRET]]:
+                self.fails(CamundaError, Call(change, "KEY", value))
+        with self.assertRaisesRegex(TypeError, "value is a bytes, not a str"):
+            secrets.create("KEY", SECRET.encode())
+
+    def test_body_of_a_request_is_not_shown(self):
+        admin = self.client()
+        for body in [{"value": SECRET}, {"value": SECRET.encode()}, {"value": SECRET + "\ud800"}]:
+            self.fails(CamundaError, Call(admin.request, "POST", "/nowhere", body))
+
+    def test_credentials_that_cannot_be_written_are_not_shown(self):
+        credentials = ClusterCredentials({"ZEEBE_CLIENT_SECRET": SECRET})
+        path = self.folder / "there"
+        path.touch()
+        self.fails(CamundaError, Call(credentials.write_env_file, path))
+        self.fails(CamundaError, Call(credentials.write_env_file, 5))
+
+    def test_answer_that_cannot_be_decoded_is_in_the_body_alone(self):
+        text = json.dumps({"uuid": 5, "clientSecret": SECRET}).encode()
+        server = Answers(text)
+        self.addCleanup(server.close)
+        admin = self.client(base_url=server.url)
+        admin.token()
+        error = self.fails(DecodeError, Call(admin.cluster("c").clients.create, "worker"))
+        body = error.body
+        self.assertEqual((body, bytes(body), body.decode()), (text, text, text.decode()))
+        again = pickle.loads(pickle.dumps(error))
+        self.assertEqual(again.body, text)
+        self.assertNotIn(SECRET, f"{vars(again)}")
+
+
+class Call:
+    """A call whose arguments no report can show."""
+
+    def __init__(self, function, *arguments, **settings):
+        self._call = lambda: function(*arguments, **settings)
+
+    def __call__(self):
+        try:
+            self._call()
+        except Exception as error:
+            # Without the frames of the test, whose local variables have the secret.
+            here = error.__traceback__
+            raise error.with_traceback(here.tb_next.tb_next)
+
+    def __repr__(self):
+        return "<Call>"
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,305 @@
+//! Polling schedule of a waiter: decides when to poll again and when to give up.
+//!
+//! Performs no I/O and reads no clock; time and events are parameters, so unit tests run without
+//! waiting. Must not depend on what is waited for.
+
+use std::time::Duration;
+
+use crate::error::ErrorKind;
+
+/// Delay before the second poll; each following one is 1.5 times as long, up to the interval.
+const INITIAL_DELAY: Duration = Duration::from_millis(500);
+/// Bounds of the time before the deadline that is reserved for the last poll.
+const MIN_FINAL_POLL_TIME: Duration = Duration::from_millis(100);
+const MAX_FINAL_POLL_TIME: Duration = Duration::from_secs(5);
+/// Number of responses in a row that cannot be decoded before a waiter gives up: one may be a page of
+/// a gateway, several are responses of another format.
+const MAX_DECODE_ERRORS: u32 = 5;
+
+/// Result of a poll that did not end the wait by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The wanted state is not reached.
+    Pending,
+    /// The wanted state was seen, and has to be seen once more.
+    Confirming,
+    /// The poll failed.
+    Failed {
+        kind: ErrorKind,
+        /// Whether the next poll is bound to fail in the same way.
+        permanent: bool,
+        retry_after: Option<Duration>,
+    },
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Poll again after this delay.
+    PollAfter(Duration),
+    /// The time for the last poll is over: fail at the deadline, which is this far away.
+    TimeOutAfter(Duration),
+    /// Fail now, with the error of the poll.
+    Fail,
+    /// Fail now, with the error of the poll: its `Retry-After` is later than the deadline.
+    FailBeforeRetryAfter,
+}
+
+/// Schedule of one wait.
+#[derive(Debug)]
+pub(super) struct Polling {
+    interval: Duration,
+    delay: Duration,
+    /// Longest time that a poll took.
+    longest_poll: Duration,
+    /// Polls made in the time that is reserved for the last one.
+    final_polls: u32,
+    decode_errors: u32,
+}
+
+impl Polling {
+    /// Returns a schedule whose delays do not exceed `interval`, except where the API demands it.
+    pub(super) fn new(interval: Duration) -> Self {
+        Polling {
+            interval,
+            delay: INITIAL_DELAY.min(interval),
+            longest_poll: Duration::ZERO,
+            final_polls: 0,
+            decode_errors: 0,
+        }
+    }
+
+    /// Returns what to do after a poll that took `took`, `remaining` before the deadline.
+    pub(super) fn next(&mut self, event: &Event, took: Duration, remaining: Duration) -> Action {
+        self.longest_poll = self.longest_poll.max(took);
+        let mut retry_after = Duration::ZERO;
+        match event {
+            Event::Pending | Event::Confirming => self.decode_errors = 0,
+            Event::Failed {
+                kind, permanent, ..
+            } if *permanent || !is_transient(*kind) => return Action::Fail,
+            Event::Failed {
+                kind,
+                retry_after: wanted,
+                ..
+            } => {
+                if *kind == ErrorKind::Decode {
+                    self.decode_errors += 1;
+                } else {
+                    self.decode_errors = 0;
+                }
+                if self.decode_errors >= MAX_DECODE_ERRORS {
+                    return Action::Fail;
+                }
+                retry_after = wanted.unwrap_or_default();
+                if retry_after > remaining {
+                    return Action::FailBeforeRetryAfter;
+                }
+            }
+        }
+        let delay = self.delay.max(retry_after);
+        self.delay = self.delay.mul_f64(1.5).min(self.interval);
+        let reserved = (2 * self.longest_poll).clamp(MIN_FINAL_POLL_TIME, MAX_FINAL_POLL_TIME);
+        let latest = remaining.saturating_sub(reserved);
+        if delay <= latest {
+            return Action::PollAfter(delay);
+        }
+        self.final_polls += 1;
+        match event {
+            // One poll remains to confirm what the last one showed for the first time.
+            Event::Confirming if self.final_polls == 2 => Action::PollAfter(remaining / 2),
+            _ if self.final_polls == 1 && !latest.is_zero() => {
+                Action::PollAfter(latest.max(retry_after))
+            }
+            _ => Action::TimeOutAfter(remaining),
+        }
+    }
+}
+
+/// Whether an error of this kind may be over at the next poll.
+fn is_transient(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Network
+            | ErrorKind::Timeout
+            | ErrorKind::Service
+            | ErrorKind::RateLimited
+            | ErrorKind::NotReady
+            | ErrorKind::Decode
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(10);
+    const FAST: Duration = Duration::from_millis(20);
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn failed(kind: ErrorKind) -> Event {
+        Event::Failed {
+            kind,
+            permanent: false,
+            retry_after: None,
+        }
+    }
+
+    fn retry_after(seconds: u64) -> Event {
+        Event::Failed {
+            kind: ErrorKind::RateLimited,
+            permanent: false,
+            retry_after: Some(Duration::from_secs(seconds)),
+        }
+    }
+
+    fn first(event: &Event, remaining: Duration) -> Action {
+        Polling::new(INTERVAL).next(event, FAST, remaining)
+    }
+
+    #[test]
+    fn delays_grow_up_to_the_interval() {
+        let mut polling = Polling::new(Duration::from_secs(2));
+        let delays = [(); 5].map(|()| polling.next(&Event::Pending, FAST, 100 * INTERVAL));
+        let expected = [500, 750, 1125, 1687, 2000];
+        for (delay, expected) in delays.into_iter().zip(expected) {
+            let Action::PollAfter(delay) = delay else {
+                panic!("{delay:?}")
+            };
+            assert_eq!(delay.as_millis(), expected);
+        }
+    }
+
+    #[test]
+    fn last_poll_is_made_shortly_before_the_deadline() {
+        let mut polling = Polling::new(INTERVAL);
+        assert_eq!(
+            polling.next(&Event::Pending, FAST, millis(400)),
+            Action::PollAfter(millis(300))
+        );
+        assert_eq!(
+            polling.next(&Event::Pending, FAST, millis(80)),
+            Action::TimeOutAfter(millis(80))
+        );
+    }
+
+    #[test]
+    fn last_poll_has_twice_the_time_of_the_slowest() {
+        let mut polling = Polling::new(INTERVAL);
+        polling.next(&Event::Pending, millis(700), 100 * INTERVAL);
+        assert_eq!(
+            polling.next(&Event::Pending, FAST, millis(2000)),
+            Action::PollAfter(millis(600))
+        );
+        let mut polling = Polling::new(INTERVAL);
+        assert_eq!(
+            polling.next(&Event::Pending, 10 * INTERVAL, millis(5400)),
+            Action::PollAfter(millis(400))
+        );
+    }
+
+    #[test]
+    fn last_poll_is_confirmed_when_it_shows_the_wanted_state_for_the_first_time() {
+        let mut polling = Polling::new(INTERVAL);
+        polling.next(&Event::Pending, FAST, millis(400));
+        assert_eq!(
+            polling.next(&Event::Confirming, FAST, millis(80)),
+            Action::PollAfter(millis(40))
+        );
+        assert_eq!(
+            polling.next(&Event::Confirming, FAST, millis(20)),
+            Action::TimeOutAfter(millis(20))
+        );
+    }
+
+    #[test]
+    fn no_poll_follows_when_the_deadline_is_too_near() {
+        assert_eq!(
+            first(&Event::Pending, millis(50)),
+            Action::TimeOutAfter(millis(50))
+        );
+        assert_eq!(
+            first(&Event::Pending, Duration::ZERO),
+            Action::TimeOutAfter(Duration::ZERO)
+        );
+    }
+
+    #[test]
+    fn retry_after_is_honored_beyond_the_interval() {
+        assert_eq!(
+            first(&retry_after(60), Duration::from_secs(1800)),
+            Action::PollAfter(Duration::from_secs(60))
+        );
+        assert_eq!(
+            first(&retry_after(0), Duration::from_secs(1800)),
+            Action::PollAfter(INITIAL_DELAY)
+        );
+        // In the time reserved for the last poll, and not a moment too early.
+        assert_eq!(
+            first(&retry_after(60), millis(60_050)),
+            Action::PollAfter(Duration::from_secs(60))
+        );
+    }
+
+    #[test]
+    fn retry_after_beyond_the_deadline_fails_at_once() {
+        assert_eq!(
+            first(&retry_after(61), Duration::from_secs(60)),
+            Action::FailBeforeRetryAfter
+        );
+    }
+
+    #[test]
+    fn permanent_error_fails_at_once() {
+        for kind in [
+            ErrorKind::Authentication,
+            ErrorKind::PermissionDenied,
+            ErrorKind::NotFound,
+            ErrorKind::InvalidRequest,
+            ErrorKind::Config,
+        ] {
+            assert_eq!(first(&failed(kind), INTERVAL), Action::Fail, "{kind:?}");
+        }
+        let untrusted = Event::Failed {
+            kind: ErrorKind::Network,
+            permanent: true,
+            retry_after: None,
+        };
+        assert_eq!(first(&untrusted, INTERVAL), Action::Fail);
+    }
+
+    #[test]
+    fn transient_error_is_followed_by_another_poll() {
+        for kind in [
+            ErrorKind::Network,
+            ErrorKind::Timeout,
+            ErrorKind::Service,
+            ErrorKind::RateLimited,
+            ErrorKind::NotReady,
+            ErrorKind::Decode,
+        ] {
+            assert_eq!(
+                first(&failed(kind), INTERVAL),
+                Action::PollAfter(INITIAL_DELAY),
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn fifth_undecodable_response_in_a_row_fails() {
+        let mut polling = Polling::new(INTERVAL);
+        let mut next = |event| polling.next(&event, FAST, 100 * INTERVAL);
+        for _ in 0..4 {
+            assert_ne!(next(failed(ErrorKind::Decode)), Action::Fail);
+        }
+        assert_ne!(next(Event::Pending), Action::Fail);
+        for _ in 0..4 {
+            assert_ne!(next(failed(ErrorKind::Decode)), Action::Fail);
+        }
+        assert_eq!(next(failed(ErrorKind::Decode)), Action::Fail);
+    }
+}

@@ -1,0 +1,431 @@
+//! What is decoded is encoded unchanged: answers and requests of every type, with fields and words
+//! of the future. And what else holds for whatever the service or a caller may come up with.
+
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::ser::Serialize;
+use serde_json::value::RawValue;
+
+use super::admin::check_path;
+use super::object::{Description, Direction, Field, Presence};
+use super::operation::{BodyKind, decode, strip_bom};
+use super::schema::{self, JsonSchema};
+use super::{OPERATIONS, ROUND_TRIPS, TYPES};
+use crate::error::{ErrorKind, Outcome};
+#[cfg(feature = "capi")]
+use crate::secret::Zeroizing;
+
+pub(super) fn round_trip<T: DeserializeOwned + Serialize>(json: &[u8]) -> Result<String, String> {
+    let value: T = decode(json)?;
+    serde_json::to_string(&value).map_err(|error| error.to_string())
+}
+
+/// One byte for the type, then JSON: what can be decoded is encoded with nothing lost, and checking
+/// a text says what decoding it does.
+pub(crate) fn any_type(data: &[u8]) {
+    let Some((choice, json)) = data.split_first() else {
+        return;
+    };
+    let (description, round_trip) = ROUND_TRIPS[usize::from(*choice) % ROUND_TRIPS.len()];
+    let decoded = round_trip(json);
+    let checked = schema::check(JsonSchema::Described(description), json);
+    assert_eq!(checked.err().as_ref(), decoded.as_ref().err());
+    let Ok(encoded) = decoded else {
+        return;
+    };
+    assert_eq!(round_trip(encoded.as_bytes()).as_ref(), Ok(&encoded));
+    let json = serde_json::from_slice(strip_bom(json)).unwrap();
+    let encoded = serde_json::from_str(&encoded).unwrap();
+    assert_kept(description.name(), json, encoded);
+}
+
+/// One byte for the operation, then JSON: no body has a field too many, and an answer that cannot be
+/// read is in the error.
+pub(crate) fn any_operation(data: &[u8]) {
+    let Some((choice, json)) = data.split_first() else {
+        return;
+    };
+    let operation = OPERATIONS[usize::from(*choice) % OPERATIONS.len()];
+    match (operation.check_body(Some(json)), &operation.body) {
+        (Ok(()), Some(shape)) => {
+            if let BodyKind::Object(description) = shape.kind {
+                assert_no_unknown_field(description, serde_json::from_slice(json).unwrap());
+            }
+        }
+        (Ok(()), None) => panic!("{} takes a body", operation.name),
+        (Err(error), _) => {
+            let known = (error.kind(), error.outcome());
+            assert_eq!(known, (ErrorKind::InvalidArgument, Outcome::NotSent));
+        }
+    }
+    #[cfg(feature = "capi")]
+    if let Err(error) = operation.validate_response(&Zeroizing::new(json.to_vec())) {
+        let known = (error.kind(), error.outcome(), error.body());
+        assert_eq!(known, (ErrorKind::Decode, Outcome::Completed, Some(json)));
+    }
+}
+
+/// Whether an argument, decoded until nothing changes any more, has a segment that servers resolve.
+fn resolves_away(argument: &str) -> bool {
+    let mut decoded = argument.as_bytes().to_vec();
+    loop {
+        let next: Vec<u8> = percent_encoding::percent_decode(&decoded).collect();
+        if next == decoded {
+            break;
+        }
+        decoded = next;
+    }
+    String::from_utf8_lossy(&decoded)
+        .split(['/', '\\'])
+        .map(|segment| segment.split_once(';').map_or(segment, |(name, _)| name))
+        .any(|segment| segment == "." || segment == "..")
+}
+
+/// One byte for the operation, then its arguments with a byte between them that no text has: each
+/// stays one segment of the path, and is there what it was.
+pub(crate) fn any_path(data: &[u8]) {
+    let Some((choice, arguments)) = data.split_first() else {
+        return;
+    };
+    let operation = OPERATIONS[usize::from(*choice) % OPERATIONS.len()];
+    let Ok(arguments) = arguments
+        .split(|byte| *byte == 0xff)
+        .map(std::str::from_utf8)
+        .collect::<Result<Vec<_>, _>>()
+    else {
+        return;
+    };
+    for path in &arguments {
+        if check_path(path).is_ok()
+            && let Ok(uri) = format!("https://api.example{path}").parse::<http::Uri>()
+        {
+            assert_eq!(
+                (uri.scheme_str(), uri.host()),
+                (Some("https"), Some("api.example"))
+            );
+            assert!(uri.port().is_none() && uri.path().starts_with('/'));
+        }
+    }
+    let count = operation.arguments().count();
+    let arguments: Vec<_> = arguments.into_iter().chain([""; 3]).take(count).collect();
+    let Ok(path) = operation.path_with(&arguments) else {
+        assert!(
+            arguments
+                .iter()
+                .any(|argument| argument.is_empty() || resolves_away(argument))
+        );
+        return;
+    };
+    check_path(&path).unwrap();
+    assert!(!arguments.iter().any(|argument| resolves_away(argument)));
+    let uri: http::Uri = format!("https://api.example{path}").parse().unwrap();
+    assert_eq!(
+        (uri.host(), uri.path()),
+        (Some("api.example"), path.as_str())
+    );
+    assert_eq!(uri.query(), None);
+    let segments: Vec<_> = path.split('/').collect();
+    let template: Vec<_> = operation.path.split('/').collect();
+    assert_eq!(segments.len(), template.len());
+    let mut arguments = arguments.into_iter();
+    for (segment, template) in segments.into_iter().zip(template) {
+        if template.starts_with('{') {
+            let decoded: Vec<u8> = percent_decode_str(segment).collect();
+            assert_eq!(decoded, arguments.next().unwrap().as_bytes());
+        } else {
+            assert_eq!(segment, template);
+        }
+    }
+}
+
+/// Whether `after` is as `before`, but for what was absent and reads as empty.
+fn assert_kept(rust_type: &str, before: &RawValue, after: &RawValue) {
+    if let Some(inner) = inside(rust_type, "Option") {
+        return assert_kept(inner, before, after);
+    }
+    if let Some(inner) = inside(rust_type, "Vec") {
+        let [before, after] = [before, after].map(|json| elements(json));
+        assert_eq!(before.len(), after.len());
+        let pairs = before.into_iter().zip(after);
+        return pairs.for_each(|(before, after)| assert_kept(inner, before, after));
+    }
+    match TYPES.iter().find(|known| known.name() == rust_type) {
+        Some(Description::Object { fields, .. }) => assert_fields_kept(fields, before, after),
+        Some(_) => assert_eq!(string(before), string(after)),
+        None if ["String", "Secret"].contains(&rust_type) => {
+            assert_eq!(string(before), string(after));
+        }
+        None => assert_eq!(before.get(), after.get()),
+    }
+}
+
+fn assert_fields_kept(fields: &[Field], before: &RawValue, after: &RawValue) {
+    let [before, after] = [before, after].map(|json| serde_json::from_str(json.get()).unwrap());
+    let (before, after): (Members, Members) = (before, after);
+    let unknown = |members: &Members<'_>| -> Vec<(String, String)> {
+        let members = members.0.iter();
+        let unknown = members.filter(|(name, _)| fields.iter().all(|field| field.json != name));
+        let texts = unknown.map(|(name, json)| (name.clone(), json.get().to_owned()));
+        texts.collect()
+    };
+    assert_eq!(unknown(&before), unknown(&after));
+    for field in fields {
+        match (before.last(field.json), after.last(field.json)) {
+            (Some(before), Some(after)) if before.get() == "null" => {
+                assert_eq!(after.get(), "null", "{}", field.json);
+            }
+            (Some(before), Some(after)) => assert_kept(field.rust_type, before, after),
+            (Some(_), None) => panic!("{} got lost", field.json),
+            (None, Some(_)) => assert_ne!(field.presence, Presence::Optional),
+            (None, None) => assert_eq!(field.presence, Presence::Optional),
+        }
+    }
+}
+
+fn assert_no_unknown_field(description: &Description, json: &RawValue) {
+    let Description::Object {
+        fields, direction, ..
+    } = description
+    else {
+        return;
+    };
+    assert_eq!(*direction, Direction::Request);
+    let members: Members = serde_json::from_str(json.get()).unwrap();
+    for (name, json) in members.0 {
+        let field = fields
+            .iter()
+            .find(|field| field.json == name)
+            .expect("known");
+        let elements_are = inside(field.rust_type, "Option").unwrap_or(field.rust_type);
+        let Some(element) = inside(elements_are, "Vec") else {
+            continue;
+        };
+        if let Some(known) = TYPES.iter().find(|known| known.name() == element)
+            && json.get() != "null"
+        {
+            let elements = elements(json).into_iter();
+            elements.for_each(|json| assert_no_unknown_field(known, json));
+        }
+    }
+}
+
+fn elements(json: &RawValue) -> Vec<&RawValue> {
+    serde_json::from_str(json.get()).unwrap()
+}
+
+fn string(json: &RawValue) -> String {
+    serde_json::from_str(json.get()).unwrap()
+}
+
+/// The members of an api_object, in their order, duplicates included.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'a> Members<'a> {
+    /// The one that counts where there are several.
+    fn last(&self, name: &str) -> Option<&'a RawValue> {
+        let mut members = self.0.iter().rev();
+        members
+            .find(|(found, _)| found == name)
+            .map(|(_, json)| *json)
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Members<'de>, M::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// The type inside `Outer < … >`, as `stringify!` writes it.
+fn inside<'a>(rust_type: &'a str, outer: &str) -> Option<&'a str> {
+    let inner = rust_type
+        .strip_prefix(outer)?
+        .trim_start()
+        .strip_prefix('<')?;
+    Some(inner.strip_suffix('>')?.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Draws from the bytes that proptest chose, so that a failure is repeated and made smaller.
+    struct ValueGenerator<'a>(std::slice::Iter<'a, u8>);
+
+    impl ValueGenerator<'_> {
+        /// A number below `end`; 0 once the bytes are used up.
+        fn below(&mut self, end: usize) -> usize {
+            usize::from(*self.0.next().unwrap_or(&0)) % end
+        }
+
+        fn string(&mut self) -> String {
+            let texts = [
+                "",
+                "a",
+                "ü\n\"\\/",
+                "\u{0}\u{7f}",
+                "😀",
+                "null",
+                "0.0.0.0/0",
+                " ",
+            ];
+            serde_json::to_string(texts[self.below(texts.len())]).unwrap()
+        }
+
+        fn number(&mut self) -> &'static str {
+            let numbers = [
+                "0",
+                "-1",
+                "9007199254740993",
+                "123456789012345678901234567890",
+                "1.50",
+                "1e400",
+            ];
+            numbers[self.below(numbers.len())]
+        }
+
+        fn any(&mut self, depth: usize) -> String {
+            match self.below(if depth == 0 { 4 } else { 6 }) {
+                0 => "null".to_owned(),
+                1 => "true".to_owned(),
+                2 => self.number().to_owned(),
+                3 => self.string(),
+                4 => format!("[{},{}]", self.any(depth - 1), self.any(depth - 1)),
+                _ => format!(
+                    "{{\"b\":{},\"a\":{}}}",
+                    self.any(depth - 1),
+                    self.any(depth - 1)
+                ),
+            }
+        }
+
+        fn of_type(&mut self, rust_type: &str) -> String {
+            if let Some(inner) = inside(rust_type, "Option") {
+                return self.of_type(inner);
+            }
+            if let Some(inner) = inside(rust_type, "Vec") {
+                let elements: Vec<_> = (0..self.below(3)).map(|_| self.of_type(inner)).collect();
+                return format!("[{}]", elements.join(","));
+            }
+            match rust_type {
+                "String" | "Secret" => self.string(),
+                "bool" => ["true", "false"][self.below(2)].to_owned(),
+                "u32" => ["0", "4294967295"][self.below(2)].to_owned(),
+                "Number" => self.number().to_owned(),
+                "Json" => self.any(2),
+                "FailoverStep" => ["\"ok\"", "{\"error\":\"x\"}"][self.below(2)].to_owned(),
+                name => {
+                    self.described(TYPES.iter().find(|known| known.name() == name).expect(name))
+                }
+            }
+        }
+
+        fn described(&mut self, description: &Description) -> String {
+            match description {
+                Description::Id { .. } => self.string(),
+                Description::Enum { values, .. } => match self.below(values.len() + 1) {
+                    0 => "\"A word to come\"".to_owned(),
+                    index => format!("\"{}\"", values[index - 1].json),
+                },
+                Description::Object { fields, .. } => self.object(fields),
+            }
+        }
+
+        fn object(&mut self, fields: &[Field]) -> String {
+            let mut members = Vec::new();
+            for field in fields {
+                if field.presence != Presence::Optional || self.below(2) == 1 {
+                    let value = match field.presence {
+                        Presence::Defaulted | Presence::Optional if self.below(8) == 7 => {
+                            "null".to_owned()
+                        }
+                        _ => self.of_type(field.rust_type),
+                    };
+                    members.push(format!("\"{}\":{value}", field.json));
+                }
+            }
+            for extra in 0..self.below(3) {
+                members.push(format!("\"field to come {extra}\":{}", self.any(2)));
+            }
+            format!("{{{}}}", members.join(","))
+        }
+    }
+
+    /// What spoils a text, or leaves it as good as it was.
+    static INVALID_VALUES: &[&str] = &[
+        "",
+        "null",
+        "3",
+        "-1.5",
+        "1e999",
+        "4294967296",
+        "true",
+        "\"x\"",
+        "{}",
+        "[]",
+        ",",
+        ":",
+        "{",
+        "]",
+        "\"",
+        "\\",
+        "\"uuid\":1,",
+        "\"uuid\":\"b\",",
+    ];
+
+    proptest! {
+        #[test]
+        fn what_is_decoded_is_encoded_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            for (description, round_trip) in ROUND_TRIPS {
+                let json = ValueGenerator(bytes.iter()).described(description);
+                prop_assert_eq!(round_trip(json.as_bytes()), Ok(json.clone()), "{}", description.name());
+            }
+        }
+
+        /// What the C ABI takes and refuses, and how it says so, is what decoding does.
+        #[test]
+        fn a_text_is_checked_as_it_would_be_decoded(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+            place in any::<prop::sample::Index>(),
+            length in 0usize..12,
+            put in prop::sample::select(INVALID_VALUES),
+        ) {
+            for (index, (description, _)) in ROUND_TRIPS.iter().enumerate() {
+                let mut data = vec![u8::try_from(index).unwrap()];
+                data.extend(ValueGenerator(bytes.iter()).described(description).into_bytes());
+                let start = 1 + place.index(data.len());
+                let end = data.len().min(start + length);
+                data.splice(start..end, put.bytes());
+                any_type(&data);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_a_decoder_panic(text in "\\PC*", cut in 0usize..200) {
+            let json = ValueGenerator(text.as_bytes().iter()).object(&[]);
+            let cut = cut.min(json.len());
+            for (_, round_trip) in ROUND_TRIPS {
+                let _ = round_trip(text.as_bytes());
+                let _ = round_trip(&json.as_bytes()[..cut]);
+            }
+        }
+    }
+}

@@ -1,0 +1,556 @@
+//! Runs the single in-flight token request of a cache entry (single-flight): reads the stores,
+//! takes the fetch lock among processes and a permit of the rate limiter, sends the request, and
+//! shares the result.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::entry::{CacheEntry, count};
+use super::rate_limit::Permit;
+use crate::auth::key::CacheKey;
+use crate::auth::record::{StoredAuthFailure, StoredPause, StoredToken, TokenRecord};
+use crate::auth::store::{HeldLocks, MergedRecord, RecordStore, StoreTier};
+use crate::auth::time::Timestamp;
+use crate::auth::token::{Token, lifetime};
+use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
+use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse};
+use crate::call::{CallContext, StopReason};
+use crate::error::{Error, ErrorKind, Outcome, Stage};
+
+/// Maximum wait for another process that fetches the token: longer than the token endpoint holds
+/// back the rejection of bad credentials. A process that takes longer is stopped or stuck.
+const FETCH_LOCK_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Initial and final interval between checks whether that process is done.
+const INITIAL_POLL: Duration = Duration::from_millis(5);
+const MAX_POLL: Duration = Duration::from_millis(25);
+
+/// Maximum lease of the fetch lock, which applies if the store cannot detect a terminated owner.
+/// The lease lasts until the call of the owner ends, but no longer than the first block of a 429
+/// and the response to bad credentials take.
+const MAX_LEASE: Duration = Duration::from_secs(120);
+/// Added to the remaining time of the call, for the writes after its response.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
+/// Timeout of a refresh: longer than the token endpoint holds back the rejection of bad
+/// credentials, so that a refresh receives and shares it.
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(35);
+/// Timeout of a refresh after one that was rejected or got no response, so that no more calls are
+/// delayed that long.
+const REPEATED_REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Maximum random delay of a token request while no remote store is available, so that hosts do not
+/// send at the same time.
+const MAX_START_JITTER: Duration = Duration::from_secs(5);
+
+/// Delay of the next refresh after one was deferred.
+const REFRESH_RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// Purpose of a token request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// No valid token is cached.
+    Fetch,
+    /// A valid token is cached; no other caller waits for the response.
+    Refresh,
+}
+
+/// The in-flight token request of an entry, run by one thread. If dropped before
+/// [`finish`](Self::finish), after an error or a panic, it ends the request without a result, so
+/// that another caller can send one.
+pub(super) struct TokenFetch<'a> {
+    entry: &'a CacheEntry,
+    fetch_id: FetchId,
+    purpose: Purpose,
+    finished: bool,
+}
+
+/// Result of waiting for the fetch lock.
+enum FetchLock<'a> {
+    /// This process holds the lock and sends the request; with the record read under the lock.
+    Acquired(HeldLocks<'a>, TokenRecord),
+    /// No request is needed: another process has stored a token, or the token state has the reason
+    /// why there is none.
+    Resolved(Option<Token>),
+}
+
+impl<'a> TokenFetch<'a> {
+    pub(super) fn new(entry: &'a CacheEntry, fetch_id: FetchId, purpose: Purpose) -> Self {
+        TokenFetch {
+            entry,
+            fetch_id,
+            purpose,
+            finished: false,
+        }
+    }
+
+    /// Runs the request to its end. Returns `None` if there is no new token; the token state then
+    /// determines the caller's next step.
+    ///
+    /// A refresh ends after [`REFRESH_TIMEOUT`], or two thirds of the remaining time of the call.
+    pub(super) fn run(
+        mut self,
+        request: &TokenRequest,
+        key: CacheKey,
+        endpoint: &dyn TokenEndpoint,
+        call: &CallContext,
+    ) -> Result<Option<Token>, Error> {
+        let entry = self.entry;
+        let record_store = RecordStore::new(&entry.stores, request, key);
+        let (locks, known) = match &record_store {
+            Some(record_store) => match self.acquire_fetch_lock(record_store, call)? {
+                FetchLock::Acquired(locks, known) => (locks, known),
+                FetchLock::Resolved(token) => return Ok(token),
+            },
+            None => Default::default(),
+        };
+        let may_block = self.purpose == Purpose::Fetch;
+        if may_block && entry.stores.all_remote_unavailable() {
+            // Other hosts send requests now too, and this process cannot see them.
+            let delay = MAX_START_JITTER.min(entry.clock.remaining(call) / 4);
+            let delay = delay.mul_f64(entry.clock.jitter());
+            call.sleep(entry.clock.real_wait(delay))
+                .map_err(|stop| stopped(call, stop))?;
+        }
+        let expect = |permit_at| self.expect_permit(permit_at);
+        let mut found = None;
+        let is_resolved = || {
+            let known = record_store
+                .as_ref()
+                .map(|record_store| record_store.read(call, |_| false));
+            found = known.filter(|known| self.is_resolved_by(&known.record));
+            found.is_some()
+        };
+        let permit = entry.rate_limiter.acquire(
+            &entry.stores,
+            &entry.clock,
+            call,
+            may_block,
+            expect,
+            is_resolved,
+        );
+        let sent = match permit {
+            Permit::Granted(sent) => sent,
+            Permit::NotNeeded => {
+                let resolved = record_store.as_ref().zip(found);
+                let resolved = resolved.and_then(|(record_store, found)| {
+                    self.merge(call, record_store, &locks, &found)
+                });
+                return Ok(resolved.flatten());
+            }
+            Permit::AfterDeadline(wait) if !may_block => {
+                self.defer_refresh(wait);
+                return Ok(None);
+            }
+            Permit::AfterDeadline(wait) => return Err(rate_limited(wait)),
+            Permit::Cancelled(stop) => return Err(stopped(call, stop)),
+        };
+        count(&entry.counters.token_requests);
+        if self.purpose == Purpose::Refresh {
+            count(&entry.counters.refreshes);
+        }
+        let share = |record: &TokenRecord| {
+            if let Some(record_store) = &record_store {
+                record_store.write(call, &locks, record, entry.clock.now());
+            }
+        };
+        let limited = match self.purpose {
+            Purpose::Fetch => None,
+            Purpose::Refresh => Some(call.with_max_timeout(self.refresh_timeout(&known, call))),
+        };
+        let outcome = endpoint.fetch(request, limited.as_ref().unwrap_or(call));
+        let now = entry.clock.now();
+        let outcome = outcome.and_then(|response| {
+            let generation = entry.lock().next_generation(known.generation, now);
+            token_of_response(response, generation, sent, now, entry.clock.jitter())
+        });
+        match outcome {
+            Ok((cached, record)) => {
+                let token = cached.token.clone();
+                log_obtained(&request.audience, &token, now, "token endpoint");
+                self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
+                share(&record);
+                drop(locks);
+                entry
+                    .rate_limiter
+                    .response_received(&entry.stores, &entry.clock, call, sent);
+                Ok(Some(token))
+            }
+            Err(FetchError { cause, error }) => {
+                let timed_out = limited.is_some_and(|limited| {
+                    cause == TokenErrorKind::Cancelled
+                        && limited.check() == Err(StopReason::Deadline)
+                });
+                if timed_out {
+                    self.refresh_timed_out(known, share, now);
+                    return Ok(None);
+                }
+                self.handle_failure(known, share, call, now, cause, error, sent)
+            }
+        }
+    }
+
+    /// Waits until no other process that shares a store fetches this entry's token, and takes the
+    /// fetch lock. Ends early if the other process has stored a result.
+    fn acquire_fetch_lock<'s>(
+        &mut self,
+        record_store: &RecordStore<'s>,
+        call: &CallContext,
+    ) -> Result<FetchLock<'s>, Error> {
+        let entry = self.entry;
+        let lock_timeout = FETCH_LOCK_TIMEOUT.min(entry.clock.remaining(call) / 3 * 2);
+        let mut give_up_at = entry.clock.now().mono.saturating_add(lock_timeout);
+        let mut locks = HeldLocks::default();
+        let mut poll = INITIAL_POLL;
+        // Reading needs no lock, and the stores may have a token already.
+        let max_generation = entry.lock().max_generation();
+        let now = entry.clock.now();
+        let known = record_store.read(call, |record| {
+            record.generation > max_generation
+                && record
+                    .token
+                    .as_ref()
+                    .is_some_and(|token| token.lifetime(now).is_some())
+        });
+        if let Some(resolved) = self.merge(call, record_store, &locks, &known) {
+            return Ok(FetchLock::Resolved(resolved));
+        }
+        let lease = entry.clock.remaining(call).saturating_add(LEASE_MARGIN);
+        let lease = lease.min(MAX_LEASE);
+        let mut overdue = false;
+        loop {
+            let complete = record_store.try_lock(call, &mut locks, lease)
+                || (overdue && record_store.try_lock_in_place_of_owner(call, &mut locks, lease));
+            let known = record_store.read(call, |_| false);
+            if let Some(resolved) = self.merge(call, record_store, &locks, &known) {
+                return Ok(FetchLock::Resolved(resolved));
+            }
+            if complete {
+                return Ok(FetchLock::Acquired(locks, known.record));
+            }
+            if self.purpose == Purpose::Refresh {
+                self.defer_refresh(Duration::ZERO);
+                return Ok(FetchLock::Resolved(None));
+            }
+            entry.rate_limiter.merge(&entry.stores, &entry.clock, call);
+            let now = entry.clock.now();
+            let wait = entry.rate_limiter.permit_at(now).saturating_sub(now.mono);
+            if wait > entry.clock.remaining(call) {
+                return Err(rate_limited(wait));
+            }
+            if now.mono >= give_up_at {
+                if overdue {
+                    log::debug!(
+                        "token lock timed out, requesting without it: audience={:?}",
+                        entry.audience(),
+                    );
+                    record_store.override_busy(call, &mut locks);
+                    return Ok(FetchLock::Acquired(locks, known.record));
+                }
+                // One waiting process continues in place of the owner, the others wait for that
+                // one.
+                overdue = true;
+                give_up_at = now
+                    .mono
+                    .saturating_add(FETCH_LOCK_TIMEOUT.min(entry.clock.remaining(call) / 3 * 2));
+                poll = INITIAL_POLL;
+                continue;
+            }
+            call.sleep(entry.clock.real_wait(poll))
+                .map_err(|stop| stopped(call, stop))?;
+            poll = (poll * 3 / 2).min(MAX_POLL);
+        }
+    }
+
+    /// Ends the request with the result of another process, if there is one.
+    fn merge<'s>(
+        &mut self,
+        call: &CallContext,
+        record_store: &RecordStore<'s>,
+        locks: &HeldLocks<'s>,
+        known: &MergedRecord<'s>,
+    ) -> Option<Option<Token>> {
+        let entry = self.entry;
+        let now = entry.clock.now();
+        let record = &known.record;
+        if let Some(cached) = self.newer_token(record, now) {
+            count(&entry.counters.shared);
+            let token = cached.token.clone();
+            let source = known.source.map(StoreTier::describe).unwrap_or_default();
+            log_obtained(entry.audience(), &token, now, &source);
+            self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
+            record_store.backfill(call, locks, known, now);
+            return Some(Some(token));
+        }
+        if let Some((auth_failure, left)) = self.auth_failure(record, now) {
+            self.finish(|token_state, fetch_id| {
+                token_state.auth_failure_loaded(
+                    fetch_id,
+                    now,
+                    left,
+                    auth_failure.count,
+                    auth_failure.error(),
+                );
+            });
+            return Some(None);
+        }
+        let pause = self.pause(record, now)?;
+        self.defer_refresh(pause);
+        Some(None)
+    }
+
+    /// Returns whether [`merge`](Self::merge) would end the request.
+    fn is_resolved_by(&self, record: &TokenRecord) -> bool {
+        let now = self.entry.clock.now();
+        self.newer_token(record, now).is_some()
+            || self.auth_failure(record, now).is_some()
+            || self.pause(record, now).is_some()
+    }
+
+    /// Returns the token of a record if it is newer than the cached one, and not due if this is a
+    /// refresh.
+    fn newer_token(&self, record: &TokenRecord, now: Timestamp) -> Option<CachedToken> {
+        let cached = cached_from_record(record, now, self.entry.clock.jitter())?;
+        let is_newer =
+            record.generation > self.entry.lock().max_generation() && cached.is_valid(now);
+        let is_enough = self.purpose == Purpose::Fetch || !cached.needs_refresh(now);
+        (is_newer && is_enough).then_some(cached)
+    }
+
+    /// Returns the rejection of the credentials in a record, and how long it still applies.
+    fn auth_failure<'r>(
+        &self,
+        record: &'r TokenRecord,
+        now: Timestamp,
+    ) -> Option<(&'r StoredAuthFailure, Duration)> {
+        let auth_failure = record.auth_failure.as_ref()?;
+        let left = auth_failure.remaining(now)?;
+        let counts = self.entry.lock().is_failure_current(auth_failure.at);
+        counts.then_some((auth_failure, left))
+    }
+
+    /// Returns how long no process refreshes the token of a record.
+    fn pause(&self, record: &TokenRecord, now: Timestamp) -> Option<Duration> {
+        let pause = record.refresh_pause?;
+        let counts =
+            self.purpose == Purpose::Refresh && self.entry.lock().is_failure_current(pause.at);
+        pause.remaining(now).filter(|_| counts)
+    }
+
+    fn refresh_timeout(&self, known: &TokenRecord, call: &CallContext) -> Duration {
+        let now = self.entry.clock.now();
+        let token_state = self.entry.lock();
+        let auth_failure = known.auth_failure.as_ref();
+        let is_repeated = token_state.auth_failures() > 0
+            || auth_failure
+                .is_some_and(|it| it.counts(now) && token_state.is_failure_current(it.at))
+            || known.refresh_pause.is_some_and(|it| it.counts(now));
+        let limit = match is_repeated {
+            true => REPEATED_REFRESH_TIMEOUT,
+            false => REFRESH_TIMEOUT,
+        };
+        limit.min(call.remaining() / 3 * 2)
+    }
+
+    /// Ends a refresh that got no response in time: the endpoint is slow, or holds back a
+    /// rejection. Pauses the refreshes of all processes that share a store.
+    fn refresh_timed_out(
+        mut self,
+        mut known: TokenRecord,
+        share: impl Fn(&TokenRecord),
+        now: Timestamp,
+    ) {
+        let recent = known.refresh_pause.filter(|pause| pause.counts(now));
+        let before = recent.map_or(0, |pause| pause.count);
+        let auth_failure = known.auth_failure.as_ref().filter(|it| it.counts(now));
+        let before = before.max(auth_failure.map_or(0, |auth_failure| auth_failure.count));
+        let mut paused = (Duration::ZERO, 0);
+        self.finish(|token_state, fetch_id| {
+            paused = token_state.refresh_timed_out(fetch_id, now, before)
+        });
+        let (window, count) = paused;
+        log::info!(
+            "token refresh got no response, paused: delay={}s attempt={count}",
+            window.as_secs()
+        );
+        known.refresh_pause = Some(StoredPause::new(now, window, count));
+        share(&known);
+    }
+
+    /// Records a failed request in the token state, the rate limiter and the stores. Returns the
+    /// error if it applies to this call only.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one step of `run`, separate for readability"
+    )]
+    fn handle_failure(
+        mut self,
+        mut known: TokenRecord,
+        share: impl Fn(&TokenRecord),
+        call: &CallContext,
+        now: Timestamp,
+        cause: TokenErrorKind,
+        error: Error,
+        sent: Timestamp,
+    ) -> Result<Option<Token>, Error> {
+        let entry = self.entry;
+        let error = error.with_outcome(Outcome::NotSent);
+        let jitter = entry.clock.jitter();
+        match cause {
+            TokenErrorKind::NotSent | TokenErrorKind::Transient => {
+                self.finish(|token_state, fetch_id| {
+                    token_state.fetch_failed(fetch_id, now, error, jitter)
+                });
+                entry
+                    .rate_limiter
+                    .response_received(&entry.stores, &entry.clock, call, sent);
+                Ok(None)
+            }
+            TokenErrorKind::Permanent => {
+                self.finish(|token_state, fetch_id| {
+                    token_state.fetch_failed(fetch_id, now, error.clone(), jitter)
+                });
+                entry
+                    .rate_limiter
+                    .response_received(&entry.stores, &entry.clock, call, sent);
+                Err(error)
+            }
+            TokenErrorKind::InvalidClient => {
+                let recent = known
+                    .auth_failure
+                    .take()
+                    .filter(|auth_failure| auth_failure.counts(now));
+                let before =
+                    recent.filter(|auth_failure| entry.lock().is_failure_current(auth_failure.at));
+                let before = before.map_or(0, |auth_failure| auth_failure.count);
+                let shown = error.clone();
+                let mut rejected = (Duration::ZERO, 0);
+                self.finish(|token_state, fetch_id| {
+                    rejected = token_state.credentials_rejected(fetch_id, now, error, before)
+                });
+                let (window, count) = rejected;
+                known.auth_failure = Some(StoredAuthFailure::new(now, window, count, &shown));
+                share(&known);
+                entry
+                    .rate_limiter
+                    .response_received(&entry.stores, &entry.clock, call, sent);
+                Ok(None)
+            }
+            TokenErrorKind::RateLimited { retry_after } => {
+                let blocked_until =
+                    entry
+                        .rate_limiter
+                        .rate_limited(&entry.stores, &entry.clock, call, retry_after);
+                let wait = blocked_until.saturating_sub(now.mono);
+                if wait > entry.clock.remaining(call) {
+                    return Err(error.with_retry_after(Some(wait)));
+                }
+                Ok(None)
+            }
+            TokenErrorKind::Cancelled => {
+                // A cancelled call says nothing about the endpoint. At the deadline the endpoint is
+                // slow, and the next request has to wait for a backoff.
+                if call.check() == Err(StopReason::Deadline) {
+                    let slow = self::error(
+                        ErrorKind::Network,
+                        "token endpoint: no response before the deadline of the call that sent the request",
+                    );
+                    self.finish(|token_state, fetch_id| {
+                        token_state.fetch_failed(fetch_id, now, slow, jitter)
+                    });
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Defers the refresh to a later caller, by at least `wait`.
+    fn defer_refresh(&mut self, wait: Duration) {
+        let not_before = self
+            .entry
+            .clock
+            .now()
+            .mono
+            .saturating_add(wait.max(REFRESH_RETRY_DELAY));
+        self.finish(|token_state, fetch_id| token_state.refresh_deferred(fetch_id, not_before));
+    }
+
+    fn expect_permit(&self, permit_at: Duration) {
+        self.entry.lock().expect_permit(self.fetch_id, permit_at);
+        self.entry.changed.notify_all();
+    }
+
+    fn finish(&mut self, event: impl FnOnce(&mut TokenState, FetchId)) {
+        event(&mut self.entry.lock(), self.fetch_id);
+        self.finished = true;
+        self.entry.changed.notify_all();
+    }
+}
+
+impl Drop for TokenFetch<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.finish(|token_state, fetch_id| token_state.fetch_abandoned(fetch_id));
+        }
+    }
+}
+
+/// Returns the token of a response for this process and for the stores.
+fn token_of_response(
+    response: TokenResponse,
+    generation: u64,
+    sent: Timestamp,
+    now: Timestamp,
+    jitter: f64,
+) -> Result<(CachedToken, TokenRecord), FetchError> {
+    let life = lifetime(&response, sent, now);
+    let expires = now.after(life);
+    let Some(token) = Token::new(&response.access_token, expires.system_time(), generation) else {
+        let message = "token endpoint: the response has no usable access token";
+        let error = error(ErrorKind::Decode, message);
+        return Err(FetchError {
+            cause: TokenErrorKind::Transient,
+            error,
+        });
+    };
+    let stored = StoredToken {
+        access_token: response.access_token,
+        issued_at: now.wall_millis(),
+        expires_at: expires.wall_millis(),
+    };
+    let record = TokenRecord {
+        generation,
+        token: Some(stored),
+        auth_failure: None,
+        refresh_pause: None,
+    };
+    Ok((CachedToken::new(token, life, life, now, jitter), record))
+}
+
+/// Returns the token of a record if it is valid.
+pub(crate) fn cached_from_record(
+    record: &TokenRecord,
+    now: Timestamp,
+    jitter: f64,
+) -> Option<CachedToken> {
+    let stored = record.token.as_ref()?;
+    let (life, left) = stored.lifetime(now)?;
+    let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(stored.expires_at))?;
+    let token = Token::new(&stored.access_token, expires_at, record.generation)?;
+    Some(CachedToken::new(token, life, left, now, jitter))
+}
+
+fn log_obtained(audience: &str, token: &Token, now: Timestamp, source: &str) {
+    let lifetime = token.expires_at().duration_since(now.system_time());
+    log::debug!(
+        "access token obtained: audience={audience:?} lifetime={}s source={source:?}",
+        lifetime.unwrap_or_default().as_secs(),
+    );
+}
+
+fn error(kind: ErrorKind, message: &str) -> Error {
+    Error::new(kind, Stage::Token, Outcome::NotSent, message)
+}
+
+pub(super) fn stopped(call: &CallContext, stop: StopReason) -> Error {
+    call.stop_error(stop, Stage::Token, Outcome::NotSent)
+}

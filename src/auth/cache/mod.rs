@@ -1,0 +1,18 @@
+//! Process-wide token cache: clocks, locks and waiting around the state machines `token_state` and
+//! `rate_limiter`, which decide.
+//!
+//! No lock of the process is held during I/O, and no thread holds two of them.
+
+mod entry;
+mod fetch;
+mod process_cache;
+mod rate_limit;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use fetch::cached_from_record;
+#[cfg(test)]
+pub(crate) use process_cache::Cache;
+pub(crate) use process_cache::{TokenCacheHandle, diagnostics, token_cache_handle};
+
+/// The locks of the cache, in one module so that tests can replace them.
+mod sync;

@@ -1,0 +1,495 @@
+//! Process-wide token cache: maps cache keys to token states and token hosts to rate limiters.
+//!
+//! # Fork
+//!
+//! A child of `fork` has one thread and a copy of its parent's state, which is consistent because a
+//! fork waits for all critical sections (see [`fork`](crate::fork)). In-flight requests and queues
+//! belong to threads that the child does not have, and stores to connections of the parent: the
+//! child copies the tokens, failures and rate limits into a cache of its own.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::entry::{CacheEntry, Counters, EntryNames, count};
+use super::fetch::{Purpose, TokenFetch, stopped};
+use super::rate_limit::SharedRateLimiter;
+use super::sync::{Mutex, Signal, lock_inherited};
+use crate::auth::diagnostics::{CounterReport, Diagnostics};
+use crate::auth::key::{CacheKey, TokenHostKey, label};
+use crate::auth::rate_limiter::RateLimiter;
+use crate::auth::store::{RecordStore, StoreChain, StoreId};
+use crate::auth::time::Clock;
+use crate::auth::token::Token;
+use crate::auth::token_state::{NextStep, TokenState, WaitLimits, WaiterState};
+use crate::auth::{TokenCacheConfig, TokenEndpoint, TokenRequest};
+use crate::call::{CallContext, StopReason};
+use crate::error::{Error, ErrorKind};
+use crate::fork::PerProcess;
+
+/// Number of entries above which the cache drops idle ones that no client uses.
+const MAX_ENTRIES: usize = 64;
+
+static PROCESS_CACHE: PerProcess<Cache> = PerProcess::new();
+
+/// Returns the handle for these credentials in the process-wide cache.
+pub(crate) fn token_cache_handle(
+    request: TokenRequest,
+    choice: &TokenCacheConfig,
+) -> Result<Arc<TokenCacheHandle>, Error> {
+    Cache::of_this_process().handle(request, choice)
+}
+
+/// Returns the state of all tokens of this process.
+pub(crate) fn diagnostics() -> Diagnostics {
+    Cache::of_this_process().diagnostics()
+}
+
+/// All token states, rate limiters and stores of one process.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    pub(in crate::auth) pid: u32,
+    clock: Clock,
+    // B-trees, as leak checkers cannot follow the pointers of hash tables: they would report what
+    // the cache keeps until the process ends.
+    entries: Mutex<BTreeMap<(CacheKey, StoreId), Retention<CacheEntry>>>,
+    rate_limiters: Mutex<BTreeMap<TokenHostKey, Arc<SharedRateLimiter>>>,
+    stores: Mutex<BTreeMap<StoreId, Retention<StoreChain>>>,
+    counters: Arc<Counters>,
+    /// Number of entries created so far.
+    entries_created: AtomicU64,
+}
+
+impl Cache {
+    pub(crate) fn new(clock: Clock) -> Self {
+        Cache {
+            pid: std::process::id(),
+            clock,
+            entries: Mutex::default(),
+            rate_limiters: Mutex::default(),
+            stores: Mutex::default(),
+            counters: Arc::default(),
+            entries_created: AtomicU64::new(0),
+        }
+    }
+
+    fn of_this_process() -> &'static Cache {
+        PROCESS_CACHE.get(|parents| match parents {
+            Some(parents) => Cache::inherited(parents),
+            None => Cache::new(Clock::Real),
+        })
+    }
+
+    /// Creates the cache of a forked child from its parent's tokens, failures and rate limits, with
+    /// locks, stores and connections of its own.
+    ///
+    /// Waits at most 200 ms for each lock: a thread that forked with a lock held never
+    /// releases it in the child.
+    pub(in crate::auth) fn inherited(parents: &Cache) -> Cache {
+        let child = Cache::new(parents.clock.clone());
+        let rate_limiters: Vec<_> =
+            lock_inherited(&parents.rate_limiters).map_or_else(Vec::new, |rate_limiters| {
+                let rate_limiters = rate_limiters.iter();
+                rate_limiters
+                    .map(|(key, rate_limiter)| (key.clone(), Arc::clone(rate_limiter)))
+                    .collect()
+            });
+        for (key, rate_limiter) in rate_limiters {
+            let own = Arc::new(rate_limiter.inherited());
+            child.rate_limiters.lock().insert(key, own);
+        }
+        let entries: Vec<_> = lock_inherited(&parents.entries).map_or_else(Vec::new, |entries| {
+            let entries = entries.iter();
+            entries
+                .filter_map(|(key, entry)| Some((key.clone(), entry.get()?)))
+                .collect()
+        });
+        for (key, entry) in entries {
+            // Valid for the parent, so valid for the child.
+            let Ok(stores) = child.stores(&entry.choice) else {
+                continue;
+            };
+            let token_state = lock_inherited(&entry.token_state)
+                .map(|token_state| token_state.inherited())
+                .unwrap_or_default();
+            let own = child.new_entry(
+                token_state,
+                &entry.rate_limiter.key,
+                stores,
+                &entry.choice,
+                &entry.names,
+            );
+            // Kept for a custom store too, since no client refers to the entry before its first use
+            // in the child.
+            child.entries.lock().insert(key, Retention::Process(own));
+        }
+        child
+    }
+
+    pub(crate) fn handle(
+        &self,
+        request: TokenRequest,
+        choice: &TokenCacheConfig,
+    ) -> Result<Arc<TokenCacheHandle>, Error> {
+        let key = CacheKey::of(&request);
+        let entry = self.entry(key, &request, choice)?;
+        let choice = choice.clone();
+        Ok(Arc::new(TokenCacheHandle {
+            request,
+            key,
+            choice,
+            entry: PerProcess::with(entry),
+        }))
+    }
+
+    fn entry(
+        &self,
+        key: CacheKey,
+        request: &TokenRequest,
+        choice: &TokenCacheConfig,
+    ) -> Result<Arc<CacheEntry>, Error> {
+        let id = (key, StoreChain::id(choice));
+        let known = self.entries.lock().get(&id).and_then(Retention::get);
+        if let Some(entry) = known {
+            return Ok(entry);
+        }
+        let rate_limiter = TokenHostKey::of(&request.token_url);
+        let stores = self.stores(choice)?;
+        let names = EntryNames {
+            label: label(request),
+            audience: request.audience.clone(),
+        };
+        let new = self.new_entry(TokenState::default(), &rate_limiter, stores, choice, &names);
+        let now = self.clock.now();
+        // Dropped after the lock is released: an entry can own a custom store.
+        let mut removed = Vec::new();
+        let mut entries = self.entries.lock();
+        if entries.len() >= MAX_ENTRIES {
+            entries.retain(|_, entry| match entry {
+                Retention::Process(entry) => {
+                    let kept = Arc::strong_count(entry) > 1
+                        || entry
+                            .token_state
+                            .try_lock()
+                            .is_some_and(|token_state| !token_state.is_idle(now));
+                    if !kept {
+                        removed.push(Arc::clone(entry));
+                    }
+                    kept
+                }
+                Retention::WhileReferenced(_) => true,
+            });
+        }
+        Ok(Retention::insert(&mut entries, id, &new, choice))
+    }
+
+    fn stores(&self, choice: &TokenCacheConfig) -> Result<Arc<StoreChain>, Error> {
+        let id = StoreChain::id(choice);
+        let known = self.stores.lock().get(&id).and_then(Retention::get);
+        if let Some(stores) = known {
+            return Ok(stores);
+        }
+        let new = Arc::new(StoreChain::new(choice, &self.clock)?);
+        let mut stores = self.stores.lock();
+        Ok(Retention::insert(&mut stores, id, &new, choice))
+    }
+
+    fn new_entry(
+        &self,
+        token_state: TokenState,
+        rate_limiter: &TokenHostKey,
+        stores: Arc<StoreChain>,
+        choice: &TokenCacheConfig,
+        names: &EntryNames,
+    ) -> Arc<CacheEntry> {
+        let rate_limiter = {
+            let mut rate_limiters = self.rate_limiters.lock();
+            let new = || {
+                Arc::new(SharedRateLimiter::new(
+                    rate_limiter.clone(),
+                    RateLimiter::default(),
+                ))
+            };
+            Arc::clone(
+                rate_limiters
+                    .entry(rate_limiter.clone())
+                    .or_insert_with(new),
+            )
+        };
+        Arc::new(CacheEntry {
+            clock: self.clock.clone(),
+            token_state: Mutex::new(token_state),
+            changed: Signal::new(),
+            rate_limiter,
+            stores,
+            choice: choice.clone(),
+            names: names.clone(),
+            number: self.entries_created.fetch_add(1, Ordering::Relaxed) + 1,
+            counters: Arc::clone(&self.counters),
+        })
+    }
+}
+
+/// How long the cache keeps an entry or a store chain: one with a custom store until the last
+/// client that uses it is dropped, any other until the process ends.
+#[derive(Debug)]
+enum Retention<T> {
+    Process(Arc<T>),
+    WhileReferenced(Weak<T>),
+}
+
+impl<T> Retention<T> {
+    fn new(value: Arc<T>, choice: &TokenCacheConfig) -> Self {
+        match choice {
+            TokenCacheConfig::Custom(_) => Retention::WhileReferenced(Arc::downgrade(&value)),
+            _ => Retention::Process(value),
+        }
+    }
+
+    fn get(&self) -> Option<Arc<T>> {
+        match self {
+            Retention::Process(value) => Some(Arc::clone(value)),
+            Retention::WhileReferenced(value) => value.upgrade(),
+        }
+    }
+
+    fn is_dropped(&self) -> bool {
+        matches!(self, Retention::WhileReferenced(value) if value.strong_count() == 0)
+    }
+
+    /// Inserts a value, unless another thread inserted one in the meantime. Returns the value in
+    /// the map.
+    fn insert<K: Ord>(
+        map: &mut BTreeMap<K, Retention<T>>,
+        key: K,
+        value: &Arc<T>,
+        choice: &TokenCacheConfig,
+    ) -> Arc<T> {
+        if let Some(value) = map.get(&key).and_then(Retention::get) {
+            return value;
+        }
+        map.retain(|_, kept| !kept.is_dropped());
+        map.insert(key, Retention::new(Arc::clone(value), choice));
+        Arc::clone(value)
+    }
+}
+
+impl Cache {
+    pub(crate) fn diagnostics(&self) -> Diagnostics {
+        let now = self.clock.now();
+        let mut entries: Vec<_> = self
+            .entries
+            .lock()
+            .values()
+            .filter_map(Retention::get)
+            .collect();
+        // Not sorted by keys, whose order depends on the client secrets.
+        entries.sort_by(|a, b| (&a.names, a.number).cmp(&(&b.names, b.number)));
+        let tokens: Vec<_> = entries.iter().map(|entry| entry.report(now)).collect();
+        let rate_limiters: Vec<_> = self.rate_limiters.lock().values().cloned().collect();
+        let stores: Vec<_> = self
+            .stores
+            .lock()
+            .values()
+            .filter_map(Retention::get)
+            .collect();
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Diagnostics {
+            process_id: self.pid,
+            rate_limiters: rate_limiters
+                .iter()
+                .map(|rate_limiter| rate_limiter.report(now))
+                .collect(),
+            stores: stores
+                .iter()
+                .flat_map(|stores| stores.reports(now))
+                .collect(),
+            counters: CounterReport {
+                token_requests: read(&self.counters.token_requests),
+                refreshes: read(&self.counters.refreshes),
+                shared: read(&self.counters.shared),
+                cache_hits: tokens
+                    .iter()
+                    .map(|token_state| token_state.cache_hits)
+                    .sum(),
+                waits: read(&self.counters.waits),
+                rejections: read(&self.counters.rejections),
+            },
+            tokens,
+        }
+    }
+}
+
+/// Credentials of a client, with their entry in the token cache.
+pub(crate) struct TokenCacheHandle {
+    request: TokenRequest,
+    key: CacheKey,
+    choice: TokenCacheConfig,
+    pub(in crate::auth) entry: PerProcess<Arc<CacheEntry>>,
+}
+
+impl TokenCacheHandle {
+    /// Returns a valid token.
+    ///
+    /// Returns the cached token in well under a microsecond if it is not due for refresh. Otherwise
+    /// one caller requests a token from `endpoint`, within the limits of `call`, and concurrent
+    /// callers wait for the result, each within its own limits.
+    ///
+    /// # Errors
+    ///
+    /// All with [`Stage::Token`] and [`Outcome::NotSent`]: the API request was not sent.
+    ///
+    /// - [`ErrorKind::Authentication`]: the token endpoint rejected the credentials. All callers
+    ///   get the same error, and no request is sent, until [`Error::retry_after`] has elapsed.
+    /// - [`ErrorKind::RateLimited`]: the rate limit allows the next token request only after the
+    ///   caller's deadline. Fails immediately.
+    /// - [`ErrorKind::Timeout`], [`ErrorKind::Cancelled`]: the call ended.
+    /// - Any other error of the token endpoint, after up to three attempts.
+    ///
+    /// An error of the rate limit names the store that fails, if one does: without it, processes do
+    /// not share their tokens.
+    pub(crate) fn token(
+        &self,
+        endpoint: &dyn TokenEndpoint,
+        call: &CallContext,
+    ) -> Result<Token, Error> {
+        let entry = self.current();
+        let now = entry.clock.now_coarse();
+        if let Some(mut token_state) = entry.token_state.try_lock()
+            && let Some(token) = token_state.fresh(now)
+        {
+            return Ok(token);
+        }
+        self.wait_for_token(endpoint, call).map_err(|error| {
+            match (error.kind(), self.current().stores.problem()) {
+                (ErrorKind::RateLimited, Some(problem)) => error.with_detail(&problem),
+                _ => error,
+            }
+        })
+    }
+
+    fn wait_for_token(
+        &self,
+        endpoint: &dyn TokenEndpoint,
+        call: &CallContext,
+    ) -> Result<Token, Error> {
+        let entry = self.current();
+        let mut waiter = WaiterState::default();
+        let mut waited = false;
+        loop {
+            // Called before the lock is taken, since it may run an interrupt check of the caller.
+            let step = call.next_wait(Duration::MAX);
+            let now = entry.clock.now();
+            let limits = WaitLimits {
+                deadline: now.mono.saturating_add(entry.clock.remaining(call)),
+                // With stores, a token may be found there without a request.
+                permit_at: match entry.stores.is_empty() {
+                    true => entry.rate_limiter.permit_at(now),
+                    false => Duration::ZERO,
+                },
+            };
+            let Some(mut token_state) = entry.token_state.try_lock_until(call.deadline()) else {
+                return Err(stopped(call, StopReason::Deadline));
+            };
+            let next = token_state.next_step(now, limits, &mut waiter);
+            match next {
+                NextStep::Use(token) => return Ok(token),
+                NextStep::Fail(error) => return Err(error),
+                NextStep::Wait(until) => {
+                    let step = step.map_err(|stop| stopped(call, stop))?;
+                    if !waited {
+                        waited = true;
+                        count(&entry.counters.waits);
+                    }
+                    let step = match until {
+                        Some(until) => step.min(entry.clock.real_wait(until - now.mono)),
+                        None => step,
+                    };
+                    let epoch = entry.changed.epoch();
+                    drop(token_state);
+                    entry.changed.wait_timeout(epoch, step);
+                }
+                NextStep::Fetch(fetch_id) => {
+                    drop(token_state);
+                    let fetch = TokenFetch::new(entry, fetch_id, Purpose::Fetch);
+                    step.map_err(|stop| stopped(call, stop))?;
+                    if let Some(token) = fetch.run(&self.request, self.key, endpoint, call)? {
+                        return Ok(token);
+                    }
+                }
+                NextStep::Refresh(fetch_id, token) => {
+                    drop(token_state);
+                    let fetch = TokenFetch::new(entry, fetch_id, Purpose::Refresh);
+                    let refreshed = fetch.run(&self.request, self.key, endpoint, call);
+                    // If the refresh failed, the token state has recorded it, and this caller still
+                    // has a valid token.
+                    return Ok(refreshed.ok().flatten().unwrap_or(token));
+                }
+            }
+        }
+    }
+
+    /// Drops a token to which the API responded 401, in memory and in the stores. A newer token
+    /// stays.
+    pub(crate) fn reject(&self, token: &Token, call: &CallContext) {
+        let entry = self.current();
+        let now = entry.clock.now();
+        let generation = token.generation();
+        if entry.lock().reject(generation, now) {
+            count(&entry.counters.rejections);
+            if let Some(record_store) = self.record_store(entry) {
+                record_store.update(call, now, |record| {
+                    record.generation == generation && record.token.take().is_some()
+                });
+            }
+        }
+    }
+
+    /// Clears a rejection of the credentials, in memory and in the stores, so that the next call
+    /// sends a token request.
+    pub(crate) fn clear_auth_failure(&self, call: &CallContext) {
+        let entry = self.current();
+        let now = entry.clock.now();
+        entry.lock().clear_auth_failure(now);
+        if let Some(record_store) = self.record_store(entry) {
+            record_store.update(call, now, |record| {
+                let refused = record.auth_failure.take().is_some();
+                record.refresh_pause.take().is_some() || refused
+            });
+        }
+    }
+
+    /// Drops the token, in memory and in the stores.
+    pub(crate) fn forget(&self, call: &CallContext) {
+        let entry = self.current();
+        let now = entry.clock.now();
+        entry.lock().forget();
+        if let Some(record_store) = self.record_store(entry) {
+            record_store.update(call, now, |record| record.token.take().is_some());
+        }
+    }
+
+    fn record_store<'a>(&self, entry: &'a CacheEntry) -> Option<RecordStore<'a>> {
+        RecordStore::new(&entry.stores, &self.request, self.key)
+    }
+
+    /// Returns the entry of this process, which may be a child of the process that created `self`.
+    #[inline]
+    fn current(&self) -> &CacheEntry {
+        self.entry.inherit(|parents| {
+            let entry = Cache::of_this_process().entry(self.key, &self.request, &self.choice);
+            // Valid for the parent, so valid for the child.
+            entry.unwrap_or_else(|_| Arc::clone(parents))
+        })
+    }
+}
+
+impl fmt::Debug for TokenCacheHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCacheHandle")
+            .field("label", &label(&self.request))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,419 @@
+//! Rate limiter of one token host, as a state machine.
+//!
+//! The token endpoint allows about one request per second from one source IP address, counts
+//! rejected requests too, and blocks the address if the limit is exceeded. So every token request
+//! of this process needs a permit, whatever its credentials are. Performs no I/O and reads no
+//! clock; time and events are parameters.
+//!
+//! Callers queue in the order of their arrival. Permits are not reserved: one is granted when the
+//! request is sent, so a caller who leaves the queue or is late delays the others by its own
+//! absence only, and two permits are never closer than [`MIN_REQUEST_INTERVAL`].
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::record::{MAX_BLOCK, RateLimitRecord, RateLimitTimes};
+use super::time::Timestamp;
+use crate::backoff::exponential;
+
+/// Minimum time between two token requests.
+pub(crate) const MIN_REQUEST_INTERVAL: Duration = Duration::from_millis(1_100);
+
+/// How long a 429 blocks requests, if its `Retry-After` is not longer; doubles with every
+/// consecutive 429 up to [`MAX_OWN_BLOCK`].
+const INITIAL_429_BLOCK: Duration = Duration::from_secs(60);
+const MAX_OWN_BLOCK: Duration = Duration::from_secs(600);
+
+/// Maximum `Retry-After` that is applied.
+const MAX_SERVER_BLOCK: Duration = Duration::from_secs(3600);
+
+/// Jitter adds up to 1/10 of a block, so that hosts behind one IP address do not send at the same
+/// time.
+const JITTER_SHARE: u32 = 10;
+
+const _: () = assert!(
+    MAX_SERVER_BLOCK.as_secs() + MAX_SERVER_BLOCK.as_secs() / JITTER_SHARE as u64
+        <= MAX_BLOCK.as_secs()
+);
+
+/// A place in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct QueueTicket(u64);
+
+/// State of one rate limiter. All times are of the monotonic clock: neither a step of the wall
+/// clock nor a suspended machine grants a permit too early.
+#[derive(Debug, Default)]
+pub(crate) struct RateLimiter {
+    /// When the last request was sent, or its response received.
+    last_request: Option<Duration>,
+    blocked_until: Duration,
+    /// 429s in a row.
+    consecutive_429s: u32,
+    queue: BTreeSet<QueueTicket>,
+    tickets: u64,
+    /// The state that is shared with other processes.
+    shared: RateLimitRecord,
+    /// The record that was merged last.
+    last_merged: RateLimitRecord,
+    /// The timestamps that were merged last.
+    last_merged_times: RateLimitTimes,
+}
+
+impl RateLimiter {
+    /// Joins the queue. The caller must [`dequeue`](RateLimiter::dequeue) the ticket, whether it
+    /// sent a request or not.
+    pub(crate) fn enqueue(&mut self) -> QueueTicket {
+        self.tickets += 1;
+        let ticket = QueueTicket(self.tickets);
+        self.queue.insert(ticket);
+        ticket
+    }
+
+    pub(crate) fn dequeue(&mut self, ticket: QueueTicket) {
+        self.queue.remove(&ticket);
+    }
+
+    /// Returns the earliest time at which a request may be sent.
+    pub(crate) fn next_allowed_at(&self) -> Duration {
+        let spaced = self.last_request.map_or(Duration::ZERO, |last| {
+            last.saturating_add(MIN_REQUEST_INTERVAL)
+        });
+        spaced.max(self.blocked_until)
+    }
+
+    /// Returns the time of the permit for a queued ticket, or (`None`) for a caller who joins now.
+    pub(crate) fn permit_at(&self, ticket: Option<QueueTicket>, now: Timestamp) -> Duration {
+        let ahead = match ticket {
+            Some(ticket) => self.queue.range(..ticket).count(),
+            None => self.queue.len(),
+        };
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        self.next_allowed_at()
+            .max(now.mono)
+            .saturating_add(MIN_REQUEST_INTERVAL.saturating_mul(ahead))
+    }
+
+    /// Records a request. Must be called before it is sent, since one that fails counts too.
+    pub(crate) fn record_request(&mut self, now: Timestamp) {
+        self.last_request = Some(now.mono);
+        self.shared.last_request_at = now.wall_millis();
+    }
+
+    /// Records a response that is not a 429.
+    ///
+    /// The endpoint received the request at some time between sending and response. Counting the
+    /// interval from the response keeps it even if the first request had to open a connection and
+    /// the next one has not. A response that took longer than the interval changes nothing.
+    pub(crate) fn response_received(&mut self, sent: Timestamp, now: Timestamp) {
+        self.consecutive_429s = 0;
+        if now.mono.saturating_sub(sent.mono) < MIN_REQUEST_INTERVAL
+            && self.last_request < Some(now.mono)
+        {
+            self.record_request(now);
+        }
+    }
+
+    /// Blocks requests after a 429. `jitter` is a random number from 0 to 1.
+    pub(crate) fn rate_limited(
+        &mut self,
+        now: Timestamp,
+        retry_after: Option<Duration>,
+        jitter: f64,
+    ) {
+        let consecutive = self.consecutive_429s.saturating_add(1);
+        let own = exponential(INITIAL_429_BLOCK, consecutive, MAX_OWN_BLOCK);
+        let from_server = retry_after.unwrap_or_default().min(MAX_SERVER_BLOCK);
+        let block = own.max(from_server);
+        let block = block + (block / JITTER_SHARE).mul_f64(jitter.clamp(0.0, 1.0));
+        self.consecutive_429s = consecutive;
+        let until = now.after(block);
+        if until.mono > self.blocked_until {
+            self.blocked_until = until.mono;
+            self.shared.blocked_at = now.wall_millis();
+            self.shared.blocked_until = until.wall_millis();
+        }
+    }
+
+    /// Returns the record for other processes to [`merge`](RateLimiter::merge).
+    pub(crate) fn record(&self) -> RateLimitRecord {
+        RateLimitRecord {
+            consecutive_429s: self.consecutive_429s,
+            ..self.shared
+        }
+    }
+
+    /// Merges the record of another process.
+    ///
+    /// A timestamp is compared with the wall clock once, when it is first seen, and is kept on the
+    /// monotonic clock from then on: one from the future, written with a wrong clock, delays
+    /// requests no longer than one from now.
+    pub(crate) fn merge(&mut self, record: RateLimitRecord, now: Timestamp) {
+        if record.last_request_at != self.last_merged.last_request_at
+            && record.last_request_at != self.shared.last_request_at
+        {
+            let age =
+                Duration::from_millis(now.wall_millis().saturating_sub(record.last_request_at));
+            let last = now.mono.saturating_sub(age);
+            if self.last_request < Some(last) {
+                self.last_request = Some(last);
+                self.shared.last_request_at = record.last_request_at;
+            }
+        }
+        let block = |record: &RateLimitRecord| (record.blocked_at, record.blocked_until);
+        if block(&record) != block(&self.last_merged) && block(&record) != block(&self.shared) {
+            let until = now.mono.saturating_add(record.block_remaining(now));
+            // An expired block is merged too, so that it is not new again after a step of the
+            // clock.
+            let later = until > self.blocked_until || !self.blocked(now);
+            if later && record.blocked_at > 0 {
+                self.blocked_until = self.blocked_until.max(until);
+                (self.shared.blocked_at, self.shared.blocked_until) = block(&record);
+            }
+        }
+        // Last: a block that was just merged counts, even if a clock that was set back makes it
+        // look older than an earlier one.
+        if record.blocked_at >= self.shared.blocked_at {
+            self.consecutive_429s = record.consecutive_429s;
+        }
+        self.last_merged = record;
+    }
+
+    /// Applies the timestamps of a process that could not write its record.
+    pub(crate) fn merge_times(&mut self, times: RateLimitTimes, now: Timestamp) {
+        if times == self.last_merged_times {
+            return;
+        }
+        self.last_merged_times = times;
+        let age = Duration::from_millis(now.wall_millis().saturating_sub(times.last_request_at));
+        let last = now.mono.saturating_sub(age);
+        if times.last_request_at != self.shared.last_request_at && self.last_request < Some(last) {
+            self.last_request = Some(last);
+            self.shared.last_request_at = times.last_request_at;
+        }
+        let left = times.block_remaining(now);
+        let until = now.mono.saturating_add(left);
+        if !left.is_zero() && times.blocked_until > self.shared.blocked_until {
+            self.blocked_until = self.blocked_until.max(until);
+            self.shared.blocked_at = times.last_request_at;
+            self.shared.blocked_until = times.blocked_until;
+            self.consecutive_429s = self.consecutive_429s.max(1);
+        }
+    }
+
+    /// Returns the number of callers in the queue.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// 429s in a row.
+    pub(crate) fn consecutive_429s(&self) -> u32 {
+        self.consecutive_429s
+    }
+
+    /// Returns whether a 429 blocks requests now.
+    pub(crate) fn blocked(&self, now: Timestamp) -> bool {
+        self.blocked_until > now.mono
+    }
+
+    /// Returns the state of a forked child: the same limits and block, without the parent's queue.
+    pub(crate) fn inherited(&self) -> RateLimiter {
+        RateLimiter {
+            last_request: self.last_request,
+            blocked_until: self.blocked_until,
+            consecutive_429s: self.consecutive_429s,
+            shared: self.shared,
+            last_merged: self.last_merged,
+            last_merged_times: self.last_merged_times,
+            ..RateLimiter::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp {
+        mono: Duration::from_secs(1_000),
+        wall: Duration::from_secs(1_780_000_000),
+    };
+
+    fn at(millis: u64) -> Timestamp {
+        START.after(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn permit_is_immediate_for_the_first_request_only() {
+        let mut rate_limiter = RateLimiter::default();
+        let first = rate_limiter.enqueue();
+        assert_eq!(rate_limiter.permit_at(Some(first), START), START.mono);
+        rate_limiter.record_request(START);
+        rate_limiter.dequeue(first);
+        assert_eq!(rate_limiter.permit_at(None, at(10)), at(1_100).mono);
+        assert_eq!(rate_limiter.permit_at(None, at(2_000)), at(2_000).mono);
+    }
+
+    #[test]
+    fn dequeue_moves_later_tickets_up() {
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.record_request(START);
+        let (first, second, third) = (
+            rate_limiter.enqueue(),
+            rate_limiter.enqueue(),
+            rate_limiter.enqueue(),
+        );
+        assert_eq!(rate_limiter.permit_at(Some(third), START), at(3_300).mono);
+        rate_limiter.dequeue(second);
+        assert_eq!(rate_limiter.permit_at(Some(third), START), at(2_200).mono);
+        rate_limiter.dequeue(first);
+        assert_eq!(rate_limiter.permit_at(Some(third), START), at(1_100).mono);
+    }
+
+    #[test]
+    fn record_request_counts_from_a_late_request() {
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.record_request(START);
+        rate_limiter.record_request(at(1_700));
+        assert_eq!(rate_limiter.next_allowed_at(), at(2_800).mono);
+    }
+
+    #[test]
+    fn response_received_counts_from_a_prompt_response() {
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.record_request(START);
+        rate_limiter.response_received(START, at(400));
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_500).mono);
+        rate_limiter.record_request(at(1_500));
+        rate_limiter.response_received(at(1_500), at(32_000));
+        assert_eq!(rate_limiter.next_allowed_at(), at(2_600).mono);
+    }
+
+    #[test]
+    fn rate_limited_doubles_its_block_and_applies_retry_after() {
+        let mut rate_limiter = RateLimiter::default();
+        let mut now = START;
+        for seconds in [60, 120, 240, 480, 600, 600] {
+            rate_limiter.rate_limited(now, Some(Duration::from_secs(5)), 0.0);
+            assert!(rate_limiter.blocked(now));
+            assert_eq!(
+                rate_limiter.next_allowed_at() - now.mono,
+                Duration::from_secs(seconds)
+            );
+            now = now.after(Duration::from_secs(seconds));
+            assert!(!rate_limiter.blocked(now));
+        }
+        rate_limiter.response_received(now, now);
+        rate_limiter.rate_limited(now, Some(Duration::from_secs(90)), 1.0);
+        assert_eq!(
+            rate_limiter.next_allowed_at() - now.mono,
+            Duration::from_secs(99)
+        );
+        rate_limiter.rate_limited(now, Some(Duration::MAX), 1.0);
+        assert_eq!(rate_limiter.next_allowed_at() - now.mono, MAX_BLOCK);
+    }
+
+    #[test]
+    fn merge_applies_requests_and_blocks_of_another_process() {
+        let mut other = RateLimiter::default();
+        other.record_request(at(0));
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.merge(other.record(), at(300));
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
+        other.rate_limited(at(400), None, 0.0);
+        rate_limiter.merge(other.record(), at(500));
+        assert_eq!(rate_limiter.next_allowed_at(), at(60_400).mono);
+        rate_limiter.rate_limited(at(60_400), None, 0.0);
+        assert_eq!(rate_limiter.next_allowed_at(), at(180_400).mono);
+        rate_limiter.response_received(at(180_400), at(180_500));
+        other.merge(rate_limiter.record(), at(180_600));
+        other.rate_limited(at(180_600), None, 0.0);
+        assert_eq!(other.next_allowed_at(), at(240_600).mono);
+    }
+
+    #[test]
+    fn merge_times_applies_spacing_and_block_of_another_process() {
+        let mut other = RateLimiter::default();
+        other.record_request(at(0));
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(300));
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
+        other.rate_limited(at(400), None, 0.0);
+        rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(500));
+        assert!(rate_limiter.blocked(at(500)));
+        assert_eq!(rate_limiter.next_allowed_at(), at(60_400).mono);
+        assert_eq!(rate_limiter.consecutive_429s(), 1);
+        // Learning the same again, or an older record, changes nothing.
+        rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(60_300));
+        rate_limiter.merge(RateLimitRecord::default(), at(60_300));
+        assert_eq!(rate_limiter.next_allowed_at(), at(60_400).mono);
+    }
+
+    #[test]
+    fn merge_times_counts_a_timestamp_from_the_future_once() {
+        let mut other = RateLimiter::default();
+        other.record_request(at(3_600_000));
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(0));
+        rate_limiter.merge(RateLimitRecord::default(), at(500));
+        rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(900));
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
+        let later = RateLimitTimes {
+            last_request_at: at(0).wall_millis(),
+            blocked_until: at(24 * 3_600_000).wall_millis(),
+        };
+        rate_limiter.merge_times(later, at(2_000));
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
+    }
+
+    #[test]
+    fn merge_counts_a_429_after_the_clock_was_set_back() {
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.rate_limited(START, None, 0.0);
+        let mut other = RateLimiter::default();
+        other.merge(rate_limiter.record(), START);
+        // By more than has elapsed: the second 429 seems to be older than the first.
+        let set_back = |millis| Timestamp {
+            wall: at(millis).wall - Duration::from_secs(3_600),
+            ..at(millis)
+        };
+        rate_limiter.rate_limited(set_back(60_000), None, 0.0);
+        other.merge(rate_limiter.record(), set_back(60_000));
+        assert_eq!(
+            (rate_limiter.consecutive_429s(), other.consecutive_429s()),
+            (2, 2)
+        );
+        assert_eq!(other.next_allowed_at(), at(180_000).mono);
+    }
+
+    #[test]
+    fn merge_counts_a_timestamp_from_the_future_as_now() {
+        let mut other = RateLimiter::default();
+        other.record_request(at(3_600_000));
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.merge(other.record(), at(0));
+        rate_limiter.merge(other.record(), at(900));
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
+        // Nor does a block that begins later than the maximum length of blocks.
+        other.rate_limited(at(24 * 3_600_000), None, 0.0);
+        rate_limiter.merge(other.record(), at(900));
+        assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
+    }
+
+    #[test]
+    fn merge_ignores_known_records_after_a_step_of_the_clock() {
+        let mut rate_limiter = RateLimiter::default();
+        rate_limiter.rate_limited(START, None, 0.0);
+        let mut other = RateLimiter::default();
+        other.merge(rate_limiter.record(), START);
+        for wall in [Duration::ZERO, START.wall + Duration::from_secs(9_000)] {
+            let now = Timestamp { wall, ..at(1_000) };
+            let record = rate_limiter.record();
+            rate_limiter.merge(record, now);
+            other.merge(record, now);
+            assert_eq!(
+                (rate_limiter.next_allowed_at(), other.next_allowed_at()),
+                (at(60_000).mono, at(60_000).mono)
+            );
+        }
+    }
+}

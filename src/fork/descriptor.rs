@@ -1,0 +1,161 @@
+//! Descriptors that belong to one process, such as connections and locked files.
+//!
+//! A fork duplicates them. A child closes its duplicates at the fork, when their numbers cannot
+//! belong to anything else yet, and never afterwards: by then the program may have closed them, as
+//! daemons do, and reused their numbers for its own files.
+
+#![allow(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Mutex, generation, watch};
+
+/// All open descriptors of this kind.
+static OPEN: Mutex<BTreeMap<u64, Descriptor>> = Mutex::new(BTreeMap::new());
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Descriptor {
+    generation: u32,
+    /// Negative once it is closed in a child.
+    number: RawFd,
+    identity: Option<(u64, u64)>,
+}
+
+/// A file or socket that a forked child closes and does not use.
+#[derive(Debug)]
+pub(crate) struct ProcessOwned<T: AsFd> {
+    value: ManuallyDrop<T>,
+    generation: u32,
+    key: u64,
+}
+
+impl<T: AsFd> ProcessOwned<T> {
+    pub(crate) fn new(value: T) -> Self {
+        watch();
+        let generation = generation();
+        let key = NEXT.fetch_add(1, Ordering::Relaxed);
+        let descriptor = Descriptor {
+            generation,
+            number: value.as_fd().as_raw_fd(),
+            identity: identity(value.as_fd()),
+        };
+        OPEN.lock().insert(key, descriptor);
+        ProcessOwned {
+            value: ManuallyDrop::new(value),
+            generation,
+            key,
+        }
+    }
+
+    /// Whether this process opened it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.generation == generation()
+    }
+}
+
+impl<T: AsFd> Drop for ProcessOwned<T> {
+    fn drop(&mut self) {
+        OPEN.lock().remove(&self.key);
+        if self.is_own() {
+            // SAFETY: dropped once, here; it is not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.value) }
+        }
+    }
+}
+
+impl<T: AsFd> Deref for ProcessOwned<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: AsFd> DerefMut for ProcessOwned<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.value
+    }
+}
+
+/// Closes the inherited descriptors of a child, on its only thread, before the program continues.
+pub(super) fn close_inherited() {
+    // Locked only if the thread that forked holds it.
+    let Some(mut open) = OPEN.try_lock() else {
+        return;
+    };
+    // Entries stay until their owner is dropped: freeing memory is not for here.
+    for descriptor in open.values_mut() {
+        let number = std::mem::replace(&mut descriptor.number, -1);
+        if number < 0 {
+            continue;
+        }
+        // SAFETY: valid or not, nothing but `fstat` is called with it.
+        let found = identity(unsafe { BorrowedFd::borrow_raw(number) });
+        // The parent may have closed it by its number.
+        if found.is_some() && found == descriptor.identity {
+            // SAFETY: the child's own duplicate, which its `ProcessOwned` neither uses nor closes.
+            drop(unsafe { OwnedFd::from_raw_fd(number) });
+        }
+    }
+}
+
+/// Identity of an open file: device and inode.
+fn identity(descriptor: BorrowedFd<'_>) -> Option<(u64, u64)> {
+    let stat = rustix::fs::fstat(descriptor).ok()?;
+    #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
+    Some((stat.st_dev as u64, stat.st_ino as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+    use crate::fork::tests::forked_child::{Child, fork};
+
+    /// Returns whether this descriptor refers to this file.
+    fn is_open(number: RawFd, wanted: Option<(u64, u64)>) -> bool {
+        // SAFETY: valid or not, nothing but `fstat` is called with it.
+        wanted.is_some() && identity(unsafe { BorrowedFd::borrow_raw(number) }) == wanted
+    }
+
+    #[test]
+    fn child_closes_inherited_descriptor_and_parent_keeps_it() {
+        let file = ProcessOwned::new(tempfile::tempfile().unwrap());
+        let (number, wanted) = (file.as_raw_fd(), identity(file.as_fd()));
+        assert_eq!(
+            fork(|| !is_open(number, wanted) && !file.is_own()).wait(),
+            Child::Passed
+        );
+        assert!(is_open(number, wanted) && file.is_own());
+    }
+
+    #[test]
+    fn drop_in_child_leaves_descriptor_that_took_the_number_open() {
+        let file = ProcessOwned::new(tempfile::tempfile().unwrap());
+        let number = file.as_raw_fd();
+        let child = fork(|| {
+            let others: Vec<File> = (0..64).map(|_| tempfile::tempfile().unwrap()).collect();
+            let taken = others.iter().find(|other| other.as_raw_fd() == number);
+            let wanted = taken.and_then(|taken| identity(taken.as_fd()));
+            drop(file);
+            is_open(number, wanted)
+        });
+        assert_eq!(child.wait(), Child::Passed);
+    }
+
+    #[test]
+    fn drop_closes_own_descriptor_and_forgets_it() {
+        let file = ProcessOwned::new(tempfile::tempfile().unwrap());
+        let (number, wanted, key) = (file.as_raw_fd(), identity(file.as_fd()), file.key);
+        assert!(OPEN.lock().contains_key(&key));
+        drop(file);
+        assert!(!is_open(number, wanted));
+        assert!(!OPEN.lock().contains_key(&key));
+    }
+}

@@ -1,0 +1,111 @@
+//! Fork safety: detects forks, keeps critical sections out of them, and gives a forked child state
+//! and descriptors of its own.
+//!
+//! - A fork waits until no thread is inside, or queued for, a critical section of the library: the
+//!   child inherits consistent data and free locks. Nothing blocks inside a critical section: no
+//!   I/O, no callback, no log record.
+//! - [`generation`] is different in parent and child. What belongs to a process (locks that are held
+//!   for long, sockets, locked files) remembers the generation that made it, and a child leaves it
+//!   alone.
+//! - No function here blocks on a thread that the child does not have.
+//!
+//! `vfork`, `posix_spawn` and `fork` followed by `exec` need none of this and are not disturbed. On
+//! systems without `fork` there is one generation, and critical sections cost nothing.
+//!
+//! One hazard remains: `parking_lot` queues all waiting threads of a program in one table, so a Rust
+//! program whose own threads block on `parking_lot` locks during a fork can leave that table locked
+//! in the child.
+//!
+//! Must not depend on any other module of the library.
+
+#[cfg(unix)]
+mod descriptor;
+#[cfg(unix)]
+mod detect;
+mod mutex;
+mod per_process;
+#[cfg(all(test, unix))]
+pub(crate) mod tests;
+
+#[cfg(unix)]
+pub(crate) use descriptor::ProcessOwned;
+#[cfg(unix)]
+pub(crate) use detect::{InUse, Section, generation};
+pub(crate) use mutex::{Mutex, MutexGuard};
+#[cfg(not(unix))]
+pub(crate) use no_fork::{InUse, ProcessOwned, Section, generation};
+pub(crate) use per_process::PerProcess;
+
+#[cfg(unix)]
+use detect::{inconsistent_since, interrupted_since, watch};
+#[cfg(not(unix))]
+use no_fork::{inconsistent_since, interrupted_since, watch};
+
+/// The same interface for systems without `fork`.
+#[cfg(not(unix))]
+mod no_fork {
+    use std::ops::{Deref, DerefMut};
+    use std::time::Instant;
+
+    /// See the Unix implementation.
+    #[derive(Debug)]
+    pub(crate) struct Section;
+
+    impl Section {
+        pub(crate) fn enter() -> Self {
+            Section
+        }
+
+        pub(crate) fn enter_until(_deadline: Option<Instant>) -> Option<Self> {
+            Some(Section)
+        }
+    }
+
+    /// See the Unix implementation.
+    #[derive(Debug)]
+    pub(crate) struct InUse;
+
+    impl InUse {
+        pub(crate) fn begin() -> Self {
+            InUse
+        }
+    }
+
+    pub(crate) fn generation() -> u32 {
+        0
+    }
+
+    pub(super) fn inconsistent_since() -> u32 {
+        0
+    }
+
+    pub(super) fn interrupted_since() -> u32 {
+        0
+    }
+
+    pub(super) fn watch() {}
+
+    /// See the Unix implementation.
+    #[derive(Debug)]
+    pub(crate) struct ProcessOwned<T>(T);
+
+    impl<T> ProcessOwned<T> {
+        pub(crate) fn new(value: T) -> Self {
+            ProcessOwned(value)
+        }
+    }
+
+    impl<T> Deref for ProcessOwned<T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            &self.0
+        }
+    }
+
+    impl<T> DerefMut for ProcessOwned<T> {
+        fn deref_mut(&mut self) -> &mut T {
+            &mut self.0
+        }
+    }
+}

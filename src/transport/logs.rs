@@ -1,0 +1,148 @@
+//! Log records of requests: `event[, consequence]: key=value …`, without secrets and personal data.
+//!
+//! Responses, failures and token requests are logged at `debug`, retries at `info`. Strings that are
+//! not of this library are quoted and escaped, so that a server cannot forge a record.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::Request;
+use super::agent::Exchange;
+use crate::error::Error;
+
+/// A response that was read to its end, or as far as it came.
+pub(super) struct ResponseRecord<'a> {
+    pub(super) status: u16,
+    /// Bytes received, TLS included.
+    pub(super) bytes: u64,
+    pub(super) duration: Duration,
+    pub(super) attempt: u32,
+    pub(super) request_id: Option<&'a str>,
+}
+
+impl ResponseRecord<'_> {
+    pub(super) fn log(&self, request: &Request<'_>) {
+        log::debug!(
+            "response received: operation={:?} method={} path={} status={} bytes={} duration={} \
+             attempt={}{}",
+            request.operation,
+            request.method,
+            ShownPath(&request.path),
+            self.status,
+            self.bytes,
+            Millis(self.duration),
+            self.attempt,
+            Optional(" request_id=", self.request_id),
+        );
+    }
+}
+
+/// Logs a response of a token endpoint; `begun` is when the request was begun.
+pub(super) fn token_response(url: &str, status: u16, exchange: &Exchange, begun: Instant) {
+    log::debug!(
+        "token response received: url={url} status={status} bytes={} duration={}",
+        exchange.received(),
+        Millis(begun.elapsed()),
+    );
+}
+
+/// Logs that a request is going to be sent again after `delay`.
+pub(super) fn retry(operation: &str, attempt: u32, delay: Duration, error: &Error) {
+    log::info!(
+        "request failed, retrying: operation={operation:?} attempt={attempt} delay={}{} error={:?}",
+        Millis(delay),
+        Status(error),
+        error.message(),
+    );
+}
+
+/// Logs that a call returns an error.
+pub(super) fn failure(operation: &str, error: &Error) {
+    log::debug!(
+        "call failed: operation={operation:?} attempts={} duration={}{} error={:?}",
+        error.attempts(),
+        Millis(error.elapsed().unwrap_or_default()),
+        Status(error),
+        error.to_string(),
+    );
+}
+
+/// A duration in milliseconds, with microseconds as its decimals.
+struct Millis(Duration);
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}ms", self.0.as_secs_f64() * 1000.0)
+    }
+}
+
+/// A path without personal data: a segment with an at sign in it is an email address of a member, and
+/// a query may have anything in it.
+struct ShownPath<'a>(&'a str);
+
+impl fmt::Display for ShownPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, query) = match self.0.split_once('?') {
+            Some((path, _)) => (path, "?…"),
+            None => (self.0, ""),
+        };
+        for (number, segment) in path.split('/').enumerate() {
+            if number > 0 {
+                f.write_str("/")?;
+            }
+            let is_email = segment.contains('@') || segment.contains("%40");
+            f.write_str(if is_email { "{email}" } else { segment })?;
+        }
+        f.write_str(query)
+    }
+}
+
+struct Optional<'a>(&'static str, Option<&'a str>);
+
+impl fmt::Display for Optional<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(value) => write!(f, "{}{value:?}", self.0),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Status<'a>(&'a Error);
+
+impl fmt::Display for Status<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.http_status() {
+            Some(status) => write!(f, " status={status}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_path_omits_emails_and_queries() {
+        for (path, shown) in [
+            ("/clusters", "/clusters"),
+            ("/clusters/a-1/secrets/KEY", "/clusters/a-1/secrets/KEY"),
+            ("/members/ann%40example.com", "/members/{email}"),
+            ("/members/ann@example.com/x", "/members/{email}/x"),
+            ("/clusters?token=1&a=b", "/clusters?…"),
+            ("/a?b@c/d", "/a?…"),
+        ] {
+            assert_eq!(ShownPath(path).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn millis_have_microseconds() {
+        assert_eq!(
+            Millis(Duration::from_nanos(188_063_064)).to_string(),
+            "188.063ms"
+        );
+        assert_eq!(Millis(Duration::from_secs(60)).to_string(), "60000.000ms");
+    }
+}

@@ -1,0 +1,687 @@
+//! What the service answers: reading it within bounds, and finding its words in a refusal.
+
+use std::io::{self, BufRead, Read, Take, Write};
+use std::time::{Duration, SystemTime};
+
+use flate2::bufread;
+use flate2::read::MultiGzDecoder;
+use ureq::Body;
+use ureq::http::StatusCode;
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, TRANSFER_ENCODING};
+use ureq::http::header::{HeaderMap, HeaderName, RETRY_AFTER};
+
+use super::MAX_RETRY_AFTER;
+use crate::error::Error;
+use crate::secret::{SecretBuffer, Zeroizing, read_to_end, read_to_end_expecting};
+
+/// The most that is read of a refusal; the rest is of no use to anyone.
+pub(super) const MAX_ERROR_BODY_BYTES: u64 = 64 * 1024;
+/// The most of the service's words that go into an error.
+pub(super) const MAX_MESSAGE_LEN: usize = 500;
+/// Headers under which services and their gateways name a request.
+const REQUEST_ID_HEADERS: [&str; 4] = [
+    "x-request-id",
+    "x-correlation-id",
+    "x-amzn-requestid",
+    "cf-ray",
+];
+
+/// The first bytes of all data in gzip.
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// An answer whose head has arrived.
+pub(super) struct Response {
+    head: ureq::http::response::Parts,
+    body: Body,
+    limit: u64,
+}
+
+/// How the body of a response is encoded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Encoding {
+    chunked: bool,
+    gzip: bool,
+}
+
+/// What could be recovered of a body that cannot be read.
+pub(super) struct Salvaged {
+    pub(super) body: Zeroizing<Vec<u8>>,
+    /// Whether it is still compressed: no byte of it could be decompressed.
+    pub(super) compressed: bool,
+    /// Whether it was compressed.
+    pub(super) decompressed: bool,
+}
+
+/// Anything but success, read to its end.
+pub(super) struct ErrorResponse {
+    pub(super) status: u16,
+    pub(super) words: Option<String>,
+    pub(super) body: Zeroizing<Vec<u8>>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) request_id: Option<String>,
+    /// Whether the words are the service's own, as far as anyone can tell: a gateway in front of it
+    /// says what a status says anyway, in text or on a page for people.
+    pub(super) from_api: bool,
+}
+
+/// Why a success could not be read to its end, with what had arrived by then.
+pub(super) enum BodyError {
+    /// It was read, and is not what was described.
+    Undecodable(Error),
+    /// HTML instead of the API's response: a gateway or portal sent it, whatever the status.
+    Page {
+        body: Zeroizing<Vec<u8>>,
+    },
+    Broken {
+        error: io::Error,
+        body: Zeroizing<Vec<u8>>,
+        /// Whether the caller has a part of it already.
+        passed_on: bool,
+    },
+    TooLarge {
+        limit: u64,
+        body: Zeroizing<Vec<u8>>,
+    },
+    Sink(io::Error),
+}
+
+impl Response {
+    pub(super) fn new(response: ureq::http::Response<Body>, limit: u64) -> Self {
+        let (head, body) = response.into_parts();
+        Response { head, body, limit }
+    }
+
+    pub(super) fn is_success(&self) -> bool {
+        self.head.status.is_success()
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    pub(super) fn date(&self) -> Option<SystemTime> {
+        date(&self.head.headers)
+    }
+
+    pub(super) fn encoding(&self) -> Encoding {
+        let has = |name, codings: &[&str]| {
+            self.head.headers.get_all(name).iter().any(|value| {
+                let mut listed = value.to_str().unwrap_or_default().split(',').map(str::trim);
+                listed.any(|coding| {
+                    codings
+                        .iter()
+                        .any(|known| coding.eq_ignore_ascii_case(known))
+                })
+            })
+        };
+        Encoding {
+            chunked: has(TRANSFER_ENCODING, &["chunked"]),
+            gzip: has(CONTENT_ENCODING, &["gzip", "x-gzip"]),
+        }
+    }
+
+    /// Returns a reader of the decompressed body, up to one byte more than the limit.
+    fn reader(self) -> Take<BodyReader> {
+        let gzip = self.encoding().gzip;
+        let reader = Connection {
+            body: self.body.into_reader(),
+            failed: false,
+        };
+        let reader = match gzip {
+            true => BodyReader::Gzip(Box::new(MultiGzDecoder::new(reader))),
+            false => BodyReader::Plain(reader),
+        };
+        reader.take(self.limit.saturating_add(1))
+    }
+
+    /// Reads the body, decompressed, up to the limit.
+    pub(super) fn read(self) -> Result<Zeroizing<Vec<u8>>, BodyError> {
+        let limit = self.limit;
+        let expected = self.body.content_length().unwrap_or(0).min(limit);
+        let mut reader = self.reader();
+        // The announced length can be false, so it is reserved only as bytes arrive. One more than
+        // expected, so that neither finding the end nor a NUL behind it, as C wants one, makes the
+        // vector move.
+        let mut body = Zeroizing::new(Vec::new());
+        if let Err(error) =
+            read_to_end_expecting(&mut reader, &mut body, expected.saturating_add(1))
+        {
+            return Err(BodyError::Broken {
+                error,
+                body,
+                passed_on: false,
+            });
+        }
+        if body.len() as u64 > limit {
+            return Err(BodyError::TooLarge { limit, body });
+        }
+        Ok(body)
+    }
+
+    /// Copies CSV to a sink. Where the body begins with a quote it may be one JSON string, which
+    /// only its end can tell from CSV whose first field is quoted, so that case is read whole.
+    pub(super) fn copy_csv(self, sink: &mut dyn Write) -> Result<(), BodyError> {
+        let limit = self.limit;
+        let mut reader = self.reader();
+        let connection_error = |error, passed_on| BodyError::Broken {
+            error,
+            body: Zeroizing::default(),
+            passed_on,
+        };
+        let unwritten = |error| connection_error(error, false);
+        let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
+        let mut count = read_some(&mut reader, &mut buffer).map_err(unwritten)?;
+        if is_markup(&buffer[..count]) {
+            let mut body = Zeroizing::new(buffer[..count].to_vec());
+            // What arrived is enough to show; that the rest is missing is no other error.
+            let _ = read_to_end(&mut reader, &mut body);
+            return Err(BodyError::Page { body });
+        }
+        if buffer[..count].trim_ascii_start().starts_with(b"\"") {
+            let mut whole = Zeroizing::new(buffer[..count].to_vec());
+            read_to_end(&mut reader, &mut whole).map_err(unwritten)?;
+            if whole.len() as u64 > limit {
+                return Err(BodyError::TooLarge { limit, body: whole });
+            }
+            let text = match serde_json::from_slice::<String>(&whole) {
+                Ok(text) => Zeroizing::new(text.into_bytes()),
+                Err(_) => whole,
+            };
+            return sink
+                .write_all(&text)
+                .and_then(|()| sink.flush())
+                .map_err(BodyError::Sink);
+        }
+        let mut copied = 0;
+        while count > 0 {
+            copied += count as u64;
+            if copied > limit {
+                return Err(BodyError::TooLarge {
+                    limit,
+                    body: Zeroizing::default(),
+                });
+            }
+            sink.write_all(&buffer[..count]).map_err(BodyError::Sink)?;
+            count = read_some(&mut reader, &mut buffer)
+                .map_err(|error| connection_error(error, true))?;
+        }
+        sink.flush().map_err(BodyError::Sink)
+    }
+
+    /// Reads a refusal; what cannot be read of it is left out, since the status says enough. What is
+    /// shown of it is redacted before it is cut, lest a part of a secret stays.
+    pub(super) fn into_error_response(self, redact: impl Fn(String) -> String) -> ErrorResponse {
+        let may_be_json = self.content_type().is_none_or(is_json);
+        let mut body = Zeroizing::new(Vec::new());
+        let head = self.head.clone();
+        let mut reader = self.reader();
+        reader.set_limit(MAX_ERROR_BODY_BYTES);
+        let _ = read_to_end(&mut reader, &mut body);
+        let headers = &head.headers;
+        let shown = |text| Some(one_line(&redact(text))).filter(|line| !line.is_empty());
+        let (words, structured) = error_message(&body);
+        let words = words.and_then(shown);
+        ErrorResponse {
+            status: head.status.as_u16(),
+            from_api: may_be_json
+                && structured
+                && words
+                    .as_deref()
+                    .is_some_and(|words| !is_gateway_message(words)),
+            words,
+            retry_after: retry_after(headers, SystemTime::now()),
+            request_id: request_id(headers).and_then(|id| shown(id.to_owned())),
+            body,
+        }
+    }
+
+    /// Returns the id under which the server or a gateway logs the request.
+    pub(super) fn request_id(&self) -> Option<&str> {
+        request_id(&self.head.headers)
+    }
+
+    pub(super) fn is_html(&self) -> bool {
+        self.content_type().is_some_and(is_html)
+    }
+
+    /// What is no text says nothing.
+    fn content_type(&self) -> Option<&str> {
+        let value = self.head.headers.get(CONTENT_TYPE)?;
+        Some(value.to_str().unwrap_or_default())
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    REQUEST_ID_HEADERS
+        .iter()
+        .find_map(|name| headers.get(HeaderName::from_static(name))?.to_str().ok())
+}
+
+/// Whether a content type is one of JSON: `application/json`, `application/problem+json`.
+fn is_json(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default();
+    let kind = kind.trim().to_ascii_lowercase();
+    kind.ends_with("/json") || kind.ends_with("+json")
+}
+
+/// The body of a response as the connection has it.
+struct Connection {
+    body: ureq::BodyReader<'static>,
+    /// Whether the connection failed, rather than what came over it.
+    failed: bool,
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let result = self.body.read(buffer);
+        self.failed |= result.is_err();
+        result
+    }
+}
+
+/// The body of a response, decompressed.
+enum BodyReader {
+    Plain(Connection),
+    Gzip(Box<MultiGzDecoder<Connection>>),
+}
+
+impl Read for BodyReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            BodyReader::Plain(body) => body.read(buffer),
+            BodyReader::Gzip(body) => body.read(buffer).map_err(|error| {
+                if body.get_ref().failed {
+                    return error;
+                }
+                let message = format!("gzip decompression failed: {error}");
+                io::Error::new(io::ErrorKind::InvalidData, message)
+            }),
+        }
+    }
+}
+
+/// Recovers as much as possible of a body from the bytes of its response.
+///
+/// Whole chunks are joined; from the first one on that is not valid, the bytes are kept as they
+/// came. At most `limit` bytes are decompressed. Returns `None` if no byte of the body arrived.
+pub(super) fn salvage(wire: &[u8], encoding: Encoding, limit: u64) -> Option<Salvaged> {
+    let arrived = body_of(wire)?;
+    let body = match encoding.chunked {
+        true => unchunk(arrived),
+        false => Zeroizing::new(arrived.to_vec()),
+    };
+    if body.is_empty() {
+        return None;
+    }
+    if encoding.gzip {
+        let mut text = Zeroizing::new(Vec::new());
+        let mut reader = bufread::MultiGzDecoder::new(ByteByByte(&body)).take(limit);
+        // It fails where the data end or are damaged; what came before is what is wanted.
+        let _ = read_to_end(&mut reader, &mut text);
+        if !text.is_empty() {
+            return Some(Salvaged {
+                body: text,
+                compressed: false,
+                decompressed: true,
+            });
+        }
+    }
+    Some(Salvaged {
+        // Text that is only labelled as compressed can be read as it is.
+        compressed: encoding.gzip && body.starts_with(&GZIP_MAGIC),
+        decompressed: false,
+        body,
+    })
+}
+
+/// A reader that yields one byte at a time, so that a decompressor that meets a damaged byte has
+/// returned everything before it.
+struct ByteByByte<'a>(&'a [u8]);
+
+impl Read for ByteByByte<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let limit = buffer.len().min(1);
+        self.0.read(&mut buffer[..limit])
+    }
+}
+
+impl BufRead for ByteByByte<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(&self.0[..self.0.len().min(1)])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.0 = &self.0[amount..];
+    }
+}
+
+/// Returns what follows the head of the final response, or `None` if its head has no end.
+fn body_of(mut wire: &[u8]) -> Option<&[u8]> {
+    loop {
+        let interim = wire.starts_with(b"HTTP/1.1 1") || wire.starts_with(b"HTTP/1.0 1");
+        let mut after = 0;
+        loop {
+            let line = after + wire[after..].iter().position(|byte| *byte == b'\n')?;
+            let is_empty = wire[after..line].trim_ascii().is_empty();
+            // Parsers skip empty lines before the status line.
+            let is_end = is_empty && !wire[..after].trim_ascii().is_empty();
+            after = line + 1;
+            if is_end {
+                break;
+            }
+        }
+        wire = &wire[after..];
+        if !interim {
+            return Some(wire);
+        }
+    }
+}
+
+/// Joins chunks; what is not a valid chunk is kept with all that follows it.
+fn unchunk(mut rest: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut body = SecretBuffer::with_capacity(rest.len());
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let line = rest[..end].split(|byte| *byte == b';').next();
+        let size = line
+            .and_then(|line| std::str::from_utf8(line.trim_ascii()).ok())
+            .and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        let Some(size) = size else { break };
+        let data = &rest[end + 1..];
+        let (data, after) = data.split_at(size.min(data.len()));
+        body.extend(data);
+        rest = after
+            .strip_prefix(b"\r\n")
+            .or_else(|| after.strip_prefix(b"\n"))
+            .unwrap_or(after);
+        if size == 0 {
+            return body.into_bytes();
+        }
+    }
+    body.extend(rest);
+    body.into_bytes()
+}
+
+fn is_html(content_type: &str) -> bool {
+    let kind = content_type.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
+}
+
+/// Whether a body begins like HTML or XML, as pages of gateways and portals do under whatever content
+/// type. Neither JSON nor the API's CSV begins with `<`.
+pub(super) fn is_markup(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    body.trim_ascii_start().starts_with(b"<")
+}
+
+fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// `Date`.
+pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
+}
+
+/// `Retry-After`, in seconds or as a date; at most a day.
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match value.parse::<f64>() {
+        Ok(seconds) if seconds >= 0.0 => {
+            Duration::from_secs_f64(seconds.min(MAX_RETRY_AFTER.as_secs_f64()))
+        }
+        Ok(_) => return None,
+        Err(_) => httpdate::parse_http_date(value)
+            .ok()?
+            .duration_since(now)
+            .unwrap_or_default(),
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// The words in the body of a refusal: JSON, text, or the title of an HTML page; and whether they
+/// came as a JSON object or string, as the service's do.
+fn error_message(body: &[u8]) -> (Option<String>, bool) {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let json = serde_json::from_str::<serde_json::Value>(text).ok();
+    let words = match &json {
+        Some(json) => error_message_from_json(json),
+        None if text.starts_with('<') => Some(title_of(text).unwrap_or("an HTML page").to_owned()),
+        None => Some(text.to_owned()),
+    };
+    (
+        words,
+        json.is_some_and(|json| json.is_object() || json.is_string()),
+    )
+}
+
+/// Whether words say no more than that something behind a gateway failed: the reason phrase of a
+/// status, with or without its number, or what proxies say in its place.
+fn is_gateway_message(words: &str) -> bool {
+    let words = words.trim_matches(|c: char| !c.is_alphabetic());
+    words.is_empty()
+        || words.to_ascii_lowercase().contains("upstream")
+        || (500..600)
+            .filter_map(|status| StatusCode::from_u16(status).ok()?.canonical_reason())
+            .chain(["Service Temporarily Unavailable", "Gateway Time-out"])
+            .any(|reason| reason.eq_ignore_ascii_case(words))
+}
+
+fn error_message_from_json(json: &serde_json::Value) -> Option<String> {
+    match json {
+        serde_json::Value::String(words) => Some(words.clone()),
+        serde_json::Value::Object(fields) => {
+            let text = |name| fields.get(name).and_then(error_message_from_json);
+            let message = text("message")
+                .or_else(|| text("error_description"))
+                .or_else(|| text("error"))
+                .or_else(|| text("detail"))
+                .or_else(|| text("title"));
+            // An upgrade gate has its reason, and what to do about it, in fields of their own.
+            let words = match (message, text("reason")) {
+                (Some(message), Some(reason)) if !message.contains(&reason) => {
+                    format!("{message}: {reason}")
+                }
+                (message, reason) => message.or(reason)?,
+            };
+            Some(match text("nextStep").or_else(|| text("next_step")) {
+                Some(next) => format!("{words} ({next})"),
+                None => words,
+            })
+        }
+        serde_json::Value::Array(errors) => errors.iter().find_map(error_message_from_json),
+        _ => None,
+    }
+}
+
+fn title_of(html: &str) -> Option<&str> {
+    // Lower-casing only ASCII keeps the offsets valid in the original.
+    let lower = html.to_ascii_lowercase();
+    let from = lower.find("<title>")? + "<title>".len();
+    let to = from + lower[from..].find("</title>")?;
+    Some(html[from..to].trim())
+}
+
+/// Fit for one line of a log: no control characters, no endless text.
+fn one_line(text: &str) -> String {
+    let mut line: String = text
+        .chars()
+        .take(MAX_MESSAGE_LEN + 1)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .trim()
+        .to_owned();
+    if line.chars().count() > MAX_MESSAGE_LEN {
+        line = line.chars().take(MAX_MESSAGE_LEN).chain(['…']).collect();
+    }
+    line
+}
+
+/// What a status means where the service says nothing.
+pub(super) fn reason(status: u16) -> &'static str {
+    StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("no reason given")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_is_quoted_whatever_it_speaks() {
+        for (body, words) in [
+            (
+                r#"{"message":"Name is too long"}"#,
+                Some("Name is too long"),
+            ),
+            (
+                r#"{"error":"access_denied","error_description":"Unauthorized"}"#,
+                Some("Unauthorized"),
+            ),
+            (r#"{"error":{"message":"inner"}}"#, Some("inner")),
+            (
+                r#"{"message":"gate","nextStep":"migrate"}"#,
+                Some("gate (migrate)"),
+            ),
+            (
+                r#"{"message":"upgrade blocked","reason":"an old job worker","nextStep":"migrate"}"#,
+                Some("upgrade blocked: an old job worker (migrate)"),
+            ),
+            (
+                r#"{"reason":"an old job worker","next_step":"migrate"}"#,
+                Some("an old job worker (migrate)"),
+            ),
+            (
+                r#"{"message":"blocked by an old job worker","reason":"an old job worker"}"#,
+                Some("blocked by an old job worker"),
+            ),
+            (
+                "You are not supposed\n to be here",
+                Some("You are not supposed  to be here"),
+            ),
+            (
+                "<html><head><TITLE>502 Bad Gateway</TITLE></head></html>",
+                Some("502 Bad Gateway"),
+            ),
+            ("<!doctype html>", Some("an HTML page")),
+            ("\u{feff}{\"message\":\"x\"}", Some("x")),
+            ("", None),
+            ("{}", None),
+            ("null", None),
+        ] {
+            let refusal = refusal(None, body.as_bytes());
+            assert_eq!(refusal.words.as_deref(), words, "{body}");
+        }
+        assert!(refusal(None, b"\xff\xfe").words.is_some());
+        let long = "x".repeat(10_000);
+        assert!(refusal(None, long.as_bytes()).words.unwrap().len() < 600);
+    }
+
+    #[test]
+    fn a_gateway_is_not_taken_for_the_service() {
+        let said = r#"{"message":"Cluster creation is not available"}"#;
+        for (content_type, body, from_api) in [
+            (Some("application/json"), said, true),
+            (Some("Application/Problem+JSON; charset=utf-8"), said, true),
+            (None, said, true),
+            (None, r#""Cluster creation is not available""#, true),
+            (Some("text/plain"), said, false),
+            (Some("text/html"), said, false),
+            (None, "Cluster creation is not available", false),
+            (None, r#"["Cluster creation is not available"]"#, false),
+            (None, "", false),
+            (None, "{}", false),
+            (None, r#"{"message":""}"#, false),
+            (None, r#"{"message":"\u0000"}"#, false),
+            (None, r#"{"message":"Service Unavailable"}"#, false),
+            (None, r#"{"error":"503 service unavailable."}"#, false),
+            (
+                None,
+                r#"{"message":"Service Temporarily Unavailable"}"#,
+                false,
+            ),
+            (None, r#"{"message":"Bad Gateway"}"#, false),
+            (None, r#"{"message":"503"}"#, false),
+            (None, r#"{"message":"no healthy upstream"}"#, false),
+        ] {
+            let refusal = refusal(content_type, body.as_bytes());
+            assert_eq!(refusal.from_api, from_api, "{content_type:?} {body}");
+        }
+    }
+
+    #[test]
+    fn html_is_recognized_by_type_and_by_content() {
+        for (content_type, html) in [
+            ("text/html", true),
+            ("Text/HTML; charset=utf-8", true),
+            ("application/xhtml+xml", true),
+            ("text/plain", false),
+            ("application/json", false),
+            ("text/htmlx", false),
+        ] {
+            assert_eq!(is_html(content_type), html, "{content_type}");
+        }
+        for (body, markup) in [
+            ("<!DOCTYPE html><title>Log in</title>", true),
+            (" \r\n<html>", true),
+            ("\u{feff}<?xml version=\"1.0\"?>", true),
+            ("{\"name\":\"<b>\"}", false),
+            ("\"<b>\"", false),
+            ("", false),
+        ] {
+            assert_eq!(is_markup(body.as_bytes()), markup, "{body}");
+        }
+    }
+
+    fn refusal(content_type: Option<&str>, body: &[u8]) -> ErrorResponse {
+        let mut response = ureq::http::Response::builder().status(503);
+        if let Some(content_type) = content_type {
+            response = response.header(CONTENT_TYPE, content_type);
+        }
+        let response = response.body(Body::builder().data(body)).unwrap();
+        Response::new(response, 0).into_error_response(|words| words)
+    }
+
+    #[test]
+    fn read_moves_a_large_body_seldom_and_leaves_room_for_a_nul() {
+        let sent = vec![b'x'; 20 << 20];
+        let body = Body::builder().data(sent.clone());
+        let body = Response::new(
+            ureq::http::Response::builder().body(body).unwrap(),
+            64 << 20,
+        )
+        .read();
+        let Ok(body) = body else {
+            panic!("it is whole")
+        };
+        assert!(*body == sent);
+        assert_eq!(body.capacity(), sent.len() + 1);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
+            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
+            ("99999999999999999999", Some(24 * 3600)),
+            ("-1", None),
+            ("NaN", None),
+            ("soon", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers, now), expected, "{value}");
+        }
+    }
+}

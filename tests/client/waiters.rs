@@ -1,0 +1,258 @@
+//! Waiters: what ends them, what their errors say, and what they may be shared between.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use camunda_admin::{CallOptions, Cancel, Cluster, ClusterId, ErrorKind, Outcome, Stage, Wait};
+use camunda_admin_sandbox::{Fault, Sandbox, When};
+
+use crate::{builder, client};
+
+const GET: &str = "GET /clusters/{clusterUuid}";
+
+fn creating(sandbox: &Sandbox) -> ClusterId {
+    let id = sandbox.create_cluster(serde_json::json!({}));
+    sandbox.set_status(&id, serde_json::json!({ "ready": "Creating" }));
+    id.parse().unwrap()
+}
+
+/// Far longer than any of these waits may take when they fail at once.
+fn long() -> Wait<'static, Cluster> {
+    Wait::new().timeout(Duration::from_secs(600))
+}
+
+#[test]
+fn wait_fails_at_once_when_certificate_of_api_is_not_trusted() {
+    let sandbox = Sandbox::start();
+    let other = Sandbox::builder().tls(true).start();
+    let admin = builder(&sandbox)
+        .base_url(&other.base_url())
+        .build()
+        .unwrap();
+    let id = "3f0e".parse().unwrap();
+    let begun = Instant::now();
+    let error = admin.cluster(&id).wait_until_healthy(&long()).unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert_eq!(
+        (error.kind(), error.outcome(), error.attempts()),
+        (ErrorKind::Network, Outcome::NotSent, 0),
+        "{error}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.starts_with("wait until healthy: cluster 3f0e: get cluster: cannot connect to "),
+        "{text}"
+    );
+    assert!(text.contains("authority that is not trusted"), "{text}");
+}
+
+#[test]
+fn wait_fails_at_once_when_certificate_of_token_endpoint_is_not_trusted() {
+    let sandbox = Sandbox::start();
+    let other = Sandbox::builder().tls(true).start();
+    let admin = builder(&sandbox)
+        .oauth_url(&other.oauth_url())
+        .build()
+        .unwrap();
+    let id = creating(&sandbox);
+    let begun = Instant::now();
+    let error = admin.cluster(&id).wait_until_healthy(&long()).unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    assert_eq!(
+        (error.kind(), error.stage(), error.outcome()),
+        (ErrorKind::Network, Stage::Token, Outcome::NotSent),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("authority that is not trusted"),
+        "{error}"
+    );
+    assert_eq!(sandbox.stats().requests, 0);
+}
+
+#[test]
+fn wait_polls_again_no_sooner_than_retry_after_says() {
+    let sandbox = Sandbox::start();
+    // Each poll ends before the client's own retry could.
+    let admin = builder(&sandbox)
+        .timeout(Duration::from_millis(1500))
+        .build()
+        .unwrap();
+    let id = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    sandbox.add_fault(Fault::on(GET).status(429).header("retry-after", "2"));
+    let begun = Instant::now();
+    let wait = long().interval(Duration::from_millis(10));
+    admin.cluster(&id).wait_until_healthy(&wait).unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+    assert_eq!(sandbox.stats().requests_by_operation[GET], 3);
+}
+
+#[test]
+fn wait_polls_once_more_before_the_deadline() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = creating(&sandbox);
+    let begun = Instant::now();
+    let mut last = Duration::ZERO;
+    let wait = Wait::new()
+        .timeout(Duration::from_secs(4))
+        .interval(Duration::from_secs(60))
+        .on_progress(|_| last = begun.elapsed());
+    let error = admin.cluster(&id).wait_until_healthy(&wait).unwrap_err();
+    assert!(begun.elapsed() >= Duration::from_secs(4));
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(
+        u64::from(error.attempts()),
+        sandbox.stats().requests_by_operation[GET]
+    );
+    drop(wait);
+    // By the delays alone, polls come after 0, 0.5, 1.25, 2.4 and 4.1 s.
+    assert!(last >= Duration::from_secs(3), "{last:?}");
+}
+
+#[test]
+fn wait_error_is_certain_and_names_resource_state_and_last_error() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id = creating(&sandbox);
+    // The first poll succeeds, and what follows does not.
+    sandbox.add_fault(
+        Fault::on(GET)
+            .skip(1)
+            .status(500)
+            .body(r#"{"message":"broken"}"#)
+            .always(),
+    );
+    let wait = Wait::new()
+        .timeout(Duration::from_secs(2))
+        .interval(Duration::from_millis(10));
+    let error = admin.cluster(&id).wait_until_healthy(&wait).unwrap_err();
+    let text = error.to_string();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{text}");
+    assert_eq!(error.outcome(), Outcome::Rejected, "{text}");
+    assert!(!error.may_have_been_applied());
+    assert_eq!(
+        u64::from(error.attempts()),
+        sandbox.stats().requests_by_operation[GET]
+    );
+    let generation = admin_generation(&sandbox, &id);
+    assert_eq!(
+        text,
+        format!(
+            "wait until healthy: cluster {id}: deadline of 2s exceeded; last state: Creating, \
+             generation {generation}; last error: get cluster refused (500): broken"
+        )
+    );
+    let underlying = error.underlying().unwrap();
+    let last = underlying.downcast_ref::<camunda_admin::Error>().unwrap();
+    assert_eq!(last.http_status(), Some(500));
+    assert!(std::error::Error::source(&error).is_none());
+}
+
+fn admin_generation(sandbox: &Sandbox, id: &ClusterId) -> String {
+    sandbox.clear_faults();
+    client(sandbox).cluster(id).get().unwrap().generation.name
+}
+
+#[test]
+fn wait_is_not_sent_when_cancelled_before_the_first_poll() {
+    let sandbox = Sandbox::start();
+    let cancel = Cancel::new();
+    cancel.cancel();
+    let admin = client(&sandbox).with(CallOptions::new().cancel(cancel));
+    let id = creating(&sandbox);
+    let error = admin.cluster(&id).wait_until_healthy(&long()).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome(), error.attempts()),
+        (ErrorKind::Cancelled, Outcome::NotSent, 0)
+    );
+    assert_eq!(
+        error.to_string(),
+        format!("wait until healthy: cluster {id}: cancelled by the caller")
+    );
+    assert_eq!(sandbox.stats().requests, 0);
+}
+
+#[test]
+fn wait_cancelled_during_a_poll_has_a_certain_outcome() {
+    let sandbox = Sandbox::start();
+    let cancel = Cancel::new();
+    let admin = client(&sandbox).with(CallOptions::new().cancel(cancel.clone()));
+    let id = creating(&sandbox);
+    sandbox.add_fault(Fault::on(GET).stall().when(When::After));
+    let error = std::thread::scope(|scope| {
+        let wait = scope.spawn(|| admin.cluster(&id).wait_until_healthy(&long()).unwrap_err());
+        let begun = Instant::now();
+        while sandbox.stats().requests == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        cancel.cancel();
+        wait.join().unwrap()
+    });
+    assert_eq!(
+        (error.kind(), error.outcome(), error.attempts()),
+        (ErrorKind::Cancelled, Outcome::Rejected, 1),
+        "{error}"
+    );
+    assert!(!error.may_have_been_applied());
+}
+
+#[test]
+fn clones_of_wait_share_a_callback_between_threads() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let ids: Vec<ClusterId> = (0..3)
+        .map(|_| {
+            let id = sandbox.create_cluster(serde_json::json!({}));
+            id.parse().unwrap()
+        })
+        .collect();
+    let mut seen = Vec::new();
+    let wait = Wait::new()
+        .interval(Duration::from_millis(10))
+        .on_progress(|cluster: &Cluster| seen.push(cluster.uuid.clone()));
+    std::thread::scope(|scope| {
+        for id in &ids {
+            let (wait, admin) = (wait.clone(), &admin);
+            scope.spawn(move || admin.cluster(id).wait_until_healthy(&wait).unwrap());
+        }
+    });
+    drop(wait);
+    for id in &ids {
+        assert_eq!(seen.iter().filter(|seen| *seen == id).count(), 2);
+    }
+}
+
+#[test]
+fn callback_that_waits_itself_is_not_called_for_its_own_wait() {
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    let id: ClusterId = sandbox
+        .create_cluster(serde_json::json!({}))
+        .parse()
+        .unwrap();
+    let own: Arc<Mutex<Option<Wait<'static, Cluster>>>> = Arc::default();
+    let calls = Arc::new(AtomicU32::new(0));
+    let (inner, count, in_callback, same) = (own.clone(), calls.clone(), admin.clone(), id.clone());
+    let wait = long()
+        .interval(Duration::from_millis(10))
+        .on_progress(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let wait = inner.lock().unwrap().take();
+            if let Some(wait) = wait {
+                in_callback
+                    .cluster(&same)
+                    .wait_until_healthy(&wait)
+                    .unwrap();
+            }
+        });
+    *own.lock().unwrap() = Some(wait.clone());
+    admin.cluster(&id).wait_until_healthy(&wait).unwrap();
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    assert_eq!(sandbox.stats().requests_by_operation[GET], 4);
+}
