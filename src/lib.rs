@@ -98,6 +98,8 @@ pub mod fuzzing;
 mod limited;
 mod random;
 mod secret;
+mod token_config;
+mod token_store;
 mod transport;
 #[cfg(test)]
 #[path = "../tests/support/unreachable_ports.rs"]
@@ -133,11 +135,12 @@ pub use api::secure_connectivity::{
     SecureConnectivitySpec, SecureConnectivityState, SecureConnectivityStatus, SecureEndpoint,
 };
 pub use api::wait::Wait;
-pub use auth::{StoreLock, Token, TokenStore};
+pub use auth::Token;
 pub use call::{CallOptions, Cancel};
 pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};
 pub use secret::Secret;
+pub use token_store::{StoreLock, TokenStore};
 pub use transport::{Idempotency, Method, Stats};
 
 /// Description of the API as data, from which the types and functions of the other languages are

@@ -29,11 +29,11 @@ targets! {
     /// Access tokens that are JWTs.
     jwt: crate::auth::fuzzing::any_jwt;
     /// Responses of the token endpoint.
-    token_answer: crate::transport::fuzzing::any_token_answer;
+    token_response: crate::transport::fuzzing::any_token_response;
     /// `Retry-After` and `Date`.
     headers: crate::transport::fuzzing::any_header;
     /// Reading responses: size limits, CSV, error responses.
-    answer: crate::transport::fuzzing::any_answer;
+    response: crate::transport::fuzzing::any_response;
     /// The accessors of values in C.
     #[cfg(feature = "capi")]
     c_value: crate::ffi::fuzzing::any_value;

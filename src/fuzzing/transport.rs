@@ -13,7 +13,7 @@ use super::token_endpoint::parse_token_response;
 use crate::auth;
 
 /// Takes the body of a successful response of the token endpoint.
-pub(crate) fn any_token_answer(data: &[u8]) {
+pub(crate) fn any_token_response(data: &[u8]) {
     if let Some(response) =
         parse_token_response(data, Some(UNIX_EPOCH + Duration::from_secs(1_780_000_000)))
     {
@@ -57,7 +57,7 @@ fn retry_after_at(date: SystemTime, now: SystemTime) -> Option<Duration> {
 
 /// Takes two bytes for the size limit, one for the media type, then the body: read whole or not at
 /// all, CSV unwrapped, an error message in one line.
-pub(crate) fn any_answer(data: &[u8]) {
+pub(crate) fn any_response(data: &[u8]) {
     let [low, high, kind, body @ ..] = data else {
         return;
     };

@@ -23,13 +23,12 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 use crate::auth::{Token, TokenCacheHandle};
 use crate::call::CallContext;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::fork::PerProcess;
+use crate::random;
 use crate::secret::Zeroizing;
 
 use agent::{Agents, ExchangeGuard};
@@ -237,7 +236,7 @@ impl Transport {
                     continue;
                 }
             }
-            match retry_state.decide(&failure, call.remaining(), random) {
+            match retry_state.decide(&failure, call.remaining(), random::jitter) {
                 Decision::Stop => break error,
                 Decision::RetryAfter(pause) => {
                     self.stats.count_retry();
@@ -358,7 +357,6 @@ impl Transport {
             record.log(request);
         };
         if response.is_success() {
-            let encoding = response.encoding();
             let html = response.is_html();
             let result = if html {
                 let page = response.read();
@@ -368,7 +366,7 @@ impl Transport {
             };
             log(&exchange);
             return result.map_err(|failure| {
-                let failure = self.with_captured_body(failure, &exchange, encoding);
+                let failure = self.with_captured_body(failure, &exchange);
                 self.body_error(request, &exchange, failure, call, status, html)
             });
         }
@@ -417,7 +415,7 @@ impl Transport {
         // A response with invalid headers can have a body.
         let arrived = exchange
             .captured()
-            .and_then(|wire| response::salvage(&wire, response::Encoding::default(), u64::MAX));
+            .and_then(|wire| response::salvage(&wire, self.config.max_response_bytes()));
         let message = match &arrived {
             Some(_) => {
                 format!("{message}; the error's body has what was received after the headers")
@@ -440,7 +438,6 @@ impl Transport {
         &self,
         failure: response::BodyError,
         exchange: &ExchangeGuard,
-        encoding: response::Encoding,
     ) -> response::BodyError {
         let response::BodyError::ConnectionLost {
             error,
@@ -458,7 +455,7 @@ impl Transport {
             };
         };
         let limit = self.config.max_response_bytes();
-        let salvaged = response::salvage(&wire, encoding, limit);
+        let salvaged = response::salvage(&wire, limit);
         let note = match &salvaged {
             Some(salvaged) if salvaged.compressed => {
                 "what was received of it, compressed with gzip"
@@ -587,16 +584,6 @@ impl Transport {
                     text
                 }
             })
-    }
-}
-
-/// Returns a random number in `0.0..1.0`, for jitter.
-fn random() -> f64 {
-    let mut bytes = [0; 4];
-    // Fails only if the system has no random numbers, and then TLS fails too.
-    match SystemRandom::new().fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
-        Err(_) => 0.5,
     }
 }
 

@@ -7,10 +7,9 @@ use std::time::Duration;
 use super::Idempotency;
 use crate::error::Outcome;
 
-/// Maximum delay before the first retry. It doubles with each retry.
+/// Maximum delay before the first retry, without `Retry-After`. It doubles with each retry, up to
+/// 1.6 s before the last one. A delay is at least half of its maximum.
 const INITIAL_DELAY: Duration = Duration::from_millis(200);
-/// Maximum delay, apart from the `Retry-After` of a response.
-const MAX_DELAY: Duration = Duration::from_secs(8);
 /// Maximum number of attempts of a call, the first one included.
 const MAX_ATTEMPTS: u32 = 5;
 
@@ -62,10 +61,12 @@ impl RetryState {
         }
     }
 
+    /// Returns the number of attempts of which a byte was sent.
     pub(super) fn attempts(&self) -> u32 {
         self.attempts
     }
 
+    /// Records an attempt of which a byte was sent.
     pub(super) fn count_attempt(&mut self) {
         self.attempts += 1;
     }
@@ -85,7 +86,7 @@ impl RetryState {
         self.outcome
     }
 
-    /// Decides whether to retry after `failure`. `random` returns a number in `0.0..1.0`.
+    /// Decides whether to retry after `failure`. `random` returns a number from 0 to 1.
     pub(super) fn decide(
         &mut self,
         failure: &Failure,
@@ -107,8 +108,8 @@ impl RetryState {
         if self.retries + 1 >= MAX_ATTEMPTS {
             return Decision::Stop;
         }
-        let ceiling = (INITIAL_DELAY * 2u32.pow(self.retries)).min(MAX_DELAY);
-        let delay = server_delay.unwrap_or_default() + ceiling.mul_f64(0.5 + random() / 2.0);
+        let max_delay = INITIAL_DELAY * 2u32.pow(self.retries);
+        let delay = server_delay.unwrap_or_default() + max_delay.mul_f64(0.5 + random() / 2.0);
         self.retries += 1;
         // A retry after the deadline is not possible, so the error is returned immediately.
         if delay >= remaining {
@@ -212,6 +213,69 @@ mod tests {
         })
         .collect();
         assert_eq!(delays, [150, 300, 600, 1200]);
+    }
+
+    #[test]
+    fn decide_jitters_between_half_and_all_of_the_maximum_delay() {
+        for (random, millis) in [(0.0, 100), (0.25, 125), (0.5, 150), (1.0, 200)] {
+            let mut retry_state = RetryState::new(Idempotency::Safe);
+            assert_eq!(
+                retry_state.decide(&Failure::NotSent, LONG, || random),
+                Decision::RetryAfter(Duration::from_millis(millis)),
+                "{random}"
+            );
+        }
+    }
+
+    #[test]
+    fn decide_stops_if_the_delay_reaches_the_deadline() {
+        for (remaining, decision) in [
+            (99, Decision::Stop),
+            (100, Decision::Stop),
+            (101, Decision::RetryAfter(Duration::from_millis(100))),
+        ] {
+            let mut retry_state = RetryState::new(Idempotency::Safe);
+            let remaining = Duration::from_millis(remaining);
+            assert_eq!(
+                retry_state.decide(&Failure::NotSent, remaining, || 0.0),
+                decision,
+                "{remaining:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn attempts_counts_sent_attempts_only() {
+        let mut retry_state = RetryState::new(Idempotency::Safe);
+        assert_eq!(retry_state.attempts(), 0);
+        retry_state.decide(&Failure::NotSent, LONG, || 0.0);
+        assert_eq!(retry_state.attempts(), 0);
+        for attempts in 1..=3 {
+            retry_state.count_attempt();
+            assert_eq!(retry_state.attempts(), attempts);
+        }
+    }
+
+    #[test]
+    fn may_have_been_applied_depends_on_the_merged_outcome() {
+        for (outcomes, expected) in [
+            (&[][..], false),
+            (&[Outcome::NotSent], false),
+            (&[Outcome::Rejected], false),
+            (&[Outcome::Unknown], true),
+            (&[Outcome::Completed], true),
+            (&[Outcome::Unknown, Outcome::Rejected], true),
+        ] {
+            let mut retry_state = RetryState::new(Idempotency::Idempotent);
+            for outcome in outcomes {
+                retry_state.merge_outcome(*outcome);
+            }
+            assert_eq!(
+                retry_state.may_have_been_applied(),
+                expected,
+                "{outcomes:?}"
+            );
+        }
     }
 
     #[test]

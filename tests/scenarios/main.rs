@@ -34,11 +34,11 @@ use languages::{LANGUAGES, Language};
 use table::Case;
 
 /// Runs the cases in all languages concurrently and prints the number of failures in each. The variable
-/// `SCENARIOS` selects the cases whose names contain its value.
+/// `CAMUNDA_TEST_FILTER` selects the cases whose names contain its value.
 #[test]
 fn every_case_passes_in_every_language() {
     limited::limit_this_process();
-    let filter = std::env::var("SCENARIOS").unwrap_or_default();
+    let filter = std::env::var("CAMUNDA_TEST_FILTER").unwrap_or_default();
     let cases: Vec<Case> = table::read()
         .into_iter()
         .filter(|case| case.name.contains(&filter))
