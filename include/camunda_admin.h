@@ -739,8 +739,9 @@ camunda_status camunda_credentials_from_env(camunda_value **credentials,
 camunda_status camunda_error_status(const camunda_error *error);
 
 /**
- * One line that a person can act on, such as `create cluster: rejected with HTTP 400: Name is too long`.
- * Without secrets. Borrowed from `error`; empty for NULL.
+ * Returns a one-line message for humans, without secrets, for example
+ * `create cluster: rejected with HTTP 400: Name is too long`. Borrowed from `error`; an empty string if
+ * `error` is NULL.
  */
 const char *camunda_error_message(const camunda_error *error);
 
@@ -1127,7 +1128,7 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 malformed ARN, region mismatch, or second key missing or not allowed
  * - 403 not on this plan, or the region is not AWS
  * - 404 no such cluster

@@ -206,7 +206,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
 /// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
 /// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
 ///
-/// Refusals of the service:
+/// Error responses of the API:
 /// - 400 malformed ARN, region mismatch, or second key missing or not allowed
 /// - 403 not on this plan, or the region is not AWS
 /// - 404 no such cluster
