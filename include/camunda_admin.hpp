@@ -2858,7 +2858,7 @@ struct CreatedMonitoringClient {
 template <>
 struct detail::Fields<CreatedMonitoringClient> {
   static constexpr Field<CreatedMonitoringClient> list[] = {
-      expected<&CreatedMonitoringClient::uuid>("uuid"),
+      required<&CreatedMonitoringClient::uuid>("uuid"),
       expected<&CreatedMonitoringClient::name>("name"),
       expected<&CreatedMonitoringClient::username>("username"),
       expected<&CreatedMonitoringClient::created>("created"),

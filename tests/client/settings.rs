@@ -116,7 +116,7 @@ fn files_with_secrets_that_others_can_read_are_warned_of() {
     );
     let warnings: Vec<_> = printed
         .lines()
-        .filter(|line| line.contains("open to other users"))
+        .filter(|line| line.contains("accessible to other users"))
         .collect();
     // Each was read twice.
     let [first, second, third] = warnings[..] else {
