@@ -334,12 +334,14 @@ fn program_writes_env_file_while_it_runs() {
 
 #[test]
 fn env_file_recipe_reads_current_environment() {
-    let readme = include_str!("../README.md");
-    let recipe = readme
+    let recipe = include_str!("../README.md")
         .split("```sh\n")
         .map(|block| block.split("```").next().unwrap())
         .find(|block| block.contains("--env-file"))
         .unwrap();
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let readme = fs::read_to_string(repository.unwrap().join("README.md")).unwrap();
+    assert!(readme.contains(recipe));
     let directory = Directory::new("recipe");
     // Ends the server before the directory is removed.
     let script = format!(
