@@ -1,9 +1,9 @@
-//! The main job: a token, what can be created, a cluster, waiting until it is healthy, a client for
-//! it, keeping the client's credentials, listing, cleaning up.
+//! End-to-end example: creates a cluster, waits until it is healthy, creates a client and stores
+//! its credentials, gets a token as that client, lists the resources, and deletes them.
 //!
-//! Without further ado it runs against the sandbox inside the process. With
-//! `CAMUNDA_CONSOLE_CLIENT_ID` and `CAMUNDA_CONSOLE_CLIENT_SECRET` set it talks to the real service:
-//! it reads only, unless `--create` is given, which costs money until the cluster is deleted again.
+//! By default it uses a mock server (sandbox) in the same process. If `CAMUNDA_CONSOLE_CLIENT_ID`
+//! and `CAMUNDA_CONSOLE_CLIENT_SECRET` are set, it uses the real API: it only reads, unless
+//! `--create` is given. Creating a cluster costs money until it is deleted.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use camunda_admin_sandbox::Sandbox;
 
 fn main() -> Result<(), Box<dyn Error>> {
     if std::env::var_os("CAMUNDA_CONSOLE_CLIENT_ID").is_some() {
-        println!("Talking to the service of the environment.");
+        println!("Using the API of the environment.");
         let admin = AdminClient::from_env()?;
         if std::env::args().any(|argument| argument == "--create") {
             create_use_and_delete(&admin, "auto")?;
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .healthy_after(Duration::from_secs(2))
         .start();
     println!(
-        "Talking to a sandbox at {} (no credentials in the environment).",
+        "Using a sandbox at {} (no credentials in the environment).",
         sandbox.base_url()
     );
     let admin = AdminClient::builder()
@@ -44,28 +44,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     create_use_and_delete(&admin, "memory")?;
     println!("{}", summary(&admin));
-    let asked = sandbox.stats();
-    println!("The sandbox saw {} token requests:", asked.token_requests);
-    for (audience, requests) in asked.token_requests_by_audience {
+    let stats = sandbox.stats();
+    println!(
+        "The sandbox received {} token requests:",
+        stats.token_requests
+    );
+    for (audience, requests) in stats.token_requests_by_audience {
         println!("  {requests} for {audience}");
     }
     Ok(())
 }
 
 fn create_use_and_delete(admin: &AdminClient, token_cache: &str) -> Result<(), Box<dyn Error>> {
-    let offer = admin.clusters().parameters()?;
-    let channel = offer
+    let parameters = admin.clusters().parameters()?;
+    let channel = parameters
         .channels
         .first()
-        .ok_or("the service offers no channel")?;
-    let region = offer
+        .ok_or("the API lists no channel")?;
+    let region = parameters
         .regions
         .first()
-        .ok_or("the service offers no region")?;
-    let plan = offer
+        .ok_or("the API lists no region")?;
+    let plan = parameters
         .cluster_plan_types
         .first()
-        .ok_or("the service offers no plan type")?;
+        .ok_or("the API lists no plan type")?;
     let generation = &channel.default_generation;
     println!(
         "Creating a cluster: {}, {}, {}.",
@@ -82,7 +85,7 @@ fn create_use_and_delete(admin: &AdminClient, token_cache: &str) -> Result<(), B
         .description("Made by an example; may be deleted"),
     )?;
     println!("Created {id}.");
-    // Whatever happens from here on, the cluster must not be left behind.
+    // The cluster is deleted even if one of the following steps fails.
     let used = use_cluster(admin, &id, token_cache);
     admin.cluster(&id).delete()?;
     admin.cluster(&id).wait_until_deleted(&Wait::new())?;
@@ -120,7 +123,7 @@ fn use_cluster(
         .expires_at()
         .duration_since(std::time::SystemTime::now())?;
     println!(
-        "Got a token for Zeebe as that client, good for {} minutes.",
+        "Got a token for Zeebe as that client, valid for {} minutes.",
         left.as_secs() / 60
     );
 
@@ -166,7 +169,7 @@ fn list(admin: &AdminClient) -> Result<(), camunda_admin::Error> {
 fn summary(admin: &AdminClient) -> String {
     let stats = admin.stats();
     format!(
-        "{} requests, {} of them repeated; {} token request(s), {} token(s) from the cache.",
+        "{} requests, {} of them retries; {} token request(s), {} token(s) from the cache.",
         stats.requests, stats.retries, stats.token_requests, stats.token_cache_hits
     )
 }

@@ -3,31 +3,33 @@
  * @file camunda_admin.h
  * Client for the Camunda 8 Administration API (SaaS).
  *
- * Conventions, which hold for every function:
+ * Conventions of all functions:
  *
- * - Ownership. A non-const pointer that a function returns or stores through an out pointer is owned
- *   by the caller, who ends it with the `_free` of its type; `_free(NULL)` does nothing. A const one
- *   is borrowed, and the function says from whom. No function consumes its arguments: texts and
- *   bytes are copied or borrowed during the call.
- * - Errors. A function that can fail returns a camunda_status: CAMUNDA_STATUS_OK (0) or why not.
- *   Its last parameter is a camunda_error **: NULL, or where to store what went wrong. Every out
- *   pointer is set to NULL on entry.
- * - NULL for a handle, a text or an out pointer that a function needs is
- *   CAMUNDA_STATUS_INVALID_ARGUMENT; readers take NULL and answer their documented fallback.
- * - Texts that go in are NUL-terminated UTF-8, refused where they are not; bodies are pointer and
- *   length. Texts that come out are NUL-terminated, with their length where they may hold a NUL.
- * - Threads. camunda_admin, camunda_cancel, camunda_shutdown, and the immutable camunda_value,
- *   camunda_error and camunda_token may be used from several threads at once; camunda_config,
- *   camunda_object and, while it is changed, camunda_call from one at a time.
- * - Deadlines. A call blocks for 60 seconds at most, unless the setting `timeout` or
- *   camunda_call_set_timeout says otherwise.
- * - fork. A client made before a fork works in the child, with connections of its own and with the
- *   tokens and rate limits that its parent knew. A fork waits for the library's critical sections
- *   (microseconds). If a callback forks, its call ends in the child with CAMUNDA_STATUS_CANCELLED.
+ * - Ownership. The caller owns a non-const pointer that a function returns or stores in an out pointer,
+ *   and frees it with the `_free` function of its type; `_free(NULL)` is ignored. A const pointer is
+ *   borrowed; the function documents from which object. No function takes ownership of its arguments:
+ *   strings and bytes are copied, or borrowed during the call.
+ * - Errors. A function that can fail returns a camunda_status: CAMUNDA_STATUS_OK (0) or the kind of the
+ *   error. Its last parameter is a camunda_error **. It may be NULL; otherwise `*error` is NULL on
+ *   success and a new error on failure. Free it with camunda_error_free(). Every out pointer is set to
+ *   NULL on entry.
+ * - NULL. If a required handle, string or out pointer is NULL, a function returns
+ *   CAMUNDA_STATUS_INVALID_ARGUMENT. Accessors accept NULL and return their documented fallback.
+ * - Strings. Arguments are NUL-terminated UTF-8; other encodings return
+ *   CAMUNDA_STATUS_INVALID_ARGUMENT. Bodies are a pointer and a length. Returned strings are
+ *   NUL-terminated, and have a length if they may contain a NUL.
+ * - Threads. Thread-safe are camunda_admin, camunda_cancel, camunda_shutdown, and the immutable
+ *   camunda_value, camunda_error and camunda_token. Use camunda_config and camunda_object from one
+ *   thread at a time, and do not change camunda_call_options during a call that uses it.
+ * - Deadlines. A call blocks for at most 60 s (setting `timeout`,
+ *   camunda_call_options_set_timeout()), a waiter for at most 30 minutes.
+ * - fork. A client created before a fork works in the child: with new connections, and with the tokens
+ *   and rate limits of its parent. A fork waits for the library's critical sections (microseconds). If
+ *   a callback forks, its call returns CAMUNDA_STATUS_CANCELLED in the child.
  * - Callbacks must not throw, longjmp or end their thread.
- * - exit. A program may end while its threads are in calls: the library has nothing that exit()
- *   destroys. Callbacks run until the process has ended, so what they use must exist until then, or
- *   camunda_shutdown_start() must be called first. Functions registered with atexit() can make calls.
+ * - exit. A program may exit while its threads are in calls: the library has no state that exit()
+ *   destroys. Callbacks run until the process has ended. Keep their data valid until then, or call
+ *   camunda_shutdown_start() first. Functions registered with atexit() can make calls.
  */
 
 
@@ -42,97 +44,100 @@
 #define CAMUNDA_VERSION "0.1.0"
 
 /**
- * The version of the ABI: raised when a program built against an older header would misbehave.
+ * The ABI version of this header. It increases with every change that breaks programs built against
+ * an older header.
  */
 #define CAMUNDA_ABI_VERSION 1
 
 /**
- * Before anything was sent: settings and arguments.
+ * Before any request: settings and arguments.
  */
 #define CAMUNDA_STAGE_CONFIG 1
 
 /**
- * While getting a token.
+ * Obtaining an access token.
  */
 #define CAMUNDA_STAGE_TOKEN 2
 
 /**
- * While sending the request or waiting for its answer.
+ * Sending the request, or receiving its response.
  */
 #define CAMUNDA_STAGE_REQUEST 3
 
 /**
- * While making sense of the answer.
+ * Decoding the response.
  */
 #define CAMUNDA_STAGE_DECODE 4
 
 /**
- * Certain: the service never saw the request.
+ * The request did not reach the API: it was not executed.
  */
 #define CAMUNDA_OUTCOME_NOT_SENT 1
 
 /**
- * Certain: the service saw the request and did not do it.
+ * The API received the request and did not execute it.
  */
 #define CAMUNDA_OUTCOME_REJECTED 2
 
 /**
- * The request may have been carried out. A change: check before you repeat it. A read: repeat it.
+ * The API may have executed the request. Check the resource before you retry a change; a read can be
+ * retried.
  */
 #define CAMUNDA_OUTCOME_UNKNOWN 3
 
 /**
- * Certain: it was carried out, but its response was lost or cannot be decoded.
+ * The API executed the request, but the response was lost or cannot be decoded.
  */
 #define CAMUNDA_OUTCOME_COMPLETED 4
 
 /**
- * Errors.
+ * Level error.
  */
 #define CAMUNDA_LOG_ERROR 1
 
 /**
- * Warnings: a store that cannot be used, say.
+ * Level warning: problems that need an operator, such as a token store that fails.
  */
 #define CAMUNDA_LOG_WARN 2
 
 /**
- * What a person running the program may want to know: retries, for one.
+ * Level info: events of interest to operators, such as retries.
  */
 #define CAMUNDA_LOG_INFO 3
 
 /**
- * Every request.
+ * Level debug: each request.
  */
 #define CAMUNDA_LOG_DEBUG 4
 
 /**
- * Everything.
+ * Level trace: all events.
  */
 #define CAMUNDA_LOG_TRACE 5
 
 /**
- * By the method: GET is safe, everything else is sent once.
+ * By the method: GET is safe, all other methods are non-idempotent.
  */
 #define CAMUNDA_IDEMPOTENCY_BY_METHOD 0
 
 /**
- * Changes nothing: sent again after passing failures.
+ * Safe: the request changes nothing. The library retries it after transient errors.
  */
 #define CAMUNDA_IDEMPOTENCY_SAFE 1
 
 /**
- * Sets a state, so twice is as good as once: sent again after passing failures.
+ * Idempotent: executing the request twice has the same effect as once. The library retries it after
+ * transient errors.
  */
 #define CAMUNDA_IDEMPOTENCY_IDEMPOTENT 2
 
 /**
- * Sent again only where it is certain that no byte of it left.
+ * Non-idempotent: the library retries the request only if no byte of it was sent.
  */
 #define CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT 3
 
 /**
- * `null`, or no value at all.
+ * `null`, or a NULL pointer.
  */
 #define CAMUNDA_KIND_NULL 0
 
@@ -162,94 +167,97 @@
 #define CAMUNDA_KIND_OBJECT 5
 
 /**
- * A connection to the Administration API. May be used from several threads at once.
+ * Client for the Camunda 8 Administration API. Thread-safe.
  */
 typedef struct camunda_admin camunda_admin;
 
 /**
  * Options of single calls.
  *
- * May be used by several calls at once; not to be changed meanwhile.
+ * Several calls may use the same options concurrently. Do not change them during a call.
  */
 typedef struct camunda_call_options camunda_call_options;
 
 /**
- * Stops calls from another thread or from a signal handler.
+ * Cancels calls from another thread or from a signal handler.
  */
 typedef struct camunda_cancel camunda_cancel;
 
 /**
- * Settings of a client. To be used from one thread at a time.
+ * Settings of a client. Not thread-safe: use it from one thread at a time.
  */
 typedef struct camunda_config camunda_config;
 
 /**
- * What went wrong. Immutable: may be read from several threads at once.
+ * Error of a function call. Immutable; several threads may read it concurrently.
  */
 typedef struct camunda_error camunda_error;
 
 /**
- * A JSON object under construction, for use as the body of an operation.
+ * Builder of a JSON object, for the body of an operation.
  *
- * A field that is set again is replaced. To be used from one thread at a time.
+ * Setting a field again replaces its value. Not thread-safe: use it from one thread at a time.
  */
 typedef struct camunda_object camunda_object;
 
 /**
  * Shuts down clients as a group: cancels their calls and disables their callbacks. For language
- * runtimes whose threads cannot enter the runtime any more once the program ends. May be used from
- * several threads at once.
+ * runtimes whose threads cannot enter the runtime once the program exits. Thread-safe.
  */
 typedef struct camunda_shutdown camunda_shutdown;
 
 /**
- * A bearer token. Immutable: may be read from several threads at once.
+ * OAuth 2.0 access token. Immutable; several threads may read it concurrently.
  */
 typedef struct camunda_token camunda_token;
 
 /**
- * A JSON value: an answer, or a part of one.
+ * A JSON value: a response, or a part of one.
  *
- * A value that a function hands out through an out pointer is owned by the caller; parts of it are
- * borrowed from it and end with it. Immutable: may be read from several threads at once. Where a
- * key comes twice in an object, the last one counts. Takes at most eight times the bytes of its JSON in
- * memory, besides what camunda_value_json copies of parts.
+ * The caller owns a value that a function stores in an out pointer. Parts are borrowed from it and are
+ * invalid after it is freed. Immutable; several threads may read it concurrently. If an object has a
+ * key twice, the last one applies. A value uses at most eight times the size of its JSON in memory,
+ * plus the copies that camunda_value_json() makes of parts.
  */
 typedef struct camunda_value camunda_value;
 
 /**
- * What became of a function call: CAMUNDA_STATUS_OK or why not. Values are only ever added, so
- * treat an unknown one as a failure.
+ * Result of a function call: CAMUNDA_STATUS_OK or the kind of the error. Later versions may add
+ * values; treat an unknown value as an error.
  */
 typedef int32_t camunda_status;
 
 /**
- * Told by a waiter what each look showed. Runs on the calling thread, during the call only; `seen`
- * is borrowed during the callback.
+ * Progress callback of a waiter, called after each successful poll, on the calling thread, during the
+ * call only. `resource` is the cluster, backup or restore as just polled; it is borrowed during the
+ * callback.
  */
-typedef void (*camunda_progress_fn)(void *user, const camunda_value *seen);
+typedef void (*camunda_progress_fn)(void *user, const camunda_value *resource);
 
 /**
- * Asked about every 20 ms while a call waits, on the calling thread; non-zero cancels the call.
- * For hosts that have to run signal handlers of their own.
+ * Interrupt check, called about every 20 ms while a call waits, on the calling thread. A non-zero
+ * return value cancels the call. For language runtimes that run their own signal handlers.
  */
 typedef int32_t (*camunda_interrupt_check_fn)(void *user);
 
 /**
- * Gets log events: a level (CAMUNDA_LOG_…), the part of the library, and a line without secrets.
- * Runs on the calling thread, during calls only; the texts are borrowed during the callback.
+ * Log callback: receives the level (CAMUNDA_LOG_…), the module that logs, and a message without
+ * secrets. Runs on the calling thread, during calls only. The strings are borrowed during the
+ * callback.
  */
 typedef void (*camunda_log_fn)(void *user, int32_t level, const char *target, const char *message);
 
 /**
- * Gets text piece by piece, on the calling thread; returns 0 to go on, anything else ends the call.
- * The piece is not NUL-terminated and borrowed during the callback.
+ * Write callback: receives a chunk of `len` bytes, on the calling thread. The chunk is not
+ * NUL-terminated, and is borrowed during the callback. Return 0 to continue; any other value ends the
+ * call.
  */
 typedef int32_t (*camunda_write_fn)(void *user, const char *data, size_t len);
 
 /**
- * Reads the value last put under `name`: hands it to `write` together with `value`, in one piece or
- * several; does not call it where there is none, or none any more.
+ * Reads the value of `name`: passes it to `write`, in one or several chunks, with `value` as the
+ * `user` of `write`. Does not call `write` if there is no value or if it has expired. Returns 0 on
+ * success, else an `errno` value.
  */
 typedef int32_t (*camunda_token_store_get_fn)(void *user,
                                               const char *name,
@@ -257,8 +265,9 @@ typedef int32_t (*camunda_token_store_get_fn)(void *user,
                                               void *value);
 
 /**
- * Keeps `len` bytes under `name` instead of what was there; a reader sees either of them whole.
- * After `ttl_ms` milliseconds they are of no use any more and may go.
+ * Stores `len` bytes under `name` and replaces the previous value. Must be atomic: a concurrent reader
+ * gets the old or the new value, never a mix. The value expires after `ttl_ms` milliseconds; the store
+ * may then delete it. Returns 0 on success, else an `errno` value.
  */
 typedef int32_t (*camunda_token_store_put_fn)(void *user,
                                               const char *name,
@@ -267,12 +276,13 @@ typedef int32_t (*camunda_token_store_put_fn)(void *user,
                                               uint64_t ttl_ms);
 
 /**
- * Takes the lock of `name`, without waiting: `*lock` gets what camunda_token_store_unlock_fn will be
- * given, not NULL; it is left as it is, NULL, where someone else has the lock.
+ * Tries to acquire the lock of `name`, without blocking. On success, sets `*lock` to a non-NULL pointer,
+ * which the library passes to camunda_token_store_unlock_fn. If another owner holds the lock, leaves
+ * `*lock` NULL. Returns 0 in both cases, else an `errno` value.
  *
- * If the owner dies without releasing it, the store does: at once where it can tell, after
- * `lease_ms` milliseconds where it cannot. HeldLocks and values are apart, even where their names are
- * the same.
+ * If the owner terminates without releasing the lock, the store must release it: immediately if it can
+ * detect that, else after `lease_ms` milliseconds. Locks and values have separate namespaces: a lock
+ * and a value may have the same name.
  */
 typedef int32_t (*camunda_token_store_try_lock_fn)(void *user,
                                                    const char *name,
@@ -280,154 +290,156 @@ typedef int32_t (*camunda_token_store_try_lock_fn)(void *user,
                                                    void **lock);
 
 /**
- * Releases a lock. May run on another thread than the one that took it.
+ * Releases a lock. May run on a different thread than the one that acquired it.
  */
 typedef void (*camunda_token_store_unlock_fn)(void *user, void *lock);
 
 /**
- * Says what the store is and where, for logs and diagnostics, without passwords. The text is copied
- * when the store is set.
+ * Returns a description of the store for logs and diagnostics, without passwords, NUL-terminated. The
+ * library copies it in camunda_config_set_token_store().
  */
 typedef const char *(*camunda_token_store_describe_fn)(void *user);
 
 /**
- * Frees what belongs to the store.
+ * Frees the resources of the store.
  */
 typedef void (*camunda_token_store_free_fn)(void *user);
 
 /**
- * A token store of the program's own, for camunda_config_set_token_store: what its functions do,
- * each given the same `user`.
+ * Functions of a custom token store, for camunda_config_set_token_store(). The library passes the same
+ * `user` to each.
  *
- * What is kept are small values (a few kilobytes) under short names of small letters, digits and
- * `-`. Both are safe to show: names are digests, and values with a token in them are sealed with a
- * key that is derived from the client secret.
+ * Values are small (a few kilobytes). Names consist of lower-case letters, digits and `-`. Neither
+ * needs protection: names are digests, and values that contain a token are encrypted
+ * (ChaCha20-Poly1305) with a key that is derived from the client secret.
  *
- * The functions are called by many threads at once, and in forked children of the process. None
- * should block for longer than a caller would like to wait, a quarter of a second, say; none may
- * throw or jump out. Those that return a number return 0, or an `errno` that says what went wrong:
- * no call fails because of it. After an error the library does not lock, does not read or does not
- * write for 30 s, whichever failed; after one such as ETIMEDOUT or ECONNREFUSED, none of the three.
+ * The functions are called from several threads concurrently, and in forked children of the process.
+ * They must not throw or longjmp. A call cannot be interrupted: return within 250 ms, or API calls
+ * exceed their deadline.
+ *
+ * An error never fails an API call. After an error the library does not use the function that failed
+ * for 30 s; after one such as ETIMEDOUT or ECONNREFUSED, it uses none of `get`, `put` and `try_lock`.
  */
 typedef struct {
   /**
-   * sizeof(camunda_token_store), so that a library with more functions knows which are there.
+   * sizeof(camunda_token_store). Later versions of the library use it to detect missing functions.
    */
   size_t size;
   /**
-   * Reads a value. Needed.
+   * Reads a value. Required.
    */
   camunda_token_store_get_fn get;
   /**
-   * Keeps a value. Needed.
+   * Stores a value. Required.
    */
   camunda_token_store_put_fn put;
   /**
-   * Takes a lock. Needed.
+   * Acquires a lock. Required.
    */
   camunda_token_store_try_lock_fn try_lock;
   /**
-   * Releases a lock. Needed.
+   * Releases a lock. Required.
    */
   camunda_token_store_unlock_fn unlock;
   /**
-   * Says what it is. May be NULL.
+   * Describes the store. May be NULL.
    */
   camunda_token_store_describe_fn describe;
   /**
-   * Called once, when neither the settings nor a client made from them are left that use the
-   * store; not in a forked child. May be NULL.
+   * Called once, after the settings and all clients that use the store are freed; not in a forked
+   * child. May be NULL.
    */
   camunda_token_store_free_fn free;
 } camunda_token_store;
 
 /**
- * Done.
+ * Success.
  */
 #define CAMUNDA_STATUS_OK 0
 
 /**
- * An argument is not usable: NULL, empty, not UTF-8, of the wrong kind, a path trick.
+ * An argument is invalid: NULL, empty, not UTF-8, of the wrong type, or a `.` or `..` path segment.
  */
 #define CAMUNDA_STATUS_INVALID_ARGUMENT 1
 
 /**
- * A setting is missing or not usable; the message names it.
+ * A setting is missing or invalid; the message names it.
  */
 #define CAMUNDA_STATUS_CONFIG 2
 
 /**
- * The credentials are not accepted (401).
+ * HTTP 401, or the token endpoint rejected the credentials.
  */
 #define CAMUNDA_STATUS_AUTHENTICATION 3
 
 /**
- * The credentials lack a permission, a quota is used up, or the cluster is another's (403).
+ * HTTP 403: the credentials lack a permission, a quota is exhausted, or the cluster belongs to
+ * another organization.
  */
 #define CAMUNDA_STATUS_PERMISSION_DENIED 4
 
 /**
- * No such thing (404).
+ * HTTP 404: the resource does not exist.
  */
 #define CAMUNDA_STATUS_NOT_FOUND 5
 
 /**
- * The state of the thing forbids it (409).
+ * HTTP 409: the current state of the resource does not allow the operation.
  */
 #define CAMUNDA_STATUS_CONFLICT 6
 
 /**
- * Not ready yet; try later (412).
+ * HTTP 412: the resource is not ready yet; retry later.
  */
 #define CAMUNDA_STATUS_NOT_READY 7
 
 /**
- * The service refuses the request (any other 4xx).
+ * Any other HTTP 4xx: the API rejected the request.
  */
 #define CAMUNDA_STATUS_INVALID_REQUEST 8
 
 /**
- * Too many requests (429), or this machine's own pacing of token requests.
+ * HTTP 429, or the library's own rate limit of token requests.
  */
 #define CAMUNDA_STATUS_RATE_LIMITED 9
 
 /**
- * The service failed (5xx).
+ * HTTP 5xx: the API failed.
  */
 #define CAMUNDA_STATUS_SERVICE 10
 
 /**
- * The deadline passed.
+ * The deadline of the call passed.
  */
 #define CAMUNDA_STATUS_TIMEOUT 11
 
 /**
- * Cancelled by the caller.
+ * The call was cancelled.
  */
 #define CAMUNDA_STATUS_CANCELLED 12
 
 /**
- * No connection, a broken one, TLS or HTTP violated.
+ * No connection, a lost connection, or a TLS or HTTP protocol error.
  */
 #define CAMUNDA_STATUS_NETWORK 13
 
 /**
- * The answer arrived and is not what was described; camunda_error_body has it.
+ * The response does not have the documented format. camunda_error_body() returns its body.
  */
 #define CAMUNDA_STATUS_DECODE 14
 
 /**
- * What was waited for cannot come any more.
+ * The resource can no longer reach the state that a waiter waits for.
  */
 #define CAMUNDA_STATUS_WAIT_FAILED 15
 
 /**
- * A file could not be read or written, or a sink ended the call.
+ * A file could not be read or written, or a sink callback ended the call.
  */
 #define CAMUNDA_STATUS_IO 16
 
 /**
- * A defect of this library.
+ * A bug in this library; please report it.
  */
 #define CAMUNDA_STATUS_INTERNAL 17
 
@@ -436,73 +448,82 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The version of the library, such as `0.1.0`. Static; never freed.
+ * Returns the version of the library, for example `0.1.0`: a static string. Do not free it.
  */
 const char *camunda_version(void);
 
 /**
- * The version of the ABI that the library speaks; a program compares it with CAMUNDA_ABI_VERSION
- * of the header that it was built with.
+ * Returns the ABI version of the loaded library. Compare it with CAMUNDA_ABI_VERSION, the version of
+ * the header that the program was built with.
  */
 uint32_t camunda_abi_version(void);
 
 /**
- * A client with these settings; `admin` gets it, owned by the caller: camunda_admin_free. Sends
- * nothing; reads the files that the settings name. CAMUNDA_STATUS_CONFIG names a bad setting.
+ * Creates a client from settings. Reads the files that the settings name; sends no request.
+ *
+ * On success, `*admin` is a new client. Free it with camunda_admin_free(). Returns
+ * CAMUNDA_STATUS_CONFIG if a setting is missing or invalid; the message names it.
  */
 camunda_status camunda_admin_new(const camunda_config *config,
                                  camunda_admin **admin,
                                  camunda_error **error);
 
 /**
- * What the client did so far, as an object of counters: `calls`, `requests`, `retries`,
- * `token_requests`, `token_cache_hits`, `bytes_sent`, `bytes_received`. `stats` gets it, owned by the
- * caller: camunda_value_free.
+ * Reads the counters of the client: `calls`, `requests`, `retries`, `token_requests`,
+ * `token_cache_hits`, `bytes_sent` and `bytes_received`, each since the client was created.
+ *
+ * On success, `*stats` is a new value, an object. Free it with camunda_value_free().
  */
 camunda_status camunda_admin_stats(const camunda_admin *admin,
                                    camunda_value **stats,
                                    camunda_error **error);
 
 /**
- * The state of all tokens of this process, of the pace of token requests, and of the stores, as an
- * object without secrets: `slots`, `gates`, `stores` and `counters`. Times are seconds from now.
- * `diagnostics` gets it, owned by the caller: camunda_value_free.
+ * Reads the state of the tokens, rate limiters and token stores of this process, without secrets:
+ * `process_id`, `tokens`, `rate_limiters`, `stores` and `counters`. Times are in seconds from now.
+ *
+ * On success, `*diagnostics` is a new value, an object. Free it with camunda_value_free().
  */
 camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
                                          camunda_value **diagnostics,
                                          camunda_error **error);
 
 /**
- * Forgets that the token endpoint refused these credentials, so that the next call asks again
- * instead of failing fast.
+ * Clears the stored authentication failure of this client's credentials, in memory and in the token
+ * store, so that the next call sends a token request. Call it after the credentials were fixed in the
+ * Console; without it, calls fail with CAMUNDA_STATUS_AUTHENTICATION and send nothing until
+ * camunda_error_retry_after() has elapsed. Does nothing if the client has no credentials.
  */
-camunda_status camunda_admin_clear_auth_failure(const camunda_admin *admin, camunda_error **error);
+camunda_status camunda_admin_clear_auth_failure(const camunda_admin *admin,
+                                                camunda_error **error);
 
 /**
- * Forgets the client's token, here and in the shared store, so that the next call asks for another.
+ * Removes the client's access token from memory and from the token store, so that the next call
+ * requests a new one.
  */
 camunda_status camunda_admin_invalidate_tokens(const camunda_admin *admin, camunda_error **error);
 
 /**
- * Frees a client; no call may be under way through it. NULL does nothing.
+ * Frees a client. No call through it may be in progress. NULL is ignored.
  */
 void camunda_admin_free(camunda_admin *admin);
 
 /**
- * Options that change nothing, owned by the caller: camunda_call_options_free.
+ * Returns new options with the defaults. Free them with camunda_call_options_free().
  */
 camunda_call_options *camunda_call_options_new(void);
 
 /**
- * Sets the deadline of the whole call in seconds: waiting for a token or a turn, retries and the
- * body included. Of a waiter: the deadline of the whole wait.
+ * Sets the timeout of a call in seconds. It covers the token, the rate limit, retries and the response
+ * body; for a waiter, the whole wait. Default: the setting `timeout` of the client (60 s); for a
+ * waiter, 30 minutes.
  */
 camunda_status camunda_call_options_set_timeout(camunda_call_options *call,
                                                 double timeout,
                                                 camunda_error **error);
 
 /**
- * Sets the maximum delay between two polls of a waiter in seconds, default 10. A longer `Retry-After`
+ * Sets the maximum delay between two polls of a waiter in seconds; default: 10 s. A longer `Retry-After`
  * of the API is honored; one beyond the deadline fails the wait immediately.
  */
 camunda_status camunda_call_options_set_max_poll_interval(camunda_call_options *call,
@@ -510,14 +531,15 @@ camunda_status camunda_call_options_set_max_poll_interval(camunda_call_options *
                                                           camunda_error **error);
 
 /**
- * Lets `cancel` end the call; NULL takes it back. The handle may be freed while the call goes on.
+ * Sets the handle that cancels the call. NULL removes it. The handle may be freed during the call.
  */
 camunda_status camunda_call_options_set_cancel(camunda_call_options *call,
                                                const camunda_cancel *cancel,
                                                camunda_error **error);
 
 /**
- * Lets a waiter report what each look showed; NULL for none. `user` is passed on as it is.
+ * Sets the progress callback of a waiter. NULL removes it. `user` is passed to each callback
+ * unchanged.
  */
 camunda_status camunda_call_options_set_progress(camunda_call_options *call,
                                                  camunda_progress_fn progress,
@@ -525,7 +547,7 @@ camunda_status camunda_call_options_set_progress(camunda_call_options *call,
                                                  camunda_error **error);
 
 /**
- * Lets a waiting call ask whether it is to end; NULL for none. `user` is passed on as it is.
+ * Sets the interrupt check of a call. NULL removes it. `user` is passed to each callback unchanged.
  */
 camunda_status camunda_call_options_set_interrupt_check(camunda_call_options *call,
                                                         camunda_interrupt_check_fn interrupt,
@@ -533,86 +555,91 @@ camunda_status camunda_call_options_set_interrupt_check(camunda_call_options *ca
                                                         camunda_error **error);
 
 /**
- * Frees options. NULL does nothing.
+ * Frees options. NULL is ignored.
  */
 void camunda_call_options_free(camunda_call_options *call);
 
 /**
- * A flag that is not set, owned by the caller: camunda_cancel_free. May be used from several
- * threads at once.
+ * Returns a new handle that cancels nothing yet. Free it with camunda_cancel_free(). Thread-safe.
  */
 camunda_cancel *camunda_cancel_new(void);
 
 /**
- * Cancels every call that was given this flag, and those to come until camunda_cancel_reset; calls
- * under way end with CAMUNDA_STATUS_CANCELLED within 100 ms. Async-signal-safe. NULL does nothing.
+ * Cancels every call that uses this handle, including calls that start before camunda_cancel_reset().
+ * Calls in progress return CAMUNDA_STATUS_CANCELLED within 100 ms. Async-signal-safe. NULL is ignored.
  */
 void camunda_cancel_trigger(const camunda_cancel *cancel);
 
 /**
- * Makes the flag usable for new calls. Calls that were in progress at the time of
- * camunda_cancel_trigger stay cancelled. NULL is ignored.
+ * Makes the handle usable for new calls. Calls that were in progress during
+ * camunda_cancel_trigger() stay cancelled. NULL is ignored.
  */
 void camunda_cancel_reset(const camunda_cancel *cancel);
 
 /**
- * Whether the flag is set. False for NULL.
+ * Returns whether the handle is triggered and not reset. False if `cancel` is NULL.
  */
 bool camunda_cancel_is_triggered(const camunda_cancel *cancel);
 
 /**
- * Frees a flag. NULL does nothing. Calls that were given it go on unharmed.
+ * Frees a handle. NULL is ignored. Calls in progress that use it continue.
  */
 void camunda_cancel_free(camunda_cancel *cancel);
 
 /**
- * The defaults, owned by the caller: camunda_config_free. The environment is not read.
+ * Returns new settings with the defaults. Reads no environment variable. Free them with
+ * camunda_config_free().
  */
 camunda_config *camunda_config_new(void);
 
 /**
- * The settings of the environment variables that Camunda's own SDKs read; `config` gets them,
- * owned by the caller: camunda_config_free.
+ * Reads settings from the environment variables of Camunda's SDKs.
  *
- * CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET have to be there;
+ * On success, `*config` is a new object. Free it with camunda_config_free().
+ *
+ * CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET are required. Optional:
  * CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL, CAMUNDA_TOKEN_SCOPE,
  * CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE, CAMUNDA_TOKEN_CACHE_REDIS_URL,
  * CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH, CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and
- * CAMUNDA_CUSTOM_USER_AGENT_STRING may be. CAMUNDA_STATUS_CONFIG names the variable that is missing
- * or not usable. No other thread may change the environment meanwhile.
+ * CAMUNDA_CUSTOM_USER_AGENT_STRING. Returns CAMUNDA_STATUS_CONFIG if a variable is missing or invalid;
+ * the message names it. No other thread may change the environment during the call.
  */
 camunda_status camunda_config_from_env(camunda_config **config,
                                        camunda_error **error);
 
 /**
- * The settings of a file of `export NAME='value'` or `NAME=value` lines with the same variables, as
- * the Console hands it out; `config` gets them, owned by the caller: camunda_config_free.
+ * Reads settings from a credential file of the Console: `export NAME='value'` or `NAME=value` lines
+ * with the variables of camunda_config_from_env().
+ *
+ * On success, `*config` is a new object. Free it with camunda_config_free().
  */
 camunda_status camunda_config_from_env_file(const char *path,
                                             camunda_config **config,
                                             camunda_error **error);
 
 /**
- * The settings with which a cluster's client gets its tokens, for camunda_admin_token: its id,
- * secret, token endpoint and audience, everything else as in camunda_config_new.
+ * Creates settings with the credentials of a cluster's client, for camunda_admin_token(): client id,
+ * client secret, token URL and audience. All other settings have the defaults of
+ * camunda_config_new().
  *
- * `credentials` is what camunda_credentials_from_client or camunda_credentials_read gave. `config`
- * gets the settings, owned by the caller: camunda_config_free.
+ * `credentials` is an object that camunda_credentials_from_client(), camunda_credentials_read() or
+ * camunda_credentials_from_env() returned. On success, `*config` is a new object. Free it with
+ * camunda_config_free().
  */
 camunda_status camunda_config_from_credentials(const camunda_value *credentials,
                                                camunda_config **config,
                                                camunda_error **error);
 
 /**
- * Sets one setting. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
+ * Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
  * `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
  * with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL), `timeout` (seconds,
  * decimals allowed; default: 60), `ca_file` (certificates in PEM, trusted instead of the
  * platform's), `client_cert`, `client_key` (not encrypted), `proxy`, `user_agent`,
  * `token_request_format` (`json` or `form`), `max_response_bytes`.
  *
- * CAMUNDA_STATUS_CONFIG for an unknown key or a bad value, naming it; nothing is changed then. The
- * texts are copied.
+ * Returns CAMUNDA_STATUS_CONFIG for an unknown key or an invalid value, and then changes nothing. The
+ * message names the key.
  */
 camunda_status camunda_config_set(camunda_config *config,
                                   const char *key,
@@ -620,9 +647,11 @@ camunda_status camunda_config_set(camunda_config *config,
                                   camunda_error **error);
 
 /**
- * Lets the calls of clients made from these settings log to `log`, events of `level`
- * (CAMUNDA_LOG_…) and above; NULL for none. `user` is passed on as it is. The function runs on the
- * calling thread, during calls only, and has to bear being called from several threads at once.
+ * Sets the log callback of clients created from these settings. NULL removes it.
+ *
+ * It receives events of `level` (CAMUNDA_LOG_…) and of more severe levels. `user` is passed to each
+ * callback unchanged. The callback runs on the calling thread, during calls only. It must be
+ * thread-safe.
  */
 camunda_status camunda_config_set_log(camunda_config *config,
                                       int32_t level,
@@ -631,11 +660,11 @@ camunda_status camunda_config_set_log(camunda_config *config,
                                       camunda_error **error);
 
 /**
- * Keeps tokens in a store of the program's own instead of where `token_cache` says; whichever is set
- * last counts. `store` is copied; its functions are called with `user` until `store->free` is.
+ * Sets a custom token store. It replaces the setting `token_cache`, and setting that later replaces the
+ * store. `store` is copied; the library calls its functions with `user` until it calls `store->free`.
  *
- * CAMUNDA_STATUS_INVALID_ARGUMENT for a table that is too short or lacks a function that is needed,
- * naming it; nothing is changed then, and `store->free` is not called.
+ * Returns CAMUNDA_STATUS_INVALID_ARGUMENT if `store->size` is too small or a required function is NULL,
+ * and then changes nothing and does not call `store->free`. The message names the function.
  */
 camunda_status camunda_config_set_token_store(camunda_config *config,
                                               const camunda_token_store *store,
@@ -643,24 +672,25 @@ camunda_status camunda_config_set_token_store(camunda_config *config,
                                               camunda_error **error);
 
 /**
- * Lets clients made from these settings be shut down by `shutdown`, see camunda_shutdown_start(); NULL
- * takes it back. Set it before a token store. The handle may be freed while the clients are in use.
+ * Sets the handle that shuts down clients created from these settings, see camunda_shutdown_start().
+ * NULL removes it. Set it before a token store. The handle may be freed while the clients are in use.
  */
 camunda_status camunda_config_set_shutdown(camunda_config *config,
                                            const camunda_shutdown *shutdown,
                                            camunda_error **error);
 
 /**
- * Frees settings; clients made from them go on unharmed. NULL does nothing.
+ * Frees settings. Clients created from them remain valid. NULL is ignored.
  */
 void camunda_config_free(camunda_config *config);
 
 /**
- * Everything a program needs to use a cluster as a client that was just created: an object of
- * variables such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET.
+ * Combines a new cluster client and its cluster into credentials: an object of environment variables
+ * such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET, with which a program connects to the cluster.
  *
- * `created` is the answer of camunda_cluster_client_create, `cluster` that of camunda_cluster_get.
- * `credentials` gets the object, owned by the caller: camunda_value_free. Handle it as a secret.
+ * `created` is the response of camunda_cluster_client_create(), `cluster` that of
+ * camunda_cluster_get(). On success, `*credentials` is a new value that contains the client secret.
+ * Free it with camunda_value_free().
  */
 camunda_status camunda_credentials_from_client(const camunda_value *created,
                                                const camunda_value *cluster,
@@ -669,19 +699,23 @@ camunda_status camunda_credentials_from_client(const camunda_value *created,
 
 /**
  * Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it to
- * the disk. Never overwrites (CAMUNDA_STATUS_IO): if the path exists, a symbolic link included, nothing
- * is changed. A name that is not valid or a value with a NUL is CAMUNDA_STATUS_INVALID_ARGUMENT, before
- * the file is created. To keep the credentials of a client that is yet to be created, use
- * camunda_cluster_client_create_env_file.
+ * the disk. To store the credentials of a client that is not created yet, use
+ * camunda_cluster_client_create_env_file().
+ *
+ * Returns CAMUNDA_STATUS_IO if the path exists, also as a symbolic link: the function never overwrites
+ * a file. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for an invalid variable name or a value that
+ * contains a NUL, before it creates the file.
  */
 camunda_status camunda_credentials_write(const camunda_value *credentials,
                                          const char *path,
                                          camunda_error **error);
 
 /**
- * Reads a credential file of `export NAME='value'` or `NAME=value` lines, as the Console hands it
- * out, quotes and comments understood. `credentials` gets an object of its variables, owned by the
- * caller: camunda_value_free. Handle it as a secret.
+ * Reads a credential file of the Console: `export NAME='value'` or `NAME=value` lines, with quotes and
+ * comments.
+ *
+ * On success, `*credentials` is a new value, an object of the variables that contains the client
+ * secret. Free it with camunda_value_free().
  */
 camunda_status camunda_credentials_read(const char *path,
                                         camunda_value **credentials,
@@ -690,111 +724,117 @@ camunda_status camunda_credentials_read(const char *path,
 /**
  * Reads the variables of the Console's credential file from the environment, such as ZEEBE_ADDRESS
  * and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty variable
- * counts as not set. `credentials` gets an object of the variables, owned by the caller:
- * camunda_value_free. Handle it as a secret.
+ * counts as not set.
  *
- * CAMUNDA_STATUS_CONFIG names the variable that is not set or not UTF-8. No other thread may change
- * the environment meanwhile.
+ * On success, `*credentials` is a new value, an object of the variables that contains the client
+ * secret. Free it with camunda_value_free(). Returns CAMUNDA_STATUS_CONFIG if a variable is missing or
+ * not UTF-8; the message names it. No other thread may change the environment during the call.
  */
-camunda_status camunda_credentials_from_env(camunda_value **credentials, camunda_error **error);
+camunda_status camunda_credentials_from_env(camunda_value **credentials,
+                                            camunda_error **error);
 
 /**
- * The status; CAMUNDA_STATUS_OK for NULL.
+ * Returns the status code. CAMUNDA_STATUS_OK if `error` is NULL.
  */
 camunda_status camunda_error_status(const camunda_error *error);
 
 /**
- * One line that a person can act on, such as `create cluster refused (400): Name is too long`.
- * Without secrets. Borrowed from `error`; empty for NULL.
+ * Returns a one-line message for humans, without secrets, for example
+ * `create cluster: rejected with HTTP 400: Name is too long`. Borrowed from `error`; an empty string if
+ * `error` is NULL.
  */
 const char *camunda_error_message(const camunda_error *error);
 
 /**
- * The HTTP status; 0 where the service did not answer.
+ * Returns the HTTP status code of the response. 0 if no response was received, or if `error` is NULL.
  */
 int32_t camunda_error_http_status(const camunda_error *error);
 
 /**
- * Where it went wrong: CAMUNDA_STAGE_…; 0 for NULL.
+ * Returns the stage of the call that failed: CAMUNDA_STAGE_…. 0 if `error` is NULL.
  */
 int32_t camunda_error_stage(const camunda_error *error);
 
 /**
- * What became of the operation: CAMUNDA_OUTCOME_…; 0 for NULL. A waiter changes nothing: its error has
- * CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else CAMUNDA_OUTCOME_REJECTED.
+ * Returns whether the API executed the operation: CAMUNDA_OUTCOME_…. 0 if `error` is NULL. A waiter
+ * changes nothing: its error has CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else
+ * CAMUNDA_OUTCOME_REJECTED.
  */
 int32_t camunda_error_outcome(const camunda_error *error);
 
 /**
- * Whether the operation is a change that was applied or may have been applied, although its complete,
- * usable response did not arrive: check before you repeat it. The message says which of the two it is
- * and what to look for. False for reads, for waiters, and for NULL.
+ * Returns whether the operation is a change that was or may have been applied, although no complete,
+ * usable response was received. Check the resource before you retry the change; the message says
+ * which of the two it is and what to check. False for reads, for waiters, and if `error` is NULL.
  */
 bool camunda_error_may_have_been_applied(const camunda_error *error);
 
 /**
- * The service's own words; NULL where it said none. Borrowed from `error`.
+ * Returns the error message of the API, or NULL if the response has none. Borrowed from `error`.
  */
 const char *camunda_error_server_message(const camunda_error *error);
 
 /**
- * The body of the answer as it came, NUL-terminated; `len` (or NULL) gets its length without the
- * NUL. NULL where there is none. Borrowed from `error`.
+ * Returns the unmodified response body, NUL-terminated, or NULL if there is none. If `len` is not NULL,
+ * `*len` is set to the number of bytes without the NUL. Borrowed from `error`.
  *
- * Where an answer that is given only once (a client's secret, say) cannot be decoded, this is the
- * only place that has it: keep it safe, and out of logs.
+ * If a response that the API returns only once, such as a client secret, cannot be decoded, this is
+ * its only copy. Store it safely and do not log it.
  */
-const char *camunda_error_body(const camunda_error *error, size_t *len);
+const char *camunda_error_body(const camunda_error *error,
+                               size_t *len);
 
 /**
- * How long to wait before asking again, in seconds; negative where nobody said.
+ * Returns the time to wait before a retry, in seconds. Negative if unknown.
  */
 double camunda_error_retry_after(const camunda_error *error);
 
 /**
- * Number of requests of which at least one byte was sent, including those of a waiter's polls and
+ * Returns the number of requests of which at least one byte was sent, including the polls of a waiter,
  * excluding token requests. 0 if the connection could not be established, and for NULL.
  */
 uint32_t camunda_error_attempts(const camunda_error *error);
 
 /**
- * The service's name for the request; NULL where it sent none. Borrowed from `error`.
+ * Returns the request id that the API assigned, or NULL if the response has none. Borrowed from
+ * `error`.
  */
 const char *camunda_error_request_id(const camunda_error *error);
 
 /**
- * The operation by its plain name, such as `create cluster`; NULL before one began. Borrowed from
- * `error`.
+ * Returns the name of the operation, for example `create cluster`, or NULL if no operation was started.
+ * Borrowed from `error`.
  */
 const char *camunda_error_operation(const camunda_error *error);
 
 /**
- * The HTTP method of the request; NULL before there was one. Borrowed from `error`.
+ * Returns the HTTP method of the request, or NULL if no request was prepared. Borrowed from `error`.
  */
 const char *camunda_error_method(const camunda_error *error);
 
 /**
- * The path of the request; NULL before there was one. Borrowed from `error`.
+ * Returns the path of the request, or NULL if no request was prepared. Borrowed from `error`.
  */
 const char *camunda_error_path(const camunda_error *error);
 
 /**
- * How long the call took until it failed, in seconds; negative where no call began.
+ * Returns the time from the start of the call to its failure, in seconds. Negative if no call was
+ * started.
  */
 double camunda_error_elapsed(const camunda_error *error);
 
 /**
- * Frees an error. NULL does nothing.
+ * Frees an error. NULL is ignored.
  */
 void camunda_error_free(camunda_error *error);
 
 /**
- * An empty object, owned by the caller: camunda_object_free.
+ * Returns a new, empty object. Free it with camunda_object_free().
  */
 camunda_object *camunda_object_new(void);
 
 /**
- * Sets a field to a string. The texts are copied.
+ * Sets a field to a string. The strings are copied.
  */
 camunda_status camunda_object_set_str(camunda_object *object,
                                       const char *key,
@@ -802,7 +842,8 @@ camunda_status camunda_object_set_str(camunda_object *object,
                                       camunda_error **error);
 
 /**
- * Sets a field to a number; what JSON has no number for (NaN, infinity) is refused.
+ * Sets a field to a number. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity, which JSON
+ * cannot represent.
  */
 camunda_status camunda_object_set_number(camunda_object *object,
                                          const char *key,
@@ -810,7 +851,7 @@ camunda_status camunda_object_set_number(camunda_object *object,
                                          camunda_error **error);
 
 /**
- * Sets a field to a whole number.
+ * Sets a field to an integer.
  */
 camunda_status camunda_object_set_integer(camunda_object *object,
                                           const char *key,
@@ -826,8 +867,8 @@ camunda_status camunda_object_set_bool(camunda_object *object,
                                        camunda_error **error);
 
 /**
- * Sets a field to an array of `count` strings, each NUL-terminated; `values` may be NULL where
- * `count` is 0. The texts are copied.
+ * Sets a field to an array of `count` NUL-terminated strings. `values` may be NULL if `count` is 0. The
+ * strings are copied.
  */
 camunda_status camunda_object_set_strings(camunda_object *object,
                                           const char *key,
@@ -836,7 +877,8 @@ camunda_status camunda_object_set_strings(camunda_object *object,
                                           camunda_error **error);
 
 /**
- * Sets a field to any JSON, given as text of `json_len` bytes, which is copied.
+ * Sets a field to a JSON value, given as `json_len` bytes of UTF-8, which are copied. Returns
+ * CAMUNDA_STATUS_INVALID_ARGUMENT if they are not JSON.
  */
 camunda_status camunda_object_set_json(camunda_object *object,
                                        const char *key,
@@ -845,34 +887,35 @@ camunda_status camunda_object_set_json(camunda_object *object,
                                        camunda_error **error);
 
 /**
- * The JSON of the object, NUL-terminated; `len` (or NULL) gets its length. Borrowed from `object`
- * until it is changed or freed. NULL for NULL.
+ * Returns the JSON of the object, NUL-terminated. If `len` is not NULL, `*len` is set to the length
+ * without the NUL. Borrowed from `object` until it is changed or freed. NULL if `object` is NULL.
  */
 const char *camunda_object_json(const camunda_object *object, size_t *len);
 
 /**
- * Frees an object, overwriting its values. NULL does nothing.
+ * Frees an object and zeroizes its values. NULL is ignored.
  */
 void camunda_object_free(camunda_object *object);
 
 /**
- * Creates a client of a cluster, and keeps its credentials in a new file.
+ * Creates a client of a cluster and writes its credentials to a new file.
  *
- * The secret is shown only once, so the file comes first: it is created with mode 0600, never over
- * another, and takes its room on the disk; then the client is created; then the file is filled and
- * flushed. If no client was created, or if that is unknown, the file is removed again. The cluster
- * is read as well, for its addresses. One deadline covers all of it.
+ * The API returns the client secret only once, so the file is created first: with mode 0600, without
+ * overwriting an existing file, and with its disk space allocated. Then the client is created, and the
+ * credentials are written and flushed. If no client was created, or if that is unknown, the file is
+ * removed. The function also reads the cluster, for its URLs. The timeout of `call` covers all of it.
  *
- * `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call. `path` is that of the file; camunda_credentials_read
- * reads it. `value` gets a CreatedClusterClient, owned by the caller: camunda_value_free. `call` may be
- * NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what went wrong, owned by
- * the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a CreateClusterClient, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call. `path` is the path
+ * of the file; camunda_credentials_read() reads such a file. On success, `*value` is a new value: a
+ * CreatedClusterClient. Free it with camunda_value_free(). If `call` is NULL, default options apply.
+ * `error` may be NULL; otherwise `*error` is NULL on success and a new error on failure. Free it with
+ * camunda_error_free(). Thread-safe.
  *
- * Fails as camunda_cluster_client_create does, and with CAMUNDA_STATUS_IO: with the outcome
+ * Fails as camunda_cluster_client_create() does. Also returns CAMUNDA_STATUS_IO: with
  * CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and with CAMUNDA_OUTCOME_COMPLETED if
- * it cannot be filled afterwards. The client exists then, and camunda_error_body has the response
- * with its secret.
+ * it cannot be written afterwards. In that case the client exists, and camunda_error_body() returns the
+ * response with its secret.
  */
 camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin,
                                                       const camunda_call_options *call,
@@ -884,12 +927,13 @@ camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin
                                                       camunda_error **error);
 
 /**
- * Adds an entry to a cluster's allowlist: reads, changes, writes. An entry with the same `ip` is
- * replaced. The service has no operation for this, so two of them at once can race: the later write
- * wins, and the other's change is lost.
+ * Adds an entry to the IP allowlist of a cluster. Replaces an entry with the same `ip`.
  *
- * `call` may be NULL. `value` gets the list as it is then, owned by the caller: camunda_value_free.
- * Safe from several threads at once.
+ * Reads the allowlist, changes it and writes it, since the API has no operation for this. Concurrent
+ * changes are not detected: the last write wins, and earlier changes are lost.
+ *
+ * If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
+ * allowlist. Free it with camunda_value_free(). Thread-safe.
  */
 camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
                                                    const camunda_call_options *call,
@@ -900,11 +944,11 @@ camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
                                                    camunda_error **error);
 
 /**
- * Removes the entry with that `ip` from a cluster's allowlist. Races as
- * camunda_cluster_add_to_ip_allowlist does.
+ * Removes the entry with this `ip` from the IP allowlist of a cluster. Concurrent changes are not
+ * detected, see camunda_cluster_add_to_ip_allowlist().
  *
- * `call` may be NULL. `value` gets the list as it is then, owned by the caller: camunda_value_free.
- * Safe from several threads at once.
+ * If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
+ * allowlist. Free it with camunda_value_free(). Thread-safe.
  */
 camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *admin,
                                                         const camunda_call_options *call,
@@ -914,12 +958,13 @@ camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *adm
                                                         camunda_error **error);
 
 /**
- * Reaches operations that are newer than this library: any method, a path such as
- * `/clusters?new=1`, and JSON in and out, under the same token.
+ * Sends a request to an endpoint that this version has no function for, with the client's token.
  *
- * `idempotency` is CAMUNDA_IDEMPOTENCY_…. `json` is the body of `json_len` bytes, or NULL for none. `call` may
- * be NULL. `value` gets the answer (`null` where it has no body), owned by the caller:
- * camunda_value_free. Safe from several threads at once.
+ * `method` is GET, POST, PUT, PATCH or DELETE. `path` is a path with an optional query, for example
+ * `/clusters?new=1`.
+ * `idempotency` is CAMUNDA_IDEMPOTENCY_…. `json` is the request body of
+ * `json_len` bytes, or NULL. If `call` is NULL, default options apply. On success, `*value` is a new
+ * value: the response, or `null` if it has no body. Free it with camunda_value_free(). Thread-safe.
  */
 camunda_status camunda_request(const camunda_admin *admin,
                                const camunda_call_options *call,
@@ -934,11 +979,11 @@ camunda_status camunda_request(const camunda_admin *admin,
 /**
  * List clusters (`GET /clusters`).
  *
- * Lists the clusters of the organisation, all of them: there is no paging.
+ * Lists all clusters of the organisation, without paging.
  *
- * `value` gets an array of Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an array of Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_list(const camunda_admin *admin,
                                     const camunda_call_options *call,
@@ -948,16 +993,16 @@ camunda_status camunda_cluster_list(const camunda_admin *admin,
 /**
  * Create cluster (`POST /clusters`).
  *
- * Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money, so it is
- * never sent twice.
+ * Creates a cluster. Returns immediately; the cluster has the status `Creating` for minutes. Costs
+ * money. Non-idempotent.
  *
- * `json` is the body, a CreateCluster, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `value` gets a CreatedCluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a CreateCluster, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a CreatedCluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 name too long; plan type, region, channel or generation not valid; no reservation left
  * - 503 cluster creation is not available
  */
@@ -971,12 +1016,12 @@ camunda_status camunda_cluster_create(const camunda_admin *admin,
 /**
  * List creation parameters (`GET /clusters/parameters`).
  *
- * Lists channels with their generations, plan types and regions: the only source of the ids that
- * creating a cluster takes.
+ * Lists the channels with their generations, the plan types and the regions: the only source of
+ * the ids for creating a cluster.
  *
- * `value` gets a Parameters, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Parameters. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_parameters(const camunda_admin *admin,
                                           const camunda_call_options *call,
@@ -986,13 +1031,13 @@ camunda_status camunda_cluster_parameters(const camunda_admin *admin,
 /**
  * Get cluster (`GET /clusters/{clusterUuid}`).
  *
- * Reads a cluster.
+ * Returns a cluster.
  *
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_get(const camunda_admin *admin,
@@ -1004,14 +1049,14 @@ camunda_status camunda_cluster_get(const camunda_admin *admin,
 /**
  * Update cluster (`PATCH /clusters/{clusterUuid}`).
  *
- * Changes the fields that are set, and no other; an empty description clears it.
+ * Updates the fields that are set; an empty description clears it.
  *
- * `json` is the body, a UpdateCluster, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a UpdateCluster, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_update(const camunda_admin *admin,
@@ -1026,10 +1071,10 @@ camunda_status camunda_cluster_update(const camunda_admin *admin,
  *
  * Deletes a cluster. Irreversible.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 404 no such cluster
  */
 camunda_status camunda_cluster_delete(const camunda_admin *admin,
@@ -1042,8 +1087,8 @@ camunda_status camunda_cluster_delete(const camunda_admin *admin,
  *
  * Resumes a suspended cluster, which takes minutes.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wake(const camunda_admin *admin,
                                     const camunda_call_options *call,
@@ -1053,13 +1098,13 @@ camunda_status camunda_cluster_wake(const camunda_admin *admin,
 /**
  * Upgrade cluster (`PUT /clusters/{clusterUuid}/upgrade`).
  *
- * Begins the upgrade to the newest generation of the cluster's channel, which takes minutes.
+ * Starts the upgrade to the newest generation of the cluster's channel, which takes minutes.
  *
- * `value` gets a GenerationUpgrade, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a GenerationUpgrade. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 no upgrade available
  * - 404 no such cluster
  * - 409 an upgrade gate blocks it; the body names the reason and the next step
@@ -1074,17 +1119,17 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
 /**
  * Update cluster encryption (`PUT /clusters/{clusterUuid}/encryption`).
  *
- * Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for dual-region
- * clusters. In use once `encryption.status` is `Ready`.
+ * Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region clusters
+ * and not allowed for others. The keys are in use when `encryption.status` is `Ready`.
  *
- * `json` is the body, a UpdateEncryption, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a UpdateEncryption, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
- * - 400 malformed ARN, region mismatch, or the second key missing or unwanted
+ * Error responses of the API:
+ * - 400 malformed ARN, region mismatch, or second key missing or not allowed
  * - 403 not on this plan, or the region is not AWS
  * - 404 no such cluster
  * - 409 cluster was not created with External encryption
@@ -1100,13 +1145,13 @@ camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
 /**
  * Set IP allowlist (`PUT /clusters/{clusterUuid}/ipallowlist`).
  *
- * Replaces the whole list of addresses that may reach the cluster; an empty list removes it. Each
- * `ip` is a CIDR or several with commas between them.
+ * Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, or
+ * several separated by commas.
  *
- * `json` is the body, a UpdateIpAllowlist, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a UpdateIpAllowlist, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
                                                 const camunda_call_options *call,
@@ -1118,16 +1163,16 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
 /**
  * Trigger failover (`POST /clusters/{clusterUuid}/failover`).
  *
- * Makes a new cluster in the paired region from the backups and suspends the source for ever. Not
- * enabled for every organisation. Never sent twice.
+ * Creates a new cluster in the paired region from the backups, and suspends the source
+ * permanently. Not enabled for every organisation. Non-idempotent.
  *
- * `json` is the body, a TriggerFailover, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `value` gets a FailoverResult, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a TriggerFailover, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a FailoverResult. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 backup ids missing, empty or not valid
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or backup
@@ -1145,13 +1190,14 @@ camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
 /**
  * List clients (`GET /clusters/{clusterUuid}/clients`).
  *
- * Lists the clients of the cluster. The only place that tells a client's permissions.
+ * Lists the clients of the cluster, with their permissions, which no other operation returns.
  *
- * `value` gets an array of ClusterClient, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an array of ClusterClient. Free it with
+ * camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1164,17 +1210,16 @@ camunda_status camunda_cluster_client_list(const camunda_admin *admin,
 /**
  * Create client (`POST /clusters/{clusterUuid}/clients`).
  *
- * Creates a client of the cluster; without permissions it gets all of them. An empty list of
- * permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
- * twice.
+ * Creates a client of the cluster; without `permissions` it gets all of them. An empty list of
+ * permissions is not accepted. The API returns the secret ONLY in this response. Non-idempotent.
  *
- * `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked
- * before anything is sent, and borrowed during the call.
- * `value` gets a CreatedClusterClient, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a CreateClusterClient, encoded as JSON in UTF-8, `json_len` bytes.
+ * The library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a CreatedClusterClient. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 client names must be unique
  * - 403 maximum number of clients reached, or cluster belongs to another organisation
  * - 404 no such cluster
@@ -1190,13 +1235,14 @@ camunda_status camunda_cluster_client_create(const camunda_admin *admin,
 /**
  * Get client (`GET /clusters/{clusterUuid}/clients/{clientId}`).
  *
- * Reads how to connect as a client, its secret left out.
+ * Returns the connection details of a client, without its secret.
  *
- * `value` gets a ClusterClientConnectionDetails, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a ClusterClientConnectionDetails. Free it with
+ * camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or client
  * - 412 cluster not ready; try later
@@ -1213,10 +1259,10 @@ camunda_status camunda_cluster_client_get(const camunda_admin *admin,
  *
  * Deletes a client. Irreversible.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or client
  */
@@ -1231,11 +1277,11 @@ camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
  *
  * Lists the backups of the cluster.
  *
- * `value` gets an array of Backup, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an array of Backup. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1248,13 +1294,13 @@ camunda_status camunda_backup_list(const camunda_admin *admin,
 /**
  * Create backup (`POST /clusters/{clusterUuid}/backups`).
  *
- * Begins a backup, which takes minutes; at most one every 15 minutes. Never sent twice.
+ * Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
  *
- * `value` gets a Backup, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 404 no such cluster
  */
 camunda_status camunda_backup_create(const camunda_admin *admin,
@@ -1266,13 +1312,13 @@ camunda_status camunda_backup_create(const camunda_admin *admin,
 /**
  * Delete backup (`DELETE /clusters/{clusterUuid}/backups/{backupId}`).
  *
- * Deletes a backup and answers it. Irreversible.
+ * Deletes a backup and returns it. Irreversible.
  *
- * `value` gets a Backup, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  */
 camunda_status camunda_backup_delete(const camunda_admin *admin,
@@ -1285,13 +1331,13 @@ camunda_status camunda_backup_delete(const camunda_admin *admin,
 /**
  * Get restore (`GET /clusters/{clusterUuid}/backups/{backupId}/restore`).
  *
- * Reads the latest restore of the backup.
+ * Returns the latest restore of the backup.
  *
- * `value` gets a Restore, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no restore was ever triggered for this backup
  */
@@ -1305,14 +1351,14 @@ camunda_status camunda_backup_restore_status(const camunda_admin *admin,
 /**
  * Restore from backup (`POST /clusters/{clusterUuid}/backups/{backupId}/restore`).
  *
- * Begins a restore onto the source cluster, which the service suspends and resumes; takes minutes.
- * Never sent twice.
+ * Starts a restore to the source cluster, which the API suspends and resumes; takes minutes.
+ * Non-idempotent.
  *
- * `value` gets a Restore, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or backup
  * - 409 backup of an unknown generation, or a restore in flight
@@ -1327,13 +1373,13 @@ camunda_status camunda_backup_restore(const camunda_admin *admin,
 /**
  * Get backup schedule (`GET /clusters/{clusterUuid}/backups/schedule`).
  *
- * Reads the backup schedule; there is at most one per cluster.
+ * Returns the backup schedule; a cluster has at most one.
  *
- * `value` gets a BackupSchedule, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a BackupSchedule. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no schedule configured
  */
@@ -1346,16 +1392,16 @@ camunda_status camunda_backup_schedule(const camunda_admin *admin,
 /**
  * Set backup schedule (`PUT /clusters/{clusterUuid}/backups/schedule`).
  *
- * Makes backups by a five-field cron expression in UTC, at most once every 15 minutes. Replaces
- * the schedule there is.
+ * Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once every 15
+ * minutes.
  *
- * `json` is the body, a SetBackupSchedule, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `value` gets a BackupSchedule, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a SetBackupSchedule, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a BackupSchedule. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 not a valid cron expression
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
@@ -1371,12 +1417,12 @@ camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
 /**
  * Delete backup schedule (`DELETE /clusters/{clusterUuid}/backups/schedule`).
  *
- * Ends scheduled backups; those made so far stay. Succeeds where there is no schedule.
+ * Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1388,14 +1434,14 @@ camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
 /**
  * List secrets (`GET /clusters/{clusterUuid}/secrets`).
  *
- * Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.
+ * Lists the connector secrets of the cluster with their VALUES: the response is secret.
  *
- * `value` gets an object of strings, name to secret value, owned by the caller:
- * camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an object that maps secret names to secret values. Free it
+ * with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1408,18 +1454,18 @@ camunda_status camunda_secret_list(const camunda_admin *admin,
 /**
  * Create secret (`POST /clusters/{clusterUuid}/secrets`).
  *
- * Creates a connector secret; its name has fewer than 50 characters.
+ * Creates a connector secret. Its name must have fewer than 50 characters.
  *
- * `json` is the body, a CreateSecret, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a CreateSecret, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 name has 50 characters or more
  * - 403 maximum number of secrets reached, or cluster belongs to another organisation
  * - 404 no such cluster
- * - 409 name taken, or another change to the secrets is in progress (then try again)
+ * - 409 name taken, or another change to the secrets is in progress (then retry)
  */
 camunda_status camunda_secret_create(const camunda_admin *admin,
                                      const camunda_call_options *call,
@@ -1431,17 +1477,17 @@ camunda_status camunda_secret_create(const camunda_admin *admin,
 /**
  * Update secret (`PUT /clusters/{clusterUuid}/secrets/{secretName}`).
  *
- * Gives a connector secret another value.
+ * Sets a new value of a connector secret.
  *
- * `json` is the body, a UpdateSecret, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a UpdateSecret, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
- * - 409 another change to the secrets is in progress: try again
+ * - 409 another change to the secrets is in progress, retry
  */
 camunda_status camunda_secret_update(const camunda_admin *admin,
                                      const camunda_call_options *call,
@@ -1454,14 +1500,14 @@ camunda_status camunda_secret_update(const camunda_admin *admin,
 /**
  * Delete secret (`DELETE /clusters/{clusterUuid}/secrets/{secretName}`).
  *
- * Deletes a connector secret, which may still be listed for a short while. Irreversible.
+ * Deletes a connector secret, which the list may still contain for a short time. Irreversible.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
- * - 409 another change to the secrets is in progress: try again
+ * - 409 another change to the secrets is in progress, retry
  */
 camunda_status camunda_secret_delete(const camunda_admin *admin,
                                      const camunda_call_options *call,
@@ -1472,12 +1518,12 @@ camunda_status camunda_secret_delete(const camunda_admin *admin,
 /**
  * Activate monitoring (`POST /clusters/{clusterUuid}/monitoring`).
  *
- * Switches external (bring-your-own) monitoring on.
+ * Activates external (bring-your-own) monitoring.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 already active
@@ -1490,12 +1536,12 @@ camunda_status camunda_monitoring_activate(const camunda_admin *admin,
 /**
  * Deactivate monitoring (`DELETE /clusters/{clusterUuid}/monitoring`).
  *
- * Switches external monitoring off.
+ * Deactivates external monitoring.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 not active
@@ -1508,14 +1554,14 @@ camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
 /**
  * List monitoring clients (`GET /clusters/{clusterUuid}/monitoring/clients`).
  *
- * Reads the monitoring clients and how monitoring is; its `status` is an empty object while it is
- * off.
+ * Returns the monitoring clients and the status of monitoring, which is an empty object while
+ * monitoring is inactive.
  *
- * `value` gets a Monitoring, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Monitoring. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1528,15 +1574,16 @@ camunda_status camunda_monitoring_get(const camunda_admin *admin,
 /**
  * Create monitoring client (`POST /clusters/{clusterUuid}/monitoring/clients`).
  *
- * Creates a monitoring client. The password is shown this once. Never sent twice.
+ * Creates a monitoring client. The API returns the password ONLY in this response. Non-idempotent.
  *
- * `json` is the body, a CreateMonitoringClient, as JSON text of `json_len` bytes; it is checked
- * before anything is sent, and borrowed during the call.
- * `value` gets a CreatedMonitoringClient, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a CreateMonitoringClient, encoded as JSON in UTF-8, `json_len`
+ * bytes. The library validates it before it sends the request, and borrows it during the call.
+ * On success, `*value` is a new value: a CreatedMonitoringClient. Free it with
+ * camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 404 no such cluster
  */
 camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
@@ -1552,10 +1599,10 @@ camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
  *
  * Deletes a monitoring client. Irreversible.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such client
  */
@@ -1569,13 +1616,15 @@ camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
  * Rotate monitoring client password (`POST
  * /clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate`).
  *
- * Gives a monitoring client another password, which is shown this once. Never sent twice.
+ * Replaces the password of a monitoring client. The API returns the new one ONLY in this response.
+ * Non-idempotent.
  *
- * `value` gets a CreatedMonitoringClient, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a CreatedMonitoringClient. Free it with
+ * camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such client
  */
@@ -1589,13 +1638,14 @@ camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
 /**
  * Get secure connectivity (`GET /clusters/{clusterUuid}/secure-connectivity`).
  *
- * Reads the secure connectivity; its `status` is an empty object while it is off.
+ * Returns the secure connectivity; its `status` is an empty object while it is inactive.
  *
- * `value` gets a SecureConnectivityStatus, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a SecureConnectivityStatus. Free it with
+ * camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
@@ -1608,14 +1658,14 @@ camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
 /**
  * Activate secure connectivity (`POST /clusters/{clusterUuid}/secure-connectivity`).
  *
- * Switches secure connectivity on, for these principals and regions.
+ * Activates secure connectivity for these principals and regions.
  *
- * `json` is the body, a ActivateSecureConnectivity, as JSON text of `json_len` bytes; it is
- * checked before anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a ActivateSecureConnectivity, encoded as JSON in UTF-8, `json_len`
+ * bytes. The library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 already active
@@ -1630,12 +1680,12 @@ camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
 /**
  * Deactivate secure connectivity (`DELETE /clusters/{clusterUuid}/secure-connectivity`).
  *
- * Switches secure connectivity off.
+ * Deactivates secure connectivity.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 not active
@@ -1648,13 +1698,13 @@ camunda_status camunda_secure_connectivity_deactivate(const camunda_admin *admin
 /**
  * List members (`GET /members`).
  *
- * Lists members and pending invites.
+ * Lists the members and the pending invitations.
  *
- * `value` gets an array of Member, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an array of Member. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 missing permission
  */
 camunda_status camunda_member_list(const camunda_admin *admin,
@@ -1665,15 +1715,15 @@ camunda_status camunda_member_list(const camunda_admin *admin,
 /**
  * Set member roles (`POST /members/{email}`).
  *
- * Invites the member where needed, else replaces the roles. Since 8.8 `operationsengineer`,
- * `taskuser`, `developer` and `visitor` are discouraged.
+ * Replaces the roles of a member, or invites the email address if it is not a member. Since 8.8
+ * `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
  *
- * `json` is the body, a SetMemberRoles, as JSON text of `json_len` bytes; it is checked before
- * anything is sent, and borrowed during the call.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `json` is the request body: a SetMemberRoles, encoded as JSON in UTF-8, `json_len` bytes. The
+ * library validates it before it sends the request, and borrows it during the call.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 400 a role is not valid
  * - 403 missing permission, or no seat left
  */
@@ -1689,10 +1739,10 @@ camunda_status camunda_member_set_roles(const camunda_admin *admin,
  *
  * Removes a member from the organisation.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 missing permission
  * - 404 not a member of the organisation
  */
@@ -1704,13 +1754,13 @@ camunda_status camunda_member_delete(const camunda_admin *admin,
 /**
  * List activity events (`GET /activity/json`).
  *
- * Lists what was done in the organisation.
+ * Lists the events of the organisation's audit log.
  *
- * `value` gets an array of AuditEvent, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: an array of AuditEvent. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 missing permission
  */
 camunda_status camunda_activity_list(const camunda_admin *admin,
@@ -1721,14 +1771,14 @@ camunda_status camunda_activity_list(const camunda_admin *admin,
 /**
  * Activity events as CSV (`GET /activity/csv`).
  *
- * Writes what was done in the organisation as CSV text.
+ * Writes the events of the organisation's audit log as CSV.
  *
- * `sink` gets the text piece by piece on the calling thread; it returns 0 to go on, anything else
- * ends the call with CAMUNDA_STATUS_IO.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * `sink` receives the response body in chunks, on the calling thread, with `user` passed
+ * unchanged. It returns 0 to continue; any other value ends the call with CAMUNDA_STATUS_IO.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  *
- * Refusals of the service:
+ * Error responses of the API:
  * - 403 missing permission
  */
 camunda_status camunda_activity_csv(const camunda_admin *admin,
@@ -1740,12 +1790,12 @@ camunda_status camunda_activity_csv(const camunda_admin *admin,
 /**
  * List egress IP ranges (`GET /meta/ip-ranges`).
  *
- * Lists the addresses from which the service calls out. Changes are published here 24 hours ahead.
- * The one operation without a token.
+ * Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
+ * hours in advance. The only operation without a token.
  *
- * `value` gets a IpRanges, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a IpRanges. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_ip_ranges(const camunda_admin *admin,
                                  const camunda_call_options *call,
@@ -1755,16 +1805,16 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
 /**
  * Wait until healthy.
  *
- * Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once where
- * it is suspended, waits for input of its owner, or is gone.
+ * Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
+ * if the cluster is suspended, waits for input of its owner, or does not exist.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
                                                   const camunda_call_options *call,
@@ -1773,16 +1823,16 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
                                                   camunda_error **error);
 
 /**
- * Wait until gone.
+ * Wait until deleted.
  *
- * Waits until the cluster is no longer there, after its deletion.
+ * Waits until the cluster no longer exists, after its deletion.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
                                                   const camunda_call_options *call,
@@ -1792,17 +1842,17 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
 /**
  * Wait until upgraded.
  *
- * Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's answer)
- * and is `Healthy` on two looks in a row, and answers it. Fails at once where it waits for input
- * of its owner, or is gone.
+ * Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's response)
+ * and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
+ * waits for input of its owner or does not exist.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
                                                    const camunda_call_options *call,
@@ -1814,16 +1864,16 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
 /**
  * Wait until woken.
  *
- * Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers it. Fails
- * at once where it waits for input of its owner, or is gone.
+ * Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
+ * Fails immediately if the cluster waits for input of its owner or does not exist.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
                                                 const camunda_call_options *call,
@@ -1834,16 +1884,16 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
 /**
  * Wait until encrypted.
  *
- * Waits, after keys were set, until `encryption.status` is `Ready`, and answers the cluster. Fails
- * at once where the key could not be set up, or the cluster is gone.
+ * Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
+ * cluster. Fails immediately if the key could not be set up or the cluster does not exist.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Cluster, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
                                                     const camunda_call_options *call,
@@ -1854,16 +1904,16 @@ camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
 /**
  * Wait until backup complete.
  *
- * Waits until the backup is complete, and answers it. Fails at once where it failed, or is not
- * among the cluster's backups.
+ * Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
+ * not in the list of the cluster's backups.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Backup, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
                                                   const camunda_call_options *call,
@@ -1875,16 +1925,16 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
 /**
  * Wait until restored.
  *
- * Waits until the latest restore of the backup is completed, and answers it. Fails at once where
- * it failed or was aborted.
+ * Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
+ * the restore failed or was aborted, or if there was none.
  *
- * The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its progress
- * callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the state cannot
- * come any more.
+ * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
+ * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * resource can no longer reach the state.
  *
- * `value` gets a Restore, owned by the caller: camunda_value_free.
- * `call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what
- * went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.
+ * On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
+ * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
+ * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
 camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
                                                   const camunda_call_options *call,
@@ -1894,43 +1944,46 @@ camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
                                                   camunda_error **error);
 
 /**
- * Returns a new shutdown. Free it with camunda_shutdown_free(). Clients join it by
+ * Returns a new shutdown handle. Free it with camunda_shutdown_free(). Add clients to it with
  * camunda_config_set_shutdown().
  */
 camunda_shutdown *camunda_shutdown_new(void);
 
 /**
- * Shuts down all clients that joined, for good.
+ * Shuts down all clients of the handle permanently.
  *
- * Calls in progress on other threads end with CAMUNDA_STATUS_CANCELLED, and new ones do so without
- * sending anything. Waits until those in progress have returned, at most `timeout` seconds. After
- * that, no callback of these clients is entered on another thread: progress, log, interrupt, sink and
- * token store functions. A thread that is unwound while it still runs such a callback (pthread_exit)
- * stops where it is until the process ends.
+ * Calls in progress on other threads return CAMUNDA_STATUS_CANCELLED, and so do new ones, without
+ * sending a request. Blocks until the calls in progress have returned, at most `timeout` seconds.
+ * Afterwards the library calls no callback of these clients on another thread: progress, log,
+ * interrupt check, sink and token store functions. A thread that is unwound inside such a callback
+ * (pthread_exit) blocks until the process ends.
  *
- * Calls of the thread that calls this function are not affected, so that a program can still clean
- * up. Returns whether all calls have ended. NULL is ignored, and returns true.
+ * Calls of the current thread are not affected, so that a program can still clean up. Returns whether
+ * all calls have returned. NULL is ignored, and returns true.
  */
 bool camunda_shutdown_start(const camunda_shutdown *shutdown,
                             double timeout);
 
 /**
- * Returns whether the calls of this thread end because of camunda_shutdown_start(). False for NULL.
+ * Returns whether calls of the current thread are cancelled because of camunda_shutdown_start(). False
+ * if `shutdown` is NULL.
  */
 bool camunda_shutdown_stops_calls(const camunda_shutdown *shutdown);
 
 /**
- * Frees a shutdown; clients that joined it remain valid. NULL is ignored.
+ * Frees a shutdown handle. Its clients remain valid. NULL is ignored.
  */
 void camunda_shutdown_free(camunda_shutdown *shutdown);
 
 /**
- * A token of the client's credentials for an audience, or for its own audience where `audience` is
- * NULL. Comes from the same cache as the tokens of the calls, so it costs a token request only where
- * no process of the machine has one.
+ * Returns an access token of the client's credentials. If `audience` is NULL, uses the audience of the
+ * client.
  *
- * `call` may be NULL. `token` gets the token, owned by the caller: camunda_token_free. Safe from
- * several threads at once.
+ * Uses the same cache as the client's calls, so it sends a token request only if neither this process
+ * nor the token store has a valid token.
+ *
+ * If `call` is NULL, default options apply. On success, `*token` is a new token. Free it with
+ * camunda_token_free(). Thread-safe.
  */
 camunda_status camunda_admin_token(const camunda_admin *admin,
                                    const camunda_call_options *call,
@@ -1939,8 +1992,9 @@ camunda_status camunda_admin_token(const camunda_admin *admin,
                                    camunda_error **error);
 
 /**
- * Says that the token was not accepted: drops it, here and in the shared store, unless a newer one
- * is there already. The next camunda_admin_token asks for another. `audience` as it was there.
+ * Invalidates a token that an API rejected: removes it from memory and from the token store, unless a
+ * newer one has replaced it. The next camunda_admin_token() requests a new one. `audience` must be the
+ * one of the call that returned the token.
  */
 camunda_status camunda_admin_invalidate_token(const camunda_admin *admin,
                                               const char *audience,
@@ -1948,85 +2002,100 @@ camunda_status camunda_admin_invalidate_token(const camunda_admin *admin,
                                               camunda_error **error);
 
 /**
- * The token itself, NUL-terminated; `len` (or NULL) gets its length. Keep it out of logs. NULL for
- * NULL. Borrowed from `token`.
+ * Returns the access token, NUL-terminated. If `len` is not NULL, `*len` is set to the length without
+ * the NUL. Borrowed from `token`; NULL if `token` is NULL. Do not log it.
  */
-const char *camunda_token_str(const camunda_token *token, size_t *len);
+const char *camunda_token_str(const camunda_token *token,
+                              size_t *len);
 
 /**
- * When the token expires, in milliseconds since 1970 (UTC) by this machine's clock. 0 for NULL.
+ * Returns the expiry of the token, in milliseconds since 1970-01-01 UTC, by the local clock. 0 if
+ * `token` is NULL.
  */
 int64_t camunda_token_expires_at(const camunda_token *token);
 
 /**
- * Frees a token, overwriting its bytes. NULL does nothing.
+ * Frees a token and zeroizes its bytes. NULL is ignored.
  */
 void camunda_token_free(camunda_token *token);
 
 /**
- * What a value is: CAMUNDA_KIND_…. NULL reads as CAMUNDA_KIND_NULL.
+ * Returns the type of a value: CAMUNDA_KIND_…. CAMUNDA_KIND_NULL if `value` is NULL.
  */
 int32_t camunda_value_kind(const camunda_value *value);
 
 /**
- * How many elements an array has, or fields an object; 0 for anything else, NULL included.
+ * Returns the number of elements of an array or fields of an object. 0 for other types, and if `value`
+ * is NULL.
  */
 size_t camunda_value_len(const camunda_value *value);
 
 /**
- * The field of that name; NULL where there is none, or `value` is no object. Borrowed from `value`.
+ * Returns the field named `key`. NULL if the field is absent or `value` is not an object. Borrowed from
+ * `value`.
  */
-const camunda_value *camunda_value_get(const camunda_value *value, const char *key);
+const camunda_value *camunda_value_get(const camunda_value *value,
+                                       const char *key);
 
 /**
- * The value at a path of fields and indexes with dots between them, such as `status.ready` or
- * `channels.0.name`; NULL where there is none. Borrowed from `value`.
+ * Returns the value at a path of field names and array indexes, separated by dots, for example
+ * `status.ready` or `channels.0.name`. NULL if it is absent. Borrowed from `value`.
  */
 const camunda_value *camunda_value_path(const camunda_value *value, const char *path);
 
 /**
- * The element of an array, or the field of an object, at that index; NULL beyond the last one.
- * Borrowed from `value`.
+ * Returns the element of an array, or the value of the field of an object, at `index`. NULL if `index`
+ * is out of range. Borrowed from `value`.
  */
-const camunda_value *camunda_value_at(const camunda_value *value, size_t index);
+const camunda_value *camunda_value_at(const camunda_value *value,
+                                      size_t index);
 
 /**
- * The name of the field of an object at that index, NUL-terminated; `len` (or NULL) gets its
- * length. Where its escapes make no text, such as half a surrogate pair, U+FFFD is in their place.
- * NULL beyond the last one. Borrowed from `value`.
+ * Returns the name of the field of an object at `index`, NUL-terminated. If `len` is not NULL, `*len`
+ * is set to the length without the NUL. Replaces escapes that are not valid UTF-16, such as an unpaired
+ * surrogate, by U+FFFD. NULL if `index` is out of range. Borrowed from `value`.
  */
-const char *camunda_value_key(const camunda_value *value, size_t index, size_t *len);
+const char *camunda_value_key(const camunda_value *value,
+                              size_t index,
+                              size_t *len);
 
 /**
- * The text of a string, NUL-terminated; `len` (or NULL) gets its length, which tells where the
- * text has a NUL of its own. NULL for anything else. Borrowed from `value`.
+ * Returns the content of a string in UTF-8, NUL-terminated. If `len` is not NULL, `*len` is set to the
+ * length without the NUL; use it if the string may contain a NUL. NULL for other types. Borrowed from
+ * `value`.
  */
-const char *camunda_value_str(const camunda_value *value, size_t *len);
+const char *camunda_value_str(const camunda_value *value,
+                              size_t *len);
 
 /**
- * A number as the nearest double; `fallback` for anything else. camunda_value_json has all digits.
+ * Returns a number, rounded to the nearest double. `fallback` for other types. camunda_value_json()
+ * returns all digits.
  */
 double camunda_value_number(const camunda_value *value, double fallback);
 
 /**
- * A whole number; `fallback` for anything else, one that does not fit included.
+ * Returns an integer. `fallback` for other types, for fractions, and if the number is out of range.
  */
 int64_t camunda_value_integer(const camunda_value *value, int64_t fallback);
 
 /**
- * Whether it is `true`; `fallback` for anything but `true` and `false`.
+ * Returns a boolean. `fallback` for other types.
  */
 bool camunda_value_bool(const camunda_value *value, bool fallback);
 
 /**
- * The JSON of a value, NUL-terminated; `len` (or NULL) gets its length. Of a whole answer these are
- * the bytes that came. NULL for NULL. Borrowed from `value`.
+ * Returns the JSON of a value, NUL-terminated: for a whole response, its unmodified bytes. If `len` is
+ * not NULL, `*len` is set to the length without the NUL. NULL if `value` is NULL. Borrowed from
+ * `value`.
  */
-const char *camunda_value_json(const camunda_value *value, size_t *len);
+const char *camunda_value_json(const camunda_value *value,
+                               size_t *len);
 
 /**
- * Reads JSON text of `json_len` bytes into a value of the caller's own: camunda_value_free.
- * CAMUNDA_STATUS_INVALID_ARGUMENT where it is not JSON in UTF-8.
+ * Parses JSON of `json_len` bytes, which are copied.
+ *
+ * On success, `*value` is a new value. Free it with camunda_value_free(). Returns
+ * CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON in UTF-8.
  */
 camunda_status camunda_value_parse(const char *json,
                                    size_t json_len,
@@ -2034,8 +2103,8 @@ camunda_status camunda_value_parse(const char *json,
                                    camunda_error **error);
 
 /**
- * Frees a value that the caller owns, overwriting its bytes, and with it all its parts. NULL does
- * nothing; never call it for a part.
+ * Frees a value that the caller owns, with all its parts, and zeroizes its bytes. Never call it for a
+ * part. NULL is ignored.
  */
 void camunda_value_free(camunda_value *value);
 

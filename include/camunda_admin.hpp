@@ -879,7 +879,7 @@ struct Place {
 };
 
 [[noreturn]] inline void raise_decode(const Place* place, std::string_view problem) {
-  std::string message = "response body cannot be decoded: ";
+  std::string message = "the response cannot be decoded: ";
   if (place != nullptr) message.append(place->path()).append(": ");
   raise(Status::Decode, Stage::Decode, Outcome::Completed, message.append(problem));
 }
@@ -1304,13 +1304,13 @@ class ClusterCredentials;
 // The types of the API
 // ---------------------------------------------------------------------------------------------
 
-/// Names a cluster.
+/// Id of a cluster.
 class ClusterId : public detail::Id<ClusterId> {
  public:
   using Id::Id;
 };
 
-/// Something that has an id and a name: a generation, a region, a plan type.
+/// Id and name of a resource, such as a generation, a region or a plan type.
 struct NamedResource {
   /// Its id.
   std::string uuid{};
@@ -1341,7 +1341,7 @@ inline NamedResource NamedResource::from_json(std::string_view json) {
 
 inline std::string NamedResource::to_json() const { return detail::to_json(*this); }
 
-/// Something that has an id and a name, as the answer of an upgrade writes it.
+/// Id and name of a resource in the response of an upgrade.
 struct NamedId {
   /// Its id.
   std::string id{};
@@ -1372,7 +1372,7 @@ inline NamedId NamedId::from_json(std::string_view json) {
 
 inline std::string NamedId::to_json() const { return detail::to_json(*this); }
 
-/// Why a generation may be used.
+/// Reason why an organisation may use a generation.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class GenerationClassification : public detail::OpenEnum<GenerationClassification> {
  public:
@@ -1380,9 +1380,9 @@ class GenerationClassification : public detail::OpenEnum<GenerationClassificatio
   enum Known : unsigned char {
     /// A value unknown to this version, or an absent field.
     Unknown,
-    /// The channel offers it.
+    /// The channel contains it.
     Channel,
-    /// A cluster of the organisation runs it already.
+    /// A cluster of the organisation already runs it.
     ExistingCluster,
     /// It was unlocked for the organisation.
     OrgUnlocked,
@@ -1402,13 +1402,13 @@ class GenerationClassification : public detail::OpenEnum<GenerationClassificatio
       "channel", "existingCluster", "orgUnlocked"};
 };
 
-/// A version of Camunda that a cluster runs.
+/// Generation: a Camunda version that a cluster can run.
 struct Generation {
   /// Its id, for `generation_id` when a cluster is created.
   std::string uuid{};
   /// Its name, such as `Camunda 8.8.1`.
   std::string name{};
-  /// Why it may be used.
+  /// Reason why the organisation may use it.
   std::optional<GenerationClassification> classification{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -1436,15 +1436,15 @@ inline Generation Generation::from_json(std::string_view json) {
 
 inline std::string Generation::to_json() const { return detail::to_json(*this); }
 
-/// A stream of generations that clusters follow.
+/// Channel: a series of generations that clusters follow.
 struct Channel {
   /// Its id, for `channel_id` when a cluster is created.
   std::string uuid{};
   /// Its name, such as `Stable`.
   std::string name{};
-  /// The generation that new clusters get unless they ask for another.
+  /// Default generation of new clusters.
   NamedResource default_generation{};
-  /// The generations that may be asked for.
+  /// Generations that may be used for new clusters.
   std::vector<Generation> allowed_generations{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -1473,7 +1473,7 @@ inline Channel Channel::from_json(std::string_view json) {
 
 inline std::string Channel::to_json() const { return detail::to_json(*this); }
 
-/// A region that can take the backups of another.
+/// Region in which the backups of another region can be stored.
 struct BackupRegionOption {
   /// Its id, for `backup_region_id` when a cluster is created.
   std::string id{};
@@ -1504,11 +1504,11 @@ inline BackupRegionOption BackupRegionOption::from_json(std::string_view json) {
 
 inline std::string BackupRegionOption::to_json() const { return detail::to_json(*this); }
 
-/// Where the backups of a region can be kept.
+/// Option for where the backups of a region are stored.
 struct BackupOption {
   /// The id of the option.
   std::string uuid{};
-  /// The regions to choose from.
+  /// Regions of this option.
   std::vector<BackupRegionOption> regions{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -1535,7 +1535,7 @@ inline BackupOption BackupOption::from_json(std::string_view json) {
 
 inline std::string BackupOption::to_json() const { return detail::to_json(*this); }
 
-/// A place where clusters run.
+/// Region: a cloud provider's location in which clusters run.
 struct Region {
   /// Its id, for `region_id` when a cluster is created.
   std::string uuid{};
@@ -1543,7 +1543,7 @@ struct Region {
   std::string name{};
   /// The cloud provider, such as `AWS`.
   std::string provider{};
-  /// Where its backups can be kept.
+  /// Options for where its backups are stored.
   std::optional<std::vector<BackupOption>> backups{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -1572,7 +1572,7 @@ inline Region Region::from_json(std::string_view json) {
 
 inline std::string Region::to_json() const { return detail::to_json(*this); }
 
-/// What clusters can be made of: the only source of the ids that CreateCluster takes.
+/// Parameters for creating clusters: the only source of the ids in CreateCluster.
 struct Parameters {
   /// Channels with their generations.
   std::vector<Channel> channels{};
@@ -1606,11 +1606,11 @@ inline Parameters Parameters::from_json(std::string_view json) {
 
 inline std::string Parameters::to_json() const { return detail::to_json(*this); }
 
-/// Addresses that may reach a cluster.
+/// Entry of a cluster's IP allowlist.
 struct IpAllowlistEntry {
-  /// A CIDR, or several with commas between them.
+  /// CIDR, or several separated by commas.
   std::string ip{};
-  /// What they are for.
+  /// Description of the entry.
   std::string description{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -1637,7 +1637,7 @@ inline IpAllowlistEntry IpAllowlistEntry::from_json(std::string_view json) {
 
 inline std::string IpAllowlistEntry::to_json() const { return detail::to_json(*this); }
 
-/// Where a cluster's components are reached.
+/// URLs of a cluster's components.
 struct ClusterLinks {
   /// The Console's page of the cluster.
   std::optional<std::string> console{};
@@ -1686,7 +1686,7 @@ inline ClusterLinks ClusterLinks::from_json(std::string_view json) {
 
 inline std::string ClusterLinks::to_json() const { return detail::to_json(*this); }
 
-/// How a cluster or a component of it is.
+/// Status of a cluster or of one of its components.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class ClusterComponentStatus : public detail::OpenEnum<ClusterComponentStatus> {
  public:
@@ -1694,21 +1694,21 @@ class ClusterComponentStatus : public detail::OpenEnum<ClusterComponentStatus> {
   enum Known : unsigned char {
     /// A value unknown to this version, or an absent field.
     Unknown,
-    /// Being created: takes minutes.
+    /// Being created, which takes minutes.
     Creating,
-    /// Fine.
+    /// Healthy.
     Healthy,
-    /// Not fine; may recover.
+    /// Unhealthy; may recover.
     Unhealthy,
-    /// Being changed to another generation.
+    /// Being upgraded to another generation.
     Updating,
-    /// Waking up.
+    /// Being resumed.
     Resuming,
-    /// Asleep; `wake` resumes it.
+    /// Suspended; `wake` resumes it.
     Suspended,
-    /// Waits for something of its owner, such as an encryption key.
+    /// Waits for input of its owner, such as an encryption key.
     WaitingForInput,
-    /// Under maintenance by the service.
+    /// Under maintenance.
     Maintenance,
   };
 
@@ -1726,7 +1726,7 @@ class ClusterComponentStatus : public detail::OpenEnum<ClusterComponentStatus> {
       "Creating", "Healthy", "Unhealthy", "Updating", "Resuming", "Suspended", "WaitingForInput", "Maintenance"};
 };
 
-/// How a cluster and its components are.
+/// Status of a cluster and its components.
 struct ClusterStatus {
   /// The cluster as a whole.
   ClusterComponentStatus ready{};
@@ -1769,7 +1769,7 @@ inline ClusterStatus ClusterStatus::from_json(std::string_view json) {
 
 inline std::string ClusterStatus::to_json() const { return detail::to_json(*this); }
 
-/// Whose key encrypts a cluster's data.
+/// Owner of the key that encrypts a cluster's data.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class EncryptionKeyType : public detail::OpenEnum<EncryptionKeyType> {
  public:
@@ -1777,13 +1777,13 @@ class EncryptionKeyType : public detail::OpenEnum<EncryptionKeyType> {
   enum Known : unsigned char {
     /// A value unknown to this version, or an absent field.
     Unknown,
-    /// The service's, in software.
+    /// Camunda, software key.
     Software,
-    /// The service's, in hardware.
+    /// Camunda, hardware key.
     Hardware,
-    /// The cloud provider's.
+    /// Cloud provider.
     Provider,
-    /// The customer's own.
+    /// Customer.
     External,
   };
 
@@ -1801,7 +1801,7 @@ class EncryptionKeyType : public detail::OpenEnum<EncryptionKeyType> {
       "Software", "Hardware", "Provider", "External"};
 };
 
-/// Whether a cluster's encryption key is in use.
+/// Status of a cluster's encryption key.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class EncryptionStatus : public detail::OpenEnum<EncryptionStatus> {
  public:
@@ -1809,9 +1809,9 @@ class EncryptionStatus : public detail::OpenEnum<EncryptionStatus> {
   enum Known : unsigned char {
     /// A value unknown to this version, or an absent field.
     Unknown,
-    /// In use.
+    /// The key is in use.
     Ready,
-    /// The cloud provider failed.
+    /// Error of the cloud provider.
     ProviderError,
     /// The customer's key cannot be used yet.
     ExternalEncryptionKeyNotReady,
@@ -1837,11 +1837,11 @@ class EncryptionStatus : public detail::OpenEnum<EncryptionStatus> {
       "Ready", "ProviderError", "ExternalEncryptionKeyNotReady", "ExternalEncryptionKeyNotSupplied", "CreationError", "EncryptedStorageNotReady"};
 };
 
-/// How a cluster's data are encrypted.
+/// Encryption of a cluster's data.
 struct ClusterEncryption {
-  /// Whose key it is.
+  /// Owner of the encryption key.
   EncryptionKeyType type{};
-  /// Whether the key is in use.
+  /// Status of the encryption key.
   std::optional<EncryptionStatus> status{};
   /// The AWS KMS key of the (primary) region.
   std::optional<std::string> primary_key_arn{};
@@ -1880,36 +1880,35 @@ struct Cluster {
   ClusterId uuid{};
   /// Its name.
   std::string name{};
-  /// What it is for, in its owner's values.
+  /// Description, set by the owner.
   std::optional<std::string> description{};
   /// The organisation that owns it.
   std::string owner_id{};
-  /// When it was created: RFC 3339, UTC.
+  /// Creation time: RFC 3339, UTC.
   std::string created{};
-  /// Whether it follows the newest generation of its channel by itself.
+  /// Whether it is automatically upgraded to the newest generation of its channel.
   bool auto_update{};
   /// The channel that it follows.
   NamedResource channel{};
   /// The generation that it runs.
   NamedResource generation{};
-  /// Where it runs.
+  /// Region in which it runs.
   NamedResource region{};
-  /// Where its backups are kept.
+  /// Region in which its backups are stored.
   std::optional<NamedResource> backup_region{};
   /// Its plan type.
   NamedResource plan_type{};
   /// Its labels, its stage among them.
   std::optional<std::vector<std::string>> labels{};
-  /// Where its components are reached.
+  /// URLs of its components.
   ClusterLinks links{};
-  /// How it is.
+  /// Status.
   ClusterStatus status{};
-  /// How its data are encrypted.
+  /// Encryption of its data.
   std::optional<ClusterEncryption> encryption{};
-  /// Addresses that may reach it; absent without the permission to see them. See
-  /// Cluster::allowlist.
+  /// IP allowlist; absent without the permission to read it. See Cluster::allowlist.
   std::optional<std::vector<IpAllowlistEntry>> ipallowlist{};
-  /// The deprecated name of the same, which still comes for some organisations.
+  /// Deprecated name of `ipallowlist`, which the API still uses for some organisations.
   std::optional<std::vector<IpAllowlistEntry>> ipwhitelist{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -1954,7 +1953,7 @@ inline Cluster Cluster::from_json(std::string_view json) {
 
 inline std::string Cluster::to_json() const { return detail::to_json(*this); }
 
-/// The stage that a cluster serves.
+/// Stage of a cluster, shown as a label.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class ClusterStage : public detail::OpenEnum<ClusterStage> {
  public:
@@ -1986,27 +1985,27 @@ class ClusterStage : public detail::OpenEnum<ClusterStage> {
       "dev", "test", "stage", "prod"};
 };
 
-/// A cluster to be created. The ids come from Clusters::parameters.
+/// Request to create a cluster. Clusters::parameters returns the ids.
 struct CreateCluster {
-  /// Its name; the service refuses long ones.
+  /// Name; the API rejects names that are too long.
   std::string name{};
-  /// The channel to follow.
+  /// Id of the channel to follow.
   std::string channel_id{};
-  /// The generation to run: one that the channel allows.
+  /// Id of the generation, one of the channel's allowed generations.
   std::string generation_id{};
-  /// Where to run.
+  /// Id of the region.
   std::string region_id{};
-  /// The plan type.
+  /// Id of the plan type.
   std::string plan_type_id{};
-  /// What it is for.
+  /// Description of the cluster.
   std::optional<std::string> description{};
-  /// Whether it follows the newest generation of its channel by itself.
+  /// Whether it is automatically upgraded to the newest generation of its channel.
   std::optional<bool> auto_update{};
-  /// Where its backups are kept: one of the region's backup options.
+  /// Id of the region in which its backups are stored, one of the region's backup options.
   std::optional<std::string> backup_region_id{};
-  /// Whose key encrypts its data.
+  /// Owner of the key that encrypts its data.
   std::optional<EncryptionKeyType> encryption{};
-  /// How many hardware packages it gets.
+  /// Number of hardware packages.
   std::optional<std::uint32_t> hardware_packages{};
   /// Its stage, shown as a label.
   std::optional<ClusterStage> stage_label{};
@@ -2046,9 +2045,9 @@ inline CreateCluster CreateCluster::from_json(std::string_view json) {
 inline std::string CreateCluster::to_json() const { return detail::to_json(*this); }
 
 namespace detail {
-/// What creating a cluster answers.
+/// Response to the creation of a cluster.
 struct CreatedCluster {
-  /// The id of the new cluster, which is `Creating` for minutes.
+  /// Id of the new cluster, which has the status `Creating` for minutes.
   ClusterId cluster_id{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2075,15 +2074,15 @@ inline detail::CreatedCluster detail::CreatedCluster::from_json(std::string_view
 
 inline std::string detail::CreatedCluster::to_json() const { return detail::to_json(*this); }
 
-/// What to change about a cluster: only the fields that are set.
+/// Request to update a cluster. Only fields that are set are changed.
 struct UpdateCluster {
-  /// Its new name.
+  /// New name.
   std::optional<std::string> name{};
-  /// Its new description; an empty one clears it.
+  /// New description; an empty string clears it.
   std::optional<std::string> description{};
-  /// Its new stage.
+  /// New stage.
   std::optional<ClusterStage> stage_label{};
-  /// How many hardware packages it gets.
+  /// Number of hardware packages.
   std::optional<std::uint32_t> number_of_allocated_hw_packages{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
@@ -2110,11 +2109,12 @@ inline UpdateCluster UpdateCluster::from_json(std::string_view json) {
 
 inline std::string UpdateCluster::to_json() const { return detail::to_json(*this); }
 
-/// The customer's own AWS KMS keys for a cluster.
+/// Request to set the customer's AWS KMS keys of a cluster.
 struct UpdateEncryption {
-  /// The ARN of the key of the (primary) region.
+  /// ARN of the key of the (primary) region.
   std::string primary_encryption_key_id{};
-  /// The ARN of the second region's key: exactly for dual-region clusters.
+  /// ARN of the key of the second region; required for dual-region clusters, not allowed for
+  /// others.
   std::optional<std::string> secondary_encryption_key_id{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
@@ -2140,9 +2140,9 @@ inline UpdateEncryption UpdateEncryption::from_json(std::string_view json) {
 inline std::string UpdateEncryption::to_json() const { return detail::to_json(*this); }
 
 namespace detail {
-/// The addresses that may reach a cluster: the whole list.
+/// Request to replace the IP allowlist of a cluster.
 struct UpdateIpAllowlist {
-  /// The entries; none removes the list.
+  /// All entries; an empty list removes the allowlist.
   std::vector<IpAllowlistEntry> ipallowlist{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
@@ -2167,13 +2167,13 @@ inline detail::UpdateIpAllowlist detail::UpdateIpAllowlist::from_json(std::strin
 
 inline std::string detail::UpdateIpAllowlist::to_json() const { return detail::to_json(*this); }
 
-/// What an upgrade answers.
+/// Response to an upgrade.
 struct GenerationUpgrade {
   /// The cluster.
   NamedId cluster{};
-  /// The generation that it leaves.
+  /// Generation before the upgrade.
   NamedId old_generation{};
-  /// The generation that it gets.
+  /// Generation after the upgrade.
   NamedId new_generation{};
   /// The organisation that owns it.
   std::string org_id{};
@@ -2204,11 +2204,11 @@ inline GenerationUpgrade GenerationUpgrade::from_json(std::string_view json) {
 
 inline std::string GenerationUpgrade::to_json() const { return detail::to_json(*this); }
 
-/// From what a failover makes the new cluster.
+/// Request to fail over to a new cluster.
 struct TriggerFailover {
-  /// The backups to copy.
+  /// Ids of the backups to copy.
   std::vector<std::string> backup_ids{};
-  /// The one of them to restore.
+  /// Id of the backup to restore, one of `backup_ids`.
   std::string restore_backup_id{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
@@ -2233,11 +2233,11 @@ inline TriggerFailover TriggerFailover::from_json(std::string_view json) {
 
 inline std::string TriggerFailover::to_json() const { return detail::to_json(*this); }
 
-/// How the steps of a failover went.
+/// Results of the steps of a failover.
 struct FailoverResults {
-  /// Copying the backups.
+  /// Result of copying the backups.
   FailoverStep backup_clone{};
-  /// Restoring one of them.
+  /// Result of restoring one of them.
   FailoverStep restore{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2264,11 +2264,11 @@ inline FailoverResults FailoverResults::from_json(std::string_view json) {
 
 inline std::string FailoverResults::to_json() const { return detail::to_json(*this); }
 
-/// What a failover answers.
+/// Response to a failover.
 struct FailoverResult {
-  /// The cluster that takes over, in the paired region.
+  /// Id of the new cluster in the paired region.
   ClusterId new_cluster_id{};
-  /// How its steps went.
+  /// Results of its steps.
   FailoverResults results{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2295,13 +2295,13 @@ inline FailoverResult FailoverResult::from_json(std::string_view json) {
 
 inline std::string FailoverResult::to_json() const { return detail::to_json(*this); }
 
-/// Names a client of a cluster: its OAuth client id.
+/// Id of a cluster client: its OAuth client id.
 class ClusterClientId : public detail::Id<ClusterClientId> {
  public:
   using Id::Id;
 };
 
-/// What a client of a cluster may use.
+/// Permission of a cluster client: a component that it may access.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class ClientPermission : public detail::OpenEnum<ClientPermission> {
  public:
@@ -2335,13 +2335,13 @@ class ClientPermission : public detail::OpenEnum<ClientPermission> {
       "Zeebe", "Operate", "Tasklist", "Optimize", "Secrets"};
 };
 
-/// A client of a cluster, as the listing shows it.
+/// Cluster client, as in the list of the cluster's clients.
 struct ClusterClient {
   /// Its name, unique in the cluster.
   std::string name{};
   /// Its OAuth client id.
   ClusterClientId client_id{};
-  /// What it may use; the listing is the only place that says so.
+  /// Permissions; only the list of the cluster's clients has them.
   std::vector<ClientPermission> permissions{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2369,11 +2369,11 @@ inline ClusterClient ClusterClient::from_json(std::string_view json) {
 
 inline std::string ClusterClient::to_json() const { return detail::to_json(*this); }
 
-/// A client to be created.
+/// Request to create a cluster client.
 struct CreateClusterClient {
   /// Its name, unique in the cluster.
   std::string client_name{};
-  /// What it may use; all of them if absent. An empty list is not accepted.
+  /// Permissions; all of them if absent. An empty list is not accepted.
   std::optional<std::vector<ClientPermission>> permissions{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
@@ -2398,13 +2398,13 @@ inline CreateClusterClient CreateClusterClient::from_json(std::string_view json)
 
 inline std::string CreateClusterClient::to_json() const { return detail::to_json(*this); }
 
-/// Where a client of a cluster finds its components.
+/// URLs of a cluster's components for a client.
 struct ClientLinks {
   /// The Console's page of the cluster.
   std::optional<std::string> console{};
   /// Connectors.
   std::optional<std::string> connectors{};
-  /// The token endpoint.
+  /// URL of the token endpoint.
   std::optional<std::string> oauth{};
   /// Operate.
   std::optional<std::string> operate{};
@@ -2444,21 +2444,21 @@ inline ClientLinks ClientLinks::from_json(std::string_view json) {
 
 inline std::string ClientLinks::to_json() const { return detail::to_json(*this); }
 
-/// A client just created. Its secret is shown this once.
+/// New cluster client, with its secret, which the API returns only once.
 struct CreatedClusterClient {
   /// Its name.
   std::string name{};
-  /// Its id within the service; empty in older answers.
+  /// Internal id; empty in responses of older API versions.
   std::string uuid{};
   /// Its OAuth client id.
   ClusterClientId client_id{};
-  /// Its OAuth client secret: the ONLY time that it is shown.
+  /// OAuth client secret, which the API returns only once.
   Secret client_secret{};
-  /// What it may use; empty in older answers.
+  /// Permissions; empty in responses of older API versions.
   std::vector<ClientPermission> permissions{};
-  /// The audience to ask a token for.
+  /// Audience for token requests.
   std::optional<std::string> audience{};
-  /// Where it finds the cluster's components.
+  /// URLs of the cluster's components.
   std::optional<ClientLinks> links{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2493,15 +2493,16 @@ inline CreatedClusterClient CreatedClusterClient::from_json(std::string_view jso
 
 inline std::string CreatedClusterClient::to_json() const { return detail::to_json(*this); }
 
-/// How to connect as a client; without its secret, which is shown at creation only.
+/// Connection details of a cluster client, without its secret, which the API returns only at
+/// creation.
 struct ClusterClientConnectionDetails {
-  /// The client's name.
+  /// Name of the client.
   std::string name{};
-  /// Host and port of the cluster's Zeebe.
+  /// Host and port of Zeebe.
   std::string zeebe_address{};
-  /// The client's OAuth client id.
+  /// OAuth client id.
   std::string zeebe_client_id{};
-  /// The token endpoint.
+  /// URL of the token endpoint.
   std::string zeebe_authorization_server_url{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2530,13 +2531,13 @@ inline ClusterClientConnectionDetails ClusterClientConnectionDetails::from_json(
 
 inline std::string ClusterClientConnectionDetails::to_json() const { return detail::to_json(*this); }
 
-/// Names a backup.
+/// Id of a backup.
 class BackupId : public detail::Id<BackupId> {
  public:
   using Id::Id;
 };
 
-/// How far a backup, or a component's part of it, is.
+/// Status of a backup, or of a component's part of it.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class BackupStatus : public detail::OpenEnum<BackupStatus> {
  public:
@@ -2544,13 +2545,13 @@ class BackupStatus : public detail::OpenEnum<BackupStatus> {
   enum Known : unsigned char {
     /// A value unknown to this version, or an absent field.
     Unknown,
-    /// Being made.
+    /// In progress.
     InProgress,
-    /// Failed: it will not become complete.
+    /// Failed permanently.
     Failed,
-    /// Made.
+    /// Complete.
     Complete,
-    /// The component takes no part.
+    /// Not applicable: the component has no part in the backup.
     NotApplicable,
   };
 
@@ -2568,7 +2569,7 @@ class BackupStatus : public detail::OpenEnum<BackupStatus> {
       "In progress", "Failed", "Complete", "-"};
 };
 
-/// How far a restore is.
+/// State of a restore.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class RestoreState : public detail::OpenEnum<RestoreState> {
  public:
@@ -2576,17 +2577,17 @@ class RestoreState : public detail::OpenEnum<RestoreState> {
   enum Known : unsigned char {
     /// A value unknown to this version, or an absent field.
     Unknown,
-    /// Not begun.
+    /// Not started.
     Pending,
     /// The backup is being checked.
     Validating,
-    /// Under way.
+    /// In progress.
     InProgress,
-    /// Done.
+    /// Completed.
     Completed,
-    /// Failed: it will not complete.
+    /// Failed permanently.
     Failed,
-    /// Given up: it will not complete.
+    /// Aborted permanently.
     Aborted,
   };
 
@@ -2610,25 +2611,25 @@ struct Backup {
   BackupId uuid{};
   /// Its name.
   std::string name{};
-  /// When it was begun: RFC 3339, UTC.
+  /// Start time: RFC 3339, UTC.
   std::string created{};
-  /// When it was complete: RFC 3339, UTC; empty before.
+  /// Completion time: RFC 3339, UTC; empty until then.
   std::string completed{};
-  /// How far it is.
+  /// Status.
   BackupStatus status{};
-  /// How far Zeebe's part is.
+  /// Status of Zeebe's part.
   BackupStatus zeebe_status{};
-  /// How far Operate's part is.
+  /// Status of Operate's part.
   BackupStatus operate_status{};
-  /// How far Tasklist's part is.
+  /// Status of Tasklist's part.
   BackupStatus tasklist_status{};
-  /// How far Optimize's part is.
+  /// Status of Optimize's part.
   BackupStatus optimize_status{};
-  /// The generation that the cluster ran.
+  /// Id of the generation that the cluster ran.
   std::optional<std::string> generation_uuid{};
   /// The name of that generation.
   std::optional<std::string> generation_name{};
-  /// The service's page about what went wrong.
+  /// URL of the incident page, if the backup failed.
   std::optional<std::string> incident_link{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2666,9 +2667,9 @@ inline Backup Backup::from_json(std::string_view json) {
 inline std::string Backup::to_json() const { return detail::to_json(*this); }
 
 namespace detail {
-/// When backups are to be made.
+/// Request to set the backup schedule.
 struct SetBackupSchedule {
-  /// Five-field cron, UTC, at most once every 15 minutes.
+  /// Five-field cron expression in UTC, at most once every 15 min.
   std::string schedule{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
@@ -2693,11 +2694,11 @@ inline detail::SetBackupSchedule detail::SetBackupSchedule::from_json(std::strin
 
 inline std::string detail::SetBackupSchedule::to_json() const { return detail::to_json(*this); }
 
-/// When backups are made.
+/// Backup schedule of a cluster.
 struct BackupSchedule {
   /// Its name.
   std::string name{};
-  /// Five-field cron, UTC.
+  /// Five-field cron expression in UTC.
   std::string schedule{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2724,17 +2725,17 @@ inline BackupSchedule BackupSchedule::from_json(std::string_view json) {
 
 inline std::string BackupSchedule::to_json() const { return detail::to_json(*this); }
 
-/// A restore from a backup.
+/// Restore of a backup.
 struct Restore {
   /// Its id.
   std::string uuid{};
-  /// The backup.
+  /// Id of the backup.
   std::string backup_id{};
-  /// How far it is.
+  /// Status.
   RestoreState state{};
-  /// When it began: RFC 3339, UTC.
+  /// Start time: RFC 3339, UTC.
   std::optional<std::string> start_timestamp{};
-  /// When it was over: RFC 3339, UTC.
+  /// End time: RFC 3339, UTC.
   std::optional<std::string> completion_timestamp{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2765,9 +2766,9 @@ inline Restore Restore::from_json(std::string_view json) {
 inline std::string Restore::to_json() const { return detail::to_json(*this); }
 
 namespace detail {
-/// A secret to be created.
+/// Request to create a connector secret.
 struct CreateSecret {
-  /// Its name: fewer than 50 characters.
+  /// Name, fewer than 50 characters.
   std::string secret_name{};
   /// Its value.
   Secret secret_value{};
@@ -2796,9 +2797,9 @@ inline detail::CreateSecret detail::CreateSecret::from_json(std::string_view jso
 inline std::string detail::CreateSecret::to_json() const { return detail::to_json(*this); }
 
 namespace detail {
-/// A secret's new value.
+/// Request to update a connector secret.
 struct UpdateSecret {
-  /// The value.
+  /// New value.
   Secret secret_value{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
@@ -2823,13 +2824,13 @@ inline detail::UpdateSecret detail::UpdateSecret::from_json(std::string_view jso
 
 inline std::string detail::UpdateSecret::to_json() const { return detail::to_json(*this); }
 
-/// Names a monitoring client.
+/// Id of a monitoring client.
 class MonitoringClientId : public detail::Id<MonitoringClientId> {
  public:
   using Id::Id;
 };
 
-/// Credentials with which a monitoring system reads a cluster's metrics.
+/// Monitoring client: credentials with which a monitoring system reads a cluster's metrics.
 struct MonitoringClient {
   /// Its id.
   MonitoringClientId uuid{};
@@ -2837,13 +2838,13 @@ struct MonitoringClient {
   std::string name{};
   /// Its user name.
   std::string username{};
-  /// When it was created: RFC 3339, UTC.
+  /// Creation time: RFC 3339, UTC.
   std::string created{};
-  /// When it was last used: RFC 3339, UTC; empty before.
+  /// Time of the last use: RFC 3339, UTC; empty if never used.
   std::string last_used{};
-  /// Who created it: an id.
+  /// Id of the user who created it.
   std::string created_by{};
-  /// Who created it: a name.
+  /// Name of the user who created it.
   std::string created_by_name{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2876,7 +2877,7 @@ inline MonitoringClient MonitoringClient::from_json(std::string_view json) {
 inline std::string MonitoringClient::to_json() const { return detail::to_json(*this); }
 
 namespace detail {
-/// A monitoring client to be created.
+/// Request to create a monitoring client.
 struct CreateMonitoringClient {
   /// Its user name.
   std::string username{};
@@ -2903,7 +2904,7 @@ inline detail::CreateMonitoringClient detail::CreateMonitoringClient::from_json(
 
 inline std::string detail::CreateMonitoringClient::to_json() const { return detail::to_json(*this); }
 
-/// A monitoring client whose password is shown this once.
+/// Monitoring client with its password, which the API returns only once.
 struct CreatedMonitoringClient {
   /// Its id.
   MonitoringClientId uuid{};
@@ -2911,15 +2912,15 @@ struct CreatedMonitoringClient {
   std::string name{};
   /// Its user name.
   std::string username{};
-  /// When it was created: RFC 3339, UTC.
+  /// Creation time: RFC 3339, UTC.
   std::string created{};
-  /// When it was last used: RFC 3339, UTC; empty before.
+  /// Time of the last use: RFC 3339, UTC; empty if never used.
   std::string last_used{};
-  /// Who created it: an id.
+  /// Id of the user who created it.
   std::string created_by{};
-  /// Who created it: a name.
+  /// Name of the user who created it.
   std::string created_by_name{};
-  /// Its password: the ONLY time that it is shown.
+  /// Password, which the API returns only once.
   Secret password{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2952,9 +2953,9 @@ inline CreatedMonitoringClient CreatedMonitoringClient::from_json(std::string_vi
 
 inline std::string CreatedMonitoringClient::to_json() const { return detail::to_json(*this); }
 
-/// Where a cluster's metrics are read.
+/// Metrics endpoint of a cluster.
 struct MetricsEndpoint {
-  /// `https`, as a rule.
+  /// URL scheme, usually `https`.
   std::string scheme{};
   /// Host and port.
   std::string target{};
@@ -2986,11 +2987,11 @@ inline MetricsEndpoint MetricsEndpoint::from_json(std::string_view json) {
 
 inline std::string MetricsEndpoint::to_json() const { return detail::to_json(*this); }
 
-/// How monitoring is; without fields while it is off.
+/// Status of monitoring; has no fields while monitoring is inactive.
 struct MonitoringStatus {
-  /// Where metrics are read.
+  /// Metrics endpoint.
   std::optional<MetricsEndpoint> metrics_endpoint{};
-  /// The service's conditions.
+  /// Conditions, as the API returns them.
   std::optional<std::vector<Json>> conditions{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3017,11 +3018,11 @@ inline MonitoringStatus MonitoringStatus::from_json(std::string_view json) {
 
 inline std::string MonitoringStatus::to_json() const { return detail::to_json(*this); }
 
-/// The monitoring of a cluster.
+/// Monitoring of a cluster.
 struct Monitoring {
   /// Its clients.
   std::vector<MonitoringClient> clients{};
-  /// How it is.
+  /// Status.
   MonitoringStatus status{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3048,11 +3049,11 @@ inline Monitoring Monitoring::from_json(std::string_view json) {
 
 inline std::string Monitoring::to_json() const { return detail::to_json(*this); }
 
-/// Who may connect, and from where.
+/// Request to activate secure connectivity.
 struct ActivateSecureConnectivity {
   /// Principals of the cloud provider that may connect.
   std::vector<std::string> allowed_principals{};
-  /// Regions from which they may.
+  /// Regions from which they may connect.
   std::vector<std::string> allowed_regions{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
@@ -3077,7 +3078,7 @@ inline ActivateSecureConnectivity ActivateSecureConnectivity::from_json(std::str
 
 inline std::string ActivateSecureConnectivity::to_json() const { return detail::to_json(*this); }
 
-/// The label that names the organisation.
+/// Label with the organisation's id.
 struct OrgLabel {
   /// The organisation.
   std::string org_id{};
@@ -3105,7 +3106,7 @@ inline OrgLabel OrgLabel::from_json(std::string_view json) {
 
 inline std::string OrgLabel::to_json() const { return detail::to_json(*this); }
 
-/// What a secure connectivity is called.
+/// Metadata of a secure connectivity.
 struct SecureConnectivityMetadata {
   /// Its name.
   std::string name{};
@@ -3167,13 +3168,13 @@ inline ClusterRef ClusterRef::from_json(std::string_view json) {
 
 inline std::string ClusterRef::to_json() const { return detail::to_json(*this); }
 
-/// What was asked for.
+/// Requested configuration.
 struct SecureConnectivitySpec {
   /// The cluster.
   ClusterRef cluster{};
   /// Principals that may connect.
   std::vector<std::string> allowed_principals{};
-  /// Regions from which they may.
+  /// Regions from which they may connect.
   std::vector<std::string> allowed_regions{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3201,19 +3202,19 @@ inline SecureConnectivitySpec SecureConnectivitySpec::from_json(std::string_view
 
 inline std::string SecureConnectivitySpec::to_json() const { return detail::to_json(*this); }
 
-/// Something that has been reached or not, as Kubernetes writes it.
+/// Condition in the format of Kubernetes.
 struct Condition {
-  /// What.
+  /// Type of the condition.
   std::string type{};
   /// `True`, `False` or `Unknown`.
   std::string status{};
-  /// Why, in a word.
+  /// Reason, as an identifier.
   std::string reason{};
-  /// Why, in a sentence.
+  /// Human-readable message.
   std::string message{};
-  /// Since when: RFC 3339, UTC.
+  /// Time of the last change: RFC 3339, UTC.
   std::string last_transition_time{};
-  /// Which change of the request it answers.
+  /// Revision of the configuration that it reflects.
   Number observed_generation{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3244,13 +3245,13 @@ inline Condition Condition::from_json(std::string_view json) {
 
 inline std::string Condition::to_json() const { return detail::to_json(*this); }
 
-/// The service's end of the private connection.
+/// Endpoint of the private connection on Camunda's side.
 struct SecureEndpoint {
-  /// Its kind.
+  /// Type of the endpoint.
   std::string type{};
-  /// Where it is.
+  /// Region.
   std::string region{};
-  /// The name to connect to.
+  /// Name of the service to connect to.
   std::string service_name{};
   /// Its private DNS name.
   std::string private_dns_name{};
@@ -3281,17 +3282,17 @@ inline SecureEndpoint SecureEndpoint::from_json(std::string_view json) {
 
 inline std::string SecureEndpoint::to_json() const { return detail::to_json(*this); }
 
-/// A connection to the endpoint.
+/// Connection to the endpoint.
 struct EndpointConnection {
-  /// The connecting endpoint.
+  /// Id of the connecting endpoint.
   std::string endpoint_id{};
-  /// The service connected to.
+  /// Id of the service.
   std::string service_id{};
-  /// Who connects.
+  /// Owner of the connecting endpoint.
   std::string owner{};
-  /// How the connection is.
+  /// State of the connection.
   std::string state{};
-  /// Since when: RFC 3339, UTC.
+  /// Time of the last change: RFC 3339, UTC.
   std::string creation_timestamp{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3321,19 +3322,19 @@ inline EndpointConnection EndpointConnection::from_json(std::string_view json) {
 
 inline std::string EndpointConnection::to_json() const { return detail::to_json(*this); }
 
-/// What is there.
+/// Current state.
 struct SecureConnectivityState {
-  /// What has been reached so far.
+  /// Conditions.
   std::vector<Condition> conditions{};
-  /// The service's end.
+  /// Endpoint on Camunda's side.
   SecureEndpoint endpoint{};
-  /// How many connections there are.
+  /// Number of connections.
   Number endpoint_connection_count{};
   /// The connections.
   std::optional<std::vector<EndpointConnection>> endpoint_connections{};
-  /// Which change of the request this state answers.
+  /// Revision of the configuration that this state reflects.
   Number observed_generation{};
-  /// Addresses by component, as the service gives them.
+  /// URLs by component, as the API returns them.
   Json urls{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3364,13 +3365,13 @@ inline SecureConnectivityState SecureConnectivityState::from_json(std::string_vi
 
 inline std::string SecureConnectivityState::to_json() const { return detail::to_json(*this); }
 
-/// Secure connectivity as it is, or nothing while it is off.
+/// Configuration and state of secure connectivity; has no fields while it is inactive.
 struct SecureConnectivityOrEmpty {
-  /// What it is called.
+  /// Name, namespace and labels.
   std::optional<SecureConnectivityMetadata> metadata{};
-  /// What was asked for.
+  /// Requested configuration.
   std::optional<SecureConnectivitySpec> spec{};
-  /// What is there.
+  /// Current state.
   std::optional<SecureConnectivityState> status{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3398,9 +3399,9 @@ inline SecureConnectivityOrEmpty SecureConnectivityOrEmpty::from_json(std::strin
 
 inline std::string SecureConnectivityOrEmpty::to_json() const { return detail::to_json(*this); }
 
-/// The secure connectivity of a cluster.
+/// Secure connectivity of a cluster.
 struct SecureConnectivityStatus {
-  /// How it is; without fields while it is off.
+  /// Configuration and state; has no fields while secure connectivity is inactive.
   SecureConnectivityOrEmpty status{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3426,7 +3427,7 @@ inline SecureConnectivityStatus SecureConnectivityStatus::from_json(std::string_
 
 inline std::string SecureConnectivityStatus::to_json() const { return detail::to_json(*this); }
 
-/// A role that a member has.
+/// Role of a member.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class OrganizationRole : public detail::OpenEnum<OrganizationRole> {
  public:
@@ -3434,25 +3435,25 @@ class OrganizationRole : public detail::OpenEnum<OrganizationRole> {
   enum Known : unsigned char {
     /// A value unknown to this version, or an absent field.
     Unknown,
-    /// A member, without further rights.
+    /// Member without additional permissions.
     Member,
     /// Administers the organisation.
     Admin,
     /// Owns the organisation.
     Owner,
-    /// The service's support.
+    /// Camunda support.
     SupportAgent,
     /// Operates clusters; discouraged since 8.8.
     OperationsEngineer,
     /// Works on tasks; discouraged since 8.8.
     TaskUser,
-    /// Analyses.
+    /// Analyst.
     Analyst,
-    /// Develops; discouraged since 8.8.
+    /// Developer; discouraged since 8.8.
     Developer,
-    /// Looks on; discouraged since 8.8.
+    /// Visitor with read access; discouraged since 8.8.
     Visitor,
-    /// Models.
+    /// Modeler.
     Modeler,
   };
 
@@ -3470,7 +3471,7 @@ class OrganizationRole : public detail::OpenEnum<OrganizationRole> {
       "member", "admin", "owner", "supportagent", "operationsengineer", "taskuser", "analyst", "developer", "visitor", "modeler"};
 };
 
-/// A role that can be given to a member.
+/// Role that can be assigned to a member.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class AssignableRole : public detail::OpenEnum<AssignableRole> {
  public:
@@ -3484,13 +3485,13 @@ class AssignableRole : public detail::OpenEnum<AssignableRole> {
     OperationsEngineer,
     /// Works on tasks; discouraged since 8.8.
     TaskUser,
-    /// Analyses.
+    /// Analyst.
     Analyst,
-    /// Develops; discouraged since 8.8.
+    /// Developer; discouraged since 8.8.
     Developer,
-    /// Looks on; discouraged since 8.8.
+    /// Visitor with read access; discouraged since 8.8.
     Visitor,
-    /// Models.
+    /// Modeler.
     Modeler,
   };
 
@@ -3508,15 +3509,15 @@ class AssignableRole : public detail::OpenEnum<AssignableRole> {
       "admin", "operationsengineer", "taskuser", "analyst", "developer", "visitor", "modeler"};
 };
 
-/// A member of the organisation, or someone invited.
+/// Member of the organisation, or pending invitation.
 struct Member {
-  /// The name.
+  /// Name.
   std::string name{};
-  /// The e-mail address, which names the member.
+  /// Email address, which identifies the member.
   std::string email{};
-  /// The roles.
+  /// Roles.
   std::vector<OrganizationRole> roles{};
-  /// Whether the invitation is still open.
+  /// Whether the invitation is pending.
   bool invite_pending{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3546,9 +3547,9 @@ inline Member Member::from_json(std::string_view json) {
 inline std::string Member::to_json() const { return detail::to_json(*this); }
 
 namespace detail {
-/// The roles that a member is to have.
+/// Request to set the roles of a member.
 struct SetMemberRoles {
-  /// All of them.
+  /// All roles of the member.
   std::vector<AssignableRole> org_roles{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
@@ -3573,7 +3574,7 @@ inline detail::SetMemberRoles detail::SetMemberRoles::from_json(std::string_view
 
 inline std::string detail::SetMemberRoles::to_json() const { return detail::to_json(*this); }
 
-/// What was done to an entity.
+/// Type of a change.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class AuditType : public detail::OpenEnum<AuditType> {
  public:
@@ -3605,33 +3606,33 @@ class AuditType : public detail::OpenEnum<AuditType> {
       "c", "r", "u", "d"};
 };
 
-/// Something that someone did.
+/// Event of the audit log.
 struct AuditEvent {
-  /// The service that noted it.
+  /// Service that logged the event.
   std::string service{};
-  /// The organisation.
+  /// Id of the organisation.
   std::string org_id{};
-  /// What was done, in values.
+  /// Description of the change.
   std::string audit{};
-  /// What was done, as a type.
+  /// Type of the change.
   AuditType audit_type{};
-  /// The kind of entity it was done to.
+  /// Type of the changed entity.
   std::string entity{};
-  /// The entity.
+  /// Id of the changed entity.
   std::string entity_id{};
-  /// Who did it.
+  /// Id of the user.
   std::string user_id{};
-  /// The kind of entity around it.
+  /// Type of the parent entity.
   std::optional<std::string> parent_entity{};
-  /// The entity around it.
+  /// Id of the parent entity.
   std::optional<std::string> parent_entity_id{};
-  /// The attribute that changed.
+  /// Changed attribute.
   std::optional<std::string> entity_attribute{};
-  /// Its value before.
+  /// Value before the change.
   std::optional<std::string> entity_attribute_value_from{};
-  /// Its value after.
+  /// Value after the change.
   std::optional<std::string> entity_attribute_value_to{};
-  /// When: a number, as the service counts (milliseconds since 1970 as a rule).
+  /// Time as a number, usually in milliseconds since the Unix epoch.
   std::optional<Number> timestamp{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3669,10 +3670,10 @@ inline AuditEvent AuditEvent::from_json(std::string_view json) {
 
 inline std::string AuditEvent::to_json() const { return detail::to_json(*this); }
 
-/// Addresses from which the service calls out, by product. Products other than the Web Modeler,
-/// once the service lists them, are in `extra`; IpRanges::iter has them all.
+/// IP ranges of outgoing connections of Camunda's products. Products other than the Web Modeler are
+/// in `extra` if the API lists them; IpRanges::iter returns all products.
 struct IpRanges {
-  /// The Web Modeler's, as CIDRs.
+  /// CIDRs of the Web Modeler.
   std::vector<std::string> web_modeler{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -4208,8 +4209,8 @@ class AdminClient {
   Members members() const;
   /// The organisation's audit log.
   Activity activity() const;
-  /// Lists the addresses from which the service calls out. Changes are published here 24 hours
-  /// ahead. The one operation without a token.
+  /// Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
+  /// hours in advance. The only operation without a token.
   IpRanges ip_ranges() const;
   /// Returns an access token for an audience, for example `zeebe.camunda.io`, from the cache that
   /// all processes of the user share, or from the token endpoint.
@@ -4548,15 +4549,15 @@ class TokenSource {
 /// concurrently.
 class Clusters {
  public:
-  /// Lists the clusters of the organisation, all of them: there is no paging.
+  /// Lists all clusters of the organisation, without paging.
   std::vector<Cluster> list() const;
-  /// Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money, so it
-  /// is never sent twice.
+  /// Creates a cluster. Returns immediately; the cluster has the status `Creating` for minutes.
+  /// Costs money. Non-idempotent.
   /// Documented error responses: 400 name too long; plan type, region, channel or generation not
   /// valid; no reservation left; 503 cluster creation is not available.
   ClusterId create(const CreateCluster& request) const;
-  /// Lists channels with their generations, plan types and regions: the only source of the ids that
-  /// creating a cluster takes.
+  /// Lists the channels with their generations, the plan types and the regions: the only source of
+  /// the ids for creating a cluster.
   Parameters parameters() const;
 
  private:
@@ -4570,16 +4571,15 @@ class Clusters {
 /// several threads concurrently.
 class ClusterClients {
  public:
-  /// Lists the clients of the cluster. The only place that tells a client's permissions.
+  /// Lists the clients of the cluster, with their permissions, which no other operation returns.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   std::vector<ClusterClient> list() const;
-  /// Creates a client of the cluster; without permissions it gets all of them. An empty list of
-  /// permissions is not accepted. The answer is the ONLY time that the secret is shown. Never sent
-  /// twice.
+  /// Creates a client of the cluster; without `permissions` it gets all of them. An empty list of
+  /// permissions is not accepted. The API returns the secret ONLY in this response. Non-idempotent.
   /// Documented error responses: 400 client names must be unique; 403 maximum number of clients
   /// reached, or cluster belongs to another organisation; 404 no such cluster.
   CreatedClusterClient create(const CreateClusterClient& request) const;
-  /// Reads how to connect as a client, its secret left out.
+  /// Returns the connection details of a client, without its secret.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
   /// or client; 412 cluster not ready; try later.
   ClusterClientConnectionDetails get(const ClusterClientId& client) const;
@@ -4615,40 +4615,40 @@ class Backups {
   /// Lists the backups of the cluster.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   std::vector<Backup> list() const;
-  /// Begins a backup, which takes minutes; at most one every 15 minutes. Never sent twice.
+  /// Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
   /// Documented error responses: 404 no such cluster.
   Backup create() const;
-  /// Deletes a backup and answers it. Irreversible.
+  /// Deletes a backup and returns it. Irreversible.
   /// Documented error responses: 403 cluster belongs to another organisation.
   Backup delete_(const BackupId& backup) const;
-  /// Reads the latest restore of the backup.
+  /// Returns the latest restore of the backup.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no restore was
   /// ever triggered for this backup.
   Restore restore_status(const BackupId& backup) const;
-  /// Begins a restore onto the source cluster, which the service suspends and resumes; takes
-  /// minutes. Never sent twice.
+  /// Starts a restore to the source cluster, which the API suspends and resumes; takes minutes.
+  /// Non-idempotent.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
   /// or backup; 409 backup of an unknown generation, or a restore in flight.
   Restore restore(const BackupId& backup) const;
-  /// Reads the backup schedule; there is at most one per cluster.
+  /// Returns the backup schedule; a cluster has at most one.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no schedule
   /// configured.
   BackupSchedule schedule() const;
-  /// Makes backups by a five-field cron expression in UTC, at most once every 15 minutes. Replaces
-  /// the schedule there is.
+  /// Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once every
+  /// 15 minutes.
   /// Documented error responses: 400 not a valid cron expression; 403 cluster belongs to another
   /// organisation; 404 no such cluster.
   BackupSchedule set_schedule(std::string_view cron) const;
-  /// Ends scheduled backups; those made so far stay. Succeeds where there is no schedule.
+  /// Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   void delete_schedule() const;
-  /// Waits until the backup is complete, and answers it. Fails at once where it failed, or is not
-  /// among the cluster's backups.
+  /// Waits until the backup is complete, and returns it. Fails immediately if the backup failed or
+  /// is not in the list of the cluster's backups.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
   /// at the deadline of the wait.
   Backup wait_until_complete(const BackupId& backup, const Wait<Backup>& wait = {}) const;
-  /// Waits until the latest restore of the backup is completed, and answers it. Fails at once where
-  /// it failed or was aborted.
+  /// Waits until the latest restore of the backup is completed, and returns it. Fails immediately
+  /// if the restore failed or was aborted, or if there was none.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
   /// at the deadline of the wait.
   Restore wait_until_restored(const BackupId& backup, const Wait<Restore>& wait = {}) const;
@@ -4666,21 +4666,21 @@ class Backups {
 /// concurrently.
 class ClusterSecrets {
  public:
-  /// Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.
+  /// Lists the connector secrets of the cluster with their VALUES: the response is secret.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   Secrets list() const;
-  /// Creates a connector secret; its name has fewer than 50 characters.
+  /// Creates a connector secret. Its name must have fewer than 50 characters.
   /// Documented error responses: 400 name has 50 characters or more; 403 maximum number of secrets
   /// reached, or cluster belongs to another organisation; 404 no such cluster; 409 name taken, or
-  /// another change to the secrets is in progress (then try again).
+  /// another change to the secrets is in progress (then retry).
   void create(std::string_view name, Secret value) const;
-  /// Gives a connector secret another value.
+  /// Sets a new value of a connector secret.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
-  /// 409 another change to the secrets is in progress: try again.
+  /// 409 another change to the secrets is in progress, retry.
   void update(std::string_view name, Secret value) const;
-  /// Deletes a connector secret, which may still be listed for a short while. Irreversible.
+  /// Deletes a connector secret, which the list may still contain for a short time. Irreversible.
   /// Documented error responses: 403 cluster belongs to another organisation; 409 another change to
-  /// the secrets is in progress: try again.
+  /// the secrets is in progress, retry.
   void delete_(std::string_view name) const;
 
  private:
@@ -4696,25 +4696,27 @@ class ClusterSecrets {
 /// several threads concurrently.
 class ClusterMonitoring {
  public:
-  /// Switches external (bring-your-own) monitoring on.
+  /// Activates external (bring-your-own) monitoring.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
   /// 409 already active.
   void activate() const;
-  /// Switches external monitoring off.
+  /// Deactivates external monitoring.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
   /// 409 not active.
   void deactivate() const;
-  /// Reads the monitoring clients and how monitoring is; its `status` is an empty object while it
-  /// is off.
+  /// Returns the monitoring clients and the status of monitoring, which is an empty object while
+  /// monitoring is inactive.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   Monitoring get() const;
-  /// Creates a monitoring client. The password is shown this once. Never sent twice.
+  /// Creates a monitoring client. The API returns the password ONLY in this response.
+  /// Non-idempotent.
   /// Documented error responses: 404 no such cluster.
   CreatedMonitoringClient create_client(std::string_view username) const;
   /// Deletes a monitoring client. Irreversible.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such client.
   void delete_client(const MonitoringClientId& client) const;
-  /// Gives a monitoring client another password, which is shown this once. Never sent twice.
+  /// Replaces the password of a monitoring client. The API returns the new one ONLY in this
+  /// response. Non-idempotent.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such client.
   CreatedMonitoringClient rotate_password(const MonitoringClientId& client) const;
 
@@ -4731,14 +4733,14 @@ class ClusterMonitoring {
 /// the client; can be used from several threads concurrently.
 class SecureConnectivity {
  public:
-  /// Reads the secure connectivity; its `status` is an empty object while it is off.
+  /// Returns the secure connectivity; its `status` is an empty object while it is inactive.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   SecureConnectivityStatus get() const;
-  /// Switches secure connectivity on, for these principals and regions.
+  /// Activates secure connectivity for these principals and regions.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
   /// 409 already active.
   void activate(const ActivateSecureConnectivity& request) const;
-  /// Switches secure connectivity off.
+  /// Deactivates secure connectivity.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
   /// 409 not active.
   void deactivate() const;
@@ -4767,10 +4769,10 @@ class ClusterHandle {
   ClusterMonitoring monitoring() const { return ClusterMonitoring(admin_, cluster_); }
   /// Secure connectivity of a cluster: access over the cloud provider's private network.
   SecureConnectivity secure_connectivity() const { return SecureConnectivity(admin_, cluster_); }
-  /// Reads a cluster.
+  /// Returns a cluster.
   /// Documented error responses: 404 no such cluster.
   Cluster get() const;
-  /// Changes the fields that are set, and no other; an empty description clears it.
+  /// Updates the fields that are set; an empty description clears it.
   /// Documented error responses: 404 no such cluster.
   void update(const UpdateCluster& request) const;
   /// Deletes a cluster. Irreversible.
@@ -4778,21 +4780,21 @@ class ClusterHandle {
   void delete_() const;
   /// Resumes a suspended cluster, which takes minutes.
   void wake() const;
-  /// Begins the upgrade to the newest generation of the cluster's channel, which takes minutes.
+  /// Starts the upgrade to the newest generation of the cluster's channel, which takes minutes.
   /// Documented error responses: 400 no upgrade available; 404 no such cluster; 409 an upgrade gate
   /// blocks it; the body names the reason and the next step; 412 cluster not ready for an upgrade.
   GenerationUpgrade upgrade() const;
-  /// Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for
-  /// dual-region clusters. In use once `encryption.status` is `Ready`.
-  /// Documented error responses: 400 malformed ARN, region mismatch, or the second key missing or
-  /// unwanted; 403 not on this plan, or the region is not AWS; 404 no such cluster; 409 cluster was
+  /// Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region
+  /// clusters and not allowed for others. The keys are in use when `encryption.status` is `Ready`.
+  /// Documented error responses: 400 malformed ARN, region mismatch, or second key missing or not
+  /// allowed; 403 not on this plan, or the region is not AWS; 404 no such cluster; 409 cluster was
   /// not created with External encryption.
   Cluster set_encryption(const UpdateEncryption& request) const;
-  /// Replaces the whole list of addresses that may reach the cluster; an empty list removes it.
-  /// Each `ip` is a CIDR or several with commas between them.
+  /// Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, or
+  /// several separated by commas.
   void set_ip_allowlist(std::vector<IpAllowlistEntry> entries) const;
-  /// Makes a new cluster in the paired region from the backups and suspends the source for ever.
-  /// Not enabled for every organisation. Never sent twice.
+  /// Creates a new cluster in the paired region from the backups, and suspends the source
+  /// permanently. Not enabled for every organisation. Non-idempotent.
   /// Documented error responses: 400 backup ids missing, empty or not valid; 403 cluster belongs to
   /// another organisation; 404 no such cluster or backup; 409 already failed over, or not ready yet
   /// (see message); 422 not multi-region, or its region pair has no failover.
@@ -4807,28 +4809,28 @@ class ClusterHandle {
   /// list concurrently, one change is lost. Throws PermissionDeniedError if the credentials lack
   /// the permission to read the list.
   std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;
-  /// Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once
-  /// where it is suspended, waits for input of its owner, or is gone.
+  /// Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails
+  /// immediately if the cluster is suspended, waits for input of its owner, or does not exist.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
   /// at the deadline of the wait.
   Cluster wait_until_healthy(const Wait<Cluster>& wait = {}) const;
-  /// Waits until the cluster is no longer there, after its deletion.
+  /// Waits until the cluster no longer exists, after its deletion.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
   /// at the deadline of the wait.
   void wait_until_deleted(const Wait<Cluster>& wait = {}) const;
-  /// Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's answer)
-  /// and is `Healthy` on two looks in a row, and answers it. Fails at once where it waits for input
-  /// of its owner, or is gone.
+  /// Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's
+  /// response) and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the
+  /// cluster waits for input of its owner or does not exist.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
   /// at the deadline of the wait.
   Cluster wait_until_upgraded(std::string_view generation_id, const Wait<Cluster>& wait = {}) const;
-  /// Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers it.
-  /// Fails at once where it waits for input of its owner, or is gone.
+  /// Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
+  /// Fails immediately if the cluster waits for input of its owner or does not exist.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
   /// at the deadline of the wait.
   Cluster wait_until_woken(const Wait<Cluster>& wait = {}) const;
-  /// Waits, after keys were set, until `encryption.status` is `Ready`, and answers the cluster.
-  /// Fails at once where the key could not be set up, or the cluster is gone.
+  /// Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns
+  /// the cluster. Fails immediately if the key could not be set up or the cluster does not exist.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
   /// at the deadline of the wait.
   Cluster wait_until_encrypted(const Wait<Cluster>& wait = {}) const;
@@ -4846,11 +4848,11 @@ class ClusterHandle {
 /// several threads concurrently.
 class Members {
  public:
-  /// Lists members and pending invites.
+  /// Lists the members and the pending invitations.
   /// Documented error responses: 403 missing permission.
   std::vector<Member> list() const;
-  /// Invites the member where needed, else replaces the roles. Since 8.8 `operationsengineer`,
-  /// `taskuser`, `developer` and `visitor` are discouraged.
+  /// Replaces the roles of a member, or invites the email address if it is not a member. Since 8.8
+  /// `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
   /// Documented error responses: 400 a role is not valid; 403 missing permission, or no seat left.
   void set_roles(std::string_view email, std::vector<AssignableRole> roles) const;
   /// Removes a member from the organisation.
@@ -4868,14 +4870,14 @@ class Members {
 /// concurrently.
 class Activity {
  public:
-  /// Lists what was done in the organisation.
+  /// Lists the events of the organisation's audit log.
   /// Documented error responses: 403 missing permission.
   std::vector<AuditEvent> list() const;
-  /// Writes what was done in the organisation as CSV text.
+  /// Writes the events of the organisation's audit log as CSV.
   /// Documented error responses: 403 missing permission.
   /// Writes the CSV to a stream. Throws IoError if writing fails.
   void csv(std::ostream& stream) const;
-  /// Writes what was done in the organisation as CSV text.
+  /// Writes the events of the organisation's audit log as CSV.
   /// Passes the CSV to a callback in pieces. If the callback returns `false`, the call ends with
   /// IoError; a callback that returns void receives all pieces.
   template <class Sink,

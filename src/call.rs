@@ -1,7 +1,7 @@
-//! One call's limits: its deadline and its cancellation, and waiting that minds both.
+//! Deadline and cancellation of a call, and waits that observe both.
 //!
-//! Every wait of the library goes through here or through the socket, which asks the same
-//! [`CallContext`], so that one deadline covers locks, turns, tokens, retries and bodies alike.
+//! Every wait of the library uses the [`CallContext`] of its call, directly or in the socket, so
+//! that one deadline covers locks, the rate limit, token requests, retries and bodies.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,18 +12,26 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::fork::generation;
 
-/// The longest a wait goes without looking at its [`Cancel`].
+/// Maximum time between two checks of the [`Cancel`] during a wait.
 ///
-/// A flag has to be polled because a signal handler may do no more than set one.
+/// The flag is polled because a signal handler can only set an atomic variable.
 pub(crate) const CANCEL_POLL: Duration = Duration::from_millis(20);
 
-/// The deadline of a call whose options name none.
+/// Default timeout of a call.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Stops calls from another thread or from a signal handler.
+/// Returns a number that identifies the calling thread among the running threads.
 ///
-/// Clones share one flag. [`cancel`](Cancel::cancel) needs only atomic operations, so it is safe in a
-/// signal handler; a call in progress then fails with [`ErrorKind::Cancelled`] within 100 ms.
+/// Allocates nothing, unlike [`std::thread::current`], whose handle of the main thread is never freed.
+pub(crate) fn current_thread() -> usize {
+    thread_local!(static MARKER: u8 = const { 0 });
+    MARKER.with(|marker| std::ptr::from_ref(marker).addr())
+}
+
+/// Cancellation flag for calls, to be set from another thread or from a signal handler.
+///
+/// Clones share one flag. [`cancel`](Cancel::cancel) uses only atomic operations, so it is
+/// async-signal-safe. A call in progress then fails with [`ErrorKind::Cancelled`] within 100 ms.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicUsize>);
 
@@ -33,19 +41,21 @@ const CANCELLED: usize = 1;
 const CANCEL_COUNT: usize = 2;
 
 impl Cancel {
-    /// A flag that is not set.
+    /// Creates a flag that is not set.
+    #[must_use]
     pub fn new() -> Self {
         Cancel::default()
     }
 
-    /// Cancels every call that was given this flag, and those to come until
+    /// Cancels all calls that use this flag: those in progress, and those that start before
     /// [`reset`](Cancel::reset).
     pub fn cancel(&self) {
         self.0.fetch_or(CANCELLED, Ordering::AcqRel);
         self.0.fetch_add(CANCEL_COUNT, Ordering::AcqRel);
     }
 
-    /// Whether it is cancelled.
+    /// Returns whether the flag is set.
+    #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Acquire) & CANCELLED != 0
     }
@@ -75,13 +85,14 @@ impl CancelWatch {
     }
 }
 
-/// Asked during a wait whether the call has to end; see [`CallOptions::interrupt_check`].
+/// Returns whether the call must end; see [`CallOptions::interrupt_check`].
 type InterruptCheck = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// Returns whether the client is shut down. Cheap, so it is checked at each step.
+/// Returns whether the client is shut down. Cheap, therefore evaluated at each step.
 type ShutdownCheck = Arc<dyn Fn() -> bool + Send + Sync>;
 
-/// Options of single calls; see [`AdminClient::with`](crate::AdminClient::with).
+/// Per-call options: timeout and cancellation. Set them with
+/// [`AdminClient::with`](crate::AdminClient::with).
 #[derive(Clone, Default)]
 pub struct CallOptions {
     timeout: Option<Duration>,
@@ -93,20 +104,24 @@ pub struct CallOptions {
 }
 
 impl CallOptions {
-    /// No options: the client's own timeout (60 s unless set), no cancellation.
+    /// Creates options in which nothing is set: the client's own timeout applies (default: 60 s),
+    /// and the calls cannot be cancelled.
+    #[must_use]
     pub fn new() -> Self {
         CallOptions::default()
     }
 
-    /// The deadline of the whole call: waiting for a token or a turn, retries and the body
-    /// included. A call outlives it by no more than 100 ms. The system's lookup of a name cannot be
-    /// interrupted; it runs on a thread of its own, which a call that has to end leaves behind.
+    /// Sets the timeout of the whole call, including the token request, the rate limit, retries and
+    /// reading the body. The call returns at most 100 ms after its deadline. DNS resolution cannot
+    /// be interrupted: it runs on a separate thread, which a call that must end abandons.
+    #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// A flag that ends the call early.
+    /// Sets the flag that cancels the call.
+    #[must_use]
     pub fn cancel(mut self, cancel: Cancel) -> Self {
         self.cancel = Some(CancelWatch {
             cancel,
@@ -115,22 +130,24 @@ impl CallOptions {
         self
     }
 
-    /// A question asked on the calling thread about every 20 ms while the call waits: `true` ends
-    /// the call as cancelled. For hosts that have to run their own signal handlers, such as
-    /// Python's. A call that never waits that long never asks.
-    pub fn interrupt_check(mut self, ask: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        self.interrupt = Some(Arc::new(ask));
+    /// Sets a callback that runs on the calling thread about every 20 ms while the call waits. If
+    /// it returns `true`, the call fails with [`ErrorKind::Cancelled`]. For language runtimes that
+    /// must run their own signal handlers, such as Python. A call that waits less than 20 ms does
+    /// not run it.
+    #[must_use]
+    pub fn interrupt_check(mut self, check: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.interrupt = Some(Arc::new(check));
         self
     }
 
-    /// A check that ends the calls of a client for good; see `camunda_shutdown`.
+    /// Sets the check that permanently ends the calls of a client; see `camunda_shutdown`.
     #[cfg(feature = "capi")]
     pub(crate) fn shut_down_by(mut self, check: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.shutdown = Some(Arc::new(check));
         self
     }
 
-    /// These options, replaced by those that are set in `options`.
+    /// Returns these options, overridden by those that are set in `options`.
     pub(crate) fn merged(&self, options: CallOptions) -> CallOptions {
         CallOptions {
             timeout: options.timeout.or(self.timeout),
@@ -141,8 +158,8 @@ impl CallOptions {
         }
     }
 
-    /// The options of a call that begins now: a cancellation counts from here on, also for the
-    /// requests of an operation that sends several.
+    /// Returns the options of a call that begins now. A later cancellation ends the call even if it
+    /// is reset, also between the requests of an operation that sends several.
     pub(crate) fn begin(&self) -> CallOptions {
         let mut options = self.clone();
         if let Some(watch) = &mut options.cancel {
@@ -168,33 +185,33 @@ impl fmt::Debug for CallOptions {
     }
 }
 
-/// Why a wait has to end.
+/// Reason why a call must end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StopReason {
-    /// The deadline passed.
+    /// The deadline was exceeded.
     Deadline,
-    /// The caller cancelled.
+    /// The caller cancelled the call, or the client is shut down.
     Cancelled,
-    /// The process is a child that was forked during the call: connections and locks of the call
-    /// belong to its parent.
+    /// The process was forked during the call: the parent owns the connections and locks of the
+    /// call.
     Forked,
 }
 
-/// A call under way, on the one thread that makes it.
+/// State of a call in progress, used by the thread that makes it.
 #[derive(Debug, Clone)]
 pub(crate) struct CallContext {
     started: Instant,
     timeout: Duration,
     deadline: Option<Instant>,
     options: CallOptions,
-    /// The process that makes the call.
+    /// The process that makes the call; each fork increments it.
     generation: u32,
-    /// When the interrupt was last asked; asking can be costly (Python takes its global lock).
+    /// Time of the last interrupt check, which can be expensive (Python acquires the GIL).
     last_interrupt_check: Cell<Instant>,
 }
 
 impl CallContext {
-    /// Starts the clock. A timeout too large for the clock counts as none.
+    /// Starts a call. It has no deadline if the clock cannot represent it.
     pub(crate) fn start(options: &CallOptions, default_timeout: Duration) -> Self {
         let started = Instant::now();
         let timeout = options.timeout.unwrap_or(default_timeout);
@@ -208,8 +225,7 @@ impl CallContext {
         }
     }
 
-    /// The same call with `limit` from now on as its deadline, if that is earlier than its own: for
-    /// a step that the call can do without.
+    /// Returns the same call with its deadline at most `limit` from now, for an optional step.
     pub(crate) fn with_max_timeout(&self, limit: Duration) -> CallContext {
         let sooner = Instant::now().checked_add(limit);
         let deadline = match (self.deadline, sooner) {
@@ -226,27 +242,27 @@ impl CallContext {
         }
     }
 
-    /// The options, for the steps of this call: a cancellation since its beginning counts for them.
+    /// Returns the options for the steps of this call, which a cancellation since its start ends.
     pub(crate) fn options(&self) -> &CallOptions {
         &self.options
     }
 
-    /// When the call began.
+    /// Returns the time at which the call started.
     pub(crate) fn started(&self) -> Instant {
         self.started
     }
 
-    /// How long the call may take in all.
+    /// Returns the timeout of the whole call.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// When the call has to be over; `None` if it has no deadline.
+    /// Returns the deadline, or `None` if the call has none.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Time left; a very long time where there is no deadline.
+    /// Returns the time until the deadline, or `Duration::MAX` without one.
     pub(crate) fn remaining(&self) -> Duration {
         match self.deadline {
             Some(deadline) => deadline.saturating_duration_since(Instant::now()),
@@ -254,7 +270,7 @@ impl CallContext {
         }
     }
 
-    /// Whether the call may go on.
+    /// Fails if the call must end.
     pub(crate) fn check(&self) -> Result<(), StopReason> {
         if self.generation != generation() {
             return Err(StopReason::Forked);
@@ -286,11 +302,11 @@ impl CallContext {
         }
     }
 
-    /// The longest single blocking step allowed now, at most `wanted`: short enough to notice a
-    /// cancellation and to keep the deadline. Fails where the call has to end.
+    /// Returns the maximum duration of a single blocking step, at most `wanted`, which observes the
+    /// deadline and the cancellation. Fails if the call must end.
     pub(crate) fn next_wait(&self, wanted: Duration) -> Result<Duration, StopReason> {
         self.check()?;
-        // Never zero, which a socket takes for "no timeout".
+        // Not zero, which means "no timeout" to a socket.
         let step = wanted.min(self.remaining()).max(Duration::from_millis(1));
         let watched = self.options.cancel.is_some()
             || self.options.interrupt.is_some()
@@ -298,7 +314,7 @@ impl CallContext {
         Ok(if watched { step.min(CANCEL_POLL) } else { step })
     }
 
-    /// Sleeps for `duration`, or until the call has to end.
+    /// Sleeps for `duration`, or until the call must end.
     pub(crate) fn sleep(&self, duration: Duration) -> Result<(), StopReason> {
         let until = Instant::now().checked_add(duration);
         loop {
@@ -324,7 +340,7 @@ impl CallContext {
         }
     }
 
-    /// The error for a call that had to end.
+    /// Returns the error of a call that had to end.
     pub(crate) fn stop_error(&self, stop: StopReason, stage: Stage, outcome: Outcome) -> Error {
         let (kind, message) = match stop {
             StopReason::Deadline => (
@@ -335,10 +351,10 @@ impl CallContext {
                 ErrorKind::Cancelled,
                 "cancelled: the client is shut down".to_owned(),
             ),
-            StopReason::Cancelled => (ErrorKind::Cancelled, "cancelled by the caller".to_owned()),
+            StopReason::Cancelled => (ErrorKind::Cancelled, "cancelled".to_owned()),
             StopReason::Forked => (
                 ErrorKind::Cancelled,
-                "the process forked during the call; repeat the call in the child".to_owned(),
+                "process forked during the call; repeat the call in the child".to_owned(),
             ),
         };
         Error::new(kind, stage, outcome, message)
@@ -350,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cancelled_call_does_not_start_to_sleep() {
+    fn sleep_returns_immediately_when_cancelled() {
         let cancel = Cancel::new();
         cancel.cancel();
         let options = CallOptions::new().cancel(cancel.clone());
@@ -394,11 +410,11 @@ mod tests {
     fn merged_options_keep_what_is_not_set() {
         let (first, second) = (Cancel::new(), Cancel::new());
         second.cancel();
-        let asked = CallOptions::new().interrupt_check(|| true);
+        let interrupted = CallOptions::new().interrupt_check(|| true);
         let options = CallOptions::new()
             .merged(CallOptions::new().cancel(first.clone()))
             .merged(CallOptions::new().timeout(Duration::from_secs(3)))
-            .merged(asked);
+            .merged(interrupted);
         assert_eq!(options.timeout, Some(Duration::from_secs(3)));
         assert!(options.interrupt.is_some());
         assert!(!options.cancel.as_ref().unwrap().is_cancelled());
@@ -410,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_ends_a_sleep() {
+    fn sleep_ends_at_deadline() {
         let options = CallOptions::new().timeout(Duration::from_millis(1));
         let call = CallContext::start(&options, DEFAULT_TIMEOUT);
         assert_eq!(
@@ -430,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_beyond_the_clock_is_no_deadline() {
+    fn call_has_no_deadline_when_timeout_exceeds_clock() {
         let options = CallOptions::new().timeout(Duration::MAX);
         let call = CallContext::start(&options, DEFAULT_TIMEOUT);
         assert_eq!(call.check(), Ok(()));

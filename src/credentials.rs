@@ -1,4 +1,4 @@
-//! The credential files that the Console hands out: reading, writing, and what is in them.
+//! Credential files of the Console: parsing, writing, and the credentials that they contain.
 
 use std::collections::BTreeMap;
 #[cfg(unix)]
@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, SecretBuffer, Zeroizing, read_to_end};
 
-/// The variables of a cluster's credentials, in the order in which they are written.
+/// Variables of a cluster client's credentials, in the order in which they are written.
 const VARIABLE_ORDER: [&str; 12] = [
     "ZEEBE_ADDRESS",
     "ZEEBE_CLIENT_ID",
@@ -29,15 +29,15 @@ const VARIABLE_ORDER: [&str; 12] = [
     "CAMUNDA_OAUTH_URL",
 ];
 
-/// What warnings call a credential file.
+/// Name of a credential file in warnings.
 pub(crate) const CREDENTIAL_FILE: &str = "credential file";
 
-/// Far more than any credential file has; a bound for files that are something else.
-const MAX_BYTES: u64 = 1024 * 1024;
+/// Maximum size of a credential file.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The credentials of a cluster's client, as the variables of the Console's file.
+/// Credentials of a cluster client, as the variables of the Console's credential file.
 ///
-/// `Debug` shows the names of the variables only.
+/// `Debug` shows only the names of the variables.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClusterCredentials {
     variables: BTreeMap<String, Secret>,
@@ -48,11 +48,16 @@ impl ClusterCredentials {
         ClusterCredentials { variables }
     }
 
-    /// Reads a file of `export NAME='value'` or `NAME=value` lines, quotes and comments understood.
+    /// Reads a credential file with lines `export NAME='value'` or `NAME=value`.
     ///
-    /// Nothing is expanded: `$` is a dollar sign. Unknown variables are kept. A file that other users
-    /// can read is logged as a warning, once. Errors: `Io` where the file cannot be read, `Config`
-    /// naming the line that cannot be understood.
+    /// The file is parsed as POSIX shell assignments with quotes and comments, but without
+    /// expansions: `$` is a literal dollar sign. Unknown variables are kept. If other users can
+    /// read the file, the library logs one warning.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if the file cannot be read; [`ErrorKind::Config`], with the line number,
+    /// if it cannot be parsed.
     pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let variables = read_env_file(path)?;
@@ -64,7 +69,9 @@ impl ClusterCredentials {
     /// `ZEEBE_CLIENT_ID` and `ZEEBE_CLIENT_SECRET`, which are required. An empty variable counts as
     /// not set.
     ///
-    /// Errors: `Config`, naming the variable that is not set or not UTF-8.
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], with the name of the variable that is not set or not UTF-8.
     pub fn from_env() -> Result<Self> {
         ClusterCredentials::read(|name| std::env::var(name))
     }
@@ -91,12 +98,13 @@ impl ClusterCredentials {
         Ok(ClusterCredentials { variables })
     }
 
-    /// The value of a variable, such as `ZEEBE_ADDRESS`.
+    /// Returns the value of a variable, such as `ZEEBE_ADDRESS`, or `None` if it is absent.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(Secret::expose)
     }
 
-    /// Names and values, in the order of the Console's file; others follow by name.
+    /// Iterates over the names and values: the variables of the Console's file in its order, then
+    /// the others by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Secret)> {
         let known = VARIABLE_ORDER
             .iter()
@@ -110,34 +118,38 @@ impl ClusterCredentials {
             .map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Writes the variables as `export NAME='value'` lines to a new file with mode 0600, and flushes
+    /// Writes the variables as `export NAME='value'` lines to a new file with mode 0600, and
+    /// flushes
     /// it to the disk.
     ///
-    /// Never overwrites: if the path exists, a symbolic link included, nothing is changed. A file that
-    /// cannot be written whole is removed again. To keep the credentials of a client that is yet to be
-    /// created, use [`ClusterClients::create_env_file`](crate::ClusterClients::create_env_file), which
-    /// cannot lose its secret.
+    /// Never overwrites a file: if the path exists, also as a symbolic link, nothing is changed. A
+    /// file that cannot be written completely is removed. To store the credentials of a client that
+    /// does not exist yet, use
+    /// [`ClusterClients::create_env_file`](crate::ClusterClients::create_env_file), which cannot
+    /// lose its secret.
     ///
-    /// Errors: `InvalidArgument` if a name is not valid or a value has a NUL, before the file is
-    /// created; `Io`.
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] if a name is invalid or a value contains a NUL, before the
+    /// file is created; [`ErrorKind::Io`] if the file exists or cannot be written.
     pub fn write_env_file(&self, path: impl AsRef<Path>) -> Result<()> {
         let text = self.to_env_text()?;
         NewFile::create(path.as_ref())?.fill(text.as_bytes())
     }
 
-    /// Returns the text of the file; fails if it could not be read back.
+    /// Returns the content of the file. Fails if the parser could not read it back.
     pub(crate) fn to_env_text(&self) -> Result<Zeroizing<String>> {
         let mut text = SecretBuffer::with_capacity(2 * 1024);
         for (name, value) in self.iter() {
             if !is_name(name) {
                 return Err(Error::invalid_argument(format!(
-                    "credentials: `{}` is not a valid name of a variable",
+                    "credentials: `{}` is not a valid variable name",
                     name.escape_debug()
                 )));
             }
             if value.expose().contains('\0') {
                 return Err(Error::invalid_argument(format!(
-                    "credentials: the value of {name} has a NUL, which no environment can hold"
+                    "credentials: the value of {name} contains a NUL, which no environment can hold"
                 )));
             }
             text.push_str("export ");
@@ -145,7 +157,7 @@ impl ClusterCredentials {
             text.push_str("='");
             for (index, piece) in value.expose().split('\'').enumerate() {
                 if index > 0 {
-                    // A quote ends the quoted text, stands for itself, and begins another.
+                    // Ends the quoted string, adds an escaped quote, and begins another string.
                     text.push_str(r"'\''");
                 }
                 text.push_str(piece);
@@ -155,17 +167,26 @@ impl ClusterCredentials {
         Ok(text.into_string().unwrap_or_default())
     }
 
-    /// A variable that has to be there for what the caller wants.
+    /// Returns the first of these variables that is present; fails if all are absent.
     pub(crate) fn require(&self, names: &[&str]) -> Result<&Secret> {
         names
             .iter()
             .find_map(|name| self.variables.get(*name))
             .ok_or_else(|| {
                 Error::config(format!(
-                    "the credentials have no {}",
-                    names.join(" and no ")
+                    "credentials: required variable missing: {}",
+                    names.join(" or ")
                 ))
             })
+    }
+}
+
+impl<'a> IntoIterator for &'a ClusterCredentials {
+    type Item = (&'a str, &'a Secret);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter().collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -181,9 +202,9 @@ impl std::fmt::Debug for ClusterCredentials {
 pub(crate) fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>> {
     let mut bytes = Zeroizing::new(Vec::new());
     File::open(path)
-        .and_then(|file| read_to_end(&mut file.take(MAX_BYTES + 1), &mut bytes))
+        .and_then(|file| read_to_end(&mut file.take(MAX_FILE_BYTES + 1), &mut bytes))
         .map_err(|error| io_error(path, "cannot be read", error))?;
-    if bytes.len() as u64 > MAX_BYTES {
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Error::config(format!(
             "{} is too large for a credential file",
             path.display()
@@ -194,13 +215,13 @@ pub(crate) fn read_env_file(path: &Path) -> Result<BTreeMap<String, Secret>> {
     parse(text).map_err(|problem| Error::config(format!("{}: {problem}", path.display())))
 }
 
-/// Logs a warning, once for each path, if other users can read a file with secrets in it or write it.
+/// Logs one warning per path if other users can read or write a file that contains secrets.
 #[cfg(unix)]
 pub(crate) fn warn_if_open_to_others(what: &str, path: &Path) {
     use std::os::unix::fs::PermissionsExt;
 
     static WARNED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
-    /// Programs that read ever new files are not to fill the memory with their names.
+    /// Bounds the memory for programs that read many different files.
     const MAX_PATHS: usize = 1000;
 
     let Ok(metadata) = std::fs::metadata(path) else {
@@ -210,14 +231,15 @@ pub(crate) fn warn_if_open_to_others(what: &str, path: &Path) {
     if mode & 0o077 == 0 {
         return;
     }
-    // Not waited for: a forked child may have inherited it locked.
+    // `try_lock`, because a forked child may have inherited the mutex locked.
     if let Ok(mut warned) = WARNED.try_lock()
         && warned.len() < MAX_PATHS
         && warned.insert(path.to_owned())
     {
         drop(warned);
         log::warn!(
-            "{what} is open to other users, restrict it with `chmod 600`: path={} mode={mode:04o}",
+            "{what} is accessible to other users, restrict it with `chmod 600`: path={} \
+             mode={mode:04o}",
             path.display()
         );
     }
@@ -226,7 +248,8 @@ pub(crate) fn warn_if_open_to_others(what: &str, path: &Path) {
 #[cfg(not(unix))]
 pub(crate) fn warn_if_open_to_others(_: &str, _: &Path) {}
 
-/// A credential file that was created and has no credentials yet; it is removed if it gets none.
+/// New credential file without credentials. Dropping it before [`fill`](NewFile::fill) removes the
+/// file.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     path: PathBuf,
@@ -234,11 +257,11 @@ pub(crate) struct NewFile {
     filled: bool,
 }
 
-/// Room that is reserved on the disk; the credentials of a client take about 1 KiB.
+/// Disk space to reserve; the credentials of a client take about 1 KiB.
 const RESERVED_BYTES: usize = 8 * 1024;
 
 impl NewFile {
-    /// Creates the file with mode 0600. Fails if the path exists, a symbolic link included.
+    /// Creates the file with mode 0600. Fails if the path exists, also as a symbolic link.
     pub(crate) fn create(path: &Path) -> Result<NewFile> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
@@ -258,8 +281,9 @@ impl NewFile {
         })
     }
 
-    /// Writes a comment and as many bytes as the credentials will take, so that neither a full disk
-    /// nor a quota can keep them out later. The comment explains a file that a crash leaves behind.
+    /// Reserves disk space by writing a comment and padding, so that `fill` cannot fail because of
+    /// a full disk or a quota. The comment explains the file if the process terminates before
+    /// `fill`.
     pub(crate) fn reserve(&mut self, comment: &str) -> Result<()> {
         let mut text = String::with_capacity(RESERVED_BYTES + comment.len());
         for line in comment.lines() {
@@ -276,7 +300,7 @@ impl NewFile {
             .map_err(|error| io_error(&self.path, "cannot be written", error))
     }
 
-    /// Replaces what is in the file, and flushes it and its folder to the disk.
+    /// Replaces the content of the file, and flushes the file and its directory to the disk.
     pub(crate) fn fill(mut self, text: &[u8]) -> Result<()> {
         self.write(text)
             .map_err(|error| io_error(&self.path, "cannot be written", error))?;
@@ -296,14 +320,14 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        // Half a secret is useless, and it would stand in the way of the next attempt.
+        // A truncated secret is useless, and the existing file would make the next attempt fail.
         if !self.filled && is_same_file(&self.file, &self.path) {
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// Whether a path still leads to a file that was opened: another program may have replaced it.
+/// Returns whether `path` still is the opened file, which another program may have replaced.
 #[cfg(unix)]
 fn is_same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -318,7 +342,7 @@ fn is_same_file(_: &File, path: &Path) -> bool {
     path.is_file()
 }
 
-/// Flushes the entry of a new file; on file systems that cannot do that, it is none the worse.
+/// Flushes the directory entry of a new file, if the file system supports it.
 #[cfg(unix)]
 fn sync_folder_of(path: &Path) {
     let folder = path
@@ -344,7 +368,7 @@ fn is_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// Parses what a shell would read, expansions aside; a problem names its line and no value.
+/// Parses POSIX shell assignments, without expansions. Errors contain the line number and no value.
 pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Secret>, String> {
     let mut variables = BTreeMap::new();
     let mut rest = text.trim_start_matches('\u{feff}');
@@ -368,21 +392,21 @@ pub(crate) fn parse(text: &str) -> Result<BTreeMap<String, Secret>, String> {
             .filter(|(name, _)| is_name(name))
             .ok_or_else(|| format!("line {line} is not NAME=value"))?;
         let (value, after) = parse_value(value)
-            .ok_or_else(|| format!("line {line}: the quotes of {name} do not end"))?;
+            .ok_or_else(|| format!("line {line}: unterminated quote in the value of {name}"))?;
         let end = after.trim_start_matches([' ', '\t', ';']);
         if !(end.is_empty() || end.starts_with(['\n', '\r', '#'])) {
             return Err(format!("line {line}: text after the value of {name}"));
         }
-        // A NUL could be neither in an environment nor in a C string.
+        // Neither an environment nor a C string can hold a NUL.
         if value.contains('\0') {
-            return Err(format!("line {line}: the value of {name} has a NUL"));
+            return Err(format!("line {line}: the value of {name} contains a NUL"));
         }
         variables.insert(name.to_owned(), Secret::from(value));
         rest = end;
     }
 }
 
-/// Reads a value, quoted or not; `None` where a quote does not end.
+/// Parses a quoted or unquoted value. Returns `None` if a quote is not terminated.
 fn parse_value(text: &str) -> Option<(Zeroizing<String>, &str)> {
     let mut value = SecretBuffer::default();
     let mut rest = text;
@@ -442,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shells_write_is_read() {
+    fn parse_reads_shell_assignments() {
         for (text, expected) in [
             ("export A='b c'", "b c"),
             ("A=b", "b"),
@@ -463,10 +487,13 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_without_its_value() {
+    fn parse_error_names_line_without_value() {
         for (text, part) in [
-            ("A='hunter2", "line 1: the quotes of A"),
-            ("A=b\nB=\"hunter2", "line 2: the quotes of B"),
+            ("A='hunter2", "line 1: unterminated quote in the value of A"),
+            (
+                "A=b\nB=\"hunter2",
+                "line 2: unterminated quote in the value of B",
+            ),
             ("A=b\n\nhunter2", "line 3 is not NAME=value"),
             ("A=b hunter2", "line 1: text after the value of A"),
             ("1A=hunter2", "line 1"),
@@ -482,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_file_is_read_back() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("worker.env");
         let variables: BTreeMap<_, _> = [
@@ -522,9 +549,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("worker.env");
         for (name, value, part) in [
-            ("not a name", "hunter2", "`not a name` is not a valid name"),
-            ("", "hunter2", "`` is not a valid name"),
-            ("A", "hunter2\0", "the value of A has a NUL"),
+            (
+                "not a name",
+                "hunter2",
+                "`not a name` is not a valid variable name",
+            ),
+            ("", "hunter2", "`` is not a valid variable name"),
+            ("A", "hunter2\0", "the value of A contains a NUL"),
         ] {
             let variables = [(name.to_owned(), Secret::new(value))].into();
             let credentials = ClusterCredentials::from_variables(variables);
@@ -607,7 +638,7 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_link_is_not_followed() {
+    fn write_env_file_does_not_follow_symbolic_link() {
         #[cfg(unix)]
         {
             let directory = tempfile::tempdir().unwrap();

@@ -1,92 +1,104 @@
-//! The one error type: what went wrong, where, what the service said, and whether anything was done.
+//! The error type of the crate: kind, stage, outcome, the server's error message and the response.
 //!
-//! Knows nothing of HTTP libraries, tokens or C; the layers above fill it in.
+//! Must not depend on other modules of the crate, except `secret`.
 
-use crate::secret::Zeroizing;
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::secret::Zeroizing;
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What kind of failure it is: the thing to match on.
+/// Category of an [`Error`], to match on.
 ///
-/// Kinds are added as the library grows, so a `match` needs a wildcard arm.
+/// Later versions add kinds, so a `match` needs a wildcard arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An argument is not usable: empty, not UTF-8, of the wrong kind, a path trick.
+    /// An argument is invalid: empty, not UTF-8, of the wrong type, or with a `.` or `..` path
+    /// segment.
     InvalidArgument,
-    /// A setting is missing or not usable; the message names the setting or the variable.
+    /// A setting is missing or invalid. The message names the setting or the environment variable.
     Config,
-    /// The service (401) or the token endpoint does not accept the credentials.
+    /// The API (HTTP 401) or the token endpoint rejected the credentials.
     Authentication,
-    /// 403: the credentials lack a permission, a quota is used up, or the cluster is another's.
+    /// HTTP 403 Forbidden: a permission is missing, a quota is exhausted, or the cluster belongs to
+    /// another organisation.
     PermissionDenied,
-    /// 404: no such cluster, client, backup, …
+    /// HTTP 404 Not Found: no such cluster, client, backup, …
     NotFound,
-    /// 409: the state of the thing forbids it; the service's words say how.
+    /// HTTP 409 Conflict: the current state of the resource does not allow the operation.
+    /// [`Error::server_message`] has the reason.
     Conflict,
-    /// 412: not ready yet; try later.
+    /// HTTP 412 Precondition Failed: the resource is not ready yet. Retry later.
     NotReady,
-    /// Any other 4xx: the service understood the request and refuses it.
+    /// Any other 4xx status: the API rejected the request as invalid.
     InvalidRequest,
-    /// 429, or this process's own pacing of token requests; see [`Error::retry_after`].
+    /// HTTP 429 Too Many Requests, or the library's own rate limit of token requests. See
+    /// [`Error::retry_after`].
     RateLimited,
-    /// 5xx: the service failed.
+    /// Any 5xx status: server error.
     Service,
-    /// The deadline passed.
+    /// The deadline was exceeded.
     Timeout,
-    /// Cancelled by the caller.
+    /// The caller cancelled the call.
     Cancelled,
-    /// No connection, a broken one, TLS or HTTP violated.
+    /// No connection, connection lost, or a TLS or HTTP protocol error.
     Network,
-    /// The answer arrived and is not what was described; see [`Error::body`].
+    /// The response arrived but cannot be decoded. See [`Error::body`].
     Decode,
-    /// What was waited for cannot come any more: the state reached is final.
+    /// A waiter failed because the resource can no longer reach the wanted state.
     WaitFailed,
     /// A file could not be read or written.
     Io,
-    /// A defect of this library.
+    /// A bug in this library; please report it.
     Internal,
 }
 
-/// Where it went wrong.
+/// Stage of a call at which it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Before anything was sent: settings and arguments.
+    /// Validation of settings and arguments, before anything was sent.
     Config,
-    /// While getting a token.
+    /// Obtaining an access token.
     Token,
-    /// While sending the request or waiting for its answer.
+    /// Sending the request or waiting for the response.
     Request,
-    /// While making sense of the answer.
+    /// Decoding the response.
     Decode,
 }
 
-/// What became of the operation. A waiter changes nothing: its error is `NotSent` if no poll was sent,
-/// else `Refused`.
+/// Whether a failed operation was executed.
+///
+/// A waiter changes nothing: the outcome of its error is `NotSent` if it sent no poll, else
+/// `Rejected`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Certain: the service never saw the request.
+    /// The API did not receive the request.
     NotSent,
-    /// Certain: the service saw the request and did not do it.
+    /// The API received the request and did not execute it.
     Rejected,
-    /// The request may have been carried out. A change: check before you repeat it. A read: repeat it.
+    /// The API may have executed the request. Check a change before repeating it; a read can be
+    /// repeated.
     Unknown,
-    /// Certain: it was carried out, but its response was lost or cannot be decoded.
+    /// The API executed the request, but the response was lost or cannot be decoded.
     Completed,
 }
 
-/// Why a call failed.
+/// Error of a call.
 ///
-/// `Display` is one line that a person can act on, such as
-/// `create cluster refused (400): Name is too long`. Neither it nor `Debug` ever shows a secret, a
-/// token or the body of an answer.
+/// `Display` writes one line: the operation, what happened, and what to do, for example `create
+/// cluster: rejected with HTTP 400: Name is too long`. Neither `Display` nor `Debug` contains a
+/// secret, a token or a response body.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -109,12 +121,95 @@ struct Inner {
     hint: Option<&'static str>,
     /// Whether a change was or may have been applied without a usable response.
     unconfirmed: bool,
-    /// Whether the same request is bound to fail in the same way again.
+    /// Whether the same request would fail in the same way again.
     permanent: bool,
     /// Whether the message quotes another error, its HTTP status included.
     quotes: bool,
     underlying: Option<Arc<dyn StdError + Send + Sync>>,
 }
+
+/// Implements `as_str`, `Display`, `FromStr`, `Serialize` and `Deserialize` with a string for each
+/// variant.
+macro_rules! string_enum {
+    ($name:ident { $($variant:ident = $string:literal,)* }) => {
+        impl $name {
+            /// Returns the name as a string in snake case.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $( $name::$variant => $string, )*
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(name: &str) -> Result<Self> {
+                match name {
+                    $( $string => Ok($name::$variant), )*
+                    _ => Err(Error::invalid_argument(format!(
+                        concat!("unknown ", stringify!($name), " `{}`"),
+                        name.escape_debug()
+                    ))),
+                }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = <Cow<'_, str>>::deserialize(deserializer)?;
+                name.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+string_enum! { ErrorKind {
+    InvalidArgument = "invalid_argument",
+    Config = "config",
+    Authentication = "authentication",
+    PermissionDenied = "permission_denied",
+    NotFound = "not_found",
+    Conflict = "conflict",
+    NotReady = "not_ready",
+    InvalidRequest = "invalid_request",
+    RateLimited = "rate_limited",
+    Service = "service",
+    Timeout = "timeout",
+    Cancelled = "cancelled",
+    Network = "network",
+    Decode = "decode",
+    WaitFailed = "wait_failed",
+    Io = "io",
+    Internal = "internal",
+} }
+
+string_enum! { Stage {
+    Config = "config",
+    Token = "token",
+    Request = "request",
+    Decode = "decode",
+} }
+
+string_enum! { Outcome {
+    NotSent = "not_sent",
+    Rejected = "rejected",
+    Unknown = "unknown",
+    Completed = "completed",
+} }
 
 impl Error {
     pub(crate) fn new(
@@ -159,17 +254,20 @@ impl Error {
         Error::new(ErrorKind::Config, Stage::Config, Outcome::NotSent, message)
     }
 
-    /// What kind of failure it is.
+    /// Returns the category of the error.
+    #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Where it went wrong.
+    /// Returns the stage at which the call failed.
+    #[must_use]
     pub fn stage(&self) -> Stage {
         self.0.stage
     }
 
-    /// What became of the operation.
+    /// Returns whether the operation was executed.
+    #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
     }
@@ -180,73 +278,88 @@ impl Error {
     ///
     /// `false` for reads and waiters, which change nothing, and for errors that make certain that
     /// nothing was applied. C++ and Python raise these errors as `OutcomeUnknownError`.
+    #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         self.0.unconfirmed
     }
 
-    /// The description without the operation's name, as this library words it.
+    /// Returns the error message without the name of the operation.
+    #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The operation by its plain name, such as `create cluster`.
+    /// Returns the name of the operation, such as `create cluster`.
+    #[must_use]
     pub fn operation(&self) -> Option<&'static str> {
         self.0.operation
     }
 
-    /// The HTTP method of the request.
+    /// Returns the HTTP method of the request.
+    #[must_use]
     pub fn method(&self) -> Option<&'static str> {
         self.0.method
     }
 
-    /// The path of the request, as it was sent or would have been.
+    /// Returns the percent-encoded path of the request, also if the request was not sent.
+    #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.0.path.as_deref()
     }
 
-    /// The HTTP status, where the service answered.
+    /// Returns the HTTP status of the response, or `None` if there was none.
+    #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         self.0.http_status
     }
 
-    /// The service's own words, where it said any.
+    /// Returns the server's error message, or `None` if the response had none.
+    #[must_use]
     pub fn server_message(&self) -> Option<&str> {
         self.0.server_message.as_deref()
     }
 
-    /// The body of the answer, as it came.
+    /// Returns the unmodified response body.
     ///
-    /// Where an answer that is given only once (a client's secret, say) cannot be decoded, this is
-    /// the only place that has it: keep it safe, and out of logs.
+    /// If a one-time response, such as a client secret, cannot be decoded, only this body has it.
+    /// Store it safely and do not log it.
+    #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
         self.0.body.as_ref().map(|body| body.as_slice())
     }
 
-    /// How long to wait before asking again, where the service or the pacing says so.
+    /// Returns the time after which the caller may retry: from the server's `Retry-After` header or
+    /// from the library's rate limit. `None` if neither applies.
+    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// Number of requests of which at least one byte was sent, including those of a waiter's polls
-    /// and excluding token requests. 0 if the connection could not be established.
+    /// Returns the number of requests of which at least one byte was sent. The polls of a waiter
+    /// count, token requests do not. 0 if no connection could be established.
+    #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
-    /// The service's name for the request, to quote to its support.
+    /// Returns the server's id of the request, to quote to Camunda support.
+    #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// How long the call took until it failed.
+    /// Returns the time from the start of the call until it failed.
+    #[must_use]
     pub fn elapsed(&self) -> Option<Duration> {
         self.0.elapsed
     }
 
-    /// Underlying error, for downcasting (to [`std::io::Error`], for example); a waiter's last error.
+    /// Returns the underlying error, for downcasting (to [`std::io::Error`], for example). For a
+    /// waiter that timed out, this is the error of the last poll.
     ///
     /// `Display` contains its text, so [`source`](StdError::source) is `None`: a report that walks
     /// the chain of sources would print the text twice.
+    #[must_use]
     pub fn underlying(&self) -> Option<&(dyn StdError + 'static)> {
         self.0
             .underlying
@@ -254,7 +367,8 @@ impl Error {
             .map(|underlying| underlying as &(dyn StdError + 'static))
     }
 
-    /// Whether the same request is bound to fail again: an untrusted certificate, for example.
+    /// Returns whether the same request would fail again, for example because of an untrusted
+    /// certificate.
     pub(crate) fn is_permanent(&self) -> bool {
         self.0.permanent
     }
@@ -316,7 +430,7 @@ impl Error {
         self
     }
 
-    /// Appends what else the caller has to know to the message.
+    /// Appends a note to the message.
     pub(crate) fn with_note(mut self, note: impl fmt::Display) -> Self {
         self.0.message = format!("{}; {note}", self.0.message);
         self
@@ -371,14 +485,14 @@ impl fmt::Display for Error {
         if let Some(operation) = inner.operation {
             f.write_str(operation)?;
             match inner.http_status {
-                // Not the operation's, or in the message already.
+                // The status of the token endpoint, or one that the message has already.
                 Some(_) if inner.stage == Stage::Token || inner.quotes => f.write_str(": ")?,
                 Some(status) if inner.outcome == Outcome::Rejected => {
-                    write!(f, " refused ({status}): ")?;
+                    write!(f, ": rejected with HTTP {status}: ")?;
                 }
-                // A success of which only the answer is of no use.
+                // 2xx: the operation was executed, only the response is unusable.
                 Some(200..=299) | None => f.write_str(": ")?,
-                Some(status) => write!(f, " failed ({status}): ")?,
+                Some(status) => write!(f, ": failed with HTTP {status}: ")?,
             }
         }
         f.write_str(&inner.message)?;
@@ -394,7 +508,7 @@ impl fmt::Display for Error {
         if let Some(wait) = inner.retry_after
             && !inner.quotes
         {
-            write!(f, "; try again in {:.1} s", wait.as_secs_f64())?;
+            write!(f, "; retry after {:.1} s", wait.as_secs_f64())?;
         }
         Ok(())
     }
@@ -428,7 +542,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_that_a_person_can_act_on() {
+    fn outcome_kind_and_stage_have_names_that_parse_and_serialize() {
+        for (outcome, name) in [
+            (Outcome::NotSent, "not_sent"),
+            (Outcome::Rejected, "rejected"),
+            (Outcome::Unknown, "unknown"),
+            (Outcome::Completed, "completed"),
+        ] {
+            assert_eq!(outcome.as_str(), name);
+            assert_eq!(format!("{outcome:>10}"), format!("{name:>10}"));
+            assert_eq!(name.parse::<Outcome>().unwrap(), outcome);
+            let json = serde_json::to_string(&outcome).unwrap();
+            assert_eq!(json, format!("\"{name}\""));
+            assert_eq!(serde_json::from_str::<Outcome>(&json).unwrap(), outcome);
+        }
+        assert_eq!(ErrorKind::WaitFailed.to_string(), "wait_failed");
+        assert_eq!("token".parse::<Stage>().unwrap(), Stage::Token);
+        let error = "Done".parse::<Outcome>().unwrap_err();
+        assert_eq!(error.to_string(), "unknown Outcome `Done`");
+        assert!(serde_json::from_str::<ErrorKind>("\"other\"").is_err());
+    }
+
+    #[test]
+    fn display_has_operation_status_and_message_when_rejected() {
         let error = Error::new(
             ErrorKind::InvalidRequest,
             Stage::Request,
@@ -439,23 +575,23 @@ mod tests {
         .with_http_status(400);
         assert_eq!(
             error.to_string(),
-            "create cluster refused (400): Name is too long"
+            "create cluster: rejected with HTTP 400: Name is too long"
         );
     }
 
     #[test]
-    fn the_status_of_the_token_endpoint_is_told_once() {
+    fn display_has_status_of_token_endpoint_only_once() {
         let error = Error::new(
             ErrorKind::Authentication,
             Stage::Token,
             Outcome::NotSent,
-            "the token endpoint refuses the credentials (401): no",
+            "token endpoint rejected the client credentials (HTTP 401): no",
         )
         .with_operation("get cluster")
         .with_http_status(401);
         assert_eq!(
             error.to_string(),
-            "get cluster: the token endpoint refuses the credentials (401): no"
+            "get cluster: token endpoint rejected the client credentials (HTTP 401): no"
         );
     }
 
@@ -503,7 +639,7 @@ mod tests {
     }
 
     #[test]
-    fn chain_of_sources_repeats_no_text() {
+    fn source_is_none_when_display_contains_underlying_error() {
         let cause = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
         let error = Error::config(format!("cannot create worker.env: {cause}"))
             .with_underlying(std::io::Error::from(std::io::ErrorKind::AlreadyExists));
@@ -516,7 +652,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_display_nor_debug_shows_a_body() {
+    fn display_and_debug_do_not_contain_body() {
         let error = Error::new(
             ErrorKind::Decode,
             Stage::Decode,

@@ -1,5 +1,6 @@
-//! Client for the [Camunda 8](https://camunda.com) Administration API (SaaS): clusters and what
-//! belongs to them, with OAuth tokens that are asked for once per machine.
+//! Client for the [Camunda 8](https://camunda.com) Administration API (SaaS): clusters, their
+//! clients, backups, secrets and monitoring, members, and the audit log. All processes of a machine
+//! share one cache of OAuth access tokens.
 //!
 //! ```no_run
 //! use camunda_admin::{AdminClient, CreateCluster, CreateClusterClient, Wait};
@@ -21,7 +22,7 @@
 //! let wait = Wait::new().on_progress(|cluster| println!("{}", cluster.status.ready));
 //! admin.cluster(&id).wait_until_healthy(&wait)?;
 //!
-//! // The secret is shown only once: the file (0600, never over another) comes before the client.
+//! // The secret is shown only once, so the file (0600, never overwritten) is created first.
 //! let worker = CreateClusterClient::new("worker");
 //! admin.cluster(&id).clients().create_env_file("worker.env", &worker)?;
 //! # Ok::<(), camunda_admin::Error>(())
@@ -30,56 +31,87 @@
 //! # Calls
 //!
 //! Calls block. A call has one deadline ([`AdminClientBuilder::timeout`], [`CallOptions::timeout`];
-//! 60 s unless set) that covers waiting for locks and turns, the token, retries and the body, and it
-//! can be cancelled ([`Cancel`]). Reads and changes that set a state are sent again after passing
-//! failures; what must not happen twice (creating a cluster, a client, a backup, …) is sent again
-//! only where it is certain that no byte of it left. [`Error::outcome`] tells which of "not sent",
-//! "refused", "unknown" and "done" it was, and [`Error::may_have_been_applied`] whether a change has to
-//! be checked before it is repeated.
+//! default: 60 s). It covers locks, the rate limit, the token request, retries and reading the
+//! body. Another thread or a signal handler can cancel a call ([`Cancel`]).
+//!
+//! Safe and idempotent operations are retried after transient errors, up to 5 attempts.
+//! Non-idempotent operations (creating a cluster, a client, a backup, …) are retried only if no
+//! byte of the request was sent. After an error, [`Error::outcome`] reports whether the operation
+//! was executed: [`Outcome::NotSent`], [`Outcome::Rejected`], [`Outcome::Unknown`] or
+//! [`Outcome::Completed`]. [`Error::may_have_been_applied`] reports whether the caller must check a
+//! change before repeating it.
 //!
 //! # Types
 //!
-//! Objects keep fields that they do not know in `extra`, and enumerations keep words that they do not
-//! know as `Unknown`; both are encoded unchanged. Fields that the service describes as always there
-//! and sometimes leaves out read as empty. Secrets are [`Secret`]s: readable through
-//! [`Secret::expose`], and neither in `Debug` nor in errors nor in logs.
+//! Objects keep unknown fields in `extra`, and enumerations keep unknown values as `Unknown`; both
+//! are encoded unchanged. A field that the API documents as required but sometimes omits has its
+//! default value (an empty string, `false`, an empty list) if absent. Secrets have the type
+//! [`Secret`], which only [`Secret::expose`] reads; `Debug`, errors and logs never contain them.
 //!
 //! # Tokens
 //!
-//! The token endpoint allows about one request a second for all that is behind one address, counts
-//! refused ones too, and bans the address beyond that. So tokens are shared between all clients of
-//! the process and, through sealed files, between all processes of the user; requests are paced; and
-//! refused credentials are not tried again for a while. See [`AdminClientBuilder::token_cache`].
+//! The token endpoint allows about one request per second and source IP address, counts rejected
+//! requests too, and bans an address that exceeds the limit. Therefore all clients of the process
+//! share tokens and, through encrypted files, so do all processes of the user. The library sends at
+//! most one token request per 1.1 s and host, and none for 30 s (doubling up to 15 min) after the
+//! token endpoint rejected the credentials. See [`AdminClientBuilder::token_cache`].
 //!
 //! # Features
 //!
-//! `capi` exports the C ABI of `include/camunda_admin.h`; without it the crate exports no C symbol,
-//! and its only `unsafe` code is the module that detects forks.
+//! - `redis`: token stores in Redis or Valkey.
+//! - `capi`: exports the C ABI of `include/camunda_admin.h`. Without it the crate exports no C
+//!   symbol, and its only `unsafe` code is the module that detects forks.
 //!
 //! # Forks
 //!
-//! A client that was made before a `fork` works in the child, with connections of its own and with
-//! the tokens and rate limits that its parent knew. A call that is under way on the thread that forks
-//! (a callback forks, for example) ends in the child as cancelled. One limit: if other threads of a
-//! Rust program block on `parking_lot` locks of the program's own during the fork, a child that uses
-//! the client on several threads can hang.
+//! A client that was created before a `fork` works in the child, with its own connections and with
+//! the cached tokens and rate limits of the parent. A call in progress on the forking thread (if a
+//! callback forks, for example) fails in the child with [`ErrorKind::Cancelled`]. One limit: if
+//! other threads of a Rust program block on the program's own `parking_lot` locks during the fork,
+//! a child that uses the client on several threads can hang.
 
 #![deny(unsafe_code)]
+// A type in a public signature must be exported.
+#![cfg_attr(not(test), deny(unnameable_types))]
 
 /// The README's own example compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 mod api;
 mod auth;
 mod backoff;
+#[warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 mod call;
 mod config;
+#[warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 mod credentials;
 #[cfg(test)]
 #[path = "../tests/support/deadline_check.rs"]
 mod deadline_check;
+#[warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
@@ -92,51 +124,43 @@ pub mod fuzzing;
 #[allow(dead_code)]
 mod limited;
 mod random;
+#[warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 mod secret;
+mod token_config;
+mod token_store;
 mod transport;
 #[cfg(test)]
 #[path = "../tests/support/unreachable_ports.rs"]
 mod unreachable_ports;
 
-pub use api::activity::{Activity, AuditEvent, AuditType};
+pub use api::activity::Activity;
 pub use api::admin::{AdminClient, AdminClientBuilder, ClusterHandle, TokenSource};
-pub use api::backups::{
-    Backup, BackupId, BackupSchedule, BackupStatus, Backups, Restore, RestoreState,
-};
-pub use api::cluster_clients::{
-    ClientLinks, ClientPermission, ClusterClient, ClusterClientConnectionDetails, ClusterClientId,
-    ClusterClients, CreateClusterClient, CreatedClusterClient,
-};
-pub use api::clusters::{
-    BackupOption, BackupRegionOption, Channel, Cluster, ClusterComponentStatus, ClusterEncryption,
-    ClusterId, ClusterLinks, ClusterStage, ClusterStatus, Clusters, CreateCluster,
-    EncryptionKeyType, EncryptionStatus, FailoverResult, FailoverResults, FailoverStep, Generation,
-    GenerationClassification, GenerationUpgrade, IpAllowlistEntry, NamedId, NamedResource,
-    Parameters, Region, TriggerFailover, UpdateCluster, UpdateEncryption,
-};
-pub use api::members::{AssignableRole, Member, Members, OrganizationRole};
-pub use api::meta::IpRanges;
-pub use api::monitoring::{
-    ClusterMonitoring, CreatedMonitoringClient, MetricsEndpoint, Monitoring, MonitoringClient,
-    MonitoringClientId, MonitoringStatus,
-};
-pub use api::object::{Extra, Json, Number};
+pub use api::backups::Backups;
+pub use api::cluster_clients::ClusterClients;
+pub use api::clusters::{Clusters, FailoverStep};
+pub use api::members::Members;
+pub use api::monitoring::ClusterMonitoring;
+pub use api::object::{Extra, ExtraIter, Json, Number};
 pub use api::secrets::{ClusterSecrets, Secrets};
-pub use api::secure_connectivity::{
-    ActivateSecureConnectivity, ClusterRef, Condition, EndpointConnection, OrgLabel,
-    SecureConnectivity, SecureConnectivityMetadata, SecureConnectivityOrEmpty,
-    SecureConnectivitySpec, SecureConnectivityState, SecureConnectivityStatus, SecureEndpoint,
-};
+pub use api::secure_connectivity::SecureConnectivity;
+// The objects, enumerations and ids of the list in `api/mod.rs`.
+pub use api::types::*;
 pub use api::wait::Wait;
-pub use auth::{StoreLock, Token, TokenStore};
+pub use auth::Token;
 pub use call::{CallOptions, Cancel};
 pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};
 pub use secret::Secret;
+pub use token_store::{StoreLock, TokenStore};
 pub use transport::{Idempotency, Method, Stats};
 
-/// The API as data: what the other languages' types and functions are generated from. Not covered
-/// by the promise of stable versions.
+/// Description of the API as data, from which the types and functions of the other languages are
+/// generated. Exempt from semantic versioning.
 #[doc(hidden)]
 pub mod description {
     pub use crate::api::object::{Description, Direction, EnumValue, Field, Presence};

@@ -1,7 +1,7 @@
-//! Text that must not be seen: client secrets, passwords, tokens, secret values.
+//! Strings and buffers for secrets: client secrets, passwords, tokens, connector secrets.
 //!
-//! Redaction is a property of the type, so that no `Debug` of a struct around it can leak, and the
-//! memory is overwritten when the last owner drops it.
+//! The types redact their `Debug` output, so that the derived `Debug` of a containing type cannot
+//! leak them, and zeroize their memory on drop.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -12,25 +12,31 @@ use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::optimization_barrier;
 
-/// A secret text: readable through [`expose`](Secret::expose) and nowhere else.
+/// Message of the decode error of a secret that is not a string.
+pub(crate) const NOT_A_STRING: &str = "invalid type: a secret is a string";
+
+/// Secret string that is redacted in `Debug` and zeroized on drop. [`expose`](Secret::expose)
+/// returns the string.
 ///
-/// `Debug` prints `Secret(…)`, there is no `Display`, and the memory is overwritten on drop.
-/// Serialising it writes the text itself, since that is what the service takes and answers.
+/// `Debug` prints `Secret(…)`, and there is no `Display`. `Serialize` writes the string itself, as
+/// requests and responses contain it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes over a text as a secret.
+    /// Takes ownership of a string as a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Secret(Zeroizing::new(text.into()))
     }
 
-    /// The secret itself. Keep it out of logs, errors and file names.
+    /// Returns the secret string. Do not put it into logs, errors or file names.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is no text at all.
+    /// Returns whether the string is empty.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -85,7 +91,7 @@ impl<'de> Deserialize<'de> for Secret {
                 Ok(Secret::new(text))
             }
 
-            // The errors of the provided methods would quote the value.
+            // The errors of the provided methods quote the value.
             fn visit_bool<E: de::Error>(self, _: bool) -> Result<Secret, E> {
                 Err(not_a_string())
             }
@@ -104,10 +110,10 @@ impl<'de> Deserialize<'de> for Secret {
         }
 
         fn not_a_string<E: de::Error>() -> E {
-            E::custom("invalid type: a secret is a string")
+            E::custom(NOT_A_STRING)
         }
 
-        /// Reads what `serde_json` calls a raw value: the JSON text itself.
+        /// Visitor of a `serde_json` raw value: the unmodified JSON text.
         struct Raw;
 
         impl<'de> Visitor<'de> for Raw {
@@ -117,13 +123,13 @@ impl<'de> Deserialize<'de> for Secret {
                 f.write_str("a string")
             }
 
-            // `serde_json` gives a raw value as a map of one field.
+            // `serde_json` presents a raw value as a map with one field.
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Secret, M::Error> {
                 map.next_key::<IgnoredAny>()?;
                 map.next_value_seed(RawText)
             }
 
-            // What any other format does with a newtype.
+            // Other formats present a newtype.
             fn visit_newtype_struct<D: Deserializer<'de>>(
                 self,
                 deserializer: D,
@@ -172,16 +178,16 @@ impl<'de> Deserialize<'de> for Secret {
             }
         }
 
-        // As raw JSON, since `serde_json` would unescape it into a buffer that nobody overwrites.
+        // As raw JSON, since `serde_json` would unescape it into a buffer that it does not zeroize.
         deserializer.deserialize_newtype_struct(RAW_VALUE, Raw)
     }
 }
 
-/// The name by which `serde_json` recognises a raw value. Should it ever change, secrets are decoded
-/// as by any other format.
+/// Name by which `serde_json` recognizes a raw value. If a version of `serde_json` changes it,
+/// secrets are decoded as in any other format.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
-/// Resolves the escapes of a JSON string, or returns `None` if one is not valid.
+/// Resolves the escapes of a JSON string. Returns `None` if one is invalid.
 fn unescape(text: &str) -> Option<Zeroizing<String>> {
     let mut unescaped = SecretBuffer::with_capacity(text.len());
     let mut rest = text;
@@ -214,16 +220,17 @@ fn unescape(text: &str) -> Option<Zeroizing<String>> {
     unescaped.into_string()
 }
 
-/// Takes four hexadecimal digits.
+/// Parses four hexadecimal digits and removes them from `rest`.
 fn hex(rest: &mut &str) -> Option<u16> {
     let digits = rest.get(..4)?;
     *rest = &rest[4..];
     u16::from_str_radix(digits, 16).ok()
 }
 
-/// Text that is overwritten when dropped, such as the bytes of answers: any of them may be secret.
+/// String or buffer that is zeroized on drop, for example a response body, which may contain
+/// secrets.
 ///
-/// As `zeroize::Zeroizing`, but that one writes byte by byte, and its `Debug` shows the text.
+/// Unlike `zeroize::Zeroizing`, it does not write byte by byte, and its `Debug` is redacted.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Zeroizing<T: ZeroizeAll>(T);
 
@@ -261,51 +268,51 @@ impl<T: ZeroizeAll> fmt::Debug for Zeroizing<T> {
 
 impl<T: ZeroizeAll> Drop for Zeroizing<T> {
     fn drop(&mut self) {
-        self.0.wipe();
+        self.0.zeroize();
     }
 }
 
-/// What can be overwritten, spare room included.
+/// Types whose memory can be zeroized, including spare capacity.
 pub(crate) trait ZeroizeAll {
-    fn wipe(&mut self);
+    fn zeroize(&mut self);
 }
 
 impl ZeroizeAll for Vec<u8> {
-    fn wipe(&mut self) {
+    fn zeroize(&mut self) {
         self.clear();
-        let room = self.spare_capacity_mut();
-        room.fill(MaybeUninit::new(0));
-        optimization_barrier(room);
+        let capacity = self.spare_capacity_mut();
+        capacity.fill(MaybeUninit::new(0));
+        optimization_barrier(capacity);
     }
 }
 
 impl ZeroizeAll for String {
-    fn wipe(&mut self) {
-        mem::take(self).into_bytes().wipe();
+    fn zeroize(&mut self) {
+        mem::take(self).into_bytes().zeroize();
     }
 }
 
 impl ZeroizeAll for Box<[u8]> {
-    fn wipe(&mut self) {
+    fn zeroize(&mut self) {
         wipe(self);
     }
 }
 
-/// Overwrites memory that nobody will read, which the compiler would otherwise leave as it is.
+/// Overwrites memory with zeros. The barrier keeps the compiler from removing the writes.
 pub(crate) fn wipe(memory: &mut [u8]) {
     memory.fill(0);
     optimization_barrier(memory);
 }
 
-/// A growable byte buffer for secrets: memory that it outgrows is overwritten before it is freed.
+/// Growable byte buffer for secrets that zeroizes an outgrown allocation before freeing it.
 ///
-/// Use it for every text that is assembled from secrets: a plain `Vec` or `String` leaves a copy
-/// behind each time that it grows.
+/// Use it for every string that is assembled from secrets: a plain `Vec` or `String` leaves a copy
+/// in freed memory each time it grows.
 #[derive(Clone, Default)]
 pub(crate) struct SecretBuffer(Zeroizing<Vec<u8>>);
 
 impl SecretBuffer {
-    /// Returns an empty buffer that takes `capacity` bytes before it has to grow.
+    /// Creates an empty buffer that holds `capacity` bytes without growing.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         SecretBuffer(Zeroizing::new(Vec::with_capacity(capacity)))
     }
@@ -369,7 +376,7 @@ impl fmt::Debug for SecretBuffer {
     }
 }
 
-/// Makes room for more bytes, and overwrites the memory that a vector has to leave for that.
+/// Reserves capacity for more bytes, and zeroizes the allocation that the vector leaves.
 fn reserve(bytes: &mut Zeroizing<Vec<u8>>, additional: usize) {
     let needed = bytes.len().saturating_add(additional);
     if needed > bytes.capacity() {
@@ -378,32 +385,32 @@ fn reserve(bytes: &mut Zeroizing<Vec<u8>>, additional: usize) {
     }
 }
 
-/// Moves a vector to a larger allocation, and overwrites the one that it leaves.
+/// Moves a vector to a larger allocation, and zeroizes the previous one.
 fn grow(bytes: &mut Zeroizing<Vec<u8>>, capacity: usize) {
     let mut grown = Zeroizing::new(Vec::with_capacity(capacity));
     grown.extend_from_slice(bytes);
     *bytes = grown;
 }
 
-/// Encodes a value as JSON, without leaving copies of its secrets behind.
+/// Encodes a value as JSON, without copies of its secrets in freed memory.
 pub(crate) fn to_json(value: &(impl Serialize + ?Sized)) -> serde_json::Result<SecretBuffer> {
     let mut json = SecretBuffer::with_capacity(256);
     serde_json::to_writer(&mut json, value)?;
     Ok(json)
 }
 
-/// Reads to the end, without leaving copies behind where the text has to move to grow.
+/// Reads to the end, and zeroizes each allocation that the buffer outgrows.
 pub(crate) fn read_to_end(reader: &mut impl Read, text: &mut Zeroizing<Vec<u8>>) -> io::Result<()> {
     read_to_end_expecting(reader, text, 0)
 }
 
-/// Initial capacity where more is expected.
+/// Initial capacity if more is expected.
 const INITIAL_CAPACITY: usize = 1024 * 1024;
-/// How much the capacity grows at most, as a multiple of what has arrived.
+/// Maximum factor by which the capacity grows at a time.
 const MAX_GROWTH: usize = 8;
 
-/// The same, where `expected` bytes are announced: the text then moves seldom, and reserves no more
-/// than a small multiple of what has arrived.
+/// Reads to the end as [`read_to_end`] does, if `expected` bytes are announced: the buffer moves
+/// rarely, and its capacity is at most a small multiple of the received bytes.
 pub(crate) fn read_to_end_expecting(
     reader: &mut impl Read,
     text: &mut Zeroizing<Vec<u8>>,
@@ -411,9 +418,9 @@ pub(crate) fn read_to_end_expecting(
 ) -> io::Result<()> {
     let expected = usize::try_from(expected).unwrap_or(usize::MAX);
     loop {
-        let room = text.capacity() - text.len();
-        let mut limited = Read::take(&mut *reader, room as u64);
-        if room > 0 && limited.read_to_end(text)? < room {
+        let spare = text.capacity() - text.len();
+        let mut limited = Read::take(&mut *reader, spare as u64);
+        if spare > 0 && limited.read_to_end(text)? < spare {
             return Ok(());
         }
         let capacity = if text.capacity() < expected {
@@ -430,7 +437,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_no_secret() {
+    fn debug_is_redacted() {
         let secret = Secret::new("hunter2");
         assert_eq!(format!("{secret:?}"), "Secret(…)");
         assert_eq!(format!("{:?}", Some(&secret)), "Some(Secret(…))");
@@ -439,7 +446,7 @@ mod tests {
     #[test]
     fn read_to_end_reserves_a_small_multiple_of_what_arrives() {
         const MIB: usize = 1024 * 1024;
-        for (expected, length, most) in [
+        for (expected, length, max) in [
             (u64::MAX, 7, MIB),
             (64 * MIB as u64, 7, MIB),
             (64 * MIB as u64, 3 * MIB, 8 * MIB),
@@ -450,7 +457,7 @@ mod tests {
             let mut text = Zeroizing::new(Vec::new());
             read_to_end_expecting(&mut &sent[..], &mut text, expected).unwrap();
             assert!(*text == sent);
-            assert!(text.capacity() <= most, "{expected}: {}", text.capacity());
+            assert!(text.capacity() <= max, "{expected}: {}", text.capacity());
         }
         let mut text = Zeroizing::new(Vec::new());
         read_to_end_expecting(&mut &[b'x'; 20][..], &mut text, 21).unwrap();
@@ -458,11 +465,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_in_the_room_of_a_text() {
+    fn zeroize_overwrites_spare_capacity() {
         let mut text = Vec::from(*b"hunter2");
         text.truncate(3);
         let room = text.capacity();
-        text.wipe();
+        text.zeroize();
         text.resize(room, 1);
         assert_eq!(
             (text.len(), text.capacity()),
@@ -470,12 +477,12 @@ mod tests {
             "it has not moved"
         );
         let mut boxed: Box<[u8]> = Box::from(*b"hunter2");
-        boxed.wipe();
+        boxed.zeroize();
         assert_eq!(*boxed, [0; 7]);
     }
 
     #[test]
-    fn a_text_is_read_whole_however_long_it_turns_out_to_be() {
+    fn read_to_end_reads_everything_for_any_capacity() {
         for (length, room) in [(0, 0), (0, 1), (5, 0), (5, 5), (5, 6), (100_000, 10)] {
             let whole = vec![7; length];
             let mut text = Zeroizing::new(Vec::with_capacity(room));
@@ -486,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_is_not_quoted() {
+    fn decode_error_does_not_quote_value_of_wrong_type() {
         for json in ["4711", "-4711", "4711.5", "true", "[4711]", "null"] {
             let error = serde_json::from_str::<Secret>(json)
                 .unwrap_err()
@@ -535,7 +542,7 @@ mod tests {
     }
 
     #[test]
-    fn json_carries_the_text_itself() {
+    fn json_has_unredacted_string() {
         let secret: Secret = serde_json::from_str("\"hunter2\"").unwrap();
         assert_eq!(secret.expose(), "hunter2");
         assert_eq!(serde_json::to_string(&secret).unwrap(), "\"hunter2\"");

@@ -1,4 +1,4 @@
-//! The organisation's audit log.
+//! Audit log of the organisation.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 
 api_enum! {
-    /// What was done to an entity.
+    /// Type of a change.
     enum AuditType {
         /// Created.
         Create = "c",
@@ -22,33 +22,33 @@ api_enum! {
 }
 
 api_object! {
-    /// Something that someone did.
+    /// Event of the audit log.
     response struct AuditEvent {
-        /// The service that noted it.
+        /// Service that logged the event.
         defaulted service: String = "service",
-        /// The organisation.
+        /// Id of the organisation.
         defaulted org_id: String = "orgId",
-        /// What was done, in values.
+        /// Description of the change.
         defaulted audit: String = "audit",
-        /// What was done, as a type.
+        /// Type of the change.
         defaulted audit_type: AuditType = "auditType",
-        /// The kind of entity it was done to.
+        /// Type of the changed entity.
         defaulted entity: String = "entity",
-        /// The entity.
+        /// Id of the changed entity.
         defaulted entity_id: String = "entityId",
-        /// Who did it.
+        /// Id of the user.
         defaulted user_id: String = "userId",
-        /// The kind of entity around it.
+        /// Type of the parent entity.
         optional parent_entity: Option<String> = "parentEntity",
-        /// The entity around it.
+        /// Id of the parent entity.
         optional parent_entity_id: Option<String> = "parentEntityId",
-        /// The attribute that changed.
+        /// Changed attribute.
         optional entity_attribute: Option<String> = "entityAttribute",
-        /// Its value before.
+        /// Value before the change.
         optional entity_attribute_value_from: Option<String> = "entityAttributeValueFrom",
-        /// Its value after.
+        /// Value after the change.
         optional entity_attribute_value_to: Option<String> = "entityAttributeValueTo",
-        /// When: a number, as the service counts (milliseconds since 1970 as a rule).
+        /// Time as a number, usually in milliseconds since the Unix epoch.
         optional timestamp: Option<Number> = "timestamp",
     }
 }
@@ -59,7 +59,7 @@ pub(crate) static LIST: Operation = Operation {
     c_name: "camunda_activity_list",
     path: "/activity/json",
     answer: Some(BodySchema::list::<AuditEvent>()),
-    doc: "Lists what was done in the organisation.",
+    doc: "Lists the events of the organisation's audit log.",
     errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
 };
@@ -70,30 +70,36 @@ pub(crate) static CSV: Operation = Operation {
     c_name: "camunda_activity_csv",
     path: "/activity/csv",
     answer: Some(BodySchema::csv()),
-    doc: "Writes what was done in the organisation as CSV text.",
+    doc: "Writes the events of the organisation's audit log as CSV.",
     errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
 };
 
-/// The organisation's audit log: [`AdminClient::activity`].
+/// Operations on the organisation's audit log; see [`AdminClient::activity`].
 #[derive(Debug, Clone, Copy)]
 pub struct Activity<'a> {
     pub(crate) admin: &'a AdminClient,
 }
 
 impl Activity<'_> {
-    /// Lists what was done in the organisation. Errors: 403 missing permission.
+    /// Lists the events of the organisation's audit log.
+    ///
+    /// # Errors
+    ///
+    /// 403 missing permission.
     pub fn list(&self) -> Result<Vec<AuditEvent>> {
-        self.admin.read(&LIST, &[])
+        self.admin.get(&LIST, &[])
     }
 
-    /// Writes what was done in the organisation as CSV text, as it arrives.
+    /// Writes the events of the organisation's audit log as CSV, while the response arrives.
     ///
-    /// The service is described as answering a JSON string and seen answering raw CSV; both come
-    /// out as raw CSV. Where the connection breaks after something was written, the call fails and
-    /// is not begun again, since the writer has part of the text already.
+    /// The API returns raw CSV or, as documented, CSV in a JSON string; both are written as raw
+    /// CSV. If the connection is lost after something was written, the call fails and is not
+    /// retried, because the writer already has a part of the response.
     ///
-    /// Errors: 403 missing permission; `Io` where the writer fails.
+    /// # Errors
+    ///
+    /// 403 missing permission; [`ErrorKind::Io`](crate::ErrorKind::Io) if the writer fails.
     pub fn csv(&self, writer: &mut dyn Write) -> Result<()> {
         self.admin.stream(&CSV, writer)
     }

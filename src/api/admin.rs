@@ -1,4 +1,5 @@
-//! The connection to the API, and the way from it to the operations.
+//! [`AdminClient`], its builder, and [`TokenSource`]: the entry points to the operations and
+//! tokens.
 
 use std::fmt;
 use std::io::Write;
@@ -30,11 +31,12 @@ use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Zeroizing, to_json};
 use crate::transport::{Idempotency, Method, Request, Stats, Transport};
 
-/// A connection to the Administration API.
+/// Client for the Camunda 8 Administration API.
 ///
-/// Cheap to clone, and to be shared between threads: clones share connections, counters and, with
-/// everything else in the process (and on the machine, see
-/// [`token_cache`](AdminClientBuilder::token_cache)), tokens. Nothing is sent before the first call.
+/// Cloning is cheap; a client can be shared between threads. Clones share the connection pool and
+/// the counters. All clients of the process with the same credentials share cached tokens, and by
+/// default all processes of the user do, see [`token_cache`](AdminClientBuilder::token_cache).
+/// Creating a client sends no request.
 #[derive(Clone)]
 pub struct AdminClient {
     transport: Arc<Transport>,
@@ -42,18 +44,28 @@ pub struct AdminClient {
 }
 
 impl AdminClient {
-    /// A client with the settings of the environment; see [`AdminClientBuilder::from_env`].
+    /// Creates a client with the settings of the environment variables; see
+    /// [`AdminClientBuilder::from_env`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], with the name of the missing or invalid variable.
     pub fn from_env() -> Result<AdminClient> {
         AdminClientBuilder::from_env()?.build()
     }
 
-    /// A client with the settings of a file that the Console handed out; see
+    /// Creates a client with the settings of a credential file of the Console; see
     /// [`AdminClientBuilder::from_env_file`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if the file cannot be read; [`ErrorKind::Config`], with the line or the
+    /// variable, if its content is invalid.
     pub fn from_env_file(path: impl AsRef<Path>) -> Result<AdminClient> {
         AdminClientBuilder::from_env_file(path)?.build()
     }
 
-    /// A client whose settings are given one by one.
+    /// Returns a builder with the default settings.
     pub fn builder() -> AdminClientBuilder {
         AdminClientBuilder::default()
     }
@@ -69,9 +81,10 @@ impl AdminClient {
     /// # let admin = AdminClient::from_env()?;
     /// let cancellable = admin.with(CallOptions::new().cancel(Cancel::new()));
     /// let quick = cancellable.with(CallOptions::new().timeout(Duration::from_secs(5)));
-    /// quick.clusters().list()?; // has the deadline and can be cancelled
+    /// quick.clusters().list()?; // has the timeout and can be cancelled
     /// # Ok::<(), camunda_admin::Error>(())
     /// ```
+    #[must_use]
     pub fn with(&self, options: CallOptions) -> AdminClient {
         AdminClient {
             transport: self.transport.clone(),
@@ -79,12 +92,14 @@ impl AdminClient {
         }
     }
 
-    /// The clusters of the organisation.
+    /// Returns the operations on all clusters of the organisation.
+    #[must_use]
     pub fn clusters(&self) -> Clusters<'_> {
         Clusters { admin: self }
     }
 
-    /// One cluster. Nothing is sent by this alone.
+    /// Returns the operations on one cluster. Sends no request.
+    #[must_use]
     pub fn cluster<'a>(&'a self, id: &'a ClusterId) -> ClusterHandle<'a> {
         ClusterHandle {
             admin: self,
@@ -93,29 +108,42 @@ impl AdminClient {
         }
     }
 
-    /// The members of the organisation.
+    /// Returns the operations on the members of the organisation.
+    #[must_use]
     pub fn members(&self) -> Members<'_> {
         Members { admin: self }
     }
 
-    /// The organisation's audit log.
+    /// Returns the operations on the organisation's audit log.
+    #[must_use]
     pub fn activity(&self) -> Activity<'_> {
         Activity { admin: self }
     }
 
-    /// A token of this client's credentials for an audience: `api.cloud.camunda.io` is this API's
-    /// and the Web Modeler API's.
+    /// Returns an access token of this client's credentials for an audience. `api.cloud.camunda.io`
+    /// is the audience of the Administration API and of the Web Modeler API.
     ///
-    /// Comes from the same cache as the tokens of the calls, so it costs a token request only where
-    /// no process of the machine has one.
+    /// The token comes from the same cache as the tokens of the API calls. A token request is sent
+    /// only if the cache and the token store have no valid token.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] if the audience is empty; [`ErrorKind::Config`] without
+    /// credentials; [`ErrorKind::Authentication`], [`ErrorKind::RateLimited`],
+    /// [`ErrorKind::Network`] or [`ErrorKind::Timeout`] if the token request fails.
     pub fn token(&self, audience: &str) -> Result<Token> {
         self.token_source(audience)?.access_token()
     }
 
-    /// Tokens of this client's credentials for an audience, for use again and again.
+    /// Returns a reusable source of access tokens of this client's credentials for an audience.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] if the audience is empty; [`ErrorKind::Config`] without
+    /// credentials.
     pub fn token_source(&self, audience: &str) -> Result<TokenSource> {
         if audience.is_empty() {
-            return Err(Error::invalid_argument("the audience is empty"));
+            return Err(Error::invalid_argument("audience is empty"));
         }
         let token_cache =
             token_cache(self.transport.config(), audience)?.ok_or_else(no_credentials)?;
@@ -126,7 +154,7 @@ impl AdminClient {
         })
     }
 
-    /// A token for an audience, or for the client's own where there is none: its token_cache is at hand.
+    /// Returns a token for an audience; without one, for the audience of the client.
     #[cfg(feature = "capi")]
     pub(crate) fn token_for(&self, audience: Option<&str>) -> Result<Token> {
         match (audience, self.transport.token_cache()) {
@@ -139,16 +167,21 @@ impl AdminClient {
     #[cfg(feature = "capi")]
     pub(crate) fn invalidate_token(&self, audience: Option<&str>, token: &Token) -> Result<()> {
         let own = self.transport.config().audience();
-        self.token_source(audience.unwrap_or(own))?.reject(token);
+        self.token_source(audience.unwrap_or(own))?.invalidate(token);
         Ok(())
     }
 
-    /// Reaches operations that are newer than this library: any method, a path such as
-    /// `/clusters?new=1`, and JSON in and out, under the same token. An answer without a body is
-    /// `null`.
+    /// Sends a request to an endpoint that this version has no method for.
     ///
-    /// Reads are sent again after passing failures; whatever changes something is not, see
+    /// `path` is a path with an optional query, such as `/clusters?new=1`. Returns the decoded JSON
+    /// response, or `null` if it has no body. `GET` requests are retried after transient errors;
+    /// other methods are treated as non-idempotent, see
     /// [`request_with_idempotency`](Self::request_with_idempotency).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] if the path is invalid; [`ErrorKind::Decode`] if the response
+    /// is not JSON; the error of the response's status.
     pub fn request(&self, method: Method, path: &str, body: Option<&Json>) -> Result<Json> {
         let idempotency = if method == Method::Get {
             Idempotency::Safe
@@ -158,7 +191,12 @@ impl AdminClient {
         self.request_with_idempotency(idempotency, method, path, body)
     }
 
-    /// The same, with the caller's word on whether the request may be sent again.
+    /// Sends a request as [`request`](Self::request) does, with an explicit [`Idempotency`], which
+    /// decides whether the request is retried.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`request`](Self::request).
     pub fn request_with_idempotency(
         &self,
         idempotency: Idempotency,
@@ -167,11 +205,12 @@ impl AdminClient {
         body: Option<&Json>,
     ) -> Result<Json> {
         let body = body.map(|json| Zeroizing::new(json.as_str().as_bytes().to_vec()));
-        let answer = self.request_json(idempotency, method, path, body)?;
-        operation::decode(&answer).map_err(Error::invalid_argument)
+        let response = self.request_json(idempotency, method, path, body)?;
+        operation::decode(&response).map_err(Error::invalid_argument)
     }
 
-    /// The same with the JSON texts themselves; a response without a body is `null`.
+    /// Sends a request with an encoded body and returns the encoded response: `null` if it has no
+    /// body.
     pub(crate) fn request_json(
         &self,
         idempotency: Idempotency,
@@ -187,55 +226,63 @@ impl AdminClient {
             body,
             idempotency,
             authenticated: true,
-            hint: Some("look at what it changes before sending it again"),
-            // What it is for is unknown here.
+            hint: Some("check what the request changes before repeating it"),
+            // Its response can be anything.
             secret_response: false,
             one_time_response: idempotency == Idempotency::NonIdempotent,
             documented_rejections: &[],
         };
-        self.transport.send(&request, &self.call(), |answer| {
-            let json = operation::strip_bom(&answer).trim_ascii();
+        self.transport.send(&request, &self.call(), |response| {
+            let json = operation::strip_bom(&response).trim_ascii();
             if json.is_empty() {
                 return Ok(Zeroizing::new(b"null".to_vec()));
             }
             match operation::decode::<&RawValue>(json) {
-                Ok(_) => Ok(answer),
+                Ok(_) => Ok(response),
                 Err(problem) => {
-                    let message = format!("the answer is not JSON: {problem}");
+                    let message = format!("response is not JSON: {problem}");
                     Err(Error::new(
                         ErrorKind::Decode,
                         Stage::Decode,
                         Outcome::Completed,
                         message,
                     )
-                    .with_body(answer))
+                    .with_body(response))
                 }
             }
         })
     }
 
-    /// What this client and its clones did so far.
+    /// Returns the counters of this client and its clones: requests, retries, token requests,
+    /// bytes.
+    #[must_use]
     pub fn stats(&self) -> Stats {
         self.transport.stats()
     }
 
-    /// The state of all tokens of this process, of the pace of token requests, and of the stores, as
-    /// JSON without secrets: `slots`, `gates`, `stores` and `counters`. Times are seconds from now.
+    /// Returns the state of all cached tokens, rate limiters and token stores of this process, as
+    /// JSON without secrets: `process_id`, `tokens`, `rate_limiters`, `stores` and `counters`.
+    /// Times are seconds from now.
+    #[must_use]
     pub fn diagnostics(&self) -> Json {
-        let told = serde_json::to_string(&auth::diagnostics()).unwrap_or_default();
-        Json::new(told).unwrap_or_default()
+        let json = serde_json::to_string(&auth::diagnostics()).unwrap_or_default();
+        Json::new(json).unwrap_or_default()
     }
 
-    /// Forgets that the token endpoint refused these credentials, so that the next call asks again
-    /// instead of failing fast: for use after they were mended on the service's side.
+    /// Clears the stored authentication failure of this client's credentials, in memory and in the
+    /// token store, so that the next call sends a token request.
+    ///
+    /// Call it after the credentials were fixed in the Console. Without it, calls fail with
+    /// [`ErrorKind::Authentication`] and send nothing until [`Error::retry_after`] has elapsed.
+    /// Does nothing if the client has no credentials.
     pub fn clear_auth_failure(&self) {
         if let Some(token_cache) = self.transport.token_cache() {
             token_cache.clear_auth_failure(&self.call());
         }
     }
 
-    /// Forgets this client's token, here and in the shared store, so that the next call asks for
-    /// another.
+    /// Discards this client's token, in memory and in the token store, so that the next call
+    /// requests a new one.
     pub fn invalidate_tokens(&self) {
         if let Some(token_cache) = self.transport.token_cache() {
             token_cache.forget(&self.call());
@@ -246,7 +293,7 @@ impl AdminClient {
         &self.options
     }
 
-    /// The same client for the requests of one call that begins now; see [`CallOptions::begin`].
+    /// Returns a client for the requests of one call that begins now; see [`CallOptions::begin`].
     pub(crate) fn begin(&self) -> AdminClient {
         AdminClient {
             transport: self.transport.clone(),
@@ -258,30 +305,30 @@ impl AdminClient {
         CallContext::start(&self.options, self.transport.config().timeout())
     }
 
-    /// Calls an operation without a body and decodes its answer.
-    pub(crate) fn read<T: DeserializeOwned>(
+    /// Calls an operation without a request body and decodes its response.
+    pub(crate) fn get<T: DeserializeOwned>(
         &self,
         operation: &Operation,
         arguments: &[&str],
     ) -> Result<T> {
-        self.execute(operation, arguments, None, |answer| {
-            operation.decode(answer)
+        self.execute(operation, arguments, None, |response| {
+            operation.decode(response)
         })
     }
 
-    /// Calls an operation with a body and decodes its answer.
+    /// Calls an operation with a request body and decodes its response.
     pub(crate) fn send<T: DeserializeOwned>(
         &self,
         operation: &Operation,
         arguments: &[&str],
         body: &impl Serialize,
     ) -> Result<T> {
-        self.execute(operation, arguments, Some(encode(body)?), |answer| {
-            operation.decode(answer)
+        self.execute(operation, arguments, Some(encode(body)?), |response| {
+            operation.decode(response)
         })
     }
 
-    /// Calls an operation that answers nothing.
+    /// Calls an operation whose response has no body.
     pub(crate) fn send_without_response(
         &self,
         operation: &Operation,
@@ -292,13 +339,13 @@ impl AdminClient {
         self.execute(operation, arguments, body, |_| Ok(()))
     }
 
-    /// Calls an operation that answers CSV.
+    /// Calls an operation whose response is CSV, and writes it to `sink`.
     pub(crate) fn stream(&self, operation: &Operation, sink: &mut dyn Write) -> Result<()> {
         let request = self.request_for(operation, &[], None)?;
         self.transport.stream(&request, &self.call(), sink)
     }
 
-    /// Calls an operation and makes of the answer what `decode` makes of it.
+    /// Calls an operation and returns its response as decoded by `decode`.
     pub(crate) fn execute<T>(
         &self,
         operation: &Operation,
@@ -306,11 +353,11 @@ impl AdminClient {
         body: Option<Zeroizing<Vec<u8>>>,
         decode: impl Fn(Zeroizing<Vec<u8>>) -> Result<T>,
     ) -> Result<T> {
-        self.exchange_in(&self.call(), operation, arguments, body, decode)
+        self.execute_in(&self.call(), operation, arguments, body, decode)
     }
 
-    /// The same as a step of a call that has several.
-    pub(crate) fn exchange_in<T>(
+    /// Calls an operation as one of several steps of `call`.
+    pub(crate) fn execute_in<T>(
         &self,
         call: &CallContext,
         operation: &Operation,
@@ -363,22 +410,23 @@ pub(super) fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
     match to_json(body) {
         Ok(json) => Ok(json.into_bytes()),
         Err(error) => Err(Error::invalid_argument(format!(
-            "the body is not JSON: {error}"
+            "body cannot be encoded as JSON: {error}"
         ))),
     }
 }
 
-/// A path may neither leave the service nor begin a header.
+/// Validates the path of a raw request: it must not leave the API or inject a header.
 pub(super) fn check_path(path: &str) -> Result<()> {
-    let bad = |why| Err(Error::invalid_argument(format!("the path {why}")).with_operation(REQUEST));
+    let invalid =
+        |problem| Err(Error::invalid_argument(format!("path {problem}")).with_operation(REQUEST));
     if !path.starts_with('/') || path.starts_with("//") {
-        return bad("does not begin with a single `/`");
+        return invalid("does not begin with a single `/`");
     }
     if !path.bytes().all(|byte| byte.is_ascii_graphic()) || path.contains(['#', '\\']) {
-        return bad("has characters that have to be percent-encoded");
+        return invalid("has characters that must be percent-encoded");
     }
     if has_dot_segment(path.split('?').next().unwrap_or_default()) {
-        return bad("has a `.` or `..` segment, which servers and proxies resolve");
+        return invalid("has a `.` or `..` segment, which servers and proxies resolve");
     }
     Ok(())
 }
@@ -394,26 +442,28 @@ fn token_cache(config: &Config, audience: &str) -> Result<Option<Arc<TokenCacheH
         .transpose()
 }
 
-/// Settings of an [`AdminClient`].
+/// Builder of an [`AdminClient`].
 ///
-/// Each method names its setting's key, under which [`set`](Self::set), C and Python know it. A bad
-/// value is reported by [`build`](Self::build).
+/// The documentation of each method begins with the key of its setting, as used by
+/// [`set`](Self::set), C, C++ and Python. [`build`](Self::build) returns the error of the first
+/// invalid value.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct AdminClientBuilder {
     config: Config,
-    /// The file that the settings come from.
+    /// Credential file from which the settings were read.
     credential_file: Option<PathBuf>,
     error: Option<Error>,
 }
 
 impl AdminClientBuilder {
-    /// The settings of the environment variables that Camunda's own SDKs read.
+    /// Creates a builder with the settings of environment variables, the same as those of Camunda's
+    /// SDKs.
     ///
     /// | variable | setting |
     /// |---|---|
-    /// | `CAMUNDA_CONSOLE_CLIENT_ID` | `client_id`, has to be there |
-    /// | `CAMUNDA_CONSOLE_CLIENT_SECRET` | `client_secret`, has to be there |
+    /// | `CAMUNDA_CONSOLE_CLIENT_ID` | `client_id`, required |
+    /// | `CAMUNDA_CONSOLE_CLIENT_SECRET` | `client_secret`, required |
     /// | `CAMUNDA_CONSOLE_BASE_URL` | `base_url` |
     /// | `CAMUNDA_CONSOLE_OAUTH_AUDIENCE` | `audience` |
     /// | `CAMUNDA_OAUTH_URL` | `oauth_url` |
@@ -426,7 +476,11 @@ impl AdminClientBuilder {
     /// | `CAMUNDA_CUSTOM_PRIVATE_KEY_PATH` | `client_key` |
     /// | `CAMUNDA_CUSTOM_USER_AGENT_STRING` | `user_agent` |
     ///
-    /// An empty variable counts as not set. Errors: `Config`, naming the variable.
+    /// An empty variable counts as not set.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], with the name of the missing or invalid variable.
     pub fn from_env() -> Result<Self> {
         let config = Config::from_variables(|name| match std::env::var(name) {
             Ok(value) => Ok(Some(value)),
@@ -442,11 +496,16 @@ impl AdminClientBuilder {
         })
     }
 
-    /// The settings of a file of `export NAME='value'` or `NAME=value` lines with the variables of
-    /// [`from_env`](Self::from_env), as the Console hands it out. The environment is not read. If
-    /// other users can read the file, [`build`](Self::build) logs a warning, once.
+    /// Creates a builder with the settings of a credential file of the Console: lines `export
+    /// NAME='value'` or `NAME=value` with the variables of [`from_env`](Self::from_env).
     ///
-    /// Errors: `Io` where the file cannot be read, `Config` naming the line or the variable.
+    /// The environment is not read. If other users can read the file, [`build`](Self::build) logs
+    /// one warning.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] if the file cannot be read; [`ErrorKind::Config`], with the line or the
+    /// variable, if its content is invalid.
     pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
         let variables = read_env_file(path.as_ref())?;
         let config = Config::from_variables(|name| {
@@ -459,19 +518,23 @@ impl AdminClientBuilder {
         })
     }
 
-    /// Sets one setting by its key, as C and Python do; all values are text.
+    /// Sets a setting by its key. All values are strings.
     ///
     /// Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`, `scope`,
-    /// `token_cache`, `timeout` (seconds, decimals allowed), `ca_file`, `client_cert`, `client_key`,
+    /// `token_cache`, `timeout` (seconds, decimals allowed), `ca_file`, `client_cert`,
+    /// `client_key`,
     /// `proxy`, `user_agent`, `token_request_format` (`json` or `form`), `max_response_bytes`.
     ///
-    /// Errors: `Config`, naming the key; the setting is unchanged then.
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], with the key, if the key is unknown or the value is invalid. The
+    /// setting is then unchanged.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         self.config.set(key, value)
     }
 
-    /// Takes the credentials of a cluster's client, its token endpoint and, unless the caller chose
-    /// another, its audience.
+    /// Sets the credentials of a cluster client, its token endpoint and, if the caller set none,
+    /// its audience.
     pub(crate) fn with_credentials(mut self, credentials: &ClusterCredentials) -> Result<Self> {
         let id = credentials.require(&["ZEEBE_CLIENT_ID"])?;
         let secret = credentials.require(&["ZEEBE_CLIENT_SECRET"])?;
@@ -492,6 +555,13 @@ impl AdminClientBuilder {
         Ok(self)
     }
 
+    fn with_path(mut self, key: &str, path: &Path) -> Self {
+        if let Err(error) = self.config.set_path(key, path) {
+            self.error.get_or_insert(error);
+        }
+        self
+    }
+
     fn with(mut self, key: &str, value: &str) -> Self {
         if let Err(error) = self.config.set(key, value) {
             self.error.get_or_insert(error);
@@ -499,107 +569,123 @@ impl AdminClientBuilder {
         self
     }
 
-    /// `client_id`: whose tokens are asked for.
+    /// `client_id`: OAuth client id. Required, together with `client_secret`, for requests with a
+    /// token.
     pub fn client_id(self, id: &str) -> Self {
         self.with("client_id", id)
     }
 
-    /// `client_secret`: the secret of that client.
+    /// `client_secret`: OAuth client secret.
     pub fn client_secret(self, secret: impl Into<crate::Secret>) -> Self {
         let secret = secret.into();
         self.with("client_secret", secret.expose())
     }
 
-    /// `base_url`: where the API is; `https://api.cloud.camunda.io` unless set. `http://` is refused
-    /// except to this machine.
+    /// `base_url`: URL of the API, default `https://api.cloud.camunda.io`. `http://` is allowed for
+    /// loopback hosts only.
     pub fn base_url(self, url: &str) -> Self {
         self.with("base_url", url)
     }
 
-    /// `oauth_url`: the token endpoint; `https://login.cloud.camunda.io/oauth/token` unless set.
+    /// `oauth_url`: URL of the token endpoint, default
+    /// `https://login.cloud.camunda.io/oauth/token`.
     pub fn oauth_url(self, url: &str) -> Self {
         self.with("oauth_url", url)
     }
 
-    /// `audience`: the audience of this API's tokens; `api.cloud.camunda.io` unless set.
+    /// `audience`: audience of the tokens for the API, default `api.cloud.camunda.io`.
     pub fn audience(self, audience: &str) -> Self {
         self.with("audience", audience)
     }
 
-    /// `scope`: sent with token requests where set.
+    /// `scope`: scope of token requests, default none.
     pub fn scope(self, scope: &str) -> Self {
         self.with("scope", scope)
     }
 
-    /// `token_cache`: who shares tokens. `auto` (unless set): every process of this user on this
-    /// machine, through encrypted files in the user's cache directory; `memory`: this process; a
-    /// directory, with a separator in its path or beginning with `.` or `~` (the home directory); a
-    /// `redis://`, `rediss://`, `valkey://` or `valkeys://` URL where the library is built with the
-    /// feature `redis`. [`build`](Self::build) resolves a relative directory, once. Anything else is
-    /// an error.
+    /// `token_cache`: where tokens are cached and with whom they are shared.
+    ///
+    /// - `auto` (default): all processes of this user on this machine, through encrypted files in
+    ///   the user's cache directory.
+    /// - `memory`: this process only.
+    /// - a directory, with a separator in its path or beginning with `.` or `~` (the home
+    ///   directory): all processes that use it. [`build`](Self::build) resolves a relative path.
+    /// - a `redis://`, `rediss://`, `valkey://` or `valkeys://` URL: all processes that use this
+    ///   server. Requires the crate feature `redis`.
+    ///
+    /// Other values are invalid.
     pub fn token_cache(self, cache: &str) -> Self {
         self.with("token_cache", cache)
     }
 
-    /// A token store of the caller's own instead of `token_cache`.
+    /// Sets a custom token store, which replaces `token_cache`.
     pub fn token_store(mut self, store: Arc<dyn TokenStore>) -> Self {
         self.config.set_token_store(store);
         self
     }
 
-    /// `timeout`: the deadline of a call, 60 s unless set; it covers waiting for locks and turns,
-    /// tokens, retries and the body. The token endpoint holds answers to wrong credentials back for
-    /// about 30 s, so a shorter one turns "bad credentials" into "timeout".
+    /// `timeout`: timeout of a call, default 60 s. It covers locks, the rate limit, the token
+    /// request, retries and reading the body. The token endpoint delays rejections of invalid
+    /// credentials by about 30 s, so a call with a shorter timeout reports [`ErrorKind::Timeout`]
+    /// instead of [`ErrorKind::Authentication`].
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if timeout.is_zero() {
-            self.error.get_or_insert(Error::config("`timeout` is zero"));
+            self.error.get_or_insert(Error::config(
+                "`timeout`: zero; expected a duration above zero",
+            ));
         }
         self.config.set_timeout(timeout);
         self
     }
 
-    /// `ca_file`: certificates in PEM to be trusted instead of the platform's, and instead of those
-    /// that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
-    pub fn ca_file(self, path: &str) -> Self {
-        self.with("ca_file", path)
+    /// `ca_file`: PEM file with trusted root certificates, which replace those of the platform and
+    /// those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+    pub fn ca_file(self, path: impl AsRef<Path>) -> Self {
+        self.with_path("ca_file", path.as_ref())
     }
 
-    /// `client_cert`: our certificates in PEM for mutual TLS, at both endpoints. The key may be in
-    /// the same file.
-    pub fn client_cert(self, path: &str) -> Self {
-        self.with("client_cert", path)
+    /// `client_cert`: PEM file with the client certificate chain for mTLS, used for the API and the
+    /// token endpoint. It can also contain the private key.
+    pub fn client_cert(self, path: impl AsRef<Path>) -> Self {
+        self.with_path("client_cert", path.as_ref())
     }
 
-    /// `client_key`: the unencrypted private key in PEM that belongs to `client_cert`. If other users
-    /// can read the file, the library logs one warning.
-    pub fn client_key(self, path: &str) -> Self {
-        self.with("client_key", path)
+    /// `client_key`: PEM file with the unencrypted private key of `client_cert`. If other users can
+    /// read the file, the library logs one warning.
+    pub fn client_key(self, path: impl AsRef<Path>) -> Self {
+        self.with_path("client_key", path.as_ref())
     }
 
-    /// `proxy`: an HTTP proxy (CONNECT), such as `http://proxy:3128`, instead of the one that
-    /// `HTTPS_PROXY` and its like name. SOCKS is refused. This machine itself is reached directly.
-    pub fn proxy(self, address: &str) -> Self {
-        self.with("proxy", address)
+    /// `proxy`: URL of an HTTP proxy (CONNECT), such as `http://proxy:3128`. Default: the proxy of
+    /// the environment (`HTTPS_PROXY`, …). SOCKS is not supported. Loopback hosts are connected to
+    /// directly.
+    pub fn proxy(self, url: &str) -> Self {
+        self.with("proxy", url)
     }
 
-    /// `user_agent`: printable ASCII; `camunda-admin/VERSION` unless set.
+    /// `user_agent`: value of the `User-Agent` header, in printable ASCII. Default:
+    /// `camunda-admin/VERSION`.
     pub fn user_agent(self, text: &str) -> Self {
         self.with("user_agent", text)
     }
 
-    /// `token_request_format`: `json` (unless set) or `form`, for OAuth servers that want a form.
+    /// `token_request_format`: encoding of token requests, `json` (default) or `form` for other
+    /// OAuth servers.
     pub fn token_request_format(self, format: &str) -> Self {
         self.with("token_request_format", format)
     }
 
-    /// `max_response_bytes`: the largest answer that is read, decompressed; 64 MiB unless set.
+    /// `max_response_bytes`: maximum size of a response after decompression, default 64 MiB.
     pub fn max_response_bytes(self, bytes: u64) -> Self {
         self.with("max_response_bytes", &bytes.to_string())
     }
 
-    /// The client. Sends nothing; reads the files of `ca_file`, `client_cert` and `client_key`.
+    /// Creates the client. Reads the files of `ca_file`, `client_cert` and `client_key`, and sends
+    /// no request.
     ///
-    /// Errors: `Config`, naming the setting.
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], with the key of the missing or invalid setting.
     pub fn build(self) -> Result<AdminClient> {
         match self.error {
             Some(ref error) => Err(error.clone()),
@@ -610,7 +696,7 @@ impl AdminClientBuilder {
     fn build_client(&self) -> Result<AdminClient> {
         let config = &self.config;
         config.check()?;
-        // Here rather than where it was read: only now do C and Python have a log callback.
+        // Not in `from_env_file`: C and Python set the log callback after it.
         if let Some(file) = &self.credential_file {
             warn_if_open_to_others(CREDENTIAL_FILE, file);
         }
@@ -623,14 +709,14 @@ impl AdminClientBuilder {
         })
     }
 
-    /// The client, with the settings left for another one.
+    /// Creates a client without consuming the builder.
     #[cfg(feature = "capi")]
     pub(crate) fn build_another(&self) -> Result<AdminClient> {
         self.build_client()
     }
 }
 
-/// One cluster: [`AdminClient::cluster`].
+/// Operations on one cluster; see [`AdminClient::cluster`].
 #[derive(Debug, Clone, Copy)]
 pub struct ClusterHandle<'a> {
     pub(crate) admin: &'a AdminClient,
@@ -639,7 +725,9 @@ pub struct ClusterHandle<'a> {
 }
 
 impl<'a> ClusterHandle<'a> {
-    /// Its clients: the credentials that programs use it with.
+    /// Returns the operations on the cluster's clients, the credentials with which programs access
+    /// it.
+    #[must_use]
     pub fn clients(&self) -> ClusterClients<'a> {
         ClusterClients {
             admin: self.admin,
@@ -647,7 +735,8 @@ impl<'a> ClusterHandle<'a> {
         }
     }
 
-    /// Its backups.
+    /// Returns the operations on the cluster's backups.
+    #[must_use]
     pub fn backups(&self) -> Backups<'a> {
         Backups {
             admin: self.admin,
@@ -655,7 +744,8 @@ impl<'a> ClusterHandle<'a> {
         }
     }
 
-    /// Its connector secrets.
+    /// Returns the operations on the cluster's connector secrets.
+    #[must_use]
     pub fn secrets(&self) -> ClusterSecrets<'a> {
         ClusterSecrets {
             admin: self.admin,
@@ -663,7 +753,8 @@ impl<'a> ClusterHandle<'a> {
         }
     }
 
-    /// Its monitoring.
+    /// Returns the operations on the cluster's monitoring.
+    #[must_use]
     pub fn monitoring(&self) -> ClusterMonitoring<'a> {
         ClusterMonitoring {
             admin: self.admin,
@@ -671,7 +762,8 @@ impl<'a> ClusterHandle<'a> {
         }
     }
 
-    /// Its secure connectivity.
+    /// Returns the operations on the cluster's secure connectivity.
+    #[must_use]
     pub fn secure_connectivity(&self) -> SecureConnectivity<'a> {
         SecureConnectivity {
             admin: self.admin,
@@ -680,10 +772,10 @@ impl<'a> ClusterHandle<'a> {
     }
 }
 
-/// Bearer tokens of one client for one audience, through the same cache as all others.
+/// Source of access tokens of one client for one audience, which uses the shared token cache.
 ///
-/// Cheap to clone, and to be shared between threads. [`bearer`](Self::bearer) may be called for each
-/// request: while a token lives it costs no I/O.
+/// Cloning is cheap; a source can be shared between threads. [`access_token`](Self::access_token)
+/// can be called for each request: it performs no I/O while the cached token is valid.
 #[derive(Clone)]
 pub struct TokenSource {
     transport: Arc<Transport>,
@@ -692,20 +784,27 @@ pub struct TokenSource {
 }
 
 impl TokenSource {
-    /// Tokens of a cluster's client, for its audience (`zeebe.camunda.io` where the credentials name
-    /// none), with the default settings for everything else.
+    /// Creates a source of tokens of a cluster client, with default settings. The audience is that
+    /// of the credentials, default `zeebe.camunda.io`.
     ///
-    /// Errors: `Config`, naming the variable that the credentials lack.
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], with the name of the variable that the credentials lack.
     pub fn new(credentials: &ClusterCredentials) -> Result<TokenSource> {
         TokenSource::with_settings(credentials, AdminClient::builder())
     }
 
-    /// The same, with settings such as `token_cache`, `ca_file` or `proxy`. An
-    /// [`audience`](AdminClientBuilder::audience) that is set replaces that of the credentials, to get
-    /// tokens for Operate, for example. `client_id`, `client_secret` and `oauth_url` are those of the
-    /// credentials.
+    /// Creates a source as [`new`](Self::new) does, with settings such as `token_cache`, `ca_file`
+    /// or `proxy`.
     ///
-    /// Errors: `Config`, naming the setting or the variable that the credentials lack.
+    /// An [`audience`](AdminClientBuilder::audience) in `settings` replaces that of the
+    /// credentials, for example to get tokens for Operate. `client_id`, `client_secret` and
+    /// `oauth_url` are those of the credentials.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], with the key of the invalid setting or the name of the variable that
+    /// the credentials lack.
     pub fn with_settings(
         credentials: &ClusterCredentials,
         settings: AdminClientBuilder,
@@ -723,9 +822,10 @@ impl TokenSource {
         })
     }
 
-    /// Returns the same source with options for the calls made through it: a deadline, and a
-    /// [`Cancel`](crate::Cancel) that ends [`bearer`](Self::bearer) early. `options` are merged into
-    /// those that are already set.
+    /// Returns the same source with options for the calls made through it: a timeout, and a
+    /// [`Cancel`](crate::Cancel) for [`access_token`](Self::access_token). `options` are merged
+    /// into those that are already set.
+    #[must_use]
     pub fn with(&self, options: CallOptions) -> TokenSource {
         TokenSource {
             transport: self.transport.clone(),
@@ -734,20 +834,27 @@ impl TokenSource {
         }
     }
 
-    /// The counters of this source and its clones: token requests, retries, bytes. One that was made
-    /// by [`AdminClient::token_source`] shares those of its client.
+    /// Returns the counters of this source and its clones: token requests, retries, bytes. A source
+    /// created by [`AdminClient::token_source`] shares the counters of the client.
+    #[must_use]
     pub fn stats(&self) -> Stats {
         self.transport.stats()
     }
 
-    /// A living token, from memory, the shared store or the token endpoint, in this order.
+    /// Returns a valid token: from memory, from the token store, or from the token endpoint, in
+    /// this order.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Authentication`], [`ErrorKind::RateLimited`], [`ErrorKind::Network`] or
+    /// [`ErrorKind::Timeout`] if the token request fails; [`ErrorKind::Cancelled`].
     pub fn access_token(&self) -> Result<Token> {
         self.token_cache.token(&*self.transport, &self.call())
     }
 
-    /// The token is not accepted: drops it, here and in the shared store, unless a newer one is
-    /// there already. The next [`bearer`](Self::bearer) asks for another.
-    pub fn reject(&self, token: &Token) {
+    /// Discards a token that a server rejected, in memory and in the token store, unless a newer
+    /// one is cached. The next [`access_token`](Self::access_token) requests a new one.
+    pub fn invalidate(&self, token: &Token) {
         self.token_cache.reject(token, &self.call());
     }
 
@@ -767,7 +874,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_stays_on_the_service() {
+    fn check_path_rejects_paths_that_leave_the_api() {
         for good in ["/clusters", "/clusters/a%20b?x=1&y=/../", "/a..b"] {
             check_path(good).unwrap();
         }
@@ -797,7 +904,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_credentials_is_named() {
+    fn build_names_missing_half_of_credentials() {
         let error = AdminClient::builder().client_id("a").build().unwrap_err();
         assert!(error.to_string().contains("client_secret"), "{error}");
     }
@@ -822,7 +929,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_shared_between_threads() {
+    fn clients_and_token_sources_are_send_and_sync() {
         fn shared<T: Clone + Send + Sync>() {}
         shared::<AdminClient>();
         shared::<TokenSource>();

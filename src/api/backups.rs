@@ -1,4 +1,4 @@
-//! Backups of a cluster, their schedule, and restoring from them.
+//! Backups of a cluster: list, create, delete, restore, schedule.
 
 use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
@@ -7,38 +7,38 @@ use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 
 api_id! {
-    /// Names a backup.
+    /// Id of a backup.
     struct BackupId;
 }
 
 api_enum! {
-    /// How far a backup, or a component's part of it, is.
+    /// Status of a backup, or of a component's part of it.
     enum BackupStatus {
-        /// Being made.
+        /// In progress.
         InProgress = "In progress",
-        /// Failed: it will not become complete.
+        /// Failed permanently.
         Failed = "Failed",
-        /// Made.
+        /// Complete.
         Complete = "Complete",
-        /// The component takes no part.
+        /// Not applicable: the component has no part in the backup.
         NotApplicable = "-",
     }
 }
 
 api_enum! {
-    /// How far a restore is.
+    /// State of a restore.
     enum RestoreState {
-        /// Not begun.
+        /// Not started.
         Pending = "PENDING",
         /// The backup is being checked.
         Validating = "VALIDATING",
-        /// Under way.
+        /// In progress.
         InProgress = "IN_PROGRESS",
-        /// Done.
+        /// Completed.
         Completed = "COMPLETED",
-        /// Failed: it will not complete.
+        /// Failed permanently.
         Failed = "FAILED",
-        /// Given up: it will not complete.
+        /// Aborted permanently.
         Aborted = "ABORTED",
     }
 }
@@ -50,59 +50,59 @@ api_object! {
         required uuid: BackupId = "uuid",
         /// Its name.
         defaulted name: String = "name",
-        /// When it was begun: RFC 3339, UTC.
+        /// Start time: RFC 3339, UTC.
         defaulted created: String = "created",
-        /// When it was complete: RFC 3339, UTC; empty before.
+        /// Completion time: RFC 3339, UTC; empty until then.
         defaulted completed: String = "completed",
-        /// How far it is.
+        /// Status.
         defaulted status: BackupStatus = "status",
-        /// How far Zeebe's part is.
+        /// Status of Zeebe's part.
         defaulted zeebe_status: BackupStatus = "zeebeStatus",
-        /// How far Operate's part is.
+        /// Status of Operate's part.
         defaulted operate_status: BackupStatus = "operateStatus",
-        /// How far Tasklist's part is.
+        /// Status of Tasklist's part.
         defaulted tasklist_status: BackupStatus = "tasklistStatus",
-        /// How far Optimize's part is.
+        /// Status of Optimize's part.
         defaulted optimize_status: BackupStatus = "optimizeStatus",
-        /// The generation that the cluster ran.
+        /// Id of the generation that the cluster ran.
         optional generation_uuid: Option<String> = "generationUuid",
         /// The name of that generation.
         optional generation_name: Option<String> = "generationName",
-        /// The service's page about what went wrong.
+        /// URL of the incident page, if the backup failed.
         optional incident_link: Option<String> = "incidentLink",
     }
 }
 
 api_object! {
-    /// When backups are to be made.
+    /// Request to set the backup schedule.
     request struct SetBackupSchedule {
-        /// Five-field cron, UTC, at most once every 15 minutes.
+        /// Five-field cron expression in UTC, at most once every 15 min.
         required schedule: String = "schedule",
     }
 }
 
 api_object! {
-    /// When backups are made.
+    /// Backup schedule of a cluster.
     response struct BackupSchedule {
         /// Its name.
         defaulted name: String = "name",
-        /// Five-field cron, UTC.
+        /// Five-field cron expression in UTC.
         required schedule: String = "schedule",
     }
 }
 
 api_object! {
-    /// A restore from a backup.
+    /// Restore of a backup.
     response struct Restore {
         /// Its id.
         defaulted uuid: String = "uuid",
-        /// The backup.
+        /// Id of the backup.
         defaulted backup_id: String = "backupId",
-        /// How far it is.
+        /// Status.
         defaulted state: RestoreState = "state",
-        /// When it began: RFC 3339, UTC.
+        /// Start time: RFC 3339, UTC.
         optional start_timestamp: Option<String> = "startTimestamp",
-        /// When it was over: RFC 3339, UTC.
+        /// End time: RFC 3339, UTC.
         optional completion_timestamp: Option<String> = "completionTimestamp",
     }
 }
@@ -128,7 +128,7 @@ pub(crate) static CREATE: Operation = Operation {
     path: "/clusters/{clusterUuid}/backups",
     answer: Some(BodySchema::object::<Backup>()),
     hint: Some("look for it among the cluster's backups"),
-    doc: "Begins a backup, which takes minutes; at most one every 15 minutes. Never sent twice.",
+    doc: "Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.",
     errors: &[(404, "no such cluster")],
     ..Operation::POST_DEFAULTS
 };
@@ -139,7 +139,7 @@ pub(crate) static DELETE: Operation = Operation {
     c_name: "camunda_backup_delete",
     path: "/clusters/{clusterUuid}/backups/{backupId}",
     answer: Some(BodySchema::object::<Backup>()),
-    doc: "Deletes a backup and answers it. Irreversible.",
+    doc: "Deletes a backup and returns it. Irreversible.",
     errors: &[(403, "cluster belongs to another organisation")],
     ..Operation::DELETE_DEFAULTS
 };
@@ -150,7 +150,7 @@ pub(crate) static RESTORE_STATUS: Operation = Operation {
     c_name: "camunda_backup_restore_status",
     path: "/clusters/{clusterUuid}/backups/{backupId}/restore",
     answer: Some(BodySchema::object::<Restore>()),
-    doc: "Reads the latest restore of the backup.",
+    doc: "Returns the latest restore of the backup.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no restore was ever triggered for this backup"),
@@ -165,8 +165,8 @@ pub(crate) static RESTORE: Operation = Operation {
     path: "/clusters/{clusterUuid}/backups/{backupId}/restore",
     answer: Some(BodySchema::object::<Restore>()),
     hint: Some("read the restore of this backup"),
-    doc: "Begins a restore onto the source cluster, which the service suspends and resumes; takes \
-          minutes. Never sent twice.",
+    doc: "Starts a restore to the source cluster, which the API suspends and resumes; takes \
+          minutes. Non-idempotent.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster or backup"),
@@ -184,7 +184,7 @@ pub(crate) static SCHEDULE: Operation = Operation {
     c_name: "camunda_backup_schedule",
     path: "/clusters/{clusterUuid}/backups/schedule",
     answer: Some(BodySchema::object::<BackupSchedule>()),
-    doc: "Reads the backup schedule; there is at most one per cluster.",
+    doc: "Returns the backup schedule; a cluster has at most one.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no schedule configured"),
@@ -199,8 +199,8 @@ pub(crate) static SET_SCHEDULE: Operation = Operation {
     path: "/clusters/{clusterUuid}/backups/schedule",
     body: Some(BodySchema::object::<SetBackupSchedule>()),
     answer: Some(BodySchema::object::<BackupSchedule>()),
-    doc: "Makes backups by a five-field cron expression in UTC, at most once every 15 minutes. \
-          Replaces the schedule there is.",
+    doc: "Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once \
+          every 15 minutes.",
     errors: &[
         (400, "not a valid cron expression"),
         (403, "cluster belongs to another organisation"),
@@ -214,7 +214,7 @@ pub(crate) static DELETE_SCHEDULE: Operation = Operation {
     call: "cluster.backups.delete_schedule",
     c_name: "camunda_backup_delete_schedule",
     path: "/clusters/{clusterUuid}/backups/schedule",
-    doc: "Ends scheduled backups; those made so far stay. Succeeds where there is no schedule.",
+    doc: "Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
@@ -222,7 +222,8 @@ pub(crate) static DELETE_SCHEDULE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// The backups of a cluster: [`ClusterHandle::backups`](crate::ClusterHandle::backups).
+/// Operations on the backups of a cluster; see
+/// [`ClusterHandle::backups`](crate::ClusterHandle::backups).
 #[derive(Debug, Clone, Copy)]
 pub struct Backups<'a> {
     pub(crate) admin: &'a AdminClient,
@@ -232,56 +233,73 @@ pub struct Backups<'a> {
 impl Backups<'_> {
     /// Lists the backups of the cluster.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster.
-    pub fn list(&self) -> Result<Vec<Backup>> {
-        self.admin.read(&LIST, &[self.cluster.as_str()])
-    }
-
-    /// Begins a backup, which takes minutes: see [`wait_until_complete`](Self::wait_until_complete).
-    /// At most one every 15 minutes. Never sent twice. Errors: 404 no such cluster.
-    pub fn create(&self) -> Result<Backup> {
-        self.admin.read(&CREATE, &[self.cluster.as_str()])
-    }
-
-    /// Deletes a backup and answers it. Irreversible.
+    /// # Errors
     ///
-    /// Errors: 403 cluster belongs to another organisation.
+    /// 403 cluster belongs to another organisation; 404 no such cluster.
+    pub fn list(&self) -> Result<Vec<Backup>> {
+        self.admin.get(&LIST, &[self.cluster.as_str()])
+    }
+
+    /// Starts a backup, which takes minutes; see
+    /// [`wait_until_complete`](Self::wait_until_complete). At most one every 15 minutes.
+    /// Non-idempotent.
+    ///
+    /// # Errors
+    ///
+    /// 404 no such cluster.
+    pub fn create(&self) -> Result<Backup> {
+        self.admin.get(&CREATE, &[self.cluster.as_str()])
+    }
+
+    /// Deletes a backup and returns it. Irreversible.
+    ///
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation.
     pub fn delete(&self, backup: &BackupId) -> Result<Backup> {
         self.admin
-            .read(&DELETE, &[self.cluster.as_str(), backup.as_str()])
+            .get(&DELETE, &[self.cluster.as_str(), backup.as_str()])
     }
 
-    /// Reads the latest restore of the backup.
+    /// Returns the latest restore of the backup.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no restore was ever triggered for
-    /// this backup.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no restore was ever triggered for this
+    /// backup.
     pub fn restore_status(&self, backup: &BackupId) -> Result<Restore> {
         self.admin
-            .read(&RESTORE_STATUS, &[self.cluster.as_str(), backup.as_str()])
+            .get(&RESTORE_STATUS, &[self.cluster.as_str(), backup.as_str()])
     }
 
-    /// Begins a restore onto the source cluster, which the service suspends and resumes; takes
-    /// minutes, see [`wait_until_restored`](Self::wait_until_restored). Never sent twice.
+    /// Starts a restore to the source cluster, which the API suspends and resumes; takes minutes,
+    /// see [`wait_until_restored`](Self::wait_until_restored). Non-idempotent.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster or backup; 409 backup
-    /// of an unknown generation, or a restore in flight.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster or backup; 409 backup of an
+    /// unknown generation, or a restore in flight.
     pub fn restore(&self, backup: &BackupId) -> Result<Restore> {
         self.admin
-            .read(&RESTORE, &[self.cluster.as_str(), backup.as_str()])
+            .get(&RESTORE, &[self.cluster.as_str(), backup.as_str()])
     }
 
-    /// Reads the backup schedule; there is at most one per cluster.
+    /// Returns the backup schedule; a cluster has at most one.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no schedule configured.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no schedule configured.
     pub fn schedule(&self) -> Result<BackupSchedule> {
-        self.admin.read(&SCHEDULE, &[self.cluster.as_str()])
+        self.admin.get(&SCHEDULE, &[self.cluster.as_str()])
     }
 
-    /// Makes backups by a five-field cron expression in UTC, such as `0 2 * * *`, at most once every
-    /// 15 minutes. Replaces the schedule there is.
+    /// Sets or replaces the backup schedule: a five-field cron expression in UTC, such as `0 2 * *
+    /// *`, at most once every 15 minutes.
     ///
-    /// Errors: 400 not a valid cron expression; 403 cluster belongs to another organisation; 404 no
-    /// such cluster.
+    /// # Errors
+    ///
+    /// 400 not a valid cron expression; 403 cluster belongs to another organisation; 404 no such
+    /// cluster.
     pub fn set_schedule(&self, cron: &str) -> Result<BackupSchedule> {
         let request = SetBackupSchedule {
             schedule: cron.to_owned(),
@@ -291,9 +309,11 @@ impl Backups<'_> {
             .send(&SET_SCHEDULE, &[self.cluster.as_str()], &request)
     }
 
-    /// Ends scheduled backups; those made so far stay. Succeeds where there is no schedule.
+    /// Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster.
     pub fn delete_schedule(&self) -> Result<()> {
         self.admin
             .send_without_response(&DELETE_SCHEDULE, &[self.cluster.as_str()], None::<&()>)

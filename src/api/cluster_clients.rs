@@ -1,10 +1,10 @@
-//! Cluster clients: the credentials that the API hands out for a cluster.
+//! Cluster clients: credentials with which programs access a cluster.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::api::admin::{AdminClient, encode};
-use crate::api::clusters::{self, Cluster, ClusterId};
+use crate::api::clusters::{self, Cluster, ClusterId, ClusterLinks};
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::credentials::{ClusterCredentials, NewFile};
@@ -12,12 +12,12 @@ use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, Zeroizing};
 
 api_id! {
-    /// Names a client of a cluster: its OAuth client id.
+    /// Id of a cluster client: its OAuth client id.
     struct ClusterClientId;
 }
 
 api_enum! {
-    /// What a client of a cluster may use.
+    /// Permission of a cluster client: a component that it may access.
     enum ClientPermission {
         /// Zeebe, the process engine.
         Zeebe = "Zeebe",
@@ -33,29 +33,29 @@ api_enum! {
 }
 
 api_object! {
-    /// A client of a cluster, as the listing shows it.
+    /// Cluster client, as in the list of the cluster's clients.
     response struct ClusterClient {
         /// Its name, unique in the cluster.
         defaulted name: String = "name",
         /// Its OAuth client id.
         required client_id: ClusterClientId = "clientId",
-        /// What it may use; the listing is the only place that says so.
+        /// Permissions; only the list of the cluster's clients has them.
         defaulted permissions: Vec<ClientPermission> = "permissions",
     }
 }
 
 api_object! {
-    /// A client to be created.
+    /// Request to create a cluster client.
     request struct CreateClusterClient {
         /// Its name, unique in the cluster.
         required client_name: String = "clientName",
-        /// What it may use; all of them if absent. An empty list is not accepted.
+        /// Permissions; all of them if absent. An empty list is not accepted.
         optional permissions: Option<Vec<ClientPermission>> = "permissions",
     }
 }
 
 impl CreateClusterClient {
-    /// A client of that name with all permissions.
+    /// Creates a request for a client with all permissions.
     pub fn new(name: impl Into<String>) -> Self {
         CreateClusterClient {
             client_name: name.into(),
@@ -64,9 +64,10 @@ impl CreateClusterClient {
         }
     }
 
-    /// Gives it these permissions and no other. There has to be at least one: the API takes an empty
-    /// list for all permissions, so creating the client fails with
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) and sends nothing.
+    /// Restricts the client to these permissions. At least one is required: the API treats an empty
+    /// list as all permissions, so creating the client then fails with
+    /// [`ErrorKind::InvalidArgument`] and sends nothing.
+    #[must_use]
     pub fn permissions(mut self, permissions: impl IntoIterator<Item = ClientPermission>) -> Self {
         self.permissions = Some(permissions.into_iter().collect());
         self
@@ -74,13 +75,13 @@ impl CreateClusterClient {
 }
 
 api_object! {
-    /// Where a client of a cluster finds its components.
+    /// URLs of a cluster's components for a client.
     response struct ClientLinks {
         /// The Console's page of the cluster.
         optional console: Option<String> = "console",
         /// Connectors.
         optional connectors: Option<String> = "connectors",
-        /// The token endpoint.
+        /// URL of the token endpoint.
         optional oauth: Option<String> = "oauth",
         /// Operate.
         optional operate: Option<String> = "operate",
@@ -94,33 +95,43 @@ api_object! {
 }
 
 api_object! {
-    /// A client just created. Its secret is shown this once.
+    /// New cluster client, with its secret, which the API returns only once.
     response struct CreatedClusterClient {
         /// Its name.
         defaulted name: String = "name",
-        /// Its id within the service; empty in older answers.
+        /// Internal id; empty in responses of older API versions.
         defaulted uuid: String = "uuid",
         /// Its OAuth client id.
         required client_id: ClusterClientId = "clientId",
-        /// Its OAuth client secret: the ONLY time that it is shown.
+        /// OAuth client secret, which the API returns only once.
         required client_secret: Secret = "clientSecret",
-        /// What it may use; empty in older answers.
+        /// Permissions; empty in responses of older API versions.
         defaulted permissions: Vec<ClientPermission> = "permissions",
-        /// The audience to ask a token for.
+        /// Audience for token requests.
         optional audience: Option<String> = "audience",
-        /// Where it finds the cluster's components.
+        /// URLs of the cluster's components.
         optional links: Option<ClientLinks> = "links",
     }
 }
 
 impl CreatedClusterClient {
-    /// Everything a program needs to use the cluster as this client.
+    /// Returns the credentials and URLs with which a program accesses the cluster as this client.
     ///
-    /// To keep it in a file, create the client with
+    /// To store them in a file, create the client with
     /// [`create_env_file`](ClusterClients::create_env_file) instead: with
-    /// [`write_env_file`](ClusterCredentials::write_env_file) the secret is lost if the file cannot be
-    /// written.
+    /// [`write_env_file`](ClusterCredentials::write_env_file) the secret is lost if the file cannot
+    /// be written.
+    #[must_use]
     pub fn credentials(&self, cluster: &Cluster) -> ClusterCredentials {
+        self.credentials_for(&cluster.uuid, &cluster.links, &cluster.region.name)
+    }
+
+    fn credentials_for(
+        &self,
+        cluster: &ClusterId,
+        cluster_links: &ClusterLinks,
+        region_name: &str,
+    ) -> ClusterCredentials {
         let mut variables = BTreeMap::new();
         let mut set = |name: &'static str, value: &str| {
             if !value.is_empty() {
@@ -135,8 +146,8 @@ impl CreatedClusterClient {
                 .cloned()
                 .unwrap_or_default()
         };
-        let oauth = pick(&links.oauth, &cluster.links.oauth);
-        set("ZEEBE_ADDRESS", &pick(&links.zeebe, &cluster.links.zeebe));
+        let oauth = pick(&links.oauth, &cluster_links.oauth);
+        set("ZEEBE_ADDRESS", &pick(&links.zeebe, &cluster_links.zeebe));
         set("ZEEBE_CLIENT_ID", self.client_id.as_str());
         set("ZEEBE_CLIENT_SECRET", self.client_secret.expose());
         set("ZEEBE_AUTHORIZATION_SERVER_URL", &oauth);
@@ -145,23 +156,24 @@ impl CreatedClusterClient {
             "ZEEBE_TOKEN_AUDIENCE",
             self.audience.as_deref().unwrap_or("zeebe.camunda.io"),
         );
-        set("CAMUNDA_CLUSTER_ID", cluster.uuid.as_str());
-        let addresses = [
+        set("CAMUNDA_CLUSTER_ID", cluster.as_str());
+        let urls = [
             &links.zeebe,
             &links.operate,
             &links.tasklist,
             &links.optimize,
-            &cluster.links.zeebe,
-            &cluster.links.operate,
-            &cluster.links.tasklist,
-            &cluster.links.optimize,
+            &cluster_links.zeebe,
+            &cluster_links.operate,
+            &cluster_links.tasklist,
+            &cluster_links.optimize,
         ];
-        let region = addresses
+        let region = urls
             .into_iter()
             .flatten()
-            .find_map(|address| region_code(address))
-            // Not its name, such as `Belgium, Europe (europe-west1)`: programs build host names of it.
-            .or_else(|| Some(cluster.region.name.as_str()).filter(|name| is_region_code(name)));
+            .find_map(|url| region_code(url))
+            // Not its name, such as `Belgium, Europe (europe-west1)`: programs build host names
+            // from this variable.
+            .or_else(|| Some(region_name).filter(|name| is_region_code(name)));
         set("CAMUNDA_CLUSTER_REGION", region.unwrap_or_default());
         let scopes: Vec<&str> = self
             .permissions
@@ -169,23 +181,23 @@ impl CreatedClusterClient {
             .map(ClientPermission::as_str)
             .collect();
         set("CAMUNDA_CREDENTIALS_SCOPES", &scopes.join(","));
-        // Older answers do not say what the client may use; then it is shown the way everywhere.
+        // Responses of older API versions have no permissions; then all URLs are set.
         let may_use = |permission| scopes.is_empty() || self.permissions.contains(&permission);
         for (permission, name, link) in [
             (
                 ClientPermission::Tasklist,
                 "CAMUNDA_TASKLIST_BASE_URL",
-                pick(&links.tasklist, &cluster.links.tasklist),
+                pick(&links.tasklist, &cluster_links.tasklist),
             ),
             (
                 ClientPermission::Optimize,
                 "CAMUNDA_OPTIMIZE_BASE_URL",
-                pick(&links.optimize, &cluster.links.optimize),
+                pick(&links.optimize, &cluster_links.optimize),
             ),
             (
                 ClientPermission::Operate,
                 "CAMUNDA_OPERATE_BASE_URL",
-                pick(&links.operate, &cluster.links.operate),
+                pick(&links.operate, &cluster_links.operate),
             ),
         ] {
             if may_use(permission) {
@@ -196,10 +208,10 @@ impl CreatedClusterClient {
     }
 }
 
-/// Returns the code of the region that is part of a component's host name: `bru-2` of
+/// Returns the region code in a component's host name: `bru-2` of
 /// `https://bru-2.operate.camunda.io/…` and of `….bru-2.zeebe.camunda.io:443`.
-fn region_code(address: &str) -> Option<&str> {
-    let host = address.split_once("://").map_or(address, |(_, rest)| rest);
+fn region_code(url: &str) -> Option<&str> {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = host.split(['/', ':']).next()?;
     let mut labels = host.split('.');
     let mut before = labels.next()?;
@@ -212,7 +224,8 @@ fn region_code(address: &str) -> Option<&str> {
     None
 }
 
-/// Whether a text has the form of a region's code: a place and a number, such as `bru-2`.
+/// Returns whether a string has the format of a region code: a location and a number, such as
+/// `bru-2`.
 fn is_region_code(text: &str) -> bool {
     text.len() <= 20
         && text.rsplit_once('-').is_some_and(|(place, number)| {
@@ -226,15 +239,16 @@ fn is_region_code(text: &str) -> bool {
 }
 
 api_object! {
-    /// How to connect as a client; without its secret, which is shown at creation only.
+    /// Connection details of a cluster client, without its secret, which the API returns only at
+    /// creation.
     response struct ClusterClientConnectionDetails {
-        /// The client's name.
+        /// Name of the client.
         defaulted name: String = "name",
-        /// Host and port of the cluster's Zeebe.
+        /// Host and port of Zeebe.
         defaulted zeebe_address: String = "ZEEBE_ADDRESS",
-        /// The client's OAuth client id.
+        /// OAuth client id.
         defaulted zeebe_client_id: String = "ZEEBE_CLIENT_ID",
-        /// The token endpoint.
+        /// URL of the token endpoint.
         defaulted zeebe_authorization_server_url: String = "ZEEBE_AUTHORIZATION_SERVER_URL",
     }
 }
@@ -245,7 +259,7 @@ pub(crate) static LIST: Operation = Operation {
     c_name: "camunda_cluster_client_list",
     path: "/clusters/{clusterUuid}/clients",
     answer: Some(BodySchema::list::<ClusterClient>()),
-    doc: "Lists the clients of the cluster. The only place that tells a client's permissions.",
+    doc: "Lists the clients of the cluster, with their permissions, which no other operation returns.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
@@ -264,12 +278,12 @@ pub(crate) static CREATE: Operation = Operation {
     hint: Some(
         "look for the name among the cluster's clients; delete it there, since its secret is lost",
     ),
-    doc: "Creates a client of the cluster; without permissions it gets all of them. An empty list of \
-          permissions is not accepted. The answer is the ONLY time that the secret is shown. Never \
-          sent twice.",
+    doc: "Creates a client of the cluster; without `permissions` it gets all of them. An empty list \
+          of permissions is not accepted. The API returns the secret ONLY in this response. \
+          Non-idempotent.",
     non_empty: &[(
         "permissions",
-        "the API takes that for all permissions: name at least one, or leave them out for all",
+        "the API treats it as all permissions: name at least one, or omit the field for all",
     )],
     errors: &[
         (400, "client names must be unique"),
@@ -288,7 +302,7 @@ pub(crate) static GET: Operation = Operation {
     c_name: "camunda_cluster_client_get",
     path: "/clusters/{clusterUuid}/clients/{clientId}",
     answer: Some(BodySchema::object::<ClusterClientConnectionDetails>()),
-    doc: "Reads how to connect as a client, its secret left out.",
+    doc: "Returns the connection details of a client, without its secret.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster or client"),
@@ -310,7 +324,8 @@ pub(crate) static DELETE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// The clients of a cluster: [`ClusterHandle::clients`](crate::ClusterHandle::clients).
+/// Operations on the clients of a cluster; see
+/// [`ClusterHandle::clients`](crate::ClusterHandle::clients).
 #[derive(Debug, Clone, Copy)]
 pub struct ClusterClients<'a> {
     pub(crate) admin: &'a AdminClient,
@@ -318,39 +333,44 @@ pub struct ClusterClients<'a> {
 }
 
 impl ClusterClients<'_> {
-    /// Lists the clients of the cluster. The only place that tells a client's permissions.
+    /// Lists the clients of the cluster, with their permissions, which no other operation returns.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster.
     pub fn list(&self) -> Result<Vec<ClusterClient>> {
-        self.admin.read(&LIST, &[self.cluster.as_str()])
+        self.admin.get(&LIST, &[self.cluster.as_str()])
     }
 
-    /// Creates a client; without permissions it gets all of them.
+    /// Creates a client; without `permissions` it gets all of them. Non-idempotent.
     ///
-    /// The answer is the ONLY time that the secret is shown. To keep it in a file, use
-    /// [`create_env_file`](Self::create_env_file). Never sent twice. Where the answer arrives and
-    /// cannot be decoded, [`Error::body`](crate::Error::body) has it.
+    /// The API returns the secret ONLY in this response. To store it in a file, use
+    /// [`create_env_file`](Self::create_env_file). If the response cannot be decoded,
+    /// [`Error::body`] has it.
     ///
-    /// Errors: 400 client names must be unique; 403 maximum number of clients reached, or cluster
-    /// belongs to another organisation; 404 no such cluster.
+    /// # Errors
+    ///
+    /// 400 client names must be unique; 403 maximum number of clients reached, or cluster belongs
+    /// to another organisation; 404 no such cluster.
     pub fn create(&self, request: &CreateClusterClient) -> Result<CreatedClusterClient> {
         self.admin.send(&CREATE, &[self.cluster.as_str()], request)
     }
 
-    /// Creates a client, and keeps its credentials in a new file, from which
-    /// [`ClusterCredentials::from_env_file`] reads them.
+    /// Creates a client and writes its credentials to a new file, which
+    /// [`ClusterCredentials::from_env_file`] reads.
     ///
-    /// The secret is shown only once, so the file comes first: it is created with mode 0600, never
-    /// over another, and takes its room on the disk; then the client is created; then the file is
-    /// filled and flushed. If no client was created, or if that is unknown, the file is removed
-    /// again. The cluster is read as well, for its addresses, except where the credentials of this
-    /// client may not do that. One deadline covers all of it.
+    /// The API returns the secret only once, so the file is created before the client: with mode
+    /// 0600, never overwriting another file, and with its disk space reserved. After the client was
+    /// created, the file is filled and flushed. If no client was created, or if the outcome is
+    /// unknown, the file is removed. The method also reads the cluster, for its URLs, if the
+    /// credentials have the permission. One deadline covers all requests.
     ///
-    /// Errors: those of [`create`](Self::create), and
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io): with the outcome
-    /// [`NotSent`](crate::Outcome::NotSent) if the file exists or cannot be created, and with
-    /// [`Done`](crate::Outcome::Completed) if it cannot be filled afterwards. The client exists then, and
-    /// [`Error::body`](crate::Error::body) has the response with its secret.
+    /// # Errors
+    ///
+    /// Those of [`create`](Self::create); [`ErrorKind::Io`], with the outcome [`Outcome::NotSent`]
+    /// if the file exists or cannot be created, and with [`Outcome::Completed`] if it cannot be
+    /// filled afterwards. In the latter case the client exists, and [`Error::body`] has the
+    /// response with its secret.
     pub fn create_env_file(
         &self,
         path: impl AsRef<Path>,
@@ -360,7 +380,7 @@ impl ClusterClients<'_> {
         Ok(created)
     }
 
-    /// The same with the encoded request; also returns the response as it came.
+    /// Creates a client and its file from an encoded request; also returns the unmodified response.
     pub(crate) fn create_env_file_from(
         &self,
         path: &Path,
@@ -369,42 +389,43 @@ impl ClusterClients<'_> {
         let id = [self.cluster.as_str()];
         CREATE.check_lists(&body)?;
         let call = self.admin.call();
-        let read = |answer| clusters::GET.decode::<Cluster>(answer);
-        let cluster = match self
-            .admin
-            .exchange_in(&call, &clusters::GET, &id, None, read)
-        {
-            // Without the permission to read clusters; creating a client needs another one.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => Cluster {
-                uuid: self.cluster.clone(),
-                ..Cluster::default()
-            },
-            read => read?,
-        };
+        let decode = |response| clusters::GET.decode::<Cluster>(response);
+        let (links, region_name) =
+            match self
+                .admin
+                .execute_in(&call, &clusters::GET, &id, None, decode)
+            {
+                // No permission to read clusters; creating a client requires another one.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => Default::default(),
+                read => {
+                    let cluster = read?;
+                    (cluster.links, cluster.region.name)
+                }
+            };
         let mut file = NewFile::create(path).map_err(|error| error.with_operation(CREATE.name))?;
         file.reserve(
             "Reserved for the credentials of a client that is being created.\n\
-             If this text stays, the program was ended meanwhile: look for the client among those \
+             If this text remains, the program was terminated: look for the client among those \
              of the cluster, and delete it there, since its secret is lost.",
         )
         .map_err(|error| error.with_operation(CREATE.name))?;
-        let decode = |answer: Zeroizing<Vec<u8>>| {
-            let created: CreatedClusterClient = CREATE.decode(answer.clone())?;
-            Ok((created, answer))
+        let decode = |response: Zeroizing<Vec<u8>>| {
+            let created: CreatedClusterClient = CREATE.decode(response.clone())?;
+            Ok((created, response))
         };
-        let (created, answer) = self
+        let (created, response) = self
             .admin
-            .exchange_in(&call, &CREATE, &id, Some(body), decode)
+            .execute_in(&call, &CREATE, &id, Some(body), decode)
             .map_err(|error| match error.outcome() {
                 Outcome::NotSent | Outcome::Rejected => error,
                 _ => error.with_note(format!("{} was removed", path.display())),
             })?;
-        let credentials = created.credentials(&cluster);
+        let credentials = created.credentials_for(self.cluster, &links, &region_name);
         let filled = credentials
             .to_env_text()
             .and_then(|text| file.fill(text.as_bytes()));
         match filled {
-            Ok(()) => Ok((created, answer)),
+            Ok(()) => Ok((created, response)),
             Err(error) => {
                 let message = format!(
                     "the client was created, but {}; the error's body has the response with its \
@@ -414,25 +435,29 @@ impl ClusterClients<'_> {
                 Err(
                     Error::new(ErrorKind::Io, Stage::Decode, Outcome::Completed, message)
                         .with_operation(CREATE.name)
-                        .with_body(answer)
+                        .with_body(response)
                         .with_underlying(error),
                 )
             }
         }
     }
 
-    /// Reads how to connect as a client, its secret left out.
+    /// Returns the connection details of a client, without its secret.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster or client; 412
-    /// cluster not ready, try later.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster or client; 412 cluster not
+    /// ready; try later.
     pub fn get(&self, client: &ClusterClientId) -> Result<ClusterClientConnectionDetails> {
         self.admin
-            .read(&GET, &[self.cluster.as_str(), client.as_str()])
+            .get(&GET, &[self.cluster.as_str(), client.as_str()])
     }
 
     /// Deletes a client. Irreversible.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster or client.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster or client.
     pub fn delete(&self, client: &ClusterClientId) -> Result<()> {
         self.admin.send_without_response(
             &DELETE,
@@ -447,7 +472,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_of_old_with_three_fields_decodes() {
+    fn created_client_decodes_from_response_of_older_api() {
         let created: CreatedClusterClient =
             serde_json::from_str(r#"{"name":"a","clientId":"b","clientSecret":"c"}"#).unwrap();
         assert_eq!(created.client_secret.expose(), "c");
@@ -456,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_have_what_the_permissions_need() {
+    fn credentials_have_variables_of_granted_permissions() {
         let created: CreatedClusterClient = serde_json::from_str(
             r#"{"name":"a","uuid":"u","clientId":"b","clientSecret":"c","permissions":["Zeebe","Operate"],
                "audience":"zeebe.camunda.io","links":{"oauth":"https://o","zeebe":"z:443","operate":"https://op","tasklist":"https://t"}}"#,

@@ -1,4 +1,4 @@
-//! Clusters: their types, and the operations on all of them and on one.
+//! Clusters: types, and the operations on the list of clusters and on one cluster.
 
 use crate::api::admin::{AdminClient, ClusterHandle};
 use crate::api::object::{api_enum, api_id, api_object};
@@ -7,12 +7,12 @@ use crate::error::Result;
 use crate::transport::{Idempotency, Method};
 
 api_id! {
-    /// Names a cluster.
+    /// Id of a cluster.
     struct ClusterId;
 }
 
 api_object! {
-    /// Something that has an id and a name: a generation, a region, a plan type.
+    /// Id and name of a resource, such as a generation, a region or a plan type.
     response struct NamedResource {
         /// Its id.
         defaulted uuid: String = "uuid",
@@ -22,7 +22,7 @@ api_object! {
 }
 
 api_object! {
-    /// Something that has an id and a name, as the answer of an upgrade writes it.
+    /// Id and name of a resource in the response of an upgrade.
     response struct NamedId {
         /// Its id.
         defaulted id: String = "id",
@@ -32,33 +32,33 @@ api_object! {
 }
 
 api_object! {
-    /// A version of Camunda that a cluster runs.
+    /// Generation: a Camunda version that a cluster can run.
     response struct Generation {
         /// Its id, for `generation_id` when a cluster is created.
         defaulted uuid: String = "uuid",
         /// Its name, such as `Camunda 8.8.1`.
         defaulted name: String = "name",
-        /// Why it may be used.
+        /// Reason why the organisation may use it.
         optional classification: Option<GenerationClassification> = "classification",
     }
 }
 
 api_object! {
-    /// A stream of generations that clusters follow.
+    /// Channel: a series of generations that clusters follow.
     response struct Channel {
         /// Its id, for `channel_id` when a cluster is created.
         defaulted uuid: String = "uuid",
         /// Its name, such as `Stable`.
         defaulted name: String = "name",
-        /// The generation that new clusters get unless they ask for another.
+        /// Default generation of new clusters.
         defaulted default_generation: NamedResource = "defaultGeneration",
-        /// The generations that may be asked for.
+        /// Generations that may be used for new clusters.
         defaulted allowed_generations: Vec<Generation> = "allowedGenerations",
     }
 }
 
 api_object! {
-    /// A region that can take the backups of another.
+    /// Region in which the backups of another region can be stored.
     response struct BackupRegionOption {
         /// Its id, for `backup_region_id` when a cluster is created.
         defaulted id: String = "id",
@@ -68,17 +68,17 @@ api_object! {
 }
 
 api_object! {
-    /// Where the backups of a region can be kept.
+    /// Option for where the backups of a region are stored.
     response struct BackupOption {
         /// The id of the option.
         defaulted uuid: String = "uuid",
-        /// The regions to choose from.
+        /// Regions of this option.
         defaulted regions: Vec<BackupRegionOption> = "regions",
     }
 }
 
 api_object! {
-    /// A place where clusters run.
+    /// Region: a cloud provider's location in which clusters run.
     response struct Region {
         /// Its id, for `region_id` when a cluster is created.
         defaulted uuid: String = "uuid",
@@ -86,13 +86,13 @@ api_object! {
         defaulted name: String = "name",
         /// The cloud provider, such as `AWS`.
         defaulted provider: String = "provider",
-        /// Where its backups can be kept.
+        /// Options for where its backups are stored.
         optional backups: Option<Vec<BackupOption>> = "backups",
     }
 }
 
 api_object! {
-    /// What clusters can be made of: the only source of the ids that [`CreateCluster`] takes.
+    /// Parameters for creating clusters: the only source of the ids in [`CreateCluster`].
     response struct Parameters {
         /// Channels with their generations.
         defaulted channels: Vec<Channel> = "channels",
@@ -104,17 +104,17 @@ api_object! {
 }
 
 api_object! {
-    /// Addresses that may reach a cluster.
+    /// Entry of a cluster's IP allowlist.
     request struct IpAllowlistEntry {
-        /// A CIDR, or several with commas between them.
+        /// CIDR, or several separated by commas.
         required ip: String = "ip",
-        /// What they are for.
+        /// Description of the entry.
         defaulted description: String = "description",
     }
 }
 
 impl IpAllowlistEntry {
-    /// An entry for a CIDR (or several with commas between them) and what it is for.
+    /// Creates an entry for a CIDR, or for several separated by commas.
     pub fn new(ip: impl Into<String>, description: impl Into<String>) -> Self {
         IpAllowlistEntry {
             ip: ip.into(),
@@ -125,7 +125,7 @@ impl IpAllowlistEntry {
 }
 
 api_object! {
-    /// Where a cluster's components are reached.
+    /// URLs of a cluster's components.
     response struct ClusterLinks {
         /// The Console's page of the cluster.
         optional console: Option<String> = "console",
@@ -147,7 +147,7 @@ api_object! {
 }
 
 api_object! {
-    /// How a cluster and its components are.
+    /// Status of a cluster and its components.
     response struct ClusterStatus {
         /// The cluster as a whole.
         defaulted ready: ClusterComponentStatus = "ready",
@@ -165,11 +165,11 @@ api_object! {
 }
 
 api_object! {
-    /// How a cluster's data are encrypted.
+    /// Encryption of a cluster's data.
     response struct ClusterEncryption {
-        /// Whose key it is.
+        /// Owner of the encryption key.
         defaulted r#type: EncryptionKeyType = "type",
-        /// Whether the key is in use.
+        /// Status of the encryption key.
         optional status: Option<EncryptionStatus> = "status",
         /// The AWS KMS key of the (primary) region.
         optional primary_key_arn: Option<String> = "primaryKeyArn",
@@ -185,70 +185,70 @@ api_object! {
         required uuid: ClusterId = "uuid",
         /// Its name.
         defaulted name: String = "name",
-        /// What it is for, in its owner's values.
+        /// Description, set by the owner.
         optional description: Option<String> = "description",
         /// The organisation that owns it.
         defaulted owner_id: String = "ownerId",
-        /// When it was created: RFC 3339, UTC.
+        /// Creation time: RFC 3339, UTC.
         defaulted created: String = "created",
-        /// Whether it follows the newest generation of its channel by itself.
+        /// Whether it is automatically upgraded to the newest generation of its channel.
         defaulted auto_update: bool = "autoUpdate",
         /// The channel that it follows.
         defaulted channel: NamedResource = "channel",
         /// The generation that it runs.
         defaulted generation: NamedResource = "generation",
-        /// Where it runs.
+        /// Region in which it runs.
         defaulted region: NamedResource = "region",
-        /// Where its backups are kept.
+        /// Region in which its backups are stored.
         optional backup_region: Option<NamedResource> = "backupRegion",
         /// Its plan type.
         defaulted plan_type: NamedResource = "planType",
         /// Its labels, its stage among them.
         optional labels: Option<Vec<String>> = "labels",
-        /// Where its components are reached.
+        /// URLs of its components.
         defaulted links: ClusterLinks = "links",
-        /// How it is.
+        /// Status.
         defaulted status: ClusterStatus = "status",
-        /// How its data are encrypted.
+        /// Encryption of its data.
         optional encryption: Option<ClusterEncryption> = "encryption",
-        /// Addresses that may reach it; absent without the permission to see them. See
-        /// [`Cluster::allowlist`].
+        /// IP allowlist; absent without the permission to read it. See [`Cluster::allowlist`].
         optional ipallowlist: Option<Vec<IpAllowlistEntry>> = "ipallowlist",
-        /// The deprecated name of the same, which still comes for some organisations.
+        /// Deprecated name of `ipallowlist`, which the API still uses for some organisations.
         optional ipwhitelist: Option<Vec<IpAllowlistEntry>> = "ipwhitelist",
     }
 }
 
 impl Cluster {
-    /// The addresses that may reach the cluster: `ipallowlist`, else `ipwhitelist`; `None` without
-    /// the permission to see them.
+    /// Returns the IP allowlist of the cluster: `ipallowlist`, or `ipwhitelist` if that is absent.
+    /// `None` without the permission to read it.
+    #[must_use]
     pub fn allowlist(&self) -> Option<&[IpAllowlistEntry]> {
         self.ipallowlist.as_deref().or(self.ipwhitelist.as_deref())
     }
 }
 
 api_object! {
-    /// A cluster to be created. The ids come from [`Clusters::parameters`].
+    /// Request to create a cluster. [`Clusters::parameters`] returns the ids.
     request struct CreateCluster {
-        /// Its name; the service refuses long ones.
+        /// Name; the API rejects names that are too long.
         required name: String = "name",
-        /// The channel to follow.
+        /// Id of the channel to follow.
         required channel_id: String = "channelId",
-        /// The generation to run: one that the channel allows.
+        /// Id of the generation, one of the channel's allowed generations.
         required generation_id: String = "generationId",
-        /// Where to run.
+        /// Id of the region.
         required region_id: String = "regionId",
-        /// The plan type.
+        /// Id of the plan type.
         required plan_type_id: String = "planTypeId",
-        /// What it is for.
+        /// Description of the cluster.
         optional description: Option<String> = "description",
-        /// Whether it follows the newest generation of its channel by itself.
+        /// Whether it is automatically upgraded to the newest generation of its channel.
         optional auto_update: Option<bool> = "autoUpdate",
-        /// Where its backups are kept: one of the region's backup options.
+        /// Id of the region in which its backups are stored, one of the region's backup options.
         optional backup_region_id: Option<String> = "backupRegionId",
-        /// Whose key encrypts its data.
+        /// Owner of the key that encrypts its data.
         optional encryption: Option<EncryptionKeyType> = "encryption",
-        /// How many hardware packages it gets.
+        /// Number of hardware packages.
         optional hardware_packages: Option<u32> = "hardwarePackages",
         /// Its stage, shown as a label.
         optional stage_label: Option<ClusterStage> = "stageLabel",
@@ -258,7 +258,7 @@ api_object! {
 }
 
 impl CreateCluster {
-    /// A cluster of that name, with the four ids that it cannot be without.
+    /// Creates a request with the required fields; [`Clusters::parameters`] returns the ids.
     pub fn new(
         name: impl Into<String>,
         channel_id: impl Into<String>,
@@ -283,43 +283,50 @@ impl CreateCluster {
         }
     }
 
-    /// Says what the cluster is for.
+    /// Sets the description.
+    #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
-    /// Makes it follow the newest generation of its channel by itself, or not.
+    /// Sets whether it is automatically upgraded to the newest generation of its channel.
+    #[must_use]
     pub fn auto_update(mut self, auto_update: bool) -> Self {
         self.auto_update = Some(auto_update);
         self
     }
 
-    /// Keeps its backups in that region.
+    /// Sets the region in which its backups are stored.
+    #[must_use]
     pub fn backup_region_id(mut self, region: impl Into<String>) -> Self {
         self.backup_region_id = Some(region.into());
         self
     }
 
-    /// Chooses whose key encrypts its data.
+    /// Sets the owner of the key that encrypts its data.
+    #[must_use]
     pub fn encryption(mut self, key: EncryptionKeyType) -> Self {
         self.encryption = Some(key);
         self
     }
 
-    /// Gives it that many hardware packages.
+    /// Sets the number of hardware packages.
+    #[must_use]
     pub fn hardware_packages(mut self, packages: u32) -> Self {
         self.hardware_packages = Some(packages);
         self
     }
 
-    /// Labels it with a stage.
+    /// Sets the stage.
+    #[must_use]
     pub fn stage_label(mut self, stage: ClusterStage) -> Self {
         self.stage_label = Some(stage);
         self
     }
 
-    /// Makes its Identity check permissions in the backend, or not.
+    /// Sets whether Identity checks permissions in the backend.
+    #[must_use]
     pub fn identity_backend_checks_enabled(mut self, enabled: bool) -> Self {
         self.identity_backend_checks_enabled = Some(enabled);
         self
@@ -327,23 +334,23 @@ impl CreateCluster {
 }
 
 api_object! {
-    /// What creating a cluster answers.
+    /// Response to the creation of a cluster.
     response struct CreatedCluster {
-        /// The id of the new cluster, which is `Creating` for minutes.
+        /// Id of the new cluster, which has the status `Creating` for minutes.
         required cluster_id: ClusterId = "clusterId",
     }
 }
 
 api_object! {
-    /// What to change about a cluster: only the fields that are set.
+    /// Request to update a cluster. Only fields that are set are changed.
     request struct UpdateCluster {
-        /// Its new name.
+        /// New name.
         optional name: Option<String> = "name",
-        /// Its new description; an empty one clears it.
+        /// New description; an empty string clears it.
         optional description: Option<String> = "description",
-        /// Its new stage.
+        /// New stage.
         optional stage_label: Option<ClusterStage> = "stageLabel",
-        /// How many hardware packages it gets.
+        /// Number of hardware packages.
         optional number_of_allocated_hw_packages: Option<u32> = "numberOfAllocatedHwPackages",
     }
 }
@@ -355,7 +362,8 @@ impl Default for UpdateCluster {
 }
 
 impl UpdateCluster {
-    /// No change yet.
+    /// Creates a request in which no field is set.
+    #[must_use]
     pub fn new() -> Self {
         UpdateCluster {
             name: None,
@@ -366,25 +374,29 @@ impl UpdateCluster {
         }
     }
 
-    /// Gives it another name.
+    /// Sets the new name.
+    #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Gives it another description; an empty one clears it.
+    /// Sets the new description; an empty string clears it.
+    #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
-    /// Labels it with another stage.
+    /// Sets the new stage.
+    #[must_use]
     pub fn stage_label(mut self, stage: ClusterStage) -> Self {
         self.stage_label = Some(stage);
         self
     }
 
-    /// Gives it that many hardware packages.
+    /// Sets the number of hardware packages.
+    #[must_use]
     pub fn number_of_allocated_hw_packages(mut self, packages: u32) -> Self {
         self.number_of_allocated_hw_packages = Some(packages);
         self
@@ -392,17 +404,18 @@ impl UpdateCluster {
 }
 
 api_object! {
-    /// The customer's own AWS KMS keys for a cluster.
+    /// Request to set the customer's AWS KMS keys of a cluster.
     request struct UpdateEncryption {
-        /// The ARN of the key of the (primary) region.
+        /// ARN of the key of the (primary) region.
         required primary_encryption_key_id: String = "primaryEncryptionKeyId",
-        /// The ARN of the second region's key: exactly for dual-region clusters.
+        /// ARN of the key of the second region; required for dual-region clusters, not allowed for
+        /// others.
         optional secondary_encryption_key_id: Option<String> = "secondaryEncryptionKeyId",
     }
 }
 
 impl UpdateEncryption {
-    /// The key of a cluster in one region.
+    /// Creates a request with the ARN of the key of the (primary) region.
     pub fn new(primary: impl Into<String>) -> Self {
         UpdateEncryption {
             primary_encryption_key_id: primary.into(),
@@ -411,7 +424,8 @@ impl UpdateEncryption {
         }
     }
 
-    /// The key of the second region of a dual-region cluster.
+    /// Sets the ARN of the key of the second region of a dual-region cluster.
+    #[must_use]
     pub fn secondary(mut self, secondary: impl Into<String>) -> Self {
         self.secondary_encryption_key_id = Some(secondary.into());
         self
@@ -419,21 +433,21 @@ impl UpdateEncryption {
 }
 
 api_object! {
-    /// The addresses that may reach a cluster: the whole list.
+    /// Request to replace the IP allowlist of a cluster.
     request struct UpdateIpAllowlist {
-        /// The entries; none removes the list.
+        /// All entries; an empty list removes the allowlist.
         required ipallowlist: Vec<IpAllowlistEntry> = "ipallowlist",
     }
 }
 
 api_object! {
-    /// What an upgrade answers.
+    /// Response to an upgrade.
     response struct GenerationUpgrade {
         /// The cluster.
         defaulted cluster: NamedId = "cluster",
-        /// The generation that it leaves.
+        /// Generation before the upgrade.
         defaulted old_generation: NamedId = "oldGeneration",
-        /// The generation that it gets.
+        /// Generation after the upgrade.
         defaulted new_generation: NamedId = "newGeneration",
         /// The organisation that owns it.
         defaulted org_id: String = "orgId",
@@ -441,17 +455,17 @@ api_object! {
 }
 
 api_object! {
-    /// From what a failover makes the new cluster.
+    /// Request to fail over to a new cluster.
     request struct TriggerFailover {
-        /// The backups to copy.
+        /// Ids of the backups to copy.
         required backup_ids: Vec<String> = "backupIds",
-        /// The one of them to restore.
+        /// Id of the backup to restore, one of `backup_ids`.
         required restore_backup_id: String = "restoreBackupId",
     }
 }
 
 impl TriggerFailover {
-    /// Copies these backups and restores that one of them.
+    /// Creates a request that copies the backups and restores one of them.
     pub fn new(
         backup_ids: impl IntoIterator<Item = impl Into<String>>,
         restore_backup_id: impl Into<String>,
@@ -465,42 +479,45 @@ impl TriggerFailover {
 }
 
 api_object! {
-    /// What a failover answers.
+    /// Response to a failover.
     response struct FailoverResult {
-        /// The cluster that takes over, in the paired region.
+        /// Id of the new cluster in the paired region.
         required new_cluster_id: ClusterId = "newClusterId",
-        /// How its steps went.
+        /// Results of its steps.
         defaulted results: FailoverResults = "results",
     }
 }
 
 api_object! {
-    /// How the steps of a failover went.
+    /// Results of the steps of a failover.
     response struct FailoverResults {
-        /// Copying the backups.
+        /// Result of copying the backups.
         defaulted backup_clone: FailoverStep = "backupClone",
-        /// Restoring one of them.
+        /// Result of restoring one of them.
         defaulted restore: FailoverStep = "restore",
     }
 }
 
-/// How a step of a failover went: the string `ok`, or an object with `error`.
+/// Result of a step of a failover: the string `ok`, or an object with `error`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FailoverStep(crate::api::object::Json);
 
 impl FailoverStep {
-    /// Whether the service said `ok`.
+    /// Returns whether the step succeeded (`ok`).
+    #[must_use]
     pub fn is_ok(&self) -> bool {
-        self.0.decode::<&str>().is_ok_and(|word| word == "ok")
+        self.0.decode::<&str>().is_ok_and(|result| result == "ok")
     }
 
-    /// What the service said went wrong.
+    /// Returns the error message of the step, or `None` if there is none.
+    #[must_use]
     pub fn error(&self) -> Option<String> {
         let step: serde_json::Value = self.0.decode().ok()?;
         Some(step.get("error")?.as_str()?.to_owned())
     }
 
-    /// What the service said, as JSON.
+    /// Returns the result as JSON.
+    #[must_use]
     pub fn as_json(&self) -> &crate::api::object::Json {
         &self.0
     }
@@ -523,29 +540,29 @@ impl crate::api::schema::HasSchema for FailoverStep {
 }
 
 api_enum! {
-    /// How a cluster or a component of it is.
+    /// Status of a cluster or of one of its components.
     enum ClusterComponentStatus {
-        /// Being created: takes minutes.
+        /// Being created, which takes minutes.
         Creating = "Creating",
-        /// Fine.
+        /// Healthy.
         Healthy = "Healthy",
-        /// Not fine; may recover.
+        /// Unhealthy; may recover.
         Unhealthy = "Unhealthy",
-        /// Being changed to another generation.
+        /// Being upgraded to another generation.
         Updating = "Updating",
-        /// Waking up.
+        /// Being resumed.
         Resuming = "Resuming",
-        /// Asleep; `wake` resumes it.
+        /// Suspended; `wake` resumes it.
         Suspended = "Suspended",
-        /// Waits for something of its owner, such as an encryption key.
+        /// Waits for input of its owner, such as an encryption key.
         WaitingForInput = "WaitingForInput",
-        /// Under maintenance by the service.
+        /// Under maintenance.
         Maintenance = "Maintenance",
     }
 }
 
 api_enum! {
-    /// The stage that a cluster serves.
+    /// Stage of a cluster, shown as a label.
     enum ClusterStage {
         /// Development.
         Dev = "dev",
@@ -559,25 +576,25 @@ api_enum! {
 }
 
 api_enum! {
-    /// Whose key encrypts a cluster's data.
+    /// Owner of the key that encrypts a cluster's data.
     enum EncryptionKeyType {
-        /// The service's, in software.
+        /// Camunda, software key.
         Software = "Software",
-        /// The service's, in hardware.
+        /// Camunda, hardware key.
         Hardware = "Hardware",
-        /// The cloud provider's.
+        /// Cloud provider.
         Provider = "Provider",
-        /// The customer's own.
+        /// Customer.
         External = "External",
     }
 }
 
 api_enum! {
-    /// Whether a cluster's encryption key is in use.
+    /// Status of a cluster's encryption key.
     enum EncryptionStatus {
-        /// In use.
+        /// The key is in use.
         Ready = "Ready",
-        /// The cloud provider failed.
+        /// Error of the cloud provider.
         ProviderError = "ProviderError",
         /// The customer's key cannot be used yet.
         ExternalEncryptionKeyNotReady = "ExternalEncryptionKeyNotReady",
@@ -591,11 +608,11 @@ api_enum! {
 }
 
 api_enum! {
-    /// Why a generation may be used.
+    /// Reason why an organisation may use a generation.
     enum GenerationClassification {
-        /// The channel offers it.
+        /// The channel contains it.
         Channel = "channel",
-        /// A cluster of the organisation runs it already.
+        /// A cluster of the organisation already runs it.
         ExistingCluster = "existingCluster",
         /// It was unlocked for the organisation.
         OrgUnlocked = "orgUnlocked",
@@ -608,7 +625,7 @@ pub(crate) static LIST: Operation = Operation {
     c_name: "camunda_cluster_list",
     path: "/clusters",
     answer: Some(BodySchema::list::<Cluster>()),
-    doc: "Lists the clusters of the organisation, all of them: there is no paging.",
+    doc: "Lists all clusters of the organisation, without paging.",
     ..Operation::GET_DEFAULTS
 };
 
@@ -621,8 +638,8 @@ pub(crate) static CREATE: Operation = Operation {
     answer: Some(BodySchema::object::<CreatedCluster>()),
     one_time_response: true,
     hint: Some("look for the name among the clusters before creating it again"),
-    doc: "Creates a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money, \
-          so it is never sent twice.",
+    doc: "Creates a cluster. Returns immediately; the cluster has the status `Creating` for \
+          minutes. Costs money. Non-idempotent.",
     errors: &[
         (
             400,
@@ -639,8 +656,8 @@ pub(crate) static PARAMETERS: Operation = Operation {
     c_name: "camunda_cluster_parameters",
     path: "/clusters/parameters",
     answer: Some(BodySchema::object::<Parameters>()),
-    doc: "Lists channels with their generations, plan types and regions: the only source of the \
-          ids that creating a cluster takes.",
+    doc: "Lists the channels with their generations, the plan types and the regions: the only \
+          source of the ids for creating a cluster.",
     ..Operation::GET_DEFAULTS
 };
 
@@ -650,7 +667,7 @@ pub(crate) static GET: Operation = Operation {
     c_name: "camunda_cluster_get",
     path: "/clusters/{clusterUuid}",
     answer: Some(BodySchema::object::<Cluster>()),
-    doc: "Reads a cluster.",
+    doc: "Returns a cluster.",
     errors: &[(404, "no such cluster")],
     ..Operation::GET_DEFAULTS
 };
@@ -662,7 +679,7 @@ pub(crate) static UPDATE: Operation = Operation {
     method: Method::Patch,
     path: "/clusters/{clusterUuid}",
     body: Some(BodySchema::object::<UpdateCluster>()),
-    doc: "Changes the fields that are set, and no other; an empty description clears it.",
+    doc: "Updates the fields that are set; an empty description clears it.",
     errors: &[(404, "no such cluster")],
     ..Operation::PUT_DEFAULTS
 };
@@ -692,7 +709,7 @@ pub(crate) static UPGRADE: Operation = Operation {
     c_name: "camunda_cluster_upgrade",
     path: "/clusters/{clusterUuid}/upgrade",
     answer: Some(BodySchema::object::<GenerationUpgrade>()),
-    doc: "Begins the upgrade to the newest generation of the cluster's channel, which takes minutes.",
+    doc: "Starts the upgrade to the newest generation of the cluster's channel, which takes minutes.",
     errors: &[
         (400, "no upgrade available"),
         (404, "no such cluster"),
@@ -712,12 +729,13 @@ pub(crate) static SET_ENCRYPTION: Operation = Operation {
     path: "/clusters/{clusterUuid}/encryption",
     body: Some(BodySchema::object::<UpdateEncryption>()),
     answer: Some(BodySchema::object::<Cluster>()),
-    doc: "Sets or rotates the customer's own AWS KMS keys. The second key is given exactly for \
-          dual-region clusters. In use once `encryption.status` is `Ready`.",
+    doc: "Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region \
+          clusters and not allowed for others. The keys are in use when `encryption.status` is \
+          `Ready`.",
     errors: &[
         (
             400,
-            "malformed ARN, region mismatch, or the second key missing or unwanted",
+            "malformed ARN, region mismatch, or second key missing or not allowed",
         ),
         (403, "not on this plan, or the region is not AWS"),
         (404, "no such cluster"),
@@ -732,8 +750,8 @@ pub(crate) static SET_IP_ALLOWLIST: Operation = Operation {
     c_name: "camunda_cluster_set_ip_allowlist",
     path: "/clusters/{clusterUuid}/ipallowlist",
     body: Some(BodySchema::object::<UpdateIpAllowlist>()),
-    doc: "Replaces the whole list of addresses that may reach the cluster; an empty list removes \
-          it. Each `ip` is a CIDR or several with commas between them.",
+    doc: "Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, \
+          or several separated by commas.",
     ..Operation::PUT_DEFAULTS
 };
 
@@ -748,8 +766,8 @@ pub(crate) static FAIL_OVER: Operation = Operation {
     hint: Some(
         "look for the new cluster in the paired region, and whether the source is suspended",
     ),
-    doc: "Makes a new cluster in the paired region from the backups and suspends the source for \
-          ever. Not enabled for every organisation. Never sent twice.",
+    doc: "Creates a new cluster in the paired region from the backups, and suspends the source \
+          permanently. Not enabled for every organisation. Non-idempotent.",
     errors: &[
         (400, "backup ids missing, empty or not valid"),
         (403, "cluster belongs to another organisation"),
@@ -761,85 +779,119 @@ pub(crate) static FAIL_OVER: Operation = Operation {
     ..Operation::POST_DEFAULTS
 };
 
-/// The clusters of the organisation: [`AdminClient::clusters`].
+/// Operations on the clusters of the organisation; see [`AdminClient::clusters`].
 #[derive(Debug, Clone, Copy)]
 pub struct Clusters<'a> {
     pub(crate) admin: &'a AdminClient,
 }
 
 impl Clusters<'_> {
-    /// Lists the clusters of the organisation, all of them: there is no paging.
+    /// Lists all clusters of the organisation, without paging.
+    ///
+    /// # Errors
+    ///
+    /// Those that any call can fail with; see [`ErrorKind`](crate::ErrorKind).
     pub fn list(&self) -> Result<Vec<Cluster>> {
-        self.admin.read(&LIST, &[])
+        self.admin.get(&LIST, &[])
     }
 
-    /// Creates a cluster and answers its id.
+    /// Creates a cluster and returns its id.
     ///
-    /// Returns at once; the cluster is `Creating` for minutes, see
-    /// [`ClusterHandle::wait_until_healthy`]. Costs money, so it is never sent twice: an error whose
-    /// outcome is unknown asks to look among the clusters first.
+    /// Returns immediately; the cluster has the status `Creating` for minutes, see
+    /// [`ClusterHandle::wait_until_healthy`]. Costs money. Non-idempotent: after an error with the
+    /// outcome [`Unknown`](crate::Outcome::Unknown), look for the name among the clusters before
+    /// creating it again.
     ///
-    /// Errors: 400 name too long; plan type, region, channel or generation not valid; no reservation
-    /// left; 503 cluster creation is not available.
+    /// # Errors
+    ///
+    /// 400 name too long; plan type, region, channel or generation not valid; no reservation left;
+    /// 503 cluster creation is not available.
     pub fn create(&self, request: &CreateCluster) -> Result<ClusterId> {
         let created: CreatedCluster = self.admin.send(&CREATE, &[], request)?;
         Ok(created.cluster_id)
     }
 
-    /// Lists channels with their generations, plan types and regions: the only source of the ids
-    /// that [`CreateCluster`] takes.
+    /// Lists the channels with their generations, the plan types and the regions: the only source
+    /// of the ids for [`CreateCluster`].
+    ///
+    /// # Errors
+    ///
+    /// Those that any call can fail with; see [`ErrorKind`](crate::ErrorKind).
     pub fn parameters(&self) -> Result<Parameters> {
-        self.admin.read(&PARAMETERS, &[])
+        self.admin.get(&PARAMETERS, &[])
     }
 }
 
 impl ClusterHandle<'_> {
-    /// Reads the cluster. Errors: 404 no such cluster.
+    /// Returns the cluster.
+    ///
+    /// # Errors
+    ///
+    /// 404 no such cluster.
     pub fn get(&self) -> Result<Cluster> {
-        self.admin.read(&GET, &[self.id])
+        self.admin.get(&GET, &[self.id])
     }
 
-    /// Changes the fields that are set, and no other; an empty description clears it. Sets state,
-    /// so it is replayed after a passing failure. Errors: 404 no such cluster.
+    /// Updates the fields that are set; an empty description clears it. Idempotent, so it is
+    /// retried after transient errors.
+    ///
+    /// # Errors
+    ///
+    /// 404 no such cluster.
     pub fn update(&self, change: &UpdateCluster) -> Result<()> {
         self.admin
             .send_without_response(&UPDATE, &[self.id], Some(change))
     }
 
     /// Deletes the cluster. Irreversible; see [`wait_until_deleted`](Self::wait_until_deleted).
-    /// Errors: 404 no such cluster.
+    ///
+    /// # Errors
+    ///
+    /// 404 no such cluster.
     pub fn delete(&self) -> Result<()> {
         self.admin
             .send_without_response(&DELETE, &[self.id], None::<&()>)
     }
 
-    /// Resumes the cluster where it is `Suspended`, which takes minutes; see
+    /// Resumes a suspended cluster, which takes minutes; see
     /// [`wait_until_woken`](Self::wait_until_woken).
+    ///
+    /// # Errors
+    ///
+    /// Those that any call can fail with; see [`ErrorKind`](crate::ErrorKind).
     pub fn wake(&self) -> Result<()> {
         self.admin
             .send_without_response(&WAKE, &[self.id], None::<&()>)
     }
 
-    /// Begins the upgrade to the newest generation of the cluster's channel, which takes minutes;
+    /// Starts the upgrade to the newest generation of the cluster's channel, which takes minutes;
     /// see [`wait_until_upgraded`](Self::wait_until_upgraded).
     ///
-    /// Errors: 400 no upgrade available; 404 no such cluster; 409 an upgrade gate blocks it, the
-    /// service's words name the reason and the next step; 412 cluster not ready for an upgrade.
+    /// # Errors
+    ///
+    /// 400 no upgrade available; 404 no such cluster; 409 an upgrade gate blocks it; the body names
+    /// the reason and the next step; 412 cluster not ready for an upgrade.
     pub fn upgrade(&self) -> Result<GenerationUpgrade> {
-        self.admin.read(&UPGRADE, &[self.id])
+        self.admin.get(&UPGRADE, &[self.id])
     }
 
-    /// Sets or rotates the customer's own AWS KMS keys; see
+    /// Sets or rotates the customer's AWS KMS keys; see
     /// [`wait_until_encrypted`](Self::wait_until_encrypted).
     ///
-    /// Errors: 400 malformed ARN, region mismatch, or the second key missing or unwanted; 403 not on
-    /// this plan, or the region is not AWS; 404 no such cluster; 409 cluster was not created with
-    /// `External` encryption.
+    /// # Errors
+    ///
+    /// 400 malformed ARN, region mismatch, or second key missing or not allowed; 403 not on this
+    /// plan, or the region is not AWS; 404 no such cluster; 409 cluster was not created with
+    /// External encryption.
     pub fn set_encryption(&self, keys: &UpdateEncryption) -> Result<Cluster> {
         self.admin.send(&SET_ENCRYPTION, &[self.id], keys)
     }
 
-    /// Replaces the whole list of addresses that may reach the cluster; an empty list removes it.
+    /// Replaces the IP allowlist of the cluster; an empty list removes it.
+    ///
+    /// # Errors
+    ///
+    /// Those that any call can fail with; see [`ErrorKind`](crate::ErrorKind).
     pub fn set_ip_allowlist(&self, entries: &[IpAllowlistEntry]) -> Result<()> {
         let list = UpdateIpAllowlist {
             ipallowlist: entries.to_vec(),
@@ -849,11 +901,17 @@ impl ClusterHandle<'_> {
             .send_without_response(&SET_IP_ALLOWLIST, &[self.id], Some(&list))
     }
 
-    /// Adds an entry to the allowlist, and answers the list as it is then: reads, changes, writes.
+    /// Adds an entry to the IP allowlist, and returns the new list. Replaces an entry with the same
+    /// `ip`.
     ///
-    /// The service has no operation for this, so two of them at once can race: the later write
-    /// wins, and the other's change is lost. An entry with the same `ip` is replaced.
-    /// Fails with `PermissionDenied` where the credentials may not see the list.
+    /// The API has no such operation, so this method reads and then writes the whole list.
+    /// Concurrent changes race: the last write wins, and the other change is lost.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PermissionDenied`](crate::ErrorKind::PermissionDenied) if the credentials have
+    /// no permission to read the list; those of [`get`](Self::get) and
+    /// [`set_ip_allowlist`](Self::set_ip_allowlist).
     pub fn add_to_ip_allowlist(&self, entry: IpAllowlistEntry) -> Result<Vec<IpAllowlistEntry>> {
         self.change_ip_allowlist(|entries| {
             entries.retain(|known| known.ip != entry.ip);
@@ -861,8 +919,12 @@ impl ClusterHandle<'_> {
         })
     }
 
-    /// Removes the entry with that `ip` from the allowlist, and answers the list as it is then.
-    /// Races as [`add_to_ip_allowlist`](Self::add_to_ip_allowlist) does.
+    /// Removes the entry with that `ip` from the IP allowlist, and returns the new list. Concurrent
+    /// changes race as for [`add_to_ip_allowlist`](Self::add_to_ip_allowlist).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`add_to_ip_allowlist`](Self::add_to_ip_allowlist).
     pub fn remove_from_ip_allowlist(&self, ip: &str) -> Result<Vec<IpAllowlistEntry>> {
         self.change_ip_allowlist(|entries| entries.retain(|entry| entry.ip != ip))
     }
@@ -871,19 +933,19 @@ impl ClusterHandle<'_> {
         &self,
         change: impl FnOnce(&mut Vec<IpAllowlistEntry>),
     ) -> Result<Vec<IpAllowlistEntry>> {
-        // Two requests, one call: a cancellation during the first counts for the second.
+        // A cancellation during the first request also ends the second.
         let admin = self.admin.begin();
         let this = admin.cluster(self.cluster);
         let cluster = this.get()?;
-        // Absent may mean "none" or "not for you to see"; writing over what cannot be seen would
-        // lose it.
+        // Absent can mean that the credentials may not read the list. Writing it would then lose
+        // entries.
         let Some(entries) = cluster.allowlist() else {
             return Err(crate::Error::new(
                 crate::ErrorKind::PermissionDenied,
                 crate::Stage::Decode,
                 crate::Outcome::NotSent,
-                "the answer has no allowlist: these credentials may not see it, so nothing was \
-                 changed; `set_ip_allowlist` replaces it unseen",
+                "the response has no allowlist: no permission to read it, nothing was changed; \
+                 `set_ip_allowlist` replaces it without reading it",
             )
             .with_operation(SET_IP_ALLOWLIST.name));
         };
@@ -893,12 +955,14 @@ impl ClusterHandle<'_> {
         Ok(entries)
     }
 
-    /// Makes a new cluster in the paired region from backups and suspends this one for ever. Not
-    /// enabled for every organisation. Never sent twice.
+    /// Creates a new cluster in the paired region from backups, and suspends this one permanently.
+    /// Not enabled for every organisation. Non-idempotent.
     ///
-    /// Errors: 400 backup ids missing, empty or not valid; 403 cluster belongs to another
-    /// organisation; 404 no such cluster or backup; 409 already failed over, or not ready yet; 422
-    /// not multi-region, or its region pair has no failover.
+    /// # Errors
+    ///
+    /// 400 backup ids missing, empty or not valid; 403 cluster belongs to another organisation; 404
+    /// no such cluster or backup; 409 already failed over, or not ready yet (see message); 422 not
+    /// multi-region, or its region pair has no failover.
     pub fn fail_over(&self, request: &TriggerFailover) -> Result<FailoverResult> {
         self.admin.send(&FAIL_OVER, &[self.id], request)
     }
@@ -909,7 +973,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_allowlist_comes_under_either_name() {
+    fn allowlist_returns_either_field() {
         let decode = |json: &str| serde_json::from_str::<Cluster>(json).unwrap();
         let cluster =
             decode(r#"{"uuid":"a","ipwhitelist":[{"ip":"1.2.3.4/32","description":"x"}]}"#);
@@ -921,7 +985,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_of_a_failover_is_a_word_or_an_error() {
+    fn failover_step_is_ok_or_error() {
         let decode = |json: &str| serde_json::from_str::<FailoverStep>(json).unwrap();
         assert!(decode("\"ok\"").is_ok());
         let step = decode(r#"{"error":"no room"}"#);

@@ -1,12 +1,12 @@
-//! Where in a JSON text a decode error is, as a path such as `[1].status.ready`.
+//! Path of a decode error in a JSON document, such as `[1].status.ready`.
 //!
-//! Found from the error's position alone: keeping track of the path while decoding would cost time
-//! on every answer and room for a second copy of every decoder.
+//! Derived from the position of the error: tracking the path while decoding would slow down every
+//! response and compile every decoder twice.
 
-/// The longest path that is told; deeper ones come from hostile answers.
+/// Maximum length of a path in an error message. Longer paths are truncated.
 const MAX_PATH_LEN: usize = 200;
 
-/// What is around a place in JSON.
+/// Object or array that encloses a position in a JSON document.
 enum Container<'a> {
     Object {
         key: Option<&'a [u8]>,
@@ -17,17 +17,17 @@ enum Container<'a> {
     },
 }
 
-/// The error in api_enum, with its path in front.
+/// Returns the message of the error, prefixed with its JSON path.
 pub(super) fn with_json_path(json: &[u8], error: &serde_json::Error) -> String {
     let message = error.to_string();
-    let around = around(&json[..offset(json, error).min(json.len())]);
-    match path(&around) {
+    let containers = open_containers(&json[..offset(json, error).min(json.len())]);
+    match path(&containers) {
         path if path.is_empty() => message,
         path => format!("{path}: {message}"),
     }
 }
 
-/// The position of an error, which `serde_json` counts in lines from 1 and bytes of the line.
+/// Returns the byte offset of an error. `serde_json` counts lines from 1, and columns in bytes.
 fn offset(json: &[u8], error: &serde_json::Error) -> usize {
     let lines_before = error.line().saturating_sub(1);
     let ends = json.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
@@ -35,24 +35,29 @@ fn offset(json: &[u8], error: &serde_json::Error) -> usize {
         Some(line) => ends.map(|(at, _)| at + 1).nth(line).unwrap_or(json.len()),
         None => 0,
     };
-    start.saturating_add(error.column())
+    let offset = start.saturating_add(error.column());
+    // The error of a secret has no position of its own. If the secret is the last field, `serde_json`
+    // reports the position after the end of the object.
+    let is_after_object = offset.checked_sub(1).and_then(|last| json.get(last)) == Some(&b'}');
+    offset
+        - usize::from(is_after_object && error.to_string().starts_with(crate::secret::NOT_A_STRING))
 }
 
-/// Walks JSON up to its end and answers what is open there.
-fn around(json: &[u8]) -> Vec<Container<'_>> {
-    let mut around = Vec::new();
+/// Scans a truncated JSON document, and returns the containers that are open at its end.
+fn open_containers(json: &[u8]) -> Vec<Container<'_>> {
+    let mut open = Vec::new();
     let mut at = 0;
     while at < json.len() {
         match json[at] {
-            b'{' => around.push(Container::Object {
+            b'{' => open.push(Container::Object {
                 key: None,
                 expects_key: true,
             }),
-            b'[' => around.push(Container::Array { index: 0 }),
+            b'[' => open.push(Container::Array { index: 0 }),
             b'}' | b']' => {
-                around.pop();
+                open.pop();
             }
-            b',' => match around.last_mut() {
+            b',' => match open.last_mut() {
                 Some(Container::Object { expects_key, .. }) => *expects_key = true,
                 Some(Container::Array { index }) => *index += 1,
                 None => {}
@@ -66,7 +71,7 @@ fn around(json: &[u8]) -> Vec<Container<'_>> {
                 if let Some(Container::Object {
                     key,
                     expects_key: expects_key @ true,
-                }) = around.last_mut()
+                }) = open.last_mut()
                 {
                     *key = Some(&json[start..at.min(json.len())]);
                     *expects_key = false;
@@ -76,12 +81,12 @@ fn around(json: &[u8]) -> Vec<Container<'_>> {
         }
         at += 1;
     }
-    around
+    open
 }
 
-fn path(around: &[Container<'_>]) -> String {
+fn path(containers: &[Container<'_>]) -> String {
     let mut path = String::new();
-    for step in around {
+    for step in containers {
         match step {
             Container::Object { key: Some(key), .. } => {
                 if !path.is_empty() {
@@ -109,12 +114,12 @@ fn path(around: &[Container<'_>]) -> String {
 mod tests {
     use super::*;
 
-    fn place(json: &str) -> String {
-        path(&around(json.as_bytes()))
+    fn path_at_end_of(json: &str) -> String {
+        path(&open_containers(json.as_bytes()))
     }
 
     #[test]
-    fn places() {
+    fn path_names_open_containers() {
         for (json, expected) in [
             ("", ""),
             ("17", ""),
@@ -128,8 +133,8 @@ mod tests {
             ("{}]}}", ""),
             (r#"{"a":"unfinished \"#, "a"),
         ] {
-            assert_eq!(place(json), expected, "{json}");
+            assert_eq!(path_at_end_of(json), expected, "{json}");
         }
-        assert!(place(&"[".repeat(1000)).len() < 300);
+        assert!(path_at_end_of(&"[".repeat(1000)).len() < 300);
     }
 }

@@ -7,33 +7,33 @@ use crate::error::Result;
 use crate::transport::Method;
 
 api_enum! {
-    /// A role that a member has.
+    /// Role of a member.
     enum OrganizationRole {
-        /// A member, without further rights.
+        /// Member without additional permissions.
         Member = "member",
         /// Administers the organisation.
         Admin = "admin",
         /// Owns the organisation.
         Owner = "owner",
-        /// The service's support.
+        /// Camunda support.
         SupportAgent = "supportagent",
         /// Operates clusters; discouraged since 8.8.
         OperationsEngineer = "operationsengineer",
         /// Works on tasks; discouraged since 8.8.
         TaskUser = "taskuser",
-        /// Analyses.
+        /// Analyst.
         Analyst = "analyst",
-        /// Develops; discouraged since 8.8.
+        /// Developer; discouraged since 8.8.
         Developer = "developer",
-        /// Looks on; discouraged since 8.8.
+        /// Visitor with read access; discouraged since 8.8.
         Visitor = "visitor",
-        /// Models.
+        /// Modeler.
         Modeler = "modeler",
     }
 }
 
 api_enum! {
-    /// A role that can be given to a member.
+    /// Role that can be assigned to a member.
     enum AssignableRole {
         /// Administers the organisation.
         Admin = "admin",
@@ -41,35 +41,35 @@ api_enum! {
         OperationsEngineer = "operationsengineer",
         /// Works on tasks; discouraged since 8.8.
         TaskUser = "taskuser",
-        /// Analyses.
+        /// Analyst.
         Analyst = "analyst",
-        /// Develops; discouraged since 8.8.
+        /// Developer; discouraged since 8.8.
         Developer = "developer",
-        /// Looks on; discouraged since 8.8.
+        /// Visitor with read access; discouraged since 8.8.
         Visitor = "visitor",
-        /// Models.
+        /// Modeler.
         Modeler = "modeler",
     }
 }
 
 api_object! {
-    /// A member of the organisation, or someone invited.
+    /// Member of the organisation, or pending invitation.
     response struct Member {
-        /// The name.
+        /// Name.
         defaulted name: String = "name",
-        /// The e-mail address, which names the member.
+        /// Email address, which identifies the member.
         required email: String = "email",
-        /// The roles.
+        /// Roles.
         defaulted roles: Vec<OrganizationRole> = "roles",
-        /// Whether the invitation is still open.
+        /// Whether the invitation is pending.
         defaulted invite_pending: bool = "invitePending",
     }
 }
 
 api_object! {
-    /// The roles that a member is to have.
+    /// Request to set the roles of a member.
     request struct SetMemberRoles {
-        /// All of them.
+        /// All roles of the member.
         required org_roles: Vec<AssignableRole> = "orgRoles",
     }
 }
@@ -80,7 +80,7 @@ pub(crate) static LIST: Operation = Operation {
     c_name: "camunda_member_list",
     path: "/members",
     answer: Some(BodySchema::list::<Member>()),
-    doc: "Lists members and pending invites.",
+    doc: "Lists the members and the pending invitations.",
     errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
 };
@@ -92,8 +92,8 @@ pub(crate) static SET_ROLES: Operation = Operation {
     method: Method::Post,
     path: "/members/{email}",
     body: Some(BodySchema::object::<SetMemberRoles>()),
-    doc: "Invites the member where needed, else replaces the roles. Since 8.8 \
-          `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.",
+    doc: "Replaces the roles of a member, or invites the email address if it is not a member. \
+          Since 8.8 `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.",
     errors: &[
         (400, "a role is not valid"),
         (403, "missing permission, or no seat left"),
@@ -114,22 +114,28 @@ pub(crate) static DELETE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// The members of the organisation: [`AdminClient::members`].
+/// Operations on the members of the organisation; see [`AdminClient::members`].
 #[derive(Debug, Clone, Copy)]
 pub struct Members<'a> {
     pub(crate) admin: &'a AdminClient,
 }
 
 impl Members<'_> {
-    /// Lists members and pending invites. Errors: 403 missing permission.
+    /// Lists the members and the pending invitations.
+    ///
+    /// # Errors
+    ///
+    /// 403 missing permission.
     pub fn list(&self) -> Result<Vec<Member>> {
-        self.admin.read(&LIST, &[])
+        self.admin.get(&LIST, &[])
     }
 
-    /// Invites the member where needed, else replaces the roles. Sets state, so it is replayed after
-    /// a passing failure.
+    /// Replaces the roles of a member, or invites the email address if it is not a member.
+    /// Idempotent, so it is retried after transient errors.
     ///
-    /// Errors: 400 a role is not valid; 403 missing permission, or no seat left.
+    /// # Errors
+    ///
+    /// 400 a role is not valid; 403 missing permission, or no seat left.
     pub fn set_roles(&self, email: &str, roles: &[AssignableRole]) -> Result<()> {
         let request = SetMemberRoles {
             org_roles: roles.to_vec(),
@@ -141,7 +147,9 @@ impl Members<'_> {
 
     /// Removes a member from the organisation.
     ///
-    /// Errors: 403 missing permission; 404 not a member of the organisation.
+    /// # Errors
+    ///
+    /// 403 missing permission; 404 not a member of the organisation.
     pub fn delete(&self, email: &str) -> Result<()> {
         self.admin
             .send_without_response(&DELETE, &[email], None::<&()>)

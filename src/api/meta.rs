@@ -1,4 +1,4 @@
-//! What the service tells about itself.
+//! Information about the service: its egress IP ranges.
 
 use crate::api::admin::AdminClient;
 use crate::api::object::api_object;
@@ -6,24 +6,33 @@ use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 
 api_object! {
-    /// Addresses from which the service calls out, by product.
+    /// IP ranges of outgoing connections of Camunda's products.
     ///
-    /// Products other than the Web Modeler, once the service lists them, are in `extra`;
-    /// [`IpRanges::iter`] has them all.
+    /// Products other than the Web Modeler are in `extra` if the API lists them; [`IpRanges::iter`]
+    /// returns all products.
     response struct IpRanges {
-        /// The Web Modeler's, as CIDRs.
+        /// CIDRs of the Web Modeler.
         defaulted web_modeler: Vec<String> = "web-modeler",
     }
 }
 
 impl IpRanges {
-    /// All products with their CIDRs.
+    /// Iterates over all products with their CIDRs.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Vec<String>)> {
         let others = self
             .extra
             .iter()
             .filter_map(|(name, value)| Some((name, value.decode().ok()?)));
         std::iter::once(("web-modeler", self.web_modeler.clone())).chain(others)
+    }
+}
+
+impl<'a> IntoIterator for &'a IpRanges {
+    type Item = (&'a str, Vec<String>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter().collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -34,16 +43,20 @@ pub(crate) static IP_RANGES: Operation = Operation {
     path: "/meta/ip-ranges",
     answer: Some(BodySchema::object::<IpRanges>()),
     authenticated: false,
-    doc: "Lists the addresses from which the service calls out. Changes are published here 24 \
-          hours ahead. The one operation without a token.",
+    doc: "Lists the IP ranges of outgoing connections of Camunda's products. Changes are published \
+          24 hours in advance. The only operation without a token.",
     ..Operation::GET_DEFAULTS
 };
 
 impl AdminClient {
-    /// Lists the addresses from which the service calls out. Changes are published here 24 hours
-    /// ahead. The one operation without a token.
+    /// Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
+    /// hours in advance. The only operation without a token.
+    ///
+    /// # Errors
+    ///
+    /// Those that any call can fail with; see [`ErrorKind`](crate::ErrorKind).
     pub fn ip_ranges(&self) -> Result<IpRanges> {
-        self.read(&IP_RANGES, &[])
+        self.get(&IP_RANGES, &[])
     }
 }
 
@@ -52,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_to_come_are_listed_too() {
+    fn iter_includes_unknown_products() {
         let ranges: IpRanges =
             serde_json::from_str(r#"{"web-modeler":["1.2.3.4/32"],"connectors":["5.6.7.8/32"]}"#)
                 .unwrap();

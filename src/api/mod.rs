@@ -1,6 +1,7 @@
-//! The API: one file per resource with its types and its operations, and what they have in common.
+//! The API: one file per resource with its types and operations, and the description and execution
+//! of operations.
 //!
-//! Knows how operations are described and called; knows nothing of connections, tokens or C.
+//! Must not depend on `ffi`.
 
 pub(crate) mod activity;
 pub(crate) mod admin;
@@ -14,53 +15,67 @@ pub(crate) mod monitoring;
 pub(crate) mod object;
 pub(crate) mod operation;
 mod polling;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod round_trip_tests;
 mod schema;
 pub(crate) mod secrets;
 pub(crate) mod secure_connectivity;
+#[cfg(any(test, fuzzing))]
+mod tests;
 pub(crate) mod wait;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use tests::round_trip_tests;
 
 use object::{Describe, Description};
 use operation::Operation;
 use wait::Waiter;
 
+/// Lists the types of the API. `@internal` marks request and response bodies that no public function
+/// takes or returns; all other types are exported.
 macro_rules! types {
-    ($($module:ident: $($name:ident)*;)*) => {
-        /// All types of the API, each after those that it is made of: what other languages' types
-        /// are generated from.
+    ($($module:ident: $($(@$internal:ident)? $name:ident)*;)*) => {
+        /// All types of the API's objects, enumerations and ids, for the root of the crate.
+        pub(crate) mod types {
+            $($(types! { @export $($internal)? $module $name })*)*
+        }
+
+        /// Descriptions of all types of the API, each after the types of its fields.
         pub static TYPES: &[&Description] =
             &[$($(<$module::$name as Describe>::DESCRIPTION,)*)*];
 
-        /// For each type, decoding a text and encoding it again.
+        /// For each type, a function that decodes JSON and encodes it again.
         #[cfg(any(test, fuzzing))]
         static ROUND_TRIPS: &[(&Description, fn(&[u8]) -> Result<String, String>)] = &[$($(
             (<$module::$name as Describe>::DESCRIPTION, round_trip_tests::round_trip::<$module::$name>),
         )*)*];
     };
+    (@export internal $module:ident $name:ident) => {};
+    (@export $module:ident $name:ident) => { pub use super::$module::$name; };
 }
 
 types! {
     clusters: ClusterId NamedResource NamedId GenerationClassification Generation Channel
         BackupRegionOption BackupOption Region Parameters IpAllowlistEntry ClusterLinks
         ClusterComponentStatus ClusterStatus EncryptionKeyType EncryptionStatus ClusterEncryption
-        Cluster ClusterStage CreateCluster CreatedCluster UpdateCluster UpdateEncryption
-        UpdateIpAllowlist GenerationUpgrade TriggerFailover FailoverResults FailoverResult;
+        Cluster ClusterStage CreateCluster @internal CreatedCluster UpdateCluster UpdateEncryption
+        @internal UpdateIpAllowlist GenerationUpgrade TriggerFailover FailoverResults
+        FailoverResult;
     cluster_clients: ClusterClientId ClientPermission ClusterClient CreateClusterClient ClientLinks
         CreatedClusterClient ClusterClientConnectionDetails;
-    backups: BackupId BackupStatus RestoreState Backup SetBackupSchedule BackupSchedule Restore;
-    secrets: CreateSecret UpdateSecret;
-    monitoring: MonitoringClientId MonitoringClient CreateMonitoringClient CreatedMonitoringClient
+    backups: BackupId BackupStatus RestoreState Backup @internal SetBackupSchedule BackupSchedule
+        Restore;
+    secrets: @internal CreateSecret @internal UpdateSecret;
+    monitoring: MonitoringClientId MonitoringClient @internal CreateMonitoringClient
+        CreatedMonitoringClient
         MetricsEndpoint MonitoringStatus Monitoring;
     secure_connectivity: ActivateSecureConnectivity OrgLabel SecureConnectivityMetadata ClusterRef
         SecureConnectivitySpec Condition SecureEndpoint EndpointConnection SecureConnectivityState
         SecureConnectivityOrEmpty SecureConnectivityStatus;
-    members: OrganizationRole AssignableRole Member SetMemberRoles;
+    members: OrganizationRole AssignableRole Member @internal SetMemberRoles;
     activity: AuditType AuditEvent;
     meta: IpRanges;
 }
 
-/// All operations of the API, in the order of the reference.
+/// Descriptions of all operations of the API, in the order of the reference.
 pub static OPERATIONS: &[&Operation] = &[
     &clusters::LIST,
     &clusters::CREATE,
@@ -106,7 +121,7 @@ pub static OPERATIONS: &[&Operation] = &[
     &meta::IP_RANGES,
 ];
 
-/// All waiters.
+/// Descriptions of all waiters.
 pub static WAITERS: &[&Waiter] = &[
     &wait::HEALTHY,
     &wait::DELETED,
@@ -116,100 +131,3 @@ pub static WAITERS: &[&Waiter] = &[
     &wait::BACKED_UP,
     &wait::RESTORED,
 ];
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::object::Direction;
-    use super::operation::BodyKind;
-    use super::*;
-    use crate::transport::{Idempotency, Method};
-
-    #[test]
-    fn names_are_unique() {
-        let mut seen = HashSet::new();
-        for operation in OPERATIONS {
-            for name in [operation.name, operation.call, operation.c_name] {
-                assert!(seen.insert(name), "{name} is there twice");
-            }
-        }
-    }
-
-    #[test]
-    fn every_type_that_a_type_names_is_listed_before_it() {
-        let mut known: HashSet<&str> = [
-            "String",
-            "bool",
-            "u32",
-            "Option",
-            "Vec",
-            "Secret",
-            "Json",
-            "Number",
-            "FailoverStep",
-        ]
-        .into();
-        for description in TYPES {
-            if let Description::Object { fields, .. } = description {
-                for field in *fields {
-                    for word in field.rust_type.split(|c: char| !c.is_alphanumeric()) {
-                        assert!(
-                            word.is_empty() || known.contains(word),
-                            "{}.{}: {word} is not in TYPES before it",
-                            description.name(),
-                            field.name
-                        );
-                    }
-                }
-            }
-            assert!(
-                known.insert(description.name()),
-                "{} is there twice",
-                description.name()
-            );
-        }
-    }
-
-    #[test]
-    fn every_shape_of_an_operation_is_listed() {
-        for operation in OPERATIONS {
-            for (shape, direction) in [
-                (&operation.body, Direction::Request),
-                (&operation.answer, Direction::Response),
-            ] {
-                if let Some(BodyKind::Object(shape) | BodyKind::List(shape)) =
-                    shape.as_ref().map(|shape| &shape.kind)
-                {
-                    assert!(TYPES.iter().any(|known| known.name() == shape.name()));
-                    let Description::Object {
-                        direction: found, ..
-                    } = shape
-                    else {
-                        panic!("{} is no object", shape.name());
-                    };
-                    assert_eq!(*found, direction, "{}", shape.name());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn what_changes_something_is_not_safe() {
-        for operation in OPERATIONS {
-            assert_eq!(
-                operation.idempotency == Idempotency::Safe,
-                operation.method == Method::Get,
-                "{}",
-                operation.name
-            );
-            if operation.idempotency == Idempotency::NonIdempotent {
-                assert!(
-                    operation.hint.is_some(),
-                    "{} tells nobody what to look at",
-                    operation.name
-                );
-            }
-        }
-    }
-}

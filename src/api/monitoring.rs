@@ -1,4 +1,4 @@
-//! External (bring-your-own) monitoring of a cluster: its switch and its clients.
+//! External (bring-your-own) monitoring of a cluster: activation, status and clients.
 
 use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
@@ -8,12 +8,12 @@ use crate::error::Result;
 use crate::secret::Secret;
 
 api_id! {
-    /// Names a monitoring client.
+    /// Id of a monitoring client.
     struct MonitoringClientId;
 }
 
 api_object! {
-    /// Credentials with which a monitoring system reads a cluster's metrics.
+    /// Monitoring client: credentials with which a monitoring system reads a cluster's metrics.
     response struct MonitoringClient {
         /// Its id.
         required uuid: MonitoringClientId = "uuid",
@@ -21,19 +21,19 @@ api_object! {
         defaulted name: String = "name",
         /// Its user name.
         defaulted username: String = "username",
-        /// When it was created: RFC 3339, UTC.
+        /// Creation time: RFC 3339, UTC.
         defaulted created: String = "created",
-        /// When it was last used: RFC 3339, UTC; empty before.
+        /// Time of the last use: RFC 3339, UTC; empty if never used.
         defaulted last_used: String = "lastUsed",
-        /// Who created it: an id.
+        /// Id of the user who created it.
         defaulted created_by: String = "createdBy",
-        /// Who created it: a name.
+        /// Name of the user who created it.
         defaulted created_by_name: String = "createdByName",
     }
 }
 
 api_object! {
-    /// A monitoring client to be created.
+    /// Request to create a monitoring client.
     request struct CreateMonitoringClient {
         /// Its user name.
         required username: String = "username",
@@ -41,31 +41,31 @@ api_object! {
 }
 
 api_object! {
-    /// A monitoring client whose password is shown this once.
+    /// Monitoring client with its password, which the API returns only once.
     response struct CreatedMonitoringClient {
         /// Its id.
-        defaulted uuid: MonitoringClientId = "uuid",
+        required uuid: MonitoringClientId = "uuid",
         /// Its name.
         defaulted name: String = "name",
         /// Its user name.
         defaulted username: String = "username",
-        /// When it was created: RFC 3339, UTC.
+        /// Creation time: RFC 3339, UTC.
         defaulted created: String = "created",
-        /// When it was last used: RFC 3339, UTC; empty before.
+        /// Time of the last use: RFC 3339, UTC; empty if never used.
         defaulted last_used: String = "lastUsed",
-        /// Who created it: an id.
+        /// Id of the user who created it.
         defaulted created_by: String = "createdBy",
-        /// Who created it: a name.
+        /// Name of the user who created it.
         defaulted created_by_name: String = "createdByName",
-        /// Its password: the ONLY time that it is shown.
+        /// Password, which the API returns only once.
         required password: Secret = "password",
     }
 }
 
 api_object! {
-    /// Where a cluster's metrics are read.
+    /// Metrics endpoint of a cluster.
     response struct MetricsEndpoint {
-        /// `https`, as a rule.
+        /// URL scheme, usually `https`.
         defaulted scheme: String = "scheme",
         /// Host and port.
         defaulted target: String = "target",
@@ -75,21 +75,21 @@ api_object! {
 }
 
 api_object! {
-    /// How monitoring is; without fields while it is off.
+    /// Status of monitoring; has no fields while monitoring is inactive.
     response struct MonitoringStatus {
-        /// Where metrics are read.
+        /// Metrics endpoint.
         optional metrics_endpoint: Option<MetricsEndpoint> = "metricsEndpoint",
-        /// The service's conditions.
+        /// Conditions, as the API returns them.
         optional conditions: Option<Vec<Json>> = "conditions",
     }
 }
 
 api_object! {
-    /// The monitoring of a cluster.
+    /// Monitoring of a cluster.
     response struct Monitoring {
         /// Its clients.
         defaulted clients: Vec<MonitoringClient> = "clients",
-        /// How it is.
+        /// Status.
         defaulted status: MonitoringStatus = "status",
     }
 }
@@ -100,7 +100,7 @@ pub(crate) static ACTIVATE: Operation = Operation {
     c_name: "camunda_monitoring_activate",
     path: "/clusters/{clusterUuid}/monitoring",
     hint: Some("read the cluster's monitoring status"),
-    doc: "Switches external (bring-your-own) monitoring on.",
+    doc: "Activates external (bring-your-own) monitoring.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
@@ -114,7 +114,7 @@ pub(crate) static DEACTIVATE: Operation = Operation {
     call: "cluster.monitoring.deactivate",
     c_name: "camunda_monitoring_deactivate",
     path: "/clusters/{clusterUuid}/monitoring",
-    doc: "Switches external monitoring off.",
+    doc: "Deactivates external monitoring.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
@@ -129,8 +129,8 @@ pub(crate) static GET: Operation = Operation {
     c_name: "camunda_monitoring_get",
     path: "/clusters/{clusterUuid}/monitoring/clients",
     answer: Some(BodySchema::object::<Monitoring>()),
-    doc: "Reads the monitoring clients and how monitoring is; its `status` is an empty object \
-          while it is off.",
+    doc: "Returns the monitoring clients and the status of monitoring, which is an empty object \
+          while monitoring is inactive.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
@@ -147,7 +147,8 @@ pub(crate) static CREATE_CLIENT: Operation = Operation {
     answer: Some(BodySchema::object::<CreatedMonitoringClient>()),
     one_time_response: true,
     hint: Some("look for its user name among the monitoring clients; rotate its password there"),
-    doc: "Creates a monitoring client. The password is shown this once. Never sent twice.",
+    doc: "Creates a monitoring client. The API returns the password ONLY in this response. \
+          Non-idempotent.",
     errors: &[(404, "no such cluster")],
     ..Operation::POST_DEFAULTS
 };
@@ -173,7 +174,8 @@ pub(crate) static ROTATE_PASSWORD: Operation = Operation {
     answer: Some(BodySchema::object::<CreatedMonitoringClient>()),
     one_time_response: true,
     hint: Some("try the old password; if it no longer works, rotate again"),
-    doc: "Gives a monitoring client another password, which is shown this once. Never sent twice.",
+    doc: "Replaces the password of a monitoring client. The API returns the new one ONLY in this \
+          response. Non-idempotent.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such client"),
@@ -181,7 +183,7 @@ pub(crate) static ROTATE_PASSWORD: Operation = Operation {
     ..Operation::POST_DEFAULTS
 };
 
-/// The monitoring of a cluster:
+/// Operations on the monitoring of a cluster; see
 /// [`ClusterHandle::monitoring`](crate::ClusterHandle::monitoring).
 #[derive(Debug, Clone, Copy)]
 pub struct ClusterMonitoring<'a> {
@@ -190,31 +192,41 @@ pub struct ClusterMonitoring<'a> {
 }
 
 impl ClusterMonitoring<'_> {
-    /// Switches external (bring-your-own) monitoring on.
+    /// Activates external (bring-your-own) monitoring.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster; 409 already active.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster; 409 already active.
     pub fn activate(&self) -> Result<()> {
         self.admin
             .send_without_response(&ACTIVATE, &[self.cluster.as_str()], None::<&()>)
     }
 
-    /// Switches external monitoring off.
+    /// Deactivates external monitoring.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster; 409 not active.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster; 409 not active.
     pub fn deactivate(&self) -> Result<()> {
         self.admin
             .send_without_response(&DEACTIVATE, &[self.cluster.as_str()], None::<&()>)
     }
 
-    /// Reads the monitoring clients and how monitoring is.
+    /// Returns the monitoring clients and the status of monitoring.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster.
     pub fn get(&self) -> Result<Monitoring> {
-        self.admin.read(&GET, &[self.cluster.as_str()])
+        self.admin.get(&GET, &[self.cluster.as_str()])
     }
 
-    /// Creates a monitoring client. The answer is the ONLY time that its password is shown. Never
-    /// sent twice. Errors: 404 no such cluster.
+    /// Creates a monitoring client. The API returns the password ONLY in this response.
+    /// Non-idempotent.
+    ///
+    /// # Errors
+    ///
+    /// 404 no such cluster.
     pub fn create_client(&self, username: &str) -> Result<CreatedMonitoringClient> {
         let request = CreateMonitoringClient {
             username: username.to_owned(),
@@ -226,7 +238,9 @@ impl ClusterMonitoring<'_> {
 
     /// Deletes a monitoring client. Irreversible.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such client.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such client.
     pub fn delete_client(&self, client: &MonitoringClientId) -> Result<()> {
         self.admin.send_without_response(
             &DELETE_CLIENT,
@@ -235,12 +249,14 @@ impl ClusterMonitoring<'_> {
         )
     }
 
-    /// Gives a monitoring client another password. The answer is the ONLY time that it is shown.
-    /// Never sent twice.
+    /// Replaces the password of a monitoring client. The API returns the new one ONLY in this
+    /// response. Non-idempotent.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such client.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such client.
     pub fn rotate_password(&self, client: &MonitoringClientId) -> Result<CreatedMonitoringClient> {
         self.admin
-            .read(&ROTATE_PASSWORD, &[self.cluster.as_str(), client.as_str()])
+            .get(&ROTATE_PASSWORD, &[self.cluster.as_str(), client.as_str()])
     }
 }

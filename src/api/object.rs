@@ -1,9 +1,10 @@
-//! What all types of the API have in common: how an api_object, an enumeration or an id is declared,
-//! decoded, encoded, and described to the generators of the other languages' types.
+//! Macros that declare the types of the API (objects, enumerations, ids) with their decoding,
+//! encoding and description.
 //!
-//! Written here rather than derived, because an object has to keep fields that it does not know and
-//! `serde(flatten)` buffers every object for that; because what is "required" on paper is not
-//! always there; and because one declaration feeds four languages. Knows nothing of operations.
+//! Not derived with serde, because objects keep unknown fields, for which `serde(flatten)` would
+//! buffer every object; because the API sometimes omits fields that it documents as required; and
+//! because the types of all four languages come from one declaration. Must not depend on
+//! operations.
 
 use std::fmt;
 
@@ -14,87 +15,88 @@ use serde_json::value::RawValue;
 use crate::api::schema::JsonSchema;
 use crate::secret::Zeroizing;
 
-/// Whether a field of an object is always there.
+/// Whether a field of an object may be absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// Without it the object is of no use: its absence is a decode error.
+    /// Required: decoding fails if the field is absent.
     Required,
-    /// Described as always there, yet its absence fails no call: it reads as empty then.
+    /// Documented as required, but has its default value (empty) if absent or `null`.
     Defaulted,
     /// May be absent; `null` counts as absent.
     Optional,
 }
 
-/// A field of an api_object, as the generators of other languages see it.
+/// Description of a field of an object.
 #[derive(Debug)]
 pub struct Field {
-    /// The name in Rust.
+    /// Name in Rust.
     pub name: &'static str,
-    /// The name in JSON.
+    /// Name in JSON.
     pub json: &'static str,
-    /// The type in Rust, as written: `Option < Vec < Generation > >`.
+    /// Type in Rust as `stringify!` writes it, such as `Option < Vec < Generation > >`.
     pub rust_type: &'static str,
-    /// Whether it is always there.
+    /// Whether the field may be absent.
     pub presence: Presence,
-    /// What it means.
+    /// Documentation.
     pub doc: &'static str,
-    pub(crate) form: JsonSchema,
+    pub(crate) schema: JsonSchema,
 }
 
-/// A word of an enumeration.
+/// Description of an enumeration value.
 #[derive(Debug)]
 pub struct EnumValue {
-    /// The variant in Rust.
+    /// Variant in Rust.
     pub name: &'static str,
-    /// The word in JSON.
+    /// Value in JSON.
     pub json: &'static str,
-    /// What it means.
+    /// Documentation.
     pub doc: &'static str,
 }
 
-/// Which way an object travels.
+/// Whether an object is part of requests or of responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// Sent to the service.
+    /// Part of requests.
     Request,
-    /// Answered by it.
+    /// Part of responses.
     Response,
 }
 
-/// A type of the API, as the generators of other languages see it.
+/// Description of a type of the API, from which the types of the other languages are generated.
 #[derive(Debug)]
 pub enum Description {
     /// An object with fields.
     Object {
-        /// Its name in all languages.
+        /// Name in all languages.
         name: &'static str,
-        /// What it is.
+        /// Documentation.
         doc: &'static str,
-        /// Which way it travels.
+        /// Whether it is part of requests or of responses.
         direction: Direction,
-        /// Its fields in the order of the reference.
+        /// Fields in the order of the API reference.
         fields: &'static [Field],
     },
-    /// An enumeration that may meet words it does not know.
+    /// An open enumeration, which keeps unknown values.
     Enum {
-        /// Its name in all languages.
+        /// Name in all languages.
         name: &'static str,
-        /// What it is.
+        /// Documentation.
         doc: &'static str,
-        /// The words known to this version.
+        /// The values known to this version.
         values: &'static [EnumValue],
     },
-    /// A name of a thing: opaque text.
+    /// An id: an opaque, non-empty string.
     Id {
-        /// Its name in all languages.
+        /// Name in all languages.
         name: &'static str,
-        /// What it names.
+        /// Documentation.
         doc: &'static str,
     },
 }
 
 impl Description {
-    /// The name of the type in all languages.
+    /// Returns the name of the type in all languages.
+    #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Description::Object { name, .. }
@@ -104,14 +106,15 @@ impl Description {
     }
 }
 
-/// A type that can describe itself.
+/// Types with a [`Description`].
 pub(crate) trait Describe {
     const DESCRIPTION: &'static Description;
 }
 
-/// Any JSON, kept to the letter: numbers lose no digit, objects keep their order and duplicates.
+/// Unparsed JSON value that keeps its text verbatim: numbers keep all digits, objects keep the
+/// order of their fields and duplicates.
 ///
-/// It may hold a secret, so its memory is overwritten on drop.
+/// The value may contain secrets, so its memory is zeroized on drop.
 #[derive(Clone, Default)]
 pub struct Json(
     /// `None` is `null`.
@@ -119,7 +122,12 @@ pub struct Json(
 );
 
 impl Json {
-    /// Takes over a JSON text, surrounding white space dropped. Fails where it is not JSON.
+    /// Parses a JSON text. Surrounding white space is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) if `text` is not valid
+    /// JSON.
     pub fn new(text: impl Into<String>) -> crate::Result<Self> {
         let text = Zeroizing::new(text.into());
         match serde_json::from_str::<Box<RawValue>>(&text) {
@@ -128,12 +136,16 @@ impl Json {
         }
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().map_or("null", RawValue::get)
     }
 
-    /// Reads it as a type of the caller's choice.
+    /// Decodes the value as `T`.
+    ///
+    /// # Errors
+    ///
+    /// The `serde_json` error if the value does not match `T`.
     pub fn decode<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
         serde_json::from_str(self.as_str())
     }
@@ -171,22 +183,25 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// A JSON number, kept to the letter.
+/// JSON number that keeps its text verbatim, with all digits.
 #[derive(Clone, PartialEq)]
 pub struct Number(Json);
 
 impl Number {
-    /// The number, where it is whole and fits.
+    /// Returns the number as `i64`, or `None` if it is not an integer or out of range.
+    #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         self.as_str().parse().ok()
     }
 
-    /// The nearest floating-point number.
+    /// Returns the nearest floating-point number.
+    #[must_use]
     pub fn as_f64(&self) -> f64 {
         self.as_str().parse().unwrap_or(f64::NAN)
     }
 
-    /// The number as the service wrote it.
+    /// Returns the number as the API wrote it.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -202,7 +217,7 @@ impl Default for Number {
 impl From<i64> for Number {
     fn from(number: i64) -> Self {
         Number(Json(Some(
-            RawValue::from_string(number.to_string()).expect("a whole number is JSON"),
+            RawValue::from_string(number.to_string()).expect("an integer is valid JSON"),
         )))
     }
 }
@@ -229,24 +244,25 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// The fields of an answer that this version of the library does not know, as they came.
+/// Unknown fields of an object, with their unmodified values.
 ///
-/// Also remembers which known fields were `null`, so that they are encoded as they came; two that
-/// differ in that alone are equal. `Debug` shows names only: a field that is not known may be a secret.
+/// Also stores which known fields were `null`, so that they are encoded unchanged; comparisons
+/// ignore that. `Debug` shows only names, since an unknown field may be a secret.
 #[derive(Clone, Default)]
-// A box, since nearly every object has none: 8 bytes each instead of 32.
-pub struct Extra(Option<Box<Kept>>);
+// Boxed, since most objects have no unknown fields: 8 bytes instead of 32.
+pub struct Extra(Option<Box<ExtraFields>>);
 
-/// What an object keeps besides the values of its fields.
+/// Content of an [`Extra`] that is not empty.
 #[derive(Clone, Default)]
-struct Kept {
+struct ExtraFields {
     unknown: Vec<(String, Json)>,
     /// A bit for each known field that was `null`.
     nulls: u64,
 }
 
 impl Extra {
-    /// The field of that name; the last one where it came twice.
+    /// Returns the field of that name, or `None`. Of duplicates, the last one.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.iter()
             .filter(|(field, _)| *field == name)
@@ -254,31 +270,32 @@ impl Extra {
             .map(|(_, value)| value)
     }
 
-    /// All fields, in the order in which they came.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0
-            .iter()
-            .flat_map(|kept| kept.unknown.iter())
-            .map(|(name, value)| (name.as_str(), value))
+    /// Iterates over the names and values, in the order of the JSON object.
+    #[must_use]
+    pub fn iter(&self) -> ExtraIter<'_> {
+        let fields = self.0.as_ref().map_or(&[][..], |fields| &fields.unknown);
+        ExtraIter(fields.iter())
     }
 
-    /// How many there are.
+    /// Returns the number of unknown fields.
+    #[must_use]
     pub fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |kept| kept.unknown.len())
+        self.0.as_ref().map_or(0, |fields| fields.unknown.len())
     }
 
-    /// Whether there are none: the rule.
+    /// Returns whether there are no unknown fields.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Adds a field, for a request whose newest field this version does not know.
+    /// Adds a field, for a request with a field that this version does not know.
     pub fn insert(&mut self, name: impl Into<String>, value: Json) {
-        let kept = self.0.get_or_insert_default();
-        kept.unknown.push((name.into(), value));
+        let fields = self.0.get_or_insert_default();
+        fields.unknown.push((name.into(), value));
     }
 
-    /// Remembers which known fields were `null`.
+    /// Stores which known fields were `null`.
     pub(crate) fn set_nulls(&mut self, nulls: u64) {
         if nulls != 0 {
             self.0.get_or_insert_default().nulls = nulls;
@@ -287,12 +304,39 @@ impl Extra {
 
     /// Returns which known fields were `null`.
     pub(crate) fn nulls(&self) -> u64 {
-        self.0.as_ref().map_or(0, |kept| kept.nulls)
+        self.0.as_ref().map_or(0, |fields| fields.nulls)
     }
 
     pub(crate) fn encode<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         self.iter()
             .try_for_each(|(name, value)| map.serialize_entry(name, value))
+    }
+}
+
+/// Iterator over the names and values of an [`Extra`].
+#[derive(Debug, Clone)]
+pub struct ExtraIter<'a>(std::slice::Iter<'a, (String, Json)>);
+
+impl<'a> Iterator for ExtraIter<'a> {
+    type Item = (&'a str, &'a Json);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(name, value)| (name.as_str(), value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for ExtraIter<'_> {}
+
+impl<'a> IntoIterator for &'a Extra {
+    type Item = (&'a str, &'a Json);
+    type IntoIter = ExtraIter<'a>;
+
+    fn into_iter(self) -> ExtraIter<'a> {
+        self.iter()
     }
 }
 
@@ -316,9 +360,9 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 /// Declares an object of the API.
 ///
-/// `response struct` or `request struct`, then a line a field: whether it is there, its name and type
-/// in Rust, its name in JSON. Unknown fields go to `extra`; of duplicates the last one wins, as in
-/// the languages around us.
+/// `response struct` or `request struct`, then for each field: its presence, its name and type in
+/// Rust, and its name in JSON. Unknown fields are kept in `extra`. Of duplicate fields the last one
+/// wins, as in most JSON decoders.
 macro_rules! api_object {
     (
         $(#[doc = $doc:literal])*
@@ -332,16 +376,16 @@ macro_rules! api_object {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq)]
         #[non_exhaustive]
-        #[allow(unreachable_pub, reason = "some are bodies that methods make of their arguments")]
+        #[allow(unreachable_pub, reason = "some are request bodies that are not exported")]
         pub struct $name {
             $( $(#[doc = $field_doc])* pub $field: $type, )*
             /// Fields that this version does not know.
             pub extra: $crate::api::object::Extra,
         }
 
-        $crate::api::object::api_object!(@default $direction $name { $($field)* });
+        $crate::api::object::api_object!(@default $direction $name { $($presence $field)* } $($field)*);
 
-        // A bit for each field says which were there, where a text is checked.
+        // `schema::check` marks the fields that are present in the bits of a `u64`.
         const _: () = assert!(<[&str]>::len(&[$($json),*]) <= u64::BITS as usize);
 
         impl $crate::api::object::Describe for $name {
@@ -356,7 +400,7 @@ macro_rules! api_object {
                         rust_type: stringify!($type),
                         presence: $crate::api::object::api_object!(@presence $presence),
                         doc: concat!($($field_doc, "\n"),*),
-                        form: <$type as $crate::api::schema::HasSchema>::SCHEMA,
+                        schema: <$type as $crate::api::schema::HasSchema>::SCHEMA,
                     }, )* ],
                 };
         }
@@ -452,8 +496,13 @@ macro_rules! api_object {
             }
         }
     };
-    // An answer has an empty form, for what is expected and absent; a request has to be complete.
-    (@default response $name:ident { $($field:ident)* }) => {
+    // A response has a default for a `defaulted` field that is absent, unless it has required
+    // fields itself. A request must be complete.
+    (@default response $name:ident { required $($rest:ident)* } $($field:ident)*) => {};
+    (@default response $name:ident { $skipped:ident $skipped_too:ident $($rest:ident)* } $($field:ident)*) => {
+        $crate::api::object::api_object!(@default response $name { $($rest)* } $($field)*);
+    };
+    (@default response $name:ident {} $($field:ident)*) => {
         impl Default for $name {
             fn default() -> Self {
                 $name {
@@ -463,7 +512,7 @@ macro_rules! api_object {
             }
         }
     };
-    (@default request $name:ident { $($field:ident)* }) => {};
+    (@default request $name:ident { $($rest:ident)* } $($field:ident)*) => {};
     (@direction response) => { $crate::api::object::Direction::Response };
     (@direction request) => { $crate::api::object::Direction::Request };
     (@presence required) => { $crate::api::object::Presence::Required };
@@ -475,7 +524,7 @@ macro_rules! api_object {
         }
     };
     (@encode defaulted $map:ident, $json:literal, $value:expr, $was_null:ident) => {
-        // Unless it was given a value since.
+        // Unless the caller set it after decoding.
         if $was_null && $crate::api::object::is_default(&$value) {
             $map.serialize_entry($json, &())?;
         } else {
@@ -490,7 +539,7 @@ macro_rules! api_object {
         let _: u64 = $bit;
         Some($map.next_value()?)
     }};
-    // `null` counts as absent, and of duplicates the last one counts.
+    // `null` counts as absent; of duplicates the last one wins.
     (@decode defaulted $map:ident, $nulls:ident, $bit:ident) => {{
         let value = $map.next_value::<Option<_>>()?;
         $nulls = if value.is_none() { $nulls | $bit } else { $nulls & !$bit };
@@ -508,31 +557,32 @@ macro_rules! api_object {
 }
 pub(crate) use api_object;
 
-/// Declares an enumeration of the API: words known to this version, and `Unknown` for the rest.
+/// Declares an open enumeration of the API: the values known to this version, and `Unknown`.
 macro_rules! api_enum {
     (
         $(#[doc = $doc:literal])*
         enum $name:ident {
-            $( $(#[doc = $word_doc:literal])* $variant:ident = $json:literal, )*
+            $( $(#[doc = $value_doc:literal])* $variant:ident = $json:literal, )*
         }
     ) => {
         $(#[doc = $doc])*
         ///
-        /// A word that this version does not know is kept as `Unknown` and encoded unchanged.
-        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        /// A value that this version does not know is kept as `Unknown` and encoded unchanged.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum $name {
-            $( $(#[doc = $word_doc])* $variant, )*
-            /// A word that this version does not know; empty where the field was absent.
+            $( $(#[doc = $value_doc])* $variant, )*
+            /// A value that this version does not know; an empty string if the field was absent.
             Unknown(String),
         }
 
         impl $name {
-            /// The word as the service writes it.
+            /// Returns the value as in JSON.
+            #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
                     $( $name::$variant => $json, )*
-                    $name::Unknown(word) => word,
+                    $name::Unknown(value) => value,
                 }
             }
         }
@@ -544,11 +594,25 @@ macro_rules! api_enum {
         }
 
         impl From<&str> for $name {
-            fn from(word: &str) -> Self {
-                match word {
+            fn from(value: &str) -> Self {
+                match value {
                     $( $json => $name::$variant, )*
-                    _ => $name::Unknown(word.to_owned()),
+                    _ => $name::Unknown(value.to_owned()),
                 }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = std::convert::Infallible;
+            /// Never fails: an unknown value becomes `Unknown`.
+            fn from_str(value: &str) -> Result<Self, Self::Err> {
+                Ok($name::from(value))
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
             }
         }
 
@@ -566,7 +630,7 @@ macro_rules! api_enum {
                     values: &[ $( $crate::api::object::EnumValue {
                         name: stringify!($variant),
                         json: $json,
-                        doc: concat!($($word_doc, "\n"),*),
+                        doc: concat!($($value_doc, "\n"),*),
                     }, )* ],
                 };
         }
@@ -585,43 +649,48 @@ macro_rules! api_enum {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct WordVisitor;
-                impl serde::de::Visitor<'_> for WordVisitor {
+                struct ValueVisitor;
+                impl serde::de::Visitor<'_> for ValueVisitor {
                     type Value = $name;
                     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         f.write_str(concat!("a string (", stringify!($name), ")"))
                     }
-                    fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<$name, E> {
-                        Ok($name::from(word))
+                    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<$name, E> {
+                        Ok($name::from(value))
                     }
                 }
-                deserializer.deserialize_str(WordVisitor)
+                deserializer.deserialize_str(ValueVisitor)
             }
         }
     };
 }
 pub(crate) use api_enum;
 
-/// Declares an id: opaque text that enters a path only percent-encoded.
+/// Declares an id: an opaque, non-empty string that is percent-encoded in paths.
 macro_rules! api_id {
     ($(#[doc = $doc:literal])* struct $name:ident;) => {
         $(#[doc = $doc])*
-        #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[derive(serde::Serialize, serde::Deserialize)]
-        #[serde(transparent)]
+        ///
+        /// Never empty. Percent-encoded in the paths of requests.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(String);
 
         impl $name {
-            /// Takes ownership of an id. Fails if it is empty or has a `.` or `..` segment, also a
-            /// percent-encoded one: servers and proxies resolve these, so that the request could
-            /// reach another resource.
+            /// Creates an id from a string.
+            ///
+            /// # Errors
+            ///
+            /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) if the id is empty
+            /// or has a `.` or `..` segment, also a percent-encoded one: servers and proxies
+            /// resolve these, so that the request could reach another resource.
             pub fn new(id: impl Into<String>) -> $crate::Result<Self> {
                 let id = id.into();
                 $crate::api::object::check_segment(stringify!($name), &id)?;
                 Ok($name(id))
             }
 
-            /// The id as the service writes it.
+            /// Returns the id as in JSON.
+            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -631,6 +700,55 @@ macro_rules! api_id {
             type Err = $crate::Error;
             fn from_str(id: &str) -> $crate::Result<Self> {
                 $name::new(id)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = $crate::Error;
+            fn try_from(id: &str) -> $crate::Result<Self> {
+                $name::new(id)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $crate::Error;
+            fn try_from(id: String) -> $crate::Result<Self> {
+                $name::new(id)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct IdVisitor;
+                impl serde::de::Visitor<'_> for IdVisitor {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("a string")
+                    }
+                    fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<$name, E> {
+                        $crate::api::object::check_id(stringify!($name), id)?;
+                        Ok($name(id.to_owned()))
+                    }
+                }
+                deserializer.deserialize_str(IdVisitor)
             }
         }
 
@@ -657,7 +775,16 @@ macro_rules! api_id {
 }
 pub(crate) use api_id;
 
-/// Checks a string that becomes one segment of a path; `what` names it in the error.
+/// Validates an id of a response. Unlike an argument it may have a dot segment: the request that
+/// uses it is validated.
+pub(crate) fn check_id<E: serde::de::Error>(name: &str, id: &str) -> Result<(), E> {
+    if id.is_empty() {
+        return Err(E::custom(format_args!("invalid value: {name} is empty")));
+    }
+    Ok(())
+}
+
+/// Validates a string that becomes one segment of a path; `what` names it in the error.
 pub(crate) fn check_segment(what: &str, text: &str) -> crate::Result<()> {
     if text.is_empty() {
         return Err(crate::Error::invalid_argument(format!("{what} is empty")));
@@ -671,8 +798,8 @@ pub(crate) fn check_segment(what: &str, text: &str) -> crate::Result<()> {
     Ok(())
 }
 
-/// Returns whether a `.` or `..` segment is left of a path once it is decoded as often as possible
-/// and split at `/` and `\`.
+/// Returns whether a path has a `.` or `..` segment after repeated percent-decoding and splitting
+/// at `/` and `\`.
 ///
 /// Proxies decode `%2f` and resolve `..` before they forward a request, some of them more than
 /// once, and Java servers ignore what follows `;` in a segment.
@@ -706,14 +833,14 @@ mod tests {
     use super::*;
 
     api_object! {
-        /// A thing.
-        response struct Thing {
+        /// An item.
+        response struct Item {
             /// Its id.
             required id: String = "id",
             /// Its label.
             defaulted label: String = "label",
-            /// Its mood.
-            defaulted mood: Mood = "mood",
+            /// Its color.
+            defaulted color: Color = "color",
             /// Its size.
             optional size: Option<Number> = "size",
             /// What it is made of.
@@ -722,35 +849,35 @@ mod tests {
     }
 
     api_object! {
-        /// A part of a thing.
+        /// A part of an item.
         response struct Part {}
     }
 
     api_enum! {
-        /// A mood.
-        enum Mood {
-            /// Glad.
-            Glad = "glad",
+        /// A color.
+        enum Color {
+            /// Red.
+            Red = "red",
         }
     }
 
     api_id! {
-        /// A name.
-        struct ThingId;
+        /// The id of an item.
+        struct ItemId;
     }
 
-    fn thing(json: &str) -> serde_json::Result<Thing> {
+    fn item(json: &str) -> serde_json::Result<Item> {
         serde_json::from_str(json)
     }
 
     #[test]
-    fn what_is_not_known_survives_to_the_letter() {
+    fn unknown_fields_and_values_are_encoded_verbatim() {
         let json = concat!(
-            r#"{"id":"a","label":"b","mood":"pensive","size":123456789012345678901234567890,"#,
+            r#"{"id":"a","label":"b","color":"green","size":123456789012345678901234567890,"#,
             r#""parts":[],"new":{"b":1e400,"a":[1.0,null]}}"#,
         );
-        let decoded = thing(json).unwrap();
-        assert_eq!(decoded.mood, Mood::Unknown("pensive".into()));
+        let decoded = item(json).unwrap();
+        assert_eq!(decoded.color, Color::Unknown("green".into()));
         assert_eq!(
             decoded.extra.get("new").unwrap().as_str(),
             r#"{"b":1e400,"a":[1.0,null]}"#
@@ -759,58 +886,58 @@ mod tests {
     }
 
     #[test]
-    fn absent_and_null_are_alike_where_a_field_may_be_absent() {
-        let absent = thing(r#"{"id":"a"}"#).unwrap();
+    fn absent_and_null_fields_decode_alike() {
+        let absent = item(r#"{"id":"a"}"#).unwrap();
         let null =
-            thing(r#"{"id":"a","label":null,"mood":null,"size":null,"parts":null}"#).unwrap();
+            item(r#"{"id":"a","label":null,"color":null,"size":null,"parts":null}"#).unwrap();
         assert_eq!(absent, null);
         assert_eq!(
-            (absent.label.as_str(), absent.mood.as_str(), absent.size),
+            (absent.label.as_str(), absent.color.as_str(), absent.size),
             ("", "", None)
         );
     }
 
     #[test]
-    fn null_is_encoded_as_it_came_unless_the_field_was_changed() {
-        let json = r#"{"id":"a","label":null,"mood":null,"size":null,"parts":null,"new":null}"#;
-        let mut decoded = thing(json).unwrap();
+    fn null_field_is_encoded_as_null_unless_it_was_set() {
+        let json = r#"{"id":"a","label":null,"color":null,"size":null,"parts":null,"new":null}"#;
+        let mut decoded = item(json).unwrap();
         assert_eq!(serde_json::to_string(&decoded).unwrap(), json);
         assert_eq!(decoded.extra.len(), 1);
         decoded.label = "b".to_owned();
         decoded.parts = Some(Vec::new());
         assert_eq!(
             serde_json::to_string(&decoded).unwrap(),
-            r#"{"id":"a","label":"b","mood":null,"size":null,"parts":[],"new":null}"#
+            r#"{"id":"a","label":"b","color":null,"size":null,"parts":[],"new":null}"#
         );
-        let twice = thing(r#"{"id":"a","label":null,"label":"b","size":1,"size":null}"#).unwrap();
+        let twice = item(r#"{"id":"a","label":null,"label":"b","size":1,"size":null}"#).unwrap();
         assert_eq!(
             serde_json::to_string(&twice).unwrap(),
-            r#"{"id":"a","label":"b","mood":"","size":null}"#
+            r#"{"id":"a","label":"b","color":"","size":null}"#
         );
     }
 
     #[test]
-    fn what_is_required_is_missed_by_name() {
-        let error = thing(r#"{"label":"b"}"#).unwrap_err();
+    fn decode_error_names_missing_required_field() {
+        let error = item(r#"{"label":"b"}"#).unwrap_err();
         assert!(error.to_string().contains("missing field `id`"), "{error}");
-        assert!(thing(r#"{"id":null}"#).is_err());
+        assert!(item(r#"{"id":null}"#).is_err());
     }
 
     #[test]
-    fn the_last_of_two_equal_keys_counts() {
-        assert_eq!(thing(r#"{"id":"a","id":"b"}"#).unwrap().id, "b");
+    fn last_of_duplicate_fields_wins() {
+        assert_eq!(item(r#"{"id":"a","id":"b"}"#).unwrap().id, "b");
     }
 
     #[test]
-    fn a_number_is_a_number() {
-        assert!(thing(r#"{"id":"a","size":"3"}"#).is_err());
-        let size = thing(r#"{"id":"a","size":-2.5}"#).unwrap().size.unwrap();
+    fn number_field_rejects_string() {
+        assert!(item(r#"{"id":"a","size":"3"}"#).is_err());
+        let size = item(r#"{"id":"a","size":-2.5}"#).unwrap().size.unwrap();
         assert_eq!((size.as_i64(), size.as_f64()), (None, -2.5));
     }
 
     #[test]
     fn debug_names_unknown_fields_without_their_values() {
-        let debug = format!("{:?}", thing(r#"{"id":"a","key":"hunter2"}"#).unwrap());
+        let debug = format!("{:?}", item(r#"{"id":"a","key":"hunter2"}"#).unwrap());
         assert!(
             debug.contains("key") && !debug.contains("hunter2"),
             "{debug}"
@@ -818,10 +945,29 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_a_server_would_fold_away_is_refused() {
+    fn id_is_never_empty() {
+        assert!("".parse::<ItemId>().is_err());
+        assert!(ItemId::try_from("").is_err());
+        let error = serde_json::from_str::<ItemId>(r#""""#).unwrap_err();
+        assert!(error.to_string().contains("ItemId is empty"), "{error}");
+        let id: ItemId = serde_json::from_str(r#""a""#).unwrap();
+        assert_eq!((id.as_ref(), id.to_string()), ("a", "a".to_owned()));
+        assert_eq!(serde_json::to_string(&id).unwrap(), r#""a""#);
+        assert_eq!(String::from(id), "a");
+    }
+
+    #[test]
+    fn enum_value_parses_known_and_unknown_strings() {
+        assert_eq!("red".parse(), Ok(Color::Red));
+        assert_eq!("green".parse(), Ok(Color::Unknown("green".to_owned())));
+        assert_eq!(Color::Red.as_ref(), "red");
+    }
+
+    #[test]
+    fn id_rejects_empty_string_and_dot_segments() {
         for bad in ["", ".", "..", "../members", "a%2f..%2fb"] {
-            assert!(ThingId::new(bad).is_err(), "{bad:?}");
+            assert!(ItemId::new(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(ThingId::new("a/members").unwrap().as_str(), "a/members");
+        assert_eq!(ItemId::new("a/members").unwrap().as_str(), "a/members");
     }
 }

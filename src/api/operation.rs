@@ -1,7 +1,7 @@
-//! What an operation of the API is, as data, and the one way from such a description to an answer.
+//! Descriptions of the API's operations as data, and validation and decoding of their bodies.
 //!
-//! Every language's function for an operation goes through its [`Operation`]. Knows nothing of what
-//! the single operations mean.
+//! The functions of all languages for an operation use its [`Operation`]. Must not depend on single
+//! operations.
 
 use std::collections::BTreeMap;
 
@@ -16,41 +16,41 @@ use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::Zeroizing;
 use crate::transport::{Idempotency, Method};
 
-/// An operation of the API.
+/// Description of an operation of the API.
 #[derive(Debug)]
 pub struct Operation {
-    /// Its plain name: `create cluster`.
+    /// Name in errors and logs, such as `create cluster`.
     pub name: &'static str,
-    /// Where Rust, C++ and Python have it: `cluster.clients.create`.
+    /// Method in Rust, C++ and Python, such as `cluster.clients.create`.
     pub call: &'static str,
-    /// Its function in C.
+    /// Function in C.
     pub c_name: &'static str,
-    /// The HTTP method.
+    /// HTTP method.
     pub method: Method,
-    /// The path, with `{name}` for each argument.
+    /// Path, with `{name}` for each argument.
     pub path: &'static str,
-    /// What it sends.
+    /// Request body, or `None` if the request has none.
     pub body: Option<BodySchema>,
-    /// What it answers; `None` is an answer without a body.
+    /// Response body, or `None` if the response has none.
     pub answer: Option<BodySchema>,
-    /// Whether it may be sent again.
+    /// Whether the request may be retried.
     pub idempotency: Idempotency,
-    /// Whether its answer is given only this once.
+    /// Whether the API returns the response only once.
     pub one_time_response: bool,
-    /// Whether it needs a token.
+    /// Whether the request has an access token.
     pub authenticated: bool,
-    /// What to look at before it is done again, where it may have been done.
+    /// What to check before the operation is repeated, if it may have been executed.
     pub hint: Option<&'static str>,
-    /// What it does, with its limits.
+    /// Documentation: what the operation does, and its limits.
     pub doc: &'static str,
-    /// Documented refusals: HTTP status and reason.
+    /// Documented error responses: HTTP status and reason.
     pub errors: &'static [(u16, &'static str)],
-    /// Lists of the body that must not be empty: the field, and what to do instead.
+    /// Lists of the body that must not be empty: name of the field, and what to do instead.
     pub non_empty: &'static [(&'static str, &'static str)],
 }
 
 impl Operation {
-    /// What most operations are: a read with a token.
+    /// Defaults of a safe operation: an authenticated GET.
     pub(crate) const GET_DEFAULTS: Operation = Operation {
         name: "",
         call: "",
@@ -68,35 +68,35 @@ impl Operation {
         non_empty: &[],
     };
 
-    /// A change that sets a state, so that doing it twice is doing it once.
+    /// Defaults of an idempotent change (RFC 9110 §9.2.2).
     pub(crate) const PUT_DEFAULTS: Operation = Operation {
         method: Method::Put,
         idempotency: Idempotency::Idempotent,
         ..Operation::GET_DEFAULTS
     };
 
-    /// A removal: the thing is gone after one or several.
+    /// Defaults of a deletion, which is idempotent.
     pub(crate) const DELETE_DEFAULTS: Operation = Operation {
         method: Method::Delete,
         idempotency: Idempotency::Idempotent,
         ..Operation::GET_DEFAULTS
     };
 
-    /// A change that must never be sent twice.
+    /// Defaults of a non-idempotent change.
     pub(crate) const POST_DEFAULTS: Operation = Operation {
         method: Method::Post,
         idempotency: Idempotency::NonIdempotent,
         ..Operation::GET_DEFAULTS
     };
 
-    /// The names of the arguments in the path, in order: `clusterUuid`.
+    /// Returns the names of the arguments in the path, in order, such as `clusterUuid`.
     pub fn arguments(&self) -> impl Iterator<Item = &'static str> {
         self.path
             .split('/')
             .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
     }
 
-    /// The path with its arguments, each percent-encoded so that it stays one segment.
+    /// Returns the path with its arguments, each percent-encoded so that it stays one segment.
     pub(crate) fn path_with(&self, arguments: &[&str]) -> Result<String> {
         let mut path = String::with_capacity(self.path.len() + 48);
         let mut arguments = arguments.iter();
@@ -117,26 +117,30 @@ impl Operation {
         }
         debug_assert!(
             arguments.next().is_none(),
-            "an argument too many for {}",
+            "unexpected argument for {}",
             self.path
         );
         Ok(path)
     }
 
-    /// Checks a body given as JSON text: the shape of its type, and no field that the type lacks.
+    /// Validates an encoded request body against its schema. Unknown fields are not accepted.
     ///
-    /// A field too many is refused although the service may know it, because a misspelt one can do
-    /// harm: a client created without its `permissions` has all of them.
+    /// A newer API may know such a field, but a misspelt field can do harm: a client created
+    /// without its `permissions` has all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`], with the JSON path of the problem.
     pub fn check_body(&self, body: Option<&[u8]>) -> Result<()> {
         let problem = match (&self.body, body) {
             (None, None) => return Ok(()),
-            (None, Some(_)) => "takes no body".to_owned(),
-            (Some(_), None) => "needs a body".to_owned(),
-            (Some(shape), Some(body)) => match shape.check(body) {
+            (None, Some(_)) => "body not allowed".to_owned(),
+            (Some(_), None) => "body required".to_owned(),
+            (Some(schema), Some(body)) => match schema.check(body) {
                 Ok(None) => return Ok(()),
                 Ok(Some(UnknownField { of, name })) => format!(
-                    "body: {of} has no field `{name}`; what is newer than this version goes \
-                     through `request`"
+                    "body: {of} has no field `{name}`; use `request` for fields that are newer \
+                     than this version"
                 ),
                 Err(problem) => format!("body: {problem}"),
             },
@@ -144,12 +148,12 @@ impl Operation {
         Err(Error::invalid_argument(problem).with_operation(self.name))
     }
 
-    /// Checks the lists of a body that must not be empty.
+    /// Validates the lists of a body that must not be empty.
     pub(crate) fn check_lists(&self, body: &[u8]) -> Result<()> {
         if self.non_empty.is_empty() {
             return Ok(());
         }
-        // A body that is no object is rejected by its type.
+        // A body that is not an object has failed the validation of its type.
         let fields: BTreeMap<String, &RawValue> =
             serde_json::from_slice(strip_bom(body)).unwrap_or_default();
         for (field, advice) in self.non_empty {
@@ -163,9 +167,9 @@ impl Operation {
         Ok(())
     }
 
-    /// Returns whether its response has secrets in it.
+    /// Returns whether the response contains secrets.
     pub(crate) fn has_secret_response(&self) -> bool {
-        match self.answer.as_ref().map(|shape| &shape.kind) {
+        match self.answer.as_ref().map(|schema| &schema.kind) {
             Some(BodyKind::Secrets) => true,
             Some(BodyKind::Object(Description::Object { fields, .. })) => fields
                 .iter()
@@ -174,29 +178,28 @@ impl Operation {
         }
     }
 
-    /// Decodes an answer; where that fails, the error carries the answer and says that the
-    /// operation was done.
-    pub(crate) fn decode<T: DeserializeOwned>(&self, answer: Zeroizing<Vec<u8>>) -> Result<T> {
-        decode(&answer).map_err(|problem| self.decode_error(problem, answer))
+    /// Decodes a response. An error contains the response body and has the outcome `Completed`.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, response: Zeroizing<Vec<u8>>) -> Result<T> {
+        decode(&response).map_err(|problem| self.decode_error(problem, response))
     }
 
-    /// Checks an answer against its type without keeping the result.
+    /// Validates a response against its schema.
     #[cfg(feature = "capi")]
-    pub(crate) fn validate_response(&self, answer: &Zeroizing<Vec<u8>>) -> Result<()> {
+    pub(crate) fn validate_response(&self, response: &Zeroizing<Vec<u8>>) -> Result<()> {
         match &self.answer {
-            Some(shape) => match shape.check(answer) {
+            Some(schema) => match schema.check(response) {
                 Ok(_) => Ok(()),
-                Err(problem) => Err(self.decode_error(problem, answer.clone())),
+                Err(problem) => Err(self.decode_error(problem, response.clone())),
             },
             None => Ok(()),
         }
     }
 
-    fn decode_error(&self, problem: String, answer: Zeroizing<Vec<u8>>) -> Error {
+    fn decode_error(&self, problem: String, response: Zeroizing<Vec<u8>>) -> Error {
         let message = if self.one_time_response {
             format!("the response cannot be decoded ({problem}); the error's body has it")
         } else {
-            format!("the answer cannot be read: {problem}")
+            format!("the response cannot be decoded: {problem}")
         };
         Error::new(
             ErrorKind::Decode,
@@ -205,80 +208,81 @@ impl Operation {
             message,
         )
         .with_operation(self.name)
-        .with_body(answer)
+        .with_body(response)
     }
 }
 
-/// All but the unreserved characters of RFC 3986: what is not encoded in a segment.
+/// Characters that are percent-encoded in a segment: all but the unreserved ones of RFC 3986.
 const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// How a body or an answer is built from a type.
+/// Structure of a request or response body.
 #[derive(Debug)]
 pub enum BodyKind {
-    /// The object itself.
+    /// An object.
     Object(&'static Description),
     /// An array of objects.
     List(&'static Description),
-    /// An object of strings, name to secret value.
+    /// An object that maps names to secret strings.
     Secrets,
-    /// CSV text, which may come wrapped in a JSON string.
+    /// CSV, possibly encoded as a JSON string.
     Csv,
 }
 
-/// The shape of a body or an answer.
+/// Schema of a request or response body.
 #[derive(Debug)]
 pub struct BodySchema {
-    /// How it is built.
+    /// Structure of the body.
     pub kind: BodyKind,
-    /// `None` is text that is not JSON.
-    form: Option<JsonSchema>,
+    /// `None` if the body is not JSON.
+    schema: Option<JsonSchema>,
 }
 
 impl BodySchema {
     pub(crate) const fn object<T: Describe + HasSchema>() -> BodySchema {
         BodySchema {
             kind: BodyKind::Object(T::DESCRIPTION),
-            form: Some(T::SCHEMA),
+            schema: Some(T::SCHEMA),
         }
     }
 
     pub(crate) const fn list<T: Describe + HasSchema>() -> BodySchema {
         BodySchema {
             kind: BodyKind::List(T::DESCRIPTION),
-            form: Some(Vec::<T>::SCHEMA),
+            schema: Some(Vec::<T>::SCHEMA),
         }
     }
 
     pub(crate) const fn secrets() -> BodySchema {
         BodySchema {
             kind: BodyKind::Secrets,
-            form: Some(crate::api::secrets::Secrets::SCHEMA),
+            schema: Some(crate::api::secrets::Secrets::SCHEMA),
         }
     }
 
     pub(crate) const fn csv() -> BodySchema {
         BodySchema {
             kind: BodyKind::Csv,
-            form: None,
+            schema: None,
         }
     }
 
     fn check(&self, json: &[u8]) -> Result<Option<UnknownField>, String> {
-        self.form.map_or(Ok(None), |form| schema::check(form, json))
+        self.schema
+            .map_or(Ok(None), |schema| schema::check(schema, json))
     }
 }
 
-/// Decodes JSON; a failure says where it is, as a path such as `status.ready`.
+/// Decodes JSON. An error message begins with the JSON path of the problem, such as `status.ready`.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, String> {
     let json = strip_bom(json);
     serde_json::from_slice(json).map_err(|error| error_path::with_json_path(json, &error))
 }
 
-/// The text without the byte-order mark that some proxies and editors put in front.
+/// Removes the byte-order mark that some proxies and editors add.
 pub(crate) fn strip_bom(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
@@ -289,7 +293,7 @@ mod tests {
     use crate::api::{OPERATIONS, clusters};
 
     #[test]
-    fn no_argument_leaves_its_segment() {
+    fn path_with_keeps_each_argument_in_its_segment() {
         for (argument, path) in [
             ("..a/members", "/clusters/..a%2Fmembers"),
             ("a?b#c", "/clusters/a%3Fb%23c"),
@@ -335,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_field_of_a_body_is_named() {
+    fn check_body_names_unknown_field() {
         let client = &crate::api::cluster_clients::CREATE;
         let error = client
             .check_body(Some(br#"{"clientName":"a","permisions":["Zeebe"]}"#))
@@ -352,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_there_exactly_where_one_is_sent() {
+    fn check_body_requires_body_exactly_if_operation_has_one() {
         for operation in OPERATIONS {
             match operation.body {
                 Some(_) => assert!(operation.check_body(None).is_err(), "{}", operation.name),
@@ -366,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_names_the_place() {
+    fn decode_error_begins_with_json_path() {
         let error = decode::<Vec<clusters::Cluster>>(
             br#"[{"uuid":"a"},{"uuid":"b","status":{"ready":3}}]"#,
         );
@@ -378,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_json_is_refused_and_a_mark_before_it_is_not() {
+    fn decode_rejects_trailing_text_and_accepts_byte_order_mark() {
         assert!(decode::<Vec<String>>(b"[] x").is_err());
         assert!(decode::<Vec<String>>(b"").is_err());
         assert!(decode::<Vec<String>>(b"[\"\xff\"]").is_err());
@@ -389,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn endless_nesting_is_refused() {
+    fn decode_rejects_deep_nesting_of_known_fields_only() {
         let json = "[".repeat(1_000_000);
         assert!(decode::<Vec<clusters::Cluster>>(json.as_bytes()).is_err());
         let json = format!(

@@ -1,7 +1,7 @@
 //! Polling schedule of a waiter: decides when to poll again and when to give up.
 //!
 //! Performs no I/O and reads no clock; time and events are parameters, so unit tests run without
-//! waiting. Must not depend on what is waited for.
+//! waiting. Must not depend on the polled resources.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ const INITIAL_DELAY: Duration = Duration::from_millis(500);
 /// Bounds of the time before the deadline that is reserved for the last poll.
 const MIN_FINAL_POLL_TIME: Duration = Duration::from_millis(100);
 const MAX_FINAL_POLL_TIME: Duration = Duration::from_secs(5);
-/// Number of responses in a row that cannot be decoded before a waiter gives up: one may be a page of
-/// a gateway, several are responses of another format.
+/// Number of consecutive responses that cannot be decoded before a waiter fails. A single one can
+/// be an HTML page of a gateway; several indicate another response format.
 const MAX_DECODE_ERRORS: u32 = 5;
 
 /// Result of a poll that did not end the wait by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
-    /// The wanted state is not reached.
+    /// The resource is not in the wanted state.
     Pending,
-    /// The wanted state was seen, and has to be seen once more.
+    /// The resource is in the wanted state, which the next poll must confirm.
     Confirming,
     /// The poll failed.
     Failed {
         kind: ErrorKind,
-        /// Whether the next poll is bound to fail in the same way.
+        /// Whether the next poll would fail in the same way.
         permanent: bool,
         retry_after: Option<Duration>,
     },
@@ -50,15 +50,15 @@ pub(super) enum Action {
 pub(super) struct Polling {
     interval: Duration,
     delay: Duration,
-    /// Longest time that a poll took.
+    /// Maximum duration of a poll so far.
     longest_poll: Duration,
-    /// Polls made in the time that is reserved for the last one.
+    /// Number of polls in the time that is reserved for the last one.
     final_polls: u32,
     decode_errors: u32,
 }
 
 impl Polling {
-    /// Returns a schedule whose delays do not exceed `interval`, except where the API demands it.
+    /// Creates a schedule whose delays do not exceed `interval`, except for a `Retry-After`.
     pub(super) fn new(interval: Duration) -> Self {
         Polling {
             interval,
@@ -116,7 +116,7 @@ impl Polling {
     }
 }
 
-/// Whether an error of this kind may be over at the next poll.
+/// Returns whether errors of this kind are transient, so that the next poll may succeed.
 fn is_transient(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -237,7 +237,7 @@ mod tests {
             first(&retry_after(0), Duration::from_secs(1800)),
             Action::PollAfter(INITIAL_DELAY)
         );
-        // In the time reserved for the last poll, and not a moment too early.
+        // In the time reserved for the last poll, but not before `Retry-After`.
         assert_eq!(
             first(&retry_after(60), millis(60_050)),
             Action::PollAfter(Duration::from_secs(60))
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_beyond_the_deadline_fails_at_once() {
+    fn retry_after_beyond_the_deadline_fails_immediately() {
         assert_eq!(
             first(&retry_after(61), Duration::from_secs(60)),
             Action::FailBeforeRetryAfter
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn permanent_error_fails_at_once() {
+    fn permanent_error_fails_immediately() {
         for kind in [
             ErrorKind::Authentication,
             ErrorKind::PermissionDenied,

@@ -1,8 +1,8 @@
-//! What JSON a value takes, as data, and the check of a text against it.
+//! JSON schemas of the API's types as data, and validation of encoded JSON against them.
 //!
-//! Decoding needs code of its own for every type. The C ABI hands the text itself over and only has
-//! to know whether decoding it would work and, if not, why; one copy of code does for that, in a
-//! fraction of the time.
+//! Decoders are compiled for every type. The C ABI passes encoded JSON through and only has to
+//! validate it: the same code does that for all types, and faster than decoding. It accepts what
+//! the decoders accept, with the same error messages.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,43 +12,43 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::api::error_path;
-use crate::api::object::{Description, Direction, Field, Json, Number, Presence};
+use crate::api::object::{Description, Direction, Field, Json, Number, Presence, check_id};
 use crate::api::operation::strip_bom;
 use crate::secret::Secret;
 
-/// What JSON is taken for a value.
+/// Schema of a JSON value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum JsonSchema {
     Text,
-    /// Text that no error may quote.
+    /// String that no error message may quote.
     Secret,
     Bool,
     U32,
     Number,
     Any,
-    /// An api_object, or a word of an enumeration.
+    /// Object, enumeration value or id.
     Described(&'static Description),
     List(&'static JsonSchema),
-    /// An object of whatever keys.
+    /// Object with arbitrary keys.
     Map(&'static JsonSchema),
-    /// `null` will do as well.
+    /// The value or `null`.
     Optional(&'static JsonSchema),
 }
 
-/// A type whose form is known.
+/// Types with a [`JsonSchema`].
 pub(crate) trait HasSchema {
     const SCHEMA: JsonSchema;
 }
 
-macro_rules! forms {
-    ($($type:ty: $form:expr;)*) => { $(
+macro_rules! schemas {
+    ($($type:ty: $schema:expr;)*) => { $(
         impl HasSchema for $type {
-            const SCHEMA: JsonSchema = $form;
+            const SCHEMA: JsonSchema = $schema;
         }
     )* };
 }
 
-forms! {
+schemas! {
     String: JsonSchema::Text;
     Secret: JsonSchema::Secret;
     bool: JsonSchema::Bool;
@@ -69,19 +69,19 @@ impl<T: HasSchema> HasSchema for std::collections::BTreeMap<String, T> {
     const SCHEMA: JsonSchema = JsonSchema::Map(&T::SCHEMA);
 }
 
-/// A field of a request that its type lacks.
+/// Field of a request that its type does not have.
 pub(crate) struct UnknownField {
     pub(crate) of: &'static str,
     pub(crate) name: String,
 }
 
-/// Whether a text could be decoded; if not, the same error. Answers the first field of a request
-/// that its type lacks, if there is one.
-pub(crate) fn check(form: JsonSchema, json: &[u8]) -> Result<Option<UnknownField>, String> {
+/// Validates encoded JSON. Returns the first field of a request that its type does not have, if
+/// any. Fails with the error message of the decoder.
+pub(crate) fn check(schema: JsonSchema, json: &[u8]) -> Result<Option<UnknownField>, String> {
     let json = strip_bom(json);
     let unknown = RefCell::new(None);
     let check = Check {
-        form,
+        schema,
         unknown: &unknown,
     };
     let mut deserializer = serde_json::Deserializer::from_slice(json);
@@ -94,13 +94,13 @@ pub(crate) fn check(form: JsonSchema, json: &[u8]) -> Result<Option<UnknownField
 
 #[derive(Clone, Copy)]
 struct Check<'a> {
-    form: JsonSchema,
+    schema: JsonSchema,
     unknown: &'a RefCell<Option<UnknownField>>,
 }
 
 impl Check<'_> {
-    fn of(self, form: JsonSchema) -> Self {
-        Check { form, ..self }
+    fn of(self, schema: JsonSchema) -> Self {
+        Check { schema, ..self }
     }
 }
 
@@ -108,7 +108,7 @@ impl<'de> DeserializeSeed<'de> for Check<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.form {
+        match self.schema {
             JsonSchema::Text => deserializer.deserialize_str(self),
             JsonSchema::Secret => Secret::deserialize(deserializer).map(drop),
             JsonSchema::Bool => bool::deserialize(deserializer).map(drop),
@@ -129,7 +129,7 @@ impl<'de> Visitor<'de> for Check<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.form {
+        match self.schema {
             JsonSchema::Described(Description::Object { name, .. }) => {
                 write!(f, "an object ({name})")
             }
@@ -141,9 +141,12 @@ impl<'de> Visitor<'de> for Check<'_> {
         }
     }
 
-    // What comes here was asked for by the form: anything else the deserializer has refused.
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
-        Ok(())
+    // The schema has requested a string; the deserializer rejects other types.
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        match self.schema {
+            JsonSchema::Described(Description::Id { name, .. }) => check_id(name, text),
+            _ => Ok(()),
+        }
     }
 
     fn visit_none<E: de::Error>(self) -> Result<(), E> {
@@ -151,31 +154,31 @@ impl<'de> Visitor<'de> for Check<'_> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.form {
-            JsonSchema::Optional(form) => self.of(*form).deserialize(deserializer),
+        match self.schema {
+            JsonSchema::Optional(schema) => self.of(*schema).deserialize(deserializer),
             _ => Err(de::Error::invalid_type(de::Unexpected::Option, &self)),
         }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let JsonSchema::List(form) = self.form else {
+        let JsonSchema::List(schema) = self.schema else {
             return Err(de::Error::invalid_type(de::Unexpected::Seq, &self));
         };
-        while items.next_element_seed(self.of(*form))?.is_some() {}
+        while items.next_element_seed(self.of(*schema))?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        match self.form {
+        match self.schema {
             JsonSchema::Described(Description::Object {
                 name,
                 fields,
                 direction,
                 ..
             }) => self.visit_fields(name, fields, *direction, map),
-            JsonSchema::Map(form) => {
+            JsonSchema::Map(schema) => {
                 while map.next_key::<String>()?.is_some() {
-                    map.next_value_seed(self.of(*form))?;
+                    map.next_value_seed(self.of(*schema))?;
                 }
                 Ok(())
             }
@@ -192,19 +195,19 @@ impl Check<'_> {
         direction: Direction,
         mut map: A,
     ) -> Result<(), A::Error> {
-        let mut seen = 0_u64;
+        let mut present = 0_u64;
         let mut next = 0;
         while let Some(key) = map.next_key_seed(Name { fields, next })? {
             match key {
                 Ok(index) => {
-                    seen |= 1 << index;
+                    present |= 1 << index;
                     next = index + 1;
                     let field = &fields[index];
-                    let form = match field.presence {
-                        Presence::Defaulted => JsonSchema::Optional(&field.form),
-                        Presence::Required | Presence::Optional => field.form,
+                    let schema = match field.presence {
+                        Presence::Defaulted => JsonSchema::Optional(&field.schema),
+                        Presence::Required | Presence::Optional => field.schema,
                     };
-                    map.next_value_seed(self.of(form))?;
+                    map.next_value_seed(self.of(schema))?;
                 }
                 Err(name) => {
                     map.next_value::<&RawValue>()?;
@@ -216,7 +219,7 @@ impl Check<'_> {
             }
         }
         let missing = fields.iter().enumerate().find(|(index, field)| {
-            field.presence == Presence::Required && seen & (1 << index) == 0
+            field.presence == Presence::Required && present & (1 << index) == 0
         });
         match missing {
             Some((_, field)) => Err(de::Error::missing_field(field.json)),
@@ -225,10 +228,10 @@ impl Check<'_> {
     }
 }
 
-/// Finds the field that a key names; `Err` is a key that none has.
+/// Decodes a key into the index of its field, or into `Err` with the key if it is unknown.
 struct Name {
     fields: &'static [Field],
-    /// Where to look first: fields come in the order of the reference as a rule.
+    /// Index at which the search starts: responses usually have the order of the reference.
     next: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Connector secrets of a cluster. Their values are secret in both directions.
+//! Connector secrets of a cluster. Requests and responses contain secret values.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 use crate::secret::Secret;
 
-/// Connector secrets, name to value.
+/// Connector secrets: a map from name to value.
 pub type Secrets = BTreeMap<String, Secret>;
 
 api_object! {
-    /// A secret to be created.
+    /// Request to create a connector secret.
     request struct CreateSecret {
-        /// Its name: fewer than 50 characters.
+        /// Name, fewer than 50 characters.
         required secret_name: String = "secretName",
         /// Its value.
         required secret_value: Secret = "secretValue",
@@ -23,9 +23,9 @@ api_object! {
 }
 
 api_object! {
-    /// A secret's new value.
+    /// Request to update a connector secret.
     request struct UpdateSecret {
-        /// The value.
+        /// New value.
         required secret_value: Secret = "secretValue",
     }
 }
@@ -36,7 +36,7 @@ pub(crate) static LIST: Operation = Operation {
     c_name: "camunda_secret_list",
     path: "/clusters/{clusterUuid}/secrets",
     answer: Some(BodySchema::secrets()),
-    doc: "Lists the connector secrets of the cluster, name to VALUE: the answer itself is secret.",
+    doc: "Lists the connector secrets of the cluster with their VALUES: the response is secret.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
@@ -51,7 +51,7 @@ pub(crate) static CREATE: Operation = Operation {
     path: "/clusters/{clusterUuid}/secrets",
     body: Some(BodySchema::object::<CreateSecret>()),
     hint: Some("look for its name among the cluster's secrets"),
-    doc: "Creates a connector secret; its name has fewer than 50 characters.",
+    doc: "Creates a connector secret. Its name must have fewer than 50 characters.",
     errors: &[
         (400, "name has 50 characters or more"),
         (
@@ -61,7 +61,7 @@ pub(crate) static CREATE: Operation = Operation {
         (404, "no such cluster"),
         (
             409,
-            "name taken, or another change to the secrets is in progress (then try again)",
+            "name taken, or another change to the secrets is in progress (then retry)",
         ),
     ],
     ..Operation::POST_DEFAULTS
@@ -73,14 +73,11 @@ pub(crate) static UPDATE: Operation = Operation {
     c_name: "camunda_secret_update",
     path: "/clusters/{clusterUuid}/secrets/{secretName}",
     body: Some(BodySchema::object::<UpdateSecret>()),
-    doc: "Gives a connector secret another value.",
+    doc: "Sets a new value of a connector secret.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
-        (
-            409,
-            "another change to the secrets is in progress: try again",
-        ),
+        (409, "another change to the secrets is in progress, retry"),
     ],
     ..Operation::PUT_DEFAULTS
 };
@@ -90,18 +87,17 @@ pub(crate) static DELETE: Operation = Operation {
     call: "cluster.secrets.delete",
     c_name: "camunda_secret_delete",
     path: "/clusters/{clusterUuid}/secrets/{secretName}",
-    doc: "Deletes a connector secret, which may still be listed for a short while. Irreversible.",
+    doc: "Deletes a connector secret, which the list may still contain for a short time. \
+          Irreversible.",
     errors: &[
         (403, "cluster belongs to another organisation"),
-        (
-            409,
-            "another change to the secrets is in progress: try again",
-        ),
+        (409, "another change to the secrets is in progress, retry"),
     ],
     ..Operation::DELETE_DEFAULTS
 };
 
-/// The connector secrets of a cluster: [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
+/// Operations on the connector secrets of a cluster; see
+/// [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
 #[derive(Debug, Clone, Copy)]
 pub struct ClusterSecrets<'a> {
     pub(crate) admin: &'a AdminClient,
@@ -109,18 +105,22 @@ pub struct ClusterSecrets<'a> {
 }
 
 impl ClusterSecrets<'_> {
-    /// Lists the secrets, name to value. Values show themselves through [`Secret::expose`] only.
+    /// Lists the secrets with their values, which only [`Secret::expose`] returns.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster.
     pub fn list(&self) -> Result<Secrets> {
-        self.admin.read(&LIST, &[self.cluster.as_str()])
+        self.admin.get(&LIST, &[self.cluster.as_str()])
     }
 
-    /// Creates a secret; its name has fewer than 50 characters.
+    /// Creates a secret. Its name must have fewer than 50 characters.
     ///
-    /// Errors: 400 name has 50 characters or more; 403 maximum number of secrets reached, or cluster
+    /// # Errors
+    ///
+    /// 400 name has 50 characters or more; 403 maximum number of secrets reached, or cluster
     /// belongs to another organisation; 404 no such cluster; 409 name taken, or another change to
-    /// the secrets is in progress (then try again).
+    /// the secrets is in progress (then retry).
     pub fn create(&self, name: &str, value: impl Into<Secret>) -> Result<()> {
         let request = CreateSecret {
             secret_name: name.to_owned(),
@@ -131,10 +131,12 @@ impl ClusterSecrets<'_> {
             .send_without_response(&CREATE, &[self.cluster.as_str()], Some(&request))
     }
 
-    /// Gives a secret another value.
+    /// Sets a new value of a secret.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster; 409 another change
-    /// to the secrets is in progress, try again.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster; 409 another change to the
+    /// secrets is in progress, retry.
     pub fn update(&self, name: &str, value: impl Into<Secret>) -> Result<()> {
         let request = UpdateSecret {
             secret_value: value.into(),
@@ -144,10 +146,12 @@ impl ClusterSecrets<'_> {
             .send_without_response(&UPDATE, &[self.cluster.as_str(), name], Some(&request))
     }
 
-    /// Deletes a secret. Irreversible. It may still be listed for a short while.
+    /// Deletes a secret. Irreversible. The list may still contain it for a short time.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 409 another change to the secrets is in
-    /// progress, try again.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 409 another change to the secrets is in
+    /// progress, retry.
     pub fn delete(&self, name: &str) -> Result<()> {
         self.admin
             .send_without_response(&DELETE, &[self.cluster.as_str(), name], None::<&()>)

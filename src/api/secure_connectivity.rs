@@ -1,4 +1,4 @@
-//! Secure connectivity: reaching a cluster over the cloud provider's private network.
+//! Secure connectivity: access to a cluster over the cloud provider's private network.
 
 use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
@@ -7,17 +7,17 @@ use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 
 api_object! {
-    /// Who may connect, and from where.
+    /// Request to activate secure connectivity.
     request struct ActivateSecureConnectivity {
         /// Principals of the cloud provider that may connect.
         required allowed_principals: Vec<String> = "allowedPrincipals",
-        /// Regions from which they may.
+        /// Regions from which they may connect.
         required allowed_regions: Vec<String> = "allowedRegions",
     }
 }
 
 impl ActivateSecureConnectivity {
-    /// Allows these principals from these regions.
+    /// Creates a request that allows connections of these principals from these regions.
     pub fn new(
         principals: impl IntoIterator<Item = impl Into<String>>,
         regions: impl IntoIterator<Item = impl Into<String>>,
@@ -31,27 +31,27 @@ impl ActivateSecureConnectivity {
 }
 
 api_object! {
-    /// The secure connectivity of a cluster.
+    /// Secure connectivity of a cluster.
     response struct SecureConnectivityStatus {
-        /// How it is; without fields while it is off.
+        /// Configuration and state; has no fields while secure connectivity is inactive.
         defaulted status: SecureConnectivityOrEmpty = "status",
     }
 }
 
 api_object! {
-    /// Secure connectivity as it is, or nothing while it is off.
+    /// Configuration and state of secure connectivity; has no fields while it is inactive.
     response struct SecureConnectivityOrEmpty {
-        /// What it is called.
+        /// Name, namespace and labels.
         optional metadata: Option<SecureConnectivityMetadata> = "metadata",
-        /// What was asked for.
+        /// Requested configuration.
         optional spec: Option<SecureConnectivitySpec> = "spec",
-        /// What is there.
+        /// Current state.
         optional status: Option<SecureConnectivityState> = "status",
     }
 }
 
 api_object! {
-    /// What a secure connectivity is called.
+    /// Metadata of a secure connectivity.
     response struct SecureConnectivityMetadata {
         /// Its name.
         defaulted name: String = "name",
@@ -63,7 +63,7 @@ api_object! {
 }
 
 api_object! {
-    /// The label that names the organisation.
+    /// Label with the organisation's id.
     response struct OrgLabel {
         /// The organisation.
         defaulted org_id: String = "orgId",
@@ -71,13 +71,13 @@ api_object! {
 }
 
 api_object! {
-    /// What was asked for.
+    /// Requested configuration.
     response struct SecureConnectivitySpec {
         /// The cluster.
         defaulted cluster: ClusterRef = "cluster",
         /// Principals that may connect.
         defaulted allowed_principals: Vec<String> = "allowedPrincipals",
-        /// Regions from which they may.
+        /// Regions from which they may connect.
         defaulted allowed_regions: Vec<String> = "allowedRegions",
     }
 }
@@ -91,49 +91,49 @@ api_object! {
 }
 
 api_object! {
-    /// What is there.
+    /// Current state.
     response struct SecureConnectivityState {
-        /// What has been reached so far.
+        /// Conditions.
         defaulted conditions: Vec<Condition> = "conditions",
-        /// The service's end.
+        /// Endpoint on Camunda's side.
         defaulted endpoint: SecureEndpoint = "endpoint",
-        /// How many connections there are.
+        /// Number of connections.
         defaulted endpoint_connection_count: Number = "endpointConnectionCount",
         /// The connections.
         optional endpoint_connections: Option<Vec<EndpointConnection>> = "endpointConnections",
-        /// Which change of the request this state answers.
+        /// Revision of the configuration that this state reflects.
         defaulted observed_generation: Number = "observedGeneration",
-        /// Addresses by component, as the service gives them.
+        /// URLs by component, as the API returns them.
         defaulted urls: Json = "urls",
     }
 }
 
 api_object! {
-    /// Something that has been reached or not, as Kubernetes writes it.
+    /// Condition in the format of Kubernetes.
     response struct Condition {
-        /// What.
+        /// Type of the condition.
         defaulted r#type: String = "type",
         /// `True`, `False` or `Unknown`.
         defaulted status: String = "status",
-        /// Why, in a word.
+        /// Reason, as an identifier.
         defaulted reason: String = "reason",
-        /// Why, in a sentence.
+        /// Human-readable message.
         defaulted message: String = "message",
-        /// Since when: RFC 3339, UTC.
+        /// Time of the last change: RFC 3339, UTC.
         defaulted last_transition_time: String = "lastTransitionTime",
-        /// Which change of the request it answers.
+        /// Revision of the configuration that it reflects.
         defaulted observed_generation: Number = "observedGeneration",
     }
 }
 
 api_object! {
-    /// The service's end of the private connection.
+    /// Endpoint of the private connection on Camunda's side.
     response struct SecureEndpoint {
-        /// Its kind.
+        /// Type of the endpoint.
         defaulted r#type: String = "type",
-        /// Where it is.
+        /// Region.
         defaulted region: String = "region",
-        /// The name to connect to.
+        /// Name of the service to connect to.
         defaulted service_name: String = "serviceName",
         /// Its private DNS name.
         defaulted private_dns_name: String = "privateDnsName",
@@ -141,17 +141,17 @@ api_object! {
 }
 
 api_object! {
-    /// A connection to the endpoint.
+    /// Connection to the endpoint.
     response struct EndpointConnection {
-        /// The connecting endpoint.
+        /// Id of the connecting endpoint.
         defaulted endpoint_id: String = "endpointId",
-        /// The service connected to.
+        /// Id of the service.
         defaulted service_id: String = "serviceId",
-        /// Who connects.
+        /// Owner of the connecting endpoint.
         defaulted owner: String = "owner",
-        /// How the connection is.
+        /// State of the connection.
         defaulted state: String = "state",
-        /// Since when: RFC 3339, UTC.
+        /// Time of the last change: RFC 3339, UTC.
         defaulted creation_timestamp: String = "creationTimestamp",
     }
 }
@@ -162,7 +162,7 @@ pub(crate) static GET: Operation = Operation {
     c_name: "camunda_secure_connectivity_get",
     path: "/clusters/{clusterUuid}/secure-connectivity",
     answer: Some(BodySchema::object::<SecureConnectivityStatus>()),
-    doc: "Reads the secure connectivity; its `status` is an empty object while it is off.",
+    doc: "Returns the secure connectivity; its `status` is an empty object while it is inactive.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
@@ -177,7 +177,7 @@ pub(crate) static ACTIVATE: Operation = Operation {
     path: "/clusters/{clusterUuid}/secure-connectivity",
     body: Some(BodySchema::object::<ActivateSecureConnectivity>()),
     hint: Some("read the cluster's secure connectivity"),
-    doc: "Switches secure connectivity on, for these principals and regions.",
+    doc: "Activates secure connectivity for these principals and regions.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
@@ -191,7 +191,7 @@ pub(crate) static DEACTIVATE: Operation = Operation {
     call: "cluster.secure_connectivity.deactivate",
     c_name: "camunda_secure_connectivity_deactivate",
     path: "/clusters/{clusterUuid}/secure-connectivity",
-    doc: "Switches secure connectivity off.",
+    doc: "Deactivates secure connectivity.",
     errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
@@ -200,7 +200,7 @@ pub(crate) static DEACTIVATE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// The secure connectivity of a cluster:
+/// Operations on the secure connectivity of a cluster; see
 /// [`ClusterHandle::secure_connectivity`](crate::ClusterHandle::secure_connectivity).
 #[derive(Debug, Clone, Copy)]
 pub struct SecureConnectivity<'a> {
@@ -209,24 +209,30 @@ pub struct SecureConnectivity<'a> {
 }
 
 impl SecureConnectivity<'_> {
-    /// Reads the secure connectivity.
+    /// Returns the secure connectivity.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster.
     pub fn get(&self) -> Result<SecureConnectivityStatus> {
-        self.admin.read(&GET, &[self.cluster.as_str()])
+        self.admin.get(&GET, &[self.cluster.as_str()])
     }
 
-    /// Switches it on.
+    /// Activates secure connectivity for the principals and regions of the request.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster; 409 already active.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster; 409 already active.
     pub fn activate(&self, request: &ActivateSecureConnectivity) -> Result<()> {
         self.admin
             .send_without_response(&ACTIVATE, &[self.cluster.as_str()], Some(request))
     }
 
-    /// Switches it off.
+    /// Deactivates secure connectivity.
     ///
-    /// Errors: 403 cluster belongs to another organisation; 404 no such cluster; 409 not active.
+    /// # Errors
+    ///
+    /// 403 cluster belongs to another organisation; 404 no such cluster; 409 not active.
     pub fn deactivate(&self) -> Result<()> {
         self.admin
             .send_without_response(&DEACTIVATE, &[self.cluster.as_str()], None::<&()>)

@@ -1,13 +1,14 @@
-//! Waiting for what takes minutes: polling with a deadline, progress and cancellation.
+//! Waiters: poll a resource until it reaches the wanted state, with deadline, progress and
+//! cancellation.
 //!
-//! A waiter succeeds when the wanted state is reached, fails at once with [`ErrorKind::WaitFailed`] when
-//! it can no longer be reached or with the error of a poll that is bound to fail again, and survives
-//! transient errors. When to poll is decided in `polling`.
+//! A waiter succeeds when the resource reaches the wanted state. It fails immediately with
+//! [`ErrorKind::WaitFailed`] if the resource can no longer reach that state, and with the error of
+//! a poll if that error is permanent. It continues after transient errors. `polling` decides when
+//! to poll.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::api::admin::{AdminClient, ClusterHandle};
@@ -15,15 +16,15 @@ use crate::api::backups::{self, Backup, BackupId, BackupStatus, Backups, Restore
 use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus};
 use crate::api::object::{Describe, Description};
 use crate::api::polling::{Action, Event, Polling};
-use crate::call::{CallContext, StopReason};
+use crate::call::{CallContext, StopReason, current_thread};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 
-/// How long is waited unless said otherwise.
+/// Default timeout of a wait.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
-/// The longest pause between two looks unless said otherwise.
+/// Default maximum delay between two polls.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How to wait.
+/// Options of a waiter: timeout, poll interval and progress callback.
 ///
 /// ```no_run
 /// # use camunda_admin::{AdminClient, ClusterId, Wait};
@@ -47,50 +48,60 @@ pub struct Wait<'a, T> {
 struct Progress<'a, T> {
     callback: Mutex<Callback<'a, T>>,
     /// The thread on which the callback runs at the moment.
-    running_on: Mutex<Option<ThreadId>>,
+    running_on: Mutex<Option<usize>>,
 }
 
 type Callback<'a, T> = Box<dyn FnMut(&T) + Send + 'a>;
 
 // Constructors for each type, so that the parameter of a callback needs no annotation.
 impl Wait<'_, Cluster> {
-    /// For a cluster: at most 30 minutes, a look every half second at first and every 10 s later on.
+    /// Creates the default options for a cluster: a timeout of 30 min, and a delay between two
+    /// polls that grows from 0.5 s to 10 s.
+    #[must_use]
     pub fn new() -> Self {
         Wait::default()
     }
 }
 
 impl Wait<'_, Backup> {
-    /// For a backup: at most 30 minutes, a look every half second at first and every 10 s later on.
+    /// Creates the default options for a backup: a timeout of 30 min, and a delay between two polls
+    /// that grows from 0.5 s to 10 s.
+    #[must_use]
     pub fn for_backup() -> Self {
         Wait::default()
     }
 }
 
 impl Wait<'_, Restore> {
-    /// For a restore: at most 30 minutes, a look every half second at first and every 10 s later on.
+    /// Creates the default options for a restore: a timeout of 30 min, and a delay between two
+    /// polls that grows from 0.5 s to 10 s.
+    #[must_use]
     pub fn for_restore() -> Self {
         Wait::default()
     }
 }
 
 impl<'a, T> Wait<'a, T> {
-    /// Deadline of the whole wait, default 30 min. The last poll is made shortly before it. The
-    /// client's own timeout applies to each poll.
+    /// Sets the timeout of the whole wait, default 30 min. The last poll is sent shortly before the
+    /// deadline. The client's own timeout applies to each poll.
+    #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Maximum delay between two polls, default 10 s, minimum 10 ms. A longer `Retry-After` of the API
-    /// is honored; one beyond the deadline fails the wait immediately.
+    /// Sets the maximum delay between two polls, default 10 s, minimum 10 ms. A longer
+    /// `Retry-After` of the API is honored; one beyond the deadline fails the wait immediately.
+    #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(Duration::from_millis(10));
         self
     }
 
-    /// Called on the calling thread after each poll that succeeded. Not called for a wait that the
-    /// callback itself makes with this `Wait`.
+    /// Sets a callback that runs on the calling thread after each successful poll, with the
+    /// resource as polled. It does not run for a wait that the callback itself starts with this
+    /// `Wait`.
+    #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(&T) + Send + 'a) -> Self {
         self.on_progress = Some(Arc::new(Progress {
             callback: Mutex::new(Box::new(progress)),
@@ -130,20 +141,20 @@ impl<T> fmt::Debug for Wait<'_, T> {
     }
 }
 
-/// A waiter, as the generators of other languages see it.
+/// Description of a waiter, from which the functions of the other languages are generated.
 #[derive(Debug)]
 pub struct Waiter {
-    /// Its plain name: `wait until healthy`.
+    /// Name in errors and logs, such as `wait until healthy`.
     pub name: &'static str,
-    /// Where Rust, C++ and Python have it: `cluster.wait_until_healthy`.
+    /// Method in Rust, C++ and Python, such as `cluster.wait_until_healthy`.
     pub call: &'static str,
-    /// Its function in C.
+    /// Function in C.
     pub c_name: &'static str,
-    /// The names of its arguments, the cluster's id first.
+    /// Names of the arguments, the cluster's id first.
     pub arguments: &'static [&'static str],
-    /// What it looks at and answers; `None` where it waits for an end.
+    /// Type of the resource that it polls and returns; `None` if it waits for the deletion.
     pub answer: Option<&'static Description>,
-    /// What it waits for, and what ends it early.
+    /// Documentation: the wanted state, and the states in which it fails.
     pub doc: &'static str,
 }
 
@@ -153,17 +164,17 @@ pub(crate) static HEALTHY: Waiter = Waiter {
     c_name: "camunda_cluster_wait_until_healthy",
     arguments: &["clusterUuid"],
     answer: Some(Cluster::DESCRIPTION),
-    doc: "Waits until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once \
-          where it is suspended, waits for input of its owner, or is gone.",
+    doc: "Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails \
+          immediately if the cluster is suspended, waits for input of its owner, or does not exist.",
 };
 
 pub(crate) static DELETED: Waiter = Waiter {
-    name: "wait until gone",
+    name: "wait until deleted",
     call: "cluster.wait_until_deleted",
     c_name: "camunda_cluster_wait_until_deleted",
     arguments: &["clusterUuid"],
     answer: None,
-    doc: "Waits until the cluster is no longer there, after its deletion.",
+    doc: "Waits until the cluster no longer exists, after its deletion.",
 };
 
 pub(crate) static UPGRADED: Waiter = Waiter {
@@ -173,8 +184,8 @@ pub(crate) static UPGRADED: Waiter = Waiter {
     arguments: &["clusterUuid", "generationId"],
     answer: Some(Cluster::DESCRIPTION),
     doc: "Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's \
-          answer) and is `Healthy` on two looks in a row, and answers it. Fails at once where it \
-          waits for input of its owner, or is gone.",
+          response) and is `Healthy` in two consecutive polls, and returns it. Fails immediately \
+          if the cluster waits for input of its owner or does not exist.",
 };
 
 pub(crate) static WOKEN: Waiter = Waiter {
@@ -183,8 +194,9 @@ pub(crate) static WOKEN: Waiter = Waiter {
     c_name: "camunda_cluster_wait_until_woken",
     arguments: &["clusterUuid"],
     answer: Some(Cluster::DESCRIPTION),
-    doc: "Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers \
-          it. Fails at once where it waits for input of its owner, or is gone.",
+    doc: "Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and \
+          returns it. Fails immediately if the cluster waits for input of its owner or does not \
+          exist.",
 };
 
 pub(crate) static ENCRYPTED: Waiter = Waiter {
@@ -193,8 +205,9 @@ pub(crate) static ENCRYPTED: Waiter = Waiter {
     c_name: "camunda_cluster_wait_until_encrypted",
     arguments: &["clusterUuid"],
     answer: Some(Cluster::DESCRIPTION),
-    doc: "Waits, after keys were set, until `encryption.status` is `Ready`, and answers the \
-          cluster. Fails at once where the key could not be set up, or the cluster is gone.",
+    doc: "Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and \
+          returns the cluster. Fails immediately if the key could not be set up or the cluster \
+          does not exist.",
 };
 
 pub(crate) static BACKED_UP: Waiter = Waiter {
@@ -203,8 +216,8 @@ pub(crate) static BACKED_UP: Waiter = Waiter {
     c_name: "camunda_backup_wait_until_complete",
     arguments: &["clusterUuid", "backupId"],
     answer: Some(Backup::DESCRIPTION),
-    doc: "Waits until the backup is complete, and answers it. Fails at once where it failed, or is \
-          not among the cluster's backups.",
+    doc: "Waits until the backup is complete, and returns it. Fails immediately if the backup \
+          failed or is not in the list of the cluster's backups.",
 };
 
 pub(crate) static RESTORED: Waiter = Waiter {
@@ -213,27 +226,30 @@ pub(crate) static RESTORED: Waiter = Waiter {
     c_name: "camunda_backup_wait_until_restored",
     arguments: &["clusterUuid", "backupId"],
     answer: Some(Restore::DESCRIPTION),
-    doc: "Waits until the latest restore of the backup is completed, and answers it. Fails at once \
-          where it failed or was aborted.",
+    doc: "Waits until the latest restore of the backup is completed, and returns it. Fails \
+          immediately if the restore failed or was aborted, or if there was none.",
 };
 
-/// What a poll showed.
+/// Classification of a successful poll.
 enum PollState {
     /// The wanted state.
     Ready,
-    /// Another state, by its name.
+    /// Another state, with its description.
     Pending(String),
-    /// The wanted state, which has to be seen once more.
+    /// The wanted state, which the next poll must confirm.
     Confirming(String),
     /// The wanted state can no longer be reached. The reason follows the name of the resource.
     Unreachable(String),
 }
 
 impl ClusterHandle<'_> {
-    /// Waits until the cluster is `Healthy` on two looks in a row, and answers it.
+    /// Waits until the cluster is `Healthy` in two consecutive polls, and returns it.
     ///
-    /// Fails at once with `Failed` where it is suspended or waits for input of its owner, and with
-    /// `NotFound` where it is gone; with `Timeout` at the deadline.
+    /// # Errors
+    ///
+    /// [`ErrorKind::WaitFailed`] immediately if the cluster is suspended or waits for input of its
+    /// owner; [`ErrorKind::NotFound`] if it does not exist; [`ErrorKind::Timeout`] at the deadline;
+    /// [`ErrorKind::Cancelled`].
     pub fn wait_until_healthy(&self, wait: &Wait<'_, Cluster>) -> Result<Cluster> {
         self.wait_for_health(
             &HEALTHY,
@@ -248,15 +264,19 @@ impl ClusterHandle<'_> {
         )
     }
 
-    /// Waits until the cluster is no longer there, after its deletion.
+    /// Waits until the cluster no longer exists, after its deletion.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`] at the deadline; [`ErrorKind::Cancelled`].
     pub fn wait_until_deleted(&self, wait: &Wait<'_, Cluster>) -> Result<()> {
-        let look = |admin: &AdminClient| match admin.cluster(self.cluster).get() {
+        let request = |admin: &AdminClient| match admin.cluster(self.cluster).get() {
             Ok(cluster) => Ok(Some(cluster)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         };
-        let progress = |seen: &Option<Cluster>, wait: &Wait<'_, Cluster>| {
-            if let Some(cluster) = seen {
+        let progress = |polled: &Option<Cluster>, wait: &Wait<'_, Cluster>| {
+            if let Some(cluster) = polled {
                 wait.report(cluster);
             }
         };
@@ -265,7 +285,7 @@ impl ClusterHandle<'_> {
             &DELETED,
             format!("cluster {}", self.cluster),
             wait,
-            look,
+            request,
             progress,
             |cluster| match cluster {
                 Some(cluster) => PollState::Pending(cluster.status.ready.to_string()),
@@ -276,7 +296,13 @@ impl ClusterHandle<'_> {
     }
 
     /// Waits until the cluster runs that generation (the `new_generation.id` of the upgrade's
-    /// answer) and is `Healthy` on two looks in a row, and answers it.
+    /// response) and is `Healthy` in two consecutive polls, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WaitFailed`] immediately if the cluster waits for input of its owner;
+    /// [`ErrorKind::NotFound`] if it does not exist; [`ErrorKind::Timeout`] at the deadline;
+    /// [`ErrorKind::Cancelled`].
     pub fn wait_until_upgraded(
         &self,
         generation_id: &str,
@@ -290,22 +316,34 @@ impl ClusterHandle<'_> {
         )
     }
 
-    /// Waits, after [`wake`](Self::wake), until the cluster is `Healthy` on two looks in a row, and
-    /// answers it.
+    /// Waits, after [`wake`](Self::wake), until the cluster is `Healthy` in two consecutive polls,
+    /// and returns it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WaitFailed`] immediately if the cluster waits for input of its owner;
+    /// [`ErrorKind::NotFound`] if it does not exist; [`ErrorKind::Timeout`] at the deadline;
+    /// [`ErrorKind::Cancelled`].
     pub fn wait_until_woken(&self, wait: &Wait<'_, Cluster>) -> Result<Cluster> {
         self.wait_for_health(&WOKEN, wait, |_| None, |_| true)
     }
 
     /// Waits, after [`set_encryption`](Self::set_encryption), until `encryption.status` is `Ready`,
-    /// and answers the cluster. Fails at once where the key could not be set up.
+    /// and returns the cluster.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WaitFailed`] immediately if the key could not be set up;
+    /// [`ErrorKind::NotFound`] if the cluster does not exist; [`ErrorKind::Timeout`] at the
+    /// deadline; [`ErrorKind::Cancelled`].
     pub fn wait_until_encrypted(&self, wait: &Wait<'_, Cluster>) -> Result<Cluster> {
-        let look = |admin: &AdminClient| admin.cluster(self.cluster).get();
+        let request = |admin: &AdminClient| admin.cluster(self.cluster).get();
         poll(
             self.admin,
             &ENCRYPTED,
             format!("cluster {}", self.cluster),
             wait,
-            look,
+            request,
             report,
             |cluster: &Cluster| {
                 let encryption = cluster.encryption.as_ref();
@@ -315,7 +353,7 @@ impl ClusterHandle<'_> {
                         PollState::Unreachable(format!("has the encryption status {status}"))
                     }
                     None if encryption.is_none() => {
-                        PollState::Unreachable("has no encryption of its own".to_owned())
+                        PollState::Unreachable("has no `encryption`".to_owned())
                     }
                     Some(status) => PollState::Pending(format!("encryption {status}")),
                     None => PollState::Pending("encryption without a status".to_owned()),
@@ -328,7 +366,7 @@ impl ClusterHandle<'_> {
         &self,
         waiter: &'static Waiter,
         wait: &Wait<'_, Cluster>,
-        hopeless: impl Fn(&Cluster) -> Option<String>,
+        unreachable: impl Fn(&Cluster) -> Option<String>,
         wanted: impl Fn(&Cluster) -> bool,
     ) -> Result<Cluster> {
         let state = |cluster: &Cluster| {
@@ -338,14 +376,14 @@ impl ClusterHandle<'_> {
                 ready => format!("{ready}, generation {generation}"),
             }
         };
-        let look = |admin: &AdminClient| admin.cluster(self.cluster).get();
+        let request = |admin: &AdminClient| admin.cluster(self.cluster).get();
         let mut in_a_row = 0;
         poll(
             self.admin,
             waiter,
             format!("cluster {}", self.cluster),
             wait,
-            look,
+            request,
             report,
             |cluster: &Cluster| {
                 if cluster.status.ready == ClusterComponentStatus::WaitingForInput {
@@ -353,10 +391,10 @@ impl ClusterHandle<'_> {
                         "waits for input of its owner, such as an encryption key".to_owned(),
                     );
                 }
-                if let Some(reason) = hopeless(cluster) {
+                if let Some(reason) = unreachable(cluster) {
                     return PollState::Unreachable(reason);
                 }
-                // Components settle one by one: a single healthy look may come too early.
+                // The components become healthy one by one: a single healthy poll can be premature.
                 let healthy = cluster.status.ready == ClusterComponentStatus::Healthy;
                 in_a_row = if healthy && wanted(cluster) {
                     in_a_row + 1
@@ -374,16 +412,19 @@ impl ClusterHandle<'_> {
 }
 
 impl Backups<'_> {
-    /// Waits until the backup is complete, and answers it.
+    /// Waits until the backup is complete, and returns it.
     ///
-    /// Fails at once with `Failed` where it failed, and with `NotFound` where it is not among the
-    /// cluster's backups.
+    /// # Errors
+    ///
+    /// [`ErrorKind::WaitFailed`] immediately if the backup failed; [`ErrorKind::NotFound`] if it is
+    /// not in the list of the cluster's backups; [`ErrorKind::Timeout`] at the deadline;
+    /// [`ErrorKind::Cancelled`].
     pub fn wait_until_complete(
         &self,
         backup: &BackupId,
         wait: &Wait<'_, Backup>,
     ) -> Result<Backup> {
-        let look = |admin: &AdminClient| {
+        let request = |admin: &AdminClient| {
             let listed = admin.cluster(self.cluster).backups().list()?;
             listed
                 .into_iter()
@@ -393,7 +434,7 @@ impl Backups<'_> {
                         ErrorKind::NotFound,
                         Stage::Decode,
                         Outcome::Rejected,
-                        "the backup is not among the cluster's backups",
+                        "the backup is not in the list of the cluster's backups",
                     )
                     .with_operation(backups::LIST.name)
                 })
@@ -403,7 +444,7 @@ impl Backups<'_> {
             &BACKED_UP,
             format!("backup {backup} of cluster {}", self.cluster),
             wait,
-            look,
+            request,
             report,
             |backup: &Backup| match &backup.status {
                 BackupStatus::Complete => PollState::Ready,
@@ -416,23 +457,26 @@ impl Backups<'_> {
         )
     }
 
-    /// Waits until the latest restore of the backup is completed, and answers it.
+    /// Waits until the latest restore of the backup is completed, and returns it.
     ///
-    /// Fails at once with `Failed` where it failed or was aborted, and with `NotFound` where none was
-    /// ever begun.
+    /// # Errors
+    ///
+    /// [`ErrorKind::WaitFailed`] immediately if the restore failed or was aborted;
+    /// [`ErrorKind::NotFound`] if none was started; [`ErrorKind::Timeout`] at the deadline;
+    /// [`ErrorKind::Cancelled`].
     pub fn wait_until_restored(
         &self,
         backup: &BackupId,
         wait: &Wait<'_, Restore>,
     ) -> Result<Restore> {
-        let look =
+        let request =
             |admin: &AdminClient| admin.cluster(self.cluster).backups().restore_status(backup);
         poll(
             self.admin,
             &RESTORED,
             format!("restore of backup {backup} of cluster {}", self.cluster),
             wait,
-            look,
+            request,
             report,
             |restore: &Restore| match &restore.state {
                 RestoreState::Completed => PollState::Ready,
@@ -446,8 +490,8 @@ impl Backups<'_> {
 }
 
 impl<T> Wait<'_, T> {
-    fn report(&self, seen: &T) {
-        struct Running<'a>(&'a Mutex<Option<ThreadId>>);
+    fn report(&self, resource: &T) {
+        struct Running<'a>(&'a Mutex<Option<usize>>);
         impl Drop for Running<'_> {
             fn drop(&mut self) {
                 *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -456,7 +500,7 @@ impl<T> Wait<'_, T> {
         let Some(progress) = &self.on_progress else {
             return;
         };
-        let own = Some(std::thread::current().id());
+        let own = Some(current_thread());
         let running_on = || {
             progress
                 .running_on
@@ -472,18 +516,18 @@ impl<T> Wait<'_, T> {
             .unwrap_or_else(PoisonError::into_inner);
         *running_on() = own;
         let _running = Running(&progress.running_on);
-        callback(seen);
+        callback(resource);
     }
 }
 
-fn report<T>(seen: &T, wait: &Wait<'_, T>) {
-    wait.report(seen);
+fn report<T>(resource: &T, wait: &Wait<'_, T>) {
+    wait.report(resource);
 }
 
-/// A wait under way.
+/// State of a wait in progress.
 struct Waiting {
     waiter: &'static Waiter,
-    /// What is waited for: `cluster 3f0e…`.
+    /// The polled resource, such as `cluster 3f0e…`.
     resource: String,
     whole: CallContext,
     /// Requests sent so far.
@@ -493,7 +537,7 @@ struct Waiting {
 }
 
 impl Waiting {
-    /// A waiter changes nothing: its outcome is certain, whatever happened to its polls.
+    /// Returns the outcome. It is never unknown, because a waiter changes nothing.
     fn outcome(&self) -> Outcome {
         match self.requests.load(Ordering::Relaxed) {
             0 => Outcome::NotSent,
@@ -501,9 +545,10 @@ impl Waiting {
         }
     }
 
-    /// Adds the last state, and the last error unless `what` quotes it.
-    fn message(&self, what: &str, quoted: bool) -> String {
-        let mut message = format!("{}{what}", self.resource);
+    /// Returns an error message with the last state, and with the last error unless `text` quotes
+    /// it.
+    fn message(&self, text: &str, quoted: bool) -> String {
+        let mut message = format!("{}{text}", self.resource);
         if let Some(state) = &self.last_state {
             message.push_str(&format!("; last state: {state}"));
         }
@@ -522,7 +567,7 @@ impl Waiting {
         error
     }
 
-    /// Error of a wait that the deadline or the caller ended.
+    /// Returns the error of a wait that the deadline or the caller ended.
     fn stop_error(self, stop: StopReason) -> Error {
         let stopped = self.whole.stop_error(stop, Stage::Request, self.outcome());
         let message = self.message(&format!(": {}", stopped.message()), false);
@@ -534,15 +579,15 @@ impl Waiting {
         }
     }
 
-    /// Error of a wait that the error of a poll ended.
+    /// Returns the error of a wait that the error of a poll ended.
     fn failed(self, error: Error, note: &str) -> Error {
         let message = self.message(&format!(": {error}{note}"), true);
         let error = error.into_error_of_waiter(self.waiter.name, message, self.outcome());
         self.finish(error)
     }
 
-    /// Error of a wait for a state that can no longer be reached.
-    fn hopeless(self, reason: &str) -> Error {
+    /// Returns the error of a wait for a state that the resource can no longer reach.
+    fn unreachable(self, reason: &str) -> Error {
         let message = format!("{} {reason}", self.resource);
         self.finish(Error::new(
             ErrorKind::WaitFailed,
@@ -558,9 +603,9 @@ fn poll<T, P>(
     waiter: &'static Waiter,
     resource: String,
     wait: &Wait<'_, P>,
-    look: impl Fn(&AdminClient) -> Result<T>,
+    request: impl Fn(&AdminClient) -> Result<T>,
     progress: impl Fn(&T, &Wait<'_, P>),
-    mut judge: impl FnMut(&T) -> PollState,
+    mut classify: impl FnMut(&T) -> PollState,
 ) -> Result<T> {
     let mut waiting = Waiting {
         waiter,
@@ -583,15 +628,15 @@ fn poll<T, P>(
             .timeout(each.min(waiting.whole.remaining()))
             .counting_requests(waiting.requests.clone());
         let begun = Instant::now();
-        let result = look(&admin.with(options));
+        let result = request(&admin.with(options));
         let took = begun.elapsed();
         let (event, error) = match result {
-            Ok(seen) => {
+            Ok(polled) => {
                 waiting.last_error = None;
-                progress(&seen, wait);
-                let (event, state) = match judge(&seen) {
-                    PollState::Ready => return Ok(seen),
-                    PollState::Unreachable(reason) => return Err(waiting.hopeless(&reason)),
+                progress(&polled, wait);
+                let (event, state) = match classify(&polled) {
+                    PollState::Ready => return Ok(polled),
+                    PollState::Unreachable(reason) => return Err(waiting.unreachable(&reason)),
                     PollState::Pending(state) => (Event::Pending, state),
                     PollState::Confirming(state) => (Event::Confirming, state),
                 };
@@ -602,7 +647,8 @@ fn poll<T, P>(
                 return Err(waiting.stop_error(StopReason::Cancelled));
             }
             Err(error) if waiting.whole.remaining().is_zero() => {
-                // A poll that the deadline ended says less than the one before.
+                // The previous error has more information than that of a poll that the deadline
+                // ended.
                 if error.kind() != ErrorKind::Timeout || waiting.last_state.is_none() {
                     waiting.last_error.get_or_insert(error);
                 }

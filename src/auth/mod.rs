@@ -26,13 +26,9 @@ mod time;
 mod token;
 mod token_state;
 
-use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub(crate) use cache::{TokenCacheHandle, diagnostics, token_cache_handle};
-pub use store::{StoreLock, TokenStore};
 #[cfg(feature = "capi")]
 pub(crate) use time::millis;
 pub use token::Token;
@@ -40,28 +36,8 @@ pub use token::Token;
 use crate::call::CallContext;
 use crate::error::Error;
 use crate::secret::Secret;
-
-/// Parameters of a token request. All of them together are the cache key, so a rotated secret never
-/// gets a token of the old one.
-#[derive(Clone, Debug)]
-pub(crate) struct TokenRequest {
-    pub(crate) token_url: String,
-    pub(crate) client_id: String,
-    pub(crate) client_secret: Secret,
-    pub(crate) audience: String,
-    pub(crate) scope: Option<String>,
-    pub(crate) encoding: TokenRequestFormat,
-}
-
-/// Body format of a token request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum TokenRequestFormat {
-    /// JSON, as the API documents it.
-    #[default]
-    Json,
-    /// `application/x-www-form-urlencoded`, as RFC 6749 requires it.
-    Form,
-}
+pub(crate) use crate::token_config::{TokenCacheConfig, TokenRequest, TokenRequestFormat};
+pub(crate) use crate::token_store::{StoreLock, TokenStore};
 
 /// Sends one token request; implemented by the transport.
 pub(crate) trait TokenEndpoint {
@@ -113,42 +89,4 @@ pub(crate) enum TokenErrorKind {
     InvalidClient,
     /// The call was cancelled or reached its deadline.
     Cancelled,
-}
-
-/// Token stores in addition to memory.
-#[derive(Clone, Default)]
-pub(crate) enum TokenCacheConfig {
-    /// Files in the user's cache directory.
-    #[default]
-    Auto,
-    /// No store.
-    Memory,
-    /// Files in this directory.
-    Directory(PathBuf),
-    /// Redis or Valkey at this URL, and files in this directory, by default in the user's cache
-    /// directory. Requires the cargo feature `redis`.
-    Redis {
-        url: Secret,
-        directory: Option<PathBuf>,
-    },
-    /// The caller's own store.
-    Custom(Arc<dyn TokenStore>),
-}
-
-impl fmt::Debug for TokenCacheConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TokenCacheConfig::Auto => f.write_str("Auto"),
-            TokenCacheConfig::Memory => f.write_str("Memory"),
-            TokenCacheConfig::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
-            TokenCacheConfig::Redis { url, directory } => f
-                .debug_struct("Redis")
-                .field("url", url)
-                .field("directory", directory)
-                .finish(),
-            TokenCacheConfig::Custom(store) => {
-                f.debug_tuple("Custom").field(&store.describe()).finish()
-            }
-        }
-    }
 }

@@ -44,6 +44,7 @@ impl<T> Mutex<T> {
     }
 
     /// Returns the value without locking: nothing else refers to the mutex.
+    #[cfg(feature = "capi")]
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.0.get_mut()
     }

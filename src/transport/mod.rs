@@ -360,7 +360,6 @@ impl Transport {
             record.log(request);
         };
         if response.is_success() {
-            let encoding = response.encoding();
             let html = response.is_html();
             let result = if html {
                 let page = response.read();
@@ -370,7 +369,7 @@ impl Transport {
             };
             log(&exchange);
             return result.map_err(|failure| {
-                let failure = self.with_captured_body(failure, &exchange, encoding);
+                let failure = self.with_captured_body(failure, &exchange);
                 self.body_error(request, &exchange, failure, call, status, html)
             });
         }
@@ -419,7 +418,7 @@ impl Transport {
         // A response with invalid headers can have a body.
         let arrived = exchange
             .captured()
-            .and_then(|wire| response::salvage(&wire, response::Encoding::default(), u64::MAX));
+            .and_then(|wire| response::salvage(&wire, self.config.max_response_bytes()));
         let message = match &arrived {
             Some(_) => {
                 format!("{message}; the error's body has what was received after the headers")
@@ -442,7 +441,6 @@ impl Transport {
         &self,
         failure: response::BodyError,
         exchange: &ExchangeGuard,
-        encoding: response::Encoding,
     ) -> response::BodyError {
         let response::BodyError::ConnectionLost {
             error,
@@ -460,7 +458,7 @@ impl Transport {
             };
         };
         let limit = self.config.max_response_bytes();
-        let salvaged = response::salvage(&wire, encoding, limit);
+        let salvaged = response::salvage(&wire, limit);
         let note = match &salvaged {
             Some(salvaged) if salvaged.compressed => {
                 "what was received of it, compressed with gzip"

@@ -7,8 +7,8 @@ use flate2::bufread;
 use flate2::read::MultiGzDecoder;
 use ureq::Body;
 use ureq::http::StatusCode;
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, TRANSFER_ENCODING};
-use ureq::http::header::{HeaderMap, HeaderName, RETRY_AFTER};
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE};
+use ureq::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::MAX_RETRY_AFTER;
 use crate::error::Error;
@@ -36,11 +36,42 @@ pub(super) struct Response {
     limit: u64,
 }
 
+/// The names of the content coding gzip (RFC 9110, section 8.4.1.3).
+const GZIP: [&str; 2] = ["gzip", "x-gzip"];
+
 /// How the body of a response is encoded.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Encoding {
+struct Encoding {
     chunked: bool,
     gzip: bool,
+}
+
+impl Encoding {
+    /// Reads the codings from the head of a response as it was received. The parsed headers do not have
+    /// them if another crate enables ureq's feature `gzip`.
+    fn of_head(head: &[u8]) -> Self {
+        let has = |name: &str, codings: &[&str]| {
+            head.split(|byte| *byte == b'\n').any(|line| {
+                let mut parts = line.splitn(2, |byte| *byte == b':');
+                let key = parts.next().unwrap_or_default().trim_ascii();
+                key.eq_ignore_ascii_case(name.as_bytes())
+                    && parts.next().is_some_and(|value| lists_any(value, codings))
+            })
+        };
+        Encoding {
+            chunked: has("transfer-encoding", &["chunked"]),
+            gzip: has("content-encoding", &GZIP),
+        }
+    }
+}
+
+/// Returns whether a comma-separated header value contains one of these codings.
+fn lists_any(value: &[u8], codings: &[&str]) -> bool {
+    value.split(|byte| *byte == b',').any(|listed| {
+        let listed = listed.trim_ascii();
+        codings
+            .iter()
+            .any(|coding| listed.eq_ignore_ascii_case(coding.as_bytes()))
+    })
 }
 
 /// The part of a body that was recovered after its response could not be read.
@@ -104,26 +135,13 @@ impl Response {
         date(&self.head.headers)
     }
 
-    pub(super) fn encoding(&self) -> Encoding {
-        let has = |name, codings: &[&str]| {
-            self.head.headers.get_all(name).iter().any(|value| {
-                let mut listed = value.to_str().unwrap_or_default().split(',').map(str::trim);
-                listed.any(|coding| {
-                    codings
-                        .iter()
-                        .any(|known| coding.eq_ignore_ascii_case(known))
-                })
-            })
-        };
-        Encoding {
-            chunked: has(TRANSFER_ENCODING, &["chunked"]),
-            gzip: has(CONTENT_ENCODING, &["gzip", "x-gzip"]),
-        }
-    }
-
     /// Returns a reader of the decompressed body, up to one byte more than the limit.
     fn reader(self) -> Take<BodyReader> {
-        let gzip = self.encoding().gzip;
+        // Absent if another crate enables ureq's feature `gzip`: ureq then decompresses.
+        let codings = self.head.headers.get_all(CONTENT_ENCODING).iter();
+        let gzip = codings
+            .map(HeaderValue::as_bytes)
+            .any(|codings| lists_any(codings, &GZIP));
         let reader = Connection {
             body: self.body.into_reader(),
             failed: false,
@@ -306,8 +324,9 @@ impl Read for BodyReader {
 ///
 /// Joins the complete chunks, and returns the bytes from the first invalid chunk on unmodified.
 /// Decompresses at most `limit` bytes. Returns `None` if no byte of the body was received.
-pub(super) fn salvage(wire: &[u8], encoding: Encoding, limit: u64) -> Option<Salvaged> {
-    let received = body_of(wire)?;
+pub(super) fn salvage(wire: &[u8], limit: u64) -> Option<Salvaged> {
+    let (head, received) = split_head(wire)?;
+    let encoding = Encoding::of_head(head);
     let body = match encoding.chunked {
         true => unchunk(received),
         false => Zeroizing::new(received.to_vec()),
@@ -357,8 +376,8 @@ impl BufRead for ByteByByte<'_> {
     }
 }
 
-/// Returns the bytes after the head of the final response, or `None` if its head is incomplete.
-fn body_of(mut wire: &[u8]) -> Option<&[u8]> {
+/// Splits the final response into head and body. Returns `None` if its head is incomplete.
+fn split_head(mut wire: &[u8]) -> Option<(&[u8], &[u8])> {
     loop {
         let interim = wire.starts_with(b"HTTP/1.1 1") || wire.starts_with(b"HTTP/1.0 1");
         let mut after = 0;
@@ -372,10 +391,10 @@ fn body_of(mut wire: &[u8]) -> Option<&[u8]> {
                 break;
             }
         }
-        wire = &wire[after..];
         if !interim {
-            return Some(wire);
+            return Some(wire.split_at(after));
         }
+        wire = &wire[after..];
     }
 }
 

@@ -69,7 +69,7 @@ fn server_message_is_the_message_of_the_api() {
     assert_eq!(error.server_message(), Some("Name is too long"));
     assert_eq!(
         error.to_string(),
-        "create cluster refused (400): Name is too long"
+        "create cluster: rejected with HTTP 400: Name is too long"
     );
 }
 

@@ -146,7 +146,7 @@ fn wait_error_is_certain_and_names_resource_state_and_last_error() {
         text,
         format!(
             "wait until healthy: cluster {id}: deadline of 2s exceeded; last state: Creating, \
-             generation {generation}; last error: get cluster refused (500): broken"
+             generation {generation}; last error: get cluster: rejected with HTTP 500: broken"
         )
     );
     let underlying = error.underlying().unwrap();
@@ -174,7 +174,7 @@ fn wait_is_not_sent_when_cancelled_before_the_first_poll() {
     );
     assert_eq!(
         error.to_string(),
-        format!("wait until healthy: cluster {id}: cancelled by the caller")
+        format!("wait until healthy: cluster {id}: cancelled")
     );
     assert_eq!(sandbox.stats().requests, 0);
 }

@@ -34,7 +34,7 @@ void error_has_all_properties_of_the_c_error() {
     CHECK(error.method() == "GET");
     CHECK(error.path() == "/clusters/no%20such%2Fone%3F");
     CHECK(error.elapsed() && error.elapsed()->count() >= 0);
-    CHECK_PART(error.what(), "get cluster refused (404)");
+    CHECK_PART(error.what(), "get cluster: rejected with HTTP 404");
     CHECK(error.message() == error.what());
     // A copy has the same properties.
     const Error copy = error;

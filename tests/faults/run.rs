@@ -332,7 +332,7 @@ fn client(sandbox: &Sandbox) -> camunda_admin::AdminClientBuilder {
 /// Returns the message without the parts that differ between runs.
 fn normalized(message: &str, url: &str) -> String {
     let mut message = message.replace(url, "https://HOST");
-    for (before, after) in [("try again in ", " s"), ("deadline of ", "s exceeded")] {
+    for (before, after) in [("retry after ", " s"), ("deadline of ", "s exceeded")] {
         if let Some(from) = message.find(before).map(|at| at + before.len())
             && let Some(length) = message[from..].find(after)
         {

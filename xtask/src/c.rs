@@ -1,4 +1,4 @@
-//! The functions of the operations and the waiters in the C ABI, and the header.
+//! Generates the C functions of operations and waiters, and the C header.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -19,9 +19,10 @@ pub(crate) fn operations() -> Generated {
 /// Generates the C header from `src/ffi`, with `operations` instead of the file on disk.
 pub(crate) fn header(operations: &str) -> Generated {
     let sources = tempfile::tempdir().expect("a temporary folder can be created");
-    copy_folder(&root().join("src/ffi"), sources.path());
-    let name = OPERATIONS_FILE.rsplit('/').next().unwrap();
-    fs::write(sources.path().join(name), operations).expect("a source file can be written");
+    // All of src: modules of src/ffi refer to files outside it.
+    copy_folder(&root().join("src"), sources.path());
+    let target = OPERATIONS_FILE.strip_prefix("src/").unwrap();
+    fs::write(sources.path().join(target), operations).expect("a source file can be written");
 
     let mut config =
         cbindgen::Config::from_file(root().join("cbindgen.toml")).expect("cbindgen.toml is valid");
@@ -34,7 +35,7 @@ pub(crate) fn header(operations: &str) -> Generated {
     let mut header = Vec::new();
     cbindgen::Builder::new()
         .with_config(config)
-        .with_src(sources.path().join("mod.rs"))
+        .with_src(sources.path().join("ffi/mod.rs"))
         .generate()
         .expect("src/ffi can be expressed in C")
         .write(&mut header);
@@ -61,7 +62,7 @@ fn copy_folder(from: &Path, to: &Path) {
 /// Generates the test that causes a panic in every function that returns a status.
 pub(crate) fn panics(header: &str) -> Generated {
     Generated {
-        path: "src/ffi/panics.rs",
+        path: "src/ffi/tests/panics.rs",
         text: panic_test(header),
     }
 }
@@ -87,21 +88,21 @@ pub(crate) fn symbols(header: &str) -> Generated {
 
 const OPERATIONS_FILE: &str = "src/ffi/operations.rs";
 
-/// A test that calls every function of the header that answers a status while its body panics.
+/// Generates a test that calls every status-returning function while its body panics.
 fn panic_test(header: &str) -> String {
     let mut text = format!("// {NOTICE}\n\n");
     text.push_str(
-        "//! Every exported function that can fail stops a panic inside it.\n\
+        "//! Tests that every exported function that can fail catches a panic.\n\
          \n\
-         use super::boundary::PANIC;\n\
-         use super::error::CAMUNDA_STATUS_INTERNAL;\n\
-         use super::{admin, call, config, credentials, object, operation, operations, token, value};\n\n\
+         use crate::ffi::boundary::PANIC;\n\
+         use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;\n\
+         use crate::ffi::{admin, call, config, credentials, object, operation, operations, token, value};\n\n\
          #[test]\n\
          #[rustfmt::skip]\n\
-         fn no_panic_crosses_the_boundary() {\n    \
+         fn exported_function_returns_internal_error_on_panic() {\n    \
              use std::ptr::{null, null_mut};\n    \
              PANIC.set(true);\n    \
-             // SAFETY: nothing is read of the arguments: the panic comes first.\n    \
+             // SAFETY: the panic precedes every access to an argument.\n    \
              let statuses = unsafe {\n        \
                  [\n",
     );
@@ -109,7 +110,7 @@ fn panic_test(header: &str) -> String {
         let module = module_of(&name);
         let arguments: Vec<&str> = parameters
             .iter()
-            .map(|parameter| nothing(parameter))
+            .map(|parameter| zero_argument(parameter))
             .collect();
         writeln!(
             text,
@@ -125,12 +126,12 @@ fn panic_test(header: &str) -> String {
     text
 }
 
-/// The functions of a header that answer a status, with their parameters.
+/// Returns the functions of a header that return a status, with their parameters.
 fn functions_with_status(header: &str) -> Vec<(String, Vec<String>)> {
     header
         .split("\ncamunda_status ")
         .skip(1)
-        // The one that reads a status from an error.
+        // The accessor of `camunda_error`: it cannot fail.
         .filter(|rest| !rest.starts_with("camunda_error_status("))
         .map(|rest| {
             let (name, rest) = rest.split_once('(').unwrap();
@@ -143,7 +144,7 @@ fn functions_with_status(header: &str) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-/// The module of `src/ffi` that has a function.
+/// Returns the module of `src/ffi` that defines a function.
 fn module_of(function: &str) -> &'static str {
     let known = |name: &str| {
         OPERATIONS.iter().any(|operation| operation.c_name == name)
@@ -162,8 +163,8 @@ fn module_of(function: &str) -> &'static str {
     }
 }
 
-/// An argument that stands for nothing.
-fn nothing(parameter: &str) -> &'static str {
+/// Returns NULL, 0 or `false` as the argument for a parameter.
+fn zero_argument(parameter: &str) -> &'static str {
     match parameter {
         callback if callback.starts_with("camunda_") && callback.contains("_fn ") => "None",
         pointer if pointer.starts_with("const char *const *") => "null()",
@@ -178,15 +179,18 @@ fn nothing(parameter: &str) -> &'static str {
 fn functions() -> String {
     let mut text = format!("// {NOTICE}\n\n");
     text.push_str(
-        "//! One function for each operation and each waiter of the API.\n\
+        "//! The C functions of the operations and waiters.\n\
          \n\
          use std::ffi::{c_char, c_void};\n\n\
          use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
+         use crate::api::backups::BackupId;\n\
+         use crate::api::clusters::ClusterId;\n\
          use crate::api::{secrets, secure_connectivity};\n\
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
+         use crate::ffi::callback::camunda_write_fn;\n\
          use crate::ffi::error::{camunda_error, camunda_status};\n\
-         use crate::ffi::operation::{self, camunda_write_fn};\n\
+         use crate::ffi::operation;\n\
          use crate::ffi::value::camunda_value;\n",
     );
     for operation in OPERATIONS {
@@ -221,8 +225,8 @@ fn push_operation(text: &mut String, operation: &Operation) {
         doc(
             text,
             &format!(
-                "`json` is the body, {}, as JSON text of `json_len` bytes; it is checked before \
-                 anything is sent, and borrowed during the call.",
+                "`json` is the request body: {}, encoded as JSON in UTF-8, `json_len` bytes. The \
+                 library validates it before it sends the request, and borrows it during the call.",
                 type_name(&shape.kind)
             ),
         );
@@ -230,14 +234,15 @@ fn push_operation(text: &mut String, operation: &Operation) {
     if csv {
         doc(
             text,
-            "`sink` gets the text piece by piece on the calling thread; it returns 0 to go on, \
-                   anything else ends the call with CAMUNDA_STATUS_IO.",
+            "`sink` receives the response body in chunks, on the calling thread, with `user` passed \
+             unchanged. It returns 0 to continue; any other value ends the call with \
+             CAMUNDA_STATUS_IO.",
         );
     } else if let Some(shape) = &operation.answer {
         doc(
             text,
             &format!(
-                "`value` gets {}, owned by the caller: camunda_value_free.",
+                "On success, `*value` is a new value: {}. Free it with camunda_value_free().",
                 type_name(&shape.kind)
             ),
         );
@@ -245,7 +250,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
     common_doc(text);
     if !operation.errors.is_empty() {
         doc(text, "");
-        doc(text, "Refusals of the service:");
+        doc(text, "Error responses of the API:");
         for (status, reason) in operation.errors {
             doc(text, &format!("- {status} {reason}"));
         }
@@ -300,16 +305,16 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
     doc(text, "");
     doc(
         text,
-        "The timeout of `call` is the deadline of the whole wait, 30 minutes without one; its \
-         progress callback gets what each look showed. Ends with CAMUNDA_STATUS_WAIT_FAILED where the \
-         state cannot come any more.",
+        "The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of \
+         `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the \
+         resource can no longer reach the state.",
     );
     doc(text, "");
     if let Some(answer) = waiter.answer {
         doc(
             text,
             &format!(
-                "`value` gets a {}, owned by the caller: camunda_value_free.",
+                "On success, `*value` is a new value: a {}. Free it with camunda_value_free().",
                 answer.name()
             ),
         );
@@ -333,12 +338,42 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
     } else {
         "None"
     };
-    let function = waiter.c_name.strip_prefix("camunda_").unwrap();
+    let named: Vec<String> = waiter
+        .arguments
+        .iter()
+        .zip(&arguments)
+        .map(|(name, argument)| format!("(\"{name}\", {argument})"))
+        .collect();
     let call = format!(
-        "operation::wait(operation::{function}, admin, call, [{}], {value}, error)",
-        arguments.join(", ")
+        "operation::wait(|admin, [{}], call| {}, admin, call, [{}], {value}, error)",
+        arguments.join(", "),
+        waiter_call(waiter),
+        named.join(", ")
     );
     push_function(text, waiter.c_name, parameters, &call);
+}
+
+/// Returns the Rust expression that runs a waiter.
+fn waiter_call(waiter: &Waiter) -> String {
+    let typed = |name: &str| match name {
+        "clusterUuid" => format!("&ClusterId::new({})?", snake(name)),
+        "backupId" => format!("&BackupId::new({})?", snake(name)),
+        _ => snake(name),
+    };
+    let (place, method) = waiter.call.rsplit_once('.').unwrap();
+    let (id, others) = waiter.arguments.split_first().unwrap();
+    let mut handle = format!("admin.cluster({})", typed(id));
+    for part in place.split('.').skip(1) {
+        handle.push_str(&format!(".{part}()"));
+    }
+    let mut arguments: Vec<String> = others.iter().map(|name| typed(name)).collect();
+    arguments.push("&operation::wait_options(call)".into());
+    let convert = match waiter.answer {
+        Some(_) => "with_value",
+        None => "without_value",
+    };
+    let arguments = arguments.join(", ");
+    format!("operation::{convert}({handle}.{method}({arguments}))")
 }
 
 fn push_function(text: &mut String, name: &str, parameters: Vec<String>, call: &str) {
@@ -352,7 +387,7 @@ fn push_function(text: &mut String, name: &str, parameters: Vec<String>, call: &
     writeln!(text, ") -> camunda_status {{").unwrap();
     writeln!(
         text,
-        "    // SAFETY: the pointers are as this function documents them."
+        "    // SAFETY: the caller passes pointers as documented above."
     )
     .unwrap();
     writeln!(text, "    unsafe {{ {call} }}").unwrap();
@@ -362,8 +397,8 @@ fn push_function(text: &mut String, name: &str, parameters: Vec<String>, call: &
 fn common_doc(text: &mut String) {
     doc(
         text,
-        "`call` may be NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or \
-         what went wrong, owned by the caller: camunda_error_free. Safe from several threads at once.",
+        "If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL \
+         on success and a new error on failure. Free it with camunda_error_free(). Thread-safe.",
     );
 }
 
@@ -386,12 +421,12 @@ fn type_name(kind: &BodyKind) -> String {
     match kind {
         BodyKind::Object(description) => format!("a {}", description.name()),
         BodyKind::List(description) => format!("an array of {}", description.name()),
-        BodyKind::Secrets => "an object of strings, name to secret value".to_owned(),
+        BodyKind::Secrets => "an object that maps secret names to secret values".to_owned(),
         BodyKind::Csv => "text".to_owned(),
     }
 }
 
-/// Where an operation's description is: `clusters::LIST`.
+/// Returns the Rust path of an operation's description, for example `clusters::LIST`.
 fn rust_path(operation: &Operation) -> String {
     let (place, name) = operation
         .call

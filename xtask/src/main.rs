@@ -7,6 +7,8 @@
 mod c;
 mod cpp;
 mod python;
+#[cfg(test)]
+mod rust_docs;
 
 use std::fs;
 use std::io;

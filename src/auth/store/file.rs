@@ -23,9 +23,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec};
 use rustix::process::{Resource, geteuid, getrlimit};
 
-use super::{StoreLock, Timestamps, TokenStore};
+use super::Timestamps;
 use crate::auth::key::{RATE_LIMIT_PREFIX, TOKEN_PREFIX};
 use crate::auth::record::RateLimitTimes;
+use crate::auth::{StoreLock, TokenStore};
 use crate::fork::ProcessOwned;
 use crate::random;
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Ability, LockResult, StoreChain, StoreLock, StoreTier};
-use crate::auth::TokenRequest;
+use super::{Ability, LockResult, StoreChain, StoreTier};
 use crate::auth::key::{CacheKey, TOKEN_PREFIX};
 use crate::auth::record::{RecordCipher, StoredAuthFailure, TokenRecord};
 use crate::auth::time::Timestamp;
+use crate::auth::{StoreLock, TokenRequest};
 use crate::call::CallContext;
 
 /// How long a record is kept after its content expired, for its generation and its number of

@@ -29,8 +29,9 @@ use redis::{
     from_redis_value,
 };
 
-use super::{REMOTE_STORE_TIMEOUT, StoreLock, TokenStore};
+use super::REMOTE_STORE_TIMEOUT;
 use crate::auth::time::millis;
+use crate::auth::{StoreLock, TokenStore};
 use crate::fork::{Mutex, MutexGuard};
 use crate::random;
 use crate::secret::Secret;

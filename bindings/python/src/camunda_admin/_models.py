@@ -68,7 +68,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class NamedResource(Model):
-    """Something that has an id and a name: a generation, a region, a plan type."""
+    """Id and name of a resource, such as a generation, a region or a plan type."""
 
     # Its id.
     uuid: str = ""
@@ -110,7 +110,7 @@ _named_resource = NamedResource._decode
 
 @dataclass(frozen=True)
 class NamedId(Model):
-    """Something that has an id and a name, as the answer of an upgrade writes it."""
+    """Id and name of a resource in the response of an upgrade."""
 
     # Its id.
     id: str = ""
@@ -151,13 +151,13 @@ _named_id = NamedId._decode
 
 
 class GenerationClassification(OpenEnum):
-    """Why a generation may be used."""
+    """Reason why an organisation may use a generation."""
 
     __slots__ = ()
 
-    # The channel offers it.
+    # The channel contains it.
     CHANNEL: ClassVar["GenerationClassification"]
-    # A cluster of the organisation runs it already.
+    # A cluster of the organisation already runs it.
     EXISTING_CLUSTER: ClassVar["GenerationClassification"]
     # It was unlocked for the organisation.
     ORG_UNLOCKED: ClassVar["GenerationClassification"]
@@ -171,13 +171,13 @@ _generation_classification = OpenEnumValues(GenerationClassification)
 
 @dataclass(frozen=True)
 class Generation(Model):
-    """A version of Camunda that a cluster runs."""
+    """Generation: a Camunda version that a cluster can run."""
 
     # Its id, for `generation_id` when a cluster is created.
     uuid: str = ""
     # Its name, such as `Camunda 8.8.1`.
     name: str = ""
-    # Why it may be used.
+    # Reason why the organisation may use it.
     classification: Optional[GenerationClassification] = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -222,15 +222,15 @@ _generation = Generation._decode
 
 @dataclass(frozen=True)
 class Channel(Model):
-    """A stream of generations that clusters follow."""
+    """Channel: a series of generations that clusters follow."""
 
     # Its id, for `channel_id` when a cluster is created.
     uuid: str = ""
     # Its name, such as `Stable`.
     name: str = ""
-    # The generation that new clusters get unless they ask for another.
+    # Default generation of new clusters.
     default_generation: NamedResource = field(default_factory=lambda: _named_resource(None))
-    # The generations that may be asked for.
+    # Generations that may be used for new clusters.
     allowed_generations: List[Generation] = field(default_factory=list)
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -272,7 +272,7 @@ _channel = Channel._decode
 
 @dataclass(frozen=True)
 class BackupRegionOption(Model):
-    """A region that can take the backups of another."""
+    """Region in which the backups of another region can be stored."""
 
     # Its id, for `backup_region_id` when a cluster is created.
     id: str = ""
@@ -314,11 +314,11 @@ _backup_region_option = BackupRegionOption._decode
 
 @dataclass(frozen=True)
 class BackupOption(Model):
-    """Where the backups of a region can be kept."""
+    """Option for where the backups of a region are stored."""
 
     # The id of the option.
     uuid: str = ""
-    # The regions to choose from.
+    # Regions of this option.
     regions: List[BackupRegionOption] = field(default_factory=list)
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -356,7 +356,7 @@ _backup_option = BackupOption._decode
 
 @dataclass(frozen=True)
 class Region(Model):
-    """A place where clusters run."""
+    """Region: a cloud provider's location in which clusters run."""
 
     # Its id, for `region_id` when a cluster is created.
     uuid: str = ""
@@ -364,7 +364,7 @@ class Region(Model):
     name: str = ""
     # The cloud provider, such as `AWS`.
     provider: str = ""
-    # Where its backups can be kept.
+    # Options for where its backups are stored.
     backups: Optional[List[BackupOption]] = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -411,7 +411,7 @@ _region = Region._decode
 
 @dataclass(frozen=True)
 class Parameters(Model):
-    """What clusters can be made of: the only source of the ids that `CreateCluster` takes."""
+    """Parameters for creating clusters: the only source of the ids in `CreateCluster`."""
 
     # Channels with their generations.
     channels: List[Channel] = field(default_factory=list)
@@ -457,11 +457,11 @@ _parameters = Parameters._decode
 
 @dataclass(frozen=True)
 class IpAllowlistEntry(Model):
-    """Addresses that may reach a cluster."""
+    """Entry of a cluster's IP allowlist."""
 
-    # A CIDR, or several with commas between them.
+    # CIDR, or several separated by commas.
     ip: str
-    # What they are for.
+    # Description of the entry.
     description: str = ""
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -499,7 +499,7 @@ _ip_allowlist_entry = IpAllowlistEntry._decode
 
 @dataclass(frozen=True)
 class ClusterLinks(Model):
-    """Where a cluster's components are reached."""
+    """URLs of a cluster's components."""
 
     # The Console's page of the cluster.
     console: Optional[str] = None
@@ -572,25 +572,25 @@ _cluster_links = ClusterLinks._decode
 
 
 class ClusterComponentStatus(OpenEnum):
-    """How a cluster or a component of it is."""
+    """Status of a cluster or of one of its components."""
 
     __slots__ = ()
 
-    # Being created: takes minutes.
+    # Being created, which takes minutes.
     CREATING: ClassVar["ClusterComponentStatus"]
-    # Fine.
+    # Healthy.
     HEALTHY: ClassVar["ClusterComponentStatus"]
-    # Not fine; may recover.
+    # Unhealthy; may recover.
     UNHEALTHY: ClassVar["ClusterComponentStatus"]
-    # Being changed to another generation.
+    # Being upgraded to another generation.
     UPDATING: ClassVar["ClusterComponentStatus"]
-    # Waking up.
+    # Being resumed.
     RESUMING: ClassVar["ClusterComponentStatus"]
-    # Asleep; `wake` resumes it.
+    # Suspended; `wake` resumes it.
     SUSPENDED: ClassVar["ClusterComponentStatus"]
-    # Waits for something of its owner, such as an encryption key.
+    # Waits for input of its owner, such as an encryption key.
     WAITING_FOR_INPUT: ClassVar["ClusterComponentStatus"]
-    # Under maintenance by the service.
+    # Under maintenance.
     MAINTENANCE: ClassVar["ClusterComponentStatus"]
 
 
@@ -607,7 +607,7 @@ _cluster_component_status = OpenEnumValues(ClusterComponentStatus)
 
 @dataclass(frozen=True)
 class ClusterStatus(Model):
-    """How a cluster and its components are."""
+    """Status of a cluster and its components."""
 
     # The cluster as a whole.
     ready: ClusterComponentStatus = ClusterComponentStatus("")
@@ -689,17 +689,17 @@ _cluster_status = ClusterStatus._decode
 
 
 class EncryptionKeyType(OpenEnum):
-    """Whose key encrypts a cluster's data."""
+    """Owner of the key that encrypts a cluster's data."""
 
     __slots__ = ()
 
-    # The service's, in software.
+    # Camunda, software key.
     SOFTWARE: ClassVar["EncryptionKeyType"]
-    # The service's, in hardware.
+    # Camunda, hardware key.
     HARDWARE: ClassVar["EncryptionKeyType"]
-    # The cloud provider's.
+    # Cloud provider.
     PROVIDER: ClassVar["EncryptionKeyType"]
-    # The customer's own.
+    # Customer.
     EXTERNAL: ClassVar["EncryptionKeyType"]
 
 
@@ -711,13 +711,13 @@ _encryption_key_type = OpenEnumValues(EncryptionKeyType)
 
 
 class EncryptionStatus(OpenEnum):
-    """Whether a cluster's encryption key is in use."""
+    """Status of a cluster's encryption key."""
 
     __slots__ = ()
 
-    # In use.
+    # The key is in use.
     READY: ClassVar["EncryptionStatus"]
-    # The cloud provider failed.
+    # Error of the cloud provider.
     PROVIDER_ERROR: ClassVar["EncryptionStatus"]
     # The customer's key cannot be used yet.
     EXTERNAL_ENCRYPTION_KEY_NOT_READY: ClassVar["EncryptionStatus"]
@@ -740,11 +740,11 @@ _encryption_status = OpenEnumValues(EncryptionStatus)
 
 @dataclass(frozen=True)
 class ClusterEncryption(Model):
-    """How a cluster's data are encrypted."""
+    """Encryption of a cluster's data."""
 
-    # Whose key it is.
+    # Owner of the encryption key.
     type: EncryptionKeyType = EncryptionKeyType("")
-    # Whether the key is in use.
+    # Status of the encryption key.
     status: Optional[EncryptionStatus] = None
     # The AWS KMS key of the (primary) region.
     primary_key_arn: Optional[str] = None
@@ -799,36 +799,35 @@ class Cluster(ClusterMethods):
     uuid: str
     # Its name.
     name: str = ""
-    # What it is for, in its owner's values.
+    # Description, set by the owner.
     description: Optional[str] = None
     # The organisation that owns it.
     owner_id: str = ""
-    # When it was created: RFC 3339, UTC.
+    # Creation time: RFC 3339, UTC.
     created: str = ""
-    # Whether it follows the newest generation of its channel by itself.
+    # Whether it is automatically upgraded to the newest generation of its channel.
     auto_update: bool = False
     # The channel that it follows.
     channel: NamedResource = field(default_factory=lambda: _named_resource(None))
     # The generation that it runs.
     generation: NamedResource = field(default_factory=lambda: _named_resource(None))
-    # Where it runs.
+    # Region in which it runs.
     region: NamedResource = field(default_factory=lambda: _named_resource(None))
-    # Where its backups are kept.
+    # Region in which its backups are stored.
     backup_region: Optional[NamedResource] = None
     # Its plan type.
     plan_type: NamedResource = field(default_factory=lambda: _named_resource(None))
     # Its labels, its stage among them.
     labels: Optional[List[str]] = None
-    # Where its components are reached.
+    # URLs of its components.
     links: ClusterLinks = field(default_factory=lambda: _cluster_links(None))
-    # How it is.
+    # Status.
     status: ClusterStatus = field(default_factory=lambda: _cluster_status(None))
-    # How its data are encrypted.
+    # Encryption of its data.
     encryption: Optional[ClusterEncryption] = None
-    # Addresses that may reach it; absent without the permission to see them. See
-    # `Cluster.allowlist`.
+    # IP allowlist; absent without the permission to read it. See `Cluster.allowlist`.
     ipallowlist: Optional[List[IpAllowlistEntry]] = None
-    # The deprecated name of the same, which still comes for some organisations.
+    # Deprecated name of `ipallowlist`, which the API still uses for some organisations.
     ipwhitelist: Optional[List[IpAllowlistEntry]] = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -917,7 +916,7 @@ _cluster = Cluster._decode
 
 
 class ClusterStage(OpenEnum):
-    """The stage that a cluster serves."""
+    """Stage of a cluster, shown as a label."""
 
     __slots__ = ()
 
@@ -940,9 +939,9 @@ _cluster_stage = OpenEnumValues(ClusterStage)
 
 @dataclass(frozen=True)
 class CreatedCluster(Model):
-    """What creating a cluster answers."""
+    """Response to the creation of a cluster."""
 
-    # The id of the new cluster, which is `Creating` for minutes.
+    # Id of the new cluster, which has the status `Creating` for minutes.
     cluster_id: str
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -978,13 +977,13 @@ _created_cluster = CreatedCluster._decode
 
 @dataclass(frozen=True)
 class GenerationUpgrade(Model):
-    """What an upgrade answers."""
+    """Response to an upgrade."""
 
     # The cluster.
     cluster: NamedId = field(default_factory=lambda: _named_id(None))
-    # The generation that it leaves.
+    # Generation before the upgrade.
     old_generation: NamedId = field(default_factory=lambda: _named_id(None))
-    # The generation that it gets.
+    # Generation after the upgrade.
     new_generation: NamedId = field(default_factory=lambda: _named_id(None))
     # The organisation that owns it.
     org_id: str = ""
@@ -1028,11 +1027,11 @@ _generation_upgrade = GenerationUpgrade._decode
 
 @dataclass(frozen=True)
 class FailoverResults(Model):
-    """How the steps of a failover went."""
+    """Results of the steps of a failover."""
 
-    # Copying the backups.
+    # Result of copying the backups.
     backup_clone: FailoverStep = field(default_factory=lambda: FailoverStep(None))
-    # Restoring one of them.
+    # Result of restoring one of them.
     restore: FailoverStep = field(default_factory=lambda: FailoverStep(None))
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1070,11 +1069,11 @@ _failover_results = FailoverResults._decode
 
 @dataclass(frozen=True)
 class FailoverResult(Model):
-    """What a failover answers."""
+    """Response to a failover."""
 
-    # The cluster that takes over, in the paired region.
+    # Id of the new cluster in the paired region.
     new_cluster_id: str
-    # How its steps went.
+    # Results of its steps.
     results: FailoverResults = field(default_factory=lambda: _failover_results(None))
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1111,7 +1110,7 @@ _failover_result = FailoverResult._decode
 
 
 class ClientPermission(OpenEnum):
-    """What a client of a cluster may use."""
+    """Permission of a cluster client: a component that it may access."""
 
     __slots__ = ()
 
@@ -1137,13 +1136,13 @@ _client_permission = OpenEnumValues(ClientPermission)
 
 @dataclass(frozen=True)
 class ClusterClient(Model):
-    """A client of a cluster, as the listing shows it."""
+    """Cluster client, as in the list of the cluster's clients."""
 
     # Its OAuth client id.
     client_id: str
     # Its name, unique in the cluster.
     name: str = ""
-    # What it may use; the listing is the only place that says so.
+    # Permissions; only the list of the cluster's clients has them.
     permissions: List[ClientPermission] = field(default_factory=list)
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1183,13 +1182,13 @@ _cluster_client = ClusterClient._decode
 
 @dataclass(frozen=True)
 class ClientLinks(Model):
-    """Where a client of a cluster finds its components."""
+    """URLs of a cluster's components for a client."""
 
     # The Console's page of the cluster.
     console: Optional[str] = None
     # Connectors.
     connectors: Optional[str] = None
-    # The token endpoint.
+    # URL of the token endpoint.
     oauth: Optional[str] = None
     # Operate.
     operate: Optional[str] = None
@@ -1252,21 +1251,21 @@ _client_links = ClientLinks._decode
 
 @dataclass(frozen=True)
 class CreatedClusterClient(CreatedClusterClientMethods):
-    """A client just created. Its secret is shown this once."""
+    """New cluster client, with its secret, which the API returns only once."""
 
     # Its OAuth client id.
     client_id: str
-    # Its OAuth client secret: the ONLY time that it is shown.
+    # OAuth client secret, which the API returns only once.
     client_secret: str = field(repr=False)
     # Its name.
     name: str = ""
-    # Its id within the service; empty in older answers.
+    # Internal id; empty in responses of older API versions.
     uuid: str = ""
-    # What it may use; empty in older answers.
+    # Permissions; empty in responses of older API versions.
     permissions: List[ClientPermission] = field(default_factory=list)
-    # The audience to ask a token for.
+    # Audience for token requests.
     audience: Optional[str] = None
-    # Where it finds the cluster's components.
+    # URLs of the cluster's components.
     links: Optional[ClientLinks] = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1316,15 +1315,17 @@ _created_cluster_client = CreatedClusterClient._decode
 
 @dataclass(frozen=True)
 class ClusterClientConnectionDetails(Model):
-    """How to connect as a client; without its secret, which is shown at creation only."""
+    """Connection details of a cluster client, without its secret, which the API returns only at
+    creation.
+    """
 
-    # The client's name.
+    # Name of the client.
     name: str = ""
-    # Host and port of the cluster's Zeebe.
+    # Host and port of Zeebe.
     zeebe_address: str = ""
-    # The client's OAuth client id.
+    # OAuth client id.
     zeebe_client_id: str = ""
-    # The token endpoint.
+    # URL of the token endpoint.
     zeebe_authorization_server_url: str = ""
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1365,17 +1366,17 @@ _cluster_client_connection_details = ClusterClientConnectionDetails._decode
 
 
 class BackupStatus(OpenEnum):
-    """How far a backup, or a component's part of it, is."""
+    """Status of a backup, or of a component's part of it."""
 
     __slots__ = ()
 
-    # Being made.
+    # In progress.
     IN_PROGRESS: ClassVar["BackupStatus"]
-    # Failed: it will not become complete.
+    # Failed permanently.
     FAILED: ClassVar["BackupStatus"]
-    # Made.
+    # Complete.
     COMPLETE: ClassVar["BackupStatus"]
-    # The component takes no part.
+    # Not applicable: the component has no part in the backup.
     NOT_APPLICABLE: ClassVar["BackupStatus"]
 
 
@@ -1387,21 +1388,21 @@ _backup_status = OpenEnumValues(BackupStatus)
 
 
 class RestoreState(OpenEnum):
-    """How far a restore is."""
+    """State of a restore."""
 
     __slots__ = ()
 
-    # Not begun.
+    # Not started.
     PENDING: ClassVar["RestoreState"]
     # The backup is being checked.
     VALIDATING: ClassVar["RestoreState"]
-    # Under way.
+    # In progress.
     IN_PROGRESS: ClassVar["RestoreState"]
-    # Done.
+    # Completed.
     COMPLETED: ClassVar["RestoreState"]
-    # Failed: it will not complete.
+    # Failed permanently.
     FAILED: ClassVar["RestoreState"]
-    # Given up: it will not complete.
+    # Aborted permanently.
     ABORTED: ClassVar["RestoreState"]
 
 
@@ -1422,25 +1423,25 @@ class Backup(Model):
     uuid: str
     # Its name.
     name: str = ""
-    # When it was begun: RFC 3339, UTC.
+    # Start time: RFC 3339, UTC.
     created: str = ""
-    # When it was complete: RFC 3339, UTC; empty before.
+    # Completion time: RFC 3339, UTC; empty until then.
     completed: str = ""
-    # How far it is.
+    # Status.
     status: BackupStatus = BackupStatus("")
-    # How far Zeebe's part is.
+    # Status of Zeebe's part.
     zeebe_status: BackupStatus = BackupStatus("")
-    # How far Operate's part is.
+    # Status of Operate's part.
     operate_status: BackupStatus = BackupStatus("")
-    # How far Tasklist's part is.
+    # Status of Tasklist's part.
     tasklist_status: BackupStatus = BackupStatus("")
-    # How far Optimize's part is.
+    # Status of Optimize's part.
     optimize_status: BackupStatus = BackupStatus("")
-    # The generation that the cluster ran.
+    # Id of the generation that the cluster ran.
     generation_uuid: Optional[str] = None
     # The name of that generation.
     generation_name: Optional[str] = None
-    # The service's page about what went wrong.
+    # URL of the incident page, if the backup failed.
     incident_link: Optional[str] = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1501,9 +1502,9 @@ _backup = Backup._decode
 
 @dataclass(frozen=True)
 class BackupSchedule(Model):
-    """When backups are made."""
+    """Backup schedule of a cluster."""
 
-    # Five-field cron, UTC.
+    # Five-field cron expression in UTC.
     schedule: str
     # Its name.
     name: str = ""
@@ -1543,17 +1544,17 @@ _backup_schedule = BackupSchedule._decode
 
 @dataclass(frozen=True)
 class Restore(Model):
-    """A restore from a backup."""
+    """Restore of a backup."""
 
     # Its id.
     uuid: str = ""
-    # The backup.
+    # Id of the backup.
     backup_id: str = ""
-    # How far it is.
+    # Status.
     state: RestoreState = RestoreState("")
-    # When it began: RFC 3339, UTC.
+    # Start time: RFC 3339, UTC.
     start_timestamp: Optional[str] = None
-    # When it was over: RFC 3339, UTC.
+    # End time: RFC 3339, UTC.
     completion_timestamp: Optional[str] = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1599,7 +1600,7 @@ _restore = Restore._decode
 
 @dataclass(frozen=True)
 class MonitoringClient(Model):
-    """Credentials with which a monitoring system reads a cluster's metrics."""
+    """Monitoring client: credentials with which a monitoring system reads a cluster's metrics."""
 
     # Its id.
     uuid: str
@@ -1607,13 +1608,13 @@ class MonitoringClient(Model):
     name: str = ""
     # Its user name.
     username: str = ""
-    # When it was created: RFC 3339, UTC.
+    # Creation time: RFC 3339, UTC.
     created: str = ""
-    # When it was last used: RFC 3339, UTC; empty before.
+    # Time of the last use: RFC 3339, UTC; empty if never used.
     last_used: str = ""
-    # Who created it: an id.
+    # Id of the user who created it.
     created_by: str = ""
-    # Who created it: a name.
+    # Name of the user who created it.
     created_by_name: str = ""
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1661,23 +1662,23 @@ _monitoring_client = MonitoringClient._decode
 
 @dataclass(frozen=True)
 class CreatedMonitoringClient(Model):
-    """A monitoring client whose password is shown this once."""
+    """Monitoring client with its password, which the API returns only once."""
 
-    # Its password: the ONLY time that it is shown.
-    password: str = field(repr=False)
     # Its id.
-    uuid: str = ""
+    uuid: str
+    # Password, which the API returns only once.
+    password: str = field(repr=False)
     # Its name.
     name: str = ""
     # Its user name.
     username: str = ""
-    # When it was created: RFC 3339, UTC.
+    # Creation time: RFC 3339, UTC.
     created: str = ""
-    # When it was last used: RFC 3339, UTC; empty before.
+    # Time of the last use: RFC 3339, UTC; empty if never used.
     last_used: str = ""
-    # Who created it: an id.
+    # Id of the user who created it.
     created_by: str = ""
-    # Who created it: a name.
+    # Name of the user who created it.
     created_by_name: str = ""
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1690,8 +1691,8 @@ class CreatedMonitoringClient(Model):
         pop = data.pop
         result: CreatedMonitoringClient = new_object(CreatedMonitoringClient)
         set_fields(result, "__dict__", {
+            "uuid": pop("uuid"),
             "password": pop("password"),
-            "uuid": pop("uuid", None) or "",
             "name": pop("name", None) or "",
             "username": pop("username", None) or "",
             "created": pop("created", None) or "",
@@ -1727,9 +1728,9 @@ _created_monitoring_client = CreatedMonitoringClient._decode
 
 @dataclass(frozen=True)
 class MetricsEndpoint(Model):
-    """Where a cluster's metrics are read."""
+    """Metrics endpoint of a cluster."""
 
-    # `https`, as a rule.
+    # URL scheme, usually `https`.
     scheme: str = ""
     # Host and port.
     target: str = ""
@@ -1773,11 +1774,11 @@ _metrics_endpoint = MetricsEndpoint._decode
 
 @dataclass(frozen=True)
 class MonitoringStatus(Model):
-    """How monitoring is; without fields while it is off."""
+    """Status of monitoring; has no fields while monitoring is inactive."""
 
-    # Where metrics are read.
+    # Metrics endpoint.
     metrics_endpoint: Optional[MetricsEndpoint] = None
-    # The service's conditions.
+    # Conditions, as the API returns them.
     conditions: Optional[List[Any]] = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1821,11 +1822,11 @@ _monitoring_status = MonitoringStatus._decode
 
 @dataclass(frozen=True)
 class Monitoring(Model):
-    """The monitoring of a cluster."""
+    """Monitoring of a cluster."""
 
     # Its clients.
     clients: List[MonitoringClient] = field(default_factory=list)
-    # How it is.
+    # Status.
     status: MonitoringStatus = field(default_factory=lambda: _monitoring_status(None))
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1863,7 +1864,7 @@ _monitoring = Monitoring._decode
 
 @dataclass(frozen=True)
 class OrgLabel(Model):
-    """The label that names the organisation."""
+    """Label with the organisation's id."""
 
     # The organisation.
     org_id: str = ""
@@ -1901,7 +1902,7 @@ _org_label = OrgLabel._decode
 
 @dataclass(frozen=True)
 class SecureConnectivityMetadata(Model):
-    """What a secure connectivity is called."""
+    """Metadata of a secure connectivity."""
 
     # Its name.
     name: str = ""
@@ -1985,13 +1986,13 @@ _cluster_ref = ClusterRef._decode
 
 @dataclass(frozen=True)
 class SecureConnectivitySpec(Model):
-    """What was asked for."""
+    """Requested configuration."""
 
     # The cluster.
     cluster: ClusterRef = field(default_factory=lambda: _cluster_ref(None))
     # Principals that may connect.
     allowed_principals: List[str] = field(default_factory=list)
-    # Regions from which they may.
+    # Regions from which they may connect.
     allowed_regions: List[str] = field(default_factory=list)
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -2031,19 +2032,19 @@ _secure_connectivity_spec = SecureConnectivitySpec._decode
 
 @dataclass(frozen=True)
 class Condition(Model):
-    """Something that has been reached or not, as Kubernetes writes it."""
+    """Condition in the format of Kubernetes."""
 
-    # What.
+    # Type of the condition.
     type: str = ""
     # `True`, `False` or `Unknown`.
     status: str = ""
-    # Why, in a word.
+    # Reason, as an identifier.
     reason: str = ""
-    # Why, in a sentence.
+    # Human-readable message.
     message: str = ""
-    # Since when: RFC 3339, UTC.
+    # Time of the last change: RFC 3339, UTC.
     last_transition_time: str = ""
-    # Which change of the request it answers.
+    # Revision of the configuration that it reflects.
     observed_generation: Number = 0
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -2089,13 +2090,13 @@ _condition = Condition._decode
 
 @dataclass(frozen=True)
 class SecureEndpoint(Model):
-    """The service's end of the private connection."""
+    """Endpoint of the private connection on Camunda's side."""
 
-    # Its kind.
+    # Type of the endpoint.
     type: str = ""
-    # Where it is.
+    # Region.
     region: str = ""
-    # The name to connect to.
+    # Name of the service to connect to.
     service_name: str = ""
     # Its private DNS name.
     private_dns_name: str = ""
@@ -2139,17 +2140,17 @@ _secure_endpoint = SecureEndpoint._decode
 
 @dataclass(frozen=True)
 class EndpointConnection(Model):
-    """A connection to the endpoint."""
+    """Connection to the endpoint."""
 
-    # The connecting endpoint.
+    # Id of the connecting endpoint.
     endpoint_id: str = ""
-    # The service connected to.
+    # Id of the service.
     service_id: str = ""
-    # Who connects.
+    # Owner of the connecting endpoint.
     owner: str = ""
-    # How the connection is.
+    # State of the connection.
     state: str = ""
-    # Since when: RFC 3339, UTC.
+    # Time of the last change: RFC 3339, UTC.
     creation_timestamp: str = ""
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -2193,19 +2194,19 @@ _endpoint_connection = EndpointConnection._decode
 
 @dataclass(frozen=True)
 class SecureConnectivityState(Model):
-    """What is there."""
+    """Current state."""
 
-    # What has been reached so far.
+    # Conditions.
     conditions: List[Condition] = field(default_factory=list)
-    # The service's end.
+    # Endpoint on Camunda's side.
     endpoint: SecureEndpoint = field(default_factory=lambda: _secure_endpoint(None))
-    # How many connections there are.
+    # Number of connections.
     endpoint_connection_count: Number = 0
     # The connections.
     endpoint_connections: Optional[List[EndpointConnection]] = None
-    # Which change of the request this state answers.
+    # Revision of the configuration that this state reflects.
     observed_generation: Number = 0
-    # Addresses by component, as the service gives them.
+    # URLs by component, as the API returns them.
     urls: Any = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -2256,13 +2257,13 @@ _secure_connectivity_state = SecureConnectivityState._decode
 
 @dataclass(frozen=True)
 class SecureConnectivityOrEmpty(Model):
-    """Secure connectivity as it is, or nothing while it is off."""
+    """Configuration and state of secure connectivity; has no fields while it is inactive."""
 
-    # What it is called.
+    # Name, namespace and labels.
     metadata: Optional[SecureConnectivityMetadata] = None
-    # What was asked for.
+    # Requested configuration.
     spec: Optional[SecureConnectivitySpec] = None
-    # What is there.
+    # Current state.
     status: Optional[SecureConnectivityState] = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -2309,9 +2310,9 @@ _secure_connectivity_or_empty = SecureConnectivityOrEmpty._decode
 
 @dataclass(frozen=True)
 class SecureConnectivityStatus(Model):
-    """The secure connectivity of a cluster."""
+    """Secure connectivity of a cluster."""
 
-    # How it is; without fields while it is off.
+    # Configuration and state; has no fields while secure connectivity is inactive.
     status: SecureConnectivityOrEmpty = field(default_factory=lambda: _secure_connectivity_or_empty(None))
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -2346,29 +2347,29 @@ _secure_connectivity_status = SecureConnectivityStatus._decode
 
 
 class OrganizationRole(OpenEnum):
-    """A role that a member has."""
+    """Role of a member."""
 
     __slots__ = ()
 
-    # A member, without further rights.
+    # Member without additional permissions.
     MEMBER: ClassVar["OrganizationRole"]
     # Administers the organisation.
     ADMIN: ClassVar["OrganizationRole"]
     # Owns the organisation.
     OWNER: ClassVar["OrganizationRole"]
-    # The service's support.
+    # Camunda support.
     SUPPORT_AGENT: ClassVar["OrganizationRole"]
     # Operates clusters; discouraged since 8.8.
     OPERATIONS_ENGINEER: ClassVar["OrganizationRole"]
     # Works on tasks; discouraged since 8.8.
     TASK_USER: ClassVar["OrganizationRole"]
-    # Analyses.
+    # Analyst.
     ANALYST: ClassVar["OrganizationRole"]
-    # Develops; discouraged since 8.8.
+    # Developer; discouraged since 8.8.
     DEVELOPER: ClassVar["OrganizationRole"]
-    # Looks on; discouraged since 8.8.
+    # Visitor with read access; discouraged since 8.8.
     VISITOR: ClassVar["OrganizationRole"]
-    # Models.
+    # Modeler.
     MODELER: ClassVar["OrganizationRole"]
 
 
@@ -2386,7 +2387,7 @@ _organization_role = OpenEnumValues(OrganizationRole)
 
 
 class AssignableRole(OpenEnum):
-    """A role that can be given to a member."""
+    """Role that can be assigned to a member."""
 
     __slots__ = ()
 
@@ -2396,13 +2397,13 @@ class AssignableRole(OpenEnum):
     OPERATIONS_ENGINEER: ClassVar["AssignableRole"]
     # Works on tasks; discouraged since 8.8.
     TASK_USER: ClassVar["AssignableRole"]
-    # Analyses.
+    # Analyst.
     ANALYST: ClassVar["AssignableRole"]
-    # Develops; discouraged since 8.8.
+    # Developer; discouraged since 8.8.
     DEVELOPER: ClassVar["AssignableRole"]
-    # Looks on; discouraged since 8.8.
+    # Visitor with read access; discouraged since 8.8.
     VISITOR: ClassVar["AssignableRole"]
-    # Models.
+    # Modeler.
     MODELER: ClassVar["AssignableRole"]
 
 
@@ -2418,15 +2419,15 @@ _assignable_role = OpenEnumValues(AssignableRole)
 
 @dataclass(frozen=True)
 class Member(Model):
-    """A member of the organisation, or someone invited."""
+    """Member of the organisation, or pending invitation."""
 
-    # The e-mail address, which names the member.
+    # Email address, which identifies the member.
     email: str
-    # The name.
+    # Name.
     name: str = ""
-    # The roles.
+    # Roles.
     roles: List[OrganizationRole] = field(default_factory=list)
-    # Whether the invitation is still open.
+    # Whether the invitation is pending.
     invite_pending: bool = False
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -2467,7 +2468,7 @@ _member = Member._decode
 
 
 class AuditType(OpenEnum):
-    """What was done to an entity."""
+    """Type of a change."""
 
     __slots__ = ()
 
@@ -2490,33 +2491,33 @@ _audit_type = OpenEnumValues(AuditType)
 
 @dataclass(frozen=True)
 class AuditEvent(Model):
-    """Something that someone did."""
+    """Event of the audit log."""
 
-    # The service that noted it.
+    # Service that logged the event.
     service: str = ""
-    # The organisation.
+    # Id of the organisation.
     org_id: str = ""
-    # What was done, in values.
+    # Description of the change.
     audit: str = ""
-    # What was done, as a type.
+    # Type of the change.
     audit_type: AuditType = AuditType("")
-    # The kind of entity it was done to.
+    # Type of the changed entity.
     entity: str = ""
-    # The entity.
+    # Id of the changed entity.
     entity_id: str = ""
-    # Who did it.
+    # Id of the user.
     user_id: str = ""
-    # The kind of entity around it.
+    # Type of the parent entity.
     parent_entity: Optional[str] = None
-    # The entity around it.
+    # Id of the parent entity.
     parent_entity_id: Optional[str] = None
-    # The attribute that changed.
+    # Changed attribute.
     entity_attribute: Optional[str] = None
-    # Its value before.
+    # Value before the change.
     entity_attribute_value_from: Optional[str] = None
-    # Its value after.
+    # Value after the change.
     entity_attribute_value_to: Optional[str] = None
-    # When: a number, as the service counts (milliseconds since 1970 as a rule).
+    # Time as a number, usually in milliseconds since the Unix epoch.
     timestamp: Optional[Number] = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -2582,13 +2583,13 @@ _audit_event = AuditEvent._decode
 
 @dataclass(frozen=True)
 class IpRanges(IpRangesMethods):
-    """Addresses from which the service calls out, by product.
+    """IP ranges of outgoing connections of Camunda's products.
 
-    Products other than the Web Modeler, once the service lists them, are in `extra`;
-    `IpRanges.iter` has them all.
+    Products other than the Web Modeler are in `extra` if the API lists them; `IpRanges.iter`
+    returns all products.
     """
 
-    # The Web Modeler's, as CIDRs.
+    # CIDRs of the Web Modeler.
     web_modeler: List[str] = field(default_factory=list)
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.

@@ -50,7 +50,7 @@ class Clusters(Resource):
     __slots__ = ()
 
     def list(self) -> List[Cluster]:
-        """List the clusters of the organisation, all of them: there is no paging."""
+        """List all clusters of the organisation, without paging."""
         return self._connection.call_value(
             lib.camunda_cluster_list,
             "list clusters",
@@ -73,20 +73,22 @@ class Clusters(Resource):
         stage_label: Optional[str] = None,
         identity_backend_checks_enabled: Optional[bool] = None,
     ) -> str:
-        """Create a cluster. Returns at once; the cluster is `Creating` for minutes. Costs money,
-        so it is never sent twice.
+        """Create a cluster. Returns immediately; the cluster has the status `Creating` for
+        minutes. Costs money. Non-idempotent.
 
         Args:
-            name: Its name; the service refuses long ones.
-            channel_id: The channel to follow.
-            generation_id: The generation to run: one that the channel allows.
-            region_id: Where to run.
-            plan_type_id: The plan type.
-            description: What it is for.
-            auto_update: Whether it follows the newest generation of its channel by itself.
-            backup_region_id: Where its backups are kept: one of the region's backup options.
-            encryption: Whose key encrypts its data.
-            hardware_packages: How many hardware packages it gets.
+            name: Name; the API rejects names that are too long.
+            channel_id: Id of the channel to follow.
+            generation_id: Id of the generation, one of the channel's allowed generations.
+            region_id: Id of the region.
+            plan_type_id: Id of the plan type.
+            description: Description of the cluster.
+            auto_update: Whether it is automatically upgraded to the newest generation of its
+                channel.
+            backup_region_id: Id of the region in which its backups are stored, one of the
+                region's backup options.
+            encryption: Owner of the key that encrypts its data.
+            hardware_packages: Number of hardware packages.
             stage_label: Its stage, shown as a label.
             identity_backend_checks_enabled: Whether its Identity checks permissions in the
                 backend.
@@ -125,8 +127,8 @@ class Clusters(Resource):
         ).cluster_id
 
     def parameters(self) -> Parameters:
-        """List channels with their generations, plan types and regions: the only source of the ids
-        that creating a cluster takes.
+        """List the channels with their generations, the plan types and the regions: the only
+        source of the ids for creating a cluster.
         """
         return self._connection.call_value(
             lib.camunda_cluster_parameters,
@@ -141,7 +143,7 @@ class ClusterHandle(ClusterHandleMethods):
     __slots__ = ()
 
     def get(self) -> Cluster:
-        """Read a cluster.
+        """Return a cluster.
 
         Raises:
             NotFoundError: HTTP 404: no such cluster.
@@ -161,13 +163,13 @@ class ClusterHandle(ClusterHandleMethods):
         stage_label: Optional[str] = None,
         number_of_allocated_hw_packages: Optional[int] = None,
     ) -> None:
-        """Change the fields that are set, and no other; an empty description clears it.
+        """Update the fields that are set; an empty description clears it.
 
         Args:
-            name: Its new name.
-            description: Its new description; an empty one clears it.
-            stage_label: Its new stage.
-            number_of_allocated_hw_packages: How many hardware packages it gets.
+            name: New name.
+            description: New description; an empty string clears it.
+            stage_label: New stage.
+            number_of_allocated_hw_packages: Number of hardware packages.
 
         Raises:
             NotFoundError: HTTP 404: no such cluster.
@@ -201,7 +203,7 @@ class ClusterHandle(ClusterHandleMethods):
         self._connection.call_void(lib.camunda_cluster_wake, "wake cluster", self._id)
 
     def upgrade(self) -> GenerationUpgrade:
-        """Begin the upgrade to the newest generation of the cluster's channel, which takes
+        """Start the upgrade to the newest generation of the cluster's channel, which takes
         minutes.
 
         Raises:
@@ -224,17 +226,18 @@ class ClusterHandle(ClusterHandleMethods):
         primary_encryption_key_id: str,
         secondary_encryption_key_id: Optional[str] = None,
     ) -> Cluster:
-        """Set or rotate the customer's own AWS KMS keys. The second key is given exactly for
-        dual-region clusters. In use once `encryption.status` is `Ready`.
+        """Set or rotate the customer's AWS KMS keys. The second key is required for dual-region
+        clusters and not allowed for others. The keys are in use when `encryption.status` is
+        `Ready`.
 
         Args:
-            primary_encryption_key_id: The ARN of the key of the (primary) region.
-            secondary_encryption_key_id: The ARN of the second region's key: exactly for
-                dual-region clusters.
+            primary_encryption_key_id: ARN of the key of the (primary) region.
+            secondary_encryption_key_id: ARN of the key of the second region; required for
+                dual-region clusters, not allowed for others.
 
         Raises:
-            InvalidRequestError: HTTP 400: malformed ARN, region mismatch, or the second key
-                missing or unwanted.
+            InvalidRequestError: HTTP 400: malformed ARN, region mismatch, or second key missing
+                or not allowed.
             PermissionDeniedError: HTTP 403: not on this plan, or the region is not AWS.
             NotFoundError: HTTP 404: no such cluster.
             ConflictError: HTTP 409: cluster was not created with External encryption.
@@ -257,11 +260,11 @@ class ClusterHandle(ClusterHandleMethods):
         )
 
     def set_ip_allowlist(self, entries: Iterable[AllowlistEntry]) -> None:
-        """Replace the whole list of addresses that may reach the cluster; an empty list removes
-        it. Each `ip` is a CIDR or several with commas between them.
+        """Replace the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR,
+        or several separated by commas.
 
         Args:
-            entries: The entries; none removes the list.
+            entries: All entries; an empty list removes the allowlist.
         """
         body: Dict[str, Any] = {
             "ipallowlist": check_allowlist("entries", entries),
@@ -274,12 +277,12 @@ class ClusterHandle(ClusterHandleMethods):
         )
 
     def fail_over(self, *, backup_ids: Iterable[str], restore_backup_id: str) -> FailoverResult:
-        """Make a new cluster in the paired region from the backups and suspends the source for
-        ever. Not enabled for every organisation. Never sent twice.
+        """Create a new cluster in the paired region from the backups, and suspends the source
+        permanently. Not enabled for every organisation. Non-idempotent.
 
         Args:
-            backup_ids: The backups to copy.
-            restore_backup_id: The one of them to restore.
+            backup_ids: Ids of the backups to copy.
+            restore_backup_id: Id of the backup to restore, one of `backup_ids`.
 
         Raises:
             InvalidRequestError: HTTP 400: backup ids missing, empty or not valid.
@@ -307,8 +310,9 @@ class ClusterHandle(ClusterHandleMethods):
         interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> Cluster:
-        """Wait until the cluster is `Healthy` on two looks in a row, and answers it. Fails at once
-        where it is suspended, waits for input of its owner, or is gone.
+        """Wait until the cluster is `Healthy` in two consecutive polls, and returns it. Fails
+        immediately if the cluster is suspended, waits for input of its owner, or does not
+        exist.
 
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
@@ -338,7 +342,7 @@ class ClusterHandle(ClusterHandleMethods):
         interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> None:
-        """Wait until the cluster is no longer there, after its deletion.
+        """Wait until the cluster no longer exists, after its deletion.
 
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
@@ -353,7 +357,7 @@ class ClusterHandle(ClusterHandleMethods):
         """
         self._connection.wait_void(
             lib.camunda_cluster_wait_until_deleted,
-            "wait until gone",
+            "wait until deleted",
             _models._cluster,
             (self._id,),
             timeout,
@@ -370,8 +374,8 @@ class ClusterHandle(ClusterHandleMethods):
         progress: Progress[Cluster] = None,
     ) -> Cluster:
         """Wait until the cluster runs that generation (the `newGeneration.id` of the upgrade's
-        answer) and is `Healthy` on two looks in a row, and answers it. Fails at once where it
-        waits for input of its owner, or is gone.
+        response) and is `Healthy` in two consecutive polls, and returns it. Fails immediately
+        if the cluster waits for input of its owner or does not exist.
 
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
@@ -401,8 +405,9 @@ class ClusterHandle(ClusterHandleMethods):
         interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> Cluster:
-        """Waits, after `wake`, until the cluster is `Healthy` on two looks in a row, and answers
-        it. Fails at once where it waits for input of its owner, or is gone.
+        """Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and
+        returns it. Fails immediately if the cluster waits for input of its owner or does not
+        exist.
 
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
@@ -432,8 +437,9 @@ class ClusterHandle(ClusterHandleMethods):
         interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> Cluster:
-        """Waits, after keys were set, until `encryption.status` is `Ready`, and answers the
-        cluster. Fails at once where the key could not be set up, or the cluster is gone.
+        """Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and
+        returns the cluster. Fails immediately if the key could not be set up or the cluster
+        does not exist.
 
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
@@ -488,7 +494,8 @@ class ClusterClients(ClusterClientsMethods):
     __slots__ = ()
 
     def list(self) -> List[ClusterClient]:
-        """List the clients of the cluster. The only place that tells a client's permissions.
+        """List the clients of the cluster, with their permissions, which no other operation
+        returns.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -507,13 +514,13 @@ class ClusterClients(ClusterClientsMethods):
         *,
         permissions: Optional[Iterable[str]] = None,
     ) -> CreatedClusterClient:
-        """Create a client of the cluster; without permissions it gets all of them. An empty list
-        of permissions is not accepted. The answer is the ONLY time that the secret is shown.
-        Never sent twice.
+        """Create a client of the cluster; without `permissions` it gets all of them. An empty list
+        of permissions is not accepted. The API returns the secret ONLY in this response.
+        Non-idempotent.
 
         Args:
             name: Its name, unique in the cluster.
-            permissions: What it may use; all of them if absent. An empty list is not accepted.
+            permissions: Permissions; all of them if absent. An empty list is not accepted.
 
         Raises:
             InvalidRequestError: HTTP 400: client names must be unique.
@@ -535,7 +542,7 @@ class ClusterClients(ClusterClientsMethods):
         )
 
     def get(self, client_id: str) -> ClusterClientConnectionDetails:
-        """Read how to connect as a client, its secret left out.
+        """Return the connection details of a client, without its secret.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -585,7 +592,7 @@ class Backups(Resource):
         )
 
     def create(self) -> Backup:
-        """Begin a backup, which takes minutes; at most one every 15 minutes. Never sent twice.
+        """Start a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
 
         Raises:
             NotFoundError: HTTP 404: no such cluster.
@@ -598,7 +605,7 @@ class Backups(Resource):
         )
 
     def delete(self, backup_id: str) -> Backup:
-        """Delete a backup and answers it. Irreversible.
+        """Delete a backup and returns it. Irreversible.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -612,7 +619,7 @@ class Backups(Resource):
         )
 
     def restore_status(self, backup_id: str) -> Restore:
-        """Read the latest restore of the backup.
+        """Return the latest restore of the backup.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -627,8 +634,8 @@ class Backups(Resource):
         )
 
     def restore(self, backup_id: str) -> Restore:
-        """Begin a restore onto the source cluster, which the service suspends and resumes; takes
-        minutes. Never sent twice.
+        """Start a restore to the source cluster, which the API suspends and resumes; takes
+        minutes. Non-idempotent.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -644,7 +651,7 @@ class Backups(Resource):
         )
 
     def schedule(self) -> BackupSchedule:
-        """Read the backup schedule; there is at most one per cluster.
+        """Return the backup schedule; a cluster has at most one.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -658,11 +665,11 @@ class Backups(Resource):
         )
 
     def set_schedule(self, cron: str) -> BackupSchedule:
-        """Make backups by a five-field cron expression in UTC, at most once every 15 minutes.
-        Replaces the schedule there is.
+        """Set or replace the backup schedule: a five-field cron expression in UTC, at most once
+        every 15 minutes.
 
         Args:
-            cron: Five-field cron, UTC, at most once every 15 minutes.
+            cron: Five-field cron expression in UTC, at most once every 15 min.
 
         Raises:
             InvalidRequestError: HTTP 400: not a valid cron expression.
@@ -681,7 +688,7 @@ class Backups(Resource):
         )
 
     def delete_schedule(self) -> None:
-        """End scheduled backups; those made so far stay. Succeeds where there is no schedule.
+        """Delete the backup schedule; existing backups remain. Succeeds if there is no schedule.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -701,8 +708,8 @@ class Backups(Resource):
         interval: Optional[float] = None,
         progress: Progress[Backup] = None,
     ) -> Backup:
-        """Wait until the backup is complete, and answers it. Fails at once where it failed, or is
-        not among the cluster's backups.
+        """Wait until the backup is complete, and returns it. Fails immediately if the backup
+        failed or is not in the list of the cluster's backups.
 
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
@@ -733,8 +740,8 @@ class Backups(Resource):
         interval: Optional[float] = None,
         progress: Progress[Restore] = None,
     ) -> Restore:
-        """Wait until the latest restore of the backup is completed, and answers it. Fails at once
-        where it failed or was aborted.
+        """Wait until the latest restore of the backup is completed, and returns it. Fails
+        immediately if the restore failed or was aborted, or if there was none.
 
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
@@ -764,7 +771,7 @@ class ClusterSecrets(Resource):
     __slots__ = ()
 
     def list(self) -> Secrets:
-        """List the connector secrets of the cluster, name to VALUE: the answer itself is secret.
+        """List the connector secrets of the cluster with their VALUES: the response is secret.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -778,10 +785,10 @@ class ClusterSecrets(Resource):
         )
 
     def create(self, name: str, value: str) -> None:
-        """Create a connector secret; its name has fewer than 50 characters.
+        """Create a connector secret. Its name must have fewer than 50 characters.
 
         Args:
-            name: Its name: fewer than 50 characters.
+            name: Name, fewer than 50 characters.
             value: Its value.
 
         Raises:
@@ -790,7 +797,7 @@ class ClusterSecrets(Resource):
                 belongs to another organisation.
             NotFoundError: HTTP 404: no such cluster.
             ConflictError: HTTP 409: name taken, or another change to the secrets is in progress
-                (then try again).
+                (then retry).
         """
         value = hide(value)
         body: Dict[str, Any] = {
@@ -805,15 +812,15 @@ class ClusterSecrets(Resource):
         )
 
     def update(self, name: str, value: str) -> None:
-        """Give a connector secret another value.
+        """Set a new value of a connector secret.
 
         Args:
-            value: The value.
+            value: New value.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
             NotFoundError: HTTP 404: no such cluster.
-            ConflictError: HTTP 409: another change to the secrets is in progress: try again.
+            ConflictError: HTTP 409: another change to the secrets is in progress, retry.
         """
         value = hide(value)
         body: Dict[str, Any] = {
@@ -828,11 +835,12 @@ class ClusterSecrets(Resource):
         )
 
     def delete(self, name: str) -> None:
-        """Delete a connector secret, which may still be listed for a short while. Irreversible.
+        """Delete a connector secret, which the list may still contain for a short time.
+        Irreversible.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
-            ConflictError: HTTP 409: another change to the secrets is in progress: try again.
+            ConflictError: HTTP 409: another change to the secrets is in progress, retry.
         """
         self._connection.call_void(
             lib.camunda_secret_delete,
@@ -848,7 +856,7 @@ class ClusterMonitoring(Resource):
     __slots__ = ()
 
     def activate(self) -> None:
-        """Switch external (bring-your-own) monitoring on.
+        """Activate external (bring-your-own) monitoring.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -858,7 +866,7 @@ class ClusterMonitoring(Resource):
         self._connection.call_void(lib.camunda_monitoring_activate, "activate monitoring", self._id)
 
     def deactivate(self) -> None:
-        """Switch external monitoring off.
+        """Deactivate external monitoring.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -872,8 +880,8 @@ class ClusterMonitoring(Resource):
         )
 
     def get(self) -> Monitoring:
-        """Read the monitoring clients and how monitoring is; its `status` is an empty object while
-        it is off.
+        """Return the monitoring clients and the status of monitoring, which is an empty object
+        while monitoring is inactive.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -887,7 +895,8 @@ class ClusterMonitoring(Resource):
         )
 
     def create_client(self, username: str) -> CreatedMonitoringClient:
-        """Create a monitoring client. The password is shown this once. Never sent twice.
+        """Create a monitoring client. The API returns the password ONLY in this response.
+        Non-idempotent.
 
         Args:
             username: Its user name.
@@ -921,7 +930,8 @@ class ClusterMonitoring(Resource):
         )
 
     def rotate_password(self, client_uuid: str) -> CreatedMonitoringClient:
-        """Give a monitoring client another password, which is shown this once. Never sent twice.
+        """Replace the password of a monitoring client. The API returns the new one ONLY in this
+        response. Non-idempotent.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -942,7 +952,7 @@ class SecureConnectivity(Resource):
     __slots__ = ()
 
     def get(self) -> SecureConnectivityStatus:
-        """Read the secure connectivity; its `status` is an empty object while it is off.
+        """Return the secure connectivity; its `status` is an empty object while it is inactive.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -961,11 +971,11 @@ class SecureConnectivity(Resource):
         allowed_principals: Iterable[str],
         allowed_regions: Iterable[str],
     ) -> None:
-        """Switch secure connectivity on, for these principals and regions.
+        """Activate secure connectivity for these principals and regions.
 
         Args:
             allowed_principals: Principals of the cloud provider that may connect.
-            allowed_regions: Regions from which they may.
+            allowed_regions: Regions from which they may connect.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -984,7 +994,7 @@ class SecureConnectivity(Resource):
         )
 
     def deactivate(self) -> None:
-        """Switch secure connectivity off.
+        """Deactivate secure connectivity.
 
         Raises:
             PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
@@ -1004,7 +1014,7 @@ class Members(Resource):
     __slots__ = ()
 
     def list(self) -> List[Member]:
-        """List members and pending invites.
+        """List the members and the pending invitations.
 
         Raises:
             PermissionDeniedError: HTTP 403: missing permission.
@@ -1016,11 +1026,11 @@ class Members(Resource):
         )
 
     def set_roles(self, email: str, roles: Iterable[str]) -> None:
-        """Invite the member where needed, else replaces the roles. Since 8.8 `operationsengineer`,
-        `taskuser`, `developer` and `visitor` are discouraged.
+        """Replace the roles of a member, or invites the email address if it is not a member. Since
+        8.8 `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
 
         Args:
-            roles: All of them.
+            roles: All roles of the member.
 
         Raises:
             InvalidRequestError: HTTP 400: a role is not valid.
@@ -1056,7 +1066,7 @@ class Activity(Resource):
     __slots__ = ()
 
     def list(self) -> List[AuditEvent]:
-        """List what was done in the organisation.
+        """List the events of the organisation's audit log.
 
         Raises:
             PermissionDeniedError: HTTP 403: missing permission.
@@ -1074,7 +1084,7 @@ class Activity(Resource):
     def csv(self, file: IO[Any]) -> None: ...
 
     def csv(self, file: Optional[IO[Any]] = None) -> Optional[Iterator[str]]:
-        """Write what was done in the organisation as CSV text.
+        """Write the events of the organisation's audit log as CSV.
 
         Args:
             file: A text or binary file object that receives the data piece by piece. None: the
@@ -1093,8 +1103,8 @@ class AdminOperations(Resource):
     __slots__ = ()
 
     def ip_ranges(self) -> IpRanges:
-        """List the addresses from which the service calls out. Changes are published here 24 hours
-        ahead. The one operation without a token.
+        """List the IP ranges of outgoing connections of Camunda's products. Changes are published
+        24 hours in advance. The only operation without a token.
         """
         return self._connection.call_value(
             lib.camunda_ip_ranges,

@@ -1,5 +1,5 @@
-//! What is decoded is encoded unchanged: answers and requests of every type, with fields and words
-//! of the future. And what else holds for whatever the service or a caller may come up with.
+//! Round-trip tests: decoding and encoding leaves the JSON of every type unchanged, including
+//! unknown fields and enumeration values. Fuzzing entry points for bodies, responses and paths.
 
 use std::fmt;
 
@@ -8,22 +8,24 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor}
 use serde::ser::Serialize;
 use serde_json::value::RawValue;
 
-use super::admin::check_path;
-use super::object::{Description, Direction, Field, Presence};
-use super::operation::{BodyKind, decode, strip_bom};
-use super::schema::{self, JsonSchema};
-use super::{OPERATIONS, ROUND_TRIPS, TYPES};
+use crate::api::admin::check_path;
+use crate::api::object::{Description, Direction, Field, Presence};
+use crate::api::operation::{BodyKind, decode, strip_bom};
+use crate::api::schema::{self, JsonSchema};
+use crate::api::{OPERATIONS, ROUND_TRIPS, TYPES};
 use crate::error::{ErrorKind, Outcome};
 #[cfg(feature = "capi")]
 use crate::secret::Zeroizing;
 
-pub(super) fn round_trip<T: DeserializeOwned + Serialize>(json: &[u8]) -> Result<String, String> {
+pub(in crate::api) fn round_trip<T: DeserializeOwned + Serialize>(
+    json: &[u8],
+) -> Result<String, String> {
     let value: T = decode(json)?;
     serde_json::to_string(&value).map_err(|error| error.to_string())
 }
 
-/// One byte for the type, then JSON: what can be decoded is encoded with nothing lost, and checking
-/// a text says what decoding it does.
+/// Fuzzing entry point: one byte for the type, then JSON. Encoding keeps everything that was
+/// decoded, and validation accepts what decoding accepts, with the same errors.
 pub(crate) fn any_type(data: &[u8]) {
     let Some((choice, json)) = data.split_first() else {
         return;
@@ -41,20 +43,20 @@ pub(crate) fn any_type(data: &[u8]) {
     assert_kept(description.name(), json, encoded);
 }
 
-/// One byte for the operation, then JSON: no body has a field too many, and an answer that cannot be
-/// read is in the error.
+/// Fuzzing entry point: one byte for the operation, then JSON. A valid request body has no unknown
+/// field, and the error for an invalid response contains its body.
 pub(crate) fn any_operation(data: &[u8]) {
     let Some((choice, json)) = data.split_first() else {
         return;
     };
     let operation = OPERATIONS[usize::from(*choice) % OPERATIONS.len()];
     match (operation.check_body(Some(json)), &operation.body) {
-        (Ok(()), Some(shape)) => {
-            if let BodyKind::Object(description) = shape.kind {
+        (Ok(()), Some(schema)) => {
+            if let BodyKind::Object(description) = schema.kind {
                 assert_no_unknown_field(description, serde_json::from_slice(json).unwrap());
             }
         }
-        (Ok(()), None) => panic!("{} takes a body", operation.name),
+        (Ok(()), None) => panic!("{} accepts a body", operation.name),
         (Err(error), _) => {
             let known = (error.kind(), error.outcome());
             assert_eq!(known, (ErrorKind::InvalidArgument, Outcome::NotSent));
@@ -67,7 +69,7 @@ pub(crate) fn any_operation(data: &[u8]) {
     }
 }
 
-/// Whether an argument, decoded until nothing changes any more, has a segment that servers resolve.
+/// Returns whether an argument has a `.` or `..` segment after repeated percent-decoding.
 fn resolves_away(argument: &str) -> bool {
     let mut decoded = argument.as_bytes().to_vec();
     loop {
@@ -83,8 +85,8 @@ fn resolves_away(argument: &str) -> bool {
         .any(|segment| segment == "." || segment == "..")
 }
 
-/// One byte for the operation, then its arguments with a byte between them that no text has: each
-/// stays one segment of the path, and is there what it was.
+/// Fuzzing entry point: one byte for the operation, then its arguments, separated by a byte that is
+/// not valid in UTF-8. Each argument stays one segment of the path and is unchanged after decoding.
 pub(crate) fn any_path(data: &[u8]) {
     let Some((choice, arguments)) = data.split_first() else {
         return;
@@ -140,7 +142,7 @@ pub(crate) fn any_path(data: &[u8]) {
     }
 }
 
-/// Whether `after` is as `before`, but for what was absent and reads as empty.
+/// Asserts that `after` equals `before`, except for absent fields that have a default value.
 fn assert_kept(rust_type: &str, before: &RawValue, after: &RawValue) {
     if let Some(inner) = inside(rust_type, "Option") {
         return assert_kept(inner, before, after);
@@ -177,7 +179,7 @@ fn assert_fields_kept(fields: &[Field], before: &RawValue, after: &RawValue) {
                 assert_eq!(after.get(), "null", "{}", field.json);
             }
             (Some(before), Some(after)) => assert_kept(field.rust_type, before, after),
-            (Some(_), None) => panic!("{} got lost", field.json),
+            (Some(_), None) => panic!("{} is missing", field.json),
             (None, Some(_)) => assert_ne!(field.presence, Presence::Optional),
             (None, None) => assert_eq!(field.presence, Presence::Optional),
         }
@@ -219,11 +221,11 @@ fn string(json: &RawValue) -> String {
     serde_json::from_str(json.get()).unwrap()
 }
 
-/// The members of an api_object, in their order, duplicates included.
+/// Members of a JSON object in their order, including duplicates.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
-    /// The one that counts where there are several.
+    /// Returns the last member of that name, which wins over duplicates.
     fn last(&self, name: &str) -> Option<&'a RawValue> {
         let mut members = self.0.iter().rev();
         members
@@ -252,7 +254,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// The type inside `Outer < … >`, as `stringify!` writes it.
+/// Returns the type parameter of `Outer < … >`, as `stringify!` writes it.
 fn inside<'a>(rust_type: &'a str, outer: &str) -> Option<&'a str> {
     let inner = rust_type
         .strip_prefix(outer)?
@@ -267,11 +269,12 @@ mod tests {
 
     use super::*;
 
-    /// Draws from the bytes that proptest chose, so that a failure is repeated and made smaller.
+    /// Generator of JSON values from the bytes of proptest, so that failures are reproducible and
+    /// can be shrunk.
     struct ValueGenerator<'a>(std::slice::Iter<'a, u8>);
 
     impl ValueGenerator<'_> {
-        /// A number below `end`; 0 once the bytes are used up.
+        /// Returns a number below `end`; 0 after the last byte.
         fn below(&mut self, end: usize) -> usize {
             usize::from(*self.0.next().unwrap_or(&0)) % end
         }
@@ -340,9 +343,12 @@ mod tests {
 
         fn described(&mut self, description: &Description) -> String {
             match description {
-                Description::Id { .. } => self.string(),
+                Description::Id { .. } => match self.string().as_str() {
+                    "\"\"" => "\"id\"".to_owned(),
+                    id => id.to_owned(),
+                },
                 Description::Enum { values, .. } => match self.below(values.len() + 1) {
-                    0 => "\"A word to come\"".to_owned(),
+                    0 => "\"unknown value\"".to_owned(),
                     index => format!("\"{}\"", values[index - 1].json),
                 },
                 Description::Object { fields, .. } => self.object(fields),
@@ -363,13 +369,13 @@ mod tests {
                 }
             }
             for extra in 0..self.below(3) {
-                members.push(format!("\"field to come {extra}\":{}", self.any(2)));
+                members.push(format!("\"unknown field {extra}\":{}", self.any(2)));
             }
             format!("{{{}}}", members.join(","))
         }
     }
 
-    /// What spoils a text, or leaves it as good as it was.
+    /// Snippets that can make a JSON document invalid.
     static INVALID_VALUES: &[&str] = &[
         "",
         "null",
@@ -393,16 +399,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_decoded_is_encoded_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn decoded_json_is_encoded_unchanged(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             for (description, round_trip) in ROUND_TRIPS {
                 let json = ValueGenerator(bytes.iter()).described(description);
                 prop_assert_eq!(round_trip(json.as_bytes()), Ok(json.clone()), "{}", description.name());
             }
         }
 
-        /// What the C ABI takes and refuses, and how it says so, is what decoding does.
+        /// The C ABI validates JSON; the Rust API decodes it.
         #[test]
-        fn a_text_is_checked_as_it_would_be_decoded(
+        fn check_accepts_what_decoding_accepts(
             bytes in prop::collection::vec(any::<u8>(), 0..300),
             place in any::<prop::sample::Index>(),
             length in 0usize..12,
@@ -419,7 +425,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_a_decoder_panic(text in "\\PC*", cut in 0usize..200) {
+        fn decoders_do_not_panic_on_invalid_json(text in "\\PC*", cut in 0usize..200) {
             let json = ValueGenerator(text.as_bytes().iter()).object(&[]);
             let cut = cut.min(json.len());
             for (_, round_trip) in ROUND_TRIPS {
