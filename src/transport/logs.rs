@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::Request;
-use super::agent::ExchangeGuard;
+use super::exchange::ExchangeGuard;
 use crate::error::Error;
 
 /// A response that was read to its end, or until the connection was lost.

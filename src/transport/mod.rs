@@ -5,6 +5,8 @@
 
 mod agent;
 mod buffers;
+mod connect_error;
+mod exchange;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzzing/transport.rs"]
 pub(crate) mod fuzzing;
@@ -31,7 +33,8 @@ use crate::fork::PerProcess;
 use crate::random;
 use crate::secret::Zeroizing;
 
-use agent::{Agents, ExchangeGuard};
+use agent::Agents;
+use exchange::ExchangeGuard;
 use response::Response;
 use retry::{Decision, Failure, RetryState};
 
@@ -399,14 +402,14 @@ impl Transport {
         if !exchange.sent() {
             agents.clear_dns_cache();
         }
-        let (kind, message) = agent::describe(&error);
+        let (kind, message) = connect_error::describe(&error);
         let message = if exchange.sent() {
             format!("connection lost before the response: {message}")
         } else {
-            agent::describe_connect_error(self.config.base_url(), &error)
+            connect_error::describe_connect_error(self.config.base_url(), &error)
         };
         let failure = match (kind, exchange.sent()) {
-            (ErrorKind::Network, _) if agent::is_permanent(&error) => Failure::NotRetryable,
+            (ErrorKind::Network, _) if connect_error::is_permanent(&error) => Failure::NotRetryable,
             (ErrorKind::Network, true) => Failure::ConnectionLost,
             (ErrorKind::Network, false) => Failure::NotSent,
             _ => Failure::NotRetryable,
@@ -465,7 +468,7 @@ impl Transport {
         };
         let text = format!(
             "{}; the error's body has {note}",
-            agent::describe_io(&error)
+            connect_error::describe_io(&error)
         );
         response::BodyError::ConnectionLost {
             error: io::Error::other(text),
@@ -535,7 +538,7 @@ impl Transport {
                             outcome,
                             format!(
                                 "connection lost while reading the response body: {}",
-                                agent::describe_io(&error)
+                                connect_error::describe_io(&error)
                             ),
                         )
                         .with_underlying(error),

@@ -16,7 +16,8 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::agent::{ConnectError, ExchangeGuard};
+use super::connect_error::ConnectError;
+use super::exchange::ExchangeGuard;
 use crate::config::is_loopback;
 use crate::fork::generation;
 
@@ -482,13 +483,13 @@ mod tests {
         let mixed = [&[elsewhere][..], &here].concat();
         assert_eq!(resolve(localhost, mixed.clone()).unwrap(), here);
         let error = resolve(localhost, vec![elsewhere]).unwrap_err();
-        let (_, message) = super::super::agent::describe(&error);
+        let (_, message) = super::super::connect_error::describe(&error);
         assert_eq!(
             message,
             "`localhost` does not resolve to a loopback address of this machine, and http:// is \
              allowed to those only; check the hosts file or use https://"
         );
-        assert!(super::super::agent::is_permanent(&error));
+        assert!(super::super::connect_error::is_permanent(&error));
         // With TLS the certificate identifies the server; a proxy may have any address.
         for url in ["https://localhost:8080/", "http://proxy.example:8080/"] {
             assert_eq!(resolve(url, mixed.clone()).unwrap(), mixed);

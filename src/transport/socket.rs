@@ -14,13 +14,11 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport,
 };
 
-use super::agent::ExchangeGuard;
 use super::buffers::{OUTPUT_BUFFER, ZeroizingBuffers};
+use super::connect_error::CLOSED_BY_PEER;
+use super::exchange::ExchangeGuard;
 use super::resolver::CachingResolver;
 use crate::fork::ProcessOwned;
-
-/// Error text for a connection that the peer closed too early.
-pub(super) const CLOSED_BY_PEER: &str = "connection closed by peer";
 
 /// A TCP connection whose waits end with the call of the current [`ExchangeGuard`].
 #[derive(Debug)]

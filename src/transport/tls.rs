@@ -11,16 +11,13 @@ use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, InconsistentKeys, InvalidMessage,
-    PeerIncompatible, RootCertStore, StreamOwned,
-};
+use rustls::{ClientConfig, ClientConnection, InconsistentKeys, RootCertStore, StreamOwned};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
 
-use super::agent::ExchangeGuard;
 use super::buffers::ZeroizingBuffers;
+use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
 use super::socket::{PlainTransport, Socket, unexpected_eof};
 use crate::config::Config;
@@ -67,45 +64,6 @@ pub(super) fn without_sessions(config: &ClientConfig) -> Arc<ClientConfig> {
     let mut config = config.clone();
     config.resumption = Resumption::default();
     Arc::new(config)
-}
-
-/// Returns the description of a TLS error, and what to do about it.
-pub(super) fn describe(error: &rustls::Error) -> String {
-    use rustls::CertificateError as Certificate;
-    let problem = match error {
-        rustls::Error::InvalidCertificate(problem) => match problem {
-            // `BadSignature` if another authority with the same name is trusted.
-            Certificate::UnknownIssuer | Certificate::BadSignature => {
-                "its certificate is signed by an untrusted authority; set `ca_file` to trust it"
-            }
-            Certificate::Expired | Certificate::ExpiredContext { .. } => {
-                "its certificate has expired"
-            }
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
-                "its certificate is for another host"
-            }
-            _ => return error.to_string(),
-        },
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "it requires a client certificate; set `client_cert`"
-        }
-        rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
-            "it supports neither TLS 1.2 nor TLS 1.3"
-        }
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => "it does not use TLS",
-        _ => return error.to_string(),
-    };
-    problem.to_owned()
-}
-
-/// Returns whether a retry would fail in the same way.
-pub(super) fn is_permanent(error: &rustls::Error) -> bool {
-    matches!(
-        error,
-        rustls::Error::InvalidCertificate(_)
-            | rustls::Error::PeerIncompatible(_)
-            | rustls::Error::AlertReceived(AlertDescription::CertificateRequired)
-    )
 }
 
 fn platform_verifier(provider: Arc<CryptoProvider>) -> Option<rustls_platform_verifier::Verifier> {

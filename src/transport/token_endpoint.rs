@@ -6,7 +6,8 @@ use std::time::{Instant, SystemTime};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::agent::{self, ExchangeGuard};
+use super::connect_error;
+use super::exchange::ExchangeGuard;
 use super::response::{Response, reason};
 use super::{Method, Transport, UNCOMPRESSED, logs};
 use crate::auth::{
@@ -70,15 +71,16 @@ impl TokenEndpoint for Transport {
                     return Err(stopped);
                 }
                 agents.clear_dns_cache();
-                let cause = if agent::is_permanent(&error) {
+                let cause = if connect_error::is_permanent(&error) {
                     TokenErrorKind::Permanent
                 } else if exchange.sent() {
                     TokenErrorKind::Transient
                 } else {
                     TokenErrorKind::NotSent
                 };
-                let (kind, message) = agent::describe(&error);
-                let message = match agent::describe_proxy_error(&request.token_url, &error) {
+                let (kind, message) = connect_error::describe(&error);
+                let message = match connect_error::describe_proxy_error(&request.token_url, &error)
+                {
                     Some(message) => format!("token request failed: {message}"),
                     None => format!("token request to {} failed: {message}", request.token_url),
                 };

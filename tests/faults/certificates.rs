@@ -18,7 +18,7 @@ pub(crate) enum Certificate {
     OtherHost,
     UnknownAuthority,
     /// A valid certificate; the client must send one too.
-    RequiresClientCertificate,
+    ClientAuth,
 }
 
 pub(crate) struct Authority {
@@ -70,7 +70,7 @@ impl Authority {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap();
-        let builder = if certificate == Certificate::RequiresClientCertificate {
+        let builder = if certificate == Certificate::ClientAuth {
             let roots = Arc::new(self.roots.clone());
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
             builder.with_client_cert_verifier(verifier.build().unwrap())

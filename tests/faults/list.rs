@@ -74,7 +74,7 @@ fn tls(list: &mut List) {
         ("certificate for another host", Certificate::OtherHost),
         (
             "client certificate required, none configured",
-            Certificate::RequiresClientCertificate,
+            Certificate::ClientAuth,
         ),
     ] {
         list.target(name, Target::Tls(certificate));

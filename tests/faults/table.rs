@@ -107,8 +107,9 @@ impl Block {
         let mut lines: Vec<(String, String)> = Vec::new();
         for row in &self.rows {
             let observations = [&row.first, &row.every].into_iter().flatten();
-            let messages = observations.filter_map(|observation| observation.message.as_deref());
-            let message = messages.last();
+            let mut messages =
+                observations.filter_map(|observation| observation.message.as_deref());
+            let message = messages.next_back();
             let message = message
                 .map(|message| format!("`{}`", message.replace('|', "\\|").replace('`', "'")));
             let cells = format!(

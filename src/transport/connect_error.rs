@@ -1,0 +1,227 @@
+//! Errors of connections: descriptions without secrets, and whether a retry would fail in the same way.
+
+use std::fmt;
+use std::io;
+
+use rustls::{AlertDescription, InvalidMessage, PeerIncompatible};
+use ureq::Proxy;
+
+use super::response::reason;
+use crate::error::ErrorKind;
+
+/// Error text for a connection that the peer closed too early.
+pub(super) const CLOSED_BY_PEER: &str = "connection closed by peer";
+
+/// Returns the kind of an error of ureq and its description, which contains no secrets.
+pub(super) fn describe(error: &ureq::Error) -> (ErrorKind, String) {
+    match error {
+        ureq::Error::LargeResponseHeader(_, limit) => (
+            ErrorKind::Network,
+            format!("its headers exceed {limit} bytes"),
+        ),
+        ureq::Error::HostNotFound => (ErrorKind::Network, "host not found".to_owned()),
+        ureq::Error::BadUri(text) => (ErrorKind::Config, format!("invalid URL: {text}")),
+        ureq::Error::Http(_) => (
+            ErrorKind::InvalidArgument,
+            "not valid in an HTTP header".to_owned(),
+        ),
+        ureq::Error::Io(error) => (ErrorKind::Network, describe_io(error)),
+        ureq::Error::Other(other) if other.is::<ConnectError>() => {
+            (ErrorKind::Network, other.to_string())
+        }
+        error => (ErrorKind::Network, error.to_string()),
+    }
+}
+
+/// Returns the description of an I/O error of a connection, which contains no secrets.
+pub(super) fn describe_io(error: &io::Error) -> String {
+    match (error.kind(), tls_error(error)) {
+        (_, Some(error)) => describe_tls(error),
+        (io::ErrorKind::UnexpectedEof, _) => CLOSED_BY_PEER.to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Returns why there is no connection to `target`, or to the proxy before it.
+pub(super) fn describe_connect_error(target: &str, error: &ureq::Error) -> String {
+    describe_proxy_error(target, error)
+        .unwrap_or_else(|| format!("cannot connect to {target}: {}", describe(error).1))
+}
+
+/// Returns the description of a proxy's failure, or `None` if `error` is of another kind.
+pub(super) fn describe_proxy_error(target: &str, error: &ureq::Error) -> Option<String> {
+    match connect_error(error) {
+        Some(ConnectError::Proxy(failure)) => Some(failure.describe(target)),
+        _ => None,
+    }
+}
+
+/// Returns whether a retry would fail in the same way: the certificate is not trusted, both ends have
+/// no TLS version in common, or the proxy rejects the connection.
+pub(super) fn is_permanent(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Io(error) => tls_error(error).is_some_and(is_permanent_tls),
+        error => match connect_error(error) {
+            Some(ConnectError::Proxy(failure)) => failure.is_permanent(),
+            Some(ConnectError::NotLoopback(_)) => true,
+            None => false,
+        },
+    }
+}
+
+/// A failure to connect for which ureq has no error of its own.
+#[derive(Debug)]
+pub(super) enum ConnectError {
+    /// This name of the local machine does not resolve to a loopback address.
+    NotLoopback(String),
+    Proxy(ProxyFailure),
+}
+
+/// A failure of the proxy. Contains neither its user name nor its password.
+#[derive(Debug)]
+pub(super) struct ProxyFailure {
+    /// The URL of the proxy.
+    proxy: String,
+    /// The setting or environment variable that names the proxy.
+    source: &'static str,
+    /// The HTTP status of its response, if there was one.
+    status: Option<u16>,
+    error: Box<ureq::Error>,
+}
+
+impl ProxyFailure {
+    pub(super) fn new(proxy: &Proxy, source: &'static str, error: ureq::Error) -> Self {
+        let status = match &error {
+            // ureq has the status only in this text, for example "proxy server responded 407/407".
+            ureq::Error::ConnectProxyFailed(text) => text
+                .split(|c: char| !c.is_ascii_digit())
+                .find_map(|number| number.parse().ok()),
+            _ => None,
+        };
+        ProxyFailure {
+            proxy: format!(
+                "{}://{}:{}",
+                proxy.protocol().to_string().to_ascii_lowercase(),
+                proxy.host(),
+                proxy.port()
+            ),
+            source,
+            status,
+            error: Box::new(error),
+        }
+    }
+
+    fn describe(&self, target: &str) -> String {
+        let ProxyFailure {
+            proxy,
+            source,
+            status,
+            error,
+        } = self;
+        match status {
+            Some(407) => format!(
+                "the proxy {proxy} requires authentication (HTTP 407): check the user name and \
+                 password in {source}"
+            ),
+            Some(403) => format!(
+                "the proxy {proxy} does not allow connections to {target} (HTTP 403): check its \
+                 access rules, or exclude the host with NO_PROXY"
+            ),
+            Some(status @ (500 | 502..=504)) => format!(
+                "the proxy {proxy} cannot connect to {target} (HTTP {status}: {})",
+                reason(*status)
+            ),
+            Some(status) => format!(
+                "the proxy {proxy} rejected the connection to {target} (HTTP {status}: {}): check \
+                 that {source} names an HTTP proxy that supports CONNECT",
+                reason(*status)
+            ),
+            None => {
+                let problem = match &**error {
+                    ureq::Error::ConnectProxyFailed(_) => CLOSED_BY_PEER.to_owned(),
+                    error => describe(error).1,
+                };
+                format!("cannot connect to the proxy {proxy}: {problem}; check {source}")
+            }
+        }
+    }
+
+    fn is_permanent(&self) -> bool {
+        match self.status {
+            Some(408 | 425 | 429 | 500 | 502..=504) => false,
+            Some(_) => true,
+            None => is_permanent(&self.error),
+        }
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::NotLoopback(host) => write!(
+                f,
+                "`{host}` does not resolve to a loopback address of this machine, and http:// is \
+                 allowed to those only; check the hosts file or use https://"
+            ),
+            ConnectError::Proxy(failure) => f.write_str(&failure.describe("the server")),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+impl From<ConnectError> for ureq::Error {
+    fn from(error: ConnectError) -> Self {
+        ureq::Error::Other(Box::new(error))
+    }
+}
+
+fn connect_error(error: &ureq::Error) -> Option<&ConnectError> {
+    match error {
+        ureq::Error::Other(other) => other.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Returns the description of a TLS error, and what to do about it.
+fn describe_tls(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Certificate;
+    let problem = match error {
+        rustls::Error::InvalidCertificate(problem) => match problem {
+            // `BadSignature` if another authority with the same name is trusted.
+            Certificate::UnknownIssuer | Certificate::BadSignature => {
+                "its certificate is signed by an untrusted authority; set `ca_file` to trust it"
+            }
+            Certificate::Expired | Certificate::ExpiredContext { .. } => {
+                "its certificate has expired"
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                "its certificate is for another host"
+            }
+            _ => return error.to_string(),
+        },
+        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            "it requires a client certificate; set `client_cert`"
+        }
+        rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+            "it supports neither TLS 1.2 nor TLS 1.3"
+        }
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => "it does not use TLS",
+        _ => return error.to_string(),
+    };
+    problem.to_owned()
+}
+
+/// Returns whether a retry would fail in the same way.
+fn is_permanent_tls(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(_)
+            | rustls::Error::PeerIncompatible(_)
+            | rustls::Error::AlertReceived(AlertDescription::CertificateRequired)
+    )
+}

@@ -1,0 +1,219 @@
+//! HTTP exchange (request and response) that a thread currently runs: its call, its byte counts, and the
+//! captured response.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::buffers::INPUT_BUFFER;
+use crate::call::{CallContext, StopReason};
+use crate::fork::InUse;
+use crate::secret::{SecretBuffer, Zeroizing};
+
+/// Maximum duration of one socket wait if the call cannot be cancelled: long enough that the socket
+/// timeout is set once per connection, short enough to notice a deadline that passed while the machine
+/// was suspended.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+/// Maximum size of the headers of a response, in bytes. They must fit into the input buffer.
+pub(super) const MAX_HEADER_BYTES: usize = INPUT_BUFFER * 3 / 4;
+
+thread_local! {
+    static CURRENT_EXCHANGE: RefCell<Option<Rc<ExchangeState>>> = const { RefCell::new(None) };
+}
+
+/// Guard of one HTTP exchange (request and response) on this thread; ends the exchange when dropped.
+///
+/// A connection of ureq outlives a call, so a socket finds the call that it currently serves in a
+/// thread-local variable. ureq runs a request on the thread that sends it.
+#[derive(Debug)]
+pub(super) struct ExchangeGuard {
+    state: Rc<ExchangeState>,
+    /// The exchange that this one interrupts: a callback of a call can make another call.
+    outer: Option<Rc<ExchangeState>>,
+    _agents: InUse,
+}
+
+/// State of an exchange.
+#[derive(Debug)]
+struct ExchangeState {
+    call: CallContext,
+    stopped: Cell<Option<StopReason>>,
+    /// Number of connections being established: one inside the other if there is a proxy.
+    connecting: Cell<u32>,
+    /// Whether bytes that are written now belong to the request.
+    sending: Cell<bool>,
+    /// Whether a byte of the request was written.
+    sent: Cell<bool>,
+    written: Cell<u64>,
+    received: Cell<u64>,
+    /// Number of reads in progress: one inside the other if TLS runs through a proxy's tunnel.
+    reading: Cell<u32>,
+    /// The bytes of the response, if they are captured.
+    captured: RefCell<Option<Capture>>,
+}
+
+/// The bytes of a response as received, its head included.
+#[derive(Debug, Default)]
+struct Capture {
+    bytes: SecretBuffer,
+    /// Maximum number of bytes.
+    limit: usize,
+}
+
+impl ExchangeGuard {
+    /// Starts an exchange on this thread.
+    pub(super) fn enter(call: &CallContext) -> ExchangeGuard {
+        let state = Rc::new(ExchangeState {
+            call: call.clone(),
+            stopped: Cell::new(None),
+            connecting: Cell::new(0),
+            sending: Cell::new(false),
+            sent: Cell::new(false),
+            written: Cell::new(0),
+            received: Cell::new(0),
+            reading: Cell::new(0),
+            captured: RefCell::default(),
+        });
+        let outer = CURRENT_EXCHANGE.replace(Some(state.clone()));
+        ExchangeGuard {
+            state,
+            outer,
+            _agents: InUse::begin(),
+        }
+    }
+
+    /// Captures the response, in case that it cannot be decoded: its head and `limit` bytes of its body.
+    pub(super) fn capture(&self, limit: u64) {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        self.state.captured.replace(Some(Capture {
+            bytes: SecretBuffer::default(),
+            limit: limit.saturating_add(MAX_HEADER_BYTES),
+        }));
+    }
+
+    /// Returns the captured bytes of the response, its head included; `None` if there are none.
+    pub(super) fn captured(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let capture = self.state.captured.take()?;
+        Some(capture.bytes.into_bytes()).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// Reads from a connection into ureq's buffer, and captures the bytes if the exchange does.
+    pub(super) fn receive(
+        buffer: &mut [u8],
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        let change = |by: i32| {
+            ExchangeGuard::current(|state| {
+                let reading = state.reading.get().saturating_add_signed(by);
+                state.reading.set(reading);
+                reading
+            })
+        };
+        change(1);
+        let result = read(buffer);
+        let reading = change(-1);
+        // The bytes of an outer read are the ciphertext of the connection inside the tunnel.
+        if let (Ok(amount), Some(0)) = (&result, reading) {
+            ExchangeGuard::current(|state| {
+                if state.connecting.get() == 0
+                    && let Some(capture) = &mut *state.captured.borrow_mut()
+                {
+                    let room = capture.limit.saturating_sub(capture.bytes.len());
+                    capture.bytes.extend(&buffer[..room.min(*amount)]);
+                }
+            });
+        }
+        result
+    }
+
+    /// Returns whether a byte of the request was sent; establishing the connection does not count.
+    pub(super) fn sent(&self) -> bool {
+        self.state.sent.get()
+    }
+
+    /// Returns why the client ended the exchange, or `None` if it did not.
+    pub(super) fn stopped(&self) -> Option<StopReason> {
+        self.state.stopped.get()
+    }
+
+    pub(super) fn written(&self) -> u64 {
+        self.state.written.get()
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.state.received.get()
+    }
+
+    fn current<T>(read: impl FnOnce(&ExchangeState) -> T) -> Option<T> {
+        // Not borrowed during `read`, which can call the caller's interrupt check, which can start
+        // another exchange.
+        let current = CURRENT_EXCHANGE.with_borrow(Clone::clone);
+        current.as_deref().map(read)
+    }
+
+    /// Returns the maximum duration of the next wait on this thread.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` if the call is cancelled or its deadline has passed.
+    pub(super) fn next_wait() -> io::Result<Duration> {
+        // There is no exchange while the pool closes a connection.
+        ExchangeGuard::current(|state| {
+            state.call.next_wait(MAX_WAIT).map_err(|stop| {
+                state.stopped.set(Some(stop));
+                io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "call cancelled or deadline exceeded",
+                )
+            })
+        })
+        .unwrap_or(Ok(MAX_WAIT))
+    }
+
+    pub(super) fn is_stopped() -> bool {
+        ExchangeGuard::current(|state| state.stopped.get().is_some()).unwrap_or(false)
+    }
+
+    /// Records that a connection is being established.
+    pub(super) fn begin_to_connect() {
+        ExchangeGuard::current(|state| state.connecting.set(state.connecting.get() + 1));
+    }
+
+    /// Records that a connection was established.
+    pub(super) fn connected() {
+        ExchangeGuard::current(|state| {
+            state
+                .connecting
+                .set(state.connecting.get().saturating_sub(1));
+        });
+    }
+
+    /// Records that the next bytes belong to the request, unless a connection is being established.
+    pub(super) fn begin_to_send() {
+        ExchangeGuard::current(|state| {
+            if state.connecting.get() == 0 {
+                state.sending.set(true);
+            }
+        });
+    }
+
+    pub(super) fn count_written(bytes: usize) {
+        ExchangeGuard::current(|state| {
+            state.written.set(state.written.get() + bytes as u64);
+            if state.sending.get() && bytes > 0 {
+                state.sent.set(true);
+            }
+        });
+    }
+
+    pub(super) fn count_received(bytes: usize) {
+        ExchangeGuard::current(|state| state.received.set(state.received.get() + bytes as u64));
+    }
+}
+
+impl Drop for ExchangeGuard {
+    fn drop(&mut self) {
+        CURRENT_EXCHANGE.set(self.outer.take());
+    }
+}
