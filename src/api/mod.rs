@@ -176,7 +176,7 @@ mod tests {
         for operation in OPERATIONS {
             for (schema, direction) in [
                 (&operation.body, Direction::Request),
-                (&operation.answer, Direction::Response),
+                (&operation.response, Direction::Response),
             ] {
                 if let Some(BodyKind::Object(description) | BodyKind::List(description)) =
                     schema.as_ref().map(|schema| &schema.kind)
