@@ -58,7 +58,7 @@ pub(crate) static LIST: Operation = Operation {
     call: "activity.list",
     c_name: "camunda_activity_list",
     path: "/activity/json",
-    answer: Some(BodySchema::list::<AuditEvent>()),
+    response: Some(BodySchema::list::<AuditEvent>()),
     doc: "Lists the events of the organisation's audit log.",
     errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
@@ -69,7 +69,7 @@ pub(crate) static CSV: Operation = Operation {
     call: "activity.csv",
     c_name: "camunda_activity_csv",
     path: "/activity/csv",
-    answer: Some(BodySchema::csv()),
+    response: Some(BodySchema::csv()),
     doc: "Writes the events of the organisation's audit log as CSV.",
     errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS

@@ -389,7 +389,7 @@ impl AdminClient {
             secret_response: operation.has_secret_response(),
             one_time_response: operation.one_time_response
                 || (operation.idempotency == Idempotency::NonIdempotent
-                    && operation.answer.is_some()),
+                    && operation.response.is_some()),
             documented_rejections: operation.errors,
         })
     }

@@ -112,7 +112,7 @@ pub(crate) static LIST: Operation = Operation {
     call: "cluster.backups.list",
     c_name: "camunda_backup_list",
     path: "/clusters/{clusterUuid}/backups",
-    answer: Some(BodySchema::list::<Backup>()),
+    response: Some(BodySchema::list::<Backup>()),
     doc: "Lists the backups of the cluster.",
     errors: &[
         (403, "cluster belongs to another organisation"),
@@ -126,7 +126,7 @@ pub(crate) static CREATE: Operation = Operation {
     call: "cluster.backups.create",
     c_name: "camunda_backup_create",
     path: "/clusters/{clusterUuid}/backups",
-    answer: Some(BodySchema::object::<Backup>()),
+    response: Some(BodySchema::object::<Backup>()),
     hint: Some("look for it among the cluster's backups"),
     doc: "Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.",
     errors: &[(404, "no such cluster")],
@@ -138,7 +138,7 @@ pub(crate) static DELETE: Operation = Operation {
     call: "cluster.backups.delete",
     c_name: "camunda_backup_delete",
     path: "/clusters/{clusterUuid}/backups/{backupId}",
-    answer: Some(BodySchema::object::<Backup>()),
+    response: Some(BodySchema::object::<Backup>()),
     doc: "Deletes a backup and returns it. Irreversible.",
     errors: &[(403, "cluster belongs to another organisation")],
     ..Operation::DELETE_DEFAULTS
@@ -149,7 +149,7 @@ pub(crate) static RESTORE_STATUS: Operation = Operation {
     call: "cluster.backups.restore_status",
     c_name: "camunda_backup_restore_status",
     path: "/clusters/{clusterUuid}/backups/{backupId}/restore",
-    answer: Some(BodySchema::object::<Restore>()),
+    response: Some(BodySchema::object::<Restore>()),
     doc: "Returns the latest restore of the backup.",
     errors: &[
         (403, "cluster belongs to another organisation"),
@@ -163,7 +163,7 @@ pub(crate) static RESTORE: Operation = Operation {
     call: "cluster.backups.restore",
     c_name: "camunda_backup_restore",
     path: "/clusters/{clusterUuid}/backups/{backupId}/restore",
-    answer: Some(BodySchema::object::<Restore>()),
+    response: Some(BodySchema::object::<Restore>()),
     hint: Some("read the restore of this backup"),
     doc: "Starts a restore to the source cluster, which the API suspends and resumes; takes \
           minutes. Non-idempotent.",
@@ -183,7 +183,7 @@ pub(crate) static SCHEDULE: Operation = Operation {
     call: "cluster.backups.schedule",
     c_name: "camunda_backup_schedule",
     path: "/clusters/{clusterUuid}/backups/schedule",
-    answer: Some(BodySchema::object::<BackupSchedule>()),
+    response: Some(BodySchema::object::<BackupSchedule>()),
     doc: "Returns the backup schedule; a cluster has at most one.",
     errors: &[
         (403, "cluster belongs to another organisation"),
@@ -198,7 +198,7 @@ pub(crate) static SET_SCHEDULE: Operation = Operation {
     c_name: "camunda_backup_set_schedule",
     path: "/clusters/{clusterUuid}/backups/schedule",
     body: Some(BodySchema::object::<SetBackupSchedule>()),
-    answer: Some(BodySchema::object::<BackupSchedule>()),
+    response: Some(BodySchema::object::<BackupSchedule>()),
     doc: "Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once \
           every 15 minutes.",
     errors: &[

@@ -258,7 +258,7 @@ pub(crate) static LIST: Operation = Operation {
     call: "cluster.clients.list",
     c_name: "camunda_cluster_client_list",
     path: "/clusters/{clusterUuid}/clients",
-    answer: Some(BodySchema::list::<ClusterClient>()),
+    response: Some(BodySchema::list::<ClusterClient>()),
     doc: "Lists the clients of the cluster, with their permissions, which no other operation returns.",
     errors: &[
         (403, "cluster belongs to another organisation"),
@@ -273,7 +273,7 @@ pub(crate) static CREATE: Operation = Operation {
     c_name: "camunda_cluster_client_create",
     path: "/clusters/{clusterUuid}/clients",
     body: Some(BodySchema::object::<CreateClusterClient>()),
-    answer: Some(BodySchema::object::<CreatedClusterClient>()),
+    response: Some(BodySchema::object::<CreatedClusterClient>()),
     one_time_response: true,
     hint: Some(
         "look for the name among the cluster's clients; delete it there, since its secret is lost",
@@ -301,7 +301,7 @@ pub(crate) static GET: Operation = Operation {
     call: "cluster.clients.get",
     c_name: "camunda_cluster_client_get",
     path: "/clusters/{clusterUuid}/clients/{clientId}",
-    answer: Some(BodySchema::object::<ClusterClientConnectionDetails>()),
+    response: Some(BodySchema::object::<ClusterClientConnectionDetails>()),
     doc: "Returns the connection details of a client, without its secret.",
     errors: &[
         (403, "cluster belongs to another organisation"),

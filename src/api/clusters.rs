@@ -624,7 +624,7 @@ pub(crate) static LIST: Operation = Operation {
     call: "clusters.list",
     c_name: "camunda_cluster_list",
     path: "/clusters",
-    answer: Some(BodySchema::list::<Cluster>()),
+    response: Some(BodySchema::list::<Cluster>()),
     doc: "Lists all clusters of the organisation, without paging.",
     ..Operation::GET_DEFAULTS
 };
@@ -635,7 +635,7 @@ pub(crate) static CREATE: Operation = Operation {
     c_name: "camunda_cluster_create",
     path: "/clusters",
     body: Some(BodySchema::object::<CreateCluster>()),
-    answer: Some(BodySchema::object::<CreatedCluster>()),
+    response: Some(BodySchema::object::<CreatedCluster>()),
     one_time_response: true,
     hint: Some("look for the name among the clusters before creating it again"),
     doc: "Creates a cluster. Returns immediately; the cluster has the status `Creating` for \
@@ -655,7 +655,7 @@ pub(crate) static PARAMETERS: Operation = Operation {
     call: "clusters.parameters",
     c_name: "camunda_cluster_parameters",
     path: "/clusters/parameters",
-    answer: Some(BodySchema::object::<Parameters>()),
+    response: Some(BodySchema::object::<Parameters>()),
     doc: "Lists the channels with their generations, the plan types and the regions: the only \
           source of the ids for creating a cluster.",
     ..Operation::GET_DEFAULTS
@@ -666,7 +666,7 @@ pub(crate) static GET: Operation = Operation {
     call: "cluster.get",
     c_name: "camunda_cluster_get",
     path: "/clusters/{clusterUuid}",
-    answer: Some(BodySchema::object::<Cluster>()),
+    response: Some(BodySchema::object::<Cluster>()),
     doc: "Returns a cluster.",
     errors: &[(404, "no such cluster")],
     ..Operation::GET_DEFAULTS
@@ -708,7 +708,7 @@ pub(crate) static UPGRADE: Operation = Operation {
     call: "cluster.upgrade",
     c_name: "camunda_cluster_upgrade",
     path: "/clusters/{clusterUuid}/upgrade",
-    answer: Some(BodySchema::object::<GenerationUpgrade>()),
+    response: Some(BodySchema::object::<GenerationUpgrade>()),
     doc: "Starts the upgrade to the newest generation of the cluster's channel, which takes minutes.",
     errors: &[
         (400, "no upgrade available"),
@@ -728,7 +728,7 @@ pub(crate) static SET_ENCRYPTION: Operation = Operation {
     c_name: "camunda_cluster_set_encryption",
     path: "/clusters/{clusterUuid}/encryption",
     body: Some(BodySchema::object::<UpdateEncryption>()),
-    answer: Some(BodySchema::object::<Cluster>()),
+    response: Some(BodySchema::object::<Cluster>()),
     doc: "Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region \
           clusters and not allowed for others. The keys are in use when `encryption.status` is \
           `Ready`.",
@@ -761,7 +761,7 @@ pub(crate) static FAIL_OVER: Operation = Operation {
     c_name: "camunda_cluster_fail_over",
     path: "/clusters/{clusterUuid}/failover",
     body: Some(BodySchema::object::<TriggerFailover>()),
-    answer: Some(BodySchema::object::<FailoverResult>()),
+    response: Some(BodySchema::object::<FailoverResult>()),
     one_time_response: true,
     hint: Some(
         "look for the new cluster in the paired region, and whether the source is suspended",

@@ -79,7 +79,7 @@ pub(crate) static LIST: Operation = Operation {
     call: "members.list",
     c_name: "camunda_member_list",
     path: "/members",
-    answer: Some(BodySchema::list::<Member>()),
+    response: Some(BodySchema::list::<Member>()),
     doc: "Lists the members and the pending invitations.",
     errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS

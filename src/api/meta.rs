@@ -41,7 +41,7 @@ pub(crate) static IP_RANGES: Operation = Operation {
     call: "ip_ranges",
     c_name: "camunda_ip_ranges",
     path: "/meta/ip-ranges",
-    answer: Some(BodySchema::object::<IpRanges>()),
+    response: Some(BodySchema::object::<IpRanges>()),
     authenticated: false,
     doc: "Lists the IP ranges of outgoing connections of Camunda's products. Changes are published \
           24 hours in advance. The only operation without a token.",

@@ -128,7 +128,7 @@ pub(crate) static GET: Operation = Operation {
     call: "cluster.monitoring.get",
     c_name: "camunda_monitoring_get",
     path: "/clusters/{clusterUuid}/monitoring/clients",
-    answer: Some(BodySchema::object::<Monitoring>()),
+    response: Some(BodySchema::object::<Monitoring>()),
     doc: "Returns the monitoring clients and the status of monitoring, which is an empty object \
           while monitoring is inactive.",
     errors: &[
@@ -144,7 +144,7 @@ pub(crate) static CREATE_CLIENT: Operation = Operation {
     c_name: "camunda_monitoring_create_client",
     path: "/clusters/{clusterUuid}/monitoring/clients",
     body: Some(BodySchema::object::<CreateMonitoringClient>()),
-    answer: Some(BodySchema::object::<CreatedMonitoringClient>()),
+    response: Some(BodySchema::object::<CreatedMonitoringClient>()),
     one_time_response: true,
     hint: Some("look for its user name among the monitoring clients; rotate its password there"),
     doc: "Creates a monitoring client. The API returns the password ONLY in this response. \
@@ -171,7 +171,7 @@ pub(crate) static ROTATE_PASSWORD: Operation = Operation {
     call: "cluster.monitoring.rotate_password",
     c_name: "camunda_monitoring_rotate_password",
     path: "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate",
-    answer: Some(BodySchema::object::<CreatedMonitoringClient>()),
+    response: Some(BodySchema::object::<CreatedMonitoringClient>()),
     one_time_response: true,
     hint: Some("try the old password; if it no longer works, rotate again"),
     doc: "Replaces the password of a monitoring client. The API returns the new one ONLY in this \

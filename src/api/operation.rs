@@ -32,7 +32,7 @@ pub struct Operation {
     /// Request body, or `None` if the request has none.
     pub body: Option<BodySchema>,
     /// Response body, or `None` if the response has none.
-    pub answer: Option<BodySchema>,
+    pub response: Option<BodySchema>,
     /// Whether the request may be retried.
     pub idempotency: Idempotency,
     /// Whether the API returns the response only once.
@@ -58,7 +58,7 @@ impl Operation {
         method: Method::Get,
         path: "",
         body: None,
-        answer: None,
+        response: None,
         idempotency: Idempotency::Safe,
         one_time_response: false,
         authenticated: true,
@@ -169,7 +169,7 @@ impl Operation {
 
     /// Returns whether the response contains secrets.
     pub(crate) fn has_secret_response(&self) -> bool {
-        match self.answer.as_ref().map(|schema| &schema.kind) {
+        match self.response.as_ref().map(|schema| &schema.kind) {
             Some(BodyKind::Secrets) => true,
             Some(BodyKind::Object(Description::Object { fields, .. })) => fields
                 .iter()
@@ -186,7 +186,7 @@ impl Operation {
     /// Validates a response against its schema.
     #[cfg(feature = "capi")]
     pub(crate) fn validate_response(&self, response: &Zeroizing<Vec<u8>>) -> Result<()> {
-        match &self.answer {
+        match &self.response {
             Some(schema) => match schema.check(response) {
                 Ok(_) => Ok(()),
                 Err(problem) => Err(self.decode_error(problem, response.clone())),

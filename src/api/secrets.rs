@@ -35,7 +35,7 @@ pub(crate) static LIST: Operation = Operation {
     call: "cluster.secrets.list",
     c_name: "camunda_secret_list",
     path: "/clusters/{clusterUuid}/secrets",
-    answer: Some(BodySchema::secrets()),
+    response: Some(BodySchema::secrets()),
     doc: "Lists the connector secrets of the cluster with their VALUES: the response is secret.",
     errors: &[
         (403, "cluster belongs to another organisation"),

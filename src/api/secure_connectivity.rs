@@ -161,7 +161,7 @@ pub(crate) static GET: Operation = Operation {
     call: "cluster.secure_connectivity.get",
     c_name: "camunda_secure_connectivity_get",
     path: "/clusters/{clusterUuid}/secure-connectivity",
-    answer: Some(BodySchema::object::<SecureConnectivityStatus>()),
+    response: Some(BodySchema::object::<SecureConnectivityStatus>()),
     doc: "Returns the secure connectivity; its `status` is an empty object while it is inactive.",
     errors: &[
         (403, "cluster belongs to another organisation"),

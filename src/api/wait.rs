@@ -153,7 +153,7 @@ pub struct Waiter {
     /// Names of the arguments, the cluster's id first.
     pub arguments: &'static [&'static str],
     /// Type of the resource that it polls and returns; `None` if it waits for the deletion.
-    pub answer: Option<&'static Description>,
+    pub response: Option<&'static Description>,
     /// Documentation: the wanted state, and the states in which it fails.
     pub doc: &'static str,
 }
@@ -163,7 +163,7 @@ pub(crate) static HEALTHY: Waiter = Waiter {
     call: "cluster.wait_until_healthy",
     c_name: "camunda_cluster_wait_until_healthy",
     arguments: &["clusterUuid"],
-    answer: Some(Cluster::DESCRIPTION),
+    response: Some(Cluster::DESCRIPTION),
     doc: "Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails \
           immediately if the cluster is suspended, waits for input of its owner, or does not exist.",
 };
@@ -173,7 +173,7 @@ pub(crate) static DELETED: Waiter = Waiter {
     call: "cluster.wait_until_deleted",
     c_name: "camunda_cluster_wait_until_deleted",
     arguments: &["clusterUuid"],
-    answer: None,
+    response: None,
     doc: "Waits until the cluster no longer exists, after its deletion.",
 };
 
@@ -182,7 +182,7 @@ pub(crate) static UPGRADED: Waiter = Waiter {
     call: "cluster.wait_until_upgraded",
     c_name: "camunda_cluster_wait_until_upgraded",
     arguments: &["clusterUuid", "generationId"],
-    answer: Some(Cluster::DESCRIPTION),
+    response: Some(Cluster::DESCRIPTION),
     doc: "Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's \
           response) and is `Healthy` in two consecutive polls, and returns it. Fails immediately \
           if the cluster waits for input of its owner or does not exist.",
@@ -193,7 +193,7 @@ pub(crate) static WOKEN: Waiter = Waiter {
     call: "cluster.wait_until_woken",
     c_name: "camunda_cluster_wait_until_woken",
     arguments: &["clusterUuid"],
-    answer: Some(Cluster::DESCRIPTION),
+    response: Some(Cluster::DESCRIPTION),
     doc: "Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and \
           returns it. Fails immediately if the cluster waits for input of its owner or does not \
           exist.",
@@ -204,7 +204,7 @@ pub(crate) static ENCRYPTED: Waiter = Waiter {
     call: "cluster.wait_until_encrypted",
     c_name: "camunda_cluster_wait_until_encrypted",
     arguments: &["clusterUuid"],
-    answer: Some(Cluster::DESCRIPTION),
+    response: Some(Cluster::DESCRIPTION),
     doc: "Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and \
           returns the cluster. Fails immediately if the key could not be set up or the cluster \
           does not exist.",
@@ -215,7 +215,7 @@ pub(crate) static BACKED_UP: Waiter = Waiter {
     call: "cluster.backups.wait_until_complete",
     c_name: "camunda_backup_wait_until_complete",
     arguments: &["clusterUuid", "backupId"],
-    answer: Some(Backup::DESCRIPTION),
+    response: Some(Backup::DESCRIPTION),
     doc: "Waits until the backup is complete, and returns it. Fails immediately if the backup \
           failed or is not in the list of the cluster's backups.",
 };
@@ -225,7 +225,7 @@ pub(crate) static RESTORED: Waiter = Waiter {
     call: "cluster.backups.wait_until_restored",
     c_name: "camunda_backup_wait_until_restored",
     arguments: &["clusterUuid", "backupId"],
-    answer: Some(Restore::DESCRIPTION),
+    response: Some(Restore::DESCRIPTION),
     doc: "Waits until the latest restore of the backup is completed, and returns it. Fails \
           immediately if the restore failed or was aborted, or if there was none.",
 };

@@ -4,9 +4,9 @@
 
 use std::ffi::{c_char, c_void};
 
-use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};
 use crate::api::backups::BackupId;
 use crate::api::clusters::ClusterId;
+use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};
 use crate::api::{secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;
 use crate::ffi::call::camunda_call_options;

@@ -119,7 +119,7 @@ fn c_operations() -> String {
         push(operation.call, &c_signature(operation), operation.c_name);
     }
     for waiter in WAITERS {
-        let value = if waiter.answer.is_some() {
+        let value = if waiter.response.is_some() {
             "_value"
         } else {
             ""
@@ -131,7 +131,7 @@ fn c_operations() -> String {
 }
 
 fn c_signature(operation: &Operation) -> String {
-    let response = operation.answer.as_ref().map(|schema| &schema.kind);
+    let response = operation.response.as_ref().map(|schema| &schema.kind);
     if matches!(response, Some(BodyKind::Csv)) {
         return "csv".to_owned();
     }

@@ -19,14 +19,14 @@ pub(crate) fn unknown_names(call: &str, result: &Value) -> Vec<String> {
 fn result_type(call: &str) -> Option<&'static Description> {
     let waiter = WAITERS.iter().find(|waiter| waiter.call == call);
     if let Some(waiter) = waiter {
-        return waiter.answer;
+        return waiter.response;
     }
     // The typed languages return only the id.
     if call == "clusters.create" {
         return None;
     }
     let operation = OPERATIONS.iter().find(|operation| operation.call == call)?;
-    match &operation.answer.as_ref()?.kind {
+    match &operation.response.as_ref()?.kind {
         BodyKind::Object(description) | BodyKind::List(description) => Some(description),
         BodyKind::Secrets | BodyKind::Csv => None,
     }

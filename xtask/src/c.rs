@@ -182,9 +182,9 @@ fn functions() -> String {
         "//! The C functions of the operations and waiters.\n\
          \n\
          use std::ffi::{c_char, c_void};\n\n\
-         use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
          use crate::api::backups::BackupId;\n\
          use crate::api::clusters::ClusterId;\n\
+         use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
          use crate::api::{secrets, secure_connectivity};\n\
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
@@ -205,7 +205,7 @@ fn functions() -> String {
 fn push_operation(text: &mut String, operation: &Operation) {
     let arguments: Vec<String> = operation.arguments().map(snake).collect();
     let csv = matches!(
-        operation.answer.as_ref().map(|shape| &shape.kind),
+        operation.response.as_ref().map(|shape| &shape.kind),
         Some(BodyKind::Csv)
     );
     text.push('\n');
@@ -238,7 +238,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
              unchanged. It returns 0 to continue; any other value ends the call with \
              CAMUNDA_STATUS_IO.",
         );
-    } else if let Some(shape) = &operation.answer {
+    } else if let Some(shape) = &operation.response {
         doc(
             text,
             &format!(
@@ -272,7 +272,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
             "sink: camunda_write_fn".to_owned(),
             "user: *mut c_void".into(),
         ]);
-    } else if operation.answer.is_some() {
+    } else if operation.response.is_some() {
         parameters.push("value: *mut *mut camunda_value".into());
     }
     let body = if operation.body.is_some() {
@@ -284,7 +284,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
     let call = if csv {
         format!("operation::stream(&{description}, admin, call, sink, user, error)")
     } else {
-        let value = if operation.answer.is_some() {
+        let value = if operation.response.is_some() {
             "Some(value)"
         } else {
             "None"
@@ -310,12 +310,12 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
          resource can no longer reach the state.",
     );
     doc(text, "");
-    if let Some(answer) = waiter.answer {
+    if let Some(response) = waiter.response {
         doc(
             text,
             &format!(
                 "On success, `*value` is a new value: a {}. Free it with camunda_value_free().",
-                answer.name()
+                response.name()
             ),
         );
     }
@@ -330,10 +330,10 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
             .iter()
             .map(|name| format!("{name}: *const c_char")),
     );
-    if waiter.answer.is_some() {
+    if waiter.response.is_some() {
         parameters.push("value: *mut *mut camunda_value".into());
     }
-    let value = if waiter.answer.is_some() {
+    let value = if waiter.response.is_some() {
         "Some(value)"
     } else {
         "None"
@@ -368,7 +368,7 @@ fn waiter_call(waiter: &Waiter) -> String {
     }
     let mut arguments: Vec<String> = others.iter().map(|name| typed(name)).collect();
     arguments.push("&operation::wait_options(call)".into());
-    let convert = match waiter.answer {
+    let convert = match waiter.response {
         Some(_) => "with_value",
         None => "without_value",
     };
@@ -404,15 +404,15 @@ fn common_doc(text: &mut String) {
 
 fn doc(text: &mut String, paragraph: &str) {
     let mut line = String::new();
-    for word in paragraph.split_whitespace() {
-        if !line.is_empty() && line.len() + word.len() > 95 {
+    for part in paragraph.split_whitespace() {
+        if !line.is_empty() && line.len() + part.len() > 95 {
             writeln!(text, "/// {line}").unwrap();
             line.clear();
         }
         if !line.is_empty() {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(part);
     }
     writeln!(text, "{}", format!("/// {line}").trim_end()).unwrap();
 }

@@ -744,7 +744,7 @@ fn arguments(operation: &Operation) -> Vec<Argument> {
 
 /// Returns the return type of a method, and the type of which its JSON is decoded.
 fn response_types(operation: &Operation) -> (String, String) {
-    match operation.answer.as_ref().map(|shape| &shape.kind) {
+    match operation.response.as_ref().map(|shape| &shape.kind) {
         None | Some(BodyKind::Csv) => ("void".to_owned(), String::new()),
         Some(BodyKind::List(item)) => {
             let list = format!("std::vector<{}>", item.name());
@@ -761,7 +761,7 @@ fn response_types(operation: &Operation) -> (String, String) {
 
 fn is_csv(operation: &Operation) -> bool {
     matches!(
-        operation.answer.as_ref().map(|shape| &shape.kind),
+        operation.response.as_ref().map(|shape| &shape.kind),
         Some(BodyKind::Csv)
     )
 }
@@ -836,7 +836,7 @@ fn push_waiter_declaration(text: &mut String, waiter: &Waiter) {
     writeln!(
         text,
         "  {} {}({}) const;",
-        waiter.answer.map_or("void", |response| response.name()),
+        waiter.response.map_or("void", |response| response.name()),
         cpp_name(place_of(waiter.call).1),
         waiter_arguments(waiter, true)
     )
@@ -860,7 +860,9 @@ fn waiter_arguments(waiter: &Waiter, with_default: bool) -> String {
 
 /// Returns the type that the progress callback of a waiter receives.
 fn polled_type(waiter: &Waiter) -> &'static str {
-    waiter.answer.map_or("Cluster", |response| response.name())
+    waiter
+        .response
+        .map_or("Cluster", |response| response.name())
 }
 
 fn push_definitions(text: &mut String) {
@@ -1022,7 +1024,7 @@ fn push_env_file_definition(text: &mut String) {
 
 fn push_waiter_definition(text: &mut String, waiter: &Waiter) {
     let (place, name) = place_of(waiter.call);
-    let response = waiter.answer.map(|response| response.name());
+    let response = waiter.response.map(|response| response.name());
     writeln!(
         text,
         "inline {} {}::{}({}) const {{",

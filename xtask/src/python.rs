@@ -271,7 +271,7 @@ fn models_text() -> String {
                     && !OPERATIONS.iter().any(|operation| {
                         one_field(operation).is_some()
                             && matches!(
-                                operation.answer.as_ref().map(|schema| &schema.kind),
+                                operation.response.as_ref().map(|schema| &schema.kind),
                                 Some(BodyKind::Object(body)) if body.name() == *name
                             )
                     })
@@ -491,7 +491,7 @@ fn operations_text() -> String {
     let mut imported: Vec<&str> = OPERATIONS
         .iter()
         .filter(|operation| one_field(operation).is_none())
-        .filter_map(|operation| match operation.answer.as_ref()?.kind {
+        .filter_map(|operation| match operation.response.as_ref()?.kind {
             BodyKind::Object(description) | BodyKind::List(description) => Some(description.name()),
             _ => None,
         })
@@ -514,7 +514,7 @@ fn operations_text() -> String {
             .rsplit_once('.')
             .unwrap_or(("", operation.call));
         let csv = matches!(
-            operation.answer.as_ref().map(|schema| &schema.kind),
+            operation.response.as_ref().map(|schema| &schema.kind),
             Some(BodyKind::Csv)
         );
         let methods = places.entry(place).or_default();
@@ -579,7 +579,7 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
         };
         arguments.extend(fields.iter().map(|field| body_argument(operation, field)));
     }
-    let response = operation.answer.as_ref().map(|schema| &schema.kind);
+    let response = operation.response.as_ref().map(|schema| &schema.kind);
     let one_field = one_field(operation);
     let (hint, decode) = match response {
         None => ("None".to_owned(), None),
@@ -719,7 +719,7 @@ fn push_csv(text: &mut String, operation: &Operation, name: &str) {
 fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     let arguments = path_arguments(waiter.arguments.iter().copied(), "cluster");
     let shown = polled_type(waiter);
-    let hint = waiter.answer.map_or("None", |resource| resource.name());
+    let hint = waiter.response.map_or("None", |resource| resource.name());
     let options = [
         "timeout: Optional[float] = None".to_owned(),
         "interval: Optional[float] = None".into(),
@@ -761,12 +761,12 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     let mut passed = vec!["self._id".to_owned()];
     passed.extend(arguments.into_iter().map(|argument| argument.value));
     let decode = format!("_models._{}", snake(shown));
-    let method = if waiter.answer.is_some() {
+    let method = if waiter.response.is_some() {
         "wait_value"
     } else {
         "wait_void"
     };
-    let keyword = if waiter.answer.is_some() {
+    let keyword = if waiter.response.is_some() {
         "return "
     } else {
         ""
@@ -785,7 +785,9 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
 
 /// The type of the resource that a waiter polls. One that returns nothing polls a cluster.
 fn polled_type(waiter: &Waiter) -> &'static str {
-    waiter.answer.map_or("Cluster", |resource| resource.name())
+    waiter
+        .response
+        .map_or("Cluster", |resource| resource.name())
 }
 
 fn decoder(description: &Description) -> String {

@@ -57,7 +57,7 @@ fn types_contain_all_bodies_of_operations() {
     for operation in OPERATIONS {
         for (schema, direction) in [
             (&operation.body, Direction::Request),
-            (&operation.answer, Direction::Response),
+            (&operation.response, Direction::Response),
         ] {
             if let Some(BodyKind::Object(description) | BodyKind::List(description)) =
                 schema.as_ref().map(|schema| &schema.kind)
