@@ -1,7 +1,6 @@
-//! What single steps cost, beside plain serde_json: `cargo bench --bench micro`.
+//! Micro-benchmarks of single steps, compared with serde_json: `cargo bench --bench micro`.
 //!
-//! The allocations that it shows are counted by the allocator; a step without the line "alloc" makes
-//! none.
+//! The output includes allocations; a step without a line "alloc" allocates nothing.
 
 #[path = "side_by_side/minimal.rs"]
 mod minimal;
@@ -21,21 +20,21 @@ fn main() {
     divan::main();
 }
 
-/// A token that is at hand, asked for by one thread.
+/// Returns a cached token, on one thread.
 #[divan::bench]
-fn token_hit(bencher: Bencher<'_, '_>) {
+fn cached_token(bencher: Bencher<'_, '_>) {
     let sandbox = Sandbox::start();
     let tokens = tokens(&sandbox);
     bencher.bench_local(|| tokens.access_token());
 }
 
-/// Answers decoded into our types.
+/// Decodes responses into the types of this library.
 #[divan::bench(args = CLUSTERS)]
 fn decode(bencher: Bencher<'_, '_>, clusters: usize) {
     decode_into::<Cluster>(bencher, clusters);
 }
 
-/// The same answers decoded into the same fields by serde_json alone.
+/// Decodes the same responses into the same fields with serde_json alone.
 #[divan::bench(args = CLUSTERS)]
 fn decode_plain(bencher: Bencher<'_, '_>, clusters: usize) {
     decode_into::<minimal::Cluster>(bencher, clusters);
@@ -49,10 +48,10 @@ fn tokens(sandbox: &Sandbox) -> TokenSource {
         .oauth_url(&sandbox.oauth_url())
         .token_cache("memory")
         .build()
-        .expect("the sandbox's own settings are good");
+        .expect("the settings of the sandbox are valid");
     let tokens = admin.token_source("api.cloud.camunda.io");
-    let tokens = tokens.expect("there are credentials");
-    tokens.access_token().expect("the sandbox answers");
+    let tokens = tokens.expect("the client has credentials");
+    tokens.access_token().expect("the sandbox responds");
     tokens
 }
 
@@ -63,7 +62,7 @@ fn decode_into<T: DeserializeOwned>(bencher: Bencher<'_, '_>, clusters: usize) {
         .bench_local(|| serde_json::from_str::<Vec<T>>(&json).map(|clusters| clusters.len()));
 }
 
-/// An answer with that many clusters, about 1.5 kB each.
+/// Returns a list of clusters in JSON, about 1.5 kB each.
 fn list_of(clusters: usize) -> String {
     let clusters: Vec<_> = (0..clusters)
         .map(|number| CLUSTER.replace("NUMBER", &format!("{number:012}")))

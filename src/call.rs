@@ -20,6 +20,14 @@ pub(crate) const CANCEL_POLL: Duration = Duration::from_millis(20);
 /// Default timeout of a call.
 pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Returns a number that identifies the calling thread among the running threads.
+///
+/// Allocates nothing, unlike [`std::thread::current`], whose handle of the main thread is never freed.
+pub(crate) fn current_thread() -> usize {
+    thread_local!(static MARKER: u8 = const { 0 });
+    MARKER.with(|marker| std::ptr::from_ref(marker).addr())
+}
+
 /// Cancellation flag for calls, to be set from another thread or from a signal handler.
 ///
 /// Clones share one flag. [`cancel`](Cancel::cancel) uses only atomic operations, so it is
@@ -430,7 +438,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn check_fails_in_a_child_forked_during_the_call() {
-        use crate::fork::testing::{Child, fork};
+        use crate::fork::tests::forked_child::{Child, fork};
         let call = CallContext::start(&CallOptions::new(), DEFAULT_TIMEOUT);
         let child = fork(|| call.check() == Err(StopReason::Forked)).wait();
         assert_eq!(child, Child::Passed);

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::auth::{TokenCacheConfig, TokenRequest, TokenRequestFormat, TokenStore};
 use crate::call::DEFAULT_TIMEOUT;
 use crate::error::{Error, Result};
 use crate::secret::{Secret, Zeroizing};
+use crate::token_config::{TokenCacheConfig, TokenRequest, TokenRequestFormat};
+use crate::token_store::TokenStore;
 
 const DEFAULT_BASE_URL: &str = "https://api.cloud.camunda.io";
 const DEFAULT_OAUTH_URL: &str = "https://login.cloud.camunda.io/oauth/token";

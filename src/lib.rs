@@ -87,6 +87,7 @@ struct Readme;
 )]
 mod api;
 mod auth;
+mod backoff;
 #[warn(
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
@@ -122,6 +123,7 @@ pub mod fuzzing;
 #[path = "../tests/support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
+mod random;
 #[warn(
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
@@ -129,6 +131,8 @@ mod limited;
     clippy::return_self_not_must_use
 )]
 mod secret;
+mod token_config;
+mod token_store;
 mod transport;
 #[cfg(test)]
 #[path = "../tests/support/unreachable_ports.rs"]
@@ -147,11 +151,12 @@ pub use api::secure_connectivity::SecureConnectivity;
 // The objects, enumerations and ids of the list in `api/mod.rs`.
 pub use api::types::*;
 pub use api::wait::Wait;
-pub use auth::{StoreLock, Token, TokenStore};
+pub use auth::Token;
 pub use call::{CallOptions, Cancel};
 pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};
 pub use secret::Secret;
+pub use token_store::{StoreLock, TokenStore};
 pub use transport::{Idempotency, Method, Stats};
 
 /// Description of the API as data, from which the types and functions of the other languages are

@@ -12,6 +12,9 @@ use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::optimization_barrier;
 
+/// Message of the decode error of a secret that is not a string.
+pub(crate) const NOT_A_STRING: &str = "invalid type: a secret is a string";
+
 /// Secret string that is redacted in `Debug` and zeroized on drop. [`expose`](Secret::expose)
 /// returns the string.
 ///
@@ -107,7 +110,7 @@ impl<'de> Deserialize<'de> for Secret {
         }
 
         fn not_a_string<E: de::Error>() -> E {
-            E::custom("invalid type: a secret is a string")
+            E::custom(NOT_A_STRING)
         }
 
         /// Visitor of a `serde_json` raw value: the unmodified JSON text.

@@ -1,4 +1,4 @@
-//! The time limit of programs that tests start.
+//! Tests of the time limit of programs that tests start.
 
 #![cfg(unix)]
 
@@ -33,7 +33,7 @@ fn failure_of(script: &str) -> String {
     *failed.downcast::<String>().unwrap()
 }
 
-/// The process ids that a script printed, as `pid 1234`, none of which runs any more.
+/// Returns the number of process ids that a script printed (`pid 1234`), and checks that none runs.
 #[cfg(target_os = "linux")]
 fn ended_processes(text: &str) -> usize {
     let ids: Vec<&str> = text
@@ -41,7 +41,7 @@ fn ended_processes(text: &str) -> usize {
         .filter_map(|line| line.strip_prefix("pid "))
         .collect();
     for id in &ids {
-        // One whose parent is gone is a zombie until the first process of the machine takes notice.
+        // An orphaned process remains a zombie until the init process reaps it.
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
     }
@@ -81,7 +81,7 @@ fn program_with_children_is_ended_with_all_of_them() {
     assert_eq!(ended_processes(&text), 2, "{text}");
 }
 
-/// Its parent has ended, so nothing but the environment says to which program it belongs.
+/// Its parent has ended, so only its environment identifies the program that started it.
 #[cfg(target_os = "linux")]
 #[test]
 fn process_left_behind_that_keeps_the_output_open_is_ended() {
@@ -90,7 +90,7 @@ fn process_left_behind_that_keeps_the_output_open_is_ended() {
     assert_eq!(ended_processes(&text), 1, "{text}");
 }
 
-/// A stopped process takes no other signal.
+/// A stopped process handles no other signal than SIGKILL and SIGCONT.
 #[test]
 fn program_that_is_stopped_is_ended() {
     let text = failure_of("kill -STOP $$");
@@ -123,7 +123,7 @@ fn program_within_its_limit_returns_status_and_output() {
 }
 
 #[test]
-fn program_that_answers_in_time_keeps_running() {
+fn program_that_responds_within_the_limit_keeps_running() {
     let mut command = shell("while read line; do echo \"$line\"; done");
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let limit = Duration::from_secs(2);
@@ -153,11 +153,11 @@ fn dropped_program_is_ended() {
 }
 
 #[test]
-#[ignore = "run by others in a process of its own"]
+#[ignore = "run by another test in a process of its own"]
 fn waits_for_another_thread_forever() {
     limit_this_process_to(SHORT);
     let (_sender, receiver) = std::sync::mpsc::channel::<()>();
-    // Until the process is aborted.
+    // Blocks until the process is aborted.
     let _ = receiver.recv();
 }
 
@@ -172,7 +172,7 @@ fn test_binary_that_waits_for_itself_is_ended_with_its_stacks() {
         text.contains("test binary not ended after 500ms, aborted:\n"),
         "{text}"
     );
-    // The kernel cuts names of threads.
+    // The kernel truncates names of threads.
     #[cfg(target_os = "linux")]
     assert!(text.contains("(waits_for_anoth):"), "{text}");
     if is_installed("gdb") {
@@ -180,7 +180,7 @@ fn test_binary_that_waits_for_itself_is_ended_with_its_stacks() {
     }
 }
 
-/// A forked child that waits for a lock for ever, as after a fork beside a busy thread.
+/// A forked child that never ends, as one that waits for a lock of its parent's thread.
 #[cfg(target_os = "linux")]
 #[test]
 fn forked_child_that_hangs_is_ended_with_the_names_of_its_functions() {
@@ -208,7 +208,7 @@ fn forked_child_that_hangs_is_ended_with_the_names_of_its_functions() {
     let failed = catch_unwind(|| run_to_end(Command::new(&binary), SHORT));
     let text = failed
         .err()
-        .expect("it hangs")
+        .expect("the program hangs")
         .downcast::<String>()
         .unwrap();
     assert_eq!(text.matches(" (hang):\n").count(), 2, "{text}");

@@ -1,7 +1,7 @@
-//! The Python package from outside: installs it with pip into a virtual environment, and runs its
-//! tests and its example there against a sandbox.
+//! Tests of the installed Python package: installs it with pip into a virtual environment, and runs its
+//! tests, its example and mypy there against a sandbox.
 //!
-//! Without python3 its name is printed and nothing is tested; with `CI=true` that is a failure.
+//! Without python3 the tests are skipped and print its name; with `CI=true` they fail.
 
 #[path = "support/cargo.rs"]
 mod cargo;
@@ -22,7 +22,7 @@ use cargo::cargo;
 use limited::{Limited, PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, run_to_end, text_of};
 
 #[test]
-fn the_tests_of_the_package_pass() {
+fn package_tests_pass() {
     let Some(python) = python() else { return };
     let sandbox = sandbox();
     let folder = tempfile::tempdir().unwrap();
@@ -31,19 +31,19 @@ fn the_tests_of_the_package_pass() {
         .args(["-m", "unittest", "discover", "--start-directory"])
         .arg(package().join("tests"));
     run_within(command, PROGRAM_LIMIT);
-    // All of its tests and their child processes together kept to the limit of the token endpoint.
+    // All tests and their child processes together stayed within the rate limit.
     assert_eq!(sandbox.stats().rate_limited_token_requests, 0);
 }
 
 #[test]
-fn the_example_does_the_main_job() {
+fn example_creates_and_deletes_cluster() {
     let Some(python) = python() else { return };
     let sandbox = sandbox();
     let folder = tempfile::tempdir().unwrap();
     let mut command = python.command(&sandbox, folder.path());
     command.arg(top().join("examples/python/quickstart.py"));
-    let said = run(command);
-    assert!(said.contains("1 token requests"), "{said}");
+    let output = run(command);
+    assert!(output.contains("1 token requests"), "{output}");
     let stats = sandbox.stats();
     // One for the API, one for Zeebe.
     assert_eq!(stats.token_requests, 2, "{stats:?}");
@@ -53,10 +53,11 @@ fn the_example_does_the_main_job() {
     );
 }
 
-/// Linux answers on all of 127.0.0.0/8, so there the sandbox can look like a service elsewhere.
+/// Linux accepts connections on all of 127.0.0.0/8, so the sandbox can have a URL that the example does
+/// not recognize as local.
 #[cfg(target_os = "linux")]
 #[test]
-fn the_example_only_reads_from_the_real_service() {
+fn example_only_reads_when_server_is_not_local() {
     let Some(python) = python() else { return };
     let sandbox = sandbox();
     let folder = tempfile::tempdir().unwrap();
@@ -64,11 +65,11 @@ fn the_example_only_reads_from_the_real_service() {
     command.env("CAMUNDA_CONSOLE_BASE_URL", forward_to(&sandbox));
     command.arg(top().join("examples/python/quickstart.py"));
     assert!(run(command).contains("--create"));
-    let asked = sandbox.stats().requests_by_operation;
-    assert_eq!(asked.keys().collect::<Vec<_>>(), ["GET /clusters"]);
+    let requests = sandbox.stats().requests_by_operation;
+    assert_eq!(requests.keys().collect::<Vec<_>>(), ["GET /clusters"]);
 }
 
-/// Passes connections to another address on to the sandbox; gives that address.
+/// Forwards connections from another IP address to the sandbox. Returns the URL.
 #[cfg(target_os = "linux")]
 fn forward_to(sandbox: &Sandbox) -> String {
     use std::net::{Shutdown, TcpListener, TcpStream};
@@ -95,7 +96,7 @@ fn forward_to(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn types_are_strict() {
+fn package_and_example_pass_mypy_strict() {
     let Some(python) = python() else { return };
     let has_mypy = |python: &Python| {
         let mut command = Command::new(&python.program);
@@ -106,7 +107,7 @@ fn types_are_strict() {
         let mut command = Command::new(&python.program);
         command.args(["-m", "pip", "install", "--quiet", "mypy"]);
         if !run_to_end(command, SLOW_PROGRAM_LIMIT).status.success() {
-            return missing("mypy, from the network,");
+            return missing("mypy (from PyPI)");
         }
     }
     let folder = tempfile::tempdir().unwrap();
@@ -116,7 +117,7 @@ fn types_are_strict() {
         .args(["-m", "mypy", "--strict"]);
     command.arg(package().join("src/camunda_admin"));
     run(command);
-    // As a user's program sees the installed package, by its py.typed.
+    // The example imports the installed package, which has a py.typed.
     let mut command = Command::new(&python.program);
     command
         .current_dir(folder.path())
@@ -139,16 +140,16 @@ fn package() -> PathBuf {
     top().join("bindings/python")
 }
 
-/// An interpreter with the package installed.
+/// A Python interpreter with the package installed.
 struct Python {
     program: PathBuf,
 }
 
 impl Python {
-    /// A command that uses the sandbox, and a folder as its home.
+    /// Returns a command with the environment of the sandbox and `home` as its home directory.
     fn command(&self, sandbox: &Sandbox, home: &Path) -> Command {
         let mut command = Command::new(&self.program);
-        // Nothing but what is installed, and no byte code in the source tree.
+        // Runs the installed package, and writes no byte code into the source tree.
         command.args(["-B", "-X", "faulthandler"]).current_dir(home);
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
@@ -168,7 +169,7 @@ impl Python {
     }
 }
 
-/// Makes the virtual environment and installs the package, once.
+/// Creates the virtual environment and installs the package, once per process.
 fn python() -> Option<&'static Python> {
     static PYTHON: OnceLock<Option<Python>> = OnceLock::new();
     let python = PYTHON.get_or_init(|| {
@@ -177,7 +178,7 @@ fn python() -> Option<&'static Python> {
             return None;
         };
         let (folder, library) = library();
-        // Of its own for each interpreter, so that another one does not get what it cannot load.
+        // One environment per version of the interpreter, which cannot load extensions of another.
         let mut version = Command::new(&system);
         version.args(["-c", "import sys; print('%s-%d.%d.%d' % ((sys.implementation.name,) + sys.version_info[:3]))"]);
         let environment = folder.join("python").join(run(version).trim());
@@ -193,7 +194,7 @@ fn python() -> Option<&'static Python> {
             command.args(["-m", "venv"]).arg(&environment);
             run(command);
         }
-        // The library is built already: the wheel takes that one.
+        // The wheel contains the library that is already built.
         let mut command = Command::new(&program);
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
         command.args(["--no-index", "--no-deps", "--force-reinstall"]).arg(package());
@@ -204,7 +205,8 @@ fn python() -> Option<&'static Python> {
     python.as_ref()
 }
 
-/// Builds the library with all features into the folder that this test lies in; that folder, and it.
+/// Builds the library with all features in the target folder of this test. Returns the folder of the
+/// profile, and the library.
 fn library() -> (PathBuf, PathBuf) {
     // …/target/debug/deps/python-0123
     let test = std::env::current_exe().unwrap();
@@ -224,7 +226,7 @@ fn library() -> (PathBuf, PathBuf) {
         std::env::consts::DLL_SUFFIX
     );
     let library = folder.join(name);
-    assert!(library.is_file(), "{} is not there", library.display());
+    assert!(library.is_file(), "{} does not exist", library.display());
     (folder, library)
 }
 
@@ -235,36 +237,35 @@ fn find(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// Names what is missing, with which CI does not put up.
+/// Prints the name of a missing program; with `CI=true` panics.
 fn missing(what: &str) {
     let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(!in_ci, "{what} is not there");
-    println!("{what} is not there: what needs it is left out");
+    assert!(!in_ci, "{what} is required with CI=true, but is missing");
+    println!("skipped: {what} is missing");
 }
 
-/// Runs a command that has to succeed within its limit; what it said on both outputs.
+/// Runs a command that must succeed within the limit. Returns its standard output and error.
 fn run(command: Command) -> String {
     run_within(command, SLOW_PROGRAM_LIMIT)
 }
 
-/// The same with a limit.
+/// Runs a command as [`run`] does, with another limit.
 fn run_within(mut command: Command, limit: Duration) -> String {
     let (reader, writer) = std::io::pipe().unwrap();
     command
         .stdin(Stdio::null())
         .stdout(writer.try_clone().unwrap())
         .stderr(writer);
-    // Without the environment, which has secrets.
+    // Without the environment, which contains secrets.
     let arguments: Vec<_> = command.get_args().map(OsStr::to_owned).collect();
     let shown = format!("{:?} {arguments:?}", command.get_program());
-    // The command holds the writing ends, without which the reader never sees the end, until it is
-    // started.
+    // Starting drops the command with its writing ends; only then can the reader reach the end.
     let program = Limited::start(command, limit);
-    let said = text_of(reader).recv().unwrap();
+    let output = text_of(reader).recv().unwrap();
     match program.wait() {
-        Ok(status) => assert!(status.success(), "{shown}\n{status}\n{said}"),
-        // Where each of the threads is, in Python, is in what it said.
-        Err(report) => panic!("{report}\nIt printed:\n{said}"),
+        Ok(status) => assert!(status.success(), "{shown}\n{status}\n{output}"),
+        // The output has the Python stacks of all threads.
+        Err(report) => panic!("{report}\noutput:\n{output}"),
     }
-    said
+    output
 }

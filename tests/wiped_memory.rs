@@ -1,6 +1,6 @@
-//! No secret is left in memory that was freed: an allocator looks at every block before it goes.
+//! Freed memory contains no secret: an allocator scans every block before it frees it.
 //!
-//! Everything speaks plain HTTP here, since rustls does not overwrite its own buffers.
+//! The tests use HTTP without TLS, because rustls does not zeroize its buffers.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
@@ -17,11 +17,11 @@ use camunda_admin::{
     AdminClient, ClusterCredentials, ClusterId, CreateClusterClient, Secret, TokenSource,
 };
 
-/// Looks for the needles of the thread in every block that the thread frees or moves.
+/// Allocator that scans every block that a thread frees or moves for the needles of the thread.
 struct Scanner;
 
 thread_local! {
-    /// What is looked for; nothing outside [`scanned`].
+    /// Byte strings to scan for; empty outside [`scanned`].
     static NEEDLES: Cell<&'static [Vec<u8>]> = const { Cell::new(&[]) };
     static FOUND: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
@@ -29,10 +29,10 @@ thread_local! {
 #[global_allocator]
 static SCANNER: Scanner = Scanner;
 
-// SAFETY: the system's allocator does the work; blocks are only read before it frees them.
+// SAFETY: calls the system's allocator, and only reads a block before freeing it.
 unsafe impl GlobalAlloc for Scanner {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // Zeroed, so that what is found was written by the program and not by an earlier owner.
+        // Zeroed, so that a match was written by the program and not by an earlier owner.
         // SAFETY: as the caller promises.
         unsafe { System.alloc_zeroed(layout) }
     }
@@ -46,7 +46,7 @@ unsafe impl GlobalAlloc for Scanner {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Always moves: the system's may, and then leaves the old block as it was.
+        // Always moves the block, as the system's allocator may do without clearing the old one.
         // SAFETY: as the caller promises.
         unsafe {
             let moved = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
@@ -83,8 +83,8 @@ unsafe fn look_at(block: *const u8, size: usize) {
     }
 }
 
-/// Runs something on a thread of its own, and fails if a part of one of the secrets was left in a
-/// block that it freed.
+/// Runs `body` on a thread of its own, and panics if a block that it freed contains a part of a
+/// secret.
 fn scanned(secrets: &[&str], body: impl FnOnce() + Send) {
     let mut needles = Vec::new();
     for secret in secrets {
@@ -112,7 +112,7 @@ fn scanned(secrets: &[&str], body: impl FnOnce() + Send) {
     });
 }
 
-/// Runs what belongs to the test itself, without looking at what it frees.
+/// Runs a part of the test itself without scanning the blocks that it frees.
 fn unscanned<T>(body: impl FnOnce() -> T) -> T {
     let needles = NEEDLES.replace(&[]);
     let result = body();
@@ -120,12 +120,12 @@ fn unscanned<T>(body: impl FnOnce() -> T) -> T {
     result
 }
 
-/// An HTTP server with one response for each path; returns its URL.
+/// Starts an HTTP server with one response per path, and returns its URL.
 fn server(responses: Vec<(&'static str, String)>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let responses = Arc::new(responses);
-    // Ends with the process: whoever started it has gone on by then.
+    // Not joined: the thread ends with the process.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let responses = responses.clone();
@@ -167,7 +167,7 @@ const CLIENT_SECRET: &str = "K7-client-secret-of-the-console-9Q";
 const TOKEN: &str = "dG9rZW4-first-part.c2Vjb25k-part.dGhpcmQ-last-part";
 const CREATED_SECRET: &str = "V3-secret-of-a-created-client-that-is-shown-once-8W";
 
-/// As long as a real one, and with line breaks, so that it is escaped in JSON.
+/// Returns a string like a PEM file, with line breaks, which are escaped in JSON.
 fn pem() -> String {
     let lines: String = (0..26)
         .map(|line| format!("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj{line:02}XYZ\n"))
@@ -179,7 +179,7 @@ const CLUSTER: &str = "3f0e9a52";
 
 fn api() -> String {
     let links = format!(r#"{{"zeebe":"{CLUSTER}.bru-2.zeebe.camunda.io:443"}}"#);
-    // Escapes as some servers write them.
+    // Unicode escapes, as some servers send them.
     let secret = CREATED_SECRET.replace("shown", "\\u0073hown");
     server(vec![
         (
@@ -210,7 +210,7 @@ fn admin(url: &str, format: &str) -> AdminClient {
         .base_url(url)
         .oauth_url(&format!("{url}/oauth/token"))
         .audience(format)
-        // Makes the request outgrow the buffer that it begins with.
+        // Makes the request larger than its initial buffer.
         .scope(&"scope ".repeat(200))
         .token_cache("memory")
         .token_request_format(format)
@@ -224,7 +224,7 @@ fn cluster() -> ClusterId {
 }
 
 #[test]
-fn scanner_finds_what_is_left_behind() {
+fn scanner_finds_a_secret_in_freed_memory() {
     let failed = std::panic::catch_unwind(|| {
         scanned(&[CREATED_SECRET], || drop(CREATED_SECRET.to_owned()));
     });
@@ -351,7 +351,7 @@ fn private_key_of_a_client_certificate_leaves_nothing() {
     let both_file = file("both.pem", &format!("{}{pem}", certificate.pem()));
     let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let first_line = pem.lines().nth(1).unwrap();
-    // The private part of the key in DER, as bytes that no string can hold.
+    // The private part of the key in DER, which is not valid UTF-8.
     let private = key.serialize_der()[36..68].to_vec();
     let private: &'static [Vec<u8>] = vec![
         first_line.as_bytes()[..16].to_vec(),
@@ -501,7 +501,7 @@ fn c_abi_leaves_nothing() {
         &body[..40],
         &body[60..],
     ];
-    // SAFETY: each pointer is as the header documents it, and used on this thread only.
+    // SAFETY: each pointer is valid as the header requires, and used on this thread only.
     scanned(&secrets, || unsafe {
         let config = camunda_config_new();
         for (key, value) in &settings {

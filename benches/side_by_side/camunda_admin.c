@@ -1,4 +1,4 @@
-/* Ours from C. Arguments: what to do (get, list or decode), and how often. */
+/* This library from C. Arguments: work (get, list or decode) and number of repetitions. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +59,7 @@ static void decode(long times) {
     camunda_error *error;
     check(camunda_value_parse(json, length, &value, &error), error);
     look_at_all(value);
-    /* Kept: see measure.py. */
+    /* Not freed, see measure.py. */
   }
   free(json);
 }

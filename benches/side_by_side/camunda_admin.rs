@@ -1,4 +1,5 @@
-//! Ours from Rust. Arguments: what to do (`get`, `list`, `decode` or `token`), and how often.
+//! This library from Rust. Arguments: work (`get`, `list`, `decode` or `token`) and number of
+//! repetitions.
 
 use std::error::Error;
 
@@ -6,15 +7,18 @@ use camunda_admin::{AdminClient, Cluster, ClusterId};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let work = arguments.next().ok_or("what to do?")?;
-    let times: usize = arguments.next().ok_or("how often?")?.parse()?;
-    let mut seen = Seen::default();
+    let work = arguments.next().ok_or("missing argument: work")?;
+    let times: usize = arguments
+        .next()
+        .ok_or("missing argument: repetitions")?
+        .parse()?;
+    let mut totals = Totals::default();
     match work.as_str() {
         "get" => {
             let admin = AdminClient::from_env()?;
             let id: ClusterId = std::env::var("BENCH_CLUSTER")?.parse()?;
             for _ in 0..times {
-                seen.look_at(&admin.cluster(&id).get()?);
+                totals.add(&admin.cluster(&id).get()?);
             }
         }
         "list" => {
@@ -24,38 +28,38 @@ fn main() -> Result<(), Box<dyn Error>> {
                     .clusters()
                     .list()?
                     .iter()
-                    .for_each(|cluster| seen.look_at(cluster));
+                    .for_each(|cluster| totals.add(cluster));
             }
         }
         "decode" => {
             let body = std::fs::read(std::env::var("BENCH_BODY")?)?;
             for _ in 0..times {
                 let clusters: Vec<Cluster> = serde_json::from_slice(&body)?;
-                clusters.iter().for_each(|cluster| seen.look_at(cluster));
+                clusters.iter().for_each(|cluster| totals.add(cluster));
                 std::mem::forget(clusters); // see measure.py
             }
         }
         "token" => {
             let tokens = AdminClient::from_env()?.token_source("api.cloud.camunda.io")?;
             for _ in 0..times {
-                seen.clusters += usize::from(!tokens.access_token()?.expose().is_empty());
+                totals.clusters += usize::from(!tokens.access_token()?.expose().is_empty());
             }
         }
         _ => return Err("there is no such work".into()),
     }
-    println!("{} {}", seen.clusters, seen.bytes);
+    println!("{} {}", totals.clusters, totals.bytes);
     Ok(())
 }
 
-/// What was read; all programs have to agree on it.
+/// Sizes of the decoded data, which must be equal for all programs.
 #[derive(Default)]
-struct Seen {
+struct Totals {
     clusters: usize,
     bytes: usize,
 }
 
-impl Seen {
-    fn look_at(&mut self, cluster: &Cluster) {
+impl Totals {
+    fn add(&mut self, cluster: &Cluster) {
         self.clusters += 1;
         self.bytes += cluster.uuid.as_str().len()
             + cluster.name.len()

@@ -1,4 +1,4 @@
-"""Ours from Python. Arguments: what to do (get or list), and how often."""
+"""This library from Python. Arguments: work (get or list) and number of repetitions."""
 
 import os
 import sys

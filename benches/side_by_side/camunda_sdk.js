@@ -1,4 +1,4 @@
-// Camunda's own SDK for Node, as its README has it. Arguments: what to do (get or list), how often.
+// Camunda's SDK for Node, used as in its README. Arguments: work (get or list), number of repetitions.
 
 const { Camunda8 } = require('@camunda8/sdk')
 

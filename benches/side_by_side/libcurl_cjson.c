@@ -1,4 +1,4 @@
-/* What one would write with libcurl and cJSON: one easy handle, whose connection is kept, and one
+/* Baseline with libcurl and cJSON: one easy handle, whose connection is kept, and one
  * token for the life of the process. Arguments: what to do (get, list or decode), and how often. */
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ static size_t append(char *data, size_t size, size_t count, void *user) {
   return more;
 }
 
-/* Sends what the handle is set up for, and parses the answer. */
+/* Performs the request of the handle and parses the response. */
 static cJSON *perform(CURL *curl, struct body *body) {
   body->length = 0;
   const CURLcode code = curl_easy_perform(curl);
@@ -59,8 +59,8 @@ static struct curl_slist *authorize(CURL *curl, struct body *body) {
   curl_easy_setopt(curl, CURLOPT_URL, getenv("CAMUNDA_OAUTH_URL"));
   curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, json);
-  cJSON *answer = perform(curl, body);
-  const char *token = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "access_token"));
+  cJSON *response = perform(curl, body);
+  const char *token = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(response, "access_token"));
   if (token == NULL) fail("no token");
   static char header[8192];
   snprintf(header, sizeof header, "Authorization: Bearer %s", token);
@@ -68,7 +68,7 @@ static struct curl_slist *authorize(CURL *curl, struct body *body) {
   headers = curl_slist_append(headers, "Accept: application/json");
   curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-  cJSON_Delete(answer);
+  cJSON_Delete(response);
   cJSON_Delete(request);
   cJSON_free(text);
   curl_slist_free_all(json);
@@ -132,7 +132,7 @@ static void decode(long times) {
     cJSON *json = cJSON_ParseWithLength(body, length);
     if (json == NULL) fail("not JSON");
     look_at_all(json);
-    /* Kept: see measure.py. */
+    /* Not freed, see measure.py. */
   }
   free(body);
 }

@@ -1,15 +1,15 @@
-"""Runs our programs and their peers side by side, and prints what they cost as a Markdown table.
+"""Compares programs that use this library with baselines, and prints their cost as a Markdown table.
 
     measure.py [--readme FILE] [--rounds N] [--only WORK]
 
-Called by `benches/run`, which builds what is measured and says where it is: BENCH_DIR, the
-directory for what this makes; BENCH_BIN, where the programs are; BENCH_PYTHON, with `requests`;
-BENCH_NODE_MODULES, with Camunda's SDK; BENCH_LIBRARY, the C library.
+Called by `benches/run`, which builds the programs and sets these variables: BENCH_DIR, the directory
+for generated files; BENCH_BIN, the directory of the programs; BENCH_PYTHON, an interpreter with
+`requests`; BENCH_NODE_MODULES, with Camunda's SDK; BENCH_LIBRARY, the C library.
 
-Cost is CPU time, user and system, of the whole process. The programs of a row run by turns, round by
-round; a ratio is the median of the rounds' ratios. What a single call costs is the difference
-between a process that makes few calls and one that makes many. No process finds anything of the one
-before it: each has a HOME of its own, and so an empty token cache."""
+Cost is CPU time, user and system, of the whole process. The programs of a row run alternately; a
+ratio is the median of the ratios of all rounds. The cost of a single call is the difference between a
+process that makes few calls and one that makes many, divided by the number of calls. Each process has
+a HOME of its own, so its token cache is empty."""
 
 import argparse
 import contextlib
@@ -36,7 +36,7 @@ WORK = Path(os.environ["BENCH_DIR"])
 BIN = Path(os.environ["BENCH_BIN"])
 LIBRARY = Path(os.environ["BENCH_LIBRARY"])
 CLUSTER = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11"
-# Two hosts, as the service and its token endpoint are.
+# Two hosts, because the API and its token endpoint have different ones.
 API = "127.0.0.1"
 LOGIN = "127.0.0.2"
 
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="how often each program runs")
     parser.add_argument("--only", default="", help="only the rows whose text has this in it")
     options = parser.parse_args()
-    # Ended from outside, it still ends its server.
+    # A signal must also stop the server.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     with tempfile.TemporaryDirectory(dir=WORK) as directory, server(Path(directory)) as port:
         rows = [row for row in ROWS if options.only in row.work]
@@ -81,17 +81,17 @@ class Cost:
 @dataclass(frozen=True)
 class Line:
     work: str
-    ours: str
-    beside: str = ""
+    client: str
+    baseline: str = ""
     ratio: str = ""
     target: str = ""
     met: bool | None = None
 
 
 PYTHON = os.environ["BENCH_PYTHON"]
-OURS_RUST = Program("Rust", (str(BIN / "ours_rust"),))
-OURS_C = Program("C", (str(BIN / "ours_c"),))
-OURS_PYTHON = Program(
+RUST_CLIENT = Program("Rust", (str(BIN / "camunda_admin_rust"),))
+C_CLIENT = Program("C", (str(BIN / "camunda_admin_c"),))
+PYTHON_CLIENT = Program(
     "Python",
     (PYTHON, str(HERE / "camunda_admin_client.py")),
     (("PYTHONPATH", str(TOP / "bindings/python/src")), ("CAMUNDA_ADMIN_LIBRARY", str(LIBRARY))),
@@ -119,24 +119,24 @@ def megabytes(value: float) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two programs, and what is wanted of their ratios, where anything is."""
+    """A program with this library, its baseline, and the maximum of their ratios, if any."""
 
-    ours: Program
-    peer: Program
+    client: Program
+    baseline: Program
     cpu: float | None = None
     memory: float | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """Work that several programs do."""
+    """Work that several programs perform."""
 
     work: str
     arguments: str
-    answers: str
+    responses: str
     comparisons: tuple[Comparison, ...]
     few: int | None = None
-    """Where a single call is what counts: the calls of the process that is deducted."""
+    """Calls of the process whose cost is subtracted, to measure a single call."""
     many: int = 1
     show_memory: bool = False
 
@@ -144,27 +144,27 @@ class Row:
         programs = self.programs()
         costs: dict[Program, list[Cost]] = {program: [] for program in programs}
         for round_number in range(rounds + 1):
-            # The first round warms up what all share: the page cache, byte code, the server.
+            # The first round only warms up the page cache, byte code and the server.
             if round_number == 1:
                 costs = {program: [] for program in programs}
             for program in programs:
                 costs[program].append(self.cost(program, port, directory))
         outputs = {program.name: cost.output for program in programs for cost in costs[program]}
         if len(set(outputs.values())) != 1:
-            sys.exit(f"{self.work}: the programs did not read the same: {outputs}")
+            sys.exit(f"{self.work}: the programs read different data: {outputs}")
         for comparison in self.comparisons:
-            pairs = list(zip(costs[comparison.ours], costs[comparison.peer], strict=True))
-            work = f"{self.work}: {comparison.ours.name}"
-            cpu = [(ours.cpu, peer.cpu) for ours, peer in pairs]
+            pairs = list(zip(costs[comparison.client], costs[comparison.baseline], strict=True))
+            work = f"{self.work}: {comparison.client.name}"
+            cpu = [(client.cpu, baseline.cpu) for client, baseline in pairs]
             yield line(work, comparison, cpu, seconds, comparison.cpu)
             if self.show_memory:
-                memory = [(ours.memory, peer.memory) for ours, peer in pairs]
+                memory = [(client.memory, baseline.memory) for client, baseline in pairs]
                 yield line("— its peak memory", comparison, memory, megabytes, comparison.memory)
 
     def programs(self) -> list[Program]:
         programs = []
         for comparison in self.comparisons:
-            for program in (comparison.ours, comparison.peer):
+            for program in (comparison.client, comparison.baseline):
                 if program not in programs:
                     programs.append(program)
         return programs
@@ -185,11 +185,11 @@ def line(
     shown: Callable[[float], str],
     target: float | None,
 ) -> Line:
-    ratio = statistics.median(ours / peer for ours, peer in pairs)
+    ratio = statistics.median(client / baseline for client, baseline in pairs)
     return Line(
         work,
-        shown(statistics.median(ours for ours, _ in pairs)),
-        f"{comparison.peer.name}: {shown(statistics.median(peer for _, peer in pairs))}",
+        shown(statistics.median(client for client, _ in pairs)),
+        f"{comparison.baseline.name}: {shown(statistics.median(baseline for _, baseline in pairs))}",
         f"{ratio:.2f} ×",
         f"≤ {target} ×" if target else "",
         ratio <= target if target else None,
@@ -197,28 +197,28 @@ def line(
 
 
 @dataclass(frozen=True)
-class TokenHit:
-    """A token out of memory, for which there is no peer."""
+class CachedToken:
+    """A token from the memory cache, which has no baseline."""
 
-    work: str = "a token that is at hand, uncontended: Rust"
+    work: str = "a cached token, uncontended: Rust"
 
     def measure(self, port: int, directory: Path, rounds: int) -> Iterator[Line]:
         row = Row(self.work, "token", "one", (), few=1000, many=1_001_000)
-        costs = [row.cost(OURS_RUST, port, directory).cpu for _ in range(rounds)]
+        costs = [row.cost(RUST_CLIENT, port, directory).cpu for _ in range(rounds)]
         cost = statistics.median(costs)
         yield Line(self.work, seconds(cost), target="≤ 100 ns", met=cost <= 100e-9)
 
 
-ROWS: list[Row | TokenHit] = [
+ROWS: list[Row | CachedToken] = [
     Row(
         "one warm `get cluster`",
         "get",
         "one",
         (
-            Comparison(OURS_RUST, UREQ, 1.05),
-            Comparison(OURS_C, LIBCURL, 0.7),
-            Comparison(OURS_PYTHON, REQUESTS, 0.2),
-            Comparison(OURS_PYTHON, SDK),
+            Comparison(RUST_CLIENT, UREQ, 1.05),
+            Comparison(C_CLIENT, LIBCURL, 0.7),
+            Comparison(PYTHON_CLIENT, REQUESTS, 0.2),
+            Comparison(PYTHON_CLIENT, SDK),
         ),
         few=100,
         many=1100,
@@ -228,10 +228,10 @@ ROWS: list[Row | TokenHit] = [
         "list",
         "hundred",
         (
-            Comparison(OURS_C, LIBCURL, 0.5),
-            Comparison(OURS_RUST, UREQ),
-            Comparison(OURS_PYTHON, REQUESTS),
-            Comparison(OURS_PYTHON, SDK),
+            Comparison(C_CLIENT, LIBCURL, 0.5),
+            Comparison(RUST_CLIENT, UREQ),
+            Comparison(PYTHON_CLIENT, REQUESTS),
+            Comparison(PYTHON_CLIENT, SDK),
         ),
     ),
     Row(
@@ -239,10 +239,10 @@ ROWS: list[Row | TokenHit] = [
         "list",
         "many",
         (
-            Comparison(OURS_RUST, UREQ),
-            Comparison(OURS_C, LIBCURL),
-            Comparison(OURS_PYTHON, REQUESTS),
-            Comparison(OURS_PYTHON, SDK),
+            Comparison(RUST_CLIENT, UREQ),
+            Comparison(C_CLIENT, LIBCURL),
+            Comparison(PYTHON_CLIENT, REQUESTS),
+            Comparison(PYTHON_CLIENT, SDK),
         ),
         show_memory=True,
     ),
@@ -250,31 +250,31 @@ ROWS: list[Row | TokenHit] = [
         "10,000 clusters (15 MB) decoded",
         "decode",
         "many",
-        (Comparison(OURS_RUST, UREQ, 1.2, 1.2), Comparison(OURS_C, LIBCURL)),
-        # Once in each process, and kept until its end: whether glibc tidies up its heap when such a
-        # list is freed depends on which block happens to be the last, and is worth 14 %.
+        (Comparison(RUST_CLIENT, UREQ, 1.2, 1.2), Comparison(C_CLIENT, LIBCURL)),
+        # Decoded once per process and not freed: whether glibc trims its heap when such a list is freed
+        # depends on the order of blocks, and makes a difference of 14 %.
         few=0,
         show_memory=True,
     ),
-    TokenHit(),
+    CachedToken(),
 ]
 
 
 def run(program: Program, row: Row, times: int, port: int, directory: Path) -> Cost:
-    """Runs a program to its end, in an environment of its own."""
+    """Runs a program with an environment of its own until it exits."""
     home = Path(tempfile.mkdtemp(dir=directory))
     variables = {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
         "PYTHONPYCACHEPREFIX": str(WORK / "pycache"),
         "BENCH_CLUSTER": CLUSTER,
-        "BENCH_BODY": str(directory / "answers" / row.answers / "clusters"),
-        "CAMUNDA_CONSOLE_BASE_URL": f"https://{API}:{port}/{row.answers}",
+        "BENCH_BODY": str(directory / "responses" / row.responses / "clusters"),
+        "CAMUNDA_CONSOLE_BASE_URL": f"https://{API}:{port}/{row.responses}",
         "CAMUNDA_OAUTH_URL": f"https://{LOGIN}:{port}/oauth/token",
         "CAMUNDA_CUSTOM_ROOT_CERT_PATH": str(directory / "ca.pem"),
         **dict(program.variables),
     }
-    # The SDK takes the second pair where the token endpoint is not the service's own.
+    # The SDK reads the second pair if the token endpoint is not the default one.
     for prefix in ("CAMUNDA_CONSOLE", "ZEEBE"):
         variables[f"{prefix}_CLIENT_ID"] = "bench"
         variables[f"{prefix}_CLIENT_SECRET"] = "correct horse battery staple"
@@ -295,8 +295,8 @@ def run(program: Program, row: Row, times: int, port: int, directory: Path) -> C
 
 @contextlib.contextmanager
 def server(directory: Path) -> Iterator[int]:
-    """nginx with TLS on loopback, and static answers. Gives its port."""
-    subprocess.run([sys.executable, HERE / "responses.py", directory / "answers"], check=True)
+    """Starts nginx with TLS on loopback and static responses. Yields its port."""
+    subprocess.run([sys.executable, HERE / "responses.py", directory / "responses"], check=True)
     make_certificates(directory)
     for _ in range(5):
         with socket.socket() as free:
@@ -306,7 +306,7 @@ def server(directory: Path) -> Iterator[int]:
         configuration.write_text(NGINX.format(directory=directory, port=port, api=API, login=LOGIN))
         nginx = subprocess.Popen(["nginx", "-e", directory / "error.log", "-c", configuration])
         try:
-            if answers(nginx, port, directory):
+            if responds(nginx, port, directory):
                 yield port
                 return
         finally:
@@ -336,9 +336,9 @@ http {{
     ssl_certificate {directory}/server.pem;
     ssl_certificate_key {directory}/server.key;
     ssl_protocols TLSv1.2 TLSv1.3;
-    root {directory}/answers;
+    root {directory}/responses;
     location = /oauth/token {{
-      # A static file does not take POST.
+      # nginx rejects a POST to a static file.
       error_page 405 =200 $uri;
     }}
   }}
@@ -346,8 +346,8 @@ http {{
 """
 
 
-def answers(nginx: subprocess.Popen[bytes], port: int, directory: Path) -> bool:
-    """Waits until the server answers, or has ended."""
+def responds(nginx: subprocess.Popen[bytes], port: int, directory: Path) -> bool:
+    """Waits until the server responds or exits."""
     trust = ssl.create_default_context(cafile=str(directory / "ca.pem"))
     while nginx.poll() is None:
         try:
@@ -359,7 +359,7 @@ def answers(nginx: subprocess.Popen[bytes], port: int, directory: Path) -> bool:
 
 
 def make_certificates(directory: Path) -> None:
-    """A CA, and a certificate of it for the loopback addresses."""
+    """Creates a CA and a certificate for the loopback addresses."""
 
     def openssl(*arguments: str) -> None:
         subprocess.run(
@@ -399,11 +399,11 @@ def library_lines() -> list[Line]:
 
 
 def table_of(lines: list[Line]) -> Iterator[str]:
-    yield "| work | ours | beside | ratio | target | met |"
+    yield "| work | this library | baseline | ratio | target | target met |"
     yield "|---|---|---|---|---|---|"
     for one in lines:
         met = {True: "yes", False: "**no**", None: ""}[one.met]
-        yield f"| {one.work} | {one.ours} | {one.beside} | {one.ratio} | {one.target} | {met} |"
+        yield f"| {one.work} | {one.client} | {one.baseline} | {one.ratio} | {one.target} | {met} |"
 
 
 def conditions(rounds: int) -> Iterator[str]:

@@ -1,5 +1,5 @@
-//! A cluster as one would write it with serde alone: the fields of the description, the words of its
-//! enumerations, and nothing kept of what is new.
+//! Minimal `Cluster` type with serde alone: the documented fields and enum values; unknown fields are
+//! dropped.
 #![allow(
     dead_code,
     missing_docs,

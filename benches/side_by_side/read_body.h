@@ -1,4 +1,4 @@
-/* The file BENCH_BODY, for what decodes without a server. */
+/* Reads the file BENCH_BODY, for programs that decode without a server. */
 #include <stdio.h>
 #include <stdlib.h>
 

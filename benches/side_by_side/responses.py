@@ -1,6 +1,6 @@
-"""Writes the answers that the stand-in serves below a directory: a token, a cluster of about 1.5 kB,
-and 100 and 10,000 of them. A program of its own, so that the measuring process stays small: a child's
-peak memory is never reported as less than its parent's at the time of the fork."""
+"""Writes the responses that nginx serves to a directory: a token, a cluster of about 1.5 kB, and lists
+of 100 and 10,000 clusters. A separate program, so that the measuring process stays small: the peak
+memory of a child is at least that of its parent at the time of the fork."""
 
 import base64
 import json
@@ -19,9 +19,9 @@ def main(directory: Path) -> None:
     write(directory / "oauth" / "token", token())
 
 
-def write(path: Path, answer: object) -> None:
+def write(path: Path, response: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(answer, separators=(",", ":")))
+    path.write_text(json.dumps(response, separators=(",", ":")))
 
 
 def cluster(number: int) -> dict[str, object]:
@@ -68,7 +68,7 @@ def cluster(number: int) -> dict[str, object]:
 
 
 def token() -> dict[str, object]:
-    """Of the size and form that the service's tokens have; nobody checks its signature."""
+    """Returns a token with the size and claims of a real one; its signature is not verified."""
 
     def part(content: bytes) -> str:
         return base64.urlsafe_b64encode(content).rstrip(b"=").decode()

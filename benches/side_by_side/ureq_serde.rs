@@ -1,5 +1,5 @@
-//! What one would write with ureq and serde_json alone: no retries, no deadline, no cancelling, one
-//! token for the life of the process. Arguments: what to do (`get`, `list` or `decode`), how often.
+//! Baseline with ureq and serde_json: no retries, no deadline, no cancellation, one token per process.
+//! Arguments: work (`get`, `list` or `decode`) and number of repetitions.
 
 mod minimal;
 
@@ -15,35 +15,38 @@ use minimal::Cluster;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let work = arguments.next().ok_or("what to do?")?;
-    let times: usize = arguments.next().ok_or("how often?")?.parse()?;
-    let mut seen = Seen::default();
+    let work = arguments.next().ok_or("missing argument: work")?;
+    let times: usize = arguments
+        .next()
+        .ok_or("missing argument: repetitions")?
+        .parse()?;
+    let mut totals = Totals::default();
     match work.as_str() {
         "get" => {
             let admin = Admin::new()?;
             let path = format!("/clusters/{}", var("BENCH_CLUSTER")?);
             for _ in 0..times {
-                seen.look_at(&admin.get(&path)?);
+                totals.add(&admin.get(&path)?);
             }
         }
         "list" => {
             let admin = Admin::new()?;
             for _ in 0..times {
                 let clusters: Vec<Cluster> = admin.get("/clusters")?;
-                clusters.iter().for_each(|cluster| seen.look_at(cluster));
+                clusters.iter().for_each(|cluster| totals.add(cluster));
             }
         }
         "decode" => {
             let body = std::fs::read(var("BENCH_BODY")?)?;
             for _ in 0..times {
                 let clusters: Vec<Cluster> = serde_json::from_slice(&body)?;
-                clusters.iter().for_each(|cluster| seen.look_at(cluster));
+                clusters.iter().for_each(|cluster| totals.add(cluster));
                 std::mem::forget(clusters); // see measure.py
             }
         }
         _ => return Err("there is no such work".into()),
     }
-    println!("{} {}", seen.clusters, seen.bytes);
+    println!("{} {}", totals.clusters, totals.bytes);
     Ok(())
 }
 
@@ -77,11 +80,11 @@ impl Admin {
             "client_secret": var("CAMUNDA_CONSOLE_CLIENT_SECRET")?,
             "audience": "api.cloud.camunda.io",
         });
-        let mut answer = agent
+        let mut response = agent
             .post(var("CAMUNDA_OAUTH_URL")?)
             .content_type("application/json")
             .send(&serde_json::to_vec(&credentials)?)?;
-        let token: Token = serde_json::from_slice(&answer.body_mut().read_to_vec()?)?;
+        let token: Token = serde_json::from_slice(&response.body_mut().read_to_vec()?)?;
         Ok(Admin {
             agent,
             base_url: var("CAMUNDA_CONSOLE_BASE_URL")?,
@@ -90,13 +93,13 @@ impl Admin {
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Box<dyn Error>> {
-        let mut answer = self
+        let mut response = self
             .agent
             .get(format!("{}{path}", self.base_url))
             .header("Authorization", &self.authorization)
             .call()?;
-        // Into memory first: serde_json reads a slice much faster than a stream.
-        let body = answer
+        // Read into memory first, because serde_json decodes a slice much faster than a stream.
+        let body = response
             .body_mut()
             .with_config()
             .limit(64 << 20)
@@ -105,15 +108,15 @@ impl Admin {
     }
 }
 
-/// What was read; all programs have to agree on it.
+/// Sizes of the decoded data, which must be equal for all programs.
 #[derive(Default)]
-struct Seen {
+struct Totals {
     clusters: usize,
     bytes: usize,
 }
 
-impl Seen {
-    fn look_at(&mut self, cluster: &Cluster) {
+impl Totals {
+    fn add(&mut self, cluster: &Cluster) {
         self.clusters += 1;
         self.bytes += cluster.uuid.len()
             + cluster.name.len()

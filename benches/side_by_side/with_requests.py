@@ -1,5 +1,5 @@
-"""What one would write with requests: one session, whose connection is kept, and one token for the
-life of the process. Arguments: what to do (get or list), and how often."""
+"""Baseline with requests: one session with a persistent connection, and one token per process.
+Arguments: work (get or list) and number of repetitions."""
 
 import os
 import sys
@@ -24,14 +24,14 @@ def look_at(cluster):
 
 
 def read(path):
-    answer = session.get(base_url + path, timeout=60)
-    answer.raise_for_status()
-    return answer.json()
+    response = session.get(base_url + path, timeout=60)
+    response.raise_for_status()
+    return response.json()
 
 
 with requests.Session() as session:
     session.verify = os.environ["CAMUNDA_CUSTOM_ROOT_CERT_PATH"]
-    answer = session.post(
+    response = session.post(
         os.environ["CAMUNDA_OAUTH_URL"],
         json={
             "grant_type": "client_credentials",
@@ -41,8 +41,8 @@ with requests.Session() as session:
         },
         timeout=60,
     )
-    answer.raise_for_status()
-    session.headers["Authorization"] = "Bearer " + answer.json()["access_token"]
+    response.raise_for_status()
+    session.headers["Authorization"] = "Bearer " + response.json()["access_token"]
     for _ in range(times):
         if work == "get":
             look_at(read("/clusters/" + os.environ["BENCH_CLUSTER"]))

@@ -1,7 +1,7 @@
-# The imported target camunda_admin::camunda_admin: headers and library of the installation that
-# this file lies in (PREFIX/lib/cmake/camunda_admin). C++ programs need C++17.
+# Defines the imported target camunda_admin::camunda_admin: headers and library of the installation that
+# contains this file (PREFIX/lib/cmake/camunda_admin). C++ programs require C++17.
 #
-# Links the shared library where there is one; with CAMUNDA_ADMIN_STATIC set, the archive.
+# Links the shared library if it is installed, else or with CAMUNDA_ADMIN_STATIC the static library.
 
 if(TARGET camunda_admin::camunda_admin)
   return()

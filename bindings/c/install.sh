@@ -3,9 +3,9 @@
 #
 #   sh bindings/c/install.sh PREFIX
 #
-# Headers go to PREFIX/include, libraries to PREFIX/lib, and what pkg-config and CMake look for to
-# PREFIX/lib/pkgconfig and PREFIX/lib/cmake. LIBRARY_DIR says where the libraries were built
-# (target/release unless set), DESTDIR where to put everything instead of the root.
+# Installs headers to PREFIX/include, libraries to PREFIX/lib, and the files of pkg-config and CMake to
+# PREFIX/lib/pkgconfig and PREFIX/lib/cmake. LIBRARY_DIR is the directory of the built libraries
+# (default: target/release). DESTDIR is a staging directory that is prepended to PREFIX.
 set -eu
 
 if [ $# -ne 1 ]; then
@@ -26,7 +26,7 @@ mkdir -p "$root/include" "$root/lib/pkgconfig" "$root/lib/cmake/camunda_admin"
 cp "$top/include/camunda_admin.h" "$top/include/camunda_admin.hpp" "$root/include/"
 for library in libcamunda_admin.so libcamunda_admin.dylib libcamunda_admin.a; do
   if [ -e "$libraries/$library" ]; then
-    # Not over a library that a running program has mapped.
+    # Replaces the file, since a running program may have mapped the old one.
     rm -f "$root/lib/$library"
     cp "$libraries/$library" "$root/lib/"
   fi

@@ -1,12 +1,12 @@
-/* The main job in C: what can be created, a cluster, waiting until it is healthy, a client for it,
- * keeping the client's credentials, a token as that client, listing, cleaning up.
+/* End-to-end example in C: creates a cluster, waits until it is healthy, creates a client and
+ * stores its credentials, gets a token as that client, lists clusters, and deletes both.
  *
  *     quickstart [--create] [FILE]
  *
- * Takes its settings from the environment: CAMUNDA_CONSOLE_CLIENT_ID and the others. Against the
- * sandbox, or anything else on this machine, it does all of it; against the service it only reads,
- * unless --create is given, which costs money until the cluster is deleted again. The credentials go
- * to FILE, which must not be there yet; without one to a temporary file, deleted at the end. */
+ * Reads the settings from the environment variables, for example CAMUNDA_CONSOLE_CLIENT_ID. Against
+ * a server on this machine, such as the sandbox, it runs all steps. Against the real API it only
+ * lists clusters, unless --create is given: a cluster costs money until it is deleted. FILE receives
+ * the credentials and must not exist; default: a temporary file, which is deleted at the end. */
 #define _XOPEN_SOURCE 700
 
 #include <stdbool.h>
@@ -18,7 +18,7 @@
 
 #include "camunda_admin.h"
 
-/* Prints and frees an error. Gives whether there was none. */
+/* Returns whether the status is OK; else prints and frees the error. */
 static bool succeeded(camunda_status status, camunda_error **error) {
   if (status == CAMUNDA_STATUS_OK) return true;
   fprintf(stderr, "%s\n", camunda_error_message(*error));
@@ -30,7 +30,7 @@ static bool succeeded(camunda_status status, camunda_error **error) {
   return false;
 }
 
-/* A text inside a value; empty where there is none. */
+/* Returns the string at a path of a value; empty if there is none. */
 static const char *text(const camunda_value *value, const char *path) {
   const char *text = camunda_value_str(camunda_value_path(value, path), NULL);
   return text == NULL ? "" : text;
@@ -50,7 +50,7 @@ static bool list(const camunda_admin *admin) {
   return true;
 }
 
-/* Asks for a cluster of the first of everything that is on offer. */
+/* Creates a cluster with the first channel, region and plan type that the API offers. */
 static bool create(const camunda_admin *admin, camunda_value **created) {
   camunda_error *error = NULL;
   camunda_value *offer = NULL;
@@ -63,7 +63,7 @@ static bool create(const camunda_admin *admin, camunda_value **created) {
       {"generationId", text(offer, "channels.0.defaultGeneration.uuid")},
       {"regionId", text(offer, "regions.0.uuid")},
       {"planTypeId", text(offer, "clusterPlanTypes.0.uuid")},
-      {"description", "Made by an example; may be deleted"},
+      {"description", "Created by an example; can be deleted"},
   };
   camunda_object *request = camunda_object_new();
   bool good = true;
@@ -82,10 +82,10 @@ static bool create(const camunda_admin *admin, camunda_value **created) {
 
 struct progress {
   char shown[64];
-  struct timespec begun;
+  struct timespec start;
 };
 
-/* Prints the status each time that it is another one. */
+/* Prints the status when it has changed. */
 static void show_progress(void *user, const camunda_value *cluster) {
   struct progress *progress = (struct progress *)user;
   const char *status = text(cluster, "status.ready");
@@ -93,8 +93,8 @@ static void show_progress(void *user, const camunda_value *cluster) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   printf("  %5.1f s %s\n",
-         (double)(now.tv_sec - progress->begun.tv_sec) +
-             (double)(now.tv_nsec - progress->begun.tv_nsec) / 1e9,
+         (double)(now.tv_sec - progress->start.tv_sec) +
+             (double)(now.tv_nsec - progress->start.tv_nsec) / 1e9,
          status);
   fflush(stdout);
   snprintf(progress->shown, sizeof progress->shown, "%s", status);
@@ -103,7 +103,7 @@ static void show_progress(void *user, const camunda_value *cluster) {
 static bool wait_until_healthy(const camunda_admin *admin, const char *id, camunda_value **cluster) {
   camunda_error *error = NULL;
   struct progress progress = {"", {0, 0}};
-  clock_gettime(CLOCK_MONOTONIC, &progress.begun);
+  clock_gettime(CLOCK_MONOTONIC, &progress.start);
   camunda_call_options *call = camunda_call_options_new();
   const bool good =
       succeeded(camunda_call_options_set_timeout(call, 20 * 60, &error), &error) &&
@@ -113,7 +113,7 @@ static bool wait_until_healthy(const camunda_admin *admin, const char *id, camun
   return good;
 }
 
-/* A token for Zeebe, with the credentials of the cluster's client. */
+/* Gets a Zeebe token with the credentials of the cluster client, and prints its lifetime. */
 static bool show_token(const camunda_value *credentials) {
   camunda_error *error = NULL;
   camunda_config *config = NULL;
@@ -124,7 +124,7 @@ static bool show_token(const camunda_value *credentials) {
       succeeded(camunda_admin_new(config, &source, &error), &error) &&
       succeeded(camunda_admin_token(source, NULL, NULL, &token, &error), &error);
   if (good) {
-    printf("Got a token for Zeebe as that client, good for %lld minutes.\n",
+    printf("Got a token for Zeebe as that client, valid for %lld minutes.\n",
            (long long)((camunda_token_expires_at(token) / 1000 - (int64_t)time(NULL)) / 60));
   }
   camunda_token_free(token);
@@ -133,8 +133,8 @@ static bool show_token(const camunda_value *credentials) {
   return good;
 }
 
-/* Creates a client for the cluster with its credentials in a file: the secret is shown only once, so
- * the file is created before the client. */
+/* Creates a cluster client and stores its credentials in a file. The API returns the secret only
+ * once, so the library creates the file before the client. */
 static bool use(const camunda_admin *admin, const char *id, const char *file) {
   const char *request = "{\"clientName\":\"worker\",\"permissions\":[\"Zeebe\",\"Operate\"]}";
   camunda_error *error = NULL;
@@ -167,7 +167,7 @@ static bool create_use_and_delete(const camunda_admin *admin, const char *file) 
   const char *id = text(created, "clusterId");
   printf("Created %s.\n", id);
   bool good = wait_until_healthy(admin, id, &cluster) && use(admin, id, file);
-  /* Whatever happened, the cluster must not be left behind. */
+  /* Delete the cluster also if a step failed. */
   if (succeeded(camunda_cluster_delete(admin, NULL, id, &error), &error) &&
       succeeded(camunda_cluster_wait_until_deleted(admin, NULL, id, &error), &error)) {
     printf("Deleted %s.\n", id);
@@ -183,7 +183,7 @@ static bool summary(const camunda_admin *admin) {
   camunda_error *error = NULL;
   camunda_value *stats = NULL;
   if (!succeeded(camunda_admin_stats(admin, &stats, &error), &error)) return false;
-  printf("%lld requests, %lld of them repeated; %lld token request(s), %lld token(s) from the cache.\n",
+  printf("%lld requests, %lld of them retries; %lld token request(s), %lld token(s) from the cache.\n",
          (long long)camunda_value_integer(camunda_value_get(stats, "requests"), 0),
          (long long)camunda_value_integer(camunda_value_get(stats, "retries"), 0),
          (long long)camunda_value_integer(camunda_value_get(stats, "token_requests"), 0),
@@ -192,10 +192,10 @@ static bool summary(const camunda_admin *admin) {
   return true;
 }
 
-/* Whether the API is on this machine: nothing there costs money. */
+/* Returns whether the API is on this machine, where clusters cost nothing. */
 static bool is_local(void) {
   const char *url = getenv("CAMUNDA_CONSOLE_BASE_URL");
-  /* The library takes http:// for this machine only. */
+  /* The library accepts http:// for this machine only. */
   if (url != NULL && strncmp(url, "http://", 7) == 0) return true;
   if (url == NULL || strncmp(url, "https://", 8) != 0) return false;
   const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};

@@ -1,12 +1,14 @@
-// The main job in C++: what can be created, a cluster, waiting until it is healthy, a client for it,
-// keeping the client's credentials, a token as that client, listing, cleaning up.
+// End-to-end example in C++: creates a cluster, waits until it is healthy, creates a client and
+// stores its credentials, gets a token as that client, lists clusters and clients, and deletes
+// both.
 //
 //     quickstart [--create] [FILE]
 //
-// Takes its settings from the environment: CAMUNDA_CONSOLE_CLIENT_ID and the others. Against the
-// sandbox, or anything else on this machine, it does all of it; against the service it only reads,
-// unless --create is given, which costs money until the cluster is deleted again. The credentials go
-// to FILE, which must not be there yet; without one to a temporary file, deleted at the end.
+// Reads the settings from the environment variables, for example CAMUNDA_CONSOLE_CLIENT_ID. Against
+// a server on this machine, such as the sandbox, it runs all steps. Against the real API it only
+// lists clusters, unless --create is given: a cluster costs money until it is deleted. FILE
+// receives the credentials and must not exist; default: a temporary file, which is deleted at the
+// end.
 
 #include <chrono>
 #include <cstdlib>
@@ -25,12 +27,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// A file in a folder of its own; both are gone at the end.
+/// Path in a new temporary folder. The destructor deletes the folder.
 class TemporaryFile {
  public:
   TemporaryFile() {
     std::string pattern = (std::filesystem::temp_directory_path() / "quickstart-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    if (mkdtemp(pattern.data()) == nullptr) {
+      throw std::runtime_error("cannot create a temporary folder");
+    }
     folder_ = pattern;
   }
   TemporaryFile(const TemporaryFile&) = delete;
@@ -54,13 +58,13 @@ void list(const camunda::AdminClient& admin) {
 }
 
 camunda::Cluster wait_until_healthy(const camunda::ClusterHandle& cluster) {
-  const auto begun = Clock::now();
+  const auto start = Clock::now();
   camunda::ClusterComponentStatus shown;
   return cluster.wait_until_healthy(
-      camunda::Wait{}.timeout(20min).on_progress([&](const camunda::Cluster& seen) {
-        if (seen.status.ready == shown) return;
-        shown = seen.status.ready;
-        const camunda::Seconds passed = Clock::now() - begun;
+      camunda::Wait{}.timeout(20min).on_progress([&](const camunda::Cluster& polled) {
+        if (polled.status.ready == shown) return;
+        shown = polled.status.ready;
+        const camunda::Seconds passed = Clock::now() - start;
         std::cout << "  " << std::fixed << std::setprecision(1) << std::setw(5) << passed.count()
                   << " s " << shown << std::endl;
       }));
@@ -70,7 +74,7 @@ void use(const camunda::AdminClient& admin, const camunda::ClusterHandle& cluste
          const std::filesystem::path& file) {
   wait_until_healthy(cluster);
 
-  // The secret is shown only once, so the file is created before the client.
+  // The API returns the secret only once, so the file is created before the client.
   const auto created = cluster.clients().create_env_file(
       file.string(),
       {"worker", {{camunda::ClientPermission::Zeebe, camunda::ClientPermission::Operate}}});
@@ -80,7 +84,7 @@ void use(const camunda::AdminClient& admin, const camunda::ClusterHandle& cluste
 
   const camunda::Token token = camunda::TokenSource(credentials).access_token();
   const auto left = token.expires_at() - std::chrono::system_clock::now();
-  std::cout << "Got a token for Zeebe as that client, good for "
+  std::cout << "Got a token for Zeebe as that client, valid for "
             << std::chrono::duration_cast<std::chrono::minutes>(left).count() << " minutes.\n";
 
   list(admin);
@@ -102,11 +106,11 @@ void create_use_and_delete(const camunda::AdminClient& admin, const std::filesys
             << ", " << plan.name << ".\n";
   camunda::CreateCluster request{"quickstart", channel.uuid, channel.default_generation.uuid,
                                  region.uuid, plan.uuid};
-  request.description = "Made by an example; may be deleted";
+  request.description = "Created by an example; can be deleted";
   const camunda::ClusterId id = admin.clusters().create(request);
   std::cout << "Created " << id << ".\n";
 
-  // Whatever happens from here on, the cluster must not be left behind.
+  // Delete the cluster also if a step fails.
   const camunda::ClusterHandle cluster = admin.cluster(id);
   std::exception_ptr failure;
   try {
@@ -120,11 +124,11 @@ void create_use_and_delete(const camunda::AdminClient& admin, const std::filesys
   if (failure) std::rethrow_exception(failure);
 }
 
-/// Whether the API is on this machine: nothing there costs money.
+/// Returns whether the API is on this machine, where clusters cost nothing.
 bool is_local() {
   const char* variable = std::getenv("CAMUNDA_CONSOLE_BASE_URL");
   const std::string_view url = variable == nullptr ? "" : variable;
-  // The library takes http:// for this machine only.
+  // The library accepts http:// for this machine only.
   if (url.substr(0, 7) == "http://") return true;
   for (const std::string_view host : {"https://localhost", "https://127.0.0.1", "https://[::1]"}) {
     const std::string_view rest = url.substr(0, host.size()) == host ? url.substr(host.size()) : "x";
@@ -155,7 +159,7 @@ int main(int argc, char** argv) {
       std::cout << "Nothing was changed; --create creates a cluster and deletes it again.\n";
     }
     const camunda::Stats stats = admin.stats();
-    std::cout << stats.requests << " requests, " << stats.retries << " of them repeated; "
+    std::cout << stats.requests << " requests, " << stats.retries << " of them retries; "
               << stats.token_requests << " token request(s), " << stats.token_cache_hits
               << " token(s) from the cache.\n";
   } catch (const camunda::OutcomeUnknownError& error) {

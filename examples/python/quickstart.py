@@ -1,9 +1,8 @@
-"""The main job: look up what can be created, create a cluster, wait until it is healthy, create a
-client for it, keep the client's credentials, list, clean up.
+"""End-to-end example: create a cluster, wait until it is healthy, create a client, delete both.
 
-Works against the service that the environment names: `CAMUNDA_CONSOLE_CLIENT_ID`,
-`CAMUNDA_CONSOLE_CLIENT_SECRET` and, for the sandbox, the addresses that it prints. Against the real
-service it only reads, unless `--create` is given: a cluster costs money.
+Reads the credentials from the environment variables `CAMUNDA_CONSOLE_CLIENT_ID` and
+`CAMUNDA_CONSOLE_CLIENT_SECRET`; for the sandbox, set the variables that it prints. On the real API it
+only lists the clusters, unless `--create` is given, because a cluster costs money.
 
     python examples/python/quickstart.py [--create]
 """
@@ -19,34 +18,45 @@ from camunda_admin import AdminClient, CamundaError, ClusterCredentials, TokenSo
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description="Does the main job of the Administration API.")
-    arguments.add_argument("--create", action="store_true", help="create a cluster on the real service")
+    arguments = argparse.ArgumentParser(description="End-to-end example of the Administration API.")
+    arguments.add_argument("--create", action="store_true", help="create a cluster on the real API")
     create = arguments.parse_args().create
     host = urlsplit(os.environ.get("CAMUNDA_CONSOLE_BASE_URL", "")).hostname
-    on_this_machine = host in ("127.0.0.1", "::1", "localhost")
+    is_local = host in ("127.0.0.1", "::1", "localhost")
     try:
         with AdminClient.from_env() as admin:
-            look(admin)
-            if create or on_this_machine:
-                create_and_clean_up(admin)
+            list_clusters(admin)
+            if create or is_local:
+                create_and_delete_cluster(admin)
             else:
-                print("read-only: --create makes a cluster, which costs money")
+                print("read-only: pass --create to create a cluster, which costs money")
             stats = admin.stats()
             print(f"{stats.requests} requests, {stats.token_requests} token requests")
     except CamundaError as error:
         print(f"quickstart: {error}", file=sys.stderr)
+        if error.outcome == "completed" and error.body is not None:
+            # The operation was executed, and only this response has what the API returns once.
+            print("response body:", save(error.body), file=sys.stderr)
         return 1
     return 0
 
 
-def look(admin: AdminClient) -> None:
+def save(body: bytes) -> str:
+    """Write a response body, which may contain a secret, to a new file with mode 0600."""
+    descriptor, path = tempfile.mkstemp(prefix="camunda-response-")
+    with open(descriptor, "wb") as file:
+        file.write(body)
+    return path
+
+
+def list_clusters(admin: AdminClient) -> None:
     clusters = admin.clusters.list()
     print(f"{len(clusters)} clusters")
     for cluster in clusters:
         print(f"  {cluster.name}: {cluster.status.ready}")
 
 
-def create_and_clean_up(admin: AdminClient) -> None:
+def create_and_delete_cluster(admin: AdminClient) -> None:
     offer = admin.clusters.parameters()
     channel = offer.channels[0]
     region = offer.regions[0]
@@ -63,7 +73,7 @@ def create_and_clean_up(admin: AdminClient) -> None:
     try:
         handle.wait_until_healthy(timeout=20 * 60, progress=True)
         with tempfile.TemporaryDirectory() as folder:
-            # The secret is shown only once, so the file is created before the client.
+            # The API returns the secret only once, so the file is created before the client.
             path = Path(folder) / "worker.env"
             created = handle.clients.create_env_file(path, "worker", permissions=["Zeebe"])
             credentials = ClusterCredentials.from_env_file(path)

@@ -230,7 +230,7 @@ impl AdminClient {
             // Its response can be anything.
             secret_response: false,
             one_time_response: idempotency == Idempotency::NonIdempotent,
-            refusals: &[],
+            documented_rejections: &[],
         };
         self.transport.send(&request, &self.call(), |response| {
             let json = operation::strip_bom(&response).trim_ascii();
@@ -390,7 +390,7 @@ impl AdminClient {
             one_time_response: operation.one_time_response
                 || (operation.idempotency == Idempotency::NonIdempotent
                     && operation.answer.is_some()),
-            refusals: operation.errors,
+            documented_rejections: operation.errors,
         })
     }
 }
@@ -438,7 +438,7 @@ fn no_credentials() -> Error {
 fn token_cache(config: &Config, audience: &str) -> Result<Option<Arc<TokenCacheHandle>>> {
     config
         .token_request(audience)
-        .map(|request| auth::token_state(request, config.token_cache()))
+        .map(|request| auth::token_cache_handle(request, config.token_cache()))
         .transpose()
 }
 

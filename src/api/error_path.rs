@@ -35,7 +35,12 @@ fn offset(json: &[u8], error: &serde_json::Error) -> usize {
         Some(line) => ends.map(|(at, _)| at + 1).nth(line).unwrap_or(json.len()),
         None => 0,
     };
-    start.saturating_add(error.column())
+    let offset = start.saturating_add(error.column());
+    // The error of a secret has no position of its own. If the secret is the last field, `serde_json`
+    // reports the position after the end of the object.
+    let is_after_object = offset.checked_sub(1).and_then(|last| json.get(last)) == Some(&b'}');
+    offset
+        - usize::from(is_after_object && error.to_string().starts_with(crate::secret::NOT_A_STRING))
 }
 
 /// Scans a truncated JSON document, and returns the containers that are open at its end.

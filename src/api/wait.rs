@@ -9,7 +9,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::api::admin::{AdminClient, ClusterHandle};
@@ -17,7 +16,7 @@ use crate::api::backups::{self, Backup, BackupId, BackupStatus, Backups, Restore
 use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus};
 use crate::api::object::{Describe, Description};
 use crate::api::polling::{Action, Event, Polling};
-use crate::call::{CallContext, StopReason};
+use crate::call::{CallContext, StopReason, current_thread};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 
 /// Default timeout of a wait.
@@ -49,7 +48,7 @@ pub struct Wait<'a, T> {
 struct Progress<'a, T> {
     callback: Mutex<Callback<'a, T>>,
     /// The thread on which the callback runs at the moment.
-    running_on: Mutex<Option<ThreadId>>,
+    running_on: Mutex<Option<usize>>,
 }
 
 type Callback<'a, T> = Box<dyn FnMut(&T) + Send + 'a>;
@@ -492,7 +491,7 @@ impl Backups<'_> {
 
 impl<T> Wait<'_, T> {
     fn report(&self, resource: &T) {
-        struct Running<'a>(&'a Mutex<Option<ThreadId>>);
+        struct Running<'a>(&'a Mutex<Option<usize>>);
         impl Drop for Running<'_> {
             fn drop(&mut self) {
                 *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -501,7 +500,7 @@ impl<T> Wait<'_, T> {
         let Some(progress) = &self.on_progress else {
             return;
         };
-        let own = Some(std::thread::current().id());
+        let own = Some(current_thread());
         let running_on = || {
             progress
                 .running_on

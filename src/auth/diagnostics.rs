@@ -1,12 +1,12 @@
-//! What `diagnostics()` tells: the state of tokens, rate_limiters and stores, for people and monitoring.
-//! No secrets: names, times, numbers, and the words of errors.
+//! Types of `diagnostics()`: the state of tokens, rate limiters and stores, as JSON for operators
+//! and monitoring. Contains no secrets: names, times, numbers and error messages only.
 
 use serde::Serialize;
 
 pub(crate) use super::store::StoreReport;
 pub(crate) use super::token_state::TokenStatus;
 
-/// Everything about the tokens of this process.
+/// State of all tokens of this process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Diagnostics {
     pub(crate) process_id: u32,
@@ -16,7 +16,8 @@ pub(crate) struct Diagnostics {
     pub(crate) counters: CounterReport,
 }
 
-/// The token of one key: credentials, audience, scope and token URL. Times are seconds from now.
+/// State of the token of one cache key: credentials, audience, scope and token URL. Times are
+/// seconds from now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct TokenReport {
     /// Label of the key: a digest of token URL, client id, audience and scope, and a number that is
@@ -25,45 +26,45 @@ pub(crate) struct TokenReport {
     pub(crate) audience: String,
     pub(crate) token_host: String,
     pub(crate) state: TokenStatus,
-    /// Until the token expires; `None` where there is none that lives.
+    /// Until the token expires; `None` if there is no valid token.
     pub(crate) expires_in: Option<f64>,
     /// Until the next caller refreshes it.
     pub(crate) refresh_in: Option<f64>,
-    /// Until a token may be asked for again, after a failure.
+    /// Until the next token request may be sent, after a failure.
     pub(crate) retry_in: Option<f64>,
     /// That failure.
     pub(crate) last_error: Option<String>,
-    /// How often a living token was handed out from memory.
+    /// Number of times that the cached token was returned.
     pub(crate) cache_hits: u64,
 }
 
-/// The pace of requests to one token host. Times are seconds from now.
+/// State of the rate limiter of one token host. Times are seconds from now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct RateLimiterReport {
     pub(crate) token_host: String,
     /// Until the next request may be sent; 0 is now.
     pub(crate) next_request_in: f64,
-    /// Whether that is because of a 429.
+    /// Whether a 429 blocks requests.
     pub(crate) blocked: bool,
-    /// Callers who wait for their turn.
+    /// Number of callers that wait for a permit.
     pub(crate) waiting: usize,
     /// 429s in a row.
     pub(crate) consecutive_429s: u32,
 }
 
-/// Numbers since the process began.
+/// Counters since the start of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(crate) struct CounterReport {
     /// Requests sent to a token endpoint, refreshes included.
     pub(crate) token_requests: u64,
-    /// Those that were to replace a living token.
+    /// Requests that refreshed a valid token.
     pub(crate) refreshes: u64,
-    /// Tokens taken over from another process.
+    /// Tokens read from a store, which another process had requested.
     pub(crate) shared: u64,
-    /// Tokens handed out from memory.
+    /// Tokens returned from memory. #E
     pub(crate) cache_hits: u64,
     /// Calls that had to wait for a token.
     pub(crate) waits: u64,
-    /// Tokens dropped because the API answered 401.
+    /// Tokens dropped because the API rejected them (401).
     pub(crate) rejections: u64,
 }

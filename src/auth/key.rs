@@ -1,4 +1,4 @@
-//! The names under which things are kept: of a token_state, and of a rate_limiter.
+//! Cache keys of tokens, keys of token hosts, and the names and labels derived from them.
 
 use std::fmt;
 
@@ -6,13 +6,18 @@ use ring::{digest, hkdf, hmac};
 
 use super::TokenRequest;
 
-/// Separates keys made here from any other use of the same secret.
-pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 1";
+/// Domain separation: distinguishes keys derived here from any other use of the same secret.
+pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 2";
 
-/// Stands for everything a token is asked for with.
+/// Prefix of the names of token records in a token store.
+pub(crate) const TOKEN_PREFIX: &str = "token-";
+/// Prefix of the names of rate limit records in a token store.
+pub(crate) const RATE_LIMIT_PREFIX: &str = "rate-limit-";
+
+/// Cache key: identifies all parameters of a token request.
 ///
-/// It is a digest keyed with the client secret, so that a name made of it tells neither the secret
-/// nor the client id, and cannot even be compared with a guess of the client id alone.
+/// A digest keyed with the client secret: a name derived from it reveals neither the secret nor the
+/// client id, and a guess of the client id alone cannot be verified.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct CacheKey([u8; 32]);
 
@@ -66,7 +71,8 @@ fn public_parts(request: &TokenRequest) -> Vec<u8> {
         Some(&request.audience),
         request.scope.as_ref(),
     ] {
-        // Lengths keep `a` + `bc` apart from `ab` + `c`, and the flag "no scope" from "empty".
+        // Lengths distinguish `a` + `bc` from `ab` + `c`, the flag distinguishes "no scope" from
+        // "empty".
         message.push(u8::from(part.is_some()));
         let part = part.map_or(&b""[..], |part| part.as_bytes());
         message.extend_from_slice(&(part.len() as u64).to_le_bytes());
@@ -75,12 +81,12 @@ fn public_parts(request: &TokenRequest) -> Vec<u8> {
     message
 }
 
-/// Stands for a token host: all that the endpoint's rate limit tells apart, seen from one address.
+/// Identifies a token host: the scope of a token endpoint's rate limit for one source IP address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TokenHostKey(String);
 
 impl TokenHostKey {
-    /// Scheme, host and port of a URL, the port always spelt out.
+    /// Returns the key for the scheme, host and port of a URL; the port is always explicit.
     pub(crate) fn of(token_url: &str) -> Self {
         let (scheme, rest) = token_url.split_once("://").unwrap_or(("", token_url));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
@@ -101,12 +107,12 @@ impl TokenHostKey {
         TokenHostKey(format!("{scheme}://{host}{port}"))
     }
 
-    /// The host, for people.
+    /// Returns the host in readable form.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A name in small letters and digits.
+    /// Returns a digest of lower-case hexadecimal digits.
     pub(crate) fn digest(&self) -> String {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(DOMAIN);
@@ -137,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_the_request_makes_another_key() {
+    fn cache_key_differs_by_every_part_of_the_request() {
         let mut others = vec![request(); 7];
         others[0].token_url.push('2');
         others[1].client_id = "i".into();
@@ -172,12 +178,12 @@ mod tests {
     }
 
     #[test]
-    fn slot_key_debug_shows_no_digest() {
+    fn cache_key_debug_shows_no_digest() {
         assert_eq!(format!("{:?}", CacheKey::of(&request())), "CacheKey(..)");
     }
 
     #[test]
-    fn a_gate_is_for_scheme_host_and_port() {
+    fn token_host_key_is_scheme_host_and_port() {
         let table = [
             (
                 "https://login.example/oauth/token",

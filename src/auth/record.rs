@@ -1,33 +1,36 @@
-//! What stores keep: the token of one key, sealed, and the pace of one token host, in the clear.
+//! Formats of the token stores: the record of a cache key, encrypted (ChaCha20-Poly1305), and the
+//! rate limit record of a token host, unencrypted JSON.
 
 use std::time::Duration;
 
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use super::TokenRequest;
 use super::key::{CacheKey, DOMAIN};
-use super::rate_limiter::MAX_BLOCK;
 use super::time::{Timestamp, millis};
 use super::token_state::MAX_AUTH_FAILURE_WINDOW;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
+use crate::random;
 use crate::secret::{Secret, Zeroizing};
 
-/// A record from further ahead than this is from a clock that was wrong, and is not believed.
+/// Maximum clock skew: a record from a later time was written with a wrong clock and is ignored.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// A 429 comes no later than this after its request was sent.
-const LONGEST_RESPONSE: Duration = Duration::from_secs(600);
+/// Maximum duration of a 429 block, jitter included; a stored block that is longer is ignored.
+pub(crate) const MAX_BLOCK: Duration = Duration::from_secs(66 * 60);
 
-/// Begins every sealed record; the number is the version of what follows.
-const MAGIC: &[u8; 8] = b"cadmtok2";
+/// Maximum time between a request and its 429.
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(600);
 
-/// What is known of one key, as it is shared. Times are milliseconds since 1970.
+/// Prefix of every sealed record; its number is the format version.
+const MAGIC: &[u8; 8] = b"cadmtok3";
+
+/// Shared state of one cache key. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct TokenRecord {
-    /// The highest generation ever issued, even if its token is gone.
+    /// The highest generation issued, even if its token was dropped.
     pub(crate) generation: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<StoredToken>,
@@ -40,17 +43,18 @@ pub(crate) struct TokenRecord {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct StoredToken {
-    pub(crate) text: Secret,
-    pub(crate) obtained: u64,
-    pub(crate) expires: u64,
+    pub(crate) access_token: Secret,
+    pub(crate) issued_at: u64,
+    pub(crate) expires_at: u64,
 }
 
-/// That the endpoint refused the credentials, so that nobody else has to ask.
+/// A rejection of the credentials by the token endpoint, shared so that other processes send no
+/// request.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct StoredAuthFailure {
     pub(crate) at: u64,
     pub(crate) until: u64,
-    /// Refusals in a row.
+    /// Consecutive rejections.
     pub(crate) count: u32,
     pub(crate) message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,14 +63,14 @@ pub(crate) struct StoredAuthFailure {
     pub(crate) server_message: Option<String>,
 }
 
-/// A pause of refreshes, after one that got no response within its limit: the token endpoint holds
-/// back the rejection of bad credentials for longer than some calls may take. The token is used
-/// meanwhile; only calls without a valid token send a request.
+/// A pause of refreshes, after one that got no response within its timeout: the token endpoint
+/// holds back the rejection of bad credentials for longer than some calls may take. The token is
+/// used meanwhile; only calls without a valid token send a request.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct StoredPause {
     pub(crate) at: u64,
     pub(crate) until: u64,
-    /// Refreshes without a response in a row.
+    /// Consecutive refreshes without a response.
     pub(crate) count: u32,
 }
 
@@ -79,9 +83,9 @@ impl StoredPause {
         }
     }
 
-    /// The rest of the pause; `None` once it is over, and for one from the future.
-    pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
-        left_of(
+    /// Returns the rest of the pause; `None` once it is over, and for one from the future.
+    pub(crate) fn remaining(&self, now: Timestamp) -> Option<Duration> {
+        remaining_span(
             self.at,
             self.until,
             now,
@@ -90,21 +94,22 @@ impl StoredPause {
         )
     }
 
-    /// Whether the next refresh without a response is one more in a row.
+    /// Returns whether it is recent enough for the next refresh without a response to be
+    /// consecutive.
     pub(crate) fn counts(&self, now: Timestamp) -> bool {
         now.wall_millis().saturating_sub(self.at) <= 2 * millis(MAX_AUTH_FAILURE_WINDOW)
     }
 }
 
 impl StoredToken {
-    /// The whole life and what is left of it; `None` once it is over, and for a token from the
-    /// future, whose age nobody can tell.
-    pub(crate) fn life(&self, now: Timestamp) -> Option<(Duration, Duration)> {
+    /// Returns the total lifetime and the remaining one; `None` if the token is expired, or from
+    /// the future, so that its age is unknown.
+    pub(crate) fn lifetime(&self, now: Timestamp) -> Option<(Duration, Duration)> {
         let now = now.wall_millis();
-        let believable = self.obtained <= now.saturating_add(millis(MAX_CLOCK_SKEW));
-        let life = Duration::from_millis(self.expires.saturating_sub(self.obtained));
-        let left = Duration::from_millis(self.expires.saturating_sub(now)).min(life);
-        (believable && !left.is_zero()).then_some((life, left))
+        let plausible = self.issued_at <= now.saturating_add(millis(MAX_CLOCK_SKEW));
+        let life = Duration::from_millis(self.expires_at.saturating_sub(self.issued_at));
+        let left = Duration::from_millis(self.expires_at.saturating_sub(now)).min(life);
+        (plausible && !left.is_zero()).then_some((life, left))
     }
 }
 
@@ -120,9 +125,10 @@ impl StoredAuthFailure {
         }
     }
 
-    /// How much longer nobody is to ask; `None` once that is over, and for what cannot be believed.
-    pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
-        left_of(
+    /// Returns how long no token request may be sent; `None` once that is over, and for an
+    /// implausible record.
+    pub(crate) fn remaining(&self, now: Timestamp) -> Option<Duration> {
+        remaining_span(
             self.at,
             self.until,
             now,
@@ -131,7 +137,7 @@ impl StoredAuthFailure {
         )
     }
 
-    /// Whether it is recent enough for the next auth_failure to be one more in a row.
+    /// Returns whether it is recent enough for the next rejection to be consecutive.
     pub(crate) fn counts(&self, now: Timestamp) -> bool {
         let age = now.wall_millis().saturating_sub(self.at);
         age <= 2 * millis(MAX_AUTH_FAILURE_WINDOW)
@@ -152,50 +158,50 @@ impl StoredAuthFailure {
     }
 }
 
-/// The pace of one token host, as it is shared. Times are milliseconds since 1970.
+/// Shared state of the rate limiter of one token host. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RateLimitRecord {
-    /// When the last request was sent, or is known to have been answered.
+    /// When the last request was sent, or its response received.
     #[serde(default)]
-    pub(crate) last: u64,
-    /// When the last 429 came, and until when it blocks.
+    pub(crate) last_request_at: u64,
+    /// When the last 429 was received, and until when it blocks.
     #[serde(default)]
     pub(crate) blocked_at: u64,
     #[serde(default)]
     pub(crate) blocked_until: u64,
-    /// 429s in a row.
+    /// Consecutive 429s.
     #[serde(default)]
     pub(crate) consecutive_429s: u32,
 }
 
-/// What remains of a [`RateLimitRecord`] where a store has no space for it: two timestamps of a file.
-/// Times are milliseconds since 1970.
+/// The part of a [`RateLimitRecord`] that fits into two timestamps of a file, for stores without
+/// free space. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct PaceTimes {
+pub(crate) struct RateLimitTimes {
     /// When the last request was sent, or its response received.
-    pub(crate) last: u64,
+    pub(crate) last_request_at: u64,
     /// Until when a 429 blocks; zero or in the past if none does.
     pub(crate) blocked_until: u64,
 }
 
-impl PaceTimes {
-    /// The rest of the block.
-    pub(crate) fn block_left(&self, now: Timestamp) -> Duration {
-        let left = left_of(
-            self.last,
+impl RateLimitTimes {
+    /// Returns the rest of the block; zero if none applies.
+    pub(crate) fn block_remaining(&self, now: Timestamp) -> Duration {
+        let left = remaining_span(
+            self.last_request_at,
             self.blocked_until,
             now,
-            MAX_BLOCK + LONGEST_RESPONSE,
+            MAX_BLOCK + MAX_RESPONSE_TIME,
             MAX_BLOCK,
         );
         left.unwrap_or_default()
     }
 }
 
-impl From<RateLimitRecord> for PaceTimes {
+impl From<RateLimitRecord> for RateLimitTimes {
     fn from(record: RateLimitRecord) -> Self {
-        PaceTimes {
-            last: record.last,
+        RateLimitTimes {
+            last_request_at: record.last_request_at,
             blocked_until: record.blocked_until,
         }
     }
@@ -211,11 +217,11 @@ impl RateLimitRecord {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// How much longer it is blocked.
-    pub(crate) fn block_left(&self, now: Timestamp) -> Duration {
-        // A clock that was set back in the middle of a block still has to be run_guarded, so the
-        // tolerance is that of the block itself.
-        left_of(
+    /// Returns the rest of the block; zero if none applies.
+    pub(crate) fn block_remaining(&self, now: Timestamp) -> Duration {
+        // A block still applies if the clock was set back during it, so the tolerance is that of
+        // the block itself.
+        remaining_span(
             self.blocked_at,
             self.blocked_until,
             now,
@@ -226,9 +232,9 @@ impl RateLimitRecord {
     }
 }
 
-/// What is left of a span of time that somebody noted by the wall clock: never more than its
-/// length; nothing if it is longer than such spans are, or begins further ahead than `tolerance`.
-fn left_of(
+/// Returns the rest of a time span that was written with a wall clock, at most its length. `None`
+/// if it is over, longer than `longest`, or begins later than `now` plus `tolerance`.
+fn remaining_span(
     at: u64,
     until: u64,
     now: Timestamp,
@@ -244,42 +250,42 @@ fn left_of(
     (left > 0).then(|| Duration::from_millis(left))
 }
 
-/// Seals records of one key, with a key derived from the client secret: who does not know the
-/// secret, which is all it takes to get a token, can neither read nor make one.
+/// Cipher for the records of one cache key, with an encryption key derived from the client secret:
+/// without the secret, a record can neither be read nor forged.
 pub(crate) struct RecordCipher {
     key: LessSafeKey,
-    token_state: CacheKey,
+    cache_key: CacheKey,
 }
 
 impl RecordCipher {
-    pub(crate) fn new(request: &TokenRequest, token_state: CacheKey) -> Self {
+    pub(crate) fn new(request: &TokenRequest, cache_key: CacheKey) -> Self {
         let secret = request.client_secret.expose().as_bytes();
         let keyed = hkdf::Salt::new(hkdf::HKDF_SHA256, DOMAIN).extract(secret);
         // The algorithm's own key length is never too long.
         let key = UnboundKey::from(keyed.expand(&[b"seal"], &CHACHA20_POLY1305).unwrap());
         RecordCipher {
             key: LessSafeKey::new(key),
-            token_state,
+            cache_key,
         }
     }
 
-    /// Binds the version, and through the key's digest everything the token was asked for with: a
-    /// record that is put in the place of another's does not open.
+    /// Returns the associated data: the format version, and through the key's digest all parameters
+    /// of the token request. A record copied to the name of another does not open.
     fn context(&self) -> Aad<Vec<u8>> {
-        Aad::from([&MAGIC[..], self.token_state.as_bytes()].concat())
+        Aad::from([&MAGIC[..], self.cache_key.as_bytes()].concat())
     }
 
-    /// `None` only without a source of random numbers.
+    /// Encrypts a record. Returns `None` only without a source of random numbers.
     pub(crate) fn seal(&self, record: &TokenRecord) -> Option<Vec<u8>> {
-        // Room for everything at once: a buffer that grows leaves copies behind.
+        // The capacity suffices: a buffer that grows leaves copies in memory.
         let token = record
             .token
             .as_ref()
-            .map_or(0, |token| token.text.expose().len());
+            .map_or(0, |token| token.access_token.expose().len());
         let mut text = Zeroizing::new(Vec::with_capacity(2 * token + 4096));
         serde_json::to_writer(&mut *text, record).ok()?;
         let mut nonce = [0; NONCE_LEN];
-        SystemRandom::new().fill(&mut nonce).ok()?;
+        random::fill(&mut nonce).ok()?;
         let tag = self
             .key
             .seal_in_place_separate_tag(
@@ -291,7 +297,8 @@ impl RecordCipher {
         Some([&MAGIC[..], &nonce, &text, tag.as_ref()].concat())
     }
 
-    /// `None` for anything that was not sealed by this version for this key.
+    /// Decrypts a record. Returns `None` for anything that was not sealed by this version for this
+    /// key.
     pub(crate) fn open(&self, sealed: &[u8]) -> Option<TokenRecord> {
         let (nonce, text) = sealed
             .strip_prefix(MAGIC)?
@@ -308,7 +315,7 @@ impl RecordCipher {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::request;
+    use super::super::tests::test_support::request;
     use super::*;
 
     const NOW: Timestamp = Timestamp {
@@ -318,30 +325,30 @@ mod tests {
     const NOW_MILLIS: u64 = 1_780_000_000_000;
 
     fn record() -> TokenRecord {
-        let text = Secret::from("eyJhbGci.eyJleHAi.c2ln");
+        let access_token = Secret::from("eyJhbGci.eyJleHAi.c2ln");
         TokenRecord {
             generation: 7,
             token: Some(StoredToken {
-                text,
-                obtained: NOW_MILLIS,
-                expires: NOW_MILLIS + 60_000,
+                access_token,
+                issued_at: NOW_MILLIS,
+                expires_at: NOW_MILLIS + 60_000,
             }),
             auth_failure: None,
             refresh_pause: None,
         }
     }
 
-    fn seal() -> RecordCipher {
+    fn cipher() -> RecordCipher {
         RecordCipher::new(&request(), CacheKey::of(&request()))
     }
 
     #[test]
-    fn a_sealed_record_opens_with_the_same_credentials_only() {
-        let sealed = seal().seal(&record()).unwrap();
-        let opened = seal().open(&sealed).unwrap();
+    fn open_requires_the_same_credentials() {
+        let sealed = cipher().seal(&record()).unwrap();
+        let opened = cipher().open(&sealed).unwrap();
         assert_eq!(opened.generation, 7);
         assert_eq!(
-            opened.token.unwrap().text.expose(),
+            opened.token.unwrap().access_token.expose(),
             "eyJhbGci.eyJleHAi.c2ln"
         );
         assert!(!sealed.windows(8).any(|window| window == b"eyJhbGci"));
@@ -364,31 +371,36 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_a_record_is_none() {
-        let sealed = seal().seal(&record()).unwrap();
+    fn open_and_decode_reject_invalid_records() {
+        let sealed = cipher().seal(&record()).unwrap();
         for cut in 0..sealed.len() {
-            assert!(seal().open(&sealed[..cut]).is_none(), "cut at {cut}");
+            assert!(cipher().open(&sealed[..cut]).is_none(), "cut at {cut}");
         }
         for at in 0..sealed.len() {
             let mut broken = sealed.clone();
             broken[at] ^= 1;
-            assert!(seal().open(&broken).is_none(), "broken at {at}");
+            assert!(cipher().open(&broken).is_none(), "broken at {at}");
         }
-        for text in ["", "{", "7", r#"{"last":-1}"#, r#"{"last":"soon"}"#] {
+        for text in [
+            "",
+            "{",
+            "7",
+            r#"{"last_request_at":-1}"#,
+            r#"{"last_request_at":"soon"}"#,
+        ] {
             assert!(RateLimitRecord::decode(text.as_bytes()).is_none(), "{text}");
         }
     }
 
     #[test]
-    fn a_record_of_a_later_version_with_more_in_it_opens() {
-        let more =
-            r#"{"generation":3,"sparkle":[1],"token":{"text":"t","obtained":1,"expires":2,"x":0}}"#;
+    fn record_with_unknown_fields_is_read() {
+        let more = r#"{"generation":3,"sparkle":[1],"token":{"access_token":"t","issued_at":1,"expires_at":2,"x":0}}"#;
         let record: TokenRecord = serde_json::from_str(more).unwrap();
         assert_eq!(record.generation, 3);
     }
 
     #[test]
-    fn the_life_of_a_stored_token() {
+    fn stored_token_lifetime_is_bounded_and_plausible() {
         #[rustfmt::skip]
         let table = [
             ("new",               0,       600_000,  Some((600, 600))),
@@ -400,18 +412,18 @@ mod tests {
         ];
         for (name, obtained, expires, expected) in table {
             let token = StoredToken {
-                text: Secret::from("t"),
-                obtained: NOW_MILLIS.saturating_add_signed(obtained),
-                expires: NOW_MILLIS.saturating_add_signed(expires),
+                access_token: Secret::from("t"),
+                issued_at: NOW_MILLIS.saturating_add_signed(obtained),
+                expires_at: NOW_MILLIS.saturating_add_signed(expires),
             };
             let expected =
                 expected.map(|(life, left)| (Duration::from_secs(life), Duration::from_secs(left)));
-            assert_eq!(token.life(NOW), expected, "{name}");
+            assert_eq!(token.lifetime(NOW), expected, "{name}");
         }
     }
 
     #[test]
-    fn what_is_left_of_a_span() {
+    fn remaining_span_is_bounded_and_plausible() {
         let hour = Duration::from_secs(3600);
         #[rustfmt::skip]
         let table = [
@@ -424,13 +436,13 @@ mod tests {
         for (name, at, until, expected) in table {
             let at = NOW_MILLIS.saturating_add_signed(at);
             let until = NOW_MILLIS.saturating_add_signed(until);
-            let left = left_of(at, until, NOW, hour, hour);
+            let left = remaining_span(at, until, NOW, hour, hour);
             assert_eq!(left, expected.map(Duration::from_secs), "{name}");
         }
     }
 
     #[test]
-    fn a_shared_refusal_reads_as_it_did_where_it_happened() {
+    fn stored_auth_failure_round_trips_the_error() {
         let error = Error::new(
             ErrorKind::Authentication,
             Stage::Token,
@@ -442,7 +454,7 @@ mod tests {
         let auth_failure = StoredAuthFailure::new(NOW, Duration::from_secs(30), 1, &error);
         let shared: StoredAuthFailure =
             serde_json::from_str(&serde_json::to_string(&auth_failure).unwrap()).unwrap();
-        assert_eq!(shared.left(NOW), Some(Duration::from_secs(30)));
+        assert_eq!(shared.remaining(NOW), Some(Duration::from_secs(30)));
         let shared = shared.error();
         assert_eq!(shared.to_string(), error.to_string());
         assert_eq!(shared.http_status(), Some(401));

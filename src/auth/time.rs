@@ -1,26 +1,24 @@
-//! The time as tokens need it: two clocks at once, and a stand-in for tests.
+//! Timestamps on two clocks, and a manual clock for tests.
 //!
-//! A monotonic clock never jumps, yet it stands still while the machine sleeps. The wall clock goes
-//! on while the machine sleeps, yet it jumps. What must not be used too long is therefore measured
-//! on both; what only paces this process is measured on the monotonic one alone.
+//! A monotonic clock never jumps, but stands still while the machine sleeps. The wall clock goes on
+//! while the machine sleeps, but jumps. So the expiry of tokens is measured on both; the rate limit
+//! and backoffs of this process on the monotonic one alone.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::call::CallContext;
 
 /// A point in time on both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timestamp {
-    /// Since some time before the clock was made; comparable within one process only.
+    /// Time since an arbitrary origin; comparable within one process only.
     pub(crate) mono: Duration,
-    /// Since 1970; zero if the machine believes in an earlier year.
+    /// Time since 1970; zero if the clock is set to an earlier year.
     pub(crate) wall: Duration,
 }
 
 impl Timestamp {
-    /// The moment `duration` later; the end of time where that is beyond it.
+    /// Returns the timestamp `duration` later, saturating.
     pub(crate) fn after(self, duration: Duration) -> Timestamp {
         Timestamp {
             mono: self.mono.saturating_add(duration),
@@ -28,19 +26,19 @@ impl Timestamp {
         }
     }
 
-    /// Whether either clock says that it is past.
+    /// Returns whether it is past on either clock.
     pub(crate) fn is_past(self, now: Timestamp) -> bool {
         now.mono >= self.mono || now.wall >= self.wall
     }
 
-    /// The time left until either clock reaches it.
-    pub(crate) fn left(self, now: Timestamp) -> Duration {
+    /// Returns the time until either clock reaches it.
+    pub(crate) fn remaining(self, now: Timestamp) -> Duration {
         self.mono
             .saturating_sub(now.mono)
             .min(self.wall.saturating_sub(now.wall))
     }
 
-    /// The wall clock's part in the standard library's terms.
+    /// Returns the wall clock's time.
     pub(crate) fn system_time(self) -> SystemTime {
         UNIX_EPOCH
             .checked_add(self.wall)
@@ -48,21 +46,21 @@ impl Timestamp {
             .unwrap_or(UNIX_EPOCH + Duration::from_secs(u32::MAX as u64))
     }
 
-    /// The wall clock's part in whole milliseconds, as it is written to stores.
+    /// Returns the wall clock's time in milliseconds, the unit of the stores.
     pub(crate) fn wall_millis(self) -> u64 {
         millis(self.wall)
     }
 }
 
-/// Whole milliseconds, as they are written to stores.
+/// Returns whole milliseconds, the unit of the stores.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Where the monotonic clock begins, so that what happened before it did has a time too.
+/// Origin of the monotonic clock, so that earlier events have a time too.
 const MONOTONIC_OFFSET: Duration = Duration::from_secs(1 << 32);
 
-/// Reads the time. Copies of a simulated clock show the same time.
+/// A source of timestamps. Clones of a simulated clock show the same time.
 #[derive(Debug, Clone)]
 pub(crate) enum Clock {
     /// The machine's clocks.
@@ -81,7 +79,7 @@ impl Clock {
         }
     }
 
-    /// As [`now`](Self::now), but perhaps some milliseconds behind, for a fraction of the price.
+    /// As [`now`](Self::now), but up to some milliseconds late, and faster.
     pub(crate) fn now_coarse(&self) -> Timestamp {
         match self {
             Clock::Real => real::now_coarse(),
@@ -90,31 +88,28 @@ impl Clock {
         }
     }
 
-    /// How much of this clock's time a call has left.
+    /// Returns the remaining time of a call on this clock.
     pub(crate) fn remaining(&self, call: &CallContext) -> Duration {
         match self {
             Clock::Real => call.remaining(),
             #[cfg(test)]
-            Clock::Simulated(simulation) => simulation.limits.unwrap_or_else(|| call.remaining()),
+            Clock::Simulated(simulation) => simulation
+                .remaining_override
+                .unwrap_or_else(|| call.remaining()),
         }
     }
 
-    /// A random number from 0 to 1, for jitter. It comes with the clock, since who simulates the one
-    /// has to foresee the other: then it is always 0.
+    /// Returns a random number from 0 to 1, for jitter; always 0 with a simulated clock, so that
+    /// tests are deterministic.
     pub(crate) fn jitter(&self) -> f64 {
         match self {
-            Clock::Real => {
-                let mut bytes = [0; 4];
-                // Without random numbers there is no jitter; nothing else depends on them.
-                let _ = SystemRandom::new().fill(&mut bytes);
-                f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
-            }
+            Clock::Real => crate::random::jitter(),
             #[cfg(test)]
             Clock::Simulated(_) => 0.0,
         }
     }
 
-    /// How long a thread may really block to wait for `duration` of this clock's time.
+    /// Returns how long a thread blocks to wait for `duration` on this clock.
     pub(crate) fn real_wait(&self, duration: Duration) -> Duration {
         match self {
             Clock::Real => duration,
@@ -124,7 +119,7 @@ impl Clock {
     }
 }
 
-/// The machine's clocks, by name: `Instant` cannot be compared with a coarse clock.
+/// The machine's clocks by id: `Instant` cannot be compared with a coarse clock.
 #[cfg(unix)]
 mod real {
     use std::time::Duration;
@@ -161,7 +156,7 @@ mod real {
     }
 }
 
-/// The machine's clocks, where there are no others.
+/// The standard library's clocks.
 #[cfg(not(unix))]
 mod real {
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -186,41 +181,41 @@ mod real {
     }
 }
 
-/// A clock that goes only when told to.
+/// A clock that only tests advance.
 #[cfg(test)]
 #[derive(Debug)]
 pub(crate) struct ManualClock {
     mono_nanos: std::sync::atomic::AtomicU64,
     wall_nanos: std::sync::atomic::AtomicU64,
-    /// Whether a wait moves the clock itself instead of waiting for somebody to move it.
+    /// Whether a wait advances the clock.
     waits_advance: bool,
-    /// What every call has left, whatever its deadline says.
-    limits: Option<Duration>,
+    /// Remaining time of every call, instead of the call's own.
+    remaining_override: Option<Duration>,
 }
 
 #[cfg(test)]
 impl ManualClock {
-    /// A quiet day in 2026, with a clock that stands still unless advanced.
+    /// Returns a clock in 2026 that stands still unless advanced.
     pub(crate) fn frozen() -> std::sync::Arc<Self> {
         Self::new(false, None)
     }
 
-    /// As [`standing`](Self::standing), for calls none of which waits any longer than this.
-    pub(crate) fn with_remaining(limits: Duration) -> std::sync::Arc<Self> {
-        Self::new(false, Some(limits))
+    /// As [`frozen`](Self::frozen), with this remaining time for every call.
+    pub(crate) fn with_remaining(remaining_override: Duration) -> std::sync::Arc<Self> {
+        Self::new(false, Some(remaining_override))
     }
 
-    /// As [`standing`](Self::standing), but whoever waits is at once at the end of the wait.
+    /// As [`frozen`](Self::frozen), but a wait advances the clock and returns immediately.
     pub(crate) fn auto_advancing() -> std::sync::Arc<Self> {
         Self::new(true, None)
     }
 
-    fn new(waits_advance: bool, limits: Option<Duration>) -> std::sync::Arc<Self> {
+    fn new(waits_advance: bool, remaining_override: Option<Duration>) -> std::sync::Arc<Self> {
         std::sync::Arc::new(ManualClock {
             mono_nanos: (1_000 * 1_000_000_000).into(),
             wall_nanos: (1_780_000_000 * 1_000_000_000).into(),
             waits_advance,
-            limits,
+            remaining_override,
         })
     }
 

@@ -1,10 +1,13 @@
-//! A bearer token, and how long an answer of the token endpoint makes it live.
+//! Bearer tokens, and the lifetime of the token in a response of the token endpoint.
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use http::HeaderValue;
 use serde::Deserialize;
@@ -13,27 +16,27 @@ use super::TokenResponse;
 use super::time::Timestamp;
 use crate::secret::{Secret, Zeroizing};
 
-/// Life of a token whose answer says nothing about it: the shortest that the service's own samples
-/// show. If it lives longer, a few requests are wasted; if shorter, the API's 401 corrects it.
+/// Lifetime of a token if the response has none: the shortest in the API's samples. If the token is
+/// valid for longer, a few requests are wasted; if shorter, the API's 401 corrects it.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 
-/// Life of a token that claims to be dead on arrival (`expires_in` of 0, or an `exp` in the past,
-/// as wrong clocks make them). Asking again at once would bring the same, at the price of the
-/// endpoint's goodwill; if the API refuses it too, the 401 drops it before its time.
+/// Lifetime of a token that is expired on arrival (`expires_in` of 0, or an `exp` in the past, as
+/// wrong clocks produce). An immediate request would return the same and use up the rate limit; if
+/// the API rejects the token too, the 401 drops it earlier.
 const EXPIRED_ON_ARRIVAL_LIFETIME: Duration = Duration::from_secs(30);
 
-/// The longest life believed; 2⁶⁴−1 seconds is a way to say "no idea".
+/// Maximum lifetime that is applied; 2⁶⁴−1 seconds means that the endpoint does not limit it.
 pub(super) const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A bearer token, with its expiry.
+/// A bearer token with its expiry.
 ///
-/// A clone shares the text, which is overwritten when the last clone is dropped. `Debug` shows the
+/// Clones share the token, which is zeroized when the last clone is dropped. `Debug` shows the
 /// expiry only.
 #[derive(Clone)]
 pub struct Token(Arc<Inner>);
 
 struct Inner {
-    /// `Bearer …`, ready to be sent: a request neither formats, checks nor copies it.
+    /// `Bearer …`, ready to be sent: requests neither format, check nor copy it.
     header: HeaderValue,
     expires_at: SystemTime,
     generation: u64,
@@ -43,18 +46,17 @@ struct Inner {
 const SCHEME: &str = "Bearer ";
 
 impl Token {
-    /// Refuses (with `None`) a text that cannot stand in a header: empty, or with anything but
-    /// visible ASCII in it.
+    /// Returns `None` if `text` is not valid in a header: empty, or not visible ASCII.
     pub(crate) fn new(text: &Secret, expires_at: SystemTime, generation: u64) -> Option<Self> {
         let text = text.expose();
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
-        // The capacity is exact, so that no half-filled buffer with a token in it is left behind.
+        // The capacity is exact, so that no partial copy of the token remains in freed memory.
         let mut header = Zeroizing::new(String::with_capacity(SCHEME.len() + text.len()));
         header.push_str(SCHEME);
         header.push_str(text);
-        // The owner overwrites the text when the last request with it is gone.
+        // The owner zeroizes the token when the last request with it is done.
         let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(header)).ok()?;
         header.set_sensitive(true);
         Some(Token(Arc::new(Inner {
@@ -65,31 +67,32 @@ impl Token {
         })))
     }
 
-    /// The token itself, for an `Authorization: Bearer …` header. Keep it out of logs and errors.
+    /// Returns the token for an `Authorization: Bearer …` header. Keep it out of logs and errors.
     pub fn expose(&self) -> &str {
         let text = &self.0.header.as_bytes()[SCHEME.len()..];
         std::str::from_utf8(text).expect("it was checked to be ASCII")
     }
 
-    /// When it expires, by this machine's wall clock.
+    /// Returns when the token expires, on this host's wall clock.
     ///
-    /// The library asks for the next one well before that.
+    /// The library requests the next token well before that.
     pub fn expires_at(&self) -> SystemTime {
         self.0.expires_at
     }
 
-    /// The value of the `Authorization` header, scheme included.
+    /// Returns the value of the `Authorization` header, scheme included.
     pub(crate) fn authorization(&self) -> &HeaderValue {
         &self.0.header
     }
 
-    /// Grows with every token issued for the same credentials, across processes and restarts.
+    /// Returns the generation, which grows with every token issued for the same credentials, across
+    /// processes and restarts.
     pub(crate) fn generation(&self) -> u64 {
         self.0.generation
     }
 
-    /// Notes that the API answered something other than 401 to this token. Cheap enough for every
-    /// answer: after the first time it is a load.
+    /// Records that the API responded to this token with a status other than 401. Cheap enough for
+    /// every response: after the first time it is a load.
     pub(crate) fn accepted(&self) {
         if !self.was_accepted() {
             self.0.accepted.store(true, Ordering::Relaxed);
@@ -109,23 +112,23 @@ impl fmt::Debug for Token {
     }
 }
 
-/// How long after `received` the token of this answer lives.
+/// Returns how long after `received` the token of this response is valid.
 ///
-/// `expires_in` counts from when the request was sent, since the token was made at some time after
-/// that. A JWT's own `exp`, compared with the service's clock rather than with ours, wins if it is
-/// earlier: the service may hand out a token that is hours old.
-pub(crate) fn lifetime(answer: &TokenResponse, sent: Timestamp, received: Timestamp) -> Duration {
-    let travelled = received.mono.saturating_sub(sent.mono);
-    let stated = answer
+/// `expires_in` counts from the time of sending, since the token was issued at some time after
+/// that. A JWT's own `exp`, compared with the server's clock and not with this host's, applies if
+/// it is earlier: the token endpoint may return a token that is hours old.
+pub(crate) fn lifetime(response: &TokenResponse, sent: Timestamp, received: Timestamp) -> Duration {
+    let elapsed = received.mono.saturating_sub(sent.mono);
+    let stated = response
         .expires_in
         .filter(|seconds| !seconds.is_nan())
-        .map(|seconds| bounded(seconds).saturating_sub(travelled));
-    let service_now = match answer.server_date {
+        .map(|seconds| bounded(seconds).saturating_sub(elapsed));
+    let server_now = match response.server_date {
         Some(date) => date.duration_since(UNIX_EPOCH).unwrap_or_default(),
         None => received.wall,
     };
-    let own = jwt_expiry(answer.access_token.expose())
-        .map(|expiry| bounded(expiry - service_now.as_secs_f64()));
+    let own = jwt_expiry(response.access_token.expose())
+        .map(|expiry| bounded(expiry - server_now.as_secs_f64()));
     let life = match (stated, own) {
         (Some(stated), Some(own)) => stated.min(own),
         (Some(life), None) | (None, Some(life)) => life,
@@ -138,15 +141,15 @@ pub(crate) fn lifetime(answer: &TokenResponse, sent: Timestamp, received: Timest
     }
 }
 
-/// Seconds as a duration between nothing and [`MAX_LIFETIME`].
+/// Returns seconds as a duration from zero to [`MAX_LIFETIME`].
 fn bounded(seconds: f64) -> Duration {
     // `max` comes first because it also turns a NaN into zero.
     Duration::from_secs_f64(seconds.max(0.0).min(MAX_LIFETIME.as_secs_f64()))
 }
 
-/// The `exp` claim of a JWT, in seconds since 1970; `None` for anything that does not look like one.
+/// Returns the `exp` claim of a JWT, in seconds since 1970; `None` for anything that is not a JWT.
 ///
-/// The signature is not checked: whoever can forge the endpoint's answer can forge `expires_in` too.
+/// The signature is not checked: anyone who can forge the response can forge `expires_in` too.
 fn jwt_expiry(token: &str) -> Option<f64> {
     #[derive(Deserialize)]
     struct Claims {
@@ -161,46 +164,28 @@ fn jwt_expiry(token: &str) -> Option<f64> {
     claims.exp.is_finite().then_some(claims.exp)
 }
 
-/// Decodes base64 in the alphabet for URLs, padded or not.
+/// Base64 with the URL-safe alphabet; padding is optional, and unused trailing bits are ignored.
+const JWT_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Decodes a part of a JWT.
 pub(super) fn base64_url(text: &str) -> Option<Zeroizing<Vec<u8>>> {
-    let text = text.trim_end_matches('=');
-    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() * 3 / 4 + 1));
-    let (mut bits, mut bit_count) = (0u32, 0u32);
-    for byte in text.bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' | b'+' => 62,
-            b'_' | b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        bit_count += 6;
-        if bit_count >= 8 {
-            bit_count -= 8;
-            bytes.push((bits >> bit_count) as u8);
-            bits &= (1 << bit_count) - 1;
-        }
-    }
+    // The capacity suffices: a buffer that grows leaves copies in memory.
+    let capacity = base64::decoded_len_estimate(text.len());
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    JWT_BASE64.decode_vec(text, &mut bytes).ok()?;
     Some(bytes)
 }
 
-/// A token of three parts with this payload.
+/// Returns a JWT with this payload.
 #[cfg(any(test, fuzzing))]
 pub(super) fn jwt(payload: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::from("e30.");
-    for chunk in payload.chunks(3) {
-        let mut bits = 0u32;
-        for at in 0..3 {
-            bits = (bits << 8) | u32::from(*chunk.get(at).unwrap_or(&0));
-        }
-        for at in 0..=chunk.len() {
-            text.push(ALPHABET[(bits >> (18 - 6 * at)) as usize & 63] as char);
-        }
-    }
-    text + ".c2ln"
+    let payload = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(payload);
+    format!("e30.{payload}.c2ln")
 }
 
 #[cfg(test)]
@@ -213,16 +198,16 @@ mod tests {
     };
 
     fn life(token: &str, expires_in: Option<f64>, server_date: Option<u64>) -> u64 {
-        let answer = TokenResponse {
+        let response = TokenResponse {
             access_token: Secret::from(token),
             expires_in,
             server_date: server_date.map(|at| UNIX_EPOCH + Duration::from_secs(at)),
         };
-        lifetime(&answer, NOW, NOW).as_secs()
+        lifetime(&response, NOW, NOW).as_secs()
     }
 
     #[test]
-    fn the_answer_says_how_long_a_token_lives() {
+    fn lifetime_follows_expires_in_and_jwt_expiry() {
         let now = NOW.wall.as_secs();
         let jwt = |exp: u64| jwt(format!(r#"{{"sub":"ü","exp":{exp},"aud":["a"]}}"#).as_bytes());
         let month = MAX_LIFETIME.as_secs();
@@ -240,11 +225,12 @@ mod tests {
             ("later exp does not",     jwt(now + 9_000), Some(600.0), None, 600),
             ("exp alone",              jwt(now + 600), None, None, 600),
             ("exp long past",          jwt(now - 600), Some(86_400.0), None, 30),
-            ("our clock is fast",      jwt(now), Some(86_400.0), Some(now - 3_600), 3_600),
-            ("our clock is slow",      jwt(now + 7_200), Some(86_400.0), Some(now + 3_600), 3_600),
-            ("exp of no use",          super::jwt(br#"{"exp":"soon"}"#), Some(60.0), None, 60),
-            ("payload of no use",      super::jwt(b"[]"), Some(60.0), None, 60),
-            ("dots, but no JWT",       "a.%%%.c".into(), Some(60.0), None, 60),
+            ("local clock is fast",      jwt(now), Some(86_400.0), Some(now - 3_600), 3_600),
+            ("local clock is slow",      jwt(now + 7_200), Some(86_400.0), Some(now + 3_600), 3_600),
+            ("invalid exp",          super::jwt(br#"{"exp":"soon"}"#), Some(60.0), None, 60),
+            ("invalid payload",      super::jwt(b"[]"), Some(60.0), None, 60),
+            ("dots, but not a JWT",       "a.%%%.c".into(), Some(60.0), None, 60),
+            ("standard alphabet", "a.eyJleHAiOjYwMH0+.c".into(), Some(60.0), None, 60),
             ("four parts",             jwt(now + 6) + ".d", Some(60.0), None, 60),
         ];
         for (name, token, expires_in, date, expected) in table {
@@ -253,18 +239,18 @@ mod tests {
     }
 
     #[test]
-    fn time_spent_waiting_for_the_answer_counts() {
-        let answer = TokenResponse {
+    fn lifetime_counts_from_sending() {
+        let response = TokenResponse {
             access_token: Secret::from("opaque"),
             expires_in: Some(100.0),
             server_date: None,
         };
         let received = NOW.after(Duration::from_secs(30));
-        assert_eq!(lifetime(&answer, NOW, received), Duration::from_secs(70));
+        assert_eq!(lifetime(&response, NOW, received), Duration::from_secs(70));
     }
 
     #[test]
-    fn a_text_that_cannot_stand_in_a_header_is_no_token() {
+    fn new_rejects_invalid_header_values() {
         for text in ["", " ", "a b", "a\r\nX-Evil: 1", "a\0", "tök", "a\u{7f}"] {
             assert!(
                 Token::new(&Secret::from(text), UNIX_EPOCH, 1).is_none(),
@@ -274,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_shows_itself_only_when_asked() {
+    fn debug_redacts_the_token() {
         let token = Token::new(&Secret::from("eyJhbGci"), UNIX_EPOCH, 1).unwrap();
         assert_eq!(token.expose(), "eyJhbGci");
         assert_eq!(token.authorization(), "Bearer eyJhbGci");

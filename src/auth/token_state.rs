@@ -1,12 +1,11 @@
-//! The token of one key, as a state machine: what a caller does now, and what follows from what
-//! happened.
+//! Token state machine for one cache key (credentials, audience, scope, token URL). Decides whether
+//! a caller uses the cached token, sends a token request, waits, or fails.
 //!
-//! It is told the time and the events and answers what to do. It has no clock, no lock, no socket
-//! and no store, so every rule about a token's life can be tested without waiting for it.
+//! Performs no I/O and reads no clock; time and events are parameters, so unit tests run without
+//! waiting.
 //!
-//! Seen from outside a token_state is empty, fetching, fresh, due for refresh, expired, refused or backing
-//! off. Inside, three things are independent of each other: the token cached, the suspension that forbids
-//! asking for another, and the request under way.
+//! State: the cached token, the suspension (credentials rejected, or backoff) and the in-flight
+//! request. They change independently; [`TokenStatus`] summarizes them for diagnostics.
 
 use std::time::Duration;
 
@@ -14,91 +13,95 @@ use serde::Serialize;
 
 use super::time::Timestamp;
 use super::token::Token;
+use crate::backoff::exponential;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 
-/// A refresh is due this share of the life before its end …
+/// A token is refreshed when this share of its lifetime is left …
 const REFRESH_LEAD_DIVISOR: u32 = 5;
-/// … but no more than this: longer than the longest block that a 429 makes by itself, so that no
-/// living token is lost to one, and no more, since every early refresh is one request too many.
+/// … but at most this long before it expires. Exceeds the longest 429 block without `Retry-After`
+/// (`MAX_OWN_BLOCK`, 10 min + 10 %), so that the block ends before the token expires. Not larger,
+/// because every early refresh costs a token request.
 const MAX_REFRESH_LEAD: Duration = Duration::from_secs(15 * 60);
-/// Part of the lead that is left to chance, so that processes do not come back at the same time.
+/// Random part of the lead, so that processes do not refresh at the same time.
 const REFRESH_JITTER: f64 = 0.25;
 
-/// A token counts as expired this much early, for the time its request is on the way.
+/// A token counts as expired this long before it expires, to allow for the duration of the API
+/// request.
 const MAX_LEEWAY: Duration = Duration::from_secs(5);
 const LEEWAY_DIVISOR: u32 = 20;
 
-/// How long nobody asks again after the endpoint refused the credentials; doubles with every
-/// auth_failure up to the longest.
+/// How long no token request is sent after the token endpoint rejected the credentials; doubles
+/// with every consecutive rejection up to the maximum.
 const INITIAL_AUTH_FAILURE_WINDOW: Duration = Duration::from_secs(30);
 pub(crate) const MAX_AUTH_FAILURE_WINDOW: Duration = Duration::from_secs(15 * 60);
 
-/// How long nobody asks again after a failure that may pass (network, 5xx); doubles with every
-/// failure in a row up to the longest.
+/// How long no token request is sent after a transient failure (network, 5xx); doubles with every
+/// consecutive failure up to the maximum.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
-/// How many such failures a single call waits out before it fails.
+/// Number of transient failures that a single call waits out before it fails.
 const FAILURES_PER_CALL: u64 = 3;
 
-/// How many fresh tokens in a row the API may refuse before asking for more is slowed down.
+/// Number of consecutive new tokens that the API may reject before token requests are slowed down.
 const MAX_UNPENALIZED_REJECTIONS: u32 = 3;
-/// After this long, an older auth_failure by the API says nothing about the next.
+/// After this time, an earlier 401 of the API no longer counts as consecutive.
 const REJECTION_WINDOW: Duration = MAX_AUTH_FAILURE_WINDOW;
-/// A token that was in use for this long was accepted, whether anybody told us or not.
+/// A token that was in use for this long counts as accepted even if no response confirmed it.
 const ASSUME_ACCEPTED_AFTER: Duration = Duration::from_secs(60);
 
-/// A token request under way, led by one thread.
+/// Identifies an in-flight token request, which one thread runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FetchId(u64);
 
-/// What a caller has to do.
+/// The next step of a caller.
 #[derive(Debug)]
 pub(crate) enum NextStep {
     /// Use this token.
     Use(Token),
-    /// Use this token, but lead a refresh first.
+    /// Use this token, but first run a refresh.
     Refresh(FetchId, Token),
-    /// Lead a request.
+    /// Run a token request.
     Fetch(FetchId),
-    /// Ask again when something happened, or at this time.
+    /// Call `next_step` again after the next event, or at this time (monotonic) at the latest.
     Wait(Option<Duration>),
-    /// Give up.
+    /// Fail with this error.
     Fail(Error),
 }
 
-/// What a token_state has to know about a caller from one question to the next.
+/// State of a caller between its calls of [`TokenState::next_step`].
 #[derive(Debug, Default)]
 pub(crate) struct WaiterState {
-    /// The token_state's count of failures when the caller came.
+    /// Number of failures when the caller arrived.
     failures: Option<u64>,
 }
 
-/// What a caller can wait for. All times are of the monotonic clock.
+/// Limits of a caller's wait, on the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WaitLimits {
-    /// When its call has to be over.
+    /// Deadline of the call.
     pub(crate) deadline: Duration,
-    /// When the rate_limiter would let a new request through.
-    pub(crate) turn: Duration,
+    /// When the rate limiter allows the next request.
+    pub(crate) permit_at: Duration,
 }
 
-/// A token with what this process knows about its life.
+/// A token with its expiry and refresh times.
 #[derive(Debug, Clone)]
 pub(crate) struct CachedToken {
     pub(crate) token: Token,
-    /// From then on it is not used.
+    /// When the token counts as expired.
     expires: Timestamp,
-    /// From then on one caller at a time tries to replace it.
-    due: Timestamp,
+    /// When one caller at a time begins to refresh it.
+    refresh_at: Timestamp,
     /// Monotonic.
     obtained: Duration,
-    /// No refresh before then, because another process is at it or the rate_limiter is busy.
-    postponed: Duration,
+    /// No refresh before this time (monotonic), because another process refreshes the token or the
+    /// rate limiter allows no request.
+    refresh_not_before: Duration,
 }
 
 impl CachedToken {
-    /// `life` is the whole life of the token, `left` what is left of it now, `jitter` a random
+    /// `life` is the total lifetime of the token, `left` the remaining one, `jitter` a random
     /// number from 0 to 1.
     pub(crate) fn new(
         token: Token,
@@ -115,9 +118,9 @@ impl CachedToken {
         CachedToken {
             token,
             expires: now.after(left.saturating_sub(leeway)),
-            due: now.after(left.saturating_sub(lead)),
+            refresh_at: now.after(left.saturating_sub(lead)),
             obtained: now.mono,
-            postponed: Duration::ZERO,
+            refresh_not_before: Duration::ZERO,
         }
     }
 
@@ -126,11 +129,11 @@ impl CachedToken {
     }
 
     pub(crate) fn needs_refresh(&self, now: Timestamp) -> bool {
-        self.due.is_past(now)
+        self.refresh_at.is_past(now)
     }
 }
 
-/// Why nobody asks for a token at the moment.
+/// Why no token request may be sent for now.
 #[derive(Debug, Clone)]
 struct FetchSuspension {
     kind: SuspensionKind,
@@ -141,59 +144,60 @@ struct FetchSuspension {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SuspensionKind {
-    /// The credentials are refused: everybody fails at once.
+    /// The credentials were rejected: callers fail immediately.
     CredentialsRejected,
-    /// The endpoint cannot be used: whoever has the time waits.
+    /// The token endpoint is unavailable: callers wait if their deadlines allow it.
     EndpointUnavailable,
 }
 
-/// What a token_state is doing, for people.
+/// Summary of a token state, for diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TokenStatus {
     Empty,
     Fetching,
     Fresh,
-    /// The token lives, and is to be refreshed.
+    /// The token is valid and will be refreshed by the next caller.
     NeedsRefresh,
     Expired,
-    AuthFailed,
+    CredentialsRejected,
     Backoff,
 }
 
-/// The state of one key.
+/// Token state of one cache key.
 #[derive(Debug, Default)]
 pub(crate) struct TokenState {
     cached: Option<CachedToken>,
-    /// The highest generation ever cached. None up to it is taken again, even if it is gone: the API
-    /// refused it, or it was forgotten.
+    /// Highest token generation seen. A token with this generation or a lower one is ignored, even
+    /// if the API rejected it (401) or the caller invalidated it.
     max_generation: u64,
     suspension: Option<FetchSuspension>,
     fetch_id: Option<FetchId>,
-    /// When the fetch_id expects to be allowed to send, once it knows.
+    /// When the in-flight request expects its permit (monotonic); zero if not known yet.
     fetch_permit_at: Duration,
     fetches_started: u64,
-    /// Refusals of the credentials in a row.
+    /// Consecutive rejections of the credentials.
     auth_failures: u32,
-    /// Refreshes without a response in a row.
+    /// Consecutive refreshes without a response.
     refresh_timeouts: u32,
-    /// No refresh before then (monotonic), because of them.
+    /// No refresh before this time (monotonic), because of `refresh_timeouts`.
     refresh_paused_until: Duration,
-    /// Refusals up to this time (milliseconds since 1970) are forgiven.
+    /// Rejections up to this time (milliseconds since 1970) are ignored.
     auth_failures_cleared_at: u64,
-    /// Passing failures in a row.
-    outages: u32,
-    /// Passing failures in all.
+    /// Consecutive transient failures.
+    consecutive_failures: u32,
+    /// Total number of transient failures.
     failures: u64,
-    /// Tokens that the API refused in a row without ever having accepted them, and when.
+    /// Consecutive tokens that the API rejected without having accepted them, and the time of the
+    /// last rejection (monotonic).
     rejections: u32,
     last_rejection_at: Duration,
-    /// How often a living token was handed out.
+    /// Number of times that a cached token was returned.
     cache_hits: u64,
 }
 
 impl TokenState {
-    /// The token, if it can be used and nothing else is to be done: the path of nearly every
+    /// Returns the token if it is valid and not due for refresh: the fast path of nearly every
     /// request.
     pub(crate) fn fresh(&mut self, now: Timestamp) -> Option<Token> {
         match &self.cached {
@@ -205,32 +209,32 @@ impl TokenState {
         }
     }
 
-    /// What a caller has to do now.
+    /// Returns the next step of a caller.
     pub(crate) fn next_step(
         &mut self,
         now: Timestamp,
         limits: WaitLimits,
-        caller: &mut WaiterState,
+        waiter: &mut WaiterState,
     ) -> NextStep {
         if let Some(cached) = &self.cached
             && cached.is_valid(now)
         {
             self.cache_hits += 1;
             let token = cached.token.clone();
-            let quiet = self
+            let not_suspended = self
                 .suspension
                 .as_ref()
                 .is_none_or(|suspension| suspension.until <= now.mono);
             let may_refresh = self.fetch_id.is_none()
-                && quiet
-                && cached.postponed.max(self.refresh_paused_until) <= now.mono;
+                && not_suspended
+                && cached.refresh_not_before.max(self.refresh_paused_until) <= now.mono;
             return if cached.needs_refresh(now) && may_refresh {
                 NextStep::Refresh(self.start_fetch(), token)
             } else {
                 NextStep::Use(token)
             };
         }
-        let failures_before = *caller.failures.get_or_insert(self.failures);
+        let failures_before = *waiter.failures.get_or_insert(self.failures);
         if self.fetch_id.is_some() {
             return if self.fetch_permit_at > limits.deadline {
                 NextStep::Fail(rate_limited(self.fetch_permit_at - now.mono))
@@ -257,8 +261,8 @@ impl TokenState {
                 SuspensionKind::CredentialsRejected => {}
             }
         }
-        if limits.turn > limits.deadline {
-            return NextStep::Fail(rate_limited(limits.turn.saturating_sub(now.mono)));
+        if limits.permit_at > limits.deadline {
+            return NextStep::Fail(rate_limited(limits.permit_at.saturating_sub(now.mono)));
         }
         NextStep::Fetch(self.start_fetch())
     }
@@ -269,23 +273,23 @@ impl TokenState {
         *self.fetch_id.insert(FetchId(self.fetches_started))
     }
 
-    /// The fetch_id expects its turn at the rate_limiter at this time (monotonic): callers who cannot wait
-    /// that long need not wait at all.
-    pub(crate) fn expect_permit(&mut self, fetch_id: FetchId, turn: Duration) {
+    /// Records when the in-flight request expects its permit (monotonic): callers whose deadline is
+    /// earlier fail immediately.
+    pub(crate) fn expect_permit(&mut self, fetch_id: FetchId, permit_at: Duration) {
         if self.fetch_id == Some(fetch_id) {
-            self.fetch_permit_at = turn;
+            self.fetch_permit_at = permit_at;
         }
     }
 
-    /// The fetch_id got a token, from the endpoint or from a store. An older generation than the one
-    /// held changes nothing.
+    /// Ends the request with a token from the endpoint or a store. A token of an older generation
+    /// than the cached one is ignored.
     pub(crate) fn fetch_succeeded(&mut self, fetch_id: FetchId, cached: CachedToken) {
-        self.end(fetch_id);
+        self.clear_fetch(fetch_id);
         self.suspension = None;
         self.auth_failures = 0;
         self.refresh_timeouts = 0;
         self.refresh_paused_until = Duration::ZERO;
-        self.outages = 0;
+        self.consecutive_failures = 0;
         let generation = cached.token.generation();
         if generation > self.max_generation {
             self.max_generation = generation;
@@ -293,27 +297,28 @@ impl TokenState {
         }
     }
 
-    /// The endpoint refused the credentials, after it had refused them this often before in other
-    /// processes. The answer is how long nobody asks again, and how often it is now.
-    pub(crate) fn refused(
+    /// Ends the request: the token endpoint rejected the credentials, after `before` consecutive
+    /// rejections in other processes. Returns how long no request is sent, and the new number of
+    /// consecutive rejections.
+    pub(crate) fn credentials_rejected(
         &mut self,
         fetch_id: FetchId,
         now: Timestamp,
         error: Error,
         before: u32,
     ) -> (Duration, u32) {
-        self.end(fetch_id);
+        self.clear_fetch(fetch_id);
         self.auth_failures = self.auth_failures.max(before).saturating_add(1);
-        let window = doubled(
+        let window = exponential(
             INITIAL_AUTH_FAILURE_WINDOW,
             self.auth_failures,
             MAX_AUTH_FAILURE_WINDOW,
         );
-        self.refuse_until(now.mono.saturating_add(window), error);
+        self.suspend_until(now.mono.saturating_add(window), error);
         (window, self.auth_failures)
     }
 
-    /// Another process was refused, and shared it.
+    /// Ends the request: another process stored a rejection of the credentials.
     pub(crate) fn auth_failure_loaded(
         &mut self,
         fetch_id: FetchId,
@@ -322,17 +327,17 @@ impl TokenState {
         count: u32,
         error: Error,
     ) {
-        self.end(fetch_id);
+        self.clear_fetch(fetch_id);
         self.auth_failures = self.auth_failures.max(count);
-        self.refuse_until(now.mono.saturating_add(left), error);
+        self.suspend_until(now.mono.saturating_add(left), error);
     }
 
-    /// Whether a auth_failure that was noted at this time (milliseconds since 1970) still counts.
+    /// Returns whether a rejection at this time (milliseconds since 1970) was not cleared since.
     pub(crate) fn is_failure_current(&self, at: u64) -> bool {
         at >= self.auth_failures_cleared_at
     }
 
-    fn refuse_until(&mut self, until: Duration, error: Error) {
+    fn suspend_until(&mut self, until: Duration, error: Error) {
         self.suspension = Some(FetchSuspension {
             kind: SuspensionKind::CredentialsRejected,
             until,
@@ -340,12 +345,18 @@ impl TokenState {
         });
     }
 
-    /// The request failed in a way that may pass. `jitter` is a random number from 0 to 1.
-    pub(crate) fn failed(&mut self, fetch_id: FetchId, now: Timestamp, error: Error, jitter: f64) {
-        self.end(fetch_id);
+    /// Ends the request with a transient failure. `jitter` is a random number from 0 to 1.
+    pub(crate) fn fetch_failed(
+        &mut self,
+        fetch_id: FetchId,
+        now: Timestamp,
+        error: Error,
+        jitter: f64,
+    ) {
+        self.clear_fetch(fetch_id);
         self.failures += 1;
-        self.outages = self.outages.saturating_add(1);
-        let backoff = doubled(INITIAL_BACKOFF, self.outages, MAX_BACKOFF);
+        self.consecutive_failures = self.consecutive_failures.saturating_add(1);
+        let backoff = exponential(INITIAL_BACKOFF, self.consecutive_failures, MAX_BACKOFF);
         let backoff = backoff.mul_f64(1.0 - 0.25 * jitter.clamp(0.0, 1.0));
         let until = now.mono.saturating_add(backoff);
         self.suspension = Some(FetchSuspension {
@@ -355,14 +366,14 @@ impl TokenState {
         });
     }
 
-    /// The fetch_id ended without learning anything: its leader ran out of time before it could send,
-    /// was cancelled, or died.
+    /// Ends the request without a result: its thread reached the deadline before it could send, was
+    /// cancelled, or panicked.
     pub(crate) fn fetch_abandoned(&mut self, fetch_id: FetchId) {
-        self.end(fetch_id);
+        self.clear_fetch(fetch_id);
     }
 
-    /// The fetch_id was a refresh that got no response in time, after this many in a row before, in
-    /// this process or others. Returns how long no caller refreshes, and how many it is now.
+    /// Ends a refresh that got no response in time, after `before` consecutive ones in this process
+    /// or others. Returns how long no caller refreshes, and the new number of consecutive ones.
     pub(crate) fn refresh_timed_out(
         &mut self,
         fetch_id: FetchId,
@@ -371,31 +382,32 @@ impl TokenState {
     ) -> (Duration, u32) {
         let before = self.refresh_timeouts.max(self.auth_failures).max(before);
         self.refresh_timeouts = before.saturating_add(1);
-        let window = doubled(
+        let window = exponential(
             INITIAL_AUTH_FAILURE_WINDOW,
             self.refresh_timeouts,
             MAX_AUTH_FAILURE_WINDOW,
         );
-        self.end(fetch_id);
+        self.clear_fetch(fetch_id);
         self.refresh_paused_until = now.mono.saturating_add(window);
         (window, self.refresh_timeouts)
     }
 
-    /// The fetch_id was a refresh that can wait until `until` (monotonic).
+    /// Ends a refresh that is deferred until `until` (monotonic).
     pub(crate) fn refresh_deferred(&mut self, fetch_id: FetchId, until: Duration) {
-        self.end(fetch_id);
+        self.clear_fetch(fetch_id);
         if let Some(cached) = &mut self.cached {
-            cached.postponed = cached.postponed.max(until);
+            cached.refresh_not_before = cached.refresh_not_before.max(until);
         }
     }
 
-    fn end(&mut self, fetch_id: FetchId) {
+    fn clear_fetch(&mut self, fetch_id: FetchId) {
         if self.fetch_id == Some(fetch_id) {
             self.fetch_id = None;
         }
     }
 
-    /// The API answered 401 to the token of this generation. Whether that was the token cached.
+    /// Drops the token of this generation, to which the API responded 401. Returns whether it was
+    /// the cached one.
     pub(crate) fn reject(&mut self, generation: u64, now: Timestamp) -> bool {
         let Some(cached) = self
             .cached
@@ -412,25 +424,24 @@ impl TokenState {
             (false, false) => 1,
         };
         self.last_rejection_at = now.mono;
-        // An API that refuses one new token after the other must not make us spend the endpoint's
-        // goodwill on more of them.
+        // An API that rejects every new token must not use up the rate limit of the token endpoint.
         if self.rejections > MAX_UNPENALIZED_REJECTIONS {
-            let window = doubled(
+            let window = exponential(
                 INITIAL_AUTH_FAILURE_WINDOW,
                 self.rejections - MAX_UNPENALIZED_REJECTIONS,
                 MAX_AUTH_FAILURE_WINDOW,
             );
-            self.refuse_until(now.mono.saturating_add(window), tokens_rejected());
+            self.suspend_until(now.mono.saturating_add(window), tokens_rejected());
         }
         true
     }
 
-    /// Drops the token, whatever it is.
+    /// Drops the cached token.
     pub(crate) fn forget(&mut self) {
         self.cached = None;
     }
 
-    /// Lets the next caller ask again although the credentials were refused.
+    /// Clears a rejection of the credentials, so that the next caller sends a token request.
     pub(crate) fn clear_auth_failure(&mut self, now: Timestamp) {
         self.auth_failures_cleared_at = now.wall_millis();
         self.auth_failures = 0;
@@ -441,20 +452,21 @@ impl TokenState {
             .take_if(|suspension| suspension.kind == SuspensionKind::CredentialsRejected);
     }
 
-    /// Rejections of the credentials in a row.
+    /// Returns the number of consecutive rejections of the credentials.
     pub(crate) fn auth_failures(&self) -> u32 {
         self.auth_failures
     }
 
-    /// The highest generation ever cached: only a higher one is news.
+    /// Returns the highest token generation seen.
     pub(crate) fn max_generation(&self) -> u64 {
         self.max_generation
     }
 
-    /// The generation of a token that is issued now, given the max_generation one that a store knows.
+    /// Returns the generation of a token that is issued now; `stored` is the highest one in a
+    /// store.
     ///
-    /// Milliseconds since 1970 unless that would go backwards, so that generations grow across
-    /// processes and even if a store lost its memory.
+    /// Milliseconds since 1970, or one more than the highest generation seen: generations grow
+    /// across processes, and even if a store lost its records.
     pub(crate) fn next_generation(&self, stored: u64, now: Timestamp) -> u64 {
         self.max_generation
             .max(stored)
@@ -462,7 +474,8 @@ impl TokenState {
             .max(now.wall_millis())
     }
 
-    /// What a forked child goes on with: the token and the suspension, but not its parent's fetch_id.
+    /// Returns the state of a forked child: the token and the suspension, without the parent's
+    /// in-flight request.
     pub(crate) fn inherited(&self) -> TokenState {
         TokenState {
             cached: self.cached.clone(),
@@ -472,14 +485,14 @@ impl TokenState {
             refresh_timeouts: self.refresh_timeouts,
             refresh_paused_until: self.refresh_paused_until,
             auth_failures_cleared_at: self.auth_failures_cleared_at,
-            outages: self.outages,
+            consecutive_failures: self.consecutive_failures,
             rejections: self.rejections,
             last_rejection_at: self.last_rejection_at,
             ..TokenState::default()
         }
     }
 
-    pub(crate) fn phase(&self, now: Timestamp) -> TokenStatus {
+    pub(crate) fn status(&self, now: Timestamp) -> TokenStatus {
         let suspension = self
             .suspension
             .as_ref()
@@ -490,52 +503,48 @@ impl TokenState {
             }
             (Some(cached), _) if cached.is_valid(now) => TokenStatus::NeedsRefresh,
             _ if self.fetch_id.is_some() => TokenStatus::Fetching,
-            (_, Some(SuspensionKind::CredentialsRejected)) => TokenStatus::AuthFailed,
+            (_, Some(SuspensionKind::CredentialsRejected)) => TokenStatus::CredentialsRejected,
             (_, Some(SuspensionKind::EndpointUnavailable)) => TokenStatus::Backoff,
             (Some(_), None) => TokenStatus::Expired,
             (None, None) => TokenStatus::Empty,
         }
     }
 
-    /// How often a living token was handed out.
+    /// Returns the number of times that a cached token was returned.
     pub(crate) fn cache_hits(&self) -> u64 {
         self.cache_hits
     }
 
-    /// How long the token lives, and how long until it is due for refresh.
+    /// Returns the time until the token expires, and until it is due for refresh.
     pub(crate) fn token_remaining(&self, now: Timestamp) -> Option<(Duration, Duration)> {
         let cached = self.cached.as_ref().filter(|cached| cached.is_valid(now))?;
-        Some((cached.expires.left(now), cached.due.left(now)))
+        Some((
+            cached.expires.remaining(now),
+            cached.refresh_at.remaining(now),
+        ))
     }
 
-    /// How long nobody asks for a token, and why.
+    /// Returns how long no token request may be sent, and the error that caused it.
     pub(crate) fn suspended_for(&self, now: Timestamp) -> Option<(Duration, &Error)> {
         let suspension = self.suspension.as_ref()?;
         let left = suspension.until.saturating_sub(now.mono);
         (!left.is_zero()).then_some((left, &suspension.error))
     }
 
-    /// Whether nothing would be lost by dropping the whole token_state.
+    /// Returns whether the state can be dropped without losing anything.
     pub(crate) fn is_idle(&self, now: Timestamp) -> bool {
         self.fetch_id.is_none()
-            && matches!(self.phase(now), TokenStatus::Empty | TokenStatus::Expired)
+            && matches!(self.status(now), TokenStatus::Empty | TokenStatus::Expired)
     }
 }
 
-/// `first`, doubled for every time after the first, but no more than `longest`.
-fn doubled(first: Duration, times: u32, longest: Duration) -> Duration {
-    first
-        .saturating_mul(1 << times.saturating_sub(1).min(16))
-        .min(longest)
-}
-
-/// The error of a caller whose turn comes too late for it.
+/// Returns the error of a caller whose deadline is before the next permit.
 pub(crate) fn rate_limited(wait: Duration) -> Error {
     Error::new(
         ErrorKind::RateLimited,
         Stage::Token,
         Outcome::NotSent,
-        "the next token request is not allowed before this call has to be over",
+        "token request not sent: the rate limit allows the next one only after this call's deadline",
     )
     .with_retry_after(Some(wait))
 }
@@ -545,8 +554,8 @@ fn tokens_rejected() -> Error {
         ErrorKind::Authentication,
         Stage::Token,
         Outcome::NotSent,
-        "the API refuses one new token after the other; check that audience and base URL belong \
-         together",
+        "access token: the API rejected several new tokens in a row; check that the audience \
+         matches the base URL",
     )
 }
 
@@ -561,9 +570,9 @@ mod tests {
         mono: Duration::from_secs(1_000),
         wall: Duration::from_secs(1_780_000_000),
     };
-    const PATIENT: WaitLimits = WaitLimits {
+    const UNLIMITED: WaitLimits = WaitLimits {
         deadline: Duration::MAX,
-        turn: Duration::ZERO,
+        permit_at: Duration::ZERO,
     };
 
     fn at(seconds: u64) -> Timestamp {
@@ -573,7 +582,7 @@ mod tests {
     fn within(deadline: Timestamp) -> WaitLimits {
         WaitLimits {
             deadline: deadline.mono,
-            turn: Duration::ZERO,
+            permit_at: Duration::ZERO,
         }
     }
 
@@ -581,21 +590,21 @@ mod tests {
         Token::new(&Secret::from("t"), UNIX_EPOCH, generation).unwrap()
     }
 
-    fn held(generation: u64, life: u64, now: Timestamp) -> CachedToken {
+    fn cached(generation: u64, life: u64, now: Timestamp) -> CachedToken {
         let life = Duration::from_secs(life);
         CachedToken::new(token(generation), life, life, now, 0.0)
     }
 
     fn error(kind: ErrorKind) -> Error {
-        Error::new(kind, Stage::Token, Outcome::NotSent, "as the endpoint says")
+        Error::new(kind, Stage::Token, Outcome::NotSent, "failed by the test")
     }
 
     fn next_step(token_state: &mut TokenState, now: Timestamp) -> NextStep {
-        token_state.next_step(now, PATIENT, &mut WaiterState::default())
+        token_state.next_step(now, UNLIMITED, &mut WaiterState::default())
     }
 
     #[track_caller]
-    fn lead(token_state: &mut TokenState, now: Timestamp) -> FetchId {
+    fn start_fetch(token_state: &mut TokenState, now: Timestamp) -> FetchId {
         match next_step(token_state, now) {
             NextStep::Fetch(fetch_id) => fetch_id,
             other => panic!("{other:?}"),
@@ -618,30 +627,30 @@ mod tests {
         }
     }
 
-    /// A token_state that holds a token of an hour, issued at the start.
+    /// Returns a token state with a token issued at the start, valid for an hour.
     fn fresh() -> TokenState {
         let mut token_state = TokenState::default();
-        let fetch_id = lead(&mut token_state, START);
-        token_state.fetch_succeeded(fetch_id, held(1, 3600, START));
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.fetch_succeeded(fetch_id, cached(1, 3600, START));
         token_state
     }
 
     #[test]
-    fn one_leads_and_the_others_wait() {
+    fn next_step_lets_one_caller_fetch_while_others_wait() {
         let mut token_state = TokenState::default();
-        let fetch_id = lead(&mut token_state, START);
+        let fetch_id = start_fetch(&mut token_state, START);
         assert!(matches!(
             next_step(&mut token_state, START),
             NextStep::Wait(None)
         ));
-        assert_eq!(token_state.phase(START), TokenStatus::Fetching);
-        token_state.fetch_succeeded(fetch_id, held(1, 3600, START));
+        assert_eq!(token_state.status(START), TokenStatus::Fetching);
+        token_state.fetch_succeeded(fetch_id, cached(1, 3600, START));
         assert_eq!(uses(&mut token_state, START), 1);
-        assert_eq!(token_state.phase(START), TokenStatus::Fresh);
+        assert_eq!(token_state.status(START), TokenStatus::Fresh);
     }
 
     #[test]
-    fn a_token_due_for_refresh_is_used_while_one_caller_refreshes_it() {
+    fn next_step_uses_a_due_token_while_one_caller_refreshes() {
         let mut token_state = fresh();
         let due = at(3600 - 720);
         assert!(token_state.fresh(at(3600 - 721)).is_some());
@@ -651,19 +660,19 @@ mod tests {
         };
         assert_eq!(token.generation(), 1);
         assert_eq!(uses(&mut token_state, due), 1);
-        token_state.fetch_succeeded(fetch_id, held(2, 3600, due));
+        token_state.fetch_succeeded(fetch_id, cached(2, 3600, due));
         assert_eq!(uses(&mut token_state, due), 2);
     }
 
     #[test]
-    fn a_failed_refresh_keeps_the_token_and_backs_off() {
+    fn failed_refresh_keeps_the_token_and_backs_off() {
         let mut token_state = fresh();
         let mut now = at(3000);
         for backoff in [1, 2, 4, 8] {
             let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, now) else {
                 panic!()
             };
-            token_state.failed(fetch_id, now, error(ErrorKind::Network), 0.0);
+            token_state.fetch_failed(fetch_id, now, error(ErrorKind::Network), 0.0);
             now = now.after(Duration::from_secs(backoff) - Duration::from_millis(1));
             assert_eq!(uses(&mut token_state, now), 1);
             now = now.after(Duration::from_millis(1));
@@ -671,23 +680,23 @@ mod tests {
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, now) else {
             panic!()
         };
-        token_state.refused(fetch_id, now, error(ErrorKind::Authentication), 0);
+        token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
         assert_eq!(
             uses(&mut token_state, now.after(Duration::from_secs(29))),
             1
         );
-        // Once it has expired, what forbids asking again is everybody's answer.
+        // Once it has expired, callers get the error of the suspension.
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, at(3590)) else {
             panic!()
         };
-        token_state.refused(fetch_id, at(3590), error(ErrorKind::Authentication), 0);
+        token_state.credentials_rejected(fetch_id, at(3590), error(ErrorKind::Authentication), 0);
         let error = fails(next_step(&mut token_state, at(3600)));
         assert_eq!(error.kind(), ErrorKind::Authentication);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(50)));
     }
 
     #[test]
-    fn either_clock_makes_it_expire() {
+    fn token_expires_on_either_clock() {
         for jump in [
             Timestamp {
                 mono: at(3600).mono,
@@ -704,7 +713,7 @@ mod tests {
         ] {
             let mut token_state = fresh();
             assert!(token_state.fresh(jump).is_none());
-            lead(&mut token_state, jump);
+            start_fetch(&mut token_state, jump);
         }
         let mut token_state = fresh();
         assert!(
@@ -718,12 +727,12 @@ mod tests {
     }
 
     #[test]
-    fn refused_credentials_fail_everybody_until_the_window_is_over() {
+    fn next_step_fails_until_the_rejection_window_ends() {
         let mut token_state = TokenState::default();
         let mut now = START;
         for window in [30, 60, 120, 240, 480, 900, 900] {
-            let fetch_id = lead(&mut token_state, now);
-            token_state.refused(fetch_id, now, error(ErrorKind::Authentication), 0);
+            let fetch_id = start_fetch(&mut token_state, now);
+            token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
             let first = fails(next_step(&mut token_state, now));
             assert_eq!(first.retry_after(), Some(Duration::from_secs(window)));
             now = now.after(Duration::from_secs(window - 1));
@@ -732,67 +741,68 @@ mod tests {
             assert_eq!(last.message(), first.message());
             now = now.after(Duration::from_secs(1));
         }
-        let fetch_id = lead(&mut token_state, now);
-        token_state.refused(fetch_id, now, error(ErrorKind::Authentication), 0);
+        let fetch_id = start_fetch(&mut token_state, now);
+        token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
         token_state.clear_auth_failure(now);
-        let fetch_id = lead(&mut token_state, now);
-        token_state.refused(fetch_id, now, error(ErrorKind::Authentication), 0);
+        let fetch_id = start_fetch(&mut token_state, now);
+        token_state.credentials_rejected(fetch_id, now, error(ErrorKind::Authentication), 0);
         let again = fails(next_step(&mut token_state, now));
         assert_eq!(again.retry_after(), Some(Duration::from_secs(30)));
     }
 
     #[test]
-    fn an_outage_is_waited_out_by_those_who_have_the_time() {
+    fn next_step_waits_when_backoff_ends_before_deadline() {
         let mut token_state = TokenState::default();
-        let fetch_id = lead(&mut token_state, START);
-        token_state.failed(fetch_id, START, error(ErrorKind::Network), 0.0);
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.fetch_failed(fetch_id, START, error(ErrorKind::Network), 0.0);
         let mut caller = WaiterState::default();
-        let answer = token_state.next_step(START, within(at(1)), &mut caller);
+        let step = token_state.next_step(START, within(at(1)), &mut caller);
         assert!(
-            matches!(answer, NextStep::Wait(Some(until)) if until == at(1).mono),
-            "{answer:?}"
+            matches!(step, NextStep::Wait(Some(until)) if until == at(1).mono),
+            "{step:?}"
         );
         let hurried = WaitLimits {
             deadline: START.mono,
-            turn: Duration::ZERO,
+            permit_at: Duration::ZERO,
         };
         let error = fails(token_state.next_step(START, hurried, &mut WaiterState::default()));
         assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
-        let answer = token_state.next_step(at(1), within(at(1)), &mut caller);
-        assert!(matches!(answer, NextStep::Fetch(_)), "{answer:?}");
+        let step = token_state.next_step(at(1), within(at(1)), &mut caller);
+        assert!(matches!(step, NextStep::Fetch(_)), "{step:?}");
     }
 
     #[test]
-    fn a_call_gives_up_after_three_failures() {
+    fn next_step_fails_after_three_transient_failures() {
         let mut token_state = TokenState::default();
         let mut caller = WaiterState::default();
         let mut now = START;
         for backoff in [1, 2, 4] {
-            let NextStep::Fetch(fetch_id) = token_state.next_step(now, PATIENT, &mut caller) else {
+            let NextStep::Fetch(fetch_id) = token_state.next_step(now, UNLIMITED, &mut caller)
+            else {
                 panic!()
             };
-            token_state.failed(fetch_id, now, error(ErrorKind::Network), 0.0);
+            token_state.fetch_failed(fetch_id, now, error(ErrorKind::Network), 0.0);
             now = now.after(Duration::from_secs(backoff));
         }
         assert_eq!(
-            fails(token_state.next_step(now, PATIENT, &mut caller)).kind(),
+            fails(token_state.next_step(now, UNLIMITED, &mut caller)).kind(),
             ErrorKind::Network
         );
-        lead(&mut token_state, now);
+        start_fetch(&mut token_state, now);
     }
 
     #[test]
-    fn a_turn_beyond_the_deadline_is_not_waited_for() {
+    fn next_step_fails_when_permit_is_after_deadline() {
         let mut token_state = TokenState::default();
         let hurried = WaitLimits {
             deadline: at(5).mono,
-            turn: at(60).mono,
+            permit_at: at(60).mono,
         };
         let error = fails(token_state.next_step(START, hurried, &mut WaiterState::default()));
         assert_eq!(error.kind(), ErrorKind::RateLimited);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
-        // Nor is that of the one who leads.
-        let fetch_id = lead(&mut token_state, START);
+        // Nor is the permit of an in-flight request.
+        let fetch_id = start_fetch(&mut token_state, START);
         token_state.expect_permit(fetch_id, at(20).mono);
         let error = fails(token_state.next_step(START, within(at(5)), &mut WaiterState::default()));
         assert_eq!(error.retry_after(), Some(Duration::from_secs(20)));
@@ -803,36 +813,36 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_drops_that_token_and_no_newer_one() {
+    fn reject_drops_only_the_token_of_its_generation() {
         let mut token_state = fresh();
         assert!(!token_state.reject(2, START));
         assert_eq!(uses(&mut token_state, START), 1);
         assert!(token_state.reject(1, START));
         assert!(!token_state.reject(1, START));
-        let fetch_id = lead(&mut token_state, START);
-        token_state.fetch_succeeded(fetch_id, held(2, 3600, START));
+        let fetch_id = start_fetch(&mut token_state, START);
+        token_state.fetch_succeeded(fetch_id, cached(2, 3600, START));
         assert!(!token_state.reject(1, START));
         assert_eq!(uses(&mut token_state, START), 2);
     }
 
     #[test]
-    fn an_older_generation_never_replaces_a_newer_one() {
+    fn fetch_succeeded_ignores_an_older_generation() {
         let mut token_state = fresh();
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, at(3000)) else {
             panic!()
         };
-        token_state.fetch_succeeded(fetch_id, held(5, 3600, at(3000)));
+        token_state.fetch_succeeded(fetch_id, cached(5, 3600, at(3000)));
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, at(6000)) else {
             panic!()
         };
-        token_state.fetch_succeeded(fetch_id, held(4, 3600, at(6000)));
+        token_state.fetch_succeeded(fetch_id, cached(4, 3600, at(6000)));
         assert!(
             matches!(next_step(&mut token_state, at(6000)), NextStep::Refresh(_, token) if token.generation() == 5)
         );
     }
 
     #[test]
-    fn generations_grow_whatever_the_clock_does() {
+    fn next_generation_grows_when_the_clock_is_set_back() {
         let mut token_state = fresh();
         let first = token_state.next_generation(0, START);
         assert_eq!(first, 1_780_000_000_000);
@@ -851,25 +861,25 @@ mod tests {
     }
 
     #[test]
-    fn an_api_that_refuses_every_token_is_not_asked_for_ever() {
+    fn reject_suspends_fetches_after_four_new_tokens() {
         let mut token_state = TokenState::default();
         for generation in 1..=4 {
-            let fetch_id = lead(&mut token_state, START);
-            token_state.fetch_succeeded(fetch_id, held(generation, 3600, START));
+            let fetch_id = start_fetch(&mut token_state, START);
+            token_state.fetch_succeeded(fetch_id, cached(generation, 3600, START));
             assert!(token_state.reject(generation, START));
         }
         let error = fails(next_step(&mut token_state, START));
         assert_eq!(error.kind(), ErrorKind::Authentication);
         assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
-        lead(&mut token_state, at(30));
+        start_fetch(&mut token_state, at(30));
     }
 
     #[test]
-    fn tokens_that_worked_before_may_be_rejected_as_often_as_the_api_likes() {
+    fn reject_does_not_suspend_after_accepted_tokens() {
         let mut token_state = TokenState::default();
         for generation in 1..=20 {
-            let fetch_id = lead(&mut token_state, START);
-            token_state.fetch_succeeded(fetch_id, held(generation, 3600, START));
+            let fetch_id = start_fetch(&mut token_state, START);
+            token_state.fetch_succeeded(fetch_id, cached(generation, 3600, START));
             match next_step(&mut token_state, START) {
                 NextStep::Use(token) => token.accepted(),
                 other => panic!("{other:?}"),
@@ -879,23 +889,23 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_gave_up_leaves_the_way_free() {
+    fn fetch_abandoned_lets_another_caller_fetch() {
         let mut token_state = TokenState::default();
-        let first = lead(&mut token_state, START);
+        let first = start_fetch(&mut token_state, START);
         token_state.fetch_abandoned(first);
-        let second = lead(&mut token_state, START);
-        // A fetch_id that is over can do no more harm.
+        let second = start_fetch(&mut token_state, START);
+        // A request that has ended has no effect.
         token_state.fetch_abandoned(first);
         assert!(matches!(
             next_step(&mut token_state, START),
             NextStep::Wait(None)
         ));
-        token_state.fetch_succeeded(second, held(1, 3600, START));
+        token_state.fetch_succeeded(second, cached(1, 3600, START));
         assert_eq!(uses(&mut token_state, START), 1);
     }
 
     #[test]
-    fn a_postponed_refresh_is_tried_again_later() {
+    fn refresh_deferred_delays_the_next_refresh() {
         let mut token_state = fresh();
         let NextStep::Refresh(fetch_id, _) = next_step(&mut token_state, at(3000)) else {
             panic!()
@@ -909,7 +919,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_goes_on_with_the_token_but_not_with_the_flight() {
+    fn inherited_keeps_the_token_without_the_fetch() {
         let mut token_state = fresh();
         assert!(matches!(
             next_step(&mut token_state, at(3000)),
@@ -924,11 +934,11 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_token_is_asked_for_again() {
+    fn forget_makes_the_next_caller_fetch() {
         let mut token_state = fresh();
         token_state.forget();
-        assert_eq!(token_state.phase(START), TokenStatus::Empty);
+        assert_eq!(token_state.status(START), TokenStatus::Empty);
         assert!(token_state.is_idle(START));
-        lead(&mut token_state, START);
+        start_fetch(&mut token_state, START);
     }
 }

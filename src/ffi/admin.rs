@@ -1,4 +1,4 @@
-//! The client in C.
+//! `camunda_admin`: the client.
 
 use std::sync::Arc;
 
@@ -7,15 +7,16 @@ use serde::Serialize;
 use crate::api::admin::AdminClient;
 use crate::call::CallOptions;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{catch_panic, free, handle, required, return_owned, set_null};
+use crate::ffi::boundary::{free, handle, required, return_owned, set_null};
 use crate::ffi::config::camunda_config;
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::ffi::log::LogSink;
 use crate::ffi::shutdown::{self, Shutdown};
 use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::to_json;
 
-/// A connection to the Administration API. May be used from several threads at once.
+/// Client for the Camunda 8 Administration API. Thread-safe.
 #[derive(Debug)]
 pub struct camunda_admin {
     pub(super) client: AdminClient,
@@ -24,33 +25,35 @@ pub struct camunda_admin {
 }
 
 impl camunda_admin {
-    /// The client with the options of a call.
+    /// Returns the client with the options of a call.
     pub(super) fn with(&self, options: Option<CallOptions>) -> AdminClient {
         self.client.with(options.unwrap_or_default())
     }
 
-    /// Runs a call with this client's log callback, as one that a shutdown ends.
+    /// Runs a call: log records go to this client's log callback, and a shutdown cancels the call.
     pub(super) fn logging<T>(&self, body: impl FnOnce() -> T) -> T {
         shutdown::during(self.shutdown.as_ref(), || LogSink::during(self.log, body))
     }
 }
 
-/// Encodes what Rust hands to C as a value.
+/// Encodes a Rust value as a value for C.
 pub(super) fn encode(value: &impl Serialize) -> Result<OwnedValue> {
     let json =
         to_json(value).map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
     camunda_value::of_valid(json.into_bytes())
 }
 
-/// A client with these settings; `admin` gets it, owned by the caller: camunda_admin_free. Sends
-/// nothing; reads the files that the settings name. CAMUNDA_STATUS_CONFIG names a bad setting.
+/// Creates a client from settings. Reads the files that the settings name; sends no request.
+///
+/// On success, `*admin` is a new client. Free it with camunda_admin_free(). Returns
+/// CAMUNDA_STATUS_CONFIG if a setting is missing or invalid; the message names it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_new(
     config: *const camunda_config,
     admin: *mut *mut camunda_admin,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(admin);
         catch_panic(error, || {
@@ -77,16 +80,17 @@ pub unsafe extern "C" fn camunda_admin_new(
     }
 }
 
-/// What the client did so far, as an object of counters: `calls`, `requests`, `retries`,
-/// `token_requests`, `token_cache_hits`, `bytes_sent`, `bytes_received`. `stats` gets it, owned by the
-/// caller: camunda_value_free.
+/// Reads the counters of the client: `calls`, `requests`, `retries`, `token_requests`,
+/// `token_cache_hits`, `bytes_sent` and `bytes_received`, each since the client was created.
+///
+/// On success, `*stats` is a new value, an object. Free it with camunda_value_free().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_stats(
     admin: *const camunda_admin,
     stats: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(stats);
         catch_panic(error, || {
@@ -98,16 +102,17 @@ pub unsafe extern "C" fn camunda_admin_stats(
     }
 }
 
-/// The state of all tokens of this process, of the pace of token requests, and of the stores, as an
-/// object without secrets: `slots`, `gates`, `stores` and `counters`. Times are seconds from now.
-/// `diagnostics` gets it, owned by the caller: camunda_value_free.
+/// Reads the state of the tokens, rate limiters and token stores of this process, without secrets:
+/// `process_id`, `tokens`, `rate_limiters`, `stores` and `counters`. Times are in seconds from now.
+///
+/// On success, `*diagnostics` is a new value, an object. Free it with camunda_value_free().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_diagnostics(
     admin: *const camunda_admin,
     diagnostics: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(diagnostics);
         catch_panic(error, || {
@@ -119,14 +124,16 @@ pub unsafe extern "C" fn camunda_admin_diagnostics(
     }
 }
 
-/// Forgets that the token endpoint refused these credentials, so that the next call asks again
-/// instead of failing fast.
+/// Clears the stored authentication failure of this client's credentials, in memory and in the token
+/// store, so that the next call sends a token request. Call it after the credentials were fixed in the
+/// Console; without it, calls fail with CAMUNDA_STATUS_AUTHENTICATION and send nothing until
+/// camunda_error_retry_after() has elapsed. Does nothing if the client has no credentials.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_clear_auth_failure(
     admin: *const camunda_admin,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
             let admin = handle("admin", admin)?;
@@ -136,13 +143,14 @@ pub unsafe extern "C" fn camunda_admin_clear_auth_failure(
     }
 }
 
-/// Forgets the client's token, here and in the shared store, so that the next call asks for another.
+/// Removes the client's access token from memory and from the token store, so that the next call
+/// requests a new one.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_invalidate_tokens(
     admin: *const camunda_admin,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
             let admin = handle("admin", admin)?;
@@ -152,12 +160,12 @@ pub unsafe extern "C" fn camunda_admin_invalidate_tokens(
     }
 }
 
-/// Frees a client; no call may be under way through it. NULL does nothing.
+/// Frees a client. No call through it may be in progress. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_free(admin: *mut camunda_admin) {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     let shutdown = unsafe { admin.as_ref() }.and_then(|admin| admin.shutdown.clone());
-    // A token store may go with it, by a callback.
+    // Freeing the last client of a token store calls the store's `free` callback.
     // SAFETY: as above.
     shutdown::during(shutdown.as_ref(), || unsafe { free(admin) });
 }

@@ -1,27 +1,30 @@
-//! Options of single calls, and cancelling them, in C.
+//! `camunda_call_options` and `camunda_cancel`: options and cancellation of single calls.
 
 use std::ffi::c_void;
 use std::time::Duration;
 
 use crate::call::{CallOptions, Cancel};
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{catch_panic, catch_panic_or, free, handle, handle_mut};
+use crate::ffi::boundary::{catch_panic_or, free, handle, handle_mut};
+use crate::ffi::callback::Callback;
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::ffi::shutdown::call_back;
 use crate::ffi::value::camunda_value;
 
-/// Told by a waiter what each look showed. Runs on the calling thread, during the call only; `seen`
-/// is borrowed during the callback.
+/// Progress callback of a waiter, called after each successful poll, on the calling thread, during the
+/// call only. `resource` is the cluster, backup or restore as just polled; it is borrowed during the
+/// callback.
 pub type camunda_progress_fn =
-    Option<unsafe extern "C-unwind" fn(user: *mut c_void, seen: *const camunda_value)>;
+    Option<unsafe extern "C-unwind" fn(user: *mut c_void, resource: *const camunda_value)>;
 
-/// Asked about every 20 ms while a call waits, on the calling thread; non-zero cancels the call.
-/// For hosts that have to run signal handlers of their own.
+/// Interrupt check, called about every 20 ms while a call waits, on the calling thread. A non-zero
+/// return value cancels the call. For language runtimes that run their own signal handlers.
 pub type camunda_interrupt_check_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void) -> i32>;
 
 /// Options of single calls.
 ///
-/// May be used by several calls at once; not to be changed meanwhile.
+/// Several calls may use the same options concurrently. Do not change them during a call.
 #[derive(Debug, Default)]
 pub struct camunda_call_options {
     timeout: Option<Duration>,
@@ -31,38 +34,26 @@ pub struct camunda_call_options {
     interrupt: Option<Callback<unsafe extern "C-unwind" fn(*mut c_void) -> i32>>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Callback<F> {
-    function: F,
-    user: *mut c_void,
-}
-
-// SAFETY: the pointer is only ever passed back to the caller's own function, on the thread that
-// makes the call.
-unsafe impl<F: Send> Send for Callback<F> {}
-// SAFETY: as above.
-unsafe impl<F: Sync> Sync for Callback<F> {}
-
 impl camunda_call_options {
-    /// The options of an operation.
+    /// Returns the options of an operation.
     pub(super) fn options(&self) -> CallOptions {
         match self.timeout {
-            Some(timeout) => self.options_of_looks().timeout(timeout),
-            None => self.options_of_looks(),
+            Some(timeout) => self.poll_options().timeout(timeout),
+            None => self.poll_options(),
         }
     }
 
-    /// The options of the single looks of a waiter, whose timeout is that of the whole wait.
-    pub(super) fn options_of_looks(&self) -> CallOptions {
+    /// Returns the options of a waiter's polls. They exclude the timeout, which limits the whole wait.
+    pub(super) fn poll_options(&self) -> CallOptions {
         let mut options = CallOptions::new();
         if let Some(cancel) = &self.cancel {
             options = options.cancel(cancel.clone());
         }
         if let Some(interrupt) = self.interrupt {
             options = options.interrupt_check(move || {
-                // The whole of it, so that the wrapper that may be shared is what is moved in.
+                // Captures the whole `Callback`, which is `Send` and `Sync`, not its fields.
                 let callback = &interrupt;
-                // SAFETY: the caller promised that function and data go together.
+                // SAFETY: the caller guarantees that `user` is valid for this function.
                 call_back(|| unsafe { (callback.function)(callback.user) != 0 }).unwrap_or(true)
             });
         }
@@ -77,10 +68,10 @@ impl camunda_call_options {
         self.interval
     }
 
-    pub(super) fn report(&self, seen: &camunda_value) {
+    pub(super) fn report(&self, resource: &camunda_value) {
         if let Some(callback) = self.progress {
-            // SAFETY: the caller promised that function and data go together.
-            call_back(|| unsafe { (callback.function)(callback.user, seen) });
+            // SAFETY: the caller guarantees that `user` is valid for this function.
+            call_back(|| unsafe { (callback.function)(callback.user, resource) });
         }
     }
 
@@ -89,26 +80,26 @@ impl camunda_call_options {
     }
 }
 
-/// Stops calls from another thread or from a signal handler.
+/// Cancels calls from another thread or from a signal handler.
 #[derive(Debug, Default)]
 pub struct camunda_cancel(Cancel);
 
-/// Options that change nothing, owned by the caller: camunda_call_options_free.
+/// Returns new options with the defaults. Free them with camunda_call_options_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_call_options_new() -> *mut camunda_call_options {
     catch_panic_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
 }
 
-/// Changes options.
+/// Applies a change to options.
 ///
 /// # Safety
-/// The pointers are as the exported functions document them.
+/// The pointers meet the requirements of the exported functions.
 unsafe fn change(
     call: *mut camunda_call_options,
     error: *mut *mut camunda_error,
     change: impl FnOnce(&mut camunda_call_options) -> Result<()>,
 ) -> camunda_status {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe { catch_panic(error, || change(handle_mut("call", call)?)) }
 }
 
@@ -117,19 +108,20 @@ fn seconds(name: &str, seconds: f64) -> Result<Duration> {
         .ok()
         .filter(|duration| !duration.is_zero())
         .ok_or_else(|| {
-            Error::invalid_argument(format!("{name} is no number of seconds above zero"))
+            Error::invalid_argument(format!("{name} is not a positive number of seconds"))
         })
 }
 
-/// Sets the deadline of the whole call in seconds: waiting for a token or a turn, retries and the
-/// body included. Of a waiter: the deadline of the whole wait.
+/// Sets the timeout of a call in seconds. It covers the token, the rate limit, retries and the response
+/// body; for a waiter, the whole wait. Default: the setting `timeout` of the client (60 s); for a
+/// waiter, 30 minutes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_set_timeout(
     call: *mut camunda_call_options,
     timeout: f64,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         change(call, error, |call| {
             call.timeout = Some(seconds("timeout", timeout)?);
@@ -138,7 +130,7 @@ pub unsafe extern "C" fn camunda_call_options_set_timeout(
     }
 }
 
-/// Sets the maximum delay between two polls of a waiter in seconds, default 10. A longer `Retry-After`
+/// Sets the maximum delay between two polls of a waiter in seconds; default: 10 s. A longer `Retry-After`
 /// of the API is honored; one beyond the deadline fails the wait immediately.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_set_max_poll_interval(
@@ -146,7 +138,7 @@ pub unsafe extern "C" fn camunda_call_options_set_max_poll_interval(
     interval: f64,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         change(call, error, |call| {
             call.interval = Some(seconds("interval", interval)?);
@@ -155,14 +147,14 @@ pub unsafe extern "C" fn camunda_call_options_set_max_poll_interval(
     }
 }
 
-/// Lets `cancel` end the call; NULL takes it back. The handle may be freed while the call goes on.
+/// Sets the handle that cancels the call. NULL removes it. The handle may be freed during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_set_cancel(
     call: *mut camunda_call_options,
     cancel: *const camunda_cancel,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         change(call, error, |call| {
             call.cancel = cancel.as_ref().map(|cancel| cancel.0.clone());
@@ -171,7 +163,8 @@ pub unsafe extern "C" fn camunda_call_options_set_cancel(
     }
 }
 
-/// Lets a waiter report what each look showed; NULL for none. `user` is passed on as it is.
+/// Sets the progress callback of a waiter. NULL removes it. `user` is passed to each callback
+/// unchanged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_set_progress(
     call: *mut camunda_call_options,
@@ -179,7 +172,7 @@ pub unsafe extern "C" fn camunda_call_options_set_progress(
     user: *mut c_void,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         change(call, error, |call| {
             call.progress = progress.map(|function| Callback { function, user });
@@ -188,7 +181,7 @@ pub unsafe extern "C" fn camunda_call_options_set_progress(
     }
 }
 
-/// Lets a waiting call ask whether it is to end; NULL for none. `user` is passed on as it is.
+/// Sets the interrupt check of a call. NULL removes it. `user` is passed to each callback unchanged.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_set_interrupt_check(
     call: *mut camunda_call_options,
@@ -196,7 +189,7 @@ pub unsafe extern "C" fn camunda_call_options_set_interrupt_check(
     user: *mut c_void,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         change(call, error, |call| {
             call.interrupt = interrupt.map(|function| Callback { function, user });
@@ -205,52 +198,50 @@ pub unsafe extern "C" fn camunda_call_options_set_interrupt_check(
     }
 }
 
-/// Frees options. NULL does nothing.
+/// Frees options. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_call_options_free(call: *mut camunda_call_options) {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { free(call) }
 }
 
-/// A flag that is not set, owned by the caller: camunda_cancel_free. May be used from several
-/// threads at once.
+/// Returns a new handle that cancels nothing yet. Free it with camunda_cancel_free(). Thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_cancel_new() -> *mut camunda_cancel {
     catch_panic_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
 }
 
-/// Cancels every call that was given this flag, and those to come until camunda_cancel_reset; calls
-/// under way end with CAMUNDA_STATUS_CANCELLED within 100 ms. Async-signal-safe. NULL does nothing.
+/// Cancels every call that uses this handle, including calls that start before camunda_cancel_reset().
+/// Calls in progress return CAMUNDA_STATUS_CANCELLED within 100 ms. Async-signal-safe. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_trigger(cancel: *const camunda_cancel) {
-    // Without a guard against panics: these are atomic operations only, since a signal handler may
-    // do no more.
-    // SAFETY: the pointer is as this function documents it.
+    // Only atomic operations, which are async-signal-safe. `catch_panic` is not.
+    // SAFETY: the caller passes a pointer as documented above.
     if let Some(cancel) = unsafe { cancel.as_ref() } {
         cancel.0.cancel();
     }
 }
 
-/// Makes the flag usable for new calls. Calls that were in progress at the time of
-/// camunda_cancel_trigger stay cancelled. NULL is ignored.
+/// Makes the handle usable for new calls. Calls that were in progress during
+/// camunda_cancel_trigger() stay cancelled. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_reset(cancel: *const camunda_cancel) {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     if let Some(cancel) = unsafe { cancel.as_ref() } {
         cancel.0.reset();
     }
 }
 
-/// Whether the flag is set. False for NULL.
+/// Returns whether the handle is triggered and not reset. False if `cancel` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_is_triggered(cancel: *const camunda_cancel) -> bool {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { handle("cancel", cancel) }.is_ok_and(|cancel| cancel.0.is_cancelled())
 }
 
-/// Frees a flag. NULL does nothing. Calls that were given it go on unharmed.
+/// Frees a handle. NULL is ignored. Calls in progress that use it continue.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cancel_free(cancel: *mut camunda_cancel) {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { free(cancel) }
 }

@@ -1,4 +1,4 @@
-//! Settings in C.
+//! `camunda_config`: client settings.
 
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -6,16 +6,17 @@ use std::sync::Arc;
 use crate::api::admin::AdminClientBuilder;
 use crate::error::Result;
 use crate::ffi::boundary::{
-    catch_panic, catch_panic_or, free, handle, handle_mut, required, return_owned, set_null, text,
+    catch_panic_or, free, handle, handle_mut, required, return_owned, set_null, text,
 };
 use crate::ffi::credentials;
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::ffi::log::{LogSink, camunda_log_fn};
 use crate::ffi::shutdown::{self, Shutdown, camunda_shutdown};
 use crate::ffi::token_store::{Store, camunda_token_store};
 use crate::ffi::value::camunda_value;
 
-/// Settings of a client. To be used from one thread at a time.
+/// Settings of a client. Not thread-safe: use it from one thread at a time.
 #[derive(Debug, Default)]
 pub struct camunda_config {
     pub(super) builder: AdminClientBuilder,
@@ -24,7 +25,7 @@ pub struct camunda_config {
 }
 
 impl camunda_config {
-    /// Does something that may call a token store of the caller's own.
+    /// Runs `body`, which may call the functions of a custom token store.
     pub(super) fn during<T>(&self, body: impl FnOnce(&Self) -> T) -> T {
         shutdown::during(self.shutdown.as_ref(), || body(self))
     }
@@ -35,22 +36,23 @@ impl camunda_config {
     }
 }
 
-/// The defaults, owned by the caller: camunda_config_free. The environment is not read.
+/// Returns new settings with the defaults. Reads no environment variable. Free them with
+/// camunda_config_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_config_new() -> *mut camunda_config {
     catch_panic_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
 }
 
-/// Makes settings from somewhere.
+/// Stores the settings that `make` returns in `config`.
 ///
 /// # Safety
-/// The pointers are as the exported functions document them.
+/// The pointers meet the requirements of the exported functions.
 unsafe fn make(
     config: *mut *mut camunda_config,
     error: *mut *mut camunda_error,
     make: impl FnOnce() -> Result<AdminClientBuilder>,
 ) -> camunda_status {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         set_null(config);
         catch_panic(error, || {
@@ -68,33 +70,36 @@ unsafe fn make(
     }
 }
 
-/// The settings of the environment variables that Camunda's own SDKs read; `config` gets them,
-/// owned by the caller: camunda_config_free.
+/// Reads settings from the environment variables of Camunda's SDKs.
 ///
-/// CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET have to be there;
+/// On success, `*config` is a new object. Free it with camunda_config_free().
+///
+/// CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET are required. Optional:
 /// CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL, CAMUNDA_TOKEN_SCOPE,
 /// CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE, CAMUNDA_TOKEN_CACHE_REDIS_URL,
 /// CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH, CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and
-/// CAMUNDA_CUSTOM_USER_AGENT_STRING may be. CAMUNDA_STATUS_CONFIG names the variable that is missing
-/// or not usable. No other thread may change the environment meanwhile.
+/// CAMUNDA_CUSTOM_USER_AGENT_STRING. Returns CAMUNDA_STATUS_CONFIG if a variable is missing or invalid;
+/// the message names it. No other thread may change the environment during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_from_env(
     config: *mut *mut camunda_config,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe { make(config, error, AdminClientBuilder::from_env) }
 }
 
-/// The settings of a file of `export NAME='value'` or `NAME=value` lines with the same variables, as
-/// the Console hands it out; `config` gets them, owned by the caller: camunda_config_free.
+/// Reads settings from a credential file of the Console: `export NAME='value'` or `NAME=value` lines
+/// with the variables of camunda_config_from_env().
+///
+/// On success, `*config` is a new object. Free it with camunda_config_free().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_from_env_file(
     path: *const c_char,
     config: *mut *mut camunda_config,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         make(config, error, || {
             AdminClientBuilder::from_env_file(text("path", path)?)
@@ -102,18 +107,20 @@ pub unsafe extern "C" fn camunda_config_from_env_file(
     }
 }
 
-/// The settings with which a cluster's client gets its tokens, for camunda_admin_token: its id,
-/// secret, token endpoint and audience, everything else as in camunda_config_new.
+/// Creates settings with the credentials of a cluster's client, for camunda_admin_token(): client id,
+/// client secret, token URL and audience. All other settings have the defaults of
+/// camunda_config_new().
 ///
-/// `credentials` is what camunda_credentials_from_client or camunda_credentials_read gave. `config`
-/// gets the settings, owned by the caller: camunda_config_free.
+/// `credentials` is an object that camunda_credentials_from_client(), camunda_credentials_read() or
+/// camunda_credentials_from_env() returned. On success, `*config` is a new object. Free it with
+/// camunda_config_free().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_from_credentials(
     credentials: *const camunda_value,
     config: *mut *mut camunda_config,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         make(config, error, || {
             let credentials = credentials::from_value(handle("credentials", credentials)?)?;
@@ -122,15 +129,15 @@ pub unsafe extern "C" fn camunda_config_from_credentials(
     }
 }
 
-/// Sets one setting. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
+/// Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
 /// `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
 /// with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL), `timeout` (seconds,
 /// decimals allowed; default: 60), `ca_file` (certificates in PEM, trusted instead of the
 /// platform's), `client_cert`, `client_key` (not encrypted), `proxy`, `user_agent`,
 /// `token_request_format` (`json` or `form`), `max_response_bytes`.
 ///
-/// CAMUNDA_STATUS_CONFIG for an unknown key or a bad value, naming it; nothing is changed then. The
-/// texts are copied.
+/// Returns CAMUNDA_STATUS_CONFIG for an unknown key or an invalid value, and then changes nothing. The
+/// message names the key.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_set(
     config: *mut camunda_config,
@@ -138,7 +145,7 @@ pub unsafe extern "C" fn camunda_config_set(
     value: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
             let config = handle_mut("config", config)?;
@@ -148,9 +155,11 @@ pub unsafe extern "C" fn camunda_config_set(
     }
 }
 
-/// Lets the calls of clients made from these settings log to `log`, events of `level`
-/// (CAMUNDA_LOG_…) and above; NULL for none. `user` is passed on as it is. The function runs on the
-/// calling thread, during calls only, and has to bear being called from several threads at once.
+/// Sets the log callback of clients created from these settings. NULL removes it.
+///
+/// It receives events of `level` (CAMUNDA_LOG_…) and of more severe levels. `user` is passed to each
+/// callback unchanged. The callback runs on the calling thread, during calls only. It must be
+/// thread-safe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_set_log(
     config: *mut camunda_config,
@@ -159,7 +168,7 @@ pub unsafe extern "C" fn camunda_config_set_log(
     user: *mut c_void,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
             handle_mut("config", config)?.log = LogSink::new(level, log, user)?;
@@ -168,11 +177,11 @@ pub unsafe extern "C" fn camunda_config_set_log(
     }
 }
 
-/// Keeps tokens in a store of the program's own instead of where `token_cache` says; whichever is set
-/// last counts. `store` is copied; its functions are called with `user` until `store->free` is.
+/// Sets a custom token store. It replaces the setting `token_cache`, and setting that later replaces the
+/// store. `store` is copied; the library calls its functions with `user` until it calls `store->free`.
 ///
-/// CAMUNDA_STATUS_INVALID_ARGUMENT for a table that is too short or lacks a function that is needed,
-/// naming it; nothing is changed then, and `store->free` is not called.
+/// Returns CAMUNDA_STATUS_INVALID_ARGUMENT if `store->size` is too small or a required function is NULL,
+/// and then changes nothing and does not call `store->free`. The message names the function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_set_token_store(
     config: *mut camunda_config,
@@ -180,7 +189,7 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
     user: *mut c_void,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
             let config = handle_mut("config", config)?;
@@ -194,15 +203,15 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
     }
 }
 
-/// Lets clients made from these settings be shut down by `shutdown`, see camunda_shutdown_start(); NULL
-/// takes it back. Set it before a token store. The handle may be freed while the clients are in use.
+/// Sets the handle that shuts down clients created from these settings, see camunda_shutdown_start().
+/// NULL removes it. Set it before a token store. The handle may be freed while the clients are in use.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_set_shutdown(
     config: *mut camunda_config,
     shutdown: *const camunda_shutdown,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
             handle_mut("config", config)?.shutdown =
@@ -212,10 +221,10 @@ pub unsafe extern "C" fn camunda_config_set_shutdown(
     }
 }
 
-/// Frees settings; clients made from them go on unharmed. NULL does nothing.
+/// Frees settings. Clients created from them remain valid. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_config_free(config: *mut camunda_config) {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     let shutdown = unsafe { config.as_ref() }.and_then(|config| config.shutdown.clone());
     // SAFETY: as above.
     shutdown::during(shutdown.as_ref(), || unsafe { free(config) });

@@ -1,4 +1,4 @@
-//! The credentials of a cluster's client in C: an object of variables.
+//! Credentials of a cluster's client: JSON objects of environment variables.
 
 use std::collections::BTreeMap;
 use std::ffi::c_char;
@@ -10,12 +10,13 @@ use crate::api::clusters::Cluster;
 use crate::api::operation::decode;
 use crate::credentials::ClusterCredentials;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{catch_panic, handle, required, return_owned, set_null, text};
+use crate::ffi::boundary::{handle, required, return_owned, set_null, text};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::{Secret, SecretBuffer};
 
-/// Reads credentials from an object of strings.
+/// Decodes credentials from an object of strings.
 pub(super) fn from_value(value: &camunda_value) -> Result<ClusterCredentials> {
     let variables: BTreeMap<String, Secret> = decode(value.json().as_bytes())
         .map_err(|problem| Error::invalid_argument(format!("credentials: {problem}")))?;
@@ -31,11 +32,12 @@ fn to_value(credentials: &ClusterCredentials) -> Result<OwnedValue> {
     camunda_value::parse(json.into_bytes())
 }
 
-/// Everything a program needs to use a cluster as a client that was just created: an object of
-/// variables such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET.
+/// Combines a new cluster client and its cluster into credentials: an object of environment variables
+/// such as ZEEBE_ADDRESS and ZEEBE_CLIENT_SECRET, with which a program connects to the cluster.
 ///
-/// `created` is the answer of camunda_cluster_client_create, `cluster` that of camunda_cluster_get.
-/// `credentials` gets the object, owned by the caller: camunda_value_free. Handle it as a secret.
+/// `created` is the response of camunda_cluster_client_create(), `cluster` that of
+/// camunda_cluster_get(). On success, `*credentials` is a new value that contains the client secret.
+/// Free it with camunda_value_free().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_credentials_from_client(
     created: *const camunda_value,
@@ -43,7 +45,7 @@ pub unsafe extern "C" fn camunda_credentials_from_client(
     credentials: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(credentials);
         catch_panic(error, || {
@@ -63,17 +65,19 @@ pub unsafe extern "C" fn camunda_credentials_from_client(
 }
 
 /// Writes credentials as `export NAME='value'` lines to a new file with mode 0600, and flushes it to
-/// the disk. Never overwrites (CAMUNDA_STATUS_IO): if the path exists, a symbolic link included, nothing
-/// is changed. A name that is not valid or a value with a NUL is CAMUNDA_STATUS_INVALID_ARGUMENT, before
-/// the file is created. To keep the credentials of a client that is yet to be created, use
-/// camunda_cluster_client_create_env_file.
+/// the disk. To store the credentials of a client that is not created yet, use
+/// camunda_cluster_client_create_env_file().
+///
+/// Returns CAMUNDA_STATUS_IO if the path exists, also as a symbolic link: the function never overwrites
+/// a file. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for an invalid variable name or a value that
+/// contains a NUL, before it creates the file.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_credentials_write(
     credentials: *const camunda_value,
     path: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
             let credentials = from_value(handle("credentials", credentials)?)?;
@@ -82,16 +86,18 @@ pub unsafe extern "C" fn camunda_credentials_write(
     }
 }
 
-/// Reads a credential file of `export NAME='value'` or `NAME=value` lines, as the Console hands it
-/// out, quotes and comments understood. `credentials` gets an object of its variables, owned by the
-/// caller: camunda_value_free. Handle it as a secret.
+/// Reads a credential file of the Console: `export NAME='value'` or `NAME=value` lines, with quotes and
+/// comments.
+///
+/// On success, `*credentials` is a new value, an object of the variables that contains the client
+/// secret. Free it with camunda_value_free().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_credentials_read(
     path: *const c_char,
     credentials: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(credentials);
         catch_panic(error, || {
@@ -105,17 +111,17 @@ pub unsafe extern "C" fn camunda_credentials_read(
 
 /// Reads the variables of the Console's credential file from the environment, such as ZEEBE_ADDRESS
 /// and ZEEBE_TOKEN_AUDIENCE. ZEEBE_CLIENT_ID and ZEEBE_CLIENT_SECRET are required; an empty variable
-/// counts as not set. `credentials` gets an object of the variables, owned by the caller:
-/// camunda_value_free. Handle it as a secret.
+/// counts as not set.
 ///
-/// CAMUNDA_STATUS_CONFIG names the variable that is not set or not UTF-8. No other thread may change
-/// the environment meanwhile.
+/// On success, `*credentials` is a new value, an object of the variables that contains the client
+/// secret. Free it with camunda_value_free(). Returns CAMUNDA_STATUS_CONFIG if a variable is missing or
+/// not UTF-8; the message names it. No other thread may change the environment during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_credentials_from_env(
     credentials: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(credentials);
         catch_panic(error, || {

@@ -1,4 +1,4 @@
-//! Statuses and errors in C.
+//! Status codes and `camunda_error`.
 
 use std::ffi::{CString, c_char};
 use std::ptr;
@@ -8,63 +8,65 @@ use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::ffi::boundary::{catch_panic_or, free};
 use crate::secret::Zeroizing;
 
-/// What became of a function call: CAMUNDA_STATUS_OK or why not. Values are only ever added, so
-/// treat an unknown one as a failure.
+/// Result of a function call: CAMUNDA_STATUS_OK or the kind of the error. Later versions may add
+/// values; treat an unknown value as an error.
 pub type camunda_status = i32;
 
-/// Done.
+/// Success.
 pub const CAMUNDA_STATUS_OK: camunda_status = 0;
-/// An argument is not usable: NULL, empty, not UTF-8, of the wrong kind, a path trick.
+/// An argument is invalid: NULL, empty, not UTF-8, of the wrong type, or a `.` or `..` path segment.
 pub const CAMUNDA_STATUS_INVALID_ARGUMENT: camunda_status = 1;
-/// A setting is missing or not usable; the message names it.
+/// A setting is missing or invalid; the message names it.
 pub const CAMUNDA_STATUS_CONFIG: camunda_status = 2;
-/// The credentials are not accepted (401).
+/// HTTP 401, or the token endpoint rejected the credentials.
 pub const CAMUNDA_STATUS_AUTHENTICATION: camunda_status = 3;
-/// The credentials lack a permission, a quota is used up, or the cluster is another's (403).
+/// HTTP 403: the credentials lack a permission, a quota is exhausted, or the cluster belongs to
+/// another organization.
 pub const CAMUNDA_STATUS_PERMISSION_DENIED: camunda_status = 4;
-/// No such thing (404).
+/// HTTP 404: the resource does not exist.
 pub const CAMUNDA_STATUS_NOT_FOUND: camunda_status = 5;
-/// The state of the thing forbids it (409).
+/// HTTP 409: the current state of the resource does not allow the operation.
 pub const CAMUNDA_STATUS_CONFLICT: camunda_status = 6;
-/// Not ready yet; try later (412).
+/// HTTP 412: the resource is not ready yet; retry later.
 pub const CAMUNDA_STATUS_NOT_READY: camunda_status = 7;
-/// The service refuses the request (any other 4xx).
+/// Any other HTTP 4xx: the API rejected the request.
 pub const CAMUNDA_STATUS_INVALID_REQUEST: camunda_status = 8;
-/// Too many requests (429), or this machine's own pacing of token requests.
+/// HTTP 429, or the library's own rate limit of token requests.
 pub const CAMUNDA_STATUS_RATE_LIMITED: camunda_status = 9;
-/// The service failed (5xx).
+/// HTTP 5xx: the API failed.
 pub const CAMUNDA_STATUS_SERVICE: camunda_status = 10;
-/// The deadline passed.
+/// The deadline of the call passed.
 pub const CAMUNDA_STATUS_TIMEOUT: camunda_status = 11;
-/// Cancelled by the caller.
+/// The call was cancelled.
 pub const CAMUNDA_STATUS_CANCELLED: camunda_status = 12;
-/// No connection, a broken one, TLS or HTTP violated.
+/// No connection, a lost connection, or a TLS or HTTP protocol error.
 pub const CAMUNDA_STATUS_NETWORK: camunda_status = 13;
-/// The answer arrived and is not what was described; camunda_error_body has it.
+/// The response does not have the documented format. camunda_error_body() returns its body.
 pub const CAMUNDA_STATUS_DECODE: camunda_status = 14;
-/// What was waited for cannot come any more.
+/// The resource can no longer reach the state that a waiter waits for.
 pub const CAMUNDA_STATUS_WAIT_FAILED: camunda_status = 15;
-/// A file could not be read or written, or a sink ended the call.
+/// A file could not be read or written, or a sink callback ended the call.
 pub const CAMUNDA_STATUS_IO: camunda_status = 16;
-/// A defect of this library.
+/// A bug in this library; please report it.
 pub const CAMUNDA_STATUS_INTERNAL: camunda_status = 17;
 
-/// Before anything was sent: settings and arguments.
+/// Before any request: settings and arguments.
 pub const CAMUNDA_STAGE_CONFIG: i32 = 1;
-/// While getting a token.
+/// Obtaining an access token.
 pub const CAMUNDA_STAGE_TOKEN: i32 = 2;
-/// While sending the request or waiting for its answer.
+/// Sending the request, or receiving its response.
 pub const CAMUNDA_STAGE_REQUEST: i32 = 3;
-/// While making sense of the answer.
+/// Decoding the response.
 pub const CAMUNDA_STAGE_DECODE: i32 = 4;
 
-/// Certain: the service never saw the request.
+/// The request did not reach the API: it was not executed.
 pub const CAMUNDA_OUTCOME_NOT_SENT: i32 = 1;
-/// Certain: the service saw the request and did not do it.
+/// The API received the request and did not execute it.
 pub const CAMUNDA_OUTCOME_REJECTED: i32 = 2;
-/// The request may have been carried out. A change: check before you repeat it. A read: repeat it.
+/// The API may have executed the request. Check the resource before you retry a change; a read can be
+/// retried.
 pub const CAMUNDA_OUTCOME_UNKNOWN: i32 = 3;
-/// Certain: it was carried out, but its response was lost or cannot be decoded.
+/// The API executed the request, but the response was lost or cannot be decoded.
 pub const CAMUNDA_OUTCOME_COMPLETED: i32 = 4;
 
 pub(super) fn status_of(kind: ErrorKind) -> camunda_status {
@@ -89,7 +91,7 @@ pub(super) fn status_of(kind: ErrorKind) -> camunda_status {
     }
 }
 
-/// What went wrong. Immutable: may be read from several threads at once.
+/// Error of a function call. Immutable; several threads may read it concurrently.
 #[derive(Debug)]
 pub struct camunda_error {
     error: Error,
@@ -99,7 +101,7 @@ pub struct camunda_error {
     operation: Option<CString>,
     method: Option<CString>,
     path: Option<CString>,
-    /// With a NUL behind it.
+    /// NUL-terminated.
     body: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -125,22 +127,22 @@ impl camunda_error {
     }
 }
 
-/// A C string; a NUL inside, which no text of ours has, ends it.
+/// Converts a string to C. Truncates it at an embedded NUL.
 pub(super) fn c_string(text: &str) -> CString {
     let end = text.find('\0').unwrap_or(text.len());
     CString::new(&text[..end]).unwrap_or_default()
 }
 
-/// Reads from an error; NULL reads as `fallback`.
+/// Reads from an error. Returns `fallback` if `error` is NULL.
 ///
 /// # Safety
-/// `error` is NULL or lives.
+/// `error` is NULL or valid.
 unsafe fn read<T>(
     error: *const camunda_error,
     fallback: T,
     read: impl FnOnce(&camunda_error) -> T,
 ) -> T {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     match unsafe { error.as_ref() } {
         Some(error) => catch_panic_or(fallback, || read(error)),
         None => fallback,
@@ -151,10 +153,10 @@ fn pointer(text: &Option<CString>) -> *const c_char {
     text.as_ref().map_or(ptr::null(), |text| text.as_ptr())
 }
 
-/// The status; CAMUNDA_STATUS_OK for NULL.
+/// Returns the status code. CAMUNDA_STATUS_OK if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_status(error: *const camunda_error) -> camunda_status {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe {
         read(error, CAMUNDA_STATUS_OK, |error| {
             status_of(error.error.kind())
@@ -162,18 +164,19 @@ pub unsafe extern "C" fn camunda_error_status(error: *const camunda_error) -> ca
     }
 }
 
-/// One line that a person can act on, such as `create cluster: rejected with HTTP 400: Name is too long`.
-/// Without secrets. Borrowed from `error`; empty for NULL.
+/// Returns a one-line message for humans, without secrets, for example
+/// `create cluster: rejected with HTTP 400: Name is too long`. Borrowed from `error`; an empty string if
+/// `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_message(error: *const camunda_error) -> *const c_char {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, c"".as_ptr(), |error| error.message.as_ptr()) }
 }
 
-/// The HTTP status; 0 where the service did not answer.
+/// Returns the HTTP status code of the response. 0 if no response was received, or if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_http_status(error: *const camunda_error) -> i32 {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe {
         read(error, 0, |error| {
             error.error.http_status().map_or(0, i32::from)
@@ -181,10 +184,10 @@ pub unsafe extern "C" fn camunda_error_http_status(error: *const camunda_error) 
     }
 }
 
-/// Where it went wrong: CAMUNDA_STAGE_…; 0 for NULL.
+/// Returns the stage of the call that failed: CAMUNDA_STAGE_…. 0 if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_stage(error: *const camunda_error) -> i32 {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe {
         read(error, 0, |error| match error.error.stage() {
             Stage::Config => CAMUNDA_STAGE_CONFIG,
@@ -195,11 +198,12 @@ pub unsafe extern "C" fn camunda_error_stage(error: *const camunda_error) -> i32
     }
 }
 
-/// What became of the operation: CAMUNDA_OUTCOME_…; 0 for NULL. A waiter changes nothing: its error has
-/// CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else CAMUNDA_OUTCOME_REJECTED.
+/// Returns whether the API executed the operation: CAMUNDA_OUTCOME_…. 0 if `error` is NULL. A waiter
+/// changes nothing: its error has CAMUNDA_OUTCOME_NOT_SENT if no poll was sent, else
+/// CAMUNDA_OUTCOME_REJECTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_outcome(error: *const camunda_error) -> i32 {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe {
         read(error, 0, |error| match error.error.outcome() {
             Outcome::NotSent => CAMUNDA_OUTCOME_NOT_SENT,
@@ -210,35 +214,35 @@ pub unsafe extern "C" fn camunda_error_outcome(error: *const camunda_error) -> i
     }
 }
 
-/// Whether the operation is a change that was applied or may have been applied, although its complete,
-/// usable response did not arrive: check before you repeat it. The message says which of the two it is
-/// and what to look for. False for reads, for waiters, and for NULL.
+/// Returns whether the operation is a change that was or may have been applied, although no complete,
+/// usable response was received. Check the resource before you retry the change; the message says
+/// which of the two it is and what to check. False for reads, for waiters, and if `error` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_may_have_been_applied(error: *const camunda_error) -> bool {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, false, |error| error.error.may_have_been_applied()) }
 }
 
-/// The service's own words; NULL where it said none. Borrowed from `error`.
+/// Returns the error message of the API, or NULL if the response has none. Borrowed from `error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_server_message(
     error: *const camunda_error,
 ) -> *const c_char {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, ptr::null(), |error| pointer(&error.server_message)) }
 }
 
-/// The body of the answer as it came, NUL-terminated; `len` (or NULL) gets its length without the
-/// NUL. NULL where there is none. Borrowed from `error`.
+/// Returns the unmodified response body, NUL-terminated, or NULL if there is none. If `len` is not NULL,
+/// `*len` is set to the number of bytes without the NUL. Borrowed from `error`.
 ///
-/// Where an answer that is given only once (a client's secret, say) cannot be decoded, this is the
-/// only place that has it: keep it safe, and out of logs.
+/// If a response that the API returns only once, such as a client secret, cannot be decoded, this is
+/// its only copy. Store it safely and do not log it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_body(
     error: *const camunda_error,
     len: *mut usize,
 ) -> *const c_char {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         let (data, length) = read(error, (ptr::null(), 0), |error| match &error.body {
             Some(body) => (body.as_ptr().cast(), body.len() - 1),
@@ -251,61 +255,63 @@ pub unsafe extern "C" fn camunda_error_body(
     }
 }
 
-/// How long to wait before asking again, in seconds; negative where nobody said.
+/// Returns the time to wait before a retry, in seconds. Negative if unknown.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_retry_after(error: *const camunda_error) -> f64 {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, -1.0, |error| seconds(error.error.retry_after())) }
 }
 
-/// Number of requests of which at least one byte was sent, including those of a waiter's polls and
+/// Returns the number of requests of which at least one byte was sent, including the polls of a waiter,
 /// excluding token requests. 0 if the connection could not be established, and for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_attempts(error: *const camunda_error) -> u32 {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, 0, |error| error.error.attempts()) }
 }
 
-/// The service's name for the request; NULL where it sent none. Borrowed from `error`.
+/// Returns the request id that the API assigned, or NULL if the response has none. Borrowed from
+/// `error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_request_id(error: *const camunda_error) -> *const c_char {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, ptr::null(), |error| pointer(&error.request_id)) }
 }
 
-/// The operation by its plain name, such as `create cluster`; NULL before one began. Borrowed from
-/// `error`.
+/// Returns the name of the operation, for example `create cluster`, or NULL if no operation was started.
+/// Borrowed from `error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_operation(error: *const camunda_error) -> *const c_char {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, ptr::null(), |error| pointer(&error.operation)) }
 }
 
-/// The HTTP method of the request; NULL before there was one. Borrowed from `error`.
+/// Returns the HTTP method of the request, or NULL if no request was prepared. Borrowed from `error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_method(error: *const camunda_error) -> *const c_char {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, ptr::null(), |error| pointer(&error.method)) }
 }
 
-/// The path of the request; NULL before there was one. Borrowed from `error`.
+/// Returns the path of the request, or NULL if no request was prepared. Borrowed from `error`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_path(error: *const camunda_error) -> *const c_char {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, ptr::null(), |error| pointer(&error.path)) }
 }
 
-/// How long the call took until it failed, in seconds; negative where no call began.
+/// Returns the time from the start of the call to its failure, in seconds. Negative if no call was
+/// started.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_elapsed(error: *const camunda_error) -> f64 {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(error, -1.0, |error| seconds(error.error.elapsed())) }
 }
 
-/// Frees an error. NULL does nothing.
+/// Frees an error. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_error_free(error: *mut camunda_error) {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { free(error) }
 }
 

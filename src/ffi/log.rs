@@ -1,4 +1,4 @@
-//! Log events in C: to the callback of the client whose call is under way on the thread.
+//! Log callbacks: passes log records to the client whose call runs on the current thread.
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
@@ -6,22 +6,24 @@ use std::ffi::{c_char, c_void};
 use log::{Level, Log, Metadata, Record};
 
 use crate::error::{Error, Result};
+use crate::ffi::callback::Callback;
 use crate::ffi::error::c_string;
 use crate::ffi::shutdown::call_back;
 
-/// Errors.
+/// Level error.
 pub const CAMUNDA_LOG_ERROR: i32 = 1;
-/// Warnings: a store that cannot be used, say.
+/// Level warning: problems that need an operator, such as a token store that fails.
 pub const CAMUNDA_LOG_WARN: i32 = 2;
-/// What a person running the program may want to know: retries, for one.
+/// Level info: events of interest to operators, such as retries.
 pub const CAMUNDA_LOG_INFO: i32 = 3;
-/// Every request.
+/// Level debug: each request.
 pub const CAMUNDA_LOG_DEBUG: i32 = 4;
-/// Everything.
+/// Level trace: all events.
 pub const CAMUNDA_LOG_TRACE: i32 = 5;
 
-/// Gets log events: a level (CAMUNDA_LOG_…), the part of the library, and a line without secrets.
-/// Runs on the calling thread, during calls only; the texts are borrowed during the callback.
+/// Log callback: receives the level (CAMUNDA_LOG_…), the module that logs, and a message without
+/// secrets. Runs on the calling thread, during calls only. The strings are borrowed during the
+/// callback.
 pub type camunda_log_fn = Option<
     unsafe extern "C-unwind" fn(
         user: *mut c_void,
@@ -34,15 +36,8 @@ pub type camunda_log_fn = Option<
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LogSink {
     level: Level,
-    function: unsafe extern "C-unwind" fn(*mut c_void, i32, *const c_char, *const c_char),
-    user: *mut c_void,
+    callback: Callback<unsafe extern "C-unwind" fn(*mut c_void, i32, *const c_char, *const c_char)>,
 }
-
-// SAFETY: the pointer is only ever passed back to the caller's own function, and the documentation
-// of camunda_config_set_log asks for one that may be called from any calling thread.
-unsafe impl Send for LogSink {}
-// SAFETY: as above.
-unsafe impl Sync for LogSink {}
 
 impl LogSink {
     pub(super) fn new(
@@ -61,24 +56,23 @@ impl LogSink {
             CAMUNDA_LOG_TRACE => Level::Trace,
             _ => {
                 return Err(Error::invalid_argument(format!(
-                    "level is {level}, not one of CAMUNDA_LOG_ERROR to CAMUNDA_LOG_TRACE"
+                    "level is {level}; expected CAMUNDA_LOG_ERROR to CAMUNDA_LOG_TRACE"
                 )));
             }
         };
         static DISPATCHER: Dispatcher = Dispatcher;
-        // A Rust program around us may have a logger of its own, which then gets the events.
+        // Fails if the host program has set its own logger, which then receives the records.
         let _ = log::set_logger(&DISPATCHER);
         if log::max_level() < level.to_level_filter() {
             log::set_max_level(level.to_level_filter());
         }
         Ok(Some(LogSink {
             level,
-            function,
-            user,
+            callback: Callback { function, user },
         }))
     }
 
-    /// Makes this the sink of the thread while `body` runs.
+    /// Sets the sink of the current thread while `body` runs.
     pub(super) fn during<T>(sink: Option<LogSink>, body: impl FnOnce() -> T) -> T {
         struct Restore(Option<LogSink>);
         impl Drop for Restore {
@@ -99,7 +93,7 @@ struct Dispatcher;
 
 impl Log for Dispatcher {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // Ours only: what the libraries below log is not redacted by us.
+        // Only records of this library: those of its dependencies may contain secrets.
         metadata.target().starts_with("camunda_admin")
             && CURRENT
                 .get()
@@ -120,9 +114,14 @@ impl Log for Dispatcher {
                 Level::Debug => CAMUNDA_LOG_DEBUG,
                 Level::Trace => CAMUNDA_LOG_TRACE,
             };
-            // SAFETY: the caller promised that function and data go together.
+            // SAFETY: the caller guarantees that `user` is valid for this function.
             call_back(|| unsafe {
-                (sink.function)(sink.user, level, target.as_ptr(), message.as_ptr());
+                (sink.callback.function)(
+                    sink.callback.user,
+                    level,
+                    target.as_ptr(),
+                    message.as_ptr(),
+                );
             });
         }
     }

@@ -1,4 +1,4 @@
-//! Bodies in C: building a JSON object without escaping by hand.
+//! `camunda_object`: a builder of JSON objects for request bodies.
 
 use std::ffi::{CStr, c_char};
 use std::fmt;
@@ -7,13 +7,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{bytes, catch_panic, catch_panic_or, free, handle_mut, text};
+use crate::ffi::boundary::{bytes, catch_panic_or, free, handle_mut, text};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::secret::{SecretBuffer, Zeroizing, to_json};
 
-/// A JSON object under construction, for use as the body of an operation.
+/// Builder of a JSON object, for the body of an operation.
 ///
-/// A field that is set again is replaced. To be used from one thread at a time.
+/// Setting a field again replaces its value. Not thread-safe: use it from one thread at a time.
 pub struct camunda_object {
     fields: Vec<(String, SecretBuffer)>,
     json: Zeroizing<Vec<u8>>,
@@ -22,7 +23,9 @@ pub struct camunda_object {
 impl camunda_object {
     fn set(&mut self, key: &str, value: &(impl Serialize + ?Sized)) -> Result<()> {
         let value = to_json(value).map_err(|error| {
-            Error::invalid_argument(format!("the value of {key} is not JSON: {error}"))
+            Error::invalid_argument(format!(
+                "the value of {key} cannot be encoded as JSON: {error}"
+            ))
         })?;
         self.set_encoded(key, value)
     }
@@ -34,7 +37,8 @@ impl camunda_object {
         Ok(())
     }
 
-    /// Writes the object anew with a NUL behind it, so that its text is always at hand.
+    /// Encodes the object, NUL-terminated. Called after each change, since `camunda_object_json` takes a
+    /// const pointer.
     fn write(&mut self) {
         let length: usize = self
             .fields
@@ -63,7 +67,7 @@ impl fmt::Debug for camunda_object {
     }
 }
 
-/// An empty object, owned by the caller: camunda_object_free.
+/// Returns a new, empty object. Free it with camunda_object_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_object_new() -> *mut camunda_object {
     catch_panic_or(std::ptr::null_mut(), || {
@@ -76,17 +80,17 @@ pub extern "C" fn camunda_object_new() -> *mut camunda_object {
     })
 }
 
-/// Sets a field.
+/// Borrows the object and the key, and sets a field.
 ///
 /// # Safety
-/// The pointers are as the exported functions document them.
+/// The pointers meet the requirements of the exported functions.
 unsafe fn set(
     object: *mut camunda_object,
     key: *const c_char,
     error: *mut *mut camunda_error,
     value: impl FnOnce(&mut camunda_object, &str) -> Result<()>,
 ) -> camunda_status {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         catch_panic(error, || {
             value(handle_mut("object", object)?, text("key", key)?)
@@ -94,7 +98,7 @@ unsafe fn set(
     }
 }
 
-/// Sets a field to a string. The texts are copied.
+/// Sets a field to a string. The strings are copied.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_str(
     object: *mut camunda_object,
@@ -102,7 +106,7 @@ pub unsafe extern "C" fn camunda_object_set_str(
     value: *const c_char,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set(object, key, error, |object, key| {
             object.set(key, &text("value", value)?)
@@ -110,7 +114,8 @@ pub unsafe extern "C" fn camunda_object_set_str(
     }
 }
 
-/// Sets a field to a number; what JSON has no number for (NaN, infinity) is refused.
+/// Sets a field to a number. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity, which JSON
+/// cannot represent.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_number(
     object: *mut camunda_object,
@@ -118,18 +123,18 @@ pub unsafe extern "C" fn camunda_object_set_number(
     value: f64,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set(object, key, error, |object, key| match value.is_finite() {
             true => object.set(key, &value),
             false => Err(Error::invalid_argument(format!(
-                "the value of {key} is no finite number"
+                "the value of {key} is not a finite number"
             ))),
         })
     }
 }
 
-/// Sets a field to a whole number.
+/// Sets a field to an integer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_integer(
     object: *mut camunda_object,
@@ -137,7 +142,7 @@ pub unsafe extern "C" fn camunda_object_set_integer(
     value: i64,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe { set(object, key, error, |object, key| object.set(key, &value)) }
 }
 
@@ -149,12 +154,12 @@ pub unsafe extern "C" fn camunda_object_set_bool(
     value: bool,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe { set(object, key, error, |object, key| object.set(key, &value)) }
 }
 
-/// Sets a field to an array of `count` strings, each NUL-terminated; `values` may be NULL where
-/// `count` is 0. The texts are copied.
+/// Sets a field to an array of `count` NUL-terminated strings. `values` may be NULL if `count` is 0. The
+/// strings are copied.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_strings(
     object: *mut camunda_object,
@@ -163,7 +168,7 @@ pub unsafe extern "C" fn camunda_object_set_strings(
     count: usize,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set(object, key, error, |object, key| {
             if count > 0 && values.is_null() {
@@ -177,7 +182,8 @@ pub unsafe extern "C" fn camunda_object_set_strings(
     }
 }
 
-/// Sets a field to any JSON, given as text of `json_len` bytes, which is copied.
+/// Sets a field to a JSON value, given as `json_len` bytes of UTF-8, which are copied. Returns
+/// CAMUNDA_STATUS_INVALID_ARGUMENT if they are not JSON.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_set_json(
     object: *mut camunda_object,
@@ -186,12 +192,12 @@ pub unsafe extern "C" fn camunda_object_set_json(
     json_len: usize,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set(object, key, error, |object, key| {
             let json = std::str::from_utf8(bytes("json", json, json_len)?)
                 .map_err(|error| Error::invalid_argument(format!("json is not UTF-8: {error}")))?;
-            // Borrowed: a copy of the text would not be overwritten.
+            // Borrowed, since an owned copy would not be zeroized.
             let json: &RawValue = serde_json::from_str(json)
                 .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
             object.set(key, json)
@@ -199,14 +205,14 @@ pub unsafe extern "C" fn camunda_object_set_json(
     }
 }
 
-/// The JSON of the object, NUL-terminated; `len` (or NULL) gets its length. Borrowed from `object`
-/// until it is changed or freed. NULL for NULL.
+/// Returns the JSON of the object, NUL-terminated. If `len` is not NULL, `*len` is set to the length
+/// without the NUL. Borrowed from `object` until it is changed or freed. NULL if `object` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_json(
     object: *const camunda_object,
     len: *mut usize,
 ) -> *const c_char {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         let json = object.as_ref().map(|object| object.json.as_slice());
         if !len.is_null() {
@@ -217,9 +223,9 @@ pub unsafe extern "C" fn camunda_object_json(
     }
 }
 
-/// Frees an object, overwriting its values. NULL does nothing.
+/// Frees an object and zeroizes its values. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_object_free(object: *mut camunda_object) {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { free(object) }
 }

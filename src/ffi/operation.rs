@@ -1,5 +1,5 @@
-//! Running an operation or a waiter for C: arguments in, answer out. What the operation is comes
-//! from its description.
+//! Runs operations and waiters for C: validates the arguments, executes the operation that a description
+//! defines, and returns the response as a value.
 
 use std::ffi::{c_char, c_void};
 use std::io::{self, Write};
@@ -9,43 +9,38 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::api::admin::AdminClient;
-use crate::api::backups::BackupId;
 use crate::api::cluster_clients;
 use crate::api::clusters::{ClusterId, IpAllowlistEntry};
 use crate::api::operation::Operation;
 use crate::api::wait::Wait;
 use crate::error::{Error, Result};
 use crate::ffi::admin::{camunda_admin, encode};
-use crate::ffi::boundary::{
-    bytes, catch_panic, guard_operation, handle, required, return_owned, set_null, text,
-};
+use crate::ffi::boundary::{bytes, handle, required, return_owned, set_null, text};
 use crate::ffi::call::camunda_call_options;
+use crate::ffi::callback::{Callback, camunda_write_fn};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::{catch_panic, guard_operation};
 use crate::ffi::shutdown::call_back;
 use crate::ffi::value::{OwnedValue, camunda_value};
 use crate::secret::Zeroizing;
 use crate::transport::{Idempotency, Method};
 
-/// By the method: GET is safe, everything else is sent once.
+/// By the method: GET is safe, all other methods are non-idempotent.
 pub const CAMUNDA_IDEMPOTENCY_BY_METHOD: i32 = 0;
-/// Changes nothing: sent again after passing failures.
+/// Safe: the request changes nothing. The library retries it after transient errors.
 pub const CAMUNDA_IDEMPOTENCY_SAFE: i32 = 1;
-/// Sets a state, so twice is as good as once: sent again after passing failures.
+/// Idempotent: executing the request twice has the same effect as once. The library retries it after
+/// transient errors.
 pub const CAMUNDA_IDEMPOTENCY_IDEMPOTENT: i32 = 2;
-/// Sent again only where it is certain that no byte of it left.
+/// Non-idempotent: the library retries the request only if no byte of it was sent.
 pub const CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT: i32 = 3;
-
-/// Gets text piece by piece, on the calling thread; returns 0 to go on, anything else ends the call.
-/// The piece is not NUL-terminated and borrowed during the callback.
-pub type camunda_write_fn =
-    Option<unsafe extern "C-unwind" fn(user: *mut c_void, data: *const c_char, len: usize) -> i32>;
 
 type Out = Option<*mut *mut camunda_value>;
 
-/// Checks arguments and body, calls the operation, checks the answer and hands it over.
+/// Validates arguments and body, executes the operation, validates the response and returns it.
 ///
 /// # Safety
-/// The pointers are as the exported functions document them.
+/// The pointers meet the requirements of the exported functions.
 #[allow(clippy::too_many_arguments)]
 pub(super) unsafe fn run(
     operation: &'static Operation,
@@ -56,7 +51,7 @@ pub(super) unsafe fn run(
     value: Out,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         value.into_iter().for_each(|value| set_null(value));
         guard_operation(operation.idempotency, error, || {
@@ -73,25 +68,25 @@ pub(super) unsafe fn run(
             let value = value.map(|value| required("value", value)).transpose()?;
             let client = admin.with(call.as_ref().map(camunda_call_options::options));
             let body = body.map(|body| Zeroizing::new(body.to_vec()));
-            let answer = admin.logging(|| {
-                client.execute(operation, &arguments, body, |answer| {
-                    operation.validate_response(&answer)?;
-                    Ok(answer)
+            let response = admin.logging(|| {
+                client.execute(operation, &arguments, body, |response| {
+                    operation.validate_response(&response)?;
+                    Ok(response)
                 })
             })?;
             if let Some(value) = value {
-                // As the check of the answer has found.
-                return_owned(value, camunda_value::of_valid(answer)?);
+                // `validate_response` has checked that it is JSON.
+                return_owned(value, camunda_value::of_valid(response)?);
             }
             Ok(())
         })
     }
 }
 
-/// Passes the text that an operation answers on to a sink.
+/// Executes an operation and passes its response body to a sink.
 ///
 /// # Safety
-/// The pointers are as the exported functions document them.
+/// The pointers meet the requirements of the exported functions.
 pub(super) unsafe fn stream(
     operation: &'static Operation,
     admin: *const camunda_admin,
@@ -100,18 +95,15 @@ pub(super) unsafe fn stream(
     user: *mut c_void,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    struct Sink {
-        function: unsafe extern "C-unwind" fn(*mut c_void, *const c_char, usize) -> i32,
-        user: *mut c_void,
-    }
+    struct Sink(Callback<unsafe extern "C-unwind" fn(*mut c_void, *const c_char, usize) -> i32>);
     impl Write for Sink {
-        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
-            // SAFETY: the caller promised that function and data go together.
+        fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
+            // SAFETY: the caller guarantees that `user` is valid for this function.
             match call_back(|| unsafe {
-                (self.function)(self.user, piece.as_ptr().cast(), piece.len())
+                (self.0.function)(self.0.user, chunk.as_ptr().cast(), chunk.len())
             }) {
-                Some(0) => Ok(piece.len()),
-                Some(code) => Err(io::Error::other(format!("the sink answered {code}"))),
+                Some(0) => Ok(chunk.len()),
+                Some(code) => Err(io::Error::other(format!("sink returned {code}"))),
                 None => Err(io::Error::other("the client is shut down")),
             }
         }
@@ -119,46 +111,46 @@ pub(super) unsafe fn stream(
             Ok(())
         }
     }
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         catch_panic(error, || {
             let admin = handle("admin", admin)?;
             let function = sink.ok_or_else(|| Error::invalid_argument("sink is NULL"))?;
             let client = admin.with(call.as_ref().map(camunda_call_options::options));
-            admin.logging(|| client.stream(operation, &mut Sink { function, user }))
+            admin.logging(|| client.stream(operation, &mut Sink(Callback { function, user })))
         })
     }
 }
 
-/// What a waiter answers, encoded; nothing where it waits for an end.
-type Waited = Result<Option<OwnedValue>>;
+/// The encoded result of a waiter; `None` if it waits for a deletion.
+pub(super) type Waited = Result<Option<OwnedValue>>;
 
-/// Checks arguments, waits, and hands the answer over.
+/// Validates the arguments, runs a waiter and returns its result.
 ///
 /// # Safety
-/// The pointers are as the exported functions document them.
+/// The pointers meet the requirements of the exported functions.
 pub(super) unsafe fn wait<const N: usize>(
     waiter: fn(&AdminClient, [&str; N], &camunda_call_options) -> Waited,
     admin: *const camunda_admin,
     call: *const camunda_call_options,
-    arguments: [*const c_char; N],
+    arguments: [(&str, *const c_char); N],
     value: Out,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         value.into_iter().for_each(|value| set_null(value));
         catch_panic(error, || {
             let admin = handle("admin", admin)?;
-            let mut texts = [""; N];
-            for (index, argument) in arguments.into_iter().enumerate() {
-                texts[index] = text(&format!("argument {}", index + 1), argument)?;
+            let mut strings = [""; N];
+            for (string, (name, argument)) in strings.iter_mut().zip(arguments) {
+                *string = text(name, argument)?;
             }
             let value = value.map(|value| required("value", value)).transpose()?;
             let none = camunda_call_options::default();
             let call = call.as_ref().unwrap_or(&none);
-            let client = admin.with(Some(call.options_of_looks()));
-            let waited = admin.logging(|| waiter(&client, texts, call))?;
+            let client = admin.with(Some(call.poll_options()));
+            let waited = admin.logging(|| waiter(&client, strings, call))?;
             if let (Some(value), Some(waited)) = (value, waited) {
                 return_owned(value, waited);
             }
@@ -167,8 +159,8 @@ pub(super) unsafe fn wait<const N: usize>(
     }
 }
 
-/// How to wait, from the options of a call.
-fn waiting<T: Serialize>(call: &camunda_call_options) -> Wait<'_, T> {
+/// Converts the options of a call to those of a waiter.
+pub(super) fn wait_options<T: Serialize>(call: &camunda_call_options) -> Wait<'_, T> {
     let mut wait = Wait::default();
     if let Some(timeout) = call.timeout() {
         wait = wait.timeout(timeout);
@@ -177,115 +169,43 @@ fn waiting<T: Serialize>(call: &camunda_call_options) -> Wait<'_, T> {
         wait = wait.interval(interval);
     }
     if call.wants_progress() {
-        wait = wait.on_progress(|seen| {
-            if let Ok(seen) = encode(seen) {
-                call.report(&seen);
+        wait = wait.on_progress(|resource| {
+            if let Ok(resource) = encode(resource) {
+                call.report(&resource);
             }
         });
     }
     wait
 }
 
-pub(super) fn cluster_wait_until_healthy(
-    admin: &AdminClient,
-    [id]: [&str; 1],
-    call: &camunda_call_options,
-) -> Waited {
-    let id = ClusterId::new(id)?;
-    encode(&admin.cluster(&id).wait_until_healthy(&waiting(call))?).map(Some)
+/// Encodes the result of a waiter.
+pub(super) fn with_value(result: Result<impl Serialize>) -> Waited {
+    encode(&result?).map(Some)
 }
 
-pub(super) fn cluster_wait_until_deleted(
-    admin: &AdminClient,
-    [id]: [&str; 1],
-    call: &camunda_call_options,
-) -> Waited {
-    let id = ClusterId::new(id)?;
-    admin
-        .cluster(&id)
-        .wait_until_deleted(&waiting(call))
-        .map(|()| None)
+/// Converts the result of a waiter that returns no value.
+pub(super) fn without_value(result: Result<()>) -> Waited {
+    result.map(|()| None)
 }
 
-pub(super) fn cluster_wait_until_upgraded(
-    admin: &AdminClient,
-    [id, generation]: [&str; 2],
-    call: &camunda_call_options,
-) -> Waited {
-    let id = ClusterId::new(id)?;
-    encode(
-        &admin
-            .cluster(&id)
-            .wait_until_upgraded(generation, &waiting(call))?,
-    )
-    .map(Some)
-}
-
-pub(super) fn cluster_wait_until_woken(
-    admin: &AdminClient,
-    [id]: [&str; 1],
-    call: &camunda_call_options,
-) -> Waited {
-    let id = ClusterId::new(id)?;
-    encode(&admin.cluster(&id).wait_until_woken(&waiting(call))?).map(Some)
-}
-
-pub(super) fn cluster_wait_until_encrypted(
-    admin: &AdminClient,
-    [id]: [&str; 1],
-    call: &camunda_call_options,
-) -> Waited {
-    let id = ClusterId::new(id)?;
-    encode(&admin.cluster(&id).wait_until_encrypted(&waiting(call))?).map(Some)
-}
-
-pub(super) fn backup_wait_until_complete(
-    admin: &AdminClient,
-    [id, backup]: [&str; 2],
-    call: &camunda_call_options,
-) -> Waited {
-    let (id, backup) = (ClusterId::new(id)?, BackupId::new(backup)?);
-    encode(
-        &admin
-            .cluster(&id)
-            .backups()
-            .wait_until_complete(&backup, &waiting(call))?,
-    )
-    .map(Some)
-}
-
-pub(super) fn backup_wait_until_restored(
-    admin: &AdminClient,
-    [id, backup]: [&str; 2],
-    call: &camunda_call_options,
-) -> Waited {
-    let (id, backup) = (ClusterId::new(id)?, BackupId::new(backup)?);
-    encode(
-        &admin
-            .cluster(&id)
-            .backups()
-            .wait_until_restored(&backup, &waiting(call))?,
-    )
-    .map(Some)
-}
-
-/// Creates a client of a cluster, and keeps its credentials in a new file.
+/// Creates a client of a cluster and writes its credentials to a new file.
 ///
-/// The secret is shown only once, so the file comes first: it is created with mode 0600, never over
-/// another, and takes its room on the disk; then the client is created; then the file is filled and
-/// flushed. If no client was created, or if that is unknown, the file is removed again. The cluster
-/// is read as well, for its addresses. One deadline covers all of it.
+/// The API returns the client secret only once, so the file is created first: with mode 0600, without
+/// overwriting an existing file, and with its disk space allocated. Then the client is created, and the
+/// credentials are written and flushed. If no client was created, or if that is unknown, the file is
+/// removed. The function also reads the cluster, for its URLs. The timeout of `call` covers all of it.
 ///
-/// `json` is the body, a CreateClusterClient, as JSON text of `json_len` bytes; it is checked before
-/// anything is sent, and borrowed during the call. `path` is that of the file; camunda_credentials_read
-/// reads it. `value` gets a CreatedClusterClient, owned by the caller: camunda_value_free. `call` may be
-/// NULL: the client's own timeout. `error` may be NULL; else it gets NULL, or what went wrong, owned by
-/// the caller: camunda_error_free. Safe from several threads at once.
+/// `json` is the request body: a CreateClusterClient, encoded as JSON in UTF-8, `json_len` bytes. The
+/// library validates it before it sends the request, and borrows it during the call. `path` is the path
+/// of the file; camunda_credentials_read() reads such a file. On success, `*value` is a new value: a
+/// CreatedClusterClient. Free it with camunda_value_free(). If `call` is NULL, default options apply.
+/// `error` may be NULL; otherwise `*error` is NULL on success and a new error on failure. Free it with
+/// camunda_error_free(). Thread-safe.
 ///
-/// Fails as camunda_cluster_client_create does, and with CAMUNDA_STATUS_IO: with the outcome
+/// Fails as camunda_cluster_client_create() does. Also returns CAMUNDA_STATUS_IO: with
 /// CAMUNDA_OUTCOME_NOT_SENT if the file exists or cannot be created, and with CAMUNDA_OUTCOME_COMPLETED if
-/// it cannot be filled afterwards. The client exists then, and camunda_error_body has the response
-/// with its secret.
+/// it cannot be written afterwards. In that case the client exists, and camunda_error_body() returns the
+/// response with its secret.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cluster_client_create_env_file(
     admin: *const camunda_admin,
@@ -297,7 +217,7 @@ pub unsafe extern "C" fn camunda_cluster_client_create_env_file(
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(value);
         catch_panic(error, || {
@@ -309,22 +229,23 @@ pub unsafe extern "C" fn camunda_cluster_client_create_env_file(
             let value = required("value", value)?;
             let body = Zeroizing::new(body.to_vec());
             let client = admin.with(call.as_ref().map(camunda_call_options::options));
-            let (_, answer) = admin.logging(|| {
+            let (_, response) = admin.logging(|| {
                 let cluster = client.cluster(&id);
                 cluster.clients().create_env_file_from(path, body)
             })?;
-            return_owned(value, camunda_value::of_valid(answer)?);
+            return_owned(value, camunda_value::of_valid(response)?);
             Ok(())
         })
     }
 }
 
-/// Adds an entry to a cluster's allowlist: reads, changes, writes. An entry with the same `ip` is
-/// replaced. The service has no operation for this, so two of them at once can race: the later write
-/// wins, and the other's change is lost.
+/// Adds an entry to the IP allowlist of a cluster. Replaces an entry with the same `ip`.
 ///
-/// `call` may be NULL. `value` gets the list as it is then, owned by the caller: camunda_value_free.
-/// Safe from several threads at once.
+/// Reads the allowlist, changes it and writes it, since the API has no operation for this. Concurrent
+/// changes are not detected: the last write wins, and earlier changes are lost.
+///
+/// If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
+/// allowlist. Free it with camunda_value_free(). Thread-safe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cluster_add_to_ip_allowlist(
     admin: *const camunda_admin,
@@ -335,7 +256,7 @@ pub unsafe extern "C" fn camunda_cluster_add_to_ip_allowlist(
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         change_allowlist(admin, call, cluster_uuid, value, error, |admin, id| {
             let entry = IpAllowlistEntry::new(text("ip", ip)?, text("description", description)?);
@@ -344,11 +265,11 @@ pub unsafe extern "C" fn camunda_cluster_add_to_ip_allowlist(
     }
 }
 
-/// Removes the entry with that `ip` from a cluster's allowlist. Races as
-/// camunda_cluster_add_to_ip_allowlist does.
+/// Removes the entry with this `ip` from the IP allowlist of a cluster. Concurrent changes are not
+/// detected, see camunda_cluster_add_to_ip_allowlist().
 ///
-/// `call` may be NULL. `value` gets the list as it is then, owned by the caller: camunda_value_free.
-/// Safe from several threads at once.
+/// If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
+/// allowlist. Free it with camunda_value_free(). Thread-safe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_cluster_remove_from_ip_allowlist(
     admin: *const camunda_admin,
@@ -358,7 +279,7 @@ pub unsafe extern "C" fn camunda_cluster_remove_from_ip_allowlist(
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         change_allowlist(admin, call, cluster_uuid, value, error, |admin, id| {
             admin.cluster(id).remove_from_ip_allowlist(text("ip", ip)?)
@@ -366,10 +287,10 @@ pub unsafe extern "C" fn camunda_cluster_remove_from_ip_allowlist(
     }
 }
 
-/// Runs a change of an allowlist.
+/// Runs a change of an IP allowlist and returns the result.
 ///
 /// # Safety
-/// The pointers are as the exported functions document them.
+/// The pointers meet the requirements of the exported functions.
 unsafe fn change_allowlist(
     admin: *const camunda_admin,
     call: *const camunda_call_options,
@@ -378,7 +299,7 @@ unsafe fn change_allowlist(
     error: *mut *mut camunda_error,
     change: impl FnOnce(&AdminClient, &ClusterId) -> Result<Vec<IpAllowlistEntry>>,
 ) -> camunda_status {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     unsafe {
         set_null(value);
         guard_operation(Idempotency::Idempotent, error, || {
@@ -393,12 +314,13 @@ unsafe fn change_allowlist(
     }
 }
 
-/// Reaches operations that are newer than this library: any method, a path such as
-/// `/clusters?new=1`, and JSON in and out, under the same token.
+/// Sends a request to an endpoint that this version has no function for, with the client's token.
 ///
-/// `idempotency` is CAMUNDA_IDEMPOTENCY_…. `json` is the body of `json_len` bytes, or NULL for none. `call` may
-/// be NULL. `value` gets the answer (`null` where it has no body), owned by the caller:
-/// camunda_value_free. Safe from several threads at once.
+/// `method` is GET, POST, PUT, PATCH or DELETE. `path` is a path with an optional query, for example
+/// `/clusters?new=1`.
+/// `idempotency` is CAMUNDA_IDEMPOTENCY_…. `json` is the request body of
+/// `json_len` bytes, or NULL. If `call` is NULL, default options apply. On success, `*value` is a new
+/// value: the response, or `null` if it has no body. Free it with camunda_value_free(). Thread-safe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_request(
     admin: *const camunda_admin,
@@ -411,7 +333,7 @@ pub unsafe extern "C" fn camunda_request(
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(value);
         let effect = match idempotency {
@@ -428,7 +350,7 @@ pub unsafe extern "C" fn camunda_request(
                 "DELETE" => Method::Delete,
                 _ => {
                     return Err(Error::invalid_argument(
-                        "method is none of GET, POST, PUT, PATCH, DELETE",
+                        "method is not one of GET, POST, PUT, PATCH, DELETE",
                     ));
                 }
             };
@@ -441,7 +363,7 @@ pub unsafe extern "C" fn camunda_request(
                 }
                 _ => {
                     return Err(Error::invalid_argument(format!(
-                        "idempotency is {idempotency}, not one of CAMUNDA_IDEMPOTENCY_BY_METHOD to CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT"
+                        "idempotency is {idempotency}; expected CAMUNDA_IDEMPOTENCY_BY_METHOD to CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT"
                     )));
                 }
             };
@@ -460,8 +382,9 @@ pub unsafe extern "C" fn camunda_request(
             };
             let value = required("value", value)?;
             let client = admin.with(call.as_ref().map(camunda_call_options::options));
-            let answer = admin.logging(|| client.request_json(idempotency, method, path, body))?;
-            return_owned(value, camunda_value::parse(answer)?);
+            let response =
+                admin.logging(|| client.request_json(idempotency, method, path, body))?;
+            return_owned(value, camunda_value::parse(response)?);
             Ok(())
         })
     }

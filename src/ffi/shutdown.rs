@@ -1,8 +1,9 @@
-//! Shutting clients down as a group, and the one way to call a function of the host.
+//! `camunda_shutdown`: shuts down clients as a group. Every callback of the host runs through
+//! [`call_back`].
 //!
-//! Language runtimes such as Python's end the threads that still run when a program ends: a thread
-//! that then enters the runtime is unwound (`pthread_exit`), through the frames of this library if it
-//! came through a callback. So such a runtime stops its calls first, and enters nothing afterwards.
+//! Language runtimes such as Python terminate the remaining threads at process exit: a thread that then
+//! enters the runtime is unwound (`pthread_exit`), through the frames of this library if it entered
+//! through a callback. Such a runtime therefore shuts its clients down before it exits.
 
 use std::cell::Cell;
 use std::ptr;
@@ -10,31 +11,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::call::current_thread;
 use crate::ffi::boundary::{catch_panic_or, free, handle};
 use crate::fork::PerProcess;
 
-/// Calls run, and new ones may begin.
+/// Calls run, and new ones can start.
 const RUNNING: u8 = 0;
-/// Calls are cancelled. Their callbacks still run, so that a token store gets its locks back.
+/// Calls are cancelled. Their callbacks still run, so that locks of a token store are released.
 const STOPPING: u8 = 1;
-/// No callback is entered.
+/// No callback is called.
 const CLOSED: u8 = 2;
 
-/// How often `camunda_shutdown_start` looks whether the calls have ended.
+/// Delay between two checks of `camunda_shutdown_start` whether the calls have returned.
 const POLL: Duration = Duration::from_millis(2);
 
 /// Shuts down clients as a group: cancels their calls and disables their callbacks. For language
-/// runtimes whose threads cannot enter the runtime any more once the program ends. May be used from
-/// several threads at once.
+/// runtimes whose threads cannot enter the runtime once the program exits. Thread-safe.
 #[derive(Debug, Default)]
 pub struct camunda_shutdown(Arc<Shutdown>);
 
 #[derive(Debug)]
 pub(super) struct Shutdown {
     state: AtomicU8,
-    /// The thread that started the shutdown, whose own calls go on.
+    /// The thread that started the shutdown. Its own calls continue.
     owner: AtomicUsize,
-    /// Calls in progress. A forked child counts from zero: it has not the threads of its parent.
+    /// Number of calls in progress. A forked child starts at 0, since it has none of its parent's
+    /// other threads.
     calls: PerProcess<AtomicUsize>,
 }
 
@@ -52,12 +54,12 @@ impl Shutdown {
     fn state(&self) -> u8 {
         match self.state.load(Ordering::SeqCst) {
             RUNNING => RUNNING,
-            _ if self.owner.load(Ordering::SeqCst) == this_thread() => RUNNING,
+            _ if self.owner.load(Ordering::SeqCst) == current_thread() => RUNNING,
             state => state,
         }
     }
 
-    /// Whether the calls of this thread have to end.
+    /// Returns whether calls of the current thread must return.
     pub(super) fn stops_calls(&self) -> bool {
         self.state() != RUNNING
     }
@@ -66,12 +68,13 @@ impl Shutdown {
         self.calls.get(|_| AtomicUsize::new(0))
     }
 
-    /// Cancels the calls of other threads, and waits until they have ended.
+    /// Cancels the calls of other threads and waits until they have returned. Returns false on a
+    /// timeout.
     fn start(&self, timeout: Duration) -> bool {
-        self.owner.store(this_thread(), Ordering::SeqCst);
+        self.owner.store(current_thread(), Ordering::SeqCst);
         self.state.fetch_max(STOPPING, Ordering::SeqCst);
         let calls = self.calls();
-        // This may run inside a callback, whose call cannot end before it.
+        // Inside a callback, the call that runs it cannot return first.
         let own = Frame::count_on_this_thread(calls);
         let begun = Instant::now();
         let ended = loop {
@@ -88,22 +91,16 @@ impl Shutdown {
     }
 }
 
-/// A number of the running thread that no other living thread has.
-fn this_thread() -> usize {
-    thread_local!(static PLACE: u8 = const { 0 });
-    PLACE.with(|place| ptr::from_ref(place).addr())
-}
-
 thread_local! {
-    /// The innermost call on this thread. Without a destructor, so that it is there until the end.
+    /// The innermost call on this thread. It has no destructor, so it is usable until the thread ends.
     static CURRENT: Cell<*const Frame> = const { Cell::new(ptr::null()) };
 }
 
 /// A call on this thread's stack.
 struct Frame {
-    /// Lives as long as the client that is called.
+    /// Valid as long as the client that is called.
     shutdown: Option<*const Shutdown>,
-    /// Where the call is counted; `None` if it began after the shutdown.
+    /// The counter of the call; `None` if the call started after the shutdown.
     calls: Option<*const AtomicUsize>,
     outer: *const Frame,
 }
@@ -112,7 +109,7 @@ impl Frame {
     fn count_on_this_thread(calls: &AtomicUsize) -> usize {
         let mut count = 0;
         let mut frame = CURRENT.get();
-        // SAFETY: each frame lives on the stack of this thread until it is taken off the list.
+        // SAFETY: each frame is on the stack of this thread, and its `drop` removes it from the list.
         while let Some(this) = unsafe { frame.as_ref() } {
             count += usize::from(this.calls.is_some_and(|known| ptr::eq(known, calls)));
             frame = this.outer;
@@ -125,7 +122,7 @@ impl Drop for Frame {
     fn drop(&mut self) {
         CURRENT.set(self.outer);
         if let Some(calls) = self.calls {
-            // SAFETY: it belongs to the shutdown, which lives as long as the client that is called.
+            // SAFETY: it belongs to the shutdown, which is valid as long as the client that is called.
             unsafe { (*calls).fetch_sub(1, Ordering::SeqCst) };
         }
     }
@@ -140,7 +137,7 @@ pub(super) fn during<T>(shutdown: Option<&Arc<Shutdown>>, body: impl FnOnce() ->
     };
     if let Some(shutdown) = shutdown {
         let calls = shutdown.calls();
-        // Counted first: a shutdown that starts now waits for the call, or the call sees it.
+        // Counted first: a concurrent shutdown either waits for the call, or the call sees it.
         calls.fetch_add(1, Ordering::SeqCst);
         if shutdown.stops_calls() {
             calls.fetch_sub(1, Ordering::SeqCst);
@@ -154,9 +151,9 @@ pub(super) fn during<T>(shutdown: Option<&Arc<Shutdown>>, body: impl FnOnce() ->
     result
 }
 
-/// Calls a function of the host. `None` without a call if the host was shut down.
+/// Calls a callback of the host. Returns `None` without calling it if the host was shut down.
 pub(super) fn call_back<T>(call: impl FnOnce() -> T) -> Option<T> {
-    /// Dropped only where the callback neither returns nor panics.
+    /// Dropped only if the callback neither returns nor panics.
     struct Unwound;
     impl Drop for Unwound {
         fn drop(&mut self) {
@@ -175,7 +172,7 @@ pub(super) fn call_back<T>(call: impl FnOnce() -> T) -> Option<T> {
 }
 
 fn is_closed() -> bool {
-    // SAFETY: the frame lives on the stack of this thread, and the shutdown as long as the client.
+    // SAFETY: the frame is on the stack of this thread; the shutdown is valid as long as the client.
     let Some(frame) = (unsafe { CURRENT.get().as_ref() }) else {
         return false;
     };
@@ -189,65 +186,67 @@ fn is_closed() -> bool {
     })
 }
 
-/// A callback threw an exception of another language, or its thread is being ended inside it.
+/// Handles a callback that threw a foreign exception, or whose thread is being terminated: blocks the
+/// thread during a shutdown, else aborts the process.
 fn ended_by_the_host() -> ! {
     if is_closed() {
-        // The program ends, and this thread with it. Until then its frames stay as they are: they
-        // cannot be unwound from outside.
+        // The process is exiting. This thread must not unwind through frames of the library, so it
+        // blocks until the process has ended.
         loop {
             std::thread::sleep(Duration::from_secs(3600));
         }
     }
-    eprintln!("camunda_admin: a callback must not throw, nor end its thread");
+    eprintln!("camunda_admin: callback: threw an exception or ended its thread; aborting");
     std::process::abort()
 }
 
-/// Returns a new shutdown. Free it with camunda_shutdown_free(). Clients join it by
+/// Returns a new shutdown handle. Free it with camunda_shutdown_free(). Add clients to it with
 /// camunda_config_set_shutdown().
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_shutdown_new() -> *mut camunda_shutdown {
     catch_panic_or(ptr::null_mut(), || Box::into_raw(Box::default()))
 }
 
-/// Shuts down all clients that joined, for good.
+/// Shuts down all clients of the handle permanently.
 ///
-/// Calls in progress on other threads end with CAMUNDA_STATUS_CANCELLED, and new ones do so without
-/// sending anything. Waits until those in progress have returned, at most `timeout` seconds. After
-/// that, no callback of these clients is entered on another thread: progress, log, interrupt, sink and
-/// token store functions. A thread that is unwound while it still runs such a callback (pthread_exit)
-/// stops where it is until the process ends.
+/// Calls in progress on other threads return CAMUNDA_STATUS_CANCELLED, and so do new ones, without
+/// sending a request. Blocks until the calls in progress have returned, at most `timeout` seconds.
+/// Afterwards the library calls no callback of these clients on another thread: progress, log,
+/// interrupt check, sink and token store functions. A thread that is unwound inside such a callback
+/// (pthread_exit) blocks until the process ends.
 ///
-/// Calls of the thread that calls this function are not affected, so that a program can still clean
-/// up. Returns whether all calls have ended. NULL is ignored, and returns true.
+/// Calls of the current thread are not affected, so that a program can still clean up. Returns whether
+/// all calls have returned. NULL is ignored, and returns true.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_shutdown_start(
     shutdown: *const camunda_shutdown,
     timeout: f64,
 ) -> bool {
     catch_panic_or(false, || {
-        // SAFETY: the pointer is as this function documents it.
+        // SAFETY: the caller passes a pointer as documented above.
         let Ok(shutdown) = (unsafe { handle("shutdown", shutdown) }) else {
             return true;
         };
-        // What is no time is none.
+        // NaN, negative and too large values count as 0.
         let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
         shutdown.0.start(timeout)
     })
 }
 
-/// Returns whether the calls of this thread end because of camunda_shutdown_start(). False for NULL.
+/// Returns whether calls of the current thread are cancelled because of camunda_shutdown_start(). False
+/// if `shutdown` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_shutdown_stops_calls(shutdown: *const camunda_shutdown) -> bool {
     catch_panic_or(false, || {
-        // SAFETY: the pointer is as this function documents it.
+        // SAFETY: the caller passes a pointer as documented above.
         unsafe { handle("shutdown", shutdown) }.is_ok_and(|shutdown| shutdown.0.stops_calls())
     })
 }
 
-/// Frees a shutdown; clients that joined it remain valid. NULL is ignored.
+/// Frees a shutdown handle. Its clients remain valid. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_shutdown_free(shutdown: *mut camunda_shutdown) {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { free(shutdown) }
 }
 

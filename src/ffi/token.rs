@@ -1,4 +1,4 @@
-//! Tokens in C, for other services of the cluster.
+//! `camunda_token`: access tokens for other APIs of a cluster.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -6,25 +6,28 @@ use std::time::UNIX_EPOCH;
 
 use crate::auth::Token;
 use crate::ffi::admin::camunda_admin;
-use crate::ffi::boundary::{catch_panic, free, handle, required, return_owned, set_null, text};
+use crate::ffi::boundary::{free, handle, required, return_owned, set_null, text};
 use crate::ffi::call::camunda_call_options;
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::secret::Zeroizing;
 
-/// A bearer token. Immutable: may be read from several threads at once.
+/// OAuth 2.0 access token. Immutable; several threads may read it concurrently.
 #[derive(Debug)]
 pub struct camunda_token {
     token: Token,
-    /// With a NUL behind it.
+    /// NUL-terminated.
     text: Zeroizing<Vec<u8>>,
 }
 
-/// A token of the client's credentials for an audience, or for its own audience where `audience` is
-/// NULL. Comes from the same cache as the tokens of the calls, so it costs a token request only where
-/// no process of the machine has one.
+/// Returns an access token of the client's credentials. If `audience` is NULL, uses the audience of the
+/// client.
 ///
-/// `call` may be NULL. `token` gets the token, owned by the caller: camunda_token_free. Safe from
-/// several threads at once.
+/// Uses the same cache as the client's calls, so it sends a token request only if neither this process
+/// nor the token store has a valid token.
+///
+/// If `call` is NULL, default options apply. On success, `*token` is a new token. Free it with
+/// camunda_token_free(). Thread-safe.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_token(
     admin: *const camunda_admin,
@@ -33,7 +36,7 @@ pub unsafe extern "C" fn camunda_admin_token(
     token: *mut *mut camunda_token,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(token);
         catch_panic(error, || {
@@ -54,8 +57,9 @@ pub unsafe extern "C" fn camunda_admin_token(
     }
 }
 
-/// Says that the token was not accepted: drops it, here and in the shared store, unless a newer one
-/// is there already. The next camunda_admin_token asks for another. `audience` as it was there.
+/// Invalidates a token that an API rejected: removes it from memory and from the token store, unless a
+/// newer one has replaced it. The next camunda_admin_token() requests a new one. `audience` must be the
+/// one of the call that returned the token.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_invalidate_token(
     admin: *const camunda_admin,
@@ -63,7 +67,7 @@ pub unsafe extern "C" fn camunda_admin_invalidate_token(
     token: *const camunda_token,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
             let admin = handle("admin", admin)?;
@@ -77,14 +81,14 @@ pub unsafe extern "C" fn camunda_admin_invalidate_token(
     }
 }
 
-/// The token itself, NUL-terminated; `len` (or NULL) gets its length. Keep it out of logs. NULL for
-/// NULL. Borrowed from `token`.
+/// Returns the access token, NUL-terminated. If `len` is not NULL, `*len` is set to the length without
+/// the NUL. Borrowed from `token`; NULL if `token` is NULL. Do not log it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_token_str(
     token: *const camunda_token,
     len: *mut usize,
 ) -> *const c_char {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         let text = token.as_ref().map(|token| token.text.as_slice());
         if !len.is_null() {
@@ -94,10 +98,11 @@ pub unsafe extern "C" fn camunda_token_str(
     }
 }
 
-/// When the token expires, in milliseconds since 1970 (UTC) by this machine's clock. 0 for NULL.
+/// Returns the expiry of the token, in milliseconds since 1970-01-01 UTC, by the local clock. 0 if
+/// `token` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_token_expires_at(token: *const camunda_token) -> i64 {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     let Some(token) = (unsafe { token.as_ref() }) else {
         return 0;
     };
@@ -109,9 +114,9 @@ pub unsafe extern "C" fn camunda_token_expires_at(token: *const camunda_token) -
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Frees a token, overwriting its bytes. NULL does nothing.
+/// Frees a token and zeroizes its bytes. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_token_free(token: *mut camunda_token) {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { free(token) }
 }

@@ -1,4 +1,4 @@
-//! A token store of the caller's own in C: a table of functions behind the trait of the library.
+//! `camunda_token_store`: a custom token store, implemented by a table of C functions.
 
 use std::ffi::{CString, c_char, c_void};
 use std::io;
@@ -8,12 +8,13 @@ use std::time::Duration;
 use crate::auth::{StoreLock, TokenStore, millis};
 use crate::error::{Error, Result};
 use crate::ffi::boundary;
-use crate::ffi::operation::camunda_write_fn;
+use crate::ffi::callback::camunda_write_fn;
 use crate::ffi::shutdown::call_back;
 use crate::fork::generation;
 
-/// Reads the value last put under `name`: hands it to `write` together with `value`, in one piece or
-/// several; does not call it where there is none, or none any more.
+/// Reads the value of `name`: passes it to `write`, in one or several chunks, with `value` as the
+/// `user` of `write`. Does not call `write` if there is no value or if it has expired. Returns 0 on
+/// success, else an `errno` value.
 pub type camunda_token_store_get_fn = Option<
     unsafe extern "C-unwind" fn(
         user: *mut c_void,
@@ -23,8 +24,9 @@ pub type camunda_token_store_get_fn = Option<
     ) -> i32,
 >;
 
-/// Keeps `len` bytes under `name` instead of what was there; a reader sees either of them whole.
-/// After `ttl_ms` milliseconds they are of no use any more and may go.
+/// Stores `len` bytes under `name` and replaces the previous value. Must be atomic: a concurrent reader
+/// gets the old or the new value, never a mix. The value expires after `ttl_ms` milliseconds; the store
+/// may then delete it. Returns 0 on success, else an `errno` value.
 pub type camunda_token_store_put_fn = Option<
     unsafe extern "C-unwind" fn(
         user: *mut c_void,
@@ -35,12 +37,13 @@ pub type camunda_token_store_put_fn = Option<
     ) -> i32,
 >;
 
-/// Takes the lock of `name`, without waiting: `*lock` gets what camunda_token_store_unlock_fn will be
-/// given, not NULL; it is left as it is, NULL, where someone else has the lock.
+/// Tries to acquire the lock of `name`, without blocking. On success, sets `*lock` to a non-NULL pointer,
+/// which the library passes to camunda_token_store_unlock_fn. If another owner holds the lock, leaves
+/// `*lock` NULL. Returns 0 in both cases, else an `errno` value.
 ///
-/// If the owner dies without releasing it, the store does: at once where it can tell, after
-/// `lease_ms` milliseconds where it cannot. HeldLocks and values are apart, even where their names are
-/// the same.
+/// If the owner terminates without releasing the lock, the store must release it: immediately if it can
+/// detect that, else after `lease_ms` milliseconds. Locks and values have separate namespaces: a lock
+/// and a value may have the same name.
 pub type camunda_token_store_try_lock_fn = Option<
     unsafe extern "C-unwind" fn(
         user: *mut c_void,
@@ -50,54 +53,55 @@ pub type camunda_token_store_try_lock_fn = Option<
     ) -> i32,
 >;
 
-/// Releases a lock. May run on another thread than the one that took it.
+/// Releases a lock. May run on a different thread than the one that acquired it.
 pub type camunda_token_store_unlock_fn =
     Option<unsafe extern "C-unwind" fn(user: *mut c_void, lock: *mut c_void)>;
 
-/// Says what the store is and where, for logs and diagnostics, without passwords. The text is copied
-/// when the store is set.
+/// Returns a description of the store for logs and diagnostics, without passwords, NUL-terminated. The
+/// library copies it in camunda_config_set_token_store().
 pub type camunda_token_store_describe_fn =
     Option<unsafe extern "C-unwind" fn(user: *mut c_void) -> *const c_char>;
 
-/// Frees what belongs to the store.
+/// Frees the resources of the store.
 pub type camunda_token_store_free_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void)>;
 
-/// A token store of the program's own, for camunda_config_set_token_store: what its functions do,
-/// each given the same `user`.
+/// Functions of a custom token store, for camunda_config_set_token_store(). The library passes the same
+/// `user` to each.
 ///
-/// What is kept are small values (a few kilobytes) under short names of small letters, digits and
-/// `-`. Both are safe to show: names are digests, and values with a token in them are sealed with a
-/// key that is derived from the client secret.
+/// Values are small (a few kilobytes). Names consist of lower-case letters, digits and `-`. Neither
+/// needs protection: names are digests, and values that contain a token are encrypted
+/// (ChaCha20-Poly1305) with a key that is derived from the client secret.
 ///
-/// The functions are called by many threads at once, and in forked children of the process. None
-/// should block for longer than a caller would like to wait, a quarter of a second, say; none may
-/// throw or jump out. Those that return a number return 0, or an `errno` that says what went wrong:
-/// no call fails because of it. After an error the library does not lock, does not read or does not
-/// write for 30 s, whichever failed; after one such as ETIMEDOUT or ECONNREFUSED, none of the three.
+/// The functions are called from several threads concurrently, and in forked children of the process.
+/// They must not throw or longjmp. A call cannot be interrupted: return within 250 ms, or API calls
+/// exceed their deadline.
+///
+/// An error never fails an API call. After an error the library does not use the function that failed
+/// for 30 s; after one such as ETIMEDOUT or ECONNREFUSED, it uses none of `get`, `put` and `try_lock`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct camunda_token_store {
-    /// sizeof(camunda_token_store), so that a library with more functions knows which are there.
+    /// sizeof(camunda_token_store). Later versions of the library use it to detect missing functions.
     pub size: usize,
-    /// Reads a value. Needed.
+    /// Reads a value. Required.
     pub get: camunda_token_store_get_fn,
-    /// Keeps a value. Needed.
+    /// Stores a value. Required.
     pub put: camunda_token_store_put_fn,
-    /// Takes a lock. Needed.
+    /// Acquires a lock. Required.
     pub try_lock: camunda_token_store_try_lock_fn,
-    /// Releases a lock. Needed.
+    /// Releases a lock. Required.
     pub unlock: camunda_token_store_unlock_fn,
-    /// Says what it is. May be NULL.
+    /// Describes the store. May be NULL.
     pub describe: camunda_token_store_describe_fn,
-    /// Called once, when neither the settings nor a client made from them are left that use the
-    /// store; not in a forked child. May be NULL.
+    /// Called once, after the settings and all clients that use the store are freed; not in a forked
+    /// child. May be NULL.
     pub free: camunda_token_store_free_fn,
 }
 
-/// More than any value that the library puts.
+/// Maximum size of a value; the library stores much smaller ones.
 const MAX_VALUE_BYTES: usize = 1024 * 1024;
 
-/// The functions of a table, with what they are given.
+/// The functions of a table and their `user` pointer.
 pub(super) struct Store {
     get: unsafe extern "C-unwind" fn(
         *mut c_void,
@@ -111,33 +115,33 @@ pub(super) struct Store {
     free: camunda_token_store_free_fn,
     user: *mut c_void,
     description: String,
-    /// The process that `free` belongs to.
+    /// Fork generation of the process that created the store; only this process calls `free`.
     generation: u32,
 }
 
-// SAFETY: the pointer is only ever passed back to the caller's own functions, which the documentation
-// of camunda_token_store asks to bear being called from any thread.
+// SAFETY: the library passes the pointer only to the caller's functions, which must be thread-safe
+// according to camunda_token_store.
 unsafe impl Send for Store {}
 // SAFETY: as above.
 unsafe impl Sync for Store {}
 
 impl Store {
     /// # Safety
-    /// `table` is NULL or points to as many bytes as its `size` says, which describe functions that
-    /// may be called with `user` until `free` is.
+    /// `table` is NULL or points to `size` bytes. Its functions can be called with `user` until `free`
+    /// is called.
     pub(super) unsafe fn new(table: *const camunda_token_store, user: *mut c_void) -> Result<Self> {
         if table.is_null() {
             return Err(boundary::null("store"));
         }
-        // SAFETY: as the caller promises; the rest may not be there.
+        // SAFETY: guaranteed by the caller. The other fields may be missing.
         let size = unsafe { ptr::addr_of!((*table).size).read() };
         if size < size_of::<camunda_token_store>() {
             return Err(Error::invalid_argument(format!(
-                "store->size is {size}, not sizeof(camunda_token_store), which is {}",
+                "store->size is {size}; expected sizeof(camunda_token_store), which is {}",
                 size_of::<camunda_token_store>()
             )));
         }
-        // SAFETY: it is long enough, as was seen. What a later version has beyond is not needed here.
+        // SAFETY: the size was checked. Fields that a later version adds are not read.
         let table = unsafe { table.read() };
         let missing = |name| Error::invalid_argument(format!("store->{name} is NULL"));
         let mut store = Store {
@@ -145,18 +149,18 @@ impl Store {
             put: table.put.ok_or_else(|| missing("put"))?,
             try_lock: table.try_lock.ok_or_else(|| missing("try_lock"))?,
             unlock: table.unlock.ok_or_else(|| missing("unlock"))?,
-            // What is refused still belongs to the caller.
+            // Set last: after an error the caller still owns the store.
             free: None,
             user,
-            description: String::from("the program's own store"),
+            description: String::from("custom token store"),
             generation: generation(),
         };
         if let Some(describe) = table.describe {
-            // SAFETY: the caller promised that functions and data go together.
+            // SAFETY: the caller guarantees that `user` is valid for this function.
             let text = call_back(|| unsafe { describe(user) }).unwrap_or(ptr::null());
-            // SAFETY: it is a text for as long as this takes.
+            // SAFETY: the caller guarantees that it is NULL or NUL-terminated until the next call.
             store.description =
-                unsafe { boundary::text("what store->describe answers", text) }?.into();
+                unsafe { boundary::text("the return value of store->describe", text) }?.into();
         }
         store.free = table.free;
         Ok(store)
@@ -168,7 +172,7 @@ impl Drop for Store {
         if let Some(free) = self.free
             && self.generation == generation()
         {
-            // SAFETY: the caller promised that functions and data go together; nobody uses them now.
+            // SAFETY: the caller guarantees that `user` is valid for this function. No other thread uses it.
             call_back(|| unsafe { free(self.user) });
         }
     }
@@ -179,9 +183,9 @@ impl TokenStore for Store {
         let name = CString::new(name)?;
         let mut value = None;
         let into: *mut Option<Vec<u8>> = &mut value;
-        // SAFETY: the caller promised that functions and data go together; `append` is given what it
-        // asks for.
-        done(call_back(|| unsafe {
+        // SAFETY: the caller guarantees that `user` is valid for this function; `into` is what `append`
+        // requires.
+        to_io_result(call_back(|| unsafe {
             (self.get)(self.user, name.as_ptr(), Some(append), into.cast())
         }))?;
         Ok(value)
@@ -190,8 +194,8 @@ impl TokenStore for Store {
     fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()> {
         let name = CString::new(name)?;
         let data = value.as_ptr().cast();
-        // SAFETY: the caller promised that functions and data go together.
-        done(call_back(|| unsafe {
+        // SAFETY: the caller guarantees that `user` is valid for this function.
+        to_io_result(call_back(|| unsafe {
             (self.put)(self.user, name.as_ptr(), data, value.len(), millis(ttl))
         }))
     }
@@ -199,13 +203,13 @@ impl TokenStore for Store {
     fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>> {
         let name = CString::new(name)?;
         let mut lock = ptr::null_mut();
-        // SAFETY: the caller promised that functions and data go together.
-        let place = &raw mut lock;
-        done(call_back(|| unsafe {
-            (self.try_lock)(self.user, name.as_ptr(), millis(lease), place)
+        // SAFETY: the caller guarantees that `user` is valid for this function.
+        let out = &raw mut lock;
+        to_io_result(call_back(|| unsafe {
+            (self.try_lock)(self.user, name.as_ptr(), millis(lease), out)
         }))?;
         Ok((!lock.is_null()).then(|| {
-            StoreLock::new(Held {
+            StoreLock::new(HeldLock {
                 unlock: self.unlock,
                 user: self.user,
                 lock,
@@ -218,27 +222,26 @@ impl TokenStore for Store {
     }
 }
 
-/// A lock that was taken. The library drops its locks before the store that they are of.
-struct Held {
+/// An acquired lock. The library drops it before its store.
+struct HeldLock {
     unlock: unsafe extern "C-unwind" fn(*mut c_void, *mut c_void),
     user: *mut c_void,
     lock: *mut c_void,
 }
 
 // SAFETY: as for `Store`.
-unsafe impl Send for Held {}
+unsafe impl Send for HeldLock {}
 
-impl Drop for Held {
+impl Drop for HeldLock {
     fn drop(&mut self) {
-        // SAFETY: the caller promised that functions and data go together; this lock was taken, and
-        // is released once.
+        // SAFETY: the caller guarantees that `user` is valid for this function. The lock is released once.
         call_back(|| unsafe { (self.unlock)(self.user, self.lock) });
     }
 }
 
-/// What `get` hands a value to.
+/// The `write` callback of `get`: appends a chunk to the value.
 unsafe extern "C-unwind" fn append(value: *mut c_void, data: *const c_char, len: usize) -> i32 {
-    // SAFETY: `Store::get` gave this pointer, which nobody else uses during the call.
+    // SAFETY: `Store::get` passes this pointer, and does not use it during the call.
     let Some(value) = (unsafe { value.cast::<Option<Vec<u8>>>().as_mut() }) else {
         return -1;
     };
@@ -247,17 +250,19 @@ unsafe extern "C-unwind" fn append(value: *mut c_void, data: *const c_char, len:
         return -1;
     }
     if len > 0 {
-        // SAFETY: the store's function promises so many bytes.
+        // SAFETY: the caller passes `len` bytes.
         value.extend_from_slice(unsafe { std::slice::from_raw_parts(data.cast(), len) });
     }
     0
 }
 
-fn done(result: Option<i32>) -> io::Result<()> {
+fn to_io_result(result: Option<i32>) -> io::Result<()> {
     match result {
         Some(0) => Ok(()),
         Some(errno) if errno > 0 => Err(io::Error::from_raw_os_error(errno)),
-        Some(other) => Err(io::Error::other(format!("it answered {other}"))),
+        Some(other) => Err(io::Error::other(format!(
+            "token store function returned {other}"
+        ))),
         None => Err(io::Error::other("the client is shut down")),
     }
 }

@@ -1,9 +1,9 @@
-//! The tree of a JSON response: a compact index over its bytes.
+//! Compact index over the bytes of a JSON response.
 //!
-//! Every value and every name of a field takes one entry of eight bytes, and the entries of a
-//! container's children are adjacent, so that a child is found by its index in constant time. The
-//! index is built when first needed, in two passes over the bytes: the first counts the children of
-//! each container, the second fills the entries in. Neither recurses, so depth costs no stack.
+//! Each value and each field name has one entry of eight bytes. The entries of a container's children
+//! are adjacent, so that a child is found by its index in constant time. The index is built when first
+//! needed, in two passes over the bytes: the first counts the children of each container, the second
+//! fills in the entries. Neither is recursive, so nesting uses no stack.
 //!
 //! C identifies a value by the address of its entry. Entries are kept in blocks that are aligned to
 //! their size and begin with the address of the [`Root`], which is how a reader finds the bytes.
@@ -17,19 +17,19 @@ use once_cell::sync::OnceCell;
 use crate::fork::{Mutex, MutexGuard, Section};
 use crate::secret::{Zeroizing, wipe};
 
-/// Size and alignment of a block; [`Root`] and [`Block`] spell the number out again.
+/// Size and alignment of a block. `repr(align)` of [`Root`] and [`Block`] must have the same value.
 const BLOCK: usize = 512;
-/// Entries of a block: all of it but the address of the root.
+/// Entries of a block, beside the address of the root.
 const ENTRIES: usize = 63;
-/// Maximum size of a response, so that positions and counts leave bits for flags.
+/// Maximum size of a response: positions and counts must leave bits for flags.
 pub(super) const MAX_BYTES: usize = (1 << 31) - 1;
 
 /// One value, or the name of a field.
 ///
 /// | | `head` | `link` |
 /// |---|---|---|
-/// | container with children | `CONTAINER`, perhaps `OBJECT`, number of children | index of the first |
-/// | string, name | position of its first quote | bytes between the quotes, perhaps `ESCAPED` |
+/// | container with children | `CONTAINER`, for an object `OBJECT`, number of children | index of the first |
+/// | string, name | position of its opening quote | bytes between the quotes, `ESCAPED` if it has escapes |
 /// | any other | position | 0 |
 ///
 /// A child of an object has two entries: its name, then its value.
@@ -55,15 +55,15 @@ struct Block {
     entries: [Entry; ENTRIES],
 }
 
-/// A whole response and what was made of it.
+/// A whole response with its index and the decoded strings.
 #[repr(C, align(512))]
 pub(super) struct Root {
-    /// As in a [`Block`], since the entry of the whole value is in here.
+    /// The address of this root, as in a [`Block`]: the entry of the whole value is in this struct.
     itself: *const Root,
     whole: Entry,
-    /// The bytes with a NUL behind them.
+    /// The bytes, NUL-terminated.
     bytes: Zeroizing<Vec<u8>>,
-    /// Where the JSON begins, after a byte-order mark.
+    /// Start of the JSON, after a byte-order mark.
     start: usize,
     /// Empty if the bytes are not JSON.
     blocks: OnceCell<Box<[Block]>>,
@@ -71,33 +71,33 @@ pub(super) struct Root {
     made: Mutex<Made>,
 }
 
-/// A NUL-terminated string, overwritten when dropped.
+/// A NUL-terminated string, zeroized on drop.
 type Terminated = Zeroizing<Box<[u8]>>;
 
-/// What has been made for readers.
+/// Data created for readers.
 #[derive(Default)]
 struct Made {
-    /// Which pieces of [`Texts`], each of `PIECE` bytes, have something written to them.
+    /// Which pieces of [`Texts`], each of `PIECE` bytes, contain decoded strings.
     written: Vec<bool>,
-    /// The JSON of parts, by the address of the entry.
+    /// The JSON of parts, by the address of their entry.
     jsons: HashMap<usize, Terminated>,
 }
 
-/// How finely it is recorded what has to be overwritten.
+/// Granularity of the record of what must be zeroized, in bytes.
 const PIECE: usize = 512;
 
-/// Room for each string with a NUL behind it, at the position that it has in the JSON. Memory that no
-/// string is written to is never touched.
+/// Buffer for the decoded strings, each NUL-terminated and at its position in the JSON. Pages without
+/// a decoded string are never touched.
 ///
-/// The byte at the position of a string's first quote is its state; it is written after the string.
+/// The byte at the position of a string's opening quote is its state. It is written after the string.
 struct Texts(Box<[AtomicU8]>);
 
 const UNREAD: u8 = 0;
 const READ: u8 = 1;
-/// Its escapes are not text, such as half a surrogate pair.
-const NOT_TEXT: u8 = 2;
+/// The escapes are not valid UTF-16, such as an unpaired surrogate.
+const INVALID: u8 = 2;
 
-/// A value as a reader sees it.
+/// A reference to a value.
 #[derive(Clone, Copy)]
 pub(super) struct Node<'a> {
     root: &'a Root,
@@ -116,7 +116,7 @@ pub(super) enum Kind {
 }
 
 impl Root {
-    /// Takes ownership of bytes with a NUL behind them, whose JSON begins at `start`. Free with
+    /// Takes ownership of NUL-terminated bytes, whose JSON begins at `start`. Free the result with
     /// `Box::from_raw`.
     pub(super) fn new(bytes: Zeroizing<Vec<u8>>, start: usize) -> NonNull<Root> {
         assert!(bytes.len() <= MAX_BYTES + 1 && bytes.last() == Some(&0));
@@ -129,26 +129,26 @@ impl Root {
             texts: OnceCell::new(),
             made: Mutex::default(),
         }));
-        // Readers come back with the address of the whole value's entry.
+        // Readers pass the address of the whole value's entry.
         root.expose_provenance();
-        // SAFETY: it has just been made.
+        // SAFETY: `root` was created above, and no other reference exists.
         unsafe {
             (*root).itself = root;
             NonNull::new_unchecked(root)
         }
     }
 
-    /// The address by which C identifies the whole value.
+    /// Returns the address by which C identifies the whole value.
     pub(super) fn whole(&self) -> *const Entry {
         &raw const self.whole
     }
 
-    /// The whole JSON with the NUL behind it.
+    /// Returns the whole JSON, NUL-terminated.
     pub(super) fn json(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
 
-    /// All bytes but the NUL; positions count from here.
+    /// Returns all bytes without the NUL. Positions are offsets into them.
     fn text(&self) -> &[u8] {
         &self.bytes[..self.bytes.len() - 1]
     }
@@ -156,7 +156,7 @@ impl Root {
     fn blocks(&self) -> &[Block] {
         read_once::<Box<[Block]>>(&self.blocks, || {
             let blocks = build(self.text(), self.start, self.itself).unwrap_or_default();
-            // Readers come back with the address of an entry, and find the block's beginning.
+            // Readers pass the address of an entry, from which the start of its block is computed.
             blocks.as_ptr().expose_provenance();
             blocks
         })
@@ -181,8 +181,8 @@ impl Root {
     }
 }
 
-/// Returns the value of a cell, made by the first thread that needs it. A fork waits for that, so that a
-/// child never waits for a thread that it does not have.
+/// Returns the value of a cell, initialized by the first thread that reads it. A fork waits until the
+/// initialization is done, so that a child does not wait for a thread of its parent.
 fn read_once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> T) -> &T {
     match cell.get() {
         Some(value) => value,
@@ -200,7 +200,7 @@ impl Drop for Root {
             let pieces = texts.0.chunks_mut(PIECE).zip(&made.written);
             for (piece, _) in pieces.filter(|(_, written)| **written) {
                 let piece = ptr::from_mut::<[AtomicU8]>(piece);
-                // SAFETY: an `AtomicU8` is laid out as a `u8` is, and nothing else refers to these.
+                // SAFETY: `AtomicU8` has the layout of `u8`, and no other reference exists.
                 wipe(unsafe { &mut *(piece as *mut [u8]) });
             }
         }
@@ -208,22 +208,22 @@ impl Drop for Root {
 }
 
 impl<'a> Node<'a> {
-    /// The node of an entry.
+    /// Returns the node of an entry.
     ///
     /// # Safety
-    /// `entry` is the address of an entry whose root lives for `'a`, and the address of the root has
+    /// `entry` is the address of an entry whose root is valid for `'a`. The provenance of the root has
     /// been exposed.
     pub(super) unsafe fn of(entry: *const Entry) -> Node<'a> {
         let block = entry.addr() & !(BLOCK - 1);
         let root = ptr::with_exposed_provenance::<*const Root>(block);
-        // SAFETY: roots and blocks alike are aligned to their size and begin with the address of the
-        // root, and they live as long as the root.
+        // SAFETY: roots and blocks are aligned to `BLOCK` and begin with the address of the root. They are
+        // valid as long as the root.
         let root = unsafe { &**root };
         if entry.addr() == root.whole().addr() {
             return Node {
                 root,
                 entry: root.entry(0).copied().unwrap_or(Entry {
-                    // Bytes that are not JSON: the NUL behind them is the beginning of no value.
+                    // Bytes that are not JSON: `kind` returns `Null` for the position of the NUL.
                     head: root.text().len() as u32,
                     link: 0,
                 }),
@@ -232,19 +232,19 @@ impl<'a> Node<'a> {
         }
         Node {
             root,
-            // SAFETY: as the caller promises.
+            // SAFETY: guaranteed by the caller.
             entry: unsafe { *ptr::with_exposed_provenance::<Entry>(entry.addr()) },
             address: entry.addr(),
         }
     }
 
-    /// The address by which C identifies the value.
+    /// Returns the address by which C identifies the value.
     pub(super) fn address(&self) -> *const Entry {
         ptr::with_exposed_provenance(self.address)
     }
 
     pub(super) fn root(&self) -> NonNull<Root> {
-        // SAFETY: it points to itself.
+        // SAFETY: `itself` is the address of the root, set by `Root::new`.
         unsafe { NonNull::new_unchecked(self.root.itself.cast_mut()) }
     }
 
@@ -270,7 +270,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The number of elements or fields.
+    /// Returns the number of elements or fields.
     pub(super) fn len(&self) -> usize {
         if self.entry.head & CONTAINER != 0 {
             (self.entry.head & COUNT) as usize
@@ -279,7 +279,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The element, or the value of the field, at an index.
+    /// Returns the element, or the value of the field, at an index.
     pub(super) fn at(&self, index: usize) -> Option<Node<'a>> {
         let first = self.entry.link as usize;
         if index >= self.len() {
@@ -291,7 +291,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The name of the field at an index.
+    /// Returns the name of the field at an index.
     pub(super) fn name_at(&self, index: usize) -> Option<Node<'a>> {
         if index >= self.len() || self.kind() != Kind::Object {
             return None;
@@ -299,7 +299,7 @@ impl<'a> Node<'a> {
         self.root.node_at(self.entry.link as usize + 2 * index)
     }
 
-    /// The value of the last field of that name.
+    /// Returns the value of the last field named `key`.
     pub(super) fn get(&self, key: &str) -> Option<Node<'a>> {
         if self.kind() != Kind::Object {
             return None;
@@ -310,8 +310,8 @@ impl<'a> Node<'a> {
             if name.link & ESCAPED == 0 && name.link as usize != key.len() {
                 return None;
             }
-            let is_it = self.root.node_at(first + 2 * index)?.is_named(key);
-            is_it.then(|| self.root.node_at(first + 2 * index + 1))?
+            let is_match = self.root.node_at(first + 2 * index)?.is_named(key);
+            is_match.then(|| self.root.node_at(first + 2 * index + 1))?
         })
     }
 
@@ -324,14 +324,14 @@ impl<'a> Node<'a> {
         *name == key.as_bytes()
     }
 
-    /// What is between the quotes.
+    /// Returns the bytes between the quotes, escapes included.
     fn written(&self) -> &'a [u8] {
         let from = self.entry.head as usize + 1;
         &self.root.text()[from..from + (self.entry.link & !ESCAPED) as usize]
     }
 
-    /// A string or name with a NUL behind it; `None` if its escapes are not text, unless it is a
-    /// `name`, which has U+FFFD in their place.
+    /// Returns a decoded string or name, NUL-terminated. If its escapes are not valid UTF-16, returns
+    /// `None` for a string; for a name, U+FFFD replaces them.
     pub(super) fn terminated(&self, is_name: bool) -> Option<&'a [u8]> {
         let texts = read_once(&self.root.texts, || Texts::new(self.root.bytes.len()));
         let at = self.entry.head as usize;
@@ -340,12 +340,12 @@ impl<'a> Node<'a> {
             let mut made = self.root.made();
             if state.load(Ordering::Relaxed) == UNREAD {
                 let mut decoded = Zeroizing::new(Vec::new());
-                let (text, is_text) = if self.entry.link & ESCAPED == 0 {
+                let (text, is_valid) = if self.entry.link & ESCAPED == 0 {
                     (self.written(), true)
                 } else {
                     decoded.reserve_exact(self.written().len());
-                    let is_text = unescape(self.written(), &mut decoded);
-                    (&decoded[..], is_text)
+                    let is_valid = unescape(self.written(), &mut decoded);
+                    (&decoded[..], is_valid)
                 };
                 let (from, to) = (at / PIECE, (at + text.len()) / PIECE);
                 if made.written.len() <= to {
@@ -353,16 +353,16 @@ impl<'a> Node<'a> {
                 }
                 made.written[from..=to].fill(true);
                 let room = &texts.0[at + 1..at + 1 + text.len()];
-                // SAFETY: the room is as long as the text, and no thread reads or writes it before it
-                // sees the state that is stored below; the lock is held.
+                // SAFETY: `room` is as long as `text`. No thread reads it before it has loaded the state
+                // that is stored below, and the lock excludes other writers.
                 unsafe {
                     let to = room.as_ptr().cast::<u8>().cast_mut();
                     ptr::copy_nonoverlapping(text.as_ptr(), to, text.len());
                 }
-                state.store(if is_text { READ } else { NOT_TEXT }, Ordering::Release);
+                state.store(if is_valid { READ } else { INVALID }, Ordering::Release);
             }
         }
-        if state.load(Ordering::Acquire) == NOT_TEXT && !is_name {
+        if state.load(Ordering::Acquire) == INVALID && !is_name {
             return None;
         }
         let length = if self.entry.link & ESCAPED == 0 {
@@ -371,12 +371,12 @@ impl<'a> Node<'a> {
             unescaped_length(self.written())
         };
         let text = &texts.0[at + 1..at + 1 + length + 1];
-        // SAFETY: the string has been written, which this thread has seen by its state, and nothing
-        // writes there again before the root is dropped.
+        // SAFETY: the string was written before the state that this thread has loaded, and is not written
+        // again before the root is dropped.
         Some(unsafe { &*(ptr::from_ref(text) as *const [u8]) })
     }
 
-    /// The JSON of the value.
+    /// Returns the JSON of the value.
     pub(super) fn json(&self) -> &'a str {
         let json = if self.is_whole() {
             &self.root.text()[self.root.start..]
@@ -387,7 +387,7 @@ impl<'a> Node<'a> {
         std::str::from_utf8(json).unwrap_or_default()
     }
 
-    /// The same with a NUL behind it.
+    /// Returns the JSON of the value, NUL-terminated.
     pub(super) fn json_terminated(&self) -> &'a [u8] {
         if self.is_whole() {
             return self.root.json();
@@ -401,14 +401,14 @@ impl<'a> Node<'a> {
             Zeroizing::new(bytes.into_boxed_slice())
         });
         let json = ptr::from_ref::<[u8]>(json);
-        // SAFETY: the text neither moves nor changes until the root is dropped.
+        // SAFETY: the boxed bytes neither move nor change until the root is dropped.
         unsafe { &*json }
     }
 
-    /// Where the JSON of the value begins.
+    /// Returns the position where the JSON of the value begins.
     fn position(&self) -> usize {
-        // The bracket of a container is before its first child, with nothing between but white space
-        // and, where the child is a container as well, its bracket.
+        // Only white space separates the bracket of a container from its first child, or from the bracket
+        // of that child if it is a container.
         let (mut entry, mut brackets) = (self.entry, 0);
         while entry.head & CONTAINER != 0 {
             entry = self
@@ -432,12 +432,12 @@ impl<'a> Node<'a> {
 impl Texts {
     fn new(length: usize) -> Self {
         let zeroed = Box::into_raw(vec![0u8; length].into_boxed_slice());
-        // SAFETY: an `AtomicU8` is laid out as a `u8` is.
+        // SAFETY: `AtomicU8` has the layout of `u8`.
         Texts(unsafe { Box::from_raw(zeroed as *mut [AtomicU8]) })
     }
 }
 
-/// A piece of JSON.
+/// A JSON token.
 enum Token {
     Open {
         is_object: bool,
@@ -456,8 +456,8 @@ enum Token {
     },
 }
 
-/// The pieces of JSON, white space, commas and colons left out. Ends early where the bytes are no
-/// pieces of JSON at all.
+/// Iterator over JSON tokens. Skips white space, commas and colons. Ends early at bytes that are not a
+/// token.
 struct Tokens<'a> {
     json: &'a [u8],
     at: usize,
@@ -498,7 +498,7 @@ impl Iterator for Tokens<'_> {
     }
 }
 
-/// The number of bytes before the quote that ends a string, and whether there are escapes.
+/// Returns the number of bytes before the closing quote of a string, and whether it has escapes.
 fn string_length(json: &[u8]) -> Option<(usize, bool)> {
     let special = |byte: &u8| matches!(byte, b'"' | b'\\');
     let mut length = 0;
@@ -516,7 +516,7 @@ fn string_length(json: &[u8]) -> Option<(usize, bool)> {
     }
 }
 
-/// Where the value that begins at `from` ends.
+/// Returns the end of the value that begins at `from`.
 fn end_of(json: &[u8], from: usize) -> usize {
     match json.get(from) {
         Some(b'"') => match string_length(&json[from + 1..]) {
@@ -552,8 +552,8 @@ fn end_of(json: &[u8], from: usize) -> usize {
     }
 }
 
-/// Counts, for each container in the order of their opening brackets, its children's entries.
-/// `None` if the brackets do not match, or anything but one value is there.
+/// Counts the entries of the children of each container, in the order of the opening brackets. Returns
+/// `None` if the brackets do not match, or if the bytes are not exactly one value.
 fn count(json: &[u8], start: usize) -> Option<Vec<u32>> {
     let mut counts: Vec<u32> = Vec::new();
     // The open containers: index into `counts`, and whether it is an object.
@@ -584,7 +584,7 @@ fn count(json: &[u8], start: usize) -> Option<Vec<u32>> {
     (values == 1 && open.is_empty() && tokens.at >= json.len()).then_some(counts)
 }
 
-/// The entries of all values and names, beginning with the whole value.
+/// Builds the entries of all values and names, beginning with the whole value.
 fn build(json: &[u8], start: usize, root: *const Root) -> Option<Box<[Block]>> {
     let counts = count(json, start)?;
     let entries = 1 + counts.iter().map(|count| *count as usize).sum::<usize>();
@@ -595,29 +595,30 @@ fn build(json: &[u8], start: usize, root: *const Root) -> Option<Box<[Block]>> {
     let mut blocks: Box<[Block]> = std::iter::repeat_with(block)
         .take(entries.div_ceil(ENTRIES))
         .collect();
-    let slot = |index: u32| (index as usize / ENTRIES, index as usize % ENTRIES);
+    let position_of = |index: u32| (index as usize / ENTRIES, index as usize % ENTRIES);
 
-    // The entries of the container that is being filled, and the end of those of the nearest one
-    // around it that is not full. Of that one, the last entry, which is filled last, says where to
-    // go on and which is the next around it. So nesting needs no memory.
+    // `next..end` are the free entries of the container that is being filled. `outer` is the end of the
+    // nearest outer container that is not full, or `NONE`. The last entry of that container is filled
+    // last; until then it stores `next` (`head`) and `outer` (`link`) of that container. So nesting uses
+    // no additional memory.
     const NONE: u32 = u32::MAX;
-    let (mut next, mut end, mut around) = (0, 1, NONE);
+    let (mut next, mut end, mut outer) = (0, 1, NONE);
     let mut free = 1;
     let mut counts = counts.into_iter();
     for token in (Tokens { json, at: start }) {
-        // Which container a value belongs to is known by the counts.
+        // The counts already say which container a value belongs to.
         if let Token::Close { .. } = token {
             continue;
         }
         while next == end {
-            if around == NONE {
+            if outer == NONE {
                 return None;
             }
-            let (block, index) = slot(around - 1);
+            let (block, index) = position_of(outer - 1);
             let saved = blocks[block].entries[index];
-            (next, end, around) = (saved.head, around, saved.link);
+            (next, end, outer) = (saved.head, outer, saved.link);
         }
-        let (block, index) = slot(next);
+        let (block, index) = position_of(next);
         next += 1;
         blocks[block].entries[index] = match token {
             Token::Open { is_object, at } => match counts.next()? {
@@ -629,12 +630,12 @@ fn build(json: &[u8], start: usize, root: *const Root) -> Option<Box<[Block]>> {
                     let first = free;
                     free += count;
                     if next < end {
-                        let (block, index) = slot(end - 1);
+                        let (block, index) = position_of(end - 1);
                         blocks[block].entries[index] = Entry {
                             head: next,
-                            link: around,
+                            link: outer,
                         };
-                        around = end;
+                        outer = end;
                     }
                     (next, end) = (first, free);
                     Entry {
@@ -665,10 +666,10 @@ fn build(json: &[u8], start: usize, root: *const Root) -> Option<Box<[Block]>> {
     Some(blocks)
 }
 
-/// Decodes what is between the quotes of a string; whether all escapes are text. Those that are not
-/// become U+FFFD, so that the result is never longer than `written`.
+/// Decodes the bytes between the quotes of a string. Returns whether all escapes are valid UTF-16. U+FFFD
+/// replaces those that are not, so the result is never longer than `written`.
 fn unescape(written: &[u8], text: &mut Vec<u8>) -> bool {
-    let mut is_text = true;
+    let mut is_valid = true;
     for piece in pieces(written) {
         match piece {
             Piece::Bytes(bytes) => text.extend_from_slice(bytes),
@@ -676,13 +677,13 @@ fn unescape(written: &[u8], text: &mut Vec<u8>) -> bool {
                 let mut buffer = [0; 4];
                 text.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
             }
-            Piece::Half => {
-                is_text = false;
+            Piece::Unpaired => {
+                is_valid = false;
                 text.extend_from_slice(REPLACEMENT);
             }
         }
     }
-    is_text
+    is_valid
 }
 
 fn unescaped_length(written: &[u8]) -> usize {
@@ -690,17 +691,17 @@ fn unescaped_length(written: &[u8]) -> usize {
         .map(|piece| match piece {
             Piece::Bytes(bytes) => bytes.len(),
             Piece::Char(c) => c.len_utf8(),
-            Piece::Half => REPLACEMENT.len(),
+            Piece::Unpaired => REPLACEMENT.len(),
         })
         .sum()
 }
 
-/// A piece of a string: as it is written, or what an escape stands for.
+/// A part of a string: literal bytes, or the character of an escape.
 enum Piece<'a> {
     Bytes(&'a [u8]),
     Char(char),
-    /// Half of a surrogate pair.
-    Half,
+    /// An unpaired surrogate.
+    Unpaired,
 }
 
 /// U+FFFD.
@@ -728,7 +729,7 @@ fn pieces(mut rest: &[u8]) -> impl Iterator<Item = Piece<'_>> {
                     _ => (None, 6),
                 },
                 Some(code) => (char::from_u32(code), 6),
-                // Not an escape of JSON, which these bytes are known to be.
+                // Unreachable for valid JSON.
                 None => return None,
             },
             b'b' => (Some('\u{8}'), 2),
@@ -740,11 +741,11 @@ fn pieces(mut rest: &[u8]) -> impl Iterator<Item = Piece<'_>> {
             _ => return None,
         };
         rest = &rest[length..];
-        Some(piece.map_or(Piece::Half, Piece::Char))
+        Some(piece.map_or(Piece::Unpaired, Piece::Char))
     })
 }
 
-/// The code unit of an escape such as `\u00e9` at the beginning.
+/// Decodes an escape such as `\u00e9` at the start of `json` to its code unit.
 fn code_unit(json: &[u8]) -> Option<u32> {
     let digits = json.strip_prefix(b"\\u")?.get(..4)?;
     digits.iter().try_fold(0, |code, digit| {

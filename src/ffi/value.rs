@@ -1,7 +1,7 @@
-//! Answers in C: an immutable tree over the answer's own bytes.
+//! `camunda_value`: JSON responses, as an immutable tree over the bytes of the response.
 //!
-//! The index is built when a part is first read, see [`tree`](super::tree). Strings and JSON texts
-//! are handed out NUL-terminated, and made when first read.
+//! The index is built when a part is first read, see [`tree`](super::tree). Strings and the JSON of
+//! parts are returned NUL-terminated, and created when first read.
 
 use std::ffi::c_char;
 use std::fmt;
@@ -12,14 +12,13 @@ use serde_json::value::RawValue;
 
 use crate::api::operation::strip_bom;
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{
-    Owner, bytes, catch_panic, catch_panic_or, required, return_owned, set_null, text,
-};
+use crate::ffi::boundary::{Owner, bytes, catch_panic_or, required, return_owned, set_null, text};
 use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
 use crate::ffi::tree::{Entry, Kind, MAX_BYTES, Node, Root};
 use crate::secret::Zeroizing;
 
-/// `null`, or no value at all.
+/// `null`, or a NULL pointer.
 pub const CAMUNDA_KIND_NULL: i32 = 0;
 /// `true` or `false`.
 pub const CAMUNDA_KIND_BOOL: i32 = 1;
@@ -32,30 +31,33 @@ pub const CAMUNDA_KIND_ARRAY: i32 = 4;
 /// An object.
 pub const CAMUNDA_KIND_OBJECT: i32 = 5;
 
-/// A JSON value: an answer, or a part of one.
+/// A JSON value: a response, or a part of one.
 ///
-/// A value that a function hands out through an out pointer is owned by the caller; parts of it are
-/// borrowed from it and end with it. Immutable: may be read from several threads at once. Where a
-/// key comes twice in an object, the last one counts. Takes at most eight times the bytes of its JSON in
-/// memory, besides what camunda_value_json copies of parts.
+/// The caller owns a value that a function stores in an out pointer. Parts are borrowed from it and are
+/// invalid after it is freed. Immutable; several threads may read it concurrently. If an object has a
+/// key twice, the last one applies. A value uses at most eight times the size of its JSON in memory,
+/// plus the copies that camunda_value_json() makes of parts.
 pub struct camunda_value(#[expect(dead_code, reason = "read by its address")] Entry);
 
 impl camunda_value {
-    /// Takes ownership of JSON bytes. Fails where they are not one JSON value in UTF-8.
+    /// Takes ownership of JSON bytes.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if they are not one JSON value in UTF-8.
     pub(super) fn parse(json: Zeroizing<Vec<u8>>) -> Result<OwnedValue> {
         let value = camunda_value::of_valid(json)?;
         serde_json::from_str::<&RawValue>(value.json()).map_err(not_json)?;
         Ok(value)
     }
 
-    /// Takes ownership of bytes that are known to be one JSON value.
+    /// Takes ownership of bytes that were already validated as one JSON value.
     pub(super) fn of_valid(json: Zeroizing<Vec<u8>>) -> Result<OwnedValue> {
         let mut owned = json;
         let length = owned.len();
         if length > MAX_BYTES {
             return Err(not_json(format!("it has more than {MAX_BYTES} bytes")));
         }
-        // Growing in place would leave a copy of the bytes behind in freed memory.
+        // A reallocation would leave a copy of the bytes in freed memory.
         if owned.capacity() == length {
             let mut grown = Zeroizing::new(Vec::with_capacity(length + 1));
             grown.extend_from_slice(&owned);
@@ -68,9 +70,9 @@ impl camunda_value {
         Ok(OwnedValue(Root::new(owned, start)))
     }
 
-    /// The node of this value.
+    /// Returns the node of this value.
     fn node(&self) -> Node<'_> {
-        // SAFETY: values are handed out by their roots alone, and none outlives its root.
+        // SAFETY: every value belongs to a root, which outlives it.
         unsafe { Node::of(ptr::from_ref(self).cast()) }
     }
 
@@ -79,16 +81,16 @@ impl camunda_value {
     }
 }
 
-/// A whole value, not yet handed over.
+/// A whole value that Rust owns.
 pub(super) struct OwnedValue(NonNull<Root>);
 
 impl OwnedValue {
-    /// Takes back what was handed over.
+    /// Takes ownership of a value that the caller owned.
     ///
     /// # Safety
-    /// `value` is a whole value that was handed over, and not taken back since.
-    unsafe fn taken_back(value: *mut camunda_value) -> OwnedValue {
-        // SAFETY: as the caller promises.
+    /// `value` is a whole value that was returned to the caller and is not freed yet.
+    unsafe fn from_caller(value: *mut camunda_value) -> OwnedValue {
+        // SAFETY: guaranteed by the caller.
         OwnedValue(unsafe { Node::of(value.cast_const().cast()) }.root())
     }
 }
@@ -97,21 +99,21 @@ impl Deref for OwnedValue {
     type Target = camunda_value;
 
     fn deref(&self) -> &camunda_value {
-        // SAFETY: the root lives until this is dropped, and a value is nothing but an entry.
+        // SAFETY: the root is valid until this is dropped, and `camunda_value` wraps an `Entry`.
         unsafe { &*self.0.as_ref().whole().cast() }
     }
 }
 
 impl Drop for OwnedValue {
     fn drop(&mut self) {
-        // SAFETY: it was made by a box, and is not handed over.
+        // SAFETY: it was created by a `Box`, and Rust owns it.
         drop(unsafe { Box::from_raw(self.0.as_ptr()) });
     }
 }
 
 impl From<OwnedValue> for Owner<camunda_value> {
     fn from(value: OwnedValue) -> Self {
-        // SAFETY: the root lives, since it is not dropped here.
+        // SAFETY: the root is valid, since `forget` prevents its drop.
         let whole = unsafe { value.0.as_ref() }.whole();
         std::mem::forget(value);
         Owner(whole.cast_mut().cast())
@@ -120,7 +122,7 @@ impl From<OwnedValue> for Owner<camunda_value> {
 
 impl fmt::Debug for camunda_value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The value may be secret.
+        // The value may contain secrets.
         f.debug_struct("camunda_value")
             .field("len", &self.json().len())
             .finish_non_exhaustive()
@@ -144,10 +146,10 @@ fn step<'a>(node: Node<'a>, step: &str) -> Option<Node<'a>> {
     }
 }
 
-/// Reads from a value; NULL reads as `fallback`.
+/// Reads from a value. Returns `fallback` if `value` is NULL.
 ///
 /// # Safety
-/// `value` is NULL or lives.
+/// `value` is NULL or valid.
 unsafe fn read<'a, T>(
     value: *const camunda_value,
     fallback: T,
@@ -156,34 +158,34 @@ unsafe fn read<'a, T>(
 where
     T: Copy + 'a,
 {
-    // SAFETY: as the caller promises.
+    // SAFETY: guaranteed by the caller.
     match unsafe { value.as_ref() } {
         Some(value) => catch_panic_or(fallback, || read(value.node()).unwrap_or(fallback)),
         None => fallback,
     }
 }
 
-/// The address by which C identifies a value.
+/// Returns the address by which C identifies a value.
 fn address(node: Node<'_>) -> *const camunda_value {
     node.address().cast()
 }
 
-/// Hands out a text with its length.
+/// Returns a NUL-terminated string, and stores its length without the NUL in `len`.
 ///
 /// # Safety
-/// `len` is NULL or may be written to.
+/// `len` is NULL or valid for writes.
 unsafe fn return_borrowed(text: Option<&[u8]>, len: *mut usize) -> *const c_char {
     if !len.is_null() {
-        // SAFETY: as the caller promises.
+        // SAFETY: guaranteed by the caller.
         unsafe { *len = text.map_or(0, |text| text.len() - 1) };
     }
     text.map_or(ptr::null(), |text| text.as_ptr().cast())
 }
 
-/// What a value is: CAMUNDA_KIND_…. NULL reads as CAMUNDA_KIND_NULL.
+/// Returns the type of a value: CAMUNDA_KIND_…. CAMUNDA_KIND_NULL if `value` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_kind(value: *const camunda_value) -> i32 {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe {
         read(value, CAMUNDA_KIND_NULL, |value| {
             Some(match value.kind() {
@@ -198,20 +200,22 @@ pub unsafe extern "C" fn camunda_value_kind(value: *const camunda_value) -> i32 
     }
 }
 
-/// How many elements an array has, or fields an object; 0 for anything else, NULL included.
+/// Returns the number of elements of an array or fields of an object. 0 for other types, and if `value`
+/// is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_len(value: *const camunda_value) -> usize {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(value, 0, |value| Some(value.len())) }
 }
 
-/// The field of that name; NULL where there is none, or `value` is no object. Borrowed from `value`.
+/// Returns the field named `key`. NULL if the field is absent or `value` is not an object. Borrowed from
+/// `value`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_get(
     value: *const camunda_value,
     key: *const c_char,
 ) -> *const camunda_value {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         read(value, ptr::null(), |value| {
             value.get(text("key", key).ok()?).map(address)
@@ -219,14 +223,14 @@ pub unsafe extern "C" fn camunda_value_get(
     }
 }
 
-/// The value at a path of fields and indexes with dots between them, such as `status.ready` or
-/// `channels.0.name`; NULL where there is none. Borrowed from `value`.
+/// Returns the value at a path of field names and array indexes, separated by dots, for example
+/// `status.ready` or `channels.0.name`. NULL if it is absent. Borrowed from `value`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_path(
     value: *const camunda_value,
     path: *const c_char,
 ) -> *const camunda_value {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         read(value, ptr::null(), |value| {
             let mut steps = text("path", path).ok()?.split('.');
@@ -235,27 +239,27 @@ pub unsafe extern "C" fn camunda_value_path(
     }
 }
 
-/// The element of an array, or the field of an object, at that index; NULL beyond the last one.
-/// Borrowed from `value`.
+/// Returns the element of an array, or the value of the field of an object, at `index`. NULL if `index`
+/// is out of range. Borrowed from `value`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_at(
     value: *const camunda_value,
     index: usize,
 ) -> *const camunda_value {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe { read(value, ptr::null(), |value| value.at(index).map(address)) }
 }
 
-/// The name of the field of an object at that index, NUL-terminated; `len` (or NULL) gets its
-/// length. Where its escapes make no text, such as half a surrogate pair, U+FFFD is in their place.
-/// NULL beyond the last one. Borrowed from `value`.
+/// Returns the name of the field of an object at `index`, NUL-terminated. If `len` is not NULL, `*len`
+/// is set to the length without the NUL. Replaces escapes that are not valid UTF-16, such as an unpaired
+/// surrogate, by U+FFFD. NULL if `index` is out of range. Borrowed from `value`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_key(
     value: *const camunda_value,
     index: usize,
     len: *mut usize,
 ) -> *const c_char {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         let key = read(value, None, |value| {
             Some(value.name_at(index)?.terminated(true))
@@ -264,14 +268,15 @@ pub unsafe extern "C" fn camunda_value_key(
     }
 }
 
-/// The text of a string, NUL-terminated; `len` (or NULL) gets its length, which tells where the
-/// text has a NUL of its own. NULL for anything else. Borrowed from `value`.
+/// Returns the content of a string in UTF-8, NUL-terminated. If `len` is not NULL, `*len` is set to the
+/// length without the NUL; use it if the string may contain a NUL. NULL for other types. Borrowed from
+/// `value`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_str(
     value: *const camunda_value,
     len: *mut usize,
 ) -> *const c_char {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         let text = read(value, None, |value| match value.kind() {
             Kind::String => Some(value.terminated(false)),
@@ -281,10 +286,11 @@ pub unsafe extern "C" fn camunda_value_str(
     }
 }
 
-/// A number as the nearest double; `fallback` for anything else. camunda_value_json has all digits.
+/// Returns a number, rounded to the nearest double. `fallback` for other types. camunda_value_json()
+/// returns all digits.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_number(value: *const camunda_value, fallback: f64) -> f64 {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe {
         read(value, fallback, |value| match value.kind() {
             Kind::Number => value.json().trim().parse().ok(),
@@ -293,10 +299,10 @@ pub unsafe extern "C" fn camunda_value_number(value: *const camunda_value, fallb
     }
 }
 
-/// A whole number; `fallback` for anything else, one that does not fit included.
+/// Returns an integer. `fallback` for other types, for fractions, and if the number is out of range.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_integer(value: *const camunda_value, fallback: i64) -> i64 {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe {
         read(value, fallback, |value| match value.kind() {
             Kind::Number => value.json().trim().parse().ok(),
@@ -305,10 +311,10 @@ pub unsafe extern "C" fn camunda_value_integer(value: *const camunda_value, fall
     }
 }
 
-/// Whether it is `true`; `fallback` for anything but `true` and `false`.
+/// Returns a boolean. `fallback` for other types.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_bool(value: *const camunda_value, fallback: bool) -> bool {
-    // SAFETY: the pointer is as this function documents it.
+    // SAFETY: the caller passes a pointer as documented above.
     unsafe {
         read(value, fallback, |value| match value.kind() {
             Kind::Bool => Some(value.json().trim_start().starts_with('t')),
@@ -317,22 +323,25 @@ pub unsafe extern "C" fn camunda_value_bool(value: *const camunda_value, fallbac
     }
 }
 
-/// The JSON of a value, NUL-terminated; `len` (or NULL) gets its length. Of a whole answer these are
-/// the bytes that came. NULL for NULL. Borrowed from `value`.
+/// Returns the JSON of a value, NUL-terminated: for a whole response, its unmodified bytes. If `len` is
+/// not NULL, `*len` is set to the length without the NUL. NULL if `value` is NULL. Borrowed from
+/// `value`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_json(
     value: *const camunda_value,
     len: *mut usize,
 ) -> *const c_char {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         let json = read(value, None, |value| Some(Some(value.json_terminated())));
         return_borrowed(json, len)
     }
 }
 
-/// Reads JSON text of `json_len` bytes into a value of the caller's own: camunda_value_free.
-/// CAMUNDA_STATUS_INVALID_ARGUMENT where it is not JSON in UTF-8.
+/// Parses JSON of `json_len` bytes, which are copied.
+///
+/// On success, `*value` is a new value. Free it with camunda_value_free(). Returns
+/// CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON in UTF-8.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_parse(
     json: *const c_char,
@@ -340,7 +349,7 @@ pub unsafe extern "C" fn camunda_value_parse(
     value: *mut *mut camunda_value,
     error: *mut *mut camunda_error,
 ) -> camunda_status {
-    // SAFETY: the pointers are as this function documents them.
+    // SAFETY: the caller passes pointers as documented above.
     unsafe {
         set_null(value);
         catch_panic(error, || {
@@ -352,14 +361,14 @@ pub unsafe extern "C" fn camunda_value_parse(
     }
 }
 
-/// Frees a value that the caller owns, overwriting its bytes, and with it all its parts. NULL does
-/// nothing; never call it for a part.
+/// Frees a value that the caller owns, with all its parts, and zeroizes its bytes. Never call it for a
+/// part. NULL is ignored.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_value_free(value: *mut camunda_value) {
     if !value.is_null() {
-        // SAFETY: the pointer is as this function documents it: that of a whole value, which was
-        // handed over. A panic while dropping must not cross.
-        catch_panic_or((), || drop(unsafe { OwnedValue::taken_back(value) }));
+        // SAFETY: the caller passes a whole value that it owns, as documented above. A panic in `drop`
+        // must not reach C.
+        catch_panic_or((), || drop(unsafe { OwnedValue::from_caller(value) }));
     }
 }
 
@@ -371,7 +380,7 @@ mod tests {
         camunda_value::parse(Zeroizing::new(json.as_bytes().to_vec())).unwrap()
     }
 
-    /// Reads everything that there is, strings included; the number of values.
+    /// Reads all values, names and strings. Returns the number of values.
     fn read_all(node: Node<'_>) -> usize {
         let mut nodes = vec![node];
         let mut count = 0;
@@ -391,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_text_hides_no_other() {
+    fn get_finds_other_fields_when_a_name_has_an_unpaired_surrogate() {
         let value = parsed(r#"{"\ud800":1,"secret":"made up","a\u0000b\ud83d\ude00":2}"#);
         let node = value.node();
         assert_eq!(node.get("secret").unwrap().json(), "\"made up\"");
@@ -402,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn value_nested_deeper_than_the_stack_is_read_and_freed() {
+    fn value_is_read_and_freed_when_nested_deeper_than_the_stack() {
         const DEPTH: usize = 200_000;
         let read = || {
             let json = format!("{}1{}", r#"[ {"a":"#.repeat(DEPTH), "}]".repeat(DEPTH));
@@ -415,13 +424,13 @@ mod tests {
             let part = value.node().at(0).unwrap();
             assert_eq!(part.json(), &json[2..json.len() - 1]);
         };
-        // By recursion each of the 400,000 levels would take over 100 bytes.
+        // A recursive implementation would need more than 100 bytes for each of 400,000 levels.
         let small = std::thread::Builder::new().stack_size(256 * 1024);
         small.spawn(read).unwrap().join().unwrap();
     }
 
     #[test]
-    fn children_are_found_whatever_surrounds_them() {
+    fn child_is_found_after_white_space_and_nested_containers() {
         let json = r#" { "a" : [ [ ] , { } , [ [ 1 , 2 ] , 3 ] , [ [ 4 ] ] , { "b" : { "c" : [ 5 ] } } , "x\"]" ] , "d" : null , "a" : -1.5e3 } "#;
         let value = parsed(json);
         let at = |path: &str| {
@@ -471,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn value_that_is_read_costs_at_most_eight_times_its_bytes() {
+    fn value_uses_at_most_eight_times_its_bytes_when_fully_read() {
         const SIZE: usize = 1 << 20;
         let repeated = |open: &str, element: &str, close: &str| {
             let elements = vec![element; SIZE / (element.len() + 1)];
@@ -497,7 +506,7 @@ mod tests {
             let costs = allocation_counter::measure(|| {
                 let value = camunda_value::of_valid(bytes.take().unwrap()).unwrap();
                 let node = value.node();
-                // What the test itself keeps for nested values is not a cost of the value.
+                // Nested values are skipped: the allocations of this loop would count as well.
                 if node.len() > 2 {
                     for index in 0..node.len() {
                         if let Some(name) = node.name_at(index) {
@@ -510,7 +519,7 @@ mod tests {
                     }
                 }
             });
-            // Besides the bytes themselves, which were there before.
+            // The bytes of the JSON were allocated before the measurement.
             let most = 7 * json.len() as u64 + 4096;
             let shown = &json[..20];
             assert!(
@@ -522,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn all_values_are_there_across_the_blocks_of_the_index() {
+    fn value_is_found_in_every_block_of_the_index() {
         let elements: Vec<_> = (0..1_000)
             .map(|number| {
                 format!(r#"{{"number":{number},"name":"n{number}","list":[{number},[]]}}"#)
@@ -539,7 +548,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_read_by_many_threads() {
+    fn string_is_decoded_once_when_threads_read_it_concurrently() {
         let strings: Vec<_> = (0..2_000)
             .map(|number| format!(r#""\u0041{number}""#))
             .collect();
@@ -560,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_json_are_null() {
+    fn node_is_null_when_bytes_are_not_json() {
         for bytes in ["", "]", "[", "[}", "{\"a\"}", "\"a", "1 2", "[1"] {
             let value = camunda_value::of_valid(Zeroizing::new(bytes.into())).unwrap();
             let node = value.node();

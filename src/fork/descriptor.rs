@@ -2,7 +2,7 @@
 //!
 //! A fork duplicates them. A child closes its duplicates at the fork, when their numbers cannot
 //! belong to anything else yet, and never afterwards: by then the program may have closed them, as
-//! daemons do, and given their numbers to files of its own.
+//! daemons do, and reused their numbers for its own files.
 
 #![allow(unsafe_code)]
 
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Mutex, generation, watch};
 
-/// All of them that are open.
+/// All open descriptors of this kind.
 static OPEN: Mutex<BTreeMap<u64, Descriptor>> = Mutex::new(BTreeMap::new());
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -82,9 +82,9 @@ impl<T: AsFd> DerefMut for ProcessOwned<T> {
     }
 }
 
-/// Closes what a child inherited, on its only thread, before the program goes on.
+/// Closes the inherited descriptors of a child, on its only thread, before the program continues.
 pub(super) fn close_inherited() {
-    // Held only if the thread that forked has it.
+    // Locked only if the thread that forked holds it.
     let Some(mut open) = OPEN.try_lock() else {
         return;
     };
@@ -104,7 +104,7 @@ pub(super) fn close_inherited() {
     }
 }
 
-/// What a descriptor stands for: device and inode.
+/// Identity of an open file: device and inode.
 fn identity(descriptor: BorrowedFd<'_>) -> Option<(u64, u64)> {
     let stat = rustix::fs::fstat(descriptor).ok()?;
     #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
@@ -115,10 +115,10 @@ fn identity(descriptor: BorrowedFd<'_>) -> Option<(u64, u64)> {
 mod tests {
     use std::fs::File;
 
-    use super::super::testing::{Child, fork};
     use super::*;
+    use crate::fork::tests::forked_child::{Child, fork};
 
-    /// Whether this number stands for this file.
+    /// Returns whether this descriptor refers to this file.
     fn is_open(number: RawFd, wanted: Option<(u64, u64)>) -> bool {
         // SAFETY: valid or not, nothing but `fstat` is called with it.
         wanted.is_some() && identity(unsafe { BorrowedFd::borrow_raw(number) }) == wanted

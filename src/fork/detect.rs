@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 
 use super::descriptor;
 
-/// The number of threads inside critical sections, and in units of [`FORK`] the number of forks that
-/// wait for them or are under way.
+/// Number of threads inside critical sections, and in units of [`FORK`] the number of forks that
+/// wait for them or are in progress.
 static STATE: AtomicU64 = AtomicU64::new(UNWATCHED);
 const FORK: u64 = 1 << 32;
-/// The handlers are not registered yet. In the same word, so that entering a section costs one
-/// operation.
+/// Set while the handlers are not registered. In the same atomic, so that entering a section costs
+/// one operation.
 const UNWATCHED: u64 = 1 << 63;
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
@@ -32,18 +32,18 @@ static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
 static USES: AtomicU64 = AtomicU64::new(0);
 static WATCHED: AtomicBool = AtomicBool::new(false);
 
-/// The longest that a fork waits for critical sections. They last microseconds; the limit is for a
+/// Maximum time that a fork waits for critical sections. They last microseconds; the limit is for a
 /// thread that a debugger stopped, or that left a section by `longjmp`.
 const QUIESCENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
 thread_local! {
-    /// How many sections this thread is in.
+    /// Number of sections that this thread is in.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// Whether the fork that this thread makes is outside of all other threads' sections.
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A number that is different in a parent and its child.
+/// Returns a number that is different in a parent and its child.
 #[inline]
 pub(crate) fn generation() -> u32 {
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -66,7 +66,7 @@ pub(crate) struct Section {
 }
 
 impl Section {
-    /// Enters, after a fork that is under way.
+    /// Enters a section; waits for the end of a fork in progress.
     #[inline]
     pub(crate) fn enter() -> Self {
         let depth = DEPTH.get();
@@ -79,7 +79,8 @@ impl Section {
         }
     }
 
-    /// As [`enter`](Self::enter); `None` if a fork is still under way at the deadline.
+    /// As [`enter`](Self::enter), but returns `None` if a fork is still in progress at the
+    /// deadline.
     pub(crate) fn enter_until(deadline: Option<Instant>) -> Option<Self> {
         let depth = DEPTH.get();
         DEPTH.set(depth + 1);
@@ -134,7 +135,7 @@ pub(super) fn interrupted_since() -> u32 {
     INTERRUPTED.load(Ordering::Acquire)
 }
 
-/// Leaves the section that was just entered, and enters it again when no fork is under way.
+/// Leaves the section that was just entered, and enters it again when no fork is in progress.
 #[cold]
 fn enter_after_fork(deadline: Option<Instant>) -> bool {
     loop {
@@ -260,7 +261,7 @@ mod marker {
             .compare_exchange(CLEARED, BEING_SET, order, Ordering::Acquire)
             .is_ok()
         {
-            // Nothing kept the parent's threads out of their sections.
+            // The parent's threads may have been in their sections.
             super::begin_generation(false);
             marker.store(SET, Ordering::Release);
         }
@@ -289,7 +290,7 @@ mod marker {
             return;
         }
         let marker = page.cast::<AtomicU32>();
-        // SAFETY: the page was just mapped, is readable, writable and aligned, and nobody else has
+        // SAFETY: the page was just mapped, is readable, writable and aligned, and no other code has
         // its address.
         let wiped = unsafe {
             (*marker).store(SET, Ordering::Relaxed);
@@ -310,8 +311,8 @@ mod marker {
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
-    use super::super::testing::{Child, fork};
     use super::*;
+    use crate::fork::tests::forked_child::{Child, fork};
 
     #[test]
     fn generation_changes_in_child_and_not_in_parent() {
@@ -330,7 +331,7 @@ mod tests {
     fn generation_changes_in_child_without_handlers() {
         watch();
         let parents = generation();
-        let child = super::super::testing::fork_without_handlers(|| {
+        let child = crate::fork::tests::forked_child::fork_without_handlers(|| {
             let own = generation();
             own != parents && inconsistent_since() == own && generation() == own
         });

@@ -25,7 +25,7 @@ mod detect;
 mod mutex;
 mod per_process;
 #[cfg(all(test, unix))]
-pub(crate) mod testing;
+pub(crate) mod tests;
 
 #[cfg(unix)]
 pub(crate) use descriptor::ProcessOwned;

@@ -33,7 +33,7 @@ impl<T> Mutex<T> {
         }
     }
 
-    /// HeldLocks unless another thread has the lock.
+    /// Locks unless another thread holds the lock.
     #[inline]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         let section = Section::enter();
@@ -44,11 +44,12 @@ impl<T> Mutex<T> {
     }
 
     /// Returns the value without locking: nothing else refers to the mutex.
+    #[cfg(feature = "capi")]
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.0.get_mut()
     }
 
-    /// HeldLocks if that is possible before the deadline; `None` is no deadline.
+    /// Locks before the deadline, or returns `None`. Without a deadline, waits indefinitely.
     pub(crate) fn try_lock_until(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
         let section = Section::enter_until(deadline)?;
         let guard = match deadline {

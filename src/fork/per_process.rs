@@ -1,4 +1,4 @@
-//! State that belongs to one process: a forked child makes its own from its parent's copy.
+//! Per-process state: a forked child creates its own from a copy of its parent's.
 
 use std::any::Any;
 
@@ -6,10 +6,11 @@ use once_cell::race::OnceBox;
 
 use super::{Mutex, generation, inconsistent_since, interrupted_since, watch};
 
-/// A value for each process that uses it.
+/// A value per process.
 ///
-/// Reading it takes no lock. Two threads that are the first may both make a value, of which one is
-/// kept: with a cell that makes one of them wait, a child that is forked meanwhile waits forever.
+/// Reading it takes no lock. Two threads that are the first may both create a value, of which one
+/// is kept: with a cell that blocks one of them, a child forked in the meantime would block
+/// forever.
 #[derive(Debug)]
 pub(crate) struct PerProcess<T: Send + 'static> {
     // A chain, the newest process last.
@@ -55,14 +56,14 @@ impl<T: Send + 'static> Drop for Generation<T> {
 }
 
 impl<T: Send + 'static> PerProcess<T> {
-    /// Without a value yet.
+    /// Returns a cell without a value.
     pub(crate) const fn new() -> Self {
         PerProcess {
             first: OnceBox::new(),
         }
     }
 
-    /// With a value for the current process.
+    /// Returns a cell with a value for the current process.
     pub(crate) fn with(value: T) -> Self {
         watch();
         PerProcess {
@@ -70,8 +71,8 @@ impl<T: Send + 'static> PerProcess<T> {
         }
     }
 
-    /// The value of the current process. `make` makes it from its parent's, if there is one that is
-    /// consistent.
+    /// Returns the value of the current process. `make` creates it from the parent's value, if
+    /// there is one that is consistent.
     pub(crate) fn get(&self, make: impl Fn(Option<&T>) -> T) -> &T {
         self.get_or_make(|parent| {
             let consistent = parent.filter(|parent| parent.number >= inconsistent_since());
@@ -79,8 +80,8 @@ impl<T: Send + 'static> PerProcess<T> {
         })
     }
 
-    /// The value of the current process, where it was made [`with`](Self::with) one. `make` must read
-    /// only those parts of its parent's that never change.
+    /// Returns the value of the current process, of a cell created [`with`](Self::with) one. `make`
+    /// must read only those parts of the parent's value that never change.
     #[inline]
     pub(crate) fn inherit(&self, make: impl Fn(&T) -> T) -> &T {
         self.get_or_make(|parent| make(parent.expect("made with a value").value()))
@@ -132,8 +133,8 @@ mod tests {
         use std::thread;
 
         use super::super::super::InUse;
-        use super::super::super::testing::{Child, fork};
         use super::*;
+        use crate::fork::tests::forked_child::{Child, fork};
 
         #[test]
         fn get_in_child_makes_value_from_parents() {

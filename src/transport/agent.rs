@@ -1,4 +1,4 @@
-//! The ureq agents, and the exchange that is under way on a thread.
+//! ureq agents, and the state of the HTTP exchange that a thread currently runs.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -27,33 +27,36 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fork::InUse;
 use crate::secret::{SecretBuffer, Zeroizing};
 
-/// How long a socket waits at a time when nobody can cancel: long enough that its timeout is set
-/// once a connection, short enough to notice that the machine slept through a deadline.
+/// Maximum duration of one socket wait if the call cannot be cancelled: long enough that the socket
+/// timeout is set once per connection, short enough to notice a deadline that passed while the machine
+/// was suspended.
 const SLICE: Duration = Duration::from_secs(1);
-/// Connections kept idle per host; more threads than this open more.
+/// Maximum number of idle connections per host. More threads can have more connections in use.
 const MAX_IDLE_PER_HOST: usize = 8;
+/// Maximum number of idle connections to all hosts.
 const MAX_IDLE_TOTAL: usize = 32;
-/// How long an idle connection is kept; load balancers drop theirs after a minute or more.
+/// Maximum age of an idle connection; load balancers close idle connections after 60 s or more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most bytes that the headers of an answer may have; they have to fit into the input buffer.
+/// Maximum size of the headers of a response, in bytes. They must fit into the input buffer.
 const MAX_HEADER_BYTES: usize = INPUT_BUFFER * 3 / 4;
 
-/// Two agents over one set of settings, for one process.
+/// The two ureq agents of a client, for one process.
 pub(super) struct Agents {
     settings: Settings,
-    /// Keeps connections for the next request.
+    /// Reuses idle connections.
     pooled: Agent,
-    /// Opens a connection for each request, for what must not ride on one that may be dead.
+    /// Opens a connection for each request: for non-idempotent and token requests, which are not
+    /// retried if an idle connection turns out to be closed.
     fresh: Agent,
     resolver: CachingResolver,
 }
 
-/// What agents are made from.
+/// Settings of the agents.
 #[derive(Clone)]
 struct Settings {
     tls: Arc<ClientConfig>,
     proxy: Option<Proxy>,
-    /// What names the proxy: a setting or a variable.
+    /// The setting or environment variable that names the proxy.
     proxy_source: &'static str,
     user_agent: String,
 }
@@ -69,8 +72,9 @@ impl Agents {
         }))
     }
 
-    /// The same for a forked child, which shares neither sockets nor TLS sessions with its parent.
-    pub(super) fn inherited(&self) -> Self {
+    /// Returns agents with the same settings for a forked child, which must not share sockets or TLS
+    /// sessions with its parent.
+    pub(super) fn clone_for_child(&self) -> Self {
         Agents::with(Settings {
             tls: tls::without_sessions(&self.settings.tls),
             ..self.settings.clone()
@@ -101,7 +105,7 @@ impl Agents {
             let sockets = SocketConnector {
                 resolver: resolver.clone(),
             };
-            let connector = ().chain(Begin).chain(tunnel).chain(sockets).chain(tls);
+            let connector = ().chain(ConnectStart).chain(tunnel).chain(sockets).chain(tls);
             Agent::with_parts(config, connector, resolver.clone())
         };
         Agents {
@@ -112,7 +116,8 @@ impl Agents {
         }
     }
 
-    /// Sends a request and reads the answer's head. `encoding` is the value of `Accept-Encoding`.
+    /// Sends a request and reads the head of the response. `encoding`: value of `Accept-Encoding`.
+    /// `fresh`: use a new connection.
     pub(super) fn send(
         &self,
         method: Method,
@@ -139,7 +144,7 @@ impl Agents {
                 let request = request.header(CONTENT_TYPE, content_type).body(body)?;
                 agent.run(request)
             }
-            // Some gateways answer 411 to a POST or PUT that announces no length.
+            // Some gateways respond with 411 to a POST or PUT without `Content-Length`.
             None if matches!(method, Method::Post | Method::Put | Method::Patch) => {
                 agent.run(request.body(&[][..])?)
             }
@@ -147,7 +152,7 @@ impl Agents {
         }
     }
 
-    /// Looks names up again, since an address did not answer.
+    /// Removes all addresses from the DNS cache, so that the next connection resolves names again.
     pub(super) fn clear_dns_cache(&self) {
         self.resolver.clear();
     }
@@ -159,21 +164,21 @@ impl fmt::Debug for Agents {
     }
 }
 
-/// How the proxy of the configuration is called in error messages.
+/// The name of the configured proxy in error messages.
 const PROXY_SETTING: &str = "`proxy`";
 
-/// The proxy of the configuration, else of the environment, and what names it; SOCKS is refused
-/// rather than ignored.
+/// Returns the configured proxy, else the proxy of the environment, and the setting or variable that
+/// names it. A SOCKS proxy is an error.
 fn proxy(config: &Config) -> Result<Option<(Proxy, &'static str)>> {
     let proxy = match config.proxy() {
-        Some(address) => Some((parsed_proxy(PROXY_SETTING, address)?, PROXY_SETTING)),
+        Some(url) => Some((parse_proxy(PROXY_SETTING, url)?, PROXY_SETTING)),
         None => proxy_from(|name| std::env::var(name).ok())?,
     };
     if let Some((proxy, _)) = &proxy
         && !matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
     {
         return Err(Error::config(format!(
-            "the proxy {}:{} speaks SOCKS; only HTTP proxies (CONNECT) are supported",
+            "the proxy {}:{} is a SOCKS proxy; only HTTP proxies (CONNECT) are supported",
             proxy.host(),
             proxy.port(),
         )));
@@ -181,8 +186,8 @@ fn proxy(config: &Config) -> Result<Option<(Proxy, &'static str)>> {
     Ok(proxy)
 }
 
-/// The proxy that a set of variables names for `https`, and what goes past it. `HTTP_PROXY` is for
-/// plain HTTP, which never leaves this machine here.
+/// Reads the proxy for `https` and its exceptions (`NO_PROXY`) from environment variables. Ignores
+/// `HTTP_PROXY`, because unencrypted requests are sent to loopback addresses only.
 fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<(Proxy, &'static str)>> {
     let read = |name: &str| read(name).filter(|value| !value.trim().is_empty());
     let first = |names: &[&'static str]| {
@@ -190,10 +195,10 @@ fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<(Proxy, &'
         found.map(|(name, value)| (name, value.trim().to_owned()))
     };
     let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-    let Some((name, address)) = first(&names) else {
+    let Some((name, url)) = first(&names) else {
         return Ok(None);
     };
-    let proxy = parsed_proxy(&format!("the variable {name}"), &address)?;
+    let proxy = parse_proxy(&format!("the variable {name}"), &url)?;
     let mut builder = Proxy::builder(proxy.protocol())
         .host(proxy.host())
         .port(proxy.port());
@@ -203,10 +208,10 @@ fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<(Proxy, &'
     if let Some(password) = proxy.password() {
         builder = builder.password(password);
     }
-    let (_, past) = first(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
-    for host in past.split(',').map(str::trim) {
+    let (_, excluded) = first(&["NO_PROXY", "no_proxy"]).unwrap_or_default();
+    for host in excluded.split(',').map(str::trim) {
         builder = builder.no_proxy(host);
-        // A name stands for all names below it as well, as it does for curl and its like.
+        // As in curl, a name also excludes its subdomains.
         if host.starts_with(char::is_alphanumeric) {
             builder = builder.no_proxy(&format!(".{host}"));
         }
@@ -214,34 +219,34 @@ fn proxy_from(read: impl Fn(&str) -> Option<String>) -> Result<Option<(Proxy, &'
     builder
         .build()
         .map(|proxy| Some((proxy, name)))
-        .map_err(|_| no_proxy_address(&format!("the variable {name}")))
+        .map_err(|_| invalid_proxy_url(&format!("the variable {name}")))
 }
 
-fn parsed_proxy(setting: &str, address: &str) -> Result<Proxy> {
-    Proxy::new(address).map_err(|_| no_proxy_address(setting))
+fn parse_proxy(setting: &str, url: &str) -> Result<Proxy> {
+    Proxy::new(url).map_err(|_| invalid_proxy_url(setting))
 }
 
-/// Never quotes the address, which may have a password in it.
-fn no_proxy_address(setting: &str) -> Error {
+/// Does not quote the URL, which can contain a password.
+fn invalid_proxy_url(setting: &str) -> Error {
     Error::config(format!(
-        "{setting} is no address of an HTTP proxy, such as http://proxy:3128"
+        "{setting} is not a valid URL of an HTTP proxy; expected for example http://proxy:3128"
     ))
 }
 
-/// What went wrong in ureq, as a kind and a text without secrets.
-pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
+/// Returns the kind of an error of ureq and its description, which contains no secrets.
+pub(super) fn describe(error: &ureq::Error) -> (ErrorKind, String) {
     match error {
-        ureq::Error::LargeResponseHeader(_, most) => (
+        ureq::Error::LargeResponseHeader(_, limit) => (
             ErrorKind::Network,
-            format!("its headers have more than {most} bytes"),
+            format!("its headers exceed {limit} bytes"),
         ),
-        ureq::Error::HostNotFound => (ErrorKind::Network, "no such host".to_owned()),
-        ureq::Error::BadUri(text) => (ErrorKind::Config, format!("bad address: {text}")),
+        ureq::Error::HostNotFound => (ErrorKind::Network, "host not found".to_owned()),
+        ureq::Error::BadUri(text) => (ErrorKind::Config, format!("invalid URL: {text}")),
         ureq::Error::Http(_) => (
             ErrorKind::InvalidArgument,
             "not valid in an HTTP header".to_owned(),
         ),
-        ureq::Error::Io(error) => (ErrorKind::Network, explain_io(error)),
+        ureq::Error::Io(error) => (ErrorKind::Network, describe_io(error)),
         ureq::Error::Other(other) if other.is::<ConnectError>() => {
             (ErrorKind::Network, other.to_string())
         }
@@ -249,31 +254,31 @@ pub(super) fn explain(error: &ureq::Error) -> (ErrorKind, String) {
     }
 }
 
-/// The same for a connection.
-pub(super) fn explain_io(error: &io::Error) -> String {
+/// Returns the description of an I/O error of a connection, which contains no secrets.
+pub(super) fn describe_io(error: &io::Error) -> String {
     match (error.kind(), tls_error(error)) {
-        (_, Some(error)) => tls::explain(error),
+        (_, Some(error)) => tls::describe(error),
         (io::ErrorKind::UnexpectedEof, _) => CLOSED_BY_PEER.to_owned(),
         _ => error.to_string(),
     }
 }
 
-/// Describes why there is no connection to `target`: the proxy, where it is at fault.
-pub(super) fn explain_connect(target: &str, error: &ureq::Error) -> String {
-    explain_proxy(target, error)
-        .unwrap_or_else(|| format!("cannot connect to {target}: {}", explain(error).1))
+/// Returns why there is no connection to `target`, or to the proxy before it.
+pub(super) fn describe_connect_error(target: &str, error: &ureq::Error) -> String {
+    describe_proxy_error(target, error)
+        .unwrap_or_else(|| format!("cannot connect to {target}: {}", describe(error).1))
 }
 
-/// Describes how the proxy failed; `None` where it did not.
-pub(super) fn explain_proxy(target: &str, error: &ureq::Error) -> Option<String> {
+/// Returns the description of a proxy's failure, or `None` if `error` is of another kind.
+pub(super) fn describe_proxy_error(target: &str, error: &ureq::Error) -> Option<String> {
     match connect_error(error) {
-        Some(ConnectError::Proxy(failure)) => Some(failure.explain(target)),
+        Some(ConnectError::Proxy(failure)) => Some(failure.describe(target)),
         _ => None,
     }
 }
 
-/// Whether the same is bound to happen the next time: one end does not trust the other, they have no
-/// version of TLS in common, or the proxy rejects the connection.
+/// Returns whether a retry would fail in the same way: the certificate is not trusted, both ends have
+/// no TLS version in common, or the proxy rejects the connection.
 pub(super) fn is_permanent(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::Io(error) => tls_error(error).is_some_and(tls::is_permanent),
@@ -285,22 +290,22 @@ pub(super) fn is_permanent(error: &ureq::Error) -> bool {
     }
 }
 
-/// Why a connection is not made, as far as ureq has no error for it.
+/// A failure to connect for which ureq has no error of its own.
 #[derive(Debug)]
 pub(super) enum ConnectError {
-    /// This name of the local machine resolves to other machines.
+    /// This name of the local machine does not resolve to a loopback address.
     NotLoopback(String),
     Proxy(ProxyFailure),
 }
 
-/// How a proxy failed. Knows neither its user name nor its password.
+/// A failure of the proxy. Contains neither its user name nor its password.
 #[derive(Debug)]
 pub(super) struct ProxyFailure {
     /// The URL of the proxy.
     proxy: String,
-    /// What names the proxy: a setting or a variable.
+    /// The setting or environment variable that names the proxy.
     source: &'static str,
-    /// The status that it responded with, if it did.
+    /// The HTTP status of its response, if there was one.
     status: Option<u16>,
     error: Box<ureq::Error>,
 }
@@ -308,7 +313,7 @@ pub(super) struct ProxyFailure {
 impl ProxyFailure {
     fn new(proxy: &Proxy, source: &'static str, error: ureq::Error) -> Self {
         let status = match &error {
-            // The only place where ureq has the status: "proxy server responded 407/407".
+            // ureq has the status only in this text, for example "proxy server responded 407/407".
             ureq::Error::ConnectProxyFailed(text) => text
                 .split(|c: char| !c.is_ascii_digit())
                 .find_map(|number| number.parse().ok()),
@@ -327,7 +332,7 @@ impl ProxyFailure {
         }
     }
 
-    fn explain(&self, target: &str) -> String {
+    fn describe(&self, target: &str) -> String {
         let ProxyFailure {
             proxy,
             source,
@@ -355,7 +360,7 @@ impl ProxyFailure {
             None => {
                 let problem = match &**error {
                     ureq::Error::ConnectProxyFailed(_) => CLOSED_BY_PEER.to_owned(),
-                    error => explain(error).1,
+                    error => describe(error).1,
                 };
                 format!("cannot connect to the proxy {proxy}: {problem}; check {source}")
             }
@@ -379,7 +384,7 @@ impl fmt::Display for ConnectError {
                 "`{host}` does not resolve to a loopback address of this machine, and http:// is \
                  allowed to those only; check the hosts file or use https://"
             ),
-            ConnectError::Proxy(failure) => f.write_str(&failure.explain("the server")),
+            ConnectError::Proxy(failure) => f.write_str(&failure.describe("the server")),
         }
     }
 }
@@ -404,50 +409,52 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 }
 
 thread_local! {
-    static CURRENT_EXCHANGE: RefCell<Option<Rc<Progress>>> = const { RefCell::new(None) };
+    static CURRENT_EXCHANGE: RefCell<Option<Rc<ExchangeState>>> = const { RefCell::new(None) };
 }
 
-/// One request and its answer on this thread.
+/// Guard of one HTTP exchange (request and response) on this thread; ends the exchange when dropped.
 ///
-/// ureq keeps connections across calls and does its work on the calling thread, so the call that a
-/// socket serves at the moment is found by thread rather than by argument.
+/// A connection of ureq outlives a call, so a socket finds the call that it currently serves in a
+/// thread-local variable. ureq runs a request on the thread that sends it.
 #[derive(Debug)]
-pub(super) struct Exchange {
-    progress: Rc<Progress>,
-    /// The exchange around this one: a callback of a call may make a call of its own.
-    outer: Option<Rc<Progress>>,
+pub(super) struct ExchangeGuard {
+    state: Rc<ExchangeState>,
+    /// The exchange that this one interrupts: a callback of a call can make another call.
+    outer: Option<Rc<ExchangeState>>,
     _agents: InUse,
 }
 
+/// State of an exchange.
 #[derive(Debug)]
-struct Progress {
+struct ExchangeState {
     call: CallContext,
     stopped: Cell<Option<StopReason>>,
-    /// Connections being set up, one inside the other where there is a proxy.
+    /// Number of connections being established: one inside the other if there is a proxy.
     connecting: Cell<u32>,
-    /// Whether the bytes written now belong to the request.
+    /// Whether bytes that are written now belong to the request.
     sending: Cell<bool>,
+    /// Whether a byte of the request was written.
     sent: Cell<bool>,
     written: Cell<u64>,
     received: Cell<u64>,
-    /// Reads under way, one inside the other where TLS runs through a proxy's tunnel.
+    /// Number of reads in progress: one inside the other if TLS runs through a proxy's tunnel.
     reading: Cell<u32>,
-    /// The response as it arrived, if it is captured.
+    /// The bytes of the response, if they are captured.
     captured: RefCell<Option<Capture>>,
 }
 
-/// The bytes of a response as they arrived, its head included.
+/// The bytes of a response as received, its head included.
 #[derive(Debug, Default)]
 struct Capture {
     bytes: SecretBuffer,
-    /// Bytes that are captured at most.
+    /// Maximum number of bytes.
     limit: usize,
 }
 
-impl Exchange {
-    /// Begins an exchange on this thread; it is over when the value is dropped.
-    pub(super) fn enter(call: &CallContext) -> Exchange {
-        let progress = Rc::new(Progress {
+impl ExchangeGuard {
+    /// Starts an exchange on this thread.
+    pub(super) fn enter(call: &CallContext) -> ExchangeGuard {
+        let state = Rc::new(ExchangeState {
             call: call.clone(),
             stopped: Cell::new(None),
             connecting: Cell::new(0),
@@ -458,49 +465,49 @@ impl Exchange {
             reading: Cell::new(0),
             captured: RefCell::default(),
         });
-        let outer = CURRENT_EXCHANGE.replace(Some(progress.clone()));
-        Exchange {
-            progress,
+        let outer = CURRENT_EXCHANGE.replace(Some(state.clone()));
+        ExchangeGuard {
+            state,
             outer,
             _agents: InUse::begin(),
         }
     }
 
-    /// Captures the response, for the case that it cannot be read: at most `limit` bytes of it.
+    /// Captures the response, in case that it cannot be decoded: its head and `limit` bytes of its body.
     pub(super) fn capture(&self, limit: u64) {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        self.progress.captured.replace(Some(Capture {
+        self.state.captured.replace(Some(Capture {
             bytes: SecretBuffer::default(),
             limit: limit.saturating_add(MAX_HEADER_BYTES),
         }));
     }
 
-    /// Returns what arrived of the response, its head included; `None` if nothing was captured.
+    /// Returns the captured bytes of the response, its head included; `None` if there are none.
     pub(super) fn captured(&self) -> Option<Zeroizing<Vec<u8>>> {
-        let capture = self.progress.captured.take()?;
+        let capture = self.state.captured.take()?;
         Some(capture.bytes.into_bytes()).filter(|bytes| !bytes.is_empty())
     }
 
-    /// Reads from a connection into ureq's buffer, and captures what is captured.
+    /// Reads from a connection into ureq's buffer, and captures the bytes if the exchange does.
     pub(super) fn receive(
         buffer: &mut [u8],
         read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
     ) -> io::Result<usize> {
         let change = |by: i32| {
-            Exchange::current(|progress| {
-                let reading = progress.reading.get().saturating_add_signed(by);
-                progress.reading.set(reading);
+            ExchangeGuard::current(|state| {
+                let reading = state.reading.get().saturating_add_signed(by);
+                state.reading.set(reading);
                 reading
             })
         };
         change(1);
         let result = read(buffer);
         let reading = change(-1);
-        // What a tunnel reads is the ciphertext of the connection inside it.
+        // The bytes of an outer read are the ciphertext of the connection inside the tunnel.
         if let (Ok(amount), Some(0)) = (&result, reading) {
-            Exchange::current(|progress| {
-                if progress.connecting.get() == 0
-                    && let Some(capture) = &mut *progress.captured.borrow_mut()
+            ExchangeGuard::current(|state| {
+                if state.connecting.get() == 0
+                    && let Some(capture) = &mut *state.captured.borrow_mut()
                 {
                     let room = capture.limit.saturating_sub(capture.bytes.len());
                     capture.bytes.extend(&buffer[..room.min(*amount)]);
@@ -510,107 +517,111 @@ impl Exchange {
         result
     }
 
-    /// Whether a byte of the request itself was sent; establishing a connection does not count.
+    /// Returns whether a byte of the request was sent; establishing the connection does not count.
     pub(super) fn sent(&self) -> bool {
-        self.progress.sent.get()
+        self.state.sent.get()
     }
 
-    /// Whether, and why, the exchange was ended from our side.
+    /// Returns why the client ended the exchange, or `None` if it did not.
     pub(super) fn stopped(&self) -> Option<StopReason> {
-        self.progress.stopped.get()
+        self.state.stopped.get()
     }
 
     pub(super) fn written(&self) -> u64 {
-        self.progress.written.get()
+        self.state.written.get()
     }
 
     pub(super) fn received(&self) -> u64 {
-        self.progress.received.get()
+        self.state.received.get()
     }
 
-    fn current<T>(look: impl FnOnce(&Progress) -> T) -> Option<T> {
-        // Not borrowed while looking: the call may ask its caller, who may begin an exchange.
-        let under_way = CURRENT_EXCHANGE.with_borrow(Clone::clone);
-        under_way.as_deref().map(look)
+    fn current<T>(read: impl FnOnce(&ExchangeState) -> T) -> Option<T> {
+        // Not borrowed during `read`, which can call the caller's interrupt check, which can start
+        // another exchange.
+        let current = CURRENT_EXCHANGE.with_borrow(Clone::clone);
+        current.as_deref().map(read)
     }
 
-    /// How long a wait on this thread may take at once; fails where the call has to end.
+    /// Returns the maximum duration of the next wait on this thread.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` if the call is cancelled or its deadline has passed.
     pub(super) fn next_wait() -> io::Result<Duration> {
-        // Without an exchange there is nobody to wait for: only a pool that closes a connection.
-        Exchange::current(|progress| {
-            progress.call.next_wait(SLICE).map_err(|stop| {
-                progress.stopped.set(Some(stop));
-                io::Error::new(io::ErrorKind::TimedOut, "the call ended")
+        // There is no exchange while the pool closes a connection.
+        ExchangeGuard::current(|state| {
+            state.call.next_wait(SLICE).map_err(|stop| {
+                state.stopped.set(Some(stop));
+                io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "call cancelled or deadline exceeded",
+                )
             })
         })
         .unwrap_or(Ok(SLICE))
     }
 
     pub(super) fn is_stopped() -> bool {
-        Exchange::current(|progress| progress.stopped.get().is_some()).unwrap_or(false)
+        ExchangeGuard::current(|state| state.stopped.get().is_some()).unwrap_or(false)
     }
 
-    /// A connection has been set up.
+    /// Records that a connection was established.
     pub(super) fn connected() {
-        Exchange::current(|progress| {
-            progress
+        ExchangeGuard::current(|state| {
+            state
                 .connecting
-                .set(progress.connecting.get().saturating_sub(1));
+                .set(state.connecting.get().saturating_sub(1));
         });
     }
 
-    /// The next bytes belong to the request, unless a connection is still being set up.
+    /// Records that the next bytes belong to the request, unless a connection is being established.
     pub(super) fn begin_to_send() {
-        Exchange::current(|progress| {
-            if progress.connecting.get() == 0 {
-                progress.sending.set(true);
+        ExchangeGuard::current(|state| {
+            if state.connecting.get() == 0 {
+                state.sending.set(true);
             }
         });
     }
 
     pub(super) fn count_written(bytes: usize) {
-        Exchange::current(|progress| {
-            progress.written.set(progress.written.get() + bytes as u64);
-            if progress.sending.get() && bytes > 0 {
-                progress.sent.set(true);
+        ExchangeGuard::current(|state| {
+            state.written.set(state.written.get() + bytes as u64);
+            if state.sending.get() && bytes > 0 {
+                state.sent.set(true);
             }
         });
     }
 
     pub(super) fn count_received(bytes: usize) {
-        Exchange::current(|progress| {
-            progress
-                .received
-                .set(progress.received.get() + bytes as u64)
-        });
+        ExchangeGuard::current(|state| state.received.set(state.received.get() + bytes as u64));
     }
 }
 
-impl Drop for Exchange {
+impl Drop for ExchangeGuard {
     fn drop(&mut self) {
         CURRENT_EXCHANGE.set(self.outer.take());
     }
 }
 
-/// First of the chain: notes that a connection is being set up.
+/// First connector of the chain: records that a connection is being established.
 #[derive(Debug)]
-struct Begin;
+struct ConnectStart;
 
-impl Connector<()> for Begin {
+impl Connector<()> for ConnectStart {
     type Out = ();
 
     fn connect(&self, _: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<()>, ureq::Error> {
-        Exchange::current(|progress| progress.connecting.set(progress.connecting.get() + 1));
+        ExchangeGuard::current(|state| state.connecting.set(state.connecting.get() + 1));
         Ok(None)
     }
 }
 
-/// A tunnel through the proxy, but never to this machine itself: plain HTTP is allowed there, and a
-/// proxy would carry it off the machine.
+/// Connects through the proxy's tunnel, except to a loopback host: HTTP without TLS is allowed there,
+/// and the proxy would send it over the network.
 #[derive(Debug)]
 struct TunnelConnector {
     connector: ConnectProxyConnector,
-    /// What names the proxy: a setting or a variable.
+    /// The setting or environment variable that names the proxy.
     source: &'static str,
 }
 
@@ -629,7 +640,7 @@ impl Connector<()> for TunnelConnector {
             self.connector.connect(details, chained),
             details.config.proxy(),
         ) {
-            (Err(error), Some(proxy)) if !Exchange::is_stopped() => {
+            (Err(error), Some(proxy)) if !ExchangeGuard::is_stopped() => {
                 let failure = ProxyFailure::new(proxy, self.source, error);
                 Err(ConnectError::Proxy(failure).into())
             }
@@ -651,7 +662,7 @@ mod tests {
     }
 
     #[test]
-    fn the_proxy_for_https_comes_before_the_one_for_all() {
+    fn proxy_from_prefers_https_proxy_over_all_proxy() {
         for (variables, host) in [
             (
                 &[
@@ -671,7 +682,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_the_proxy_survive() {
+    fn proxy_from_decodes_user_name_and_password() {
         let proxy = found(&[("HTTPS_PROXY", "http://us%40er:p%3Aw@proxy:3128")]);
         let proxy = proxy.unwrap().unwrap();
         assert_eq!(
@@ -682,16 +693,16 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_variable_is_named_and_not_quoted() {
+    fn proxy_from_names_an_invalid_variable_without_its_value() {
         let error = found(&[("HTTPS_PROXY", "ftp://user:hunter2@proxy")]).unwrap_err();
         assert!(error.to_string().contains("HTTPS_PROXY"), "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
     }
 
     #[test]
-    fn what_goes_past_the_proxy() {
-        let past = "localhost, example.com,.internal , *.wild,10.0.0.1";
-        let proxy = found(&[("HTTPS_PROXY", "proxy"), ("no_proxy", past)]);
+    fn proxy_from_excludes_hosts_of_no_proxy() {
+        let excluded = "localhost, example.com,.internal , *.wild,10.0.0.1";
+        let proxy = found(&[("HTTPS_PROXY", "proxy"), ("no_proxy", excluded)]);
         let proxy = proxy.unwrap().unwrap();
         for (host, expected) in [
             ("example.com", true),

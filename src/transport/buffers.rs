@@ -1,10 +1,11 @@
-//! ureq's buffers, overwritten when their connection ends: tokens and secrets pass through them.
+//! Buffers for ureq that are zeroized when their connection closes, because they contain tokens and
+//! secrets.
 
 use ureq::unversioned::transport::{Buffers, LazyBuffers};
 
 use crate::secret::wipe;
 
-/// Room for a TLS record and more; answers are larger than requests.
+/// Size in bytes; larger than a TLS record, since responses are larger than requests.
 pub(super) const INPUT_BUFFER: usize = 32 * 1024;
 pub(super) const OUTPUT_BUFFER: usize = 16 * 1024;
 
@@ -17,7 +18,7 @@ impl ZeroizingBuffers {
     }
 
     fn wipe(&mut self) {
-        // What is consumed as a whole is all room again.
+        // After this, the append buffer covers the whole input buffer.
         let unread = self.0.input().len();
         self.0.input_consume(unread);
         wipe(self.0.input_append_buf());
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_left_in_them() {
+    fn wipe_clears_consumed_and_unread_bytes() {
         let mut buffers = ZeroizingBuffers::new();
         buffers.output().fill(b'o');
         buffers.input_append_buf().fill(b'i');

@@ -1,16 +1,16 @@
 //! Log records of requests: `event[, consequence]: key=value …`, without secrets and personal data.
 //!
-//! Responses, failures and token requests are logged at `debug`, retries at `info`. Strings that are
-//! not of this library are quoted and escaped, so that a server cannot forge a record.
+//! Responses, failures and token requests are logged at `debug`, retries at `info`. Strings
+//! from outside this library are quoted and escaped, so that a server cannot forge a record.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::Request;
-use super::agent::Exchange;
+use super::agent::ExchangeGuard;
 use crate::error::Error;
 
-/// A response that was read to its end, or as far as it came.
+/// A response that was read to its end, or until the connection was lost.
 pub(super) struct ResponseRecord<'a> {
     pub(super) status: u16,
     /// Bytes received, TLS included.
@@ -37,8 +37,8 @@ impl ResponseRecord<'_> {
     }
 }
 
-/// Logs a response of a token endpoint; `begun` is when the request was begun.
-pub(super) fn token_response(url: &str, status: u16, exchange: &Exchange, begun: Instant) {
+/// Logs a response of a token endpoint. `begun`: start time of the request.
+pub(super) fn token_response(url: &str, status: u16, exchange: &ExchangeGuard, begun: Instant) {
     log::debug!(
         "token response received: url={url} status={status} bytes={} duration={}",
         exchange.received(),
@@ -46,7 +46,7 @@ pub(super) fn token_response(url: &str, status: u16, exchange: &Exchange, begun:
     );
 }
 
-/// Logs that a request is going to be sent again after `delay`.
+/// Logs that the client retries a request after `delay`.
 pub(super) fn retry(operation: &str, attempt: u32, delay: Duration, error: &Error) {
     log::info!(
         "request failed, retrying: operation={operation:?} attempt={attempt} delay={}{} error={:?}",
@@ -67,7 +67,7 @@ pub(super) fn failure(operation: &str, error: &Error) {
     );
 }
 
-/// A duration in milliseconds, with microseconds as its decimals.
+/// Formats a duration in milliseconds with three decimals.
 struct Millis(Duration);
 
 impl fmt::Display for Millis {
@@ -76,8 +76,8 @@ impl fmt::Display for Millis {
     }
 }
 
-/// A path without personal data: a segment with an at sign in it is an email address of a member, and
-/// a query may have anything in it.
+/// Formats a path without personal data: segments that contain `@` (email addresses of members) and
+/// the query are replaced.
 struct ShownPath<'a>(&'a str);
 
 impl fmt::Display for ShownPath<'_> {

@@ -1,11 +1,12 @@
-//! Everything about sending bytes: one request with its token, its deadline and its retries.
+//! HTTP transport: sends one request with its access token, within its deadline, and retries it.
 //!
-//! Nothing outside this folder names ureq. Knows tokens only as something to ask `auth` for, and
-//! operations only as a method, a path and a [`Idempotency`].
+//! The only module that uses ureq. It gets tokens from `auth`, and receives an operation as a method,
+//! a path and an [`Idempotency`]. Must not depend on `api`.
 
 mod agent;
 mod buffers;
 #[cfg(any(test, fuzzing))]
+#[path = "../fuzzing/transport.rs"]
 pub(crate) mod fuzzing;
 mod logs;
 mod pem;
@@ -22,16 +23,15 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ring::rand::{SecureRandom, SystemRandom};
-
 use crate::auth::{Token, TokenCacheHandle};
 use crate::call::CallContext;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::fork::PerProcess;
+use crate::random;
 use crate::secret::Zeroizing;
 
-use agent::{Agents, Exchange};
+use agent::{Agents, ExchangeGuard};
 use response::Response;
 use retry::{Decision, Failure, RetryState};
 
@@ -40,20 +40,20 @@ pub use stats::Stats;
 /// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// Reads.
+    /// Reads a resource.
     Get,
-    /// Creates, or begins something.
+    /// Creates a resource or starts an action.
     Post,
-    /// Sets.
+    /// Replaces a resource or a setting.
     Put,
-    /// Changes.
+    /// Changes a part of a resource.
     Patch,
-    /// Removes.
+    /// Deletes a resource.
     Delete,
 }
 
 impl Method {
-    /// The method as HTTP writes it.
+    /// Returns the name of the method in HTTP, for example `GET`.
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -71,21 +71,23 @@ impl fmt::Display for Method {
     }
 }
 
-/// Whether a request may be sent again.
+/// Idempotency of a request, which determines when the client retries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Idempotency {
-    /// Changes nothing: sent again after passing failures.
+    /// Changes nothing (RFC 9110, section 9.2.1): retried after transient errors.
     Safe,
-    /// Sets a state, so twice is as good as once: sent again after passing failures.
+    /// Has the same effect if executed more than once (RFC 9110, section 9.2.2): retried after
+    /// transient errors.
     Idempotent,
-    /// Sent again only where it is certain that no byte of it left.
+    /// Can have another effect each time it is executed: retried only if no byte of the request was
+    /// sent.
     NonIdempotent,
 }
 
 /// The value of `Accept-Encoding` that requests a response without compression.
 const UNCOMPRESSED: &str = "identity";
 
-/// A request, told by its operation.
+/// A request, described by its operation.
 pub(crate) struct Request<'a> {
     pub(crate) operation: &'static str,
     pub(crate) method: Method,
@@ -95,28 +97,29 @@ pub(crate) struct Request<'a> {
     pub(crate) idempotency: Idempotency,
     pub(crate) authenticated: bool,
     pub(crate) hint: Option<&'static str>,
-    /// Whether the response has secrets in it: it is requested without compression, since a
+    /// Whether the response contains secrets: it is requested without compression, because a
     /// decompressor keeps copies.
     pub(crate) secret_response: bool,
     /// Whether the API returns the response only once: it is requested without compression, and an
-    /// error carries every byte that arrived of it.
+    /// error contains every byte of it that was received.
     pub(crate) one_time_response: bool,
-    /// Statuses of 5xx that are documented as refusals.
-    pub(crate) refusals: &'a [(u16, &'static str)],
+    /// Error responses that the API documents for the operation: HTTP status and reason. After one of
+    /// these with a 5xx status the operation was not executed.
+    pub(crate) documented_rejections: &'a [(u16, &'static str)],
 }
 
-/// The connection to the service: what a client's clones share.
+/// The HTTP connections, counters and token cache that all clones of a client share.
 #[derive(Debug)]
 pub(crate) struct Transport {
     config: Config,
-    /// A forked child must not touch the sockets that it shares with its parent.
+    /// One set per process: a forked child must not use the sockets of its parent.
     agents: PerProcess<Agents>,
     token_cache: Option<Arc<TokenCacheHandle>>,
     stats: stats::Counters,
 }
 
 impl Transport {
-    /// Sets a connection up; nothing is sent yet.
+    /// Creates a transport. Sends no request and opens no connection.
     pub(crate) fn new(config: Config, token_cache: Option<Arc<TokenCacheHandle>>) -> Result<Self> {
         let agents = PerProcess::with(Agents::new(&config)?);
         Ok(Transport {
@@ -139,7 +142,7 @@ impl Transport {
         self.stats.read()
     }
 
-    /// Sends a request, reads the whole answer and decodes it.
+    /// Sends a request, reads the response to its end and decodes it.
     pub(crate) fn send<T>(
         &self,
         request: &Request<'_>,
@@ -149,8 +152,8 @@ impl Transport {
         self.send_and_consume(
             request,
             call,
-            |answer| {
-                let body = answer.read()?;
+            |response| {
+                let body = response.read()?;
                 if response::is_markup(&body) {
                     return Err(response::BodyError::Page { body });
                 }
@@ -160,20 +163,20 @@ impl Transport {
         )
     }
 
-    /// Sends a request and passes the answer on as it arrives; CSV that comes wrapped in a JSON
-    /// string is unwrapped. An answer of which a part was written is not asked for again.
+    /// Sends a request and writes the response to `sink` as it arrives. CSV inside a JSON string is
+    /// decoded. Does not retry after a part of the response was written.
     pub(crate) fn stream(
         &self,
         request: &Request<'_>,
         call: &CallContext,
         sink: &mut dyn Write,
     ) -> Result<()> {
-        self.send_and_consume(request, call, |answer| answer.copy_csv(sink), || None)
+        self.send_and_consume(request, call, |response| response.copy_csv(sink), || None)
     }
 
-    /// Sends a request until it succeeds or is not to be retried. `consume` makes the result of a
-    /// response; `without_response` that of an operation which is known to be applied although its
-    /// response is lost, or `None` if only the response has it.
+    /// Sends a request until it succeeds or is not retryable. `consume` makes the result from a
+    /// response. `without_response` makes the result of an operation that was executed but whose
+    /// response was lost; it returns `None` if the result cannot be made without the response.
     fn send_and_consume<T>(
         &self,
         request: &Request<'_>,
@@ -220,7 +223,8 @@ impl Transport {
                 (&failure, &token, &self.token_cache)
             {
                 token_cache.reject(token, call);
-                // 401 says "not done", yet what costs money is not sent again on anyone's word.
+                // A 401 means that the operation was not executed, but a non-idempotent one is retried
+                // only if nothing was sent: it could create a second resource, which costs money.
                 if !replaced_token && request.idempotency != Idempotency::NonIdempotent {
                     log::debug!(
                         "access token rejected, requesting another: operation={:?} attempt={} \
@@ -232,7 +236,7 @@ impl Transport {
                     continue;
                 }
             }
-            match retry_state.decide(&failure, call.remaining(), random) {
+            match retry_state.decide(&failure, call.remaining(), random::jitter) {
                 Decision::Stop => break error,
                 Decision::RetryAfter(pause) => {
                     self.stats.count_retry();
@@ -270,7 +274,7 @@ impl Transport {
     }
 
     fn agents(&self) -> &Agents {
-        self.agents.inherit(Agents::inherited)
+        self.agents.inherit(Agents::clone_for_child)
     }
 
     fn token_for(&self, request: &Request<'_>, call: &CallContext) -> Result<Option<Token>> {
@@ -299,7 +303,7 @@ impl Transport {
         let agents = self.agents();
         let begun = Instant::now();
         let url = format!("{}{}", self.config.base_url(), request.path);
-        let exchange = Exchange::enter(call);
+        let exchange = ExchangeGuard::enter(call);
         if request.one_time_response {
             exchange.capture(self.config.max_response_bytes());
         }
@@ -322,61 +326,61 @@ impl Transport {
             retry_state.count_attempt();
             call.count_request();
         }
-        let answer = sent.map_err(|error| {
+        let response = sent.map_err(|error| {
             self.stats
                 .count_bytes(exchange.written(), exchange.received());
             self.connection_error(request, &exchange, error, call, agents)
         })?;
-        let answer = Response::new(answer, self.config.max_response_bytes());
+        let response = Response::new(response, self.config.max_response_bytes());
         if let Some(token) = token
-            && answer.status() != 401
+            && response.status() != 401
         {
             token.accepted();
         }
-        let status = answer.status();
+        let status = response.status();
         let request_id = match log::log_enabled!(log::Level::Debug) {
-            true => answer
+            true => response
                 .request_id()
                 .map(|id| self.redact(id.to_owned(), token)),
             false => None,
         };
-        let log = |exchange: &Exchange| {
+        let log = |exchange: &ExchangeGuard| {
             self.stats
                 .count_bytes(exchange.written(), exchange.received());
-            let response = logs::ResponseRecord {
+            let record = logs::ResponseRecord {
                 status,
                 bytes: exchange.received(),
                 duration: begun.elapsed(),
                 attempt: retry_state.attempts(),
                 request_id: request_id.as_deref(),
             };
-            response.log(request);
+            record.log(request);
         };
-        if answer.is_success() {
-            let encoding = answer.encoding();
-            let html = answer.is_html();
+        if response.is_success() {
+            let html = response.is_html();
             let result = if html {
-                let page = answer.read();
+                let page = response.read();
                 page.and_then(|body| Err(response::BodyError::Page { body }))
             } else {
-                consume(answer)
+                consume(response)
             };
             log(&exchange);
             return result.map_err(|failure| {
-                let failure = self.with_what_arrived(failure, &exchange, encoding);
+                let failure = self.with_captured_body(failure, &exchange);
                 self.body_error(request, &exchange, failure, call, status, html)
             });
         }
-        let refusal = answer.into_error_response(|text| self.redact(text, token));
+        let error_response = response.into_error_response(|text| self.redact(text, token));
         log(&exchange);
-        Err(status_error(request, refusal))
+        Err(status_error(request, error_response))
     }
 
-    /// The connection broke, or could not be made, before an answer came.
+    /// Returns the error of a request that got no response: the connection was lost, or was not
+    /// established.
     fn connection_error(
         &self,
         request: &Request<'_>,
-        exchange: &Exchange,
+        exchange: &ExchangeGuard,
         error: ureq::Error,
         call: &CallContext,
         agents: &Agents,
@@ -395,11 +399,11 @@ impl Transport {
         if !exchange.sent() {
             agents.clear_dns_cache();
         }
-        let (kind, message) = agent::explain(&error);
+        let (kind, message) = agent::describe(&error);
         let message = if exchange.sent() {
-            format!("the connection broke before the answer: {message}")
+            format!("connection lost before the response: {message}")
         } else {
-            agent::explain_connect(self.config.base_url(), &error)
+            agent::describe_connect_error(self.config.base_url(), &error)
         };
         let failure = match (kind, exchange.sent()) {
             (ErrorKind::Network, _) if agent::is_permanent(&error) => Failure::NotRetryable,
@@ -408,12 +412,14 @@ impl Transport {
             _ => Failure::NotRetryable,
         };
         debug_assert!(request.path.starts_with('/'));
-        // Headers that cannot be understood may have a body behind them.
+        // A response with invalid headers can have a body.
         let arrived = exchange
             .captured()
-            .and_then(|wire| response::salvage(&wire, response::Encoding::default(), u64::MAX));
+            .and_then(|wire| response::salvage(&wire, self.config.max_response_bytes()));
         let message = match &arrived {
-            Some(_) => format!("{message}; the error's body has what arrived after its headers"),
+            Some(_) => {
+                format!("{message}; the error's body has what was received after the headers")
+            }
             None => message,
         };
         let permanent = failure == Failure::NotRetryable;
@@ -427,48 +433,52 @@ impl Transport {
         }
     }
 
-    /// Replaces what was read of a one-time response by all that arrived of it.
-    fn with_what_arrived(
+    /// Replaces the decoded part of a one-time response by every byte of its body that was received.
+    fn with_captured_body(
         &self,
         failure: response::BodyError,
-        exchange: &Exchange,
-        encoding: response::Encoding,
+        exchange: &ExchangeGuard,
     ) -> response::BodyError {
-        let response::BodyError::Broken {
+        let response::BodyError::ConnectionLost {
             error,
             body,
-            passed_on,
+            partly_written,
         } = failure
         else {
             return failure;
         };
         let Some(wire) = exchange.captured() else {
-            return response::BodyError::Broken {
+            return response::BodyError::ConnectionLost {
                 error,
                 body,
-                passed_on,
+                partly_written,
             };
         };
         let limit = self.config.max_response_bytes();
-        let salvaged = response::salvage(&wire, encoding, limit);
+        let salvaged = response::salvage(&wire, limit);
         let note = match &salvaged {
-            Some(salvaged) if salvaged.compressed => "what arrived of it, compressed with gzip",
+            Some(salvaged) if salvaged.compressed => {
+                "what was received of it, compressed with gzip"
+            }
             Some(salvaged) if salvaged.decompressed => "what could be decompressed of it",
-            _ => "what arrived of it",
+            _ => "what was received of it",
         };
-        let text = format!("{}; the error's body has {note}", agent::explain_io(&error));
-        response::BodyError::Broken {
+        let text = format!(
+            "{}; the error's body has {note}",
+            agent::describe_io(&error)
+        );
+        response::BodyError::ConnectionLost {
             error: io::Error::other(text),
             body: salvaged.map_or(body, |salvaged| salvaged.body),
-            passed_on,
+            partly_written,
         }
     }
 
-    /// The answer began as a success and could not be read to its end.
+    /// Returns the error of a 2xx response whose body could not be read or decoded.
     fn body_error(
         &self,
         request: &Request<'_>,
-        exchange: &Exchange,
+        exchange: &ExchangeGuard,
         failure: response::BodyError,
         call: &CallContext,
         status: u16,
@@ -477,7 +487,7 @@ impl Transport {
         let html = html
             || match &failure {
                 response::BodyError::Page { .. } => true,
-                response::BodyError::Broken { body, .. }
+                response::BodyError::ConnectionLost { body, .. }
                 | response::BodyError::TooLarge { body, .. } => response::is_markup(body),
                 response::BodyError::Undecodable(_) | response::BodyError::Sink(_) => false,
             };
@@ -496,16 +506,16 @@ impl Transport {
                     ErrorKind::Decode,
                     Stage::Decode,
                     outcome,
-                    "an HTML page came instead of the service's answer, as from a proxy or a portal",
+                    "received an HTML page instead of the API's response, probably from a proxy or a login portal",
                 )
                 .with_body(body),
             ),
-            response::BodyError::Broken {
+            response::BodyError::ConnectionLost {
                 error,
                 body,
-                passed_on,
+                partly_written,
             } => {
-                // Without its answer nothing is left of a read.
+                // The result of a safe request is its response, so without it nothing was completed.
                 let outcome = match request.idempotency {
                     Idempotency::Safe => Outcome::Unknown,
                     _ => outcome,
@@ -513,8 +523,8 @@ impl Transport {
                 let (failure, error) = match exchange.stopped() {
                     Some(stop) => (Failure::NotRetryable, call.stop_error(stop, Stage::Request, outcome)),
                     None => (
-                        // Asked for again, it would be passed on from its beginning.
-                        if passed_on {
+                        // A retry would write the response to the sink again from its beginning.
+                        if partly_written {
                             Failure::NotRetryable
                         } else {
                             Failure::ConnectionLost
@@ -524,8 +534,8 @@ impl Transport {
                             Stage::Request,
                             outcome,
                             format!(
-                                "the connection broke inside the answer: {}",
-                                agent::explain_io(&error)
+                                "connection lost while reading the response body: {}",
+                                agent::describe_io(&error)
                             ),
                         )
                         .with_underlying(error),
@@ -539,7 +549,7 @@ impl Transport {
                     ErrorKind::Decode,
                     Stage::Decode,
                     outcome,
-                    format!("the answer is larger than {limit} bytes; `max_response_bytes` raises the limit"),
+                    format!("the response body exceeds the limit of {limit} bytes; increase `max_response_bytes`"),
                 )
                 .permanent()
                 .with_body(body),
@@ -550,7 +560,7 @@ impl Transport {
                     ErrorKind::Io,
                     Stage::Decode,
                     outcome,
-                    format!("the answer cannot be passed on: {error}"),
+                    format!("the response cannot be written to its destination: {error}"),
                 )
                 .with_underlying(error),
             ),
@@ -558,7 +568,8 @@ impl Transport {
         (failure, error.with_http_status(status))
     }
 
-    /// Takes what is secret to us out of the service's words, should it ever echo it.
+    /// Replaces the client secret and the access token in a server's message, in case that it quotes
+    /// them.
     fn redact(&self, text: String, token: Option<&Token>) -> String {
         let secret = self.config.client_secret().map(|secret| secret.expose());
         let token = token.map(Token::expose);
@@ -576,28 +587,25 @@ impl Transport {
     }
 }
 
-/// A number in `0.0..1.0`, for jitter.
-fn random() -> f64 {
-    let mut bytes = [0; 4];
-    // Without randomness there is no TLS either; half-way is as good as anything then.
-    match SystemRandom::new().fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_ne_bytes(bytes)) / (f64::from(u32::MAX) + 1.0),
-        Err(_) => 0.5,
-    }
-}
-
-/// The service answered with anything but success.
-fn status_error(request: &Request<'_>, refusal: response::ErrorResponse) -> (Failure, Error) {
+/// Returns the error of a response with a status other than 2xx.
+fn status_error(
+    request: &Request<'_>,
+    error_response: response::ErrorResponse,
+) -> (Failure, Error) {
     let response::ErrorResponse {
         status,
-        words,
+        message,
         body,
         retry_after,
         request_id,
         from_api,
-    } = refusal;
-    let documented = from_api && request.refusals.iter().any(|(known, _)| *known == status);
-    let documents = |status, reason| request.refusals.contains(&(status, reason));
+    } = error_response;
+    let documented = from_api
+        && request
+            .documented_rejections
+            .iter()
+            .any(|(known, _)| *known == status);
+    let documents = |status, reason| request.documented_rejections.contains(&(status, reason));
     let outcome = match status {
         // A gateway can send 5xx after the API executed the operation, a redirect (303, for example)
         // can lead to the result of an executed one, and after 101 comes another protocol.
@@ -615,22 +623,22 @@ fn status_error(request: &Request<'_>, refusal: response::ErrorResponse) -> (Fai
         429 => ErrorKind::RateLimited,
         400..=499 => ErrorKind::InvalidRequest,
         500.. => ErrorKind::Service,
-        // Of 1xx only 101 gets here, which no other answer follows; 3xx is never followed, since
-        // that could carry credentials away.
+        // 101 is the only 1xx status that is returned as a final response. A redirect is never
+        // followed: that could send the credentials to another host.
         _ => ErrorKind::Network,
     };
-    let message = match &words {
-        Some(words) => words.clone(),
+    let text = match &message {
+        Some(message) => message.clone(),
         None if (300..400).contains(&status) => "a redirect, which is never followed".to_owned(),
         None => response::reason(status).to_owned(),
     };
-    let error = Error::new(kind, Stage::Request, outcome, message)
+    let error = Error::new(kind, Stage::Request, outcome, text)
         .with_http_status(status)
-        .with_server_message(words)
+        .with_server_message(message)
         .with_body(body)
         .with_retry_after(retry_after)
         .with_request_id(request_id);
-    // Where monitoring or secure connectivity is not active there is nothing to deactivate.
+    // The API returns 409 with this reason if monitoring or secure connectivity is not active.
     let absent = status == 404 || documents(409, "not active") && status == 409;
     if absent
         && from_api
@@ -639,7 +647,7 @@ fn status_error(request: &Request<'_>, refusal: response::ErrorResponse) -> (Fai
     {
         return (Failure::Absent, error);
     }
-    // A redirect is a matter of settings (`base_url`, a login portal), which time does not change.
+    // The cause of a redirect is a setting (`base_url`) or a login portal, so a retry does not help.
     let error = match status {
         300..400 => error.permanent(),
         _ => error,
@@ -653,5 +661,5 @@ fn status_error(request: &Request<'_>, refusal: response::ErrorResponse) -> (Fai
     )
 }
 
-/// The longest wait that a server's word can make us plan for.
+/// Maximum wait that the client accepts from a server's `Retry-After`.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 3600);

@@ -16,17 +16,17 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-use super::agent::{ConnectError, Exchange};
+use super::agent::{ConnectError, ExchangeGuard};
 use crate::config::is_loopback;
 use crate::fork::generation;
 
 /// How long addresses are used before the name is resolved again.
 const DNS_CACHE_TTL: Duration = Duration::from_secs(60);
-/// How long calls wait for a lookup that is under way before they start another one.
+/// Maximum time that calls wait for a lookup before they start another one.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
-/// Maximum number of lookups under way in the process.
+/// Maximum number of concurrent lookups in the process.
 const MAX_LOOKUPS: u32 = 16;
-/// How often a call that waits for a lookup's permit tries again.
+/// Interval at which a call that waits for a permit tries again.
 const PERMIT_POLL: Duration = Duration::from_millis(20);
 
 /// The permits of all resolvers of this process.
@@ -40,17 +40,17 @@ pub(super) struct CachingResolver {
     permits: &'static Permits,
 }
 
-/// Resolves `host:port`; blocks for as long as it takes.
+/// Resolves `host:port`; may block indefinitely.
 type Find = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 #[derive(Default)]
 struct Names {
     /// Addresses, and when they were resolved.
     known: HashMap<String, (Instant, Vec<SocketAddr>)>,
-    under_way: HashMap<String, Arc<Lookup>>,
+    in_progress: HashMap<String, Arc<Lookup>>,
 }
 
-/// A lookup that is under way.
+/// A lookup in progress.
 struct Lookup {
     began: Instant,
     /// The addresses once it has ended; `None` inside if it failed.
@@ -105,7 +105,7 @@ impl CachingResolver {
                 {
                     return Ok(addresses.clone());
                 }
-                if let Some(lookup) = names.under_way.get(&name)
+                if let Some(lookup) = names.in_progress.get(&name)
                     && lookup.began.elapsed() < STUCK_AFTER
                 {
                     break lookup.clone();
@@ -114,7 +114,7 @@ impl CachingResolver {
                     break self.start(&mut names, name, permit)?;
                 }
             }
-            std::thread::sleep(Exchange::next_wait()?.min(PERMIT_POLL));
+            std::thread::sleep(ExchangeGuard::next_wait()?.min(PERMIT_POLL));
         };
         lookup.wait()
     }
@@ -141,11 +141,11 @@ impl CachingResolver {
                 drop(permit);
                 let mut names = lock(&resolver.names);
                 if names
-                    .under_way
+                    .in_progress
                     .get(&key)
                     .is_some_and(|current| Arc::ptr_eq(current, &own))
                 {
-                    names.under_way.remove(&key);
+                    names.in_progress.remove(&key);
                 }
                 if let Some(addresses) = &addresses {
                     names.known.insert(key, (Instant::now(), addresses.clone()));
@@ -154,13 +154,13 @@ impl CachingResolver {
                 *lock(&own.result) = Some(addresses);
                 own.ended.notify_all();
             })?;
-        names.under_way.insert(name, lookup.clone());
+        names.in_progress.insert(name, lookup.clone());
         Ok(lookup)
     }
 }
 
 impl Lookup {
-    /// Waits for the addresses, no longer than the call under way on this thread may.
+    /// Waits for the addresses until the current call of this thread ends.
     fn wait(&self) -> Result<Vec<SocketAddr>, ureq::Error> {
         let mut result = lock(&self.result);
         loop {
@@ -168,7 +168,7 @@ impl Lookup {
                 Some(Some(addresses)) => return Ok(addresses.clone()),
                 Some(None) => return Err(ureq::Error::HostNotFound),
                 None => {
-                    let waited = self.ended.wait_timeout(result, Exchange::next_wait()?);
+                    let waited = self.ended.wait_timeout(result, ExchangeGuard::next_wait()?);
                     result = waited.unwrap_or_else(PoisonError::into_inner).0;
                 }
             }
@@ -182,7 +182,7 @@ impl fmt::Debug for CachingResolver {
     }
 }
 
-/// HeldLocks; nothing that could panic runs under these locks.
+/// Locks a mutex and ignores its poisoning: no code that can panic runs while it is locked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -194,7 +194,7 @@ struct Permits {
     limit: u32,
 }
 
-/// The right to have one thread.
+/// A permit to run one thread; returned when dropped.
 struct Permit {
     permits: &'static Permits,
     process: u32,
@@ -216,7 +216,7 @@ impl Permits {
                 let count = Permits::count(used, process);
                 (count < self.limit).then(|| Permits::packed(process, count + 1))
             });
-        // Not `then_some`, whose permit would be made, and given back, in any case.
+        // Not `then_some`, which would create, and drop, a permit in any case.
         acquired.is_ok().then(|| Permit {
             permits: self,
             process,
@@ -261,8 +261,8 @@ impl Resolver for CachingResolver {
         let mut addresses =
             self.look_up(format!("{host}:{}", uri.port_u16().unwrap_or(default)))?;
         if plain && is_loopback(host) {
-            // Credentials are sent unencrypted to this host because it cannot be another one; a
-            // hosts file or DNS server could say otherwise.
+            // Credentials are sent unencrypted to this host because it is this machine, but a hosts file
+            // or DNS server can map its name to another one.
             let found = addresses.len();
             addresses.retain(|address| address.ip().to_canonical().is_loopback());
             if addresses.is_empty() && found > 0 {
@@ -270,7 +270,7 @@ impl Resolver for CachingResolver {
             }
         }
         let mut resolved = self.empty();
-        let room = 16; // what ureq's array holds
+        let room = 16; // capacity of ureq's array
         addresses
             .into_iter()
             .take(room)
@@ -296,15 +296,15 @@ mod tests {
         Box::leak(Box::new(Permits::new(limit)))
     }
 
-    /// Resolves a name whose lookup does not end, and returns why the call ended. `asked` is told
-    /// once the lookup is under way.
-    fn stuck(options: &CallOptions, asked: mpsc::Sender<()>) -> Option<StopReason> {
-        let (_answer, never) = mpsc::channel::<()>();
+    /// Resolves a name whose lookup does not end, and returns why the call ended. Sends to `started`
+    /// when the lookup has started.
+    fn stuck(options: &CallOptions, started: mpsc::Sender<()>) -> Option<StopReason> {
+        let (_sender, never) = mpsc::channel::<()>();
         let never = Mutex::new(never);
         let call = CallContext::start(options, Duration::from_secs(60));
-        let exchange = Exchange::enter(&call);
+        let exchange = ExchangeGuard::enter(&call);
         let resolver = CachingResolver::with(permits(1), move |_| {
-            asked.send(()).unwrap();
+            started.send(()).unwrap();
             let _ = lock(&never).recv();
             Ok(Vec::new())
         });
@@ -313,38 +313,39 @@ mod tests {
     }
 
     #[test]
-    fn a_lookup_is_left_at_the_deadline() {
+    fn lookup_is_abandoned_at_the_deadline() {
         let timeout = Duration::from_millis(100);
         let options = CallOptions::new().timeout(timeout);
         in_time(|| {
-            let (asked, under_way) = mpsc::channel();
+            let (started, has_started) = mpsc::channel();
             let begun = Instant::now();
-            assert_eq!(stuck(&options, asked), Some(StopReason::Deadline));
+            assert_eq!(stuck(&options, started), Some(StopReason::Deadline));
             let took = begun.elapsed();
             assert!(took >= timeout, "{took:?}");
-            under_way.recv().unwrap();
+            has_started.recv().unwrap();
             ((), took - timeout)
         });
     }
 
     #[test]
-    fn a_lookup_is_left_when_the_call_is_cancelled() {
+    fn lookup_is_abandoned_when_the_call_is_cancelled() {
         in_time(|| {
             let cancel = Cancel::new();
             let options = CallOptions::new().cancel(cancel.clone());
-            let (asked, under_way) = mpsc::channel();
-            let looking = std::thread::spawn(move || (stuck(&options, asked), Instant::now()));
-            under_way.recv().unwrap();
+            let (started, has_started) = mpsc::channel();
+            let caller = std::thread::spawn(move || (stuck(&options, started), Instant::now()));
+            has_started.recv().unwrap();
             let begun = Instant::now();
             cancel.cancel();
-            let (stopped, ended) = looking.join().unwrap();
+            let (stopped, ended) = caller.join().unwrap();
             assert_eq!(stopped, Some(StopReason::Cancelled));
             ((), ended.duration_since(begun))
         });
     }
 
-    /// A resolver whose lookups wait until `release` is dropped, and the number of lookups begun.
-    fn held(
+    /// Returns a resolver whose lookups wait until the sender is dropped, the number of started lookups,
+    /// and a receiver that gets a message when one starts.
+    fn blocked_resolver(
         permits: &'static Permits,
     ) -> (
         CachingResolver,
@@ -376,7 +377,7 @@ mod tests {
 
     #[test]
     fn concurrent_calls_share_one_lookup_of_a_name() {
-        let (resolver, release, count, begun) = held(permits(4));
+        let (resolver, release, count, begun) = blocked_resolver(permits(4));
         let callers: Vec<_> = (0..8)
             .map(|_| {
                 let resolver = resolver.clone();
@@ -384,10 +385,10 @@ mod tests {
             })
             .collect();
         begun.recv().unwrap();
-        // All of them hold the lookup, besides its own thread and the table.
+        // References: 8 callers, the lookup's thread and the table.
         wait_until("all callers wait for the lookup", || {
             let names = lock(&resolver.names);
-            Arc::strong_count(&names.under_way["one.example:443"]) == 10
+            Arc::strong_count(&names.in_progress["one.example:443"]) == 10
         });
         drop(release);
         for caller in callers {
@@ -401,8 +402,8 @@ mod tests {
     }
 
     #[test]
-    fn lookups_wait_when_as_many_as_allowed_are_under_way() {
-        let (resolver, release, count, begun) = held(permits(2));
+    fn lookups_wait_when_all_permits_are_in_use() {
+        let (resolver, release, count, begun) = blocked_resolver(permits(2));
         let look_up = |host: usize| {
             let resolver = resolver.clone();
             std::thread::spawn(move || resolver.look_up(format!("{host}.example:443")))
@@ -414,7 +415,7 @@ mod tests {
             &CallOptions::new().timeout(Duration::from_millis(100)),
             Duration::from_secs(60),
         );
-        let exchange = Exchange::enter(&call);
+        let exchange = ExchangeGuard::enter(&call);
         assert!(resolver.look_up("more.example:443".into()).is_err());
         assert_eq!(exchange.stopped(), Some(StopReason::Deadline));
         drop(exchange);
@@ -441,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_was_connected_to_comes_first_afterwards() {
+    fn prefer_moves_a_connected_address_to_the_front() {
         let addresses = [1, 2, 3].map(|host| SocketAddr::from(([192, 0, 2, host], 443)));
         let resolver = CachingResolver::with(permits(1), move |_| Ok(addresses.to_vec()));
         let look_up = || resolver.look_up("many.example:443".into()).unwrap();
@@ -481,14 +482,14 @@ mod tests {
         let mixed = [&[elsewhere][..], &here].concat();
         assert_eq!(resolve(localhost, mixed.clone()).unwrap(), here);
         let error = resolve(localhost, vec![elsewhere]).unwrap_err();
-        let (_, message) = super::super::agent::explain(&error);
+        let (_, message) = super::super::agent::describe(&error);
         assert_eq!(
             message,
             "`localhost` does not resolve to a loopback address of this machine, and http:// is \
              allowed to those only; check the hosts file or use https://"
         );
         assert!(super::super::agent::is_permanent(&error));
-        // With TLS the certificate says who it is; a proxy is not the server.
+        // With TLS the certificate identifies the server; a proxy may have any address.
         for url in ["https://localhost:8080/", "http://proxy.example:8080/"] {
             assert_eq!(resolve(url, mixed.clone()).unwrap(), mixed);
         }
@@ -499,12 +500,12 @@ mod tests {
     fn lookup_completes_in_child_of_parent_whose_threads_use_parking_lot() {
         use std::sync::atomic::AtomicBool;
 
-        use crate::fork::testing::{Child, fork};
+        use crate::fork::tests::forked_child::{Child, fork};
 
         let look_up_often = || {
             let options = CallOptions::new();
             let call = CallContext::start(&options, Duration::from_secs(60));
-            let _exchange = Exchange::enter(&call);
+            let _exchange = ExchangeGuard::enter(&call);
             let resolver = CachingResolver::with(permits(4), |_| {
                 std::thread::sleep(Duration::from_micros(100));
                 Ok(Vec::new())

@@ -1,4 +1,4 @@
-//! What the service answers: reading it within bounds, and finding its words in a refusal.
+//! Reads responses: their body up to a size limit, and the server's message in an error response.
 
 use std::io::{self, BufRead, Read, Take, Write};
 use std::time::{Duration, SystemTime};
@@ -7,18 +7,18 @@ use flate2::bufread;
 use flate2::read::MultiGzDecoder;
 use ureq::Body;
 use ureq::http::StatusCode;
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, TRANSFER_ENCODING};
-use ureq::http::header::{HeaderMap, HeaderName, RETRY_AFTER};
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE};
+use ureq::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::MAX_RETRY_AFTER;
 use crate::error::Error;
 use crate::secret::{SecretBuffer, Zeroizing, read_to_end, read_to_end_expecting};
 
-/// The most that is read of a refusal; the rest is of no use to anyone.
+/// Maximum number of bytes that are read of the body of an error response.
 pub(super) const MAX_ERROR_BODY_BYTES: u64 = 64 * 1024;
-/// The most of the service's words that go into an error.
+/// Maximum length of a server's message in an error, in characters.
 pub(super) const MAX_MESSAGE_LEN: usize = 500;
-/// Headers under which services and their gateways name a request.
+/// Headers with the id of a request, as servers and gateways send them.
 const REQUEST_ID_HEADERS: [&str; 4] = [
     "x-request-id",
     "x-correlation-id",
@@ -26,62 +26,94 @@ const REQUEST_ID_HEADERS: [&str; 4] = [
     "cf-ray",
 ];
 
-/// The first bytes of all data in gzip.
+/// The first bytes of gzip data (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// An answer whose head has arrived.
+/// A response whose head was received.
 pub(super) struct Response {
     head: ureq::http::response::Parts,
     body: Body,
     limit: u64,
 }
 
+/// The names of the content coding gzip (RFC 9110, section 8.4.1.3).
+const GZIP: [&str; 2] = ["gzip", "x-gzip"];
+
 /// How the body of a response is encoded.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Encoding {
+struct Encoding {
     chunked: bool,
     gzip: bool,
 }
 
-/// What could be recovered of a body that cannot be read.
+impl Encoding {
+    /// Reads the codings from the head of a response as it was received. The parsed headers do not have
+    /// them if another crate enables ureq's feature `gzip`.
+    fn of_head(head: &[u8]) -> Self {
+        let has = |name: &str, codings: &[&str]| {
+            head.split(|byte| *byte == b'\n').any(|line| {
+                let mut parts = line.splitn(2, |byte| *byte == b':');
+                let key = parts.next().unwrap_or_default().trim_ascii();
+                key.eq_ignore_ascii_case(name.as_bytes())
+                    && parts.next().is_some_and(|value| lists_any(value, codings))
+            })
+        };
+        Encoding {
+            chunked: has("transfer-encoding", &["chunked"]),
+            gzip: has("content-encoding", &GZIP),
+        }
+    }
+}
+
+/// Returns whether a comma-separated header value contains one of these codings.
+fn lists_any(value: &[u8], codings: &[&str]) -> bool {
+    value.split(|byte| *byte == b',').any(|listed| {
+        let listed = listed.trim_ascii();
+        codings
+            .iter()
+            .any(|coding| listed.eq_ignore_ascii_case(coding.as_bytes()))
+    })
+}
+
+/// The part of a body that was recovered after its response could not be read.
 pub(super) struct Salvaged {
     pub(super) body: Zeroizing<Vec<u8>>,
-    /// Whether it is still compressed: no byte of it could be decompressed.
+    /// Whether `body` is compressed, because no byte of it could be decompressed.
     pub(super) compressed: bool,
-    /// Whether it was compressed.
+    /// Whether `body` was decompressed.
     pub(super) decompressed: bool,
 }
 
-/// Anything but success, read to its end.
+/// A response with a status other than 2xx, and its body.
 pub(super) struct ErrorResponse {
     pub(super) status: u16,
-    pub(super) words: Option<String>,
+    pub(super) message: Option<String>,
     pub(super) body: Zeroizing<Vec<u8>>,
     pub(super) retry_after: Option<Duration>,
     pub(super) request_id: Option<String>,
-    /// Whether the words are the service's own, as far as anyone can tell: a gateway in front of it
-    /// says what a status says anyway, in text or on a page for people.
+    /// Whether `message` comes from the API: it is in JSON, and says more than a reason phrase. A
+    /// gateway sends plain text, an HTML page or the reason phrase of the status.
     pub(super) from_api: bool,
 }
 
-/// Why a success could not be read to its end, with what had arrived by then.
+/// A failure to read the body of a 2xx response, with the bytes received until then.
 pub(super) enum BodyError {
-    /// It was read, and is not what was described.
+    /// The body is not the JSON that the operation expects.
     Undecodable(Error),
     /// HTML instead of the API's response: a gateway or portal sent it, whatever the status.
-    Page {
-        body: Zeroizing<Vec<u8>>,
-    },
-    Broken {
+    Page { body: Zeroizing<Vec<u8>> },
+    /// The connection was lost, or the body's framing or compression is invalid.
+    ConnectionLost {
         error: io::Error,
         body: Zeroizing<Vec<u8>>,
-        /// Whether the caller has a part of it already.
-        passed_on: bool,
+        /// Whether a part of the body was written to the sink.
+        partly_written: bool,
     },
+    /// The body exceeds the limit.
     TooLarge {
         limit: u64,
         body: Zeroizing<Vec<u8>>,
     },
+    /// The sink returned an error.
     Sink(io::Error),
 }
 
@@ -103,26 +135,13 @@ impl Response {
         date(&self.head.headers)
     }
 
-    pub(super) fn encoding(&self) -> Encoding {
-        let has = |name, codings: &[&str]| {
-            self.head.headers.get_all(name).iter().any(|value| {
-                let mut listed = value.to_str().unwrap_or_default().split(',').map(str::trim);
-                listed.any(|coding| {
-                    codings
-                        .iter()
-                        .any(|known| coding.eq_ignore_ascii_case(known))
-                })
-            })
-        };
-        Encoding {
-            chunked: has(TRANSFER_ENCODING, &["chunked"]),
-            gzip: has(CONTENT_ENCODING, &["gzip", "x-gzip"]),
-        }
-    }
-
     /// Returns a reader of the decompressed body, up to one byte more than the limit.
     fn reader(self) -> Take<BodyReader> {
-        let gzip = self.encoding().gzip;
+        // Absent if another crate enables ureq's feature `gzip`: ureq then decompresses.
+        let codings = self.head.headers.get_all(CONTENT_ENCODING).iter();
+        let gzip = codings
+            .map(HeaderValue::as_bytes)
+            .any(|codings| lists_any(codings, &GZIP));
         let reader = Connection {
             body: self.body.into_reader(),
             failed: false,
@@ -139,17 +158,16 @@ impl Response {
         let limit = self.limit;
         let expected = self.body.content_length().unwrap_or(0).min(limit);
         let mut reader = self.reader();
-        // The announced length can be false, so it is reserved only as bytes arrive. One more than
-        // expected, so that neither finding the end nor a NUL behind it, as C wants one, makes the
-        // vector move.
+        // `Content-Length` can be false, so memory is reserved only as bytes arrive. One byte more than
+        // expected, so that neither finding the end nor appending a NUL for C reallocates the vector.
         let mut body = Zeroizing::new(Vec::new());
         if let Err(error) =
             read_to_end_expecting(&mut reader, &mut body, expected.saturating_add(1))
         {
-            return Err(BodyError::Broken {
+            return Err(BodyError::ConnectionLost {
                 error,
                 body,
-                passed_on: false,
+                partly_written: false,
             });
         }
         if body.len() as u64 > limit {
@@ -158,22 +176,23 @@ impl Response {
         Ok(body)
     }
 
-    /// Copies CSV to a sink. Where the body begins with a quote it may be one JSON string, which
-    /// only its end can tell from CSV whose first field is quoted, so that case is read whole.
+    /// Copies a CSV body to a sink. A body that starts with a quote is either one JSON string or CSV
+    /// with a quoted field; only the end of the body distinguishes them, so it is read to its end
+    /// first.
     pub(super) fn copy_csv(self, sink: &mut dyn Write) -> Result<(), BodyError> {
         let limit = self.limit;
         let mut reader = self.reader();
-        let connection_error = |error, passed_on| BodyError::Broken {
+        let connection_error = |error, partly_written| BodyError::ConnectionLost {
             error,
             body: Zeroizing::default(),
-            passed_on,
+            partly_written,
         };
         let unwritten = |error| connection_error(error, false);
         let mut buffer = Zeroizing::new(vec![0; 16 * 1024]);
         let mut count = read_some(&mut reader, &mut buffer).map_err(unwritten)?;
         if is_markup(&buffer[..count]) {
             let mut body = Zeroizing::new(buffer[..count].to_vec());
-            // What arrived is enough to show; that the rest is missing is no other error.
+            // The page is reported as an error anyway, so a lost connection is ignored.
             let _ = read_to_end(&mut reader, &mut body);
             return Err(BodyError::Page { body });
         }
@@ -208,8 +227,8 @@ impl Response {
         sink.flush().map_err(BodyError::Sink)
     }
 
-    /// Reads a refusal; what cannot be read of it is left out, since the status says enough. What is
-    /// shown of it is redacted before it is cut, lest a part of a secret stays.
+    /// Reads an error response. Ignores a failure to read its body. Redacts the message before
+    /// shortening it, so that no part of a secret remains.
     pub(super) fn into_error_response(self, redact: impl Fn(String) -> String) -> ErrorResponse {
         let may_be_json = self.content_type().is_none_or(is_json);
         let mut body = Zeroizing::new(Vec::new());
@@ -219,16 +238,16 @@ impl Response {
         let _ = read_to_end(&mut reader, &mut body);
         let headers = &head.headers;
         let shown = |text| Some(one_line(&redact(text))).filter(|line| !line.is_empty());
-        let (words, structured) = error_message(&body);
-        let words = words.and_then(shown);
+        let (message, structured) = error_message(&body);
+        let message = message.and_then(shown);
         ErrorResponse {
             status: head.status.as_u16(),
             from_api: may_be_json
                 && structured
-                && words
+                && message
                     .as_deref()
-                    .is_some_and(|words| !is_gateway_message(words)),
-            words,
+                    .is_some_and(|message| !is_gateway_message(message)),
+            message,
             retry_after: retry_after(headers, SystemTime::now()),
             request_id: request_id(headers).and_then(|id| shown(id.to_owned())),
             body,
@@ -244,7 +263,7 @@ impl Response {
         self.content_type().is_some_and(is_html)
     }
 
-    /// What is no text says nothing.
+    /// Returns the value of `Content-Type`: "" if it is not ASCII, `None` if absent.
     fn content_type(&self) -> Option<&str> {
         let value = self.head.headers.get(CONTENT_TYPE)?;
         Some(value.to_str().unwrap_or_default())
@@ -257,17 +276,18 @@ fn request_id(headers: &HeaderMap) -> Option<&str> {
         .find_map(|name| headers.get(HeaderName::from_static(name))?.to_str().ok())
 }
 
-/// Whether a content type is one of JSON: `application/json`, `application/problem+json`.
+/// Returns whether a content type is JSON, for example `application/json` or
+/// `application/problem+json`.
 fn is_json(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default();
     let kind = kind.trim().to_ascii_lowercase();
     kind.ends_with("/json") || kind.ends_with("+json")
 }
 
-/// The body of a response as the connection has it.
+/// Reader of a body that records whether the connection failed.
 struct Connection {
     body: ureq::BodyReader<'static>,
-    /// Whether the connection failed, rather than what came over it.
+    /// Whether the connection failed, as opposed to the decompression of the body.
     failed: bool,
 }
 
@@ -279,7 +299,7 @@ impl Read for Connection {
     }
 }
 
-/// The body of a response, decompressed.
+/// Reader of the decompressed body of a response.
 enum BodyReader {
     Plain(Connection),
     Gzip(Box<MultiGzDecoder<Connection>>),
@@ -302,13 +322,14 @@ impl Read for BodyReader {
 
 /// Recovers as much as possible of a body from the bytes of its response.
 ///
-/// Whole chunks are joined; from the first one on that is not valid, the bytes are kept as they
-/// came. At most `limit` bytes are decompressed. Returns `None` if no byte of the body arrived.
-pub(super) fn salvage(wire: &[u8], encoding: Encoding, limit: u64) -> Option<Salvaged> {
-    let arrived = body_of(wire)?;
+/// Joins the complete chunks, and returns the bytes from the first invalid chunk on unmodified.
+/// Decompresses at most `limit` bytes. Returns `None` if no byte of the body was received.
+pub(super) fn salvage(wire: &[u8], limit: u64) -> Option<Salvaged> {
+    let (head, received) = split_head(wire)?;
+    let encoding = Encoding::of_head(head);
     let body = match encoding.chunked {
-        true => unchunk(arrived),
-        false => Zeroizing::new(arrived.to_vec()),
+        true => unchunk(received),
+        false => Zeroizing::new(received.to_vec()),
     };
     if body.is_empty() {
         return None;
@@ -316,7 +337,7 @@ pub(super) fn salvage(wire: &[u8], encoding: Encoding, limit: u64) -> Option<Sal
     if encoding.gzip {
         let mut text = Zeroizing::new(Vec::new());
         let mut reader = bufread::MultiGzDecoder::new(ByteByByte(&body)).take(limit);
-        // It fails where the data end or are damaged; what came before is what is wanted.
+        // Fails if the data is truncated or corrupt, after returning everything before that byte.
         let _ = read_to_end(&mut reader, &mut text);
         if !text.is_empty() {
             return Some(Salvaged {
@@ -327,15 +348,15 @@ pub(super) fn salvage(wire: &[u8], encoding: Encoding, limit: u64) -> Option<Sal
         }
     }
     Some(Salvaged {
-        // Text that is only labelled as compressed can be read as it is.
+        // A body that is labelled as gzip but is not is returned unmodified.
         compressed: encoding.gzip && body.starts_with(&GZIP_MAGIC),
         decompressed: false,
         body,
     })
 }
 
-/// A reader that yields one byte at a time, so that a decompressor that meets a damaged byte has
-/// returned everything before it.
+/// Reader that returns one byte at a time, so that a decompressor returns everything before a corrupt
+/// byte.
 struct ByteByByte<'a>(&'a [u8]);
 
 impl Read for ByteByByte<'_> {
@@ -355,8 +376,8 @@ impl BufRead for ByteByByte<'_> {
     }
 }
 
-/// Returns what follows the head of the final response, or `None` if its head has no end.
-fn body_of(mut wire: &[u8]) -> Option<&[u8]> {
+/// Splits the final response into head and body. Returns `None` if its head is incomplete.
+fn split_head(mut wire: &[u8]) -> Option<(&[u8], &[u8])> {
     loop {
         let interim = wire.starts_with(b"HTTP/1.1 1") || wire.starts_with(b"HTTP/1.0 1");
         let mut after = 0;
@@ -370,14 +391,14 @@ fn body_of(mut wire: &[u8]) -> Option<&[u8]> {
                 break;
             }
         }
-        wire = &wire[after..];
         if !interim {
-            return Some(wire);
+            return Some(wire.split_at(after));
         }
+        wire = &wire[after..];
     }
 }
 
-/// Joins chunks; what is not a valid chunk is kept with all that follows it.
+/// Joins the data of chunks. Appends the bytes from the first invalid chunk on unmodified.
 fn unchunk(mut rest: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut body = SecretBuffer::with_capacity(rest.len());
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -406,8 +427,8 @@ fn is_html(content_type: &str) -> bool {
     kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
 }
 
-/// Whether a body begins like HTML or XML, as pages of gateways and portals do under whatever content
-/// type. Neither JSON nor the API's CSV begins with `<`.
+/// Returns whether a body starts like HTML or XML. Gateways and portals send pages with any content
+/// type; neither JSON nor the API's CSV starts with `<`.
 pub(super) fn is_markup(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     body.trim_ascii_start().starts_with(b"<")
@@ -422,12 +443,12 @@ fn read_some(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// `Date`.
+/// Returns the time of the `Date` header.
 pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }
 
-/// `Retry-After`, in seconds or as a date; at most a day.
+/// Returns the wait of the `Retry-After` header (seconds or a date), at most [`MAX_RETRY_AFTER`].
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match value.parse::<f64>() {
@@ -443,38 +464,38 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-/// The words in the body of a refusal: JSON, text, or the title of an HTML page; and whether they
-/// came as a JSON object or string, as the service's do.
+/// Returns the message in the body of an error response (JSON, text, or the title of an HTML page),
+/// and whether it is in a JSON object or string, as messages of the API are.
 fn error_message(body: &[u8]) -> (Option<String>, bool) {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
     let json = serde_json::from_str::<serde_json::Value>(text).ok();
-    let words = match &json {
+    let message = match &json {
         Some(json) => error_message_from_json(json),
         None if text.starts_with('<') => Some(title_of(text).unwrap_or("an HTML page").to_owned()),
         None => Some(text.to_owned()),
     };
     (
-        words,
+        message,
         json.is_some_and(|json| json.is_object() || json.is_string()),
     )
 }
 
-/// Whether words say no more than that something behind a gateway failed: the reason phrase of a
-/// status, with or without its number, or what proxies say in its place.
-fn is_gateway_message(words: &str) -> bool {
-    let words = words.trim_matches(|c: char| !c.is_alphabetic());
-    words.is_empty()
-        || words.to_ascii_lowercase().contains("upstream")
+/// Returns whether a message is one of a gateway: the reason phrase of a 5xx status, with or without
+/// its number, or a variant that proxies use.
+fn is_gateway_message(message: &str) -> bool {
+    let message = message.trim_matches(|c: char| !c.is_alphabetic());
+    message.is_empty()
+        || message.to_ascii_lowercase().contains("upstream")
         || (500..600)
             .filter_map(|status| StatusCode::from_u16(status).ok()?.canonical_reason())
             .chain(["Service Temporarily Unavailable", "Gateway Time-out"])
-            .any(|reason| reason.eq_ignore_ascii_case(words))
+            .any(|reason| reason.eq_ignore_ascii_case(message))
 }
 
 fn error_message_from_json(json: &serde_json::Value) -> Option<String> {
     match json {
-        serde_json::Value::String(words) => Some(words.clone()),
+        serde_json::Value::String(message) => Some(message.clone()),
         serde_json::Value::Object(fields) => {
             let text = |name| fields.get(name).and_then(error_message_from_json);
             let message = text("message")
@@ -482,16 +503,16 @@ fn error_message_from_json(json: &serde_json::Value) -> Option<String> {
                 .or_else(|| text("error"))
                 .or_else(|| text("detail"))
                 .or_else(|| text("title"));
-            // An upgrade gate has its reason, and what to do about it, in fields of their own.
-            let words = match (message, text("reason")) {
+            // The error of a blocked upgrade has its reason and the next step in separate fields.
+            let message = match (message, text("reason")) {
                 (Some(message), Some(reason)) if !message.contains(&reason) => {
                     format!("{message}: {reason}")
                 }
                 (message, reason) => message.or(reason)?,
             };
             Some(match text("nextStep").or_else(|| text("next_step")) {
-                Some(next) => format!("{words} ({next})"),
-                None => words,
+                Some(next) => format!("{message} ({next})"),
+                None => message,
             })
         }
         serde_json::Value::Array(errors) => errors.iter().find_map(error_message_from_json),
@@ -507,7 +528,8 @@ fn title_of(html: &str) -> Option<&str> {
     Some(html[from..to].trim())
 }
 
-/// Fit for one line of a log: no control characters, no endless text.
+/// Returns a message for one line of a log: no control characters, at most [`MAX_MESSAGE_LEN`]
+/// characters and an ellipsis.
 fn one_line(text: &str) -> String {
     let mut line: String = text
         .chars()
@@ -522,7 +544,7 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// What a status means where the service says nothing.
+/// Returns the standard reason phrase of a status.
 pub(super) fn reason(status: u16) -> &'static str {
     StatusCode::from_u16(status)
         .ok()
@@ -535,8 +557,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_service_is_quoted_whatever_it_speaks() {
-        for (body, words) in [
+    fn error_message_is_found_in_json_text_and_html() {
+        for (body, message) in [
             (
                 r#"{"message":"Name is too long"}"#,
                 Some("Name is too long"),
@@ -576,24 +598,28 @@ mod tests {
             ("{}", None),
             ("null", None),
         ] {
-            let refusal = refusal(None, body.as_bytes());
-            assert_eq!(refusal.words.as_deref(), words, "{body}");
+            let error_response = error_response(None, body.as_bytes());
+            assert_eq!(error_response.message.as_deref(), message, "{body}");
         }
-        assert!(refusal(None, b"\xff\xfe").words.is_some());
+        assert!(error_response(None, b"\xff\xfe").message.is_some());
         let long = "x".repeat(10_000);
-        assert!(refusal(None, long.as_bytes()).words.unwrap().len() < 600);
+        assert!(error_response(None, long.as_bytes()).message.unwrap().len() < 600);
     }
 
     #[test]
-    fn a_gateway_is_not_taken_for_the_service() {
-        let said = r#"{"message":"Cluster creation is not available"}"#;
+    fn error_response_of_a_gateway_is_not_from_the_api() {
+        let message = r#"{"message":"Cluster creation is not available"}"#;
         for (content_type, body, from_api) in [
-            (Some("application/json"), said, true),
-            (Some("Application/Problem+JSON; charset=utf-8"), said, true),
-            (None, said, true),
+            (Some("application/json"), message, true),
+            (
+                Some("Application/Problem+JSON; charset=utf-8"),
+                message,
+                true,
+            ),
+            (None, message, true),
             (None, r#""Cluster creation is not available""#, true),
-            (Some("text/plain"), said, false),
-            (Some("text/html"), said, false),
+            (Some("text/plain"), message, false),
+            (Some("text/html"), message, false),
             (None, "Cluster creation is not available", false),
             (None, r#"["Cluster creation is not available"]"#, false),
             (None, "", false),
@@ -611,8 +637,8 @@ mod tests {
             (None, r#"{"message":"503"}"#, false),
             (None, r#"{"message":"no healthy upstream"}"#, false),
         ] {
-            let refusal = refusal(content_type, body.as_bytes());
-            assert_eq!(refusal.from_api, from_api, "{content_type:?} {body}");
+            let error_response = error_response(content_type, body.as_bytes());
+            assert_eq!(error_response.from_api, from_api, "{content_type:?} {body}");
         }
     }
 
@@ -640,17 +666,17 @@ mod tests {
         }
     }
 
-    fn refusal(content_type: Option<&str>, body: &[u8]) -> ErrorResponse {
+    fn error_response(content_type: Option<&str>, body: &[u8]) -> ErrorResponse {
         let mut response = ureq::http::Response::builder().status(503);
         if let Some(content_type) = content_type {
             response = response.header(CONTENT_TYPE, content_type);
         }
         let response = response.body(Body::builder().data(body)).unwrap();
-        Response::new(response, 0).into_error_response(|words| words)
+        Response::new(response, 0).into_error_response(|message| message)
     }
 
     #[test]
-    fn read_moves_a_large_body_seldom_and_leaves_room_for_a_nul() {
+    fn read_leaves_capacity_for_a_nul_after_a_large_body() {
         let sent = vec![b'x'; 20 << 20];
         let body = Body::builder().data(sent.clone());
         let body = Response::new(
@@ -659,7 +685,7 @@ mod tests {
         )
         .read();
         let Ok(body) = body else {
-            panic!("it is whole")
+            panic!("the body is complete")
         };
         assert!(*body == sent);
         assert_eq!(body.capacity(), sent.len() + 1);

@@ -1,52 +1,53 @@
-//! Whether a failed request is sent again, and when. Pure: told what happened, how much time is
-//! left and a random number, it answers what to do.
+//! Retry policy: decides whether, and after which delay, the client retries a failed request.
+//!
+//! Performs no I/O. The failure, the remaining time and a random number are parameters.
 
 use std::time::Duration;
 
 use super::Idempotency;
 use crate::error::Outcome;
 
-/// The first delay; each further one is up to twice as long.
+/// Maximum delay before the first retry, without `Retry-After`. It doubles with each retry, up to
+/// 1.6 s before the last one. A delay is at least half of its maximum.
 const INITIAL_DELAY: Duration = Duration::from_millis(200);
-/// The longest delay that nobody asked for.
-const MAX_DELAY: Duration = Duration::from_secs(8);
-/// How often a request is sent at most.
+/// Maximum number of attempts of a call, the first one included.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// How a request failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// No byte of it left.
+    /// No byte of the request was sent.
     NotSent,
-    /// The connection broke after a byte may have left.
+    /// The connection was lost after a byte of the request may have been sent.
     ConnectionLost,
-    /// The service answered something other than success.
+    /// The server sent a response with a status other than 2xx.
     Status {
         status: u16,
         retry_after: Option<Duration>,
     },
-    /// The API says that what a deletion should remove does not exist.
+    /// The API reports that the resource to be deleted does not exist.
     Absent,
-    /// Nothing that sending again could mend.
+    /// A retry would fail in the same way.
     NotRetryable,
 }
 
-/// What to do.
+/// What the client does after a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Send it again after a delay.
+    /// Retry the request after this delay.
     RetryAfter(Duration),
-    /// Tell the caller.
+    /// Return the error to the caller.
     Stop,
 }
 
-/// The retries of one call.
+/// Retry state of one call.
 #[derive(Debug)]
 pub(super) struct RetryState {
     idempotency: Idempotency,
     attempts: u32,
     retries: u32,
-    /// What became of the attempts so far.
+    /// The outcome of the attempts so far with the highest [`severity`]; for a safe request, of the
+    /// last attempt.
     outcome: Outcome,
 }
 
@@ -60,37 +61,39 @@ impl RetryState {
         }
     }
 
+    /// Returns the number of attempts of which a byte was sent.
     pub(super) fn attempts(&self) -> u32 {
         self.attempts
     }
 
+    /// Records an attempt of which a byte was sent.
     pub(super) fn count_attempt(&mut self) {
         self.attempts += 1;
     }
 
-    /// Whether an attempt was applied or may have been.
+    /// Returns whether the server executed the operation, or may have executed it.
     pub(super) fn may_have_been_applied(&self) -> bool {
         matches!(self.outcome, Outcome::Unknown | Outcome::Completed)
     }
 
-    /// What became of the whole call, once something in it ended with `outcome`: no later failure
-    /// takes back what an earlier attempt may have done.
+    /// Adds the outcome of an attempt and returns the outcome of the call. A later attempt does not
+    /// change that an earlier one may have been executed.
     pub(super) fn merge_outcome(&mut self, outcome: Outcome) -> Outcome {
-        // A read does nothing, so only its last attempt is of interest.
+        // A safe request changes nothing, so only its last attempt counts.
         if self.idempotency == Idempotency::Safe || severity(outcome) > severity(self.outcome) {
             self.outcome = outcome;
         }
         self.outcome
     }
 
-    /// Decides; `random` gives a number in `0.0..1.0`.
+    /// Decides whether to retry after `failure`. `random` returns a number from 0 to 1.
     pub(super) fn decide(
         &mut self,
         failure: &Failure,
         remaining: Duration,
         random: impl FnOnce() -> f64,
     ) -> Decision {
-        let asked_for = match (failure, self.idempotency) {
+        let server_delay = match (failure, self.idempotency) {
             (Failure::NotSent, _) => None,
             (Failure::ConnectionLost, Idempotency::Safe | Idempotency::Idempotent) => None,
             (
@@ -105,10 +108,10 @@ impl RetryState {
         if self.retries + 1 >= MAX_ATTEMPTS {
             return Decision::Stop;
         }
-        let ceiling = (INITIAL_DELAY * 2u32.pow(self.retries)).min(MAX_DELAY);
-        let delay = asked_for.unwrap_or_default() + ceiling.mul_f64(0.5 + random() / 2.0);
+        let max_delay = INITIAL_DELAY * 2u32.pow(self.retries);
+        let delay = server_delay.unwrap_or_default() + max_delay.mul_f64(0.5 + random() / 2.0);
         self.retries += 1;
-        // Waiting for a turn that comes after the deadline would only delay the bad news.
+        // A retry after the deadline is not possible, so the error is returned immediately.
         if delay >= remaining {
             Decision::Stop
         } else {
@@ -117,7 +120,7 @@ impl RetryState {
     }
 }
 
-/// How much an outcome says about what was done.
+/// Orders outcomes by how certain it is that the operation was executed.
 fn severity(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::NotSent => 0,
@@ -145,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_repeated_is_repeated_after_passing_failures() {
+    fn decide_retries_idempotent_requests_after_transient_failures_only() {
         for idempotency in [Idempotency::Safe, Idempotency::Idempotent] {
             for failure in [
                 Failure::NotSent,
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_once_operation_is_repeated_only_where_nothing_left() {
+    fn decide_retries_non_idempotent_requests_only_if_nothing_was_sent() {
         assert_ne!(
             decide(Idempotency::NonIdempotent, Failure::NotSent),
             Decision::Stop
@@ -200,20 +203,83 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_with_jitter_and_come_to_an_end() {
+    fn decide_doubles_the_delay_and_stops_after_five_attempts() {
         let mut retry_state = RetryState::new(Idempotency::Safe);
-        let pauses: Vec<_> = std::iter::from_fn(|| {
+        let delays: Vec<_> = std::iter::from_fn(|| {
             match retry_state.decide(&Failure::ConnectionLost, LONG, || 0.5) {
                 Decision::RetryAfter(delay) => Some(delay.as_millis()),
                 Decision::Stop => None,
             }
         })
         .collect();
-        assert_eq!(pauses, [150, 300, 600, 1200]);
+        assert_eq!(delays, [150, 300, 600, 1200]);
     }
 
     #[test]
-    fn a_later_attempt_takes_nothing_back() {
+    fn decide_jitters_between_half_and_all_of_the_maximum_delay() {
+        for (random, millis) in [(0.0, 100), (0.25, 125), (0.5, 150), (1.0, 200)] {
+            let mut retry_state = RetryState::new(Idempotency::Safe);
+            assert_eq!(
+                retry_state.decide(&Failure::NotSent, LONG, || random),
+                Decision::RetryAfter(Duration::from_millis(millis)),
+                "{random}"
+            );
+        }
+    }
+
+    #[test]
+    fn decide_stops_if_the_delay_reaches_the_deadline() {
+        for (remaining, decision) in [
+            (99, Decision::Stop),
+            (100, Decision::Stop),
+            (101, Decision::RetryAfter(Duration::from_millis(100))),
+        ] {
+            let mut retry_state = RetryState::new(Idempotency::Safe);
+            let remaining = Duration::from_millis(remaining);
+            assert_eq!(
+                retry_state.decide(&Failure::NotSent, remaining, || 0.0),
+                decision,
+                "{remaining:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn attempts_counts_sent_attempts_only() {
+        let mut retry_state = RetryState::new(Idempotency::Safe);
+        assert_eq!(retry_state.attempts(), 0);
+        retry_state.decide(&Failure::NotSent, LONG, || 0.0);
+        assert_eq!(retry_state.attempts(), 0);
+        for attempts in 1..=3 {
+            retry_state.count_attempt();
+            assert_eq!(retry_state.attempts(), attempts);
+        }
+    }
+
+    #[test]
+    fn may_have_been_applied_depends_on_the_merged_outcome() {
+        for (outcomes, expected) in [
+            (&[][..], false),
+            (&[Outcome::NotSent], false),
+            (&[Outcome::Rejected], false),
+            (&[Outcome::Unknown], true),
+            (&[Outcome::Completed], true),
+            (&[Outcome::Unknown, Outcome::Rejected], true),
+        ] {
+            let mut retry_state = RetryState::new(Idempotency::Idempotent);
+            for outcome in outcomes {
+                retry_state.merge_outcome(*outcome);
+            }
+            assert_eq!(
+                retry_state.may_have_been_applied(),
+                expected,
+                "{outcomes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn merge_outcome_keeps_the_most_severe_unless_safe() {
         use Outcome::{Completed, NotSent, Rejected, Unknown};
         for (attempts, outcome) in [
             (&[NotSent, NotSent][..], NotSent),
@@ -239,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_says_how_long() {
+    fn decide_adds_retry_after_and_stops_if_it_exceeds_the_deadline() {
         let failure = Failure::Status {
             status: 503,
             retry_after: Some(Duration::from_secs(7)),

@@ -1,6 +1,6 @@
-//! TCP as ureq sees it: every wait asks the call under way whether it may go on.
+//! TCP connections for ureq. Each wait checks the deadline and the cancellation of the current call.
 //!
-//! ureq's own timeouts are left off, so that deadline and cancellation are kept in one place: here.
+//! The timeouts of ureq are not used.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,15 +14,15 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport,
 };
 
-use super::agent::Exchange;
+use super::agent::ExchangeGuard;
 use super::buffers::{OUTPUT_BUFFER, ZeroizingBuffers};
 use super::resolver::CachingResolver;
 use crate::fork::ProcessOwned;
 
-/// How it is said that the other end closed a connection too early.
-pub(super) const CLOSED_BY_PEER: &str = "closed by the other end";
+/// Error text for a connection that the peer closed too early.
+pub(super) const CLOSED_BY_PEER: &str = "connection closed by peer";
 
-/// A TCP connection whose waits honour the current [`Exchange`].
+/// A TCP connection whose waits end with the call of the current [`ExchangeGuard`].
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: ProcessOwned<TcpStream>,
@@ -39,8 +39,8 @@ impl Socket {
         }
     }
 
-    /// Whether the other end has neither closed nor said anything: an idle connection that speaks
-    /// is of no use.
+    /// Returns whether an idle connection can be reused: the peer has neither closed it nor sent
+    /// anything.
     pub(super) fn is_reusable(&self) -> bool {
         let peeked = rustix::net::recv(
             &*self.stream,
@@ -54,15 +54,15 @@ impl Socket {
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let step = Some(Exchange::next_wait()?);
+            let step = Some(ExchangeGuard::next_wait()?);
             if self.read_timeout != step {
                 self.stream.set_read_timeout(step)?;
                 self.read_timeout = step;
             }
             match self.stream.read(buffer) {
-                Err(error) if is_a_pause(&error) => {}
+                Err(error) if is_wait_timeout(&error) => {}
                 Ok(count) => {
-                    Exchange::count_received(count);
+                    ExchangeGuard::count_received(count);
                     return Ok(count);
                 }
                 Err(error) => return Err(error),
@@ -74,15 +74,15 @@ impl Read for Socket {
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         loop {
-            let step = Some(Exchange::next_wait()?);
+            let step = Some(ExchangeGuard::next_wait()?);
             if self.write_timeout != step {
                 self.stream.set_write_timeout(step)?;
                 self.write_timeout = step;
             }
             match self.stream.write(buffer) {
-                Err(error) if is_a_pause(&error) => {}
+                Err(error) if is_wait_timeout(&error) => {}
                 Ok(count) => {
-                    Exchange::count_written(count);
+                    ExchangeGuard::count_written(count);
                     return Ok(count);
                 }
                 Err(error) => return Err(error),
@@ -93,8 +93,8 @@ impl Write for Socket {
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match pieces {
             [piece] => self.write(piece),
-            // Joined rather than handed to `writev`, which would raise SIGPIPE in a host program. TLS
-            // writes in pieces only while it shakes hands, a few hundred bytes.
+            // Joined instead of `writev`, which can raise SIGPIPE in the host program. TLS writes several
+            // pieces only during the handshake, a few hundred bytes.
             _ => self.write(&join(pieces)),
         }
     }
@@ -104,7 +104,7 @@ impl Write for Socket {
     }
 }
 
-/// The first pieces as one, as far as one buffer's worth goes.
+/// Joins the first pieces, up to the size of an output buffer.
 fn join(pieces: &[IoSlice<'_>]) -> Vec<u8> {
     let mut joined = Vec::new();
     for piece in pieces {
@@ -116,16 +116,16 @@ fn join(pieces: &[IoSlice<'_>]) -> Vec<u8> {
     joined
 }
 
-/// A wait that ended without news: its slice is over, or a signal came.
-fn is_a_pause(error: &io::Error) -> bool {
+/// Returns whether a wait ended because of its timeout or a signal.
+fn is_wait_timeout(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
     )
 }
 
-/// A connection that broke, told so that ureq does not take it for the end of an answer whose length
-/// was not announced: what is cut would pass for whole.
+/// Converts the error of a lost connection to one that ureq does not treat as the end of a response
+/// without `Content-Length`: a truncated response would pass as complete.
 pub(super) fn unexpected_eof(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => {
@@ -153,18 +153,18 @@ impl<In: Transport> Connector<In> for SocketConnector {
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, ureq::Error> {
-        // A proxy's tunnel is there already.
+        // The connection through a proxy's tunnel is already established.
         if let Some(tunnel) = chained {
             return Ok(Some(Either::A(tunnel)));
         }
-        // With a proxy at hand ureq looks no names up, not even for what goes past it.
-        let past_the_proxy = if details.addrs.is_empty() {
+        // If there is a proxy, ureq resolves no names, not even of hosts that are excluded from it.
+        let resolved = if details.addrs.is_empty() {
             let (uri, config) = (details.uri, details.config);
             Some(details.resolver.resolve(uri, config, details.timeout)?)
         } else {
             None
         };
-        let addresses = past_the_proxy.as_ref().unwrap_or(&details.addrs);
+        let addresses = resolved.as_ref().unwrap_or(&details.addrs);
         let (address, stream) = connect(addresses)?;
         if Some(&address) != addresses.first() {
             self.resolver.prefer(address);
@@ -176,14 +176,13 @@ impl<In: Transport> Connector<In> for SocketConnector {
     }
 }
 
-/// How long a connection attempt is waited for before the next address is tried as well: the
-/// Connection Attempt Delay of RFC 8305.
+/// Time after which the next address is tried in parallel: the Connection Attempt Delay of RFC 8305.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connects to the first address that accepts, as RFC 8305 has it (Happy Eyeballs): an attempt that
-/// takes long goes on while the next address is tried, and the address families alternate.
+/// Connects to the first address that accepts (Happy Eyeballs, RFC 8305): a slow attempt continues
+/// while the next address is tried, and the address families alternate.
 ///
-/// Does not block in `connect`, which could be neither cancelled nor resumed.
+/// The sockets are non-blocking, because a blocking `connect` cannot be cancelled.
 fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
     let mut waiting = interleaved(addresses).into_iter().peekable();
     let mut attempts: Vec<(SocketAddr, OwnedFd)> = Vec::new();
@@ -208,7 +207,7 @@ fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
         if attempts.is_empty() {
             return Err(last);
         }
-        let mut step = Exchange::next_wait()?;
+        let mut step = ExchangeGuard::next_wait()?;
         if waiting.peek().is_some() {
             step = step.min(next_at.saturating_duration_since(now));
         }
@@ -229,7 +228,7 @@ fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
                 Ok(stream) => return Ok((address, stream)),
                 Err(error) => {
                     last = error;
-                    // Nothing is left to wait for with this address.
+                    // This attempt is over, so the next one starts immediately.
                     next_at = now;
                 }
             }
@@ -237,7 +236,7 @@ fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
     }
 }
 
-/// The addresses in their order, the families alternating, beginning with that of the first.
+/// Returns the addresses with alternating families, starting with the family of the first one.
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<_>, Vec<_>) = addresses
@@ -251,7 +250,7 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     ordered
 }
 
-/// Begins to connect; whether it is connected already.
+/// Starts to connect. Returns the socket and whether it is already connected.
 fn begin_to_connect(address: SocketAddr) -> io::Result<(OwnedFd, bool)> {
     let family = match address {
         SocketAddr::V4(_) => rustix::net::AddressFamily::INET,
@@ -270,7 +269,7 @@ fn begin_to_connect(address: SocketAddr) -> io::Result<(OwnedFd, bool)> {
     }
 }
 
-/// Makes a stream of a socket that has been connected, or returns why it has not.
+/// Converts a connected socket to a stream, or returns why it is not connected.
 fn finish(socket: OwnedFd) -> io::Result<TcpStream> {
     let stream = TcpStream::from(socket);
     if let Some(error) = stream.take_error()? {
@@ -281,7 +280,7 @@ fn finish(socket: OwnedFd) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// HTTP without TLS: to a loopback address, or to a proxy.
+/// Transport for HTTP without TLS: to a loopback address or to a proxy.
 #[derive(Debug)]
 pub(super) struct PlainTransport {
     socket: Socket,
@@ -300,14 +299,14 @@ impl Transport for PlainTransport {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        Exchange::begin_to_send();
+        ExchangeGuard::begin_to_send();
         Ok(self.socket.write_all(&self.buffers.output()[..amount])?)
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let room = self.buffers.input_append_buf();
         let amount =
-            Exchange::receive(room, |room| self.socket.read(room)).map_err(unexpected_eof)?;
+            ExchangeGuard::receive(room, |room| self.socket.read(room)).map_err(unexpected_eof)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
@@ -324,17 +323,20 @@ mod tests {
     use super::*;
     use crate::call::{CallContext, CallOptions};
     use crate::deadline_check::in_time;
-    use crate::unreachable_ports::{FullPort, port_of_nobody};
+    use crate::unreachable_ports::{UnresponsivePort, closed_port};
 
-    fn within(timeout: Duration) -> Exchange {
+    fn within(timeout: Duration) -> ExchangeGuard {
         let options = CallOptions::new().timeout(timeout);
-        Exchange::enter(&CallContext::start(&options, timeout))
+        ExchangeGuard::enter(&CallContext::start(&options, timeout))
     }
 
     #[test]
     fn connect_tries_the_next_address_when_one_does_not_respond() {
-        let (silent, listener) = (FullPort::new(), TcpListener::bind("127.0.0.1:0").unwrap());
-        let (_reserved, closed) = port_of_nobody();
+        let (silent, listener) = (
+            UnresponsivePort::new(),
+            TcpListener::bind("127.0.0.1:0").unwrap(),
+        );
+        let (_reserved, closed) = closed_port();
         let listening = listener.local_addr().unwrap();
         let _exchange = within(Duration::from_secs(20));
         for (addresses, least) in [
@@ -360,8 +362,8 @@ mod tests {
 
     #[test]
     fn connect_fails_when_no_address_accepts() {
-        let (_reserved, closed) = port_of_nobody();
-        let silent = FullPort::new();
+        let (_reserved, closed) = closed_port();
+        let silent = UnresponsivePort::new();
         let exchange = within(Duration::from_millis(400));
         let error = connect(&[closed, closed]).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
@@ -371,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_alternate_between_the_families() {
+    fn interleaved_alternates_between_address_families() {
         let parsed = |addresses: &[&str]| -> Vec<SocketAddr> {
             addresses
                 .iter()

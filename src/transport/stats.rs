@@ -1,20 +1,20 @@
-//! Counters of what a client did.
+//! Counters of a client's calls, requests and bytes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a client and its clones did so far; see [`AdminClient::stats`](crate::AdminClient::stats).
+/// Counters of a client and its clones since the client was created; see [`AdminClient::stats`](crate::AdminClient::stats).
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// Operations called.
     pub calls: u64,
-    /// API requests sent, repeated ones included.
+    /// API requests sent, retries included.
     pub requests: u64,
-    /// API requests sent again after a passing failure.
+    /// Retries of API requests after transient errors.
     pub retries: u64,
     /// Token requests sent by this client.
     pub token_requests: u64,
-    /// Tokens taken from the cache.
+    /// Calls that got their access token from the cache.
     pub token_cache_hits: u64,
     /// Bytes sent over API connections, TLS included.
     pub bytes_sent: u64,

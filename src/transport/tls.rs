@@ -1,4 +1,4 @@
-//! TLS: which certificates are trusted, which we show, and the encrypted connection as ureq sees it.
+//! TLS: root certificates, client certificate, and the encrypted transport for ureq.
 
 use std::ffi::OsString;
 use std::io::{self, IoSlice, Read, Write};
@@ -19,7 +19,7 @@ use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport, TransportAdapter,
 };
 
-use super::agent::Exchange;
+use super::agent::ExchangeGuard;
 use super::buffers::ZeroizingBuffers;
 use super::pem::PemFile;
 use super::socket::{PlainTransport, Socket, unexpected_eof};
@@ -62,21 +62,21 @@ pub(super) fn client_config(config: &Config) -> Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
-/// The same settings with no sessions to resume.
+/// Returns the same settings without cached TLS sessions.
 pub(super) fn without_sessions(config: &ClientConfig) -> Arc<ClientConfig> {
     let mut config = config.clone();
     config.resumption = Resumption::default();
     Arc::new(config)
 }
 
-/// What went wrong with TLS, and what to do about it.
-pub(super) fn explain(error: &rustls::Error) -> String {
+/// Returns the description of a TLS error, and what to do about it.
+pub(super) fn describe(error: &rustls::Error) -> String {
     use rustls::CertificateError as Certificate;
     let problem = match error {
         rustls::Error::InvalidCertificate(problem) => match problem {
-            // The latter where an authority of the same name is trusted.
+            // `BadSignature` if another authority with the same name is trusted.
             Certificate::UnknownIssuer | Certificate::BadSignature => {
-                "its certificate is of an authority that is not trusted; `ca_file` can name one"
+                "its certificate is signed by an untrusted authority; set `ca_file` to trust it"
             }
             Certificate::Expired | Certificate::ExpiredContext { .. } => {
                 "its certificate has expired"
@@ -87,20 +87,18 @@ pub(super) fn explain(error: &rustls::Error) -> String {
             _ => return error.to_string(),
         },
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            "it asks for a client certificate; `client_cert` can name one"
+            "it requires a client certificate; set `client_cert`"
         }
         rustls::Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
-            "it speaks neither TLS 1.2 nor 1.3"
+            "it supports neither TLS 1.2 nor TLS 1.3"
         }
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "what it speaks is not TLS"
-        }
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => "it does not use TLS",
         _ => return error.to_string(),
     };
     problem.to_owned()
 }
 
-/// Whether the same is bound to happen the next time.
+/// Returns whether a retry would fail in the same way.
 pub(super) fn is_permanent(error: &rustls::Error) -> bool {
     matches!(
         error,
@@ -113,9 +111,7 @@ pub(super) fn is_permanent(error: &rustls::Error) -> bool {
 fn platform_verifier(provider: Arc<CryptoProvider>) -> Option<rustls_platform_verifier::Verifier> {
     rustls_platform_verifier::Verifier::new(provider)
         .inspect_err(|error| {
-            log::warn!(
-                "the platform's certificates cannot be used ({error}); using the bundled ones"
-            );
+            log::warn!("platform certificates not usable, using the bundled ones: error={error}");
         })
         .ok()
 }
@@ -131,18 +127,18 @@ fn roots_from(file: &Path) -> Result<RootCertStore> {
     for certificate in certificates_from("ca_file", file)? {
         roots
             .add(certificate)
-            .map_err(|error| unreadable("ca_file", file, error))?;
+            .map_err(|error| unusable_file("ca_file", file, error))?;
     }
     Ok(roots)
 }
 
-/// Returns the roots that OpenSSL's variables name, in place of the platform's; `None` if neither is
-/// set. A file or directory that cannot be used is an error, because with other roots than those
-/// that were chosen the client would trust other servers.
+/// Returns the root certificates that OpenSSL's variables name, or `None` if neither is set. They
+/// replace the platform's. A file or directory that cannot be used is an error, because with other
+/// roots the client would trust other servers.
 fn roots_from_variables(read: impl Fn(&str) -> Option<OsString>) -> Result<Option<RootCertStore>> {
     const FILE: &str = "SSL_CERT_FILE";
     const DIRECTORIES: &str = "SSL_CERT_DIR";
-    // Elsewhere the operating system verifies certificates and does not read the variables.
+    // On other platforms the operating system verifies certificates and ignores the variables.
     if !cfg!(all(
         unix,
         not(target_vendor = "apple"),
@@ -164,14 +160,14 @@ fn roots_from_variables(read: impl Fn(&str) -> Option<OsString>) -> Result<Optio
                     readable = true;
                     certificates.extend(found);
                 }
-                Err(error) => problem = Some(unreadable(DIRECTORIES, &directory, error)),
+                Err(error) => problem = Some(unusable_file(DIRECTORIES, &directory, error)),
             }
         }
-        // One of several directories may be missing, as for OpenSSL, which has two by default.
+        // One of several directories may be missing, as in OpenSSL, which has two by default.
         if !readable || certificates.is_empty() {
             let none = || {
                 let message = "it has no certificate in PEM";
-                unreadable(DIRECTORIES, Path::new(directories), message)
+                unusable_file(DIRECTORIES, Path::new(directories), message)
             };
             return Err(problem.unwrap_or_else(none));
         }
@@ -186,13 +182,13 @@ fn roots_from_variables(read: impl Fn(&str) -> Option<OsString>) -> Result<Optio
     }
     if roots.is_empty() {
         return Err(Error::config(format!(
-            "none of the certificates of {FILE} and {DIRECTORIES} can be parsed"
+            "no certificate of {FILE} and {DIRECTORIES} can be parsed"
         )));
     }
     Ok(Some(roots))
 }
 
-/// Returns the certificates of all files in a directory; what is not PEM is skipped.
+/// Returns the certificates of all files in a directory. Skips files that are not PEM.
 fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory)? {
@@ -200,50 +196,50 @@ fn certificates_in(directory: &Path) -> io::Result<Vec<CertificateDer<'static>>>
             found.extend(CertificateDer::pem_slice_iter(&file).filter_map(|item| item.ok()));
         }
     }
-    // `c_rehash` leaves several links to each of them.
+    // `c_rehash` creates several links to each file.
     found.sort_unstable_by(|one: &CertificateDer<'_>, other| one.as_ref().cmp(other.as_ref()));
     found.dedup();
     Ok(found)
 }
 
-/// Reads a client's certificates and its private key, of which no copy stays in freed memory.
+/// Reads a client certificate and its private key. Leaves no copy of the key in freed memory.
 fn identity_from(certificates: &Path, key_file: &Path) -> Result<CertifiedKey> {
     let read =
-        |setting, file| PemFile::read(file).map_err(|error| unreadable(setting, file, error));
+        |setting, file| PemFile::read(file).map_err(|error| unusable_file(setting, file, error));
     let chain = read("client_cert", certificates)?
         .certificates()
-        .map_err(|problem| unreadable("client_cert", certificates, problem))?;
+        .map_err(|problem| unusable_file("client_cert", certificates, problem))?;
     warn_if_open_to_others("private key", key_file);
     let key = read("client_key", key_file)?
         .with_private_key(any_supported_type)
-        .map_err(|problem| unreadable("client_key", key_file, problem))?
-        .map_err(|error| unreadable("client_key", key_file, error))?;
+        .map_err(|problem| unusable_file("client_key", key_file, problem))?
+        .map_err(|error| unusable_file("client_key", key_file, error))?;
     let identity = CertifiedKey::new(chain, key);
     match identity.keys_match() {
-        // Not every kind of key can tell.
+        // `Unknown`: not supported for this kind of key.
         Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
-        Err(error) => Err(unreadable("client_cert", certificates, error)),
+        Err(error) => Err(unusable_file("client_cert", certificates, error)),
     }
 }
 
 fn certificates_from(setting: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
         .and_then(Iterator::collect)
-        .map_err(|error| unreadable(setting, file, error))?;
+        .map_err(|error| unusable_file(setting, file, error))?;
     if certificates.is_empty() {
-        return Err(unreadable(setting, file, "it has no certificate in PEM"));
+        return Err(unusable_file(setting, file, "it has no certificate in PEM"));
     }
     Ok(certificates)
 }
 
-fn unreadable(setting: &str, file: &Path, error: impl std::fmt::Display) -> Error {
+fn unusable_file(setting: &str, file: &Path, error: impl std::fmt::Display) -> Error {
     Error::config(format!(
         "`{setting}` ({}) cannot be used: {error}",
         file.display()
     ))
 }
 
-/// Wraps connections to `https` in TLS; the last of the chain.
+/// Last connector of the chain: wraps connections to `https` URLs in TLS.
 #[derive(Debug)]
 pub(super) struct TlsConnector {
     pub(super) config: Arc<ClientConfig>,
@@ -259,7 +255,7 @@ impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnect
     ) -> Result<Option<Self::Out>, ureq::Error> {
         let transport = chained.ok_or(ureq::Error::ConnectionFailed)?;
         if !details.needs_tls() {
-            Exchange::connected();
+            ExchangeGuard::connected();
             return Ok(Some(Either::A(transport)));
         }
         let mut wire = match transport {
@@ -271,12 +267,12 @@ impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnect
         };
         let host = details.uri.host().unwrap_or_default();
         let name = ServerName::try_from(host.trim_start_matches('[').trim_end_matches(']'))
-            .map_err(|_| ureq::Error::BadUri(format!("{host} is no host name")))?
+            .map_err(|_| ureq::Error::BadUri(format!("{host} is not a valid host name")))?
             .to_owned();
         let mut connection =
             ClientConnection::new(self.config.clone(), name).map_err(io::Error::other)?;
         connection.complete_io(&mut wire)?;
-        Exchange::connected();
+        ExchangeGuard::connected();
         let stream = StreamOwned::new(connection, wire);
         Ok(Some(Either::B(TlsTransport {
             stream,
@@ -285,7 +281,7 @@ impl<Tunnel: Transport> Connector<Either<Tunnel, PlainTransport>> for TlsConnect
     }
 }
 
-/// What TLS runs over.
+/// The connection below TLS.
 enum Wire {
     Socket(Socket),
     Tunnel(Box<TransportAdapter>),
@@ -320,7 +316,7 @@ impl Write for Wire {
     }
 }
 
-/// HTTP over TLS.
+/// Transport for HTTP over TLS.
 pub(super) struct TlsTransport {
     stream: StreamOwned<ClientConnection, Wire>,
     buffers: ZeroizingBuffers,
@@ -338,14 +334,14 @@ impl Transport for TlsTransport {
     }
 
     fn transmit_output(&mut self, amount: usize, _: NextTimeout) -> Result<(), ureq::Error> {
-        Exchange::begin_to_send();
+        ExchangeGuard::begin_to_send();
         Ok(self.stream.write_all(&self.buffers.output()[..amount])?)
     }
 
     fn await_input(&mut self, _: NextTimeout) -> Result<bool, ureq::Error> {
         let room = self.buffers.input_append_buf();
         let amount =
-            Exchange::receive(room, |room| self.stream.read(room)).map_err(unexpected_eof)?;
+            ExchangeGuard::receive(room, |room| self.stream.read(room)).map_err(unexpected_eof)?;
         self.buffers.input_appended(amount);
         Ok(amount > 0)
     }
@@ -377,7 +373,7 @@ mod tests {
 
     #[test]
     #[cfg(all(unix, not(target_vendor = "apple")))]
-    fn roots_of_the_environment_are_used_or_are_an_error() {
+    fn roots_from_variables_fails_if_a_file_is_not_usable() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
         let certificate = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();

@@ -1,11 +1,12 @@
-//! Asking the token endpoint: one request, one answer. When to ask is `auth`'s affair.
+//! Sends token requests (OAuth 2.0 client credentials grant, RFC 6749, section 4.4) and parses the
+//! responses. `auth` decides when.
 
 use std::time::{Instant, SystemTime};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::agent::{self, Exchange};
+use super::agent::{self, ExchangeGuard};
 use super::response::{Response, reason};
 use super::{Method, Transport, UNCOMPRESSED, logs};
 use crate::auth::{
@@ -15,10 +16,10 @@ use crate::call::CallContext;
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 use crate::secret::{Secret, SecretBuffer, Zeroizing, to_json};
 
-/// Far more than a token has.
+/// Maximum size of a token response, in bytes; a token has a few thousand.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// The endpoint's answer, as far as it is used.
+/// The fields of a token response (RFC 6749, section 5.1) that are used.
 #[derive(Deserialize)]
 struct AccessTokenResponse {
     access_token: Secret,
@@ -45,14 +46,15 @@ impl TokenEndpoint for Transport {
         );
         let begun = Instant::now();
         let (content_type, body) = body_of(request);
-        let exchange = Exchange::enter(call);
+        let exchange = ExchangeGuard::enter(call);
         let sent = agents.send(
             Method::Post,
             &request.token_url,
             None,
             Some((content_type, body.as_slice())),
             UNCOMPRESSED,
-            // A token request that may have been counted must not be sent again by accident.
+            // On a new connection, so that ureq does not retry the request: it counts against the rate
+            // limit.
             true,
         );
         let stopped = || {
@@ -61,8 +63,8 @@ impl TokenEndpoint for Transport {
                 error: call.stop_error(stop, Stage::Token, Outcome::NotSent),
             })
         };
-        let answer = match sent {
-            Ok(answer) => Response::new(answer, MAX_BYTES),
+        let response = match sent {
+            Ok(response) => Response::new(response, MAX_BYTES),
             Err(error) => {
                 if let Some(stopped) = stopped() {
                     return Err(stopped);
@@ -75,10 +77,10 @@ impl TokenEndpoint for Transport {
                 } else {
                     TokenErrorKind::NotSent
                 };
-                let (kind, message) = agent::explain(&error);
-                let message = match agent::explain_proxy(&request.token_url, &error) {
-                    Some(message) => format!("token request: {message}"),
-                    None => format!("cannot ask {} for a token: {message}", request.token_url),
+                let (kind, message) = agent::describe(&error);
+                let message = match agent::describe_proxy_error(&request.token_url, &error) {
+                    Some(message) => format!("token request failed: {message}"),
+                    None => format!("token request to {} failed: {message}", request.token_url),
                 };
                 let FetchError { cause, error } = failed(cause, kind, message);
                 let error = match cause {
@@ -88,34 +90,38 @@ impl TokenEndpoint for Transport {
                 return Err(FetchError { cause, error });
             }
         };
-        let status = answer.status();
-        let log = |exchange: &Exchange| {
+        let status = response.status();
+        let log = |exchange: &ExchangeGuard| {
             logs::token_response(&request.token_url, status, exchange, begun);
         };
-        if !answer.is_success() {
-            let refusal = answer
-                .into_error_response(|words| words.replace(request.client_secret.expose(), "…"));
+        if !response.is_success() {
+            let error_response = response.into_error_response(|message| {
+                message.replace(request.client_secret.expose(), "…")
+            });
             log(&exchange);
-            let words = refusal.words.as_deref().unwrap_or_else(|| reason(status));
-            let code = error_code(&refusal.body);
+            let message = error_response
+                .message
+                .as_deref()
+                .unwrap_or_else(|| reason(status));
+            let code = error_code(&error_response.body);
             let (cause, kind, message) = match status {
                 429 => (
                     TokenErrorKind::RateLimited {
-                        retry_after: refusal.retry_after,
+                        retry_after: error_response.retry_after,
                     },
                     ErrorKind::RateLimited,
-                    format!("the token endpoint limits this address (429): {words}"),
+                    format!("token endpoint: rate limited (HTTP 429): {message}"),
                 ),
                 408 | 500.. => (
                     TokenErrorKind::Transient,
                     ErrorKind::Service,
-                    format!("the token endpoint failed ({status}): {words}"),
+                    format!("token endpoint: failed with HTTP {status}: {message}"),
                 ),
                 _ if concerns_credentials(status, code.as_deref()) => (
                     TokenErrorKind::InvalidClient,
                     ErrorKind::Authentication,
                     format!(
-                        "the token endpoint refuses the credentials ({status}): {words}; \
+                        "token endpoint rejected the client credentials (HTTP {status}): {message}; \
                          check client id, client secret and audience ({})",
                         request.audience
                     ),
@@ -124,9 +130,9 @@ impl TokenEndpoint for Transport {
                     TokenErrorKind::Permanent,
                     ErrorKind::Config,
                     format!(
-                        "token request: rejected with HTTP {status}{}: {words}; {}",
+                        "token request: rejected with HTTP {status}{}: {message}; {}",
                         match &code {
-                            Some(code) if code != words => format!(" ({code})"),
+                            Some(code) if code != message => format!(" ({code})"),
                             _ => String::new(),
                         },
                         advice(code.as_deref(), request.encoding)
@@ -136,7 +142,7 @@ impl TokenEndpoint for Transport {
                     TokenErrorKind::Permanent,
                     ErrorKind::Config,
                     format!(
-                        "{} does not answer as a token endpoint does ({status}): {words}; \
+                        "token request to {} failed: unexpected HTTP {status}: {message}; \
                          check `oauth_url`",
                         request.token_url
                     ),
@@ -145,20 +151,20 @@ impl TokenEndpoint for Transport {
             let FetchError { cause, error } = failed(cause, kind, message);
             let error = error
                 .with_http_status(status)
-                .with_server_message(refusal.words)
-                .with_retry_after(refusal.retry_after)
-                .with_request_id(refusal.request_id);
+                .with_server_message(error_response.message)
+                .with_retry_after(error_response.retry_after)
+                .with_request_id(error_response.request_id);
             return Err(FetchError { cause, error });
         }
-        let server_date = answer.date();
-        let html = answer.is_html();
-        let body = answer.read();
+        let server_date = response.date();
+        let html = response.is_html();
+        let body = response.read();
         log(&exchange);
         let body = match body {
             Ok(body) => body,
             Err(_) => {
                 return Err(stopped().unwrap_or_else(|| {
-                    let message = "the token endpoint's answer could not be read to its end";
+                    let message = "token request: connection lost while reading the response body";
                     failed(
                         TokenErrorKind::Transient,
                         ErrorKind::Network,
@@ -171,15 +177,16 @@ impl TokenEndpoint for Transport {
             let what = if html {
                 "an HTML page"
             } else {
-                "not the JSON of a token"
+                "a body that is not a token response in JSON"
             };
-            let message = format!("the token endpoint ({}) answered {what}", request.token_url);
+            let message = format!("token request to {}: received {what}", request.token_url);
             failed(TokenErrorKind::Transient, ErrorKind::Decode, message)
         })
     }
 }
 
-/// The `error` of a token endpoint's error response (RFC 6749, section 5.2), as far as it is one.
+/// Returns the `error` code of an error response of a token endpoint (RFC 6749, section 5.2), or
+/// `None` if it has none.
 fn error_code(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct ErrorResponse {
@@ -194,7 +201,7 @@ fn error_code(body: &[u8]) -> Option<String> {
     is_code.then_some(code)
 }
 
-/// Whether an error response says that the credentials are wrong, rather than the request.
+/// Returns whether an error response rejects the credentials, as opposed to the request.
 fn concerns_credentials(status: u16, code: Option<&str>) -> bool {
     matches!(status, 401 | 403)
         || status == 400
@@ -204,7 +211,7 @@ fn concerns_credentials(status: u16, code: Option<&str>) -> bool {
             )
 }
 
-/// What to check after a token endpoint rejected the request itself.
+/// Returns what to check after a token endpoint rejected the request.
 fn advice(code: Option<&str>, encoding: TokenRequestFormat) -> &'static str {
     match (code, encoding) {
         (Some("invalid_scope"), _) => "check `scope`",
@@ -218,25 +225,26 @@ fn advice(code: Option<&str>, encoding: TokenRequestFormat) -> &'static str {
     }
 }
 
-/// The token of an answer. `None` says no more, since the parser's own words could quote a piece of
-/// the token.
+/// Parses a token response. Returns `None` without the parser's message if it is invalid, because
+/// that message can contain a part of the token.
 pub(super) fn parse_token_response(
     body: &[u8],
     server_date: Option<SystemTime>,
 ) -> Option<TokenResponse> {
-    let parse_token_response: AccessTokenResponse = serde_json::from_slice(body).ok()?;
-    let expires_in = match &parse_token_response.expires_in {
+    let response: AccessTokenResponse = serde_json::from_slice(body).ok()?;
+    let expires_in = match &response.expires_in {
         serde_json::Value::Number(seconds) => seconds.as_f64(),
         serde_json::Value::String(seconds) => seconds.trim().parse().ok(),
         _ => None,
     };
     Some(TokenResponse {
-        access_token: parse_token_response.access_token,
+        access_token: response.access_token,
         expires_in,
         server_date,
     })
 }
 
+/// Returns the content type and body of a token request.
 fn body_of(request: &TokenRequest) -> (&'static str, Zeroizing<Vec<u8>>) {
     let mut fields = vec![
         ("grant_type", "client_credentials"),
@@ -275,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_some_error_responses_concern_the_credentials() {
+    fn concerns_credentials_depends_on_status_and_error_code() {
         for (status, body, expected) in [
             (401, "", true),
             (403, "no", true),
@@ -308,10 +316,10 @@ mod tests {
     }
 
     #[test]
-    fn an_error_code_is_one_short_word() {
+    fn error_code_is_a_short_identifier() {
         for (body, expected) in [
             (r#"{"error":"invalid_request"}"#, Some("invalid_request")),
-            (r#"{"error":"two words"}"#, None),
+            (r#"{"error":"two message"}"#, None),
             (r#"{"error":{"message":"x"}}"#, None),
             (r#"{"error":""}"#, None),
             ("[]", None),

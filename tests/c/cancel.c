@@ -1,23 +1,23 @@
-/* Ending a call early: from another thread, from a signal handler, by asking the host. */
+/* Cancellation of calls: from another thread, from a signal handler and by an interrupt check. */
 #include "check.h"
 
 static camunda_admin *admin;
 static camunda_cancel *cancel;
 static double cancelled_at;
 
-static void *cancel_from_here(void *unused) {
+static void *trigger_cancel(void *unused) {
   (void)unused;
   cancelled_at = now();
   camunda_cancel_trigger(cancel);
   return NULL;
 }
 
-static void *cancel_once_asked(void *requests) {
-  /* The call is under way once the service has seen its request. */
+static void *cancel_after_requests(void *requests) {
+  /* The call is in progress when the sandbox has received its request. */
   const long long *wanted = (const long long *)requests;
   const double end = now() + within(10);
   while (sandbox_count("requests") < *wanted && now() < end) pause_briefly();
-  return cancel_from_here(NULL);
+  return trigger_cancel(NULL);
 }
 
 static void on_alarm(int signal_number) {
@@ -34,7 +34,7 @@ static camunda_call_options *cancellable(void) {
   return call;
 }
 
-/* Lists clusters, which takes until it is cancelled from another thread. */
+/* Lists clusters and cancels the call from another thread. Returns the delay of the cancellation. */
 static double stuck_until_cancelled(const camunda_call_options *call) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
@@ -42,28 +42,28 @@ static double stuck_until_cancelled(const camunda_call_options *call) {
   sandbox_fault("{\"operation\":\"GET /clusters\",\"stall\":true}");
   long long wanted = sandbox_count("requests") + 1;
   pthread_t thread;
-  pthread_create(&thread, NULL, cancel_once_asked, &wanted);
+  pthread_create(&thread, NULL, cancel_after_requests, &wanted);
   CHECK_FAILS(camunda_cluster_list(admin, call, &value, &error), CAMUNDA_STATUS_CANCELLED);
   const double ended = now();
   pthread_join(thread, NULL);
-  FORGET(error);
+  FREE_ERROR(error);
   return ended - cancelled_at;
 }
 
-static void from_another_thread(void) {
+static void call_is_cancelled_from_another_thread(void) {
   camunda_call_options *call = cancellable();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   IN_TIME(stuck_until_cancelled(call));
 
-  /* It stays cancelled until it is reset; nothing is sent meanwhile. */
+  /* Until the handle is reset, calls are cancelled and send nothing. */
   CHECK(camunda_cancel_is_triggered(cancel));
   const long long before = sandbox_count("requests");
   CHECK_FAILS(camunda_cluster_list(admin, call, &value, &error), CAMUNDA_STATUS_CANCELLED);
   CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_NOT_SENT);
   CHECK_INT(camunda_error_attempts(error), 0);
   CHECK_INT(sandbox_count("requests"), before);
-  FORGET(error);
+  FREE_ERROR(error);
   camunda_cancel_reset(cancel);
   CHECK(!camunda_cancel_is_triggered(cancel));
   CHECK_OK(camunda_cluster_list(admin, call, &value, &error));
@@ -71,47 +71,47 @@ static void from_another_thread(void) {
   camunda_call_options_free(call);
 }
 
-/* Waits for a cluster that does not get healthy. */
+/* Waits for a cluster that never becomes healthy. Returns the delay of the cancellation. */
 static double waiting_until_cancelled(const camunda_call_options *call, const char *id) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   long long wanted = sandbox_count("requests") + 2;
   pthread_t thread;
-  pthread_create(&thread, NULL, cancel_once_asked, &wanted);
+  pthread_create(&thread, NULL, cancel_after_requests, &wanted);
   CHECK_FAILS(camunda_cluster_wait_until_healthy(admin, call, id, &value, &error),
               CAMUNDA_STATUS_CANCELLED);
   const double ended = now();
   pthread_join(thread, NULL);
-  FORGET(error);
+  FREE_ERROR(error);
   camunda_cancel_reset(cancel);
   return ended - cancelled_at;
 }
 
-static void *cancel_and_reset_once_asked(void *requests) {
-  cancel_once_asked(requests);
+static void *cancel_and_reset_after_requests(void *requests) {
+  cancel_after_requests(requests);
   camunda_cancel_reset(cancel);
   return NULL;
 }
 
-/* The call was in progress at the time of the cancellation, so a reset comes too late for it. */
-static void and_reset_immediately(void) {
+/* A reset does not affect calls that were in progress during the cancellation. */
+static void call_is_cancelled_when_handle_is_reset_immediately(void) {
   camunda_call_options *call = cancellable();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   sandbox_fault("{\"operation\":\"GET /clusters\",\"stall\":true}");
   long long wanted = sandbox_count("requests") + 1;
   pthread_t thread;
-  pthread_create(&thread, NULL, cancel_and_reset_once_asked, &wanted);
+  pthread_create(&thread, NULL, cancel_and_reset_after_requests, &wanted);
   CHECK_FAILS(camunda_cluster_list(admin, call, &value, &error), CAMUNDA_STATUS_CANCELLED);
   pthread_join(thread, NULL);
-  FORGET(error);
+  FREE_ERROR(error);
   CHECK(!camunda_cancel_is_triggered(cancel));
   CHECK_OK(camunda_cluster_list(admin, call, &value, &error));
   camunda_value_free(value);
   camunda_call_options_free(call);
 }
 
-static void during_a_wait(void) {
+static void waiter_is_cancelled_from_another_thread(void) {
   char *id = sandbox_cluster("{\"name\":\"slow\"}");
   char control[256];
   snprintf(control, sizeof control, "{\"status\":{\"cluster\":\"%s\",\"ready\":\"Creating\"}}", id);
@@ -129,14 +129,14 @@ static double stuck_until_a_signal(const camunda_call_options *call) {
   alarm(1);
   CHECK_FAILS(camunda_cluster_list(admin, call, &value, &error), CAMUNDA_STATUS_CANCELLED);
   const double ended = now();
-  FORGET(error);
+  FREE_ERROR(error);
   camunda_cancel_reset(cancel);
-  /* The signal may have been faster than the request. */
+  /* The signal may have arrived before the request was sent. */
   sandbox_clear_faults();
   return ended - cancelled_at;
 }
 
-static void from_a_signal_handler(void) {
+static void call_is_cancelled_from_a_signal_handler(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = on_alarm;
@@ -146,8 +146,8 @@ static void from_a_signal_handler(void) {
   camunda_call_options_free(call);
 }
 
-/* A signal that has nothing to do with the call leaves it alone. */
-static void an_unrelated_signal_is_no_reason(void) {
+/* The handle that the signal triggers is not an option of the call. */
+static void call_continues_after_an_unrelated_signal(void) {
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = on_alarm;
@@ -161,40 +161,40 @@ static void an_unrelated_signal_is_no_reason(void) {
   camunda_cancel_reset(cancel);
 }
 
-static int32_t ask(void *user) {
-  int *asked = (int *)user;
-  return ++*asked >= 3;
+static int32_t interrupt_on_third_check(void *user) {
+  int *checks = (int *)user;
+  return ++*checks >= 3;
 }
 
-static double stuck_until_asked(const camunda_call_options *call, int *asked) {
+static double stuck_until_interrupted(const camunda_call_options *call, int *checks) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  *asked = 0;
+  *checks = 0;
   sandbox_fault("{\"operation\":\"GET /clusters\",\"stall\":true}");
   const double start = now();
   CHECK_FAILS(camunda_cluster_list(admin, call, &value, &error), CAMUNDA_STATUS_CANCELLED);
   const double took = now() - start;
-  CHECK_INT(*asked, 3);
-  FORGET(error);
+  CHECK_INT(*checks, 3);
+  FREE_ERROR(error);
   sandbox_clear_faults();
-  /* It is asked often: three times in this time. */
+  /* Three checks within 0.1 s. */
   return took - 0.1;
 }
 
-static void by_asking_the_host(void) {
+static void call_is_cancelled_by_interrupt_check(void) {
   camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  int asked = 0;
-  CHECK_OK(camunda_call_options_set_interrupt_check(call, ask, &asked, &error));
-  IN_TIME(stuck_until_asked(call, &asked));
+  int checks = 0;
+  CHECK_OK(camunda_call_options_set_interrupt_check(call, interrupt_on_third_check, &checks, &error));
+  IN_TIME(stuck_until_interrupted(call, &checks));
   CHECK_OK(camunda_call_options_set_interrupt_check(call, NULL, NULL, &error));
   CHECK_OK(camunda_cluster_list(admin, call, &value, &error));
   camunda_value_free(value);
   camunda_call_options_free(call);
 }
 
-static void the_flag_may_go_before_the_call(void) {
+static void handle_may_be_freed_before_the_call(void) {
   camunda_cancel *own = camunda_cancel_new();
   camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
@@ -218,13 +218,13 @@ int main(void) {
   camunda_error *error = NULL;
   CHECK_OK(camunda_cluster_list(admin, NULL, &clusters, &error));
   camunda_value_free(clusters);
-  RUN(from_another_thread);
-  RUN(and_reset_immediately);
-  RUN(during_a_wait);
-  RUN(from_a_signal_handler);
-  RUN(an_unrelated_signal_is_no_reason);
-  RUN(by_asking_the_host);
-  RUN(the_flag_may_go_before_the_call);
+  RUN(call_is_cancelled_from_another_thread);
+  RUN(call_is_cancelled_when_handle_is_reset_immediately);
+  RUN(waiter_is_cancelled_from_another_thread);
+  RUN(call_is_cancelled_from_a_signal_handler);
+  RUN(call_continues_after_an_unrelated_signal);
+  RUN(call_is_cancelled_by_interrupt_check);
+  RUN(handle_may_be_freed_before_the_call);
   camunda_cancel_free(cancel);
   camunda_admin_free(admin);
   return check_finish();

@@ -1,5 +1,6 @@
-/* What all C and C++ tests have in common: checks that name their case, and the sandbox from
- * outside. A test program is one subject; each of its cases is a function. */
+/* Common code of the C and C++ tests: assertions that report the name of their test case, and a client
+ * of the sandbox's control endpoints. Each test program covers one subject; each test case is a
+ * function. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -34,20 +35,20 @@ static inline void check_fail(const char *file, int line, const char *format, ..
 
 static inline void check_int_(const char *file, int line, const char *what, long long found,
                               long long wanted) {
-  if (found != wanted) check_fail(file, line, "%s is %lld, not %lld", what, found, wanted);
+  if (found != wanted) check_fail(file, line, "%s is %lld, expected %lld", what, found, wanted);
 }
 
 static inline void check_str_(const char *file, int line, const char *what, const char *found,
                               const char *wanted) {
   if (found == NULL || strcmp(found, wanted) != 0) {
-    check_fail(file, line, "%s is `%s`, not `%s`", what, found == NULL ? "(NULL)" : found, wanted);
+    check_fail(file, line, "%s is `%s`, expected `%s`", what, found == NULL ? "(NULL)" : found, wanted);
   }
 }
 
 static inline void check_part_(const char *file, int line, const char *what, const char *found,
                                const char *part) {
   if (found == NULL || strstr(found, part) == NULL) {
-    check_fail(file, line, "%s is `%s`, which lacks `%s`", what, found == NULL ? "(NULL)" : found,
+    check_fail(file, line, "%s is `%s`, which does not contain `%s`", what, found == NULL ? "(NULL)" : found,
                part);
   }
 }
@@ -62,61 +63,62 @@ static inline void check_ok_(const char *file, int line, const char *what, camun
   *error = NULL;
 }
 
-/* The condition holds. */
+/* Checks that a condition is true. */
 #define CHECK(condition)                                                     \
   do {                                                                       \
-    if (!(condition)) check_fail(__FILE__, __LINE__, "not so: %s", #condition); \
+    if (!(condition)) check_fail(__FILE__, __LINE__, "check failed: %s", #condition); \
   } while (0)
-/* Two integers are equal. */
+/* Checks that two integers are equal. */
 #define CHECK_INT(found, wanted) \
   check_int_(__FILE__, __LINE__, #found, (long long)(found), (long long)(wanted))
-/* Two texts are equal. */
+/* Checks that two strings are equal. */
 #define CHECK_STR(found, wanted) check_str_(__FILE__, __LINE__, #found, (found), (wanted))
-/* A text has another in it. */
+/* Checks that a string contains another. */
 #define CHECK_PART(found, part) check_part_(__FILE__, __LINE__, #found, (found), (part))
-/* A call succeeds; else its error is shown. The error is freed. */
+/* Checks that a call succeeds; else prints its error. Frees the error. */
 #define CHECK_OK(call) check_ok_(__FILE__, __LINE__, #call, (call), &error)
-/* A call fails with a status; `error` is left to look at and to free. */
+/* Checks that a call fails with a status. The caller frees `error`. */
 #define CHECK_FAILS(call, status)                    \
   do {                                               \
     check_int_(__FILE__, __LINE__, #call, (call), (status)); \
     CHECK(error != NULL);                            \
     CHECK_INT(camunda_error_status(error), (status)); \
   } while (0)
-/* Frees the error of the failure before. */
-#define FORGET(error)            \
+/* Frees an error and sets it to NULL. */
+#define FREE_ERROR(error)            \
   do {                           \
     camunda_error_free(error);   \
     (error) = NULL;              \
   } while (0)
-/* Runs a case. */
+/* Runs a test case. */
 #define RUN(name)       \
   do {                  \
     check_case = #name; \
     name();             \
   } while (0)
 
-/* The end of a test program. */
+/* Prints the number of failed checks. Returns the exit status of the test program. */
 static inline int check_finish(void) {
   if (check_failures > 0) fprintf(stderr, "%d checks failed\n", check_failures);
   return check_failures == 0 ? 0 : 1;
 }
 
-/* Seconds on a clock that only goes forward. */
+/* Returns the time of a monotonic clock in seconds. */
 static inline double now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* A bound on time, stretched where a checker makes everything slow. */
+/* Returns a time limit in seconds, multiplied by CHECK_TIMEOUT_FACTOR for valgrind and sanitizers. */
 static inline double within(double seconds) {
   const char *factor = getenv("CHECK_TIMEOUT_FACTOR");
   return factor == NULL ? seconds : seconds * atof(factor);
 }
 
-/* By how many seconds something ends late is measured until it is 0.1 at most, ten times in all: a
- * slow machine delays now and then, what forgets its deadline or a cancel does so every time. */
+/* Evaluates `lateness`, the seconds by which a call returned late, until it is at most 0.1, up to ten
+ * times: a loaded machine delays some attempts, while a call that ignores its deadline or a
+ * cancellation is late every time. */
 #define IN_TIME(lateness)                                                        \
   do {                                                                           \
     double in_time_late = (lateness);                                            \
@@ -124,11 +126,11 @@ static inline double within(double seconds) {
       in_time_late = (lateness);                                                 \
     }                                                                            \
     if (in_time_late > within(0.1)) {                                            \
-      check_fail(__FILE__, __LINE__, "late every time, by %g s", in_time_late);  \
+      check_fail(__FILE__, __LINE__, "late in every attempt, by %g s", in_time_late);  \
     }                                                                            \
   } while (0)
 
-/* Waits until a condition holds, 10 s at most. */
+/* Waits until a condition is true, at most 10 s. */
 #define EVENTUALLY(condition)                                        \
   do {                                                               \
     const double eventually_end = now() + within(10);                \
@@ -141,7 +143,7 @@ static inline void pause_briefly(void) {
   nanosleep(&pause, NULL);
 }
 
-/* A variable that the test was started with. */
+/* Returns an environment variable. Exits if it is not set. */
 static inline const char *variable(const char *name) {
   const char *value = getenv(name);
   if (value == NULL) {
@@ -151,7 +153,7 @@ static inline const char *variable(const char *name) {
   return value;
 }
 
-/* A path in the test's own folder; to be freed. */
+/* Returns a path in the directory of the test. Free it with free(). */
 static inline char *scratch(const char *name) {
   const char *home = variable("HOME");
   const size_t size = strlen(home) + strlen(name) + 2;
@@ -160,9 +162,9 @@ static inline char *scratch(const char *name) {
   return path;
 }
 
-/* ---- The sandbox, asked without the library under test ---- */
+/* ---- Sandbox requests that do not use the library under test ---- */
 
-/* Sends a request to the sandbox and gives the body of the answer; to be freed. */
+/* Sends a request to the sandbox. Returns the response body. Free it with free(). */
 static inline char *sandbox_send(const char *method, const char *path, const char *body) {
   const char *url = variable("CAMUNDA_CONSOLE_BASE_URL");
   char host[64];
@@ -190,56 +192,56 @@ static inline char *sandbox_send(const char *method, const char *path, const cha
                               "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n"
                               "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
                               method, path, host, strlen(body), body);
-  for (ssize_t sent = 0, step; sent < length; sent += step) {
-    step = send(connection, request + sent, (size_t)(length - sent), MSG_NOSIGNAL);
-    if (step <= 0) exit(2);
+  for (ssize_t sent = 0, count; sent < length; sent += count) {
+    count = send(connection, request + sent, (size_t)(length - sent), MSG_NOSIGNAL);
+    if (count <= 0) exit(2);
   }
   free(request);
 
   size_t capacity = 65536;
   size_t filled = 0;
-  char *answer = (char *)malloc(capacity);
+  char *response = (char *)malloc(capacity);
   for (;;) {
-    const ssize_t step = recv(connection, answer + filled, capacity - filled - 1, 0);
-    if (step <= 0) break;
-    filled += (size_t)step;
-    if (filled + 1 == capacity) answer = (char *)realloc(answer, capacity *= 2);
+    const ssize_t count = recv(connection, response + filled, capacity - filled - 1, 0);
+    if (count <= 0) break;
+    filled += (size_t)count;
+    if (filled + 1 == capacity) response = (char *)realloc(response, capacity *= 2);
   }
   close(connection);
-  answer[filled] = '\0';
-  const char *start = strstr(answer, "\r\n\r\n");
-  if (start == NULL || strncmp(answer, "HTTP/1.1 2", 10) != 0) {
-    fprintf(stderr, "the sandbox refused %s %s: %s\n", path, body, answer);
+  response[filled] = '\0';
+  const char *start = strstr(response, "\r\n\r\n");
+  if (start == NULL || strncmp(response, "HTTP/1.1 2", 10) != 0) {
+    fprintf(stderr, "the sandbox rejected %s %s: %s\n", path, body, response);
     exit(2);
   }
-  memmove(answer, start + 4, strlen(start + 4) + 1);
-  return answer;
+  memmove(response, start + 4, strlen(start + 4) + 1);
+  return response;
 }
 
-/* Makes changes to the sandbox; see its control endpoints. Gives one text of the answer, where one
- * is asked for; to be freed. */
+/* Sends changes to the control endpoint of the sandbox. Returns the string at the path `wanted` of the
+ * response, or NULL if `wanted` is NULL. Free it with free(). */
 static inline char *sandbox_control(const char *changes, const char *wanted) {
   char *json = sandbox_send("POST", "/_sandbox/control", changes);
-  camunda_value *answer = NULL;
-  camunda_value_parse(json, strlen(json), &answer, NULL);
+  camunda_value *response = NULL;
+  camunda_value_parse(json, strlen(json), &response, NULL);
   free(json);
-  const char *text = wanted == NULL ? NULL : camunda_value_str(camunda_value_path(answer, wanted), NULL);
+  const char *text = wanted == NULL ? NULL : camunda_value_str(camunda_value_path(response, wanted), NULL);
   char *copy = text == NULL ? NULL : strdup(text);
-  camunda_value_free(answer);
+  camunda_value_free(response);
   return copy;
 }
 
-/* Makes a request go wrong. */
+/* Injects a fault. */
 static inline void sandbox_fault(const char *fault) {
   free(sandbox_send("POST", "/_sandbox/faults", fault));
 }
 
-/* Makes nothing go wrong any more. */
+/* Removes all faults. */
 static inline void sandbox_clear_faults(void) {
   free(sandbox_send("DELETE", "/_sandbox/faults", ""));
 }
 
-/* Makes a healthy cluster with these fields; its id is to be freed. */
+/* Creates a healthy cluster with these fields. Returns its id. Free it with free(). */
 static inline char *sandbox_cluster(const char *fields) {
   const size_t size = strlen(fields) + 32;
   char *changes = (char *)malloc(size);
@@ -249,7 +251,7 @@ static inline char *sandbox_cluster(const char *fields) {
   return uuid;
 }
 
-/* One of the sandbox's counters, such as `token_requests`. */
+/* Returns a counter of the sandbox, for example `token_requests`. */
 static inline long long sandbox_count(const char *name) {
   char *json = sandbox_send("GET", "/_sandbox/stats", "");
   camunda_value *stats = NULL;
@@ -260,7 +262,7 @@ static inline long long sandbox_count(const char *name) {
   return count;
 }
 
-/* A client with the settings of the environment; to be freed. */
+/* Creates a client from the environment. Free it with camunda_admin_free(). */
 static inline camunda_admin *connect_from_env(void) {
   camunda_config *config = NULL;
   camunda_admin *admin = NULL;

@@ -1,12 +1,12 @@
-/* Versions, settings, and the files with credentials. */
+/* Versions, settings and credential files. */
 #include "check.h"
 
-static void versions_agree_with_the_header(void) {
+static void versions_match_the_header(void) {
   CHECK_STR(camunda_version(), CAMUNDA_VERSION);
   CHECK_INT(camunda_abi_version(), CAMUNDA_ABI_VERSION);
 }
 
-static void every_setting_can_be_set(void) {
+static void set_accepts_every_setting(void) {
   const char *const settings[][2] = {
       {"client_id", "a"},       {"client_secret", "b"},       {"base_url", "https://example.com"},
       {"oauth_url", "http://localhost:1/x"}, {"audience", "c"}, {"scope", "d"},
@@ -22,7 +22,7 @@ static void every_setting_can_be_set(void) {
   camunda_config_free(config);
 }
 
-static void a_bad_setting_is_named_and_no_secret_is_shown(void) {
+static void set_names_invalid_setting_without_secrets(void) {
   const char *const bad[][2] = {
       {"colour", "red"},
       {"", ""},
@@ -49,15 +49,15 @@ static void a_bad_setting_is_named_and_no_secret_is_shown(void) {
     CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_NOT_SENT);
     CHECK_INT(camunda_error_http_status(error), 0);
     CHECK(camunda_error_retry_after(error) < 0);
-    FORGET(error);
+    FREE_ERROR(error);
   }
   CHECK_FAILS(camunda_config_set(config, "client_id", "hunter2\n", &error), CAMUNDA_STATUS_CONFIG);
   CHECK(strstr(camunda_error_message(error), "hunter2") == NULL);
-  FORGET(error);
+  FREE_ERROR(error);
   camunda_config_free(config);
 }
 
-static void half_of_the_credentials_is_refused(void) {
+static void client_creation_fails_without_client_secret(void) {
   camunda_config *config = camunda_config_new();
   camunda_admin *admin = (camunda_admin *)(void *)config;
   camunda_error *error = NULL;
@@ -65,23 +65,23 @@ static void half_of_the_credentials_is_refused(void) {
   CHECK_FAILS(camunda_admin_new(config, &admin, &error), CAMUNDA_STATUS_CONFIG);
   CHECK(admin == NULL);
   CHECK_PART(camunda_error_message(error), "client_secret");
-  FORGET(error);
+  FREE_ERROR(error);
   camunda_config_free(config);
 }
 
-static void a_missing_variable_is_named(void) {
+static void from_env_names_missing_variable(void) {
   const char *const names[] = {"CAMUNDA_CONSOLE_CLIENT_ID", "CAMUNDA_CONSOLE_CLIENT_SECRET"};
   for (size_t i = 0; i < 2; ++i) {
-    char *kept = strdup(variable(names[i]));
+    char *value = strdup(variable(names[i]));
     unsetenv(names[i]);
     camunda_config *config = NULL;
     camunda_error *error = NULL;
     CHECK_FAILS(camunda_config_from_env(&config, &error), CAMUNDA_STATUS_CONFIG);
     CHECK(config == NULL);
     CHECK_PART(camunda_error_message(error), names[i]);
-    FORGET(error);
-    setenv(names[i], kept, 1);
-    free(kept);
+    FREE_ERROR(error);
+    setenv(names[i], value, 1);
+    free(value);
   }
 }
 
@@ -91,7 +91,7 @@ static void write_file(const char *path, const char *text) {
   fclose(file);
 }
 
-static void settings_come_from_a_file(void) {
+static void from_env_file_reads_settings(void) {
   char *path = scratch("console.env");
   char text[1024];
   snprintf(text, sizeof text,
@@ -118,14 +118,14 @@ static void settings_come_from_a_file(void) {
   CHECK_FAILS(camunda_config_from_env_file(path, &config, &error), CAMUNDA_STATUS_CONFIG);
   CHECK_PART(camunda_error_message(error), "line 2");
   CHECK(strstr(camunda_error_message(error), "hunter2") == NULL);
-  FORGET(error);
+  FREE_ERROR(error);
   remove(path);
   CHECK_FAILS(camunda_config_from_env_file(path, &config, &error), CAMUNDA_STATUS_IO);
-  FORGET(error);
+  FREE_ERROR(error);
   free(path);
 }
 
-static void credentials_are_written_and_read_back(void) {
+static void credential_file_is_written_and_read(void) {
   const char *created_json =
       "{\"name\":\"w\",\"uuid\":\"u\",\"clientId\":\"id\",\"clientSecret\":\"it's \\\"$x\\\\\","
       "\"permissions\":[\"Zeebe\",\"Operate\"],\"audience\":\"zeebe.camunda.io\","
@@ -155,24 +155,24 @@ static void credentials_are_written_and_read_back(void) {
   CHECK_STR(camunda_value_json(again, NULL), camunda_value_json(credentials, NULL));
   camunda_value_free(again);
 
-  /* Neither over a file nor through a link. */
+  /* Neither an existing file nor the target of a symbolic link is overwritten. */
   CHECK_FAILS(camunda_credentials_write(credentials, path, &error), CAMUNDA_STATUS_IO);
   CHECK_PART(camunda_error_message(error), path);
-  FORGET(error);
+  FREE_ERROR(error);
   char *link = scratch("link.env");
   char *elsewhere = scratch("elsewhere");
   CHECK_INT(symlink(elsewhere, link), 0);
   CHECK_FAILS(camunda_credentials_write(credentials, link, &error), CAMUNDA_STATUS_IO);
-  FORGET(error);
+  FREE_ERROR(error);
   CHECK(access(elsewhere, F_OK) != 0);
   CHECK_FAILS(camunda_credentials_write(cluster, elsewhere, &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
-  FORGET(error);
+  FREE_ERROR(error);
   CHECK(access(elsewhere, F_OK) != 0);
 
   CHECK_FAILS(camunda_credentials_from_client(cluster, cluster, &again, &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
-  FORGET(error);
+  FREE_ERROR(error);
   camunda_value_free(credentials);
   camunda_value_free(cluster);
   free(path);
@@ -180,7 +180,7 @@ static void credentials_are_written_and_read_back(void) {
   free(elsewhere);
 }
 
-static void a_config_serves_several_clients_and_may_go_first(void) {
+static void config_may_be_freed_before_its_clients(void) {
   camunda_config *config = NULL;
   camunda_admin *admins[3] = {NULL, NULL, NULL};
   camunda_error *error = NULL;
@@ -199,13 +199,13 @@ static void a_config_serves_several_clients_and_may_go_first(void) {
 }
 
 int main(void) {
-  RUN(versions_agree_with_the_header);
-  RUN(every_setting_can_be_set);
-  RUN(a_bad_setting_is_named_and_no_secret_is_shown);
-  RUN(half_of_the_credentials_is_refused);
-  RUN(a_missing_variable_is_named);
-  RUN(settings_come_from_a_file);
-  RUN(credentials_are_written_and_read_back);
-  RUN(a_config_serves_several_clients_and_may_go_first);
+  RUN(versions_match_the_header);
+  RUN(set_accepts_every_setting);
+  RUN(set_names_invalid_setting_without_secrets);
+  RUN(client_creation_fails_without_client_secret);
+  RUN(from_env_names_missing_variable);
+  RUN(from_env_file_reads_settings);
+  RUN(credential_file_is_written_and_read);
+  RUN(config_may_be_freed_before_its_clients);
   return check_finish();
 }

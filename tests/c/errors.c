@@ -1,11 +1,12 @@
-/* What an error says, and that nothing is done twice and nothing shown once is lost. */
+/* Errors: status, outcome, message and body. Non-idempotent requests are sent once, and one-time
+ * responses are not lost. */
 #include "check.h"
 
 static camunda_admin *admin;
 
 #define JSON(text) (text), strlen(text)
 
-static void an_unknown_cluster(void) {
+static void error_describes_unknown_cluster(void) {
   camunda_value *value = (camunda_value *)(void *)&admin;
   camunda_error *error = NULL;
   sandbox_fault(
@@ -30,14 +31,14 @@ static void an_unknown_cluster(void) {
   const char *body = camunda_error_body(error, &length);
   CHECK_PART(body, "not found");
   CHECK_INT(length, body == NULL ? 0 : strlen(body));
-  FORGET(error);
+  FREE_ERROR(error);
   sandbox_clear_faults();
 
-  /* Without a place for the error the status says it all. */
+  /* `error` may be NULL. */
   CHECK_INT(camunda_cluster_get(admin, NULL, "x", &value, NULL), CAMUNDA_STATUS_NOT_FOUND);
 }
 
-static void each_status_has_its_kind(void) {
+static void http_status_maps_to_camunda_status(void) {
   const struct {
     int http;
     camunda_status status;
@@ -66,13 +67,13 @@ static void each_status_has_its_kind(void) {
     CHECK_INT(camunda_error_http_status(error), kinds[i].http);
     CHECK_INT(camunda_error_outcome(error), kinds[i].outcome);
     CHECK_STR(camunda_error_body(error, NULL), "<html>no</html>");
-    /* What must not happen twice is sent once. */
+    /* Creating a backup is non-idempotent: no retry. */
     CHECK_INT(sandbox_count("requests") - before, 1);
-    FORGET(error);
+    FREE_ERROR(error);
   }
 }
 
-static void a_connection_that_breaks(void) {
+static void error_has_outcome_when_connection_is_lost(void) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   char *id = sandbox_cluster("{\"name\":\"unlucky\"}");
@@ -82,9 +83,9 @@ static void a_connection_that_breaks(void) {
   CHECK_INT(camunda_error_attempts(error), 1);
   CHECK_PART(camunda_error_message(error), "may have been applied");
   CHECK(camunda_error_may_have_been_applied(error));
-  FORGET(error);
+  FREE_ERROR(error);
 
-  /* It was applied, and half of its response arrived. */
+  /* The backup was created, and a part of the response arrived. */
   free(id);
   id = sandbox_cluster("{\"name\":\"half\"}");
   sandbox_fault("{\"operation\":\"POST /clusters/{clusterUuid}/backups\",\"cut_body\":9,\"when\":\"after\"}");
@@ -92,17 +93,17 @@ static void a_connection_that_breaks(void) {
   CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_COMPLETED);
   CHECK(camunda_error_may_have_been_applied(error));
   CHECK_PART(camunda_error_message(error), "; the change was applied: look for it among");
-  FORGET(error);
+  FREE_ERROR(error);
   CHECK(!camunda_error_may_have_been_applied(NULL));
 
-  /* A read is sent again. */
+  /* A read is retried. */
   sandbox_fault("{\"operation\":\"GET /clusters/{clusterUuid}\",\"reset\":true}");
   CHECK_OK(camunda_cluster_get(admin, NULL, id, &value, &error));
   camunda_value_free(value);
   free(id);
 }
 
-static void a_service_that_never_answers(void) {
+static void call_times_out_when_api_does_not_respond(void) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   camunda_call_options *call = camunda_call_options_new();
@@ -115,7 +116,7 @@ static void a_service_that_never_answers(void) {
   CHECK(camunda_error_elapsed(error) >= 0.29);
   /* A read changes nothing. */
   CHECK(!camunda_error_may_have_been_applied(error));
-  FORGET(error);
+  FREE_ERROR(error);
   sandbox_clear_faults();
   camunda_call_options_free(call);
 
@@ -123,12 +124,12 @@ static void a_service_that_never_answers(void) {
   const double bad[] = {0, -1, (double)NAN, (double)INFINITY, 1e300};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; ++i) {
     CHECK_FAILS(camunda_call_options_set_timeout(call, bad[i], &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
-    FORGET(error);
+    FREE_ERROR(error);
   }
   camunda_call_options_free(call);
 }
 
-static void retry_after_is_told(void) {
+static void error_has_retry_after_of_response(void) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   camunda_call_options *call = camunda_call_options_new();
@@ -137,11 +138,11 @@ static void retry_after_is_told(void) {
       "{\"operation\":\"GET /clusters\",\"status\":429,\"headers\":{\"retry-after\":\"3600\"}}");
   CHECK_FAILS(camunda_cluster_list(admin, call, &value, &error), CAMUNDA_STATUS_RATE_LIMITED);
   CHECK(camunda_error_retry_after(error) > 3599 && camunda_error_retry_after(error) <= 3600);
-  FORGET(error);
+  FREE_ERROR(error);
   camunda_call_options_free(call);
 }
 
-static void an_answer_given_once_is_not_lost(void) {
+static void error_has_body_when_one_time_response_is_undecodable(void) {
   char *id = sandbox_cluster("{\"name\":\"once\"}");
   camunda_value *value = NULL;
   camunda_error *error = NULL;
@@ -155,20 +156,20 @@ static void an_answer_given_once_is_not_lost(void) {
   CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_COMPLETED);
   size_t length = 0;
   const char *body = camunda_error_body(error, &length);
-  camunda_value *answer = NULL;
-  CHECK_INT(camunda_value_parse(body, length, &answer, NULL), CAMUNDA_STATUS_OK);
-  const char *secret = camunda_value_str(camunda_value_get(answer, "clientSecret"), NULL);
+  camunda_value *response = NULL;
+  CHECK_INT(camunda_value_parse(body, length, &response, NULL), CAMUNDA_STATUS_OK);
+  const char *secret = camunda_value_str(camunda_value_get(response, "clientSecret"), NULL);
   CHECK(secret != NULL && strlen(secret) > 0);
-  /* There, and nowhere else. */
+  /* The secret is in the body only, not in the message. */
   CHECK(secret == NULL || strstr(camunda_error_message(error), secret) == NULL);
   CHECK_PART(camunda_error_message(error), "name");
-  camunda_value_free(answer);
-  FORGET(error);
+  camunda_value_free(response);
+  FREE_ERROR(error);
   free(id);
 }
 
-static void what_is_new_is_kept(void) {
-  /* As text, so that nothing between us and the service reads the digits as a double. */
+static void unknown_fields_and_values_are_kept(void) {
+  /* The body is a string, so that the sandbox does not convert the digits to a double. */
   sandbox_fault(
       "{\"operation\":\"GET /clusters/{clusterUuid}\",\"status\":200,\"body\":"
       "\"{\\\"uuid\\\":\\\"a\\\",\\\"status\\\":{\\\"ready\\\":\\\"Hibernating\\\"},"
@@ -184,7 +185,7 @@ static void what_is_new_is_kept(void) {
   const struct {
     const char *body;
     camunda_status status;
-  } answers[] = {
+  } responses[] = {
       {"[]", CAMUNDA_STATUS_OK},
       {"[{\"uuid\":\"a\"}]", CAMUNDA_STATUS_OK},
       {"[{\"uuid\":\"a\",\"name\":null,\"status\":null}]", CAMUNDA_STATUS_OK},
@@ -196,16 +197,16 @@ static void what_is_new_is_kept(void) {
       {"[", CAMUNDA_STATUS_DECODE},
       {"", CAMUNDA_STATUS_DECODE},
   };
-  for (size_t i = 0; i < sizeof answers / sizeof *answers; ++i) {
+  for (size_t i = 0; i < sizeof responses / sizeof *responses; ++i) {
     camunda_object *fault = camunda_object_new();
     CHECK_OK(camunda_object_set_str(fault, "operation", "GET /clusters", &error));
-    CHECK_OK(camunda_object_set_str(fault, "body", answers[i].body, &error));
+    CHECK_OK(camunda_object_set_str(fault, "body", responses[i].body, &error));
     sandbox_fault(camunda_object_json(fault, NULL));
     camunda_object_free(fault);
     camunda_value *clusters = NULL;
     const camunda_status status = camunda_cluster_list(admin, NULL, &clusters, &error);
-    if (status != answers[i].status) {
-      check_fail(__FILE__, __LINE__, "the answer `%s` gives %d: %s", answers[i].body, (int)status,
+    if (status != responses[i].status) {
+      check_fail(__FILE__, __LINE__, "the response `%s` gives %d: %s", responses[i].body, (int)status,
                  camunda_error_message(error));
     }
     if (status == CAMUNDA_STATUS_OK) {
@@ -213,12 +214,12 @@ static void what_is_new_is_kept(void) {
     } else {
       CHECK(camunda_error_body(error, NULL) != NULL);
     }
-    FORGET(error);
+    FREE_ERROR(error);
     camunda_value_free(clusters);
   }
 }
 
-static void bad_arguments_are_refused_before_anything_is_sent(void) {
+static void invalid_arguments_are_rejected_without_a_request(void) {
   const long long before = sandbox_count("requests");
   camunda_value *value = NULL;
   camunda_error *error = NULL;
@@ -227,7 +228,7 @@ static void bad_arguments_are_refused_before_anything_is_sent(void) {
     CHECK_FAILS(camunda_cluster_get(admin, NULL, ids[i], &value, &error),
                 CAMUNDA_STATUS_INVALID_ARGUMENT);
     CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_NOT_SENT);
-    FORGET(error);
+    FREE_ERROR(error);
   }
   const char *const bodies[] = {"", "{", "[]", "null", "{}", "{\"clientName\":7}",
                                 "{\"clientName\":\"w\",\"permisions\":[\"Zeebe\"]}",
@@ -235,11 +236,11 @@ static void bad_arguments_are_refused_before_anything_is_sent(void) {
   for (size_t i = 0; i < sizeof bodies / sizeof *bodies; ++i) {
     CHECK_FAILS(camunda_cluster_client_create(admin, NULL, "c", JSON(bodies[i]), &value, &error),
                 CAMUNDA_STATUS_INVALID_ARGUMENT);
-    FORGET(error);
+    FREE_ERROR(error);
   }
   CHECK_INT(sandbox_count("requests"), before);
 
-  /* The service's own words where it is the one that refuses. */
+  /* The error message of the API, if the API rejects the request. */
   camunda_object *request = camunda_object_new();
   char *name = (char *)malloc(2001);
   memset(name, 'x', 2000);
@@ -252,18 +253,18 @@ static void bad_arguments_are_refused_before_anything_is_sent(void) {
   CHECK_FAILS(camunda_cluster_create(admin, NULL, json, length, &value, &error),
               CAMUNDA_STATUS_INVALID_REQUEST);
   CHECK_STR(camunda_error_server_message(error), "Name is too long");
-  FORGET(error);
+  FREE_ERROR(error);
   camunda_object_free(request);
   free(name);
 
-  /* What would leave its segment stays in it. */
+  /* Slashes and line breaks of an id are percent-encoded. */
   CHECK_FAILS(camunda_cluster_get(admin, NULL, "../members\r\nX: y", &value, &error),
               CAMUNDA_STATUS_NOT_FOUND);
   CHECK_STR(camunda_error_path(error), "/clusters/..%2Fmembers%0D%0AX%3A%20y");
-  FORGET(error);
+  FREE_ERROR(error);
 }
 
-static void a_wait_ends_at_once_where_it_is_hopeless(void) {
+static void waiter_fails_immediately_when_state_is_unreachable(void) {
   char *id = sandbox_cluster("{\"name\":\"asleep\"}");
   char control[256];
   snprintf(control, sizeof control, "{\"status\":{\"cluster\":\"%s\",\"ready\":\"Suspended\"}}", id);
@@ -273,10 +274,10 @@ static void a_wait_ends_at_once_where_it_is_hopeless(void) {
   CHECK_FAILS(camunda_cluster_wait_until_healthy(admin, NULL, id, &value, &error),
               CAMUNDA_STATUS_WAIT_FAILED);
   CHECK_PART(camunda_error_message(error), "suspended");
-  FORGET(error);
-  CHECK_FAILS(camunda_cluster_wait_until_healthy(admin, NULL, "gone", &value, &error),
+  FREE_ERROR(error);
+  CHECK_FAILS(camunda_cluster_wait_until_healthy(admin, NULL, "unknown", &value, &error),
               CAMUNDA_STATUS_NOT_FOUND);
-  FORGET(error);
+  FREE_ERROR(error);
 
   snprintf(control, sizeof control, "{\"status\":{\"cluster\":\"%s\",\"ready\":\"Unhealthy\"}}", id);
   free(sandbox_control(control, NULL));
@@ -286,27 +287,27 @@ static void a_wait_ends_at_once_where_it_is_hopeless(void) {
   CHECK_FAILS(camunda_cluster_wait_until_healthy(admin, call, id, &value, &error),
               CAMUNDA_STATUS_TIMEOUT);
   CHECK(now() - start < within(0.4));
-  FORGET(error);
+  FREE_ERROR(error);
   camunda_call_options_free(call);
   free(id);
 }
 
 int main(void) {
   admin = connect_from_env();
-  /* So that the bounds on time below do not have to allow for a token. */
+  /* Requests the token first, so that the time limits below exclude the token request. */
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
   CHECK_OK(camunda_cluster_list(admin, NULL, &clusters, &error));
   camunda_value_free(clusters);
-  RUN(an_unknown_cluster);
-  RUN(each_status_has_its_kind);
-  RUN(a_connection_that_breaks);
-  RUN(a_service_that_never_answers);
-  RUN(retry_after_is_told);
-  RUN(an_answer_given_once_is_not_lost);
-  RUN(what_is_new_is_kept);
-  RUN(bad_arguments_are_refused_before_anything_is_sent);
-  RUN(a_wait_ends_at_once_where_it_is_hopeless);
+  RUN(error_describes_unknown_cluster);
+  RUN(http_status_maps_to_camunda_status);
+  RUN(error_has_outcome_when_connection_is_lost);
+  RUN(call_times_out_when_api_does_not_respond);
+  RUN(error_has_retry_after_of_response);
+  RUN(error_has_body_when_one_time_response_is_undecodable);
+  RUN(unknown_fields_and_values_are_kept);
+  RUN(invalid_arguments_are_rejected_without_a_request);
+  RUN(waiter_fails_immediately_when_state_is_unreachable);
   camunda_admin_free(admin);
   return check_finish();
 }

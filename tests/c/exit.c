@@ -1,17 +1,18 @@
-/* A program ends while its threads are in calls, waits and callbacks: with its own exit status, soon,
- * and without a crash. Each case is this program again, with the name of the case as its argument. */
+/* Process exit while threads are in calls, waiters and callbacks: the process must exit promptly with
+ * its own exit status and must not crash. Each test case runs in a new process of this program, with its
+ * name as the argument. */
 #include "check.h"
 
 #include <errno.h>
 #include <sys/wait.h>
 
 #define THREADS 4
-/* The exit status of each case. */
+/* The expected exit status of each test case. */
 #define STATUS 7
 
 static camunda_admin *admin;
 static char *stuck;
-/* Counted up by threads that have reached the state that the case is about. */
+/* Incremented by each thread that has reached the state that the test case requires. */
 static volatile sig_atomic_t reached;
 static pthread_mutex_t reached_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -21,11 +22,11 @@ static void reach(void) {
   pthread_mutex_unlock(&reached_lock);
 }
 
-static void until_reached(int count) {
+static void wait_until_reached(int count) {
   const double end = now() + within(20);
   while (reached < count && now() < end) pause_briefly();
   if (reached < count) {
-    fprintf(stderr, "only %d threads got there\n", (int)reached);
+    fprintf(stderr, "only %d of the threads reached the required state\n", (int)reached);
     _exit(3);
   }
 }
@@ -38,15 +39,15 @@ static void start(void *(*run)(void *), int threads) {
   }
 }
 
-static void stay(void) {
+static void block_forever(void) {
   for (;;) pause();
 }
 
-/* ---- What threads do ---- */
+/* ---- Threads ---- */
 
-static void on_progress(void *user, const camunda_value *seen) {
+static void on_progress(void *user, const camunda_value *resource) {
   (void)user;
-  (void)seen;
+  (void)resource;
   reach();
 }
 
@@ -58,11 +59,11 @@ static void *wait_for_health(void *unused) {
   CHECK_OK(camunda_call_options_set_max_poll_interval(call, 0.02, &error));
   CHECK_OK(camunda_call_options_set_progress(call, on_progress, NULL, &error));
   (void)!camunda_cluster_wait_until_healthy(admin, call, stuck, &value, &error);
-  stay();
+  block_forever();
   return NULL;
 }
 
-static void *get_again_and_again(void *unused) {
+static void *get_repeatedly(void *unused) {
   (void)unused;
   for (;;) {
     camunda_value *value = NULL;
@@ -75,19 +76,19 @@ static void *get_again_and_again(void *unused) {
   return NULL;
 }
 
-static void on_progress_stay(void *user, const camunda_value *seen) {
+static void on_progress_block(void *user, const camunda_value *resource) {
   (void)user;
-  (void)seen;
+  (void)resource;
   reach();
-  stay();
+  block_forever();
 }
 
-static void *wait_and_stay_in_a_callback(void *unused) {
+static void *wait_and_block_in_a_callback(void *unused) {
   (void)unused;
   camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  CHECK_OK(camunda_call_options_set_progress(call, on_progress_stay, NULL, &error));
+  CHECK_OK(camunda_call_options_set_progress(call, on_progress_block, NULL, &error));
   (void)!camunda_cluster_wait_until_healthy(admin, call, stuck, &value, &error);
   return NULL;
 }
@@ -103,13 +104,13 @@ static void on_log(void *user, int32_t level, const char *target, const char *me
   snprintf(log_text, sizeof log_text, "%s", message);
 }
 
-static int32_t stay_in_get(void *user, const char *name, camunda_write_fn write, void *value) {
+static int32_t block_in_get(void *user, const char *name, camunda_write_fn write, void *value) {
   (void)user;
   (void)name;
   (void)write;
   (void)value;
   reach();
-  stay();
+  block_forever();
   return 0;
 }
 
@@ -137,7 +138,8 @@ static void no_unlock(void *user, void *lock) {
 
 static camunda_shutdown *shutdown_handle;
 
-/* A client with a log callback, and with a store or a shutdown where one is given. */
+/* Creates a client with a log callback and, if `store` is not NULL, with a token store. Uses
+ * `shutdown_handle` if it is not NULL. */
 static void connect_with(const camunda_token_store *store) {
   camunda_config *config = NULL;
   camunda_error *error = NULL;
@@ -149,32 +151,32 @@ static void connect_with(const camunda_token_store *store) {
   camunda_config_free(config);
 }
 
-/* ---- Cases: each returns the exit status, or exits with it ---- */
+/* ---- Test cases: each returns the exit status or exits with it ---- */
 
 static int exit_during_waits(void) {
   connect_with(NULL);
   start(wait_for_health, THREADS);
-  until_reached(2 * THREADS);
+  wait_until_reached(2 * THREADS);
   exit(STATUS);
 }
 
 static int return_during_gets(void) {
   connect_with(NULL);
-  start(get_again_and_again, THREADS);
-  until_reached(2 * THREADS);
+  start(get_repeatedly, THREADS);
+  wait_until_reached(2 * THREADS);
   return STATUS;
 }
 
-static void on_progress_exit(void *user, const camunda_value *seen) {
+static void on_progress_exit(void *user, const camunda_value *resource) {
   (void)user;
-  (void)seen;
+  (void)resource;
   exit(STATUS);
 }
 
 static int exit_inside_a_callback(void) {
   connect_with(NULL);
-  start(get_again_and_again, THREADS);
-  until_reached(THREADS);
+  start(get_repeatedly, THREADS);
+  wait_until_reached(THREADS);
   camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
@@ -188,7 +190,7 @@ static void on_signal_exit(int signal_number) {
   exit(STATUS);
 }
 
-static void *signal_once_asked(void *requests) {
+static void *signal_after_requests(void *requests) {
   const double end = now() + within(10);
   while (sandbox_count("requests") < *(long long *)requests && now() < end) pause_briefly();
   kill(getpid(), SIGTERM);
@@ -208,21 +210,21 @@ static int exit_in_a_signal_handler(void) {
   sandbox_fault("{\"operation\":\"GET /clusters\",\"stall\":true}");
   long long wanted = sandbox_count("requests") + 1;
   pthread_t thread;
-  pthread_create(&thread, NULL, signal_once_asked, &wanted);
+  pthread_create(&thread, NULL, signal_after_requests, &wanted);
   (void)!camunda_cluster_list(admin, NULL, &value, &error);
   return 3;
 }
 
 static int exit_during_a_token_store(void) {
   static const camunda_token_store store = {
-      sizeof store, stay_in_get, no_put, no_lock, no_unlock, NULL, NULL};
+      sizeof store, block_in_get, no_put, no_lock, no_unlock, NULL, NULL};
   connect_with(&store);
-  start(get_again_and_again, THREADS);
-  until_reached(1);
+  start(get_repeatedly, THREADS);
+  wait_until_reached(1);
   exit(STATUS);
 }
 
-/* A handler of exit still makes calls. */
+/* An atexit() handler that makes a call. */
 static void list_at_exit(void) {
   camunda_value *value = NULL;
   camunda_error *error = NULL;
@@ -238,11 +240,11 @@ static int call_in_an_exit_handler(void) {
   atexit(list_at_exit);
   connect_with(NULL);
   start(wait_for_health, THREADS);
-  until_reached(THREADS);
+  wait_until_reached(THREADS);
   exit(STATUS);
 }
 
-/* ---- Shutting clients down ---- */
+/* ---- Shutdown of clients ---- */
 
 static volatile sig_atomic_t cancelled;
 
@@ -256,11 +258,11 @@ static void *wait_until_shut_down(void *unused) {
   CHECK_FAILS(camunda_cluster_wait_until_healthy(admin, call, stuck, &value, &error),
               CAMUNDA_STATUS_CANCELLED);
   CHECK(camunda_shutdown_stops_calls(shutdown_handle));
-  FORGET(error);
+  FREE_ERROR(error);
   /* A new call sends nothing. */
   CHECK_FAILS(camunda_cluster_get(admin, NULL, stuck, &value, &error), CAMUNDA_STATUS_CANCELLED);
   CHECK_PART(camunda_error_message(error), "shut down");
-  FORGET(error);
+  FREE_ERROR(error);
   camunda_call_options_free(call);
   pthread_mutex_lock(&reached_lock);
   ++cancelled;
@@ -273,16 +275,16 @@ static int shutdown_ends_calls(void) {
   connect_with(NULL);
   pthread_t threads[THREADS];
   for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, wait_until_shut_down, NULL);
-  until_reached(2 * THREADS);
+  wait_until_reached(2 * THREADS);
   CHECK(!camunda_shutdown_stops_calls(shutdown_handle));
   CHECK(camunda_shutdown_start(shutdown_handle, within(5)));
-  /* No callback is entered from here on. */
+  /* No callback is called after this point. */
   const int before = reached;
   CHECK(!camunda_shutdown_stops_calls(shutdown_handle));
   for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
   CHECK_INT(reached, before);
   CHECK_INT(cancelled, THREADS);
-  /* The thread that started it can still clean up. */
+  /* The thread that started the shutdown can still make calls. */
   list_at_exit();
   CHECK(camunda_shutdown_start(NULL, 1));
   CHECK(!camunda_shutdown_stops_calls(NULL));
@@ -293,23 +295,23 @@ static int shutdown_ends_calls(void) {
   return check_failures == 0 ? STATUS : 3;
 }
 
-/* A language runtime ends threads that are still in it: by unwinding, through a callback's caller. */
-static volatile sig_atomic_t let_go;
+/* As a language runtime does at exit: unwinds threads inside callbacks with pthread_exit(). */
+static volatile sig_atomic_t may_unwind;
 
-static void on_progress_end_the_thread(void *user, const camunda_value *seen) {
+static void on_progress_exit_thread(void *user, const camunda_value *resource) {
   (void)user;
-  (void)seen;
+  (void)resource;
   reach();
-  while (!let_go) pause_briefly();
+  while (!may_unwind) pause_briefly();
   pthread_exit(NULL);
 }
 
-static void *wait_and_be_ended(void *unused) {
+static void *wait_and_exit_thread(void *unused) {
   (void)unused;
   camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
-  CHECK_OK(camunda_call_options_set_progress(call, on_progress_end_the_thread, NULL, &error));
+  CHECK_OK(camunda_call_options_set_progress(call, on_progress_exit_thread, NULL, &error));
   (void)!camunda_cluster_wait_until_healthy(admin, call, stuck, &value, &error);
   _exit(3);
   return NULL;
@@ -318,20 +320,20 @@ static void *wait_and_be_ended(void *unused) {
 static int exit_while_threads_are_unwound(void) {
   shutdown_handle = camunda_shutdown_new();
   connect_with(NULL);
-  start(wait_and_be_ended, THREADS);
-  until_reached(THREADS);
+  start(wait_and_exit_thread, THREADS);
+  wait_until_reached(THREADS);
   CHECK(!camunda_shutdown_start(shutdown_handle, 0.05));
-  let_go = 1;
-  /* Time for threads to be ended, which must not end the program. */
+  may_unwind = 1;
+  /* Gives the threads time to unwind, which must not terminate the process. */
   for (int i = 0; i < 25; i++) pause_briefly();
   return check_failures == 0 ? STATUS : 3;
 }
 
-static int exit_inside_callbacks_that_stay(void) {
+static int exit_inside_blocked_callbacks(void) {
   shutdown_handle = camunda_shutdown_new();
   connect_with(NULL);
-  start(wait_and_stay_in_a_callback, THREADS);
-  until_reached(THREADS);
+  start(wait_and_block_in_a_callback, THREADS);
+  wait_until_reached(THREADS);
   CHECK(!camunda_shutdown_start(shutdown_handle, 0.05));
   return check_failures == 0 ? STATUS : 3;
 }
@@ -348,10 +350,10 @@ static const struct {
     {"call_in_an_exit_handler", call_in_an_exit_handler},
     {"shutdown_ends_calls", shutdown_ends_calls},
     {"exit_while_threads_are_unwound", exit_while_threads_are_unwound},
-    {"exit_inside_callbacks_that_stay", exit_inside_callbacks_that_stay},
+    {"exit_inside_blocked_callbacks", exit_inside_blocked_callbacks},
 };
 
-/* Runs a case in a process of its own, which is ended where it takes too long. */
+/* Runs a test case in a new process. Aborts it after a timeout. */
 static void run_case(const char *program, const char *name) {
   const pid_t child = fork();
   if (child == 0) {

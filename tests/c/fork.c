@@ -1,4 +1,4 @@
-/* Forked children: they work with connections of their own, and share the token through the store. */
+/* fork(): children use new connections, and share the token through the token store. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
@@ -18,9 +18,9 @@
 #define SANITIZED 0
 #endif
 
-enum { CHILDREN = 60, CHILDREN_WHERE_SLOW = 8, THREADS = 4, CHILD_SECONDS = 30 };
+enum { CHILDREN = 60, CHILDREN_IF_SLOW = 8, THREADS = 4, CHILD_SECONDS = 30 };
 
-/* The exit status of a child that is not allowed what it is to test. */
+/* The exit status of a child that lacks the permission for its test. */
 enum { NOT_ALLOWED = 77 };
 
 static camunda_admin *admin;
@@ -29,11 +29,11 @@ static volatile sig_atomic_t stop;
 static bool list_clusters(camunda_admin *with) {
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
-  const bool good = camunda_cluster_list(with, NULL, &clusters, &error) == CAMUNDA_STATUS_OK;
-  if (!good) fprintf(stderr, "%s\n", camunda_error_message(error));
+  const bool ok = camunda_cluster_list(with, NULL, &clusters, &error) == CAMUNDA_STATUS_OK;
+  if (!ok) fprintf(stderr, "%s\n", camunda_error_message(error));
   camunda_error_free(error);
   camunda_value_free(clusters);
-  return good;
+  return ok;
 }
 
 static void check_child(pid_t child) {
@@ -42,8 +42,8 @@ static void check_child(pid_t child) {
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* The parent has no token yet when it forks; the child finds the one that the parent gets. */
-static void a_child_finds_its_parents_token_in_the_store(void) {
+/* The parent has no token when it forks; the child reads the one that the parent requests later. */
+static void child_reads_token_of_its_parent_from_the_store(void) {
   int ready[2];
   CHECK_INT(pipe(ready), 0);
   const pid_t child = fork();
@@ -64,14 +64,14 @@ static void a_child_finds_its_parents_token_in_the_store(void) {
   CHECK_INT(sandbox_count("token_requests"), 1);
 }
 
-/* Both have an idle connection when they part; were it the same one, answers would go astray. */
-static void a_child_has_connections_of_its_own(void) {
+/* The parent has an idle connection when it forks. If the child used it as well, responses would be mixed up. */
+static void child_opens_new_connections(void) {
   CHECK(list_clusters(admin));
   const long long before = sandbox_count("connections");
   const pid_t child = fork();
   if (child == 0) {
     for (int i = 0; i < 3; ++i) CHECK(list_clusters(admin));
-    /* A child can have children. */
+    /* Grandchildren work as well. */
     const pid_t grandchild = fork();
     if (grandchild == 0) {
       CHECK(list_clusters(admin));
@@ -98,43 +98,43 @@ static void *keep_listing(void *unused) {
   return NULL;
 }
 
-/* A child that hangs is killed, and so fails its parent's check. */
+/* Forks a child that is killed after a timeout, which fails the parent's check. */
 static pid_t fork_with_limit(void) {
   const pid_t child = fork();
   if (child == 0) alarm((unsigned)within(CHILD_SECONDS));
   return child;
 }
 
-/* Ends a child of a parent with several threads. No leak check here: what the threads held that did
- * not come along looks lost. */
+/* Reports a result and kills the child of a multi-threaded parent. It must not run the leak check:
+ * memory of the parent's other threads would count as leaked. */
 static void report(int to, bool passed) {
-  const char good = passed ? 'y' : 'n';
-  if (write(to, &good, 1) != 1) _exit(1);
+  const char ok = passed ? 'y' : 'n';
+  if (write(to, &ok, 1) != 1) _exit(1);
   kill(getpid(), SIGKILL);
 }
 
-static void check_report(pid_t child, int told[2]) {
-  close(told[1]);
-  char good = '-';
-  CHECK_INT(read(told[0], &good, 1), 1);
-  CHECK_INT(good, 'y');
-  close(told[0]);
+static void check_report(pid_t child, int result_pipe[2]) {
+  close(result_pipe[1]);
+  char ok = '-';
+  CHECK_INT(read(result_pipe[0], &ok, 1), 1);
+  CHECK_INT(ok, 'y');
+  close(result_pipe[0]);
   CHECK_INT(waitpid(child, NULL, 0), child);
 }
 
-/* Whatever the parent's other threads hold when it forks, locks included, stays theirs. */
-static void a_child_of_a_busy_parent_does_not_hang(void) {
+/* Locks that the parent's other threads hold during the fork must not block the child. */
+static void child_of_multi_threaded_parent_does_not_hang(void) {
   pthread_t threads[THREADS];
   for (int i = 0; i < THREADS; ++i) pthread_create(&threads[i], NULL, keep_listing, NULL);
-  const int children = getenv("CHECK_TIMEOUT_FACTOR") == NULL ? CHILDREN : CHILDREN_WHERE_SLOW;
+  const int children = getenv("CHECK_TIMEOUT_FACTOR") == NULL ? CHILDREN : CHILDREN_IF_SLOW;
   for (int i = 0; i < children; ++i) {
-    int told[2];
-    CHECK_INT(pipe(told), 0);
+    int result_pipe[2];
+    CHECK_INT(pipe(result_pipe), 0);
     const pid_t child = fork_with_limit();
     if (child == 0) {
-      report(told[1], list_clusters(admin));
+      report(result_pipe[1], list_clusters(admin));
     }
-    check_report(child, told);
+    check_report(child, result_pipe);
   }
   stop = 1;
   for (int i = 0; i < THREADS; ++i) {
@@ -142,11 +142,11 @@ static void a_child_of_a_busy_parent_does_not_hang(void) {
     pthread_join(threads[i], &failed);
     CHECK(failed == NULL);
   }
-  /* The second is of the client with another scope. */
+  /* The second token is that of the client with another scope. */
   CHECK_INT(sandbox_count("token_requests"), 2);
 }
 
-/* How many locked files of the token cache this process has open. */
+/* Returns the number of open lock files of the token cache. */
 static int open_locks(void) {
   int count = 0;
   DIR *folder = opendir("/proc/self/fd");
@@ -164,8 +164,8 @@ static int open_locks(void) {
 
 static void *list_with(void *client) { return list_clusters(client) ? NULL : client; }
 
-/* A daemon closes all descriptors that it inherited, and opens others under their numbers. */
-static void a_daemonized_child_keeps_the_descriptors_that_it_opened(void) {
+/* A daemon closes all inherited descriptors and opens others with the same numbers. */
+static void daemonized_child_keeps_the_descriptors_that_it_opened(void) {
   enum { DESCRIPTORS = 200 };
   CHECK(list_clusters(admin));
   camunda_config *config = NULL;
@@ -179,21 +179,21 @@ static void a_daemonized_child_keeps_the_descriptors_that_it_opened(void) {
   pthread_t thread;
   pthread_create(&thread, NULL, list_with, fetching);
   EVENTUALLY(open_locks() > 0);
-  int told[2];
-  CHECK_INT(pipe(told), 0);
+  int result_pipe[2];
+  CHECK_INT(pipe(result_pipe), 0);
   const pid_t child = fork_with_limit();
   if (child == 0) {
     for (int number = 3; number < 1000; ++number) {
-      if (number != told[1]) close(number);
+      if (number != result_pipe[1]) close(number);
     }
     int opened[DESCRIPTORS];
     for (int i = 0; i < DESCRIPTORS; ++i) opened[i] = open("/dev/null", O_RDONLY);
     CHECK(list_clusters(admin));
     camunda_admin_free(admin);
     for (int i = 0; i < DESCRIPTORS; ++i) CHECK(fcntl(opened[i], F_GETFD) >= 0);
-    report(told[1], check_finish() == 0);
+    report(result_pipe[1], check_finish() == 0);
   }
-  check_report(child, told);
+  check_report(child, result_pipe);
   pthread_join(thread, NULL);
   sandbox_clear_faults();
   camunda_admin_free(fetching);
@@ -207,13 +207,13 @@ static int32_t fork_once(void *unused) {
   return 0;
 }
 
-/* A callback can fork: the parent's call goes on, and the child's ends. */
-static void a_call_whose_callback_forks_ends_in_the_child(void) {
+/* If a callback forks, the call continues in the parent and is cancelled in the child. */
+static void call_is_cancelled_in_child_when_callback_forks(void) {
   camunda_call_options *call = camunda_call_options_new();
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
-  int told[2];
-  CHECK_INT(pipe(told), 0);
+  int result_pipe[2];
+  CHECK_INT(pipe(result_pipe), 0);
   CHECK_OK(camunda_call_options_set_interrupt_check(call, fork_once, NULL, &error));
   sandbox_fault("{\"operation\":\"GET /clusters\",\"delay_ms\":300}");
   const camunda_status status = camunda_cluster_list(admin, call, &clusters, &error);
@@ -221,24 +221,24 @@ static void a_call_whose_callback_forks_ends_in_the_child(void) {
     CHECK_INT(status, CAMUNDA_STATUS_CANCELLED);
     CHECK_PART(camunda_error_message(error), "forked");
     CHECK(list_clusters(admin));
-    report(told[1], check_finish() == 0);
+    report(result_pipe[1], check_finish() == 0);
   }
   CHECK_INT(status, CAMUNDA_STATUS_OK);
   CHECK(forked > 0);
-  check_report(forked, told);
+  check_report(forked, result_pipe);
   camunda_value_free(clusters);
   camunda_error_free(error);
   camunda_call_options_free(call);
 }
 
-/* Ends a child of a parent with one thread. */
+/* Frees the client and exits a child of a single-threaded parent. */
 static void end_child(int status) {
   camunda_admin_free(admin);
   _exit(status);
 }
 
-/* The first process of a PID namespace and its child in another one have the same process id. */
-static void a_child_in_a_new_pid_namespace_has_connections_of_its_own(void) {
+/* The first process of a PID namespace and that of a nested one have the same process id. */
+static void child_opens_new_connections_in_a_new_pid_namespace(void) {
   const long long before = sandbox_count("connections");
   const pid_t outside = fork_with_limit();
   if (outside == 0) {
@@ -265,7 +265,7 @@ static void a_child_in_a_new_pid_namespace_has_connections_of_its_own(void) {
   int status = -1;
   CHECK_INT(waitpid(outside, &status, 0), outside);
   if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_ALLOWED) {
-    printf("%s: left out, PID namespaces are not allowed\n", check_case);
+    printf("%s: skipped, PID namespaces are not permitted\n", check_case);
     return;
   }
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -274,16 +274,16 @@ static void a_child_in_a_new_pid_namespace_has_connections_of_its_own(void) {
 
 int main(void) {
   admin = connect_from_env();
-  RUN(a_child_finds_its_parents_token_in_the_store);
-  RUN(a_child_has_connections_of_its_own);
-  RUN(a_call_whose_callback_forks_ends_in_the_child);
-  RUN(a_child_in_a_new_pid_namespace_has_connections_of_its_own);
+  RUN(child_reads_token_of_its_parent_from_the_store);
+  RUN(child_opens_new_connections);
+  RUN(call_is_cancelled_in_child_when_callback_forks);
+  RUN(child_opens_new_connections_in_a_new_pid_namespace);
   if (SANITIZED) {
-    /* AddressSanitizer's own locks can be held by other threads at the fork, forever in the child. */
-    printf("children of busy parents: left out under AddressSanitizer\n");
+    /* Other threads can hold locks of AddressSanitizer during a fork; the child would wait forever. */
+    printf("children of multi-threaded parents: skipped under AddressSanitizer\n");
   } else {
-    RUN(a_daemonized_child_keeps_the_descriptors_that_it_opened);
-    RUN(a_child_of_a_busy_parent_does_not_hang);
+    RUN(daemonized_child_keeps_the_descriptors_that_it_opened);
+    RUN(child_of_multi_threaded_parent_does_not_hang);
   }
   camunda_admin_free(admin);
   return check_finish();

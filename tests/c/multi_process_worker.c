@@ -1,5 +1,6 @@
-/* One process of a fleet: says "ready", waits for a line, lets eight threads list the clusters at
- * once, and prints what each of them got: "ok", or the error. Then whether a store failed. */
+/* Worker of the multi-process tests: prints "ready", waits for a line, lists the clusters on eight
+ * threads concurrently, and prints a line for each: "ok" or the error. Then prints whether a token store
+ * failed. */
 
 #include <pthread.h>
 #include <stdio.h>
@@ -25,8 +26,8 @@ static void *list(void *unused) {
   return NULL;
 }
 
-/* Says so if a store failed. */
-static void tell_of_stores(void) {
+/* Prints a line if a token store failed. */
+static void report_store_failures(void) {
   camunda_value *diagnostics = NULL;
   camunda_error *error = NULL;
   size_t i;
@@ -59,7 +60,7 @@ int main(void) {
     if (pthread_create(&threads[i], NULL, list, NULL) != 0) return EXIT_FAILURE;
   }
   for (i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-  tell_of_stores();
+  report_store_failures();
   camunda_admin_free(admin);
   camunda_config_free(config);
   return EXIT_SUCCESS;

@@ -1,34 +1,34 @@
-/* Building the body of a request: what goes in comes out as JSON, escaped and in order. */
+/* camunda_object: builds JSON objects with escaped strings and fields in order. */
 #include "check.h"
 
-static void every_kind_of_field(void) {
+static void object_encodes_every_type_of_field(void) {
   camunda_object *object = camunda_object_new();
   camunda_error *error = NULL;
-  const char *const words[] = {"Zeebe", "a\"b", ""};
+  const char *const strings[] = {"Zeebe", "a\"b", ""};
   CHECK_OK(camunda_object_set_str(object, "text", "x", &error));
   CHECK_OK(camunda_object_set_integer(object, "whole", INT64_MIN, &error));
   CHECK_OK(camunda_object_set_number(object, "number", 0.5, &error));
   CHECK_OK(camunda_object_set_bool(object, "yes", true, &error));
-  CHECK_OK(camunda_object_set_strings(object, "words", words, 3, &error));
+  CHECK_OK(camunda_object_set_strings(object, "strings", strings, 3, &error));
   CHECK_OK(camunda_object_set_strings(object, "none", NULL, 0, &error));
   CHECK_OK(camunda_object_set_json(object, "json", "{\"a\":[1.0]}", 11, &error));
   size_t length = 0;
   const char *json = camunda_object_json(object, &length);
   CHECK_STR(json,
             "{\"text\":\"x\",\"whole\":-9223372036854775808,\"number\":0.5,\"yes\":true,"
-            "\"words\":[\"Zeebe\",\"a\\\"b\",\"\"],\"none\":[],\"json\":{\"a\":[1.0]}}");
+            "\"strings\":[\"Zeebe\",\"a\\\"b\",\"\"],\"none\":[],\"json\":{\"a\":[1.0]}}");
   CHECK_INT(length, json == NULL ? 0 : strlen(json));
   camunda_object_free(object);
 }
 
-static void an_object_without_fields(void) {
+static void object_is_empty_without_fields(void) {
   camunda_object *object = camunda_object_new();
   CHECK_STR(camunda_object_json(object, NULL), "{}");
   camunda_object_free(object);
   camunda_object_free(NULL);
 }
 
-static void text_is_escaped_both_as_name_and_as_value(void) {
+static void strings_are_escaped_as_name_and_as_value(void) {
   const char *const texts[] = {"\"", "\\", "\n\r\t\b\f", "\x01\x1f\x7f", "\xc3\xa9\xf0\x9f\x98\x80",
                                "</script>", "\xe2\x80\xa8", "{\"a\":1}", ""};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; ++i) {
@@ -47,7 +47,7 @@ static void text_is_escaped_both_as_name_and_as_value(void) {
   }
 }
 
-static void a_field_that_is_set_again_is_replaced(void) {
+static void set_replaces_existing_field(void) {
   camunda_object *object = camunda_object_new();
   camunda_error *error = NULL;
   CHECK_OK(camunda_object_set_str(object, "a", "1", &error));
@@ -63,39 +63,39 @@ static void a_field_that_is_set_again_is_replaced(void) {
   camunda_object_free(object);
 }
 
-static void what_is_refused_changes_nothing(void) {
+static void invalid_field_changes_nothing(void) {
   camunda_object *object = camunda_object_new();
   camunda_error *error = NULL;
-  const char *const bad_words[] = {"a", "\xff"};
-  const char *const null_word[] = {"a", NULL};
+  const char *const not_utf8[] = {"a", "\xff"};
+  const char *const with_null[] = {"a", NULL};
   CHECK_OK(camunda_object_set_str(object, "a", "1", &error));
   CHECK_FAILS(camunda_object_set_str(object, "b", "\xc3", &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
-  FORGET(error);
+  FREE_ERROR(error);
   CHECK_FAILS(camunda_object_set_str(object, "\xff", "x", &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
-  FORGET(error);
+  FREE_ERROR(error);
   CHECK_FAILS(camunda_object_set_number(object, "b", (double)NAN, &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
-  FORGET(error);
+  FREE_ERROR(error);
   CHECK_FAILS(camunda_object_set_number(object, "b", (double)INFINITY, &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
-  FORGET(error);
+  FREE_ERROR(error);
   CHECK_FAILS(camunda_object_set_json(object, "b", "{", 1, &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
-  FORGET(error);
-  CHECK_FAILS(camunda_object_set_strings(object, "b", bad_words, 2, &error),
+  FREE_ERROR(error);
+  CHECK_FAILS(camunda_object_set_strings(object, "b", not_utf8, 2, &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
-  FORGET(error);
-  CHECK_FAILS(camunda_object_set_strings(object, "b", null_word, 2, &error),
+  FREE_ERROR(error);
+  CHECK_FAILS(camunda_object_set_strings(object, "b", with_null, 2, &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
-  FORGET(error);
+  FREE_ERROR(error);
   CHECK_STR(camunda_object_json(object, NULL), "{\"a\":\"1\"}");
   camunda_object_free(object);
 }
 
 int main(void) {
-  RUN(every_kind_of_field);
-  RUN(an_object_without_fields);
-  RUN(text_is_escaped_both_as_name_and_as_value);
-  RUN(a_field_that_is_set_again_is_replaced);
-  RUN(what_is_refused_changes_nothing);
+  RUN(object_encodes_every_type_of_field);
+  RUN(object_is_empty_without_fields);
+  RUN(strings_are_escaped_as_name_and_as_value);
+  RUN(set_replaces_existing_field);
+  RUN(invalid_field_changes_nothing);
   return check_finish();
 }

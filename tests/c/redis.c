@@ -1,23 +1,23 @@
-/* A Redis that is killed midway: its address is in REDIS_URL, its process in REDIS_PID. */
+/* Redis server killed during the test: REDIS_URL is its URL, REDIS_PID its process id. */
 #include "check.h"
 
 static const char *program;
 
-struct heard {
+struct log {
   int warnings;
   char last[1024];
 };
 
 static void count_warnings(void *user, int32_t level, const char *target, const char *message) {
-  struct heard *heard = (struct heard *)user;
+  struct log *log = (struct log *)user;
   (void)target;
   if (level > CAMUNDA_LOG_WARN) return;
-  ++heard->warnings;
-  snprintf(heard->last, sizeof heard->last, "%s", message);
+  ++log->warnings;
+  snprintf(log->last, sizeof log->last, "%s", message);
 }
 
-/* Asks for a new token, and calls with it. */
-static void call_anew(camunda_admin *admin) {
+/* Requests a new token and makes a call with it. */
+static void call_with_new_token(camunda_admin *admin) {
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
   CHECK_OK(camunda_admin_invalidate_tokens(admin, &error));
@@ -25,7 +25,7 @@ static void call_anew(camunda_admin *admin) {
   camunda_value_free(clusters);
 }
 
-/* Whether the Redis can be used, as the diagnostics have it. */
+/* Returns whether the diagnostics report the Redis as usable. */
 static bool is_usable(camunda_admin *admin) {
   camunda_value *diagnostics = NULL;
   camunda_error *error = NULL;
@@ -45,9 +45,9 @@ static bool is_usable(camunda_admin *admin) {
   return usable;
 }
 
-/* Begins anew in a process that knows nothing of a Redis which took too long to answer, as it may
- * on a machine under load: this one leaves it alone for a while. */
-static void start_over(void) {
+/* Restarts the test in a new process image. Needed if Redis responded too slowly on a loaded machine:
+ * the library then does not use it for 30 s. */
+static void restart(void) {
   const char *before = getenv("TRIES");
   int tries = before == NULL ? 0 : atoi(before);
   char text[16];
@@ -57,31 +57,31 @@ static void start_over(void) {
   execl(program, program, (char *)NULL);
 }
 
-static void killed_midway_it_fails_no_call(void) {
-  struct heard heard = {0, ""};
+static void calls_succeed_when_redis_is_killed(void) {
+  struct log log = {0, ""};
   camunda_config *config = NULL;
   camunda_admin *admin = NULL;
   camunda_error *error = NULL;
   CHECK_OK(camunda_config_from_env(&config, &error));
   CHECK_OK(camunda_config_set(config, "token_cache", variable("REDIS_URL"), &error));
-  CHECK_OK(camunda_config_set_log(config, CAMUNDA_LOG_WARN, count_warnings, &heard, &error));
+  CHECK_OK(camunda_config_set_log(config, CAMUNDA_LOG_WARN, count_warnings, &log, &error));
   CHECK_OK(camunda_admin_new(config, &admin, &error));
   camunda_config_free(config);
-  call_anew(admin);
-  if (heard.warnings > 0) start_over();
+  call_with_new_token(admin);
+  if (log.warnings > 0) restart();
   CHECK(is_usable(admin));
-  CHECK_INT(heard.warnings, 0);
+  CHECK_INT(log.warnings, 0);
   CHECK_INT(kill((pid_t)atol(variable("REDIS_PID")), SIGKILL), 0);
-  for (int i = 0; i < 3; ++i) call_anew(admin);
+  for (int i = 0; i < 3; ++i) call_with_new_token(admin);
   CHECK(!is_usable(admin));
-  CHECK_INT(heard.warnings, 1);
-  CHECK_PART(heard.last, "tokens are not shared");
+  CHECK_INT(log.warnings, 1);
+  CHECK_PART(log.last, "tokens are not shared");
   camunda_admin_free(admin);
 }
 
 int main(int count, char **arguments) {
   (void)count;
   program = arguments[0];
-  RUN(killed_midway_it_fails_no_call);
+  RUN(calls_succeed_when_redis_is_killed);
   return check_finish();
 }

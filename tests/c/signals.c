@@ -1,5 +1,5 @@
-/* Signals that come all the time, with and without SA_RESTART: no phase of a call minds them, and in
- * each of them a handler can cancel the call. */
+/* Continuous signals, with and without SA_RESTART: they do not disturb any phase of a call, and a
+ * signal handler can cancel the call in each phase. */
 #include "check.h"
 
 #include <dirent.h>
@@ -9,39 +9,38 @@
 #include <stdbool.h>
 #include <sys/file.h>
 
-/* So many signals come once a call is stuck before it is cancelled or let go on, two milliseconds
- * apart. */
+/* Number of signals that a stuck call receives, 2 ms apart, before it is cancelled or released. */
 enum { ENOUGH = 50 };
 
 static camunda_admin *admin;
 static camunda_cancel *cancel;
 static pthread_t caller;
 static atomic_bool bombarded;
-/* Whether the call is stuck where it is to be, and how many signals came since. */
+/* Whether the call is stuck in the phase under test, and the number of signals received since. */
 static atomic_bool stuck;
-static atomic_int came;
+static atomic_int received;
 static atomic_bool over;
-/* The signal that cancels; none with 0. */
+/* The number of the signal that cancels the call; 0 if none does. */
 static int cancelling;
 static double cancelled_at;
 
-/* ---- Phases: how to get a call stuck, for good or for a while, and how to tell that it is ---- */
+/* ---- Phases: how to make a call hang, forever or temporarily, and how to detect that it does ---- */
 
-/* A counter of what a phase begins with, as it was before the call. */
+/* The value of the counter that the phase increments, before the call. */
 static long long before;
 
 static bool request_arrived(void) { return sandbox_count("requests") > before; }
 
-static void wait_for_answer(bool for_good) {
+static void wait_for_response(bool forever) {
   before = sandbox_count("requests");
-  sandbox_fault(for_good ? "{\"operation\":\"GET /clusters\",\"stall\":true}"
+  sandbox_fault(forever ? "{\"operation\":\"GET /clusters\",\"stall\":true}"
                          : "{\"operation\":\"GET /clusters\",\"delay_ms\":200}");
 }
 
-static void read_body(bool for_good) {
+static void read_body(bool forever) {
   before = sandbox_count("requests");
   /* An empty list has two bytes. */
-  sandbox_fault(for_good ? "{\"operation\":\"GET /clusters\",\"cut_body\":1,\"stall\":true}"
+  sandbox_fault(forever ? "{\"operation\":\"GET /clusters\",\"cut_body\":1,\"stall\":true}"
                          : "{\"operation\":\"GET /clusters\",\"slow_body\":100}");
 }
 
@@ -54,30 +53,30 @@ static long long retries(void) {
   return count;
 }
 
-static void back_off(bool for_good) {
+static void back_off(bool forever) {
   before = retries();
-  sandbox_fault(for_good ? "{\"operation\":\"GET /clusters\",\"status\":503,"
+  sandbox_fault(forever ? "{\"operation\":\"GET /clusters\",\"status\":503,"
                            "\"headers\":{\"retry-after\":\"15\"}}"
                          : "{\"operation\":\"GET /clusters\",\"status\":503}");
 }
 
-static bool backs_off(void) { return retries() > before; }
+static bool retry_is_scheduled(void) { return retries() > before; }
 
-static void wait_for_token(bool for_good) {
+static void wait_for_token(bool forever) {
   before = sandbox_count("token_requests");
   free(sandbox_control("{\"revoke_tokens\":true}", NULL));
-  /* A turn comes first: requests for tokens keep a distance. */
-  sandbox_fault(for_good ? "{\"operation\":\"token\",\"stall\":true}"
+  /* The rate limit delays the token request. */
+  sandbox_fault(forever ? "{\"operation\":\"token\",\"stall\":true}"
                          : "{\"operation\":\"token\",\"delay_ms\":200}");
 }
 
-static bool token_asked_for(void) { return sandbox_count("token_requests") > before; }
+static bool token_request_arrived(void) { return sandbox_count("token_requests") > before; }
 
 static int token_lock = -1;
 
-/* Holds the lock of the token, as another process would. */
-static void wait_for_lock(bool for_good) {
-  (void)for_good;
+/* Holds the lock of the token, as another process could. */
+static void wait_for_lock(bool forever) {
+  (void)forever;
   const char *folder = variable("CAMUNDA_TOKEN_CACHE_DIR");
   DIR *entries = opendir(folder);
   CHECK(entries != NULL);
@@ -93,12 +92,12 @@ static void wait_for_lock(bool for_good) {
   free(sandbox_control("{\"revoke_tokens\":true}", NULL));
 }
 
-/* It wants a token, and nobody else keeps it from one. */
+/* The call needs a token, and only the lock delays it. */
 static bool waits_for_lock(void) {
   camunda_value *diagnostics = NULL;
   camunda_error *error = NULL;
   CHECK_OK(camunda_admin_diagnostics(admin, &diagnostics, &error));
-  const char *state = camunda_value_str(camunda_value_path(diagnostics, "slots.0.state"), NULL);
+  const char *state = camunda_value_str(camunda_value_path(diagnostics, "tokens.0.state"), NULL);
   const bool waits = state != NULL && strcmp(state, "fetching") == 0;
   camunda_value_free(diagnostics);
   return waits;
@@ -122,7 +121,7 @@ static camunda_status list_clusters(const camunda_call_options *call, camunda_er
   return list_clusters_of(admin, call, error);
 }
 
-/* A client whose API is at a port of this machine; to be freed. */
+/* Creates a client for a local port. Free it with camunda_admin_free(). */
 static camunda_admin *client_of(const char *scheme, int port) {
   char url[64];
   snprintf(url, sizeof url, "%s://127.0.0.1:%d", scheme, port);
@@ -136,8 +135,8 @@ static camunda_admin *client_of(const char *scheme, int port) {
   return of;
 }
 
-/* A socket that listens, and its port. */
-static int listener(int most_waiting, int *port) {
+/* Returns a listening socket and stores its port. */
+static int listener(int backlog, int *port) {
   struct sockaddr_in address;
   memset(&address, 0, sizeof address);
   address.sin_family = AF_INET;
@@ -147,18 +146,18 @@ static int listener(int most_waiting, int *port) {
   const int socket_ = socket(AF_INET, SOCK_STREAM, 0);
   CHECK(setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &small, sizeof small) == 0);
   CHECK(bind(socket_, (struct sockaddr *)&address, length) == 0);
-  CHECK(listen(socket_, most_waiting) == 0);
+  CHECK(listen(socket_, backlog) == 0);
   CHECK(getsockname(socket_, (struct sockaddr *)&address, &length) == 0);
   *port = ntohs(address.sin_port);
   return socket_;
 }
 
-/* A port with as many connections waiting as it takes: one. */
+/* A port whose accept queue, of one connection, is full. */
 static int full_listener, full_connection, full_port;
 static camunda_admin *nowhere;
 
-/* Whether the kernel lists a connection of that kind with the full port; where there is no such list,
- * there is taken to be one. */
+/* Returns whether /proc/net/tcp has an entry of this format with the full port; true if the file does not
+ * exist. */
 static bool listed(const char *format) {
   FILE *sockets = fopen("/proc/net/tcp", "r");
   if (sockets == NULL) return true;
@@ -185,11 +184,11 @@ static void fill_a_port(void) {
 
 static bool connects(void) { return listed(" 0100007F:%04X 02 "); }
 
-static camunda_status connect_in_vain(const camunda_call_options *call, camunda_error **error) {
+static camunda_status connect_to_full_port(const camunda_call_options *call, camunda_error **error) {
   return list_clusters_of(nowhere, call, error);
 }
 
-/* A server that reads nothing, and the connection that it has. */
+/* A server that reads nothing, and its connection. */
 static int silent_listener, silent_connection = -1;
 static camunda_admin *silent, *silent_with_tls;
 
@@ -199,12 +198,12 @@ static bool bytes_arrived(void) {
   return silent_connection >= 0 && recv(silent_connection, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
-static camunda_status shake_hands_in_vain(const camunda_call_options *call, camunda_error **error) {
+static camunda_status start_tls_with_silent_server(const camunda_call_options *call, camunda_error **error) {
   return list_clusters_of(silent_with_tls, call, error);
 }
 
-/* Sends more than the kernel keeps for a server that does not read. */
-static camunda_status send_in_vain(const camunda_call_options *call, camunda_error **error) {
+/* Sends more than the socket buffers of a server that does not read can hold. */
+static camunda_status send_to_silent_server(const camunda_call_options *call, camunda_error **error) {
   enum { MUCH = 5 << 20 };
   char *json = (char *)malloc(MUCH);
   memset(json, 'x', MUCH);
@@ -219,8 +218,8 @@ static camunda_status send_in_vain(const camunda_call_options *call, camunda_err
 
 static char *unfinished;
 
-static void wait_for_nothing(bool for_good) {
-  (void)for_good;
+static void wait_for_nothing(bool forever) {
+  (void)forever;
   before = sandbox_count("requests");
 }
 
@@ -234,21 +233,21 @@ static camunda_status wait_for_health(const camunda_call_options *call, camunda_
 
 static const struct phase {
   const char *name;
-  void (*begin)(bool for_good);
+  void (*begin)(bool forever);
   camunda_status (*call)(const camunda_call_options *, camunda_error **);
   bool (*reached)(void);
-  /* What ends it: an answer, or this once enough signals have come, or nothing but the deadline. */
-  enum { ANSWER, RELEASE, DEADLINE } end;
+  /* What ends the phase: a response, the release of the lock after ENOUGH signals, or the deadline. */
+  enum { RESPONSE, RELEASE, DEADLINE } end;
 } phases[] = {
-    {"waiting for the answer", wait_for_answer, list_clusters, request_arrived, ANSWER},
-    {"reading", read_body, list_clusters, request_arrived, ANSWER},
-    {"backing off", back_off, list_clusters, backs_off, ANSWER},
-    {"waiting for a token", wait_for_token, list_clusters, token_asked_for, ANSWER},
+    {"waiting for the response", wait_for_response, list_clusters, request_arrived, RESPONSE},
+    {"reading", read_body, list_clusters, request_arrived, RESPONSE},
+    {"backing off", back_off, list_clusters, retry_is_scheduled, RESPONSE},
+    {"waiting for a token", wait_for_token, list_clusters, token_request_arrived, RESPONSE},
     {"waiting for a lock", wait_for_lock, list_clusters, waits_for_lock, RELEASE},
-    {"connecting", NULL, connect_in_vain, connects, DEADLINE},
-    {"shaking hands", NULL, shake_hands_in_vain, bytes_arrived, DEADLINE},
-    {"sending", NULL, send_in_vain, bytes_arrived, DEADLINE},
-    /* Last, as it leaves a cluster. */
+    {"connecting", NULL, connect_to_full_port, connects, DEADLINE},
+    {"shaking hands", NULL, start_tls_with_silent_server, bytes_arrived, DEADLINE},
+    {"sending", NULL, send_to_silent_server, bytes_arrived, DEADLINE},
+    /* Last, because it leaves a cluster behind. */
     {"waiting for health", wait_for_nothing, wait_for_health, request_arrived, DEADLINE},
 };
 
@@ -257,7 +256,7 @@ static const struct phase {
 static void on_signal(int signal_number) {
   (void)signal_number;
   atomic_store(&bombarded, true);
-  if (atomic_load(&stuck) && atomic_fetch_add(&came, 1) + 1 == cancelling) {
+  if (atomic_load(&stuck) && atomic_fetch_add(&received, 1) + 1 == cancelling) {
     cancelled_at = now();
     camunda_cancel_trigger(cancel);
   }
@@ -269,7 +268,7 @@ static void *bombard(void *argument) {
   while (!atomic_load(&over)) {
     pthread_kill(caller, SIGUSR1);
     if (!atomic_load(&stuck)) atomic_store(&stuck, phase->reached());
-    if (!released && atomic_load(&came) >= ENOUGH) {
+    if (!released && atomic_load(&received) >= ENOUGH) {
       released = true;
       release_lock();
     }
@@ -278,12 +277,12 @@ static void *bombard(void *argument) {
   return NULL;
 }
 
-/* The deadline of calls that nothing else ends. On a slow machine it grows until it falls into the
- * phase that is meant. */
-static double patience = 0.5;
+/* Timeout of calls that only their deadline ends, in seconds. On a loaded machine it is doubled until
+ * the call reaches its phase before the deadline. */
+static double short_timeout = 0.5;
 
-/* Makes the call of a phase while signals come; gives by how much it ended late. */
-static double meet(const struct phase *phase, int flags, bool cancels) {
+/* Makes the call of a phase during continuous signals. Returns the seconds by which it returned late. */
+static double run_phase(const struct phase *phase, int flags, bool cancels) {
   check_case = phase->name;
   struct sigaction action;
   memset(&action, 0, sizeof action);
@@ -292,16 +291,16 @@ static double meet(const struct phase *phase, int flags, bool cancels) {
   sigaction(SIGUSR1, &action, NULL);
   atomic_store(&bombarded, false);
   atomic_store(&stuck, false);
-  atomic_store(&came, 0);
+  atomic_store(&received, 0);
   atomic_store(&over, false);
   cancelling = cancels ? ENOUGH : 0;
 
   camunda_call_options *call = camunda_call_options_new();
   camunda_error *error = NULL;
-  /* Whatever the phase before left behind: now there is a token. */
+  /* Requests a token if the previous phase left none. */
   CHECK_OK(list_clusters(NULL, &error));
   const bool ends_by_deadline = phase->end == DEADLINE && !cancels;
-  const double timeout = ends_by_deadline ? patience : within(50);
+  const double timeout = ends_by_deadline ? short_timeout : within(50);
   CHECK_OK(camunda_call_options_set_timeout(call, timeout, &error));
   CHECK_OK(camunda_call_options_set_cancel(call, cancel, &error));
   if (phase->begin != NULL) phase->begin(cancels);
@@ -325,7 +324,7 @@ static double meet(const struct phase *phase, int flags, bool cancels) {
     CHECK_INT(status, CAMUNDA_STATUS_TIMEOUT);
     CHECK(ended - start >= timeout);
     late = was_stuck ? ended - start - timeout : HUGE_VAL;
-    if (!was_stuck) patience *= 2;
+    if (!was_stuck) short_timeout *= 2;
   } else {
     CHECK_INT(status, CAMUNDA_STATUS_OK);
   }
@@ -362,8 +361,8 @@ int main(void) {
                "{\"status\":{\"cluster\":\"%s\",\"ready\":\"Creating\"}}", unfinished);
       free(sandbox_control(control, NULL));
     }
-    for (size_t j = 0; j < 2; j++) IN_TIME(meet(&phases[i], flags[j], false));
-    IN_TIME(meet(&phases[i], flags[i % 2], true));
+    for (size_t j = 0; j < 2; j++) IN_TIME(run_phase(&phases[i], flags[j], false));
+    IN_TIME(run_phase(&phases[i], flags[i % 2], true));
   }
   free(unfinished);
   close(silent_listener);

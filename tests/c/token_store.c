@@ -1,4 +1,4 @@
-/* A token store of the program's own: here, memory that is shared with forked children. */
+/* Custom token store in memory that is shared with forked children. */
 /* For MAP_ANONYMOUS. */
 #define _DEFAULT_SOURCE
 #include <errno.h>
@@ -7,24 +7,24 @@
 
 #include "check.h"
 
-enum { ENTRIES = 16, LARGEST = 8192 };
+enum { ENTRIES = 16, MAX_VALUE = 8192 };
 
-/* What the store keeps. Values and locks are apart. */
+/* The values and locks of the store. */
 struct memory {
   pthread_mutex_t mutex;
   struct {
     char name[128];
-    char data[LARGEST];
+    char data[MAX_VALUE];
     size_t length;
     bool held;
   } entries[ENTRIES];
 };
 
-/* One store; several may be over the same memory, as those of several machines would be. */
+/* A store. Several may use the same memory, as if they were on different hosts. */
 struct store {
   struct memory *memory;
   int fails_with;
-  bool talks_nonsense;
+  bool returns_endless_value;
   int calls;
   int freed;
 };
@@ -43,7 +43,7 @@ static struct memory *new_memory(void) {
   return (struct memory *)memory;
 }
 
-/* The entry of a name, made if it is not there; with the mutex held. */
+/* Returns the entry of a name; creates it if it is absent. The caller holds the mutex. */
 static int find(struct memory *memory, const char *name) {
   for (int i = 0; i < ENTRIES; ++i) {
     if (memory->entries[i].name[0] == '\0') strcpy(memory->entries[i].name, name);
@@ -57,11 +57,11 @@ static int32_t get(void *user, const char *name, camunda_write_fn write, void *v
   struct store *store = (struct store *)user;
   ++store->calls;
   if (store->fails_with != 0) return store->fails_with;
-  if (store->talks_nonsense) {
-    /* More than anybody would put. */
-    static const char piece[65536];
+  if (store->returns_endless_value) {
+    /* More than the maximum size of a value. */
+    static const char chunk[65536];
     for (int i = 0; i < 64; ++i) {
-      if (write(value, piece, sizeof piece) != 0) return 0;
+      if (write(value, chunk, sizeof chunk) != 0) return 0;
     }
     CHECK(!"the library reads without end");
     return 0;
@@ -71,7 +71,7 @@ static int32_t get(void *user, const char *name, camunda_write_fn write, void *v
   const int index = find(memory, name);
   const size_t length = memory->entries[index].length;
   if (length > 0) {
-    /* In two pieces. */
+    /* In two chunks. */
     CHECK_INT(write(value, memory->entries[index].data, length / 2), 0);
     CHECK_INT(write(value, memory->entries[index].data + length / 2, length - length / 2), 0);
   }
@@ -82,7 +82,7 @@ static int32_t get(void *user, const char *name, camunda_write_fn write, void *v
 static int32_t put(void *user, const char *name, const char *data, size_t length, uint64_t ttl_ms) {
   struct store *store = (struct store *)user;
   ++store->calls;
-  CHECK(length <= LARGEST && ttl_ms > 0);
+  CHECK(length <= MAX_VALUE && ttl_ms > 0);
   CHECK_INT(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-"), strlen(name));
   if (store->fails_with != 0) return store->fails_with;
   struct memory *memory = store->memory;
@@ -162,7 +162,7 @@ static void list_clusters(camunda_admin *admin) {
   camunda_value_free(clusters);
 }
 
-static void a_table_that_lacks_something_is_refused(void) {
+static void set_token_store_rejects_incomplete_table(void) {
   struct store store = {NULL, 0, false, 0, 0};
   camunda_config *config = camunda_config_new();
   camunda_error *error = NULL;
@@ -185,25 +185,25 @@ static void a_table_that_lacks_something_is_refused(void) {
     CHECK_FAILS(camunda_config_set_token_store(config, &cases[i].table, &store, &error),
                 CAMUNDA_STATUS_INVALID_ARGUMENT);
     CHECK_PART(camunda_error_message(error), cases[i].names);
-    FORGET(error);
+    FREE_ERROR(error);
   }
-  /* One that is as short as it says. */
+  /* The memory has only the size that the table states. */
   size_t *shortest = (size_t *)malloc(sizeof *shortest);
   *shortest = sizeof *shortest;
   CHECK_FAILS(camunda_config_set_token_store(config, (const camunda_token_store *)(const void *)shortest,
                                              &store, &error),
               CAMUNDA_STATUS_INVALID_ARGUMENT);
   CHECK_PART(camunda_error_message(error), "store->size");
-  FORGET(error);
+  FREE_ERROR(error);
   free(shortest);
   camunda_config_free(config);
-  /* What was refused is still the caller's. */
+  /* After an error the caller still owns the store. */
   CHECK_INT(store.freed, 0);
   CHECK_INT(store.calls, 0);
 }
 
-/* A table of a later version is longer, and what it has beyond is left alone. */
-static void a_longer_table_and_one_without_the_optional_functions_will_do(void) {
+/* A table of a later version is longer; the library does not read its additional fields. */
+static void set_token_store_accepts_longer_table_and_missing_optional_functions(void) {
   struct {
     camunda_token_store table;
     void *later;
@@ -216,7 +216,7 @@ static void a_longer_table_and_one_without_the_optional_functions_will_do(void) 
   CHECK_INT(store.freed, 0);
 }
 
-static void it_is_freed_when_nobody_uses_it(void) {
+static void store_is_freed_after_its_last_user(void) {
   struct store store = {new_memory(), 0, false, 0, 0};
   struct store other = {store.memory, 0, false, 0, 0};
   camunda_config *config = config_with(&TABLE, &store);
@@ -224,7 +224,7 @@ static void it_is_freed_when_nobody_uses_it(void) {
   camunda_error *error = NULL;
   CHECK_OK(camunda_admin_new(config, &admins[0], &error));
   CHECK_OK(camunda_admin_new(config, &admins[1], &error));
-  /* Another one in its place. */
+  /* Replaces the store. */
   CHECK_OK(camunda_config_set_token_store(config, &TABLE, &other, &error));
   list_clusters(admins[0]);
   camunda_admin_free(admins[0]);
@@ -241,8 +241,8 @@ static void it_is_freed_when_nobody_uses_it(void) {
   munmap(store.memory, sizeof(struct memory));
 }
 
-/* Stores over the same memory stand for machines: what one of them asked for serves the other. */
-static void what_one_asked_for_serves_the_other(void) {
+/* Two stores with the same memory act as two hosts: a token that one of them requested serves the other. */
+static void token_is_shared_between_stores_with_the_same_memory(void) {
   struct store store = {new_memory(), 0, false, 0, 0};
   struct store elsewhere = {store.memory, 0, false, 0, 0};
   camunda_admin *here = admin_with(&store);
@@ -268,8 +268,8 @@ static void what_one_asked_for_serves_the_other(void) {
   munmap(store.memory, sizeof(struct memory));
 }
 
-/* The child's own calls use the store; freeing it stays the parent's business. */
-static void a_forked_child_uses_it(void) {
+/* Calls of a child use the store; only the parent frees it. */
+static void forked_child_uses_the_store(void) {
   struct store store = {new_memory(), 0, false, 0, 0};
   camunda_admin *admin = admin_with(&store);
   const long long before = sandbox_count("token_requests");
@@ -307,8 +307,8 @@ static void count_warnings(void *user, int32_t level, const char *target, const 
   if (level <= CAMUNDA_LOG_WARN && strstr(message, "shared memory") != NULL) ++warnings;
 }
 
-/* What goes wrong with the store is said, and fails nothing. */
-static void a_store_that_fails_fails_no_call(void) {
+/* An error of the store is logged once and reported in the diagnostics. */
+static void calls_succeed_when_store_fails(void) {
   struct store failing = {new_memory(), ENOSPC, false, 0, 0};
   camunda_config *config = config_with(&TABLE, &failing);
   camunda_admin *admin = NULL;
@@ -322,22 +322,22 @@ static void a_store_that_fails_fails_no_call(void) {
   CHECK_INT(warnings, 1);
   CHECK_OK(camunda_admin_diagnostics(admin, &diagnostics, &error));
   const camunda_value *stores = camunda_value_get(diagnostics, "stores");
-  const camunda_value *mine = NULL;
+  const camunda_value *found = NULL;
   for (size_t i = 0; i < camunda_value_len(stores); ++i) {
     const camunda_value *store = camunda_value_at(stores, i);
     const char *name = camunda_value_str(camunda_value_get(store, "store"), NULL);
-    if (name != NULL && strcmp(name, "shared memory") == 0) mine = store;
+    if (name != NULL && strcmp(name, "shared memory") == 0) found = store;
   }
-  CHECK(mine != NULL);
-  CHECK(!camunda_value_bool(camunda_value_get(mine, "usable"), true));
-  CHECK_PART(camunda_value_str(camunda_value_get(mine, "last_error"), NULL), "No space left");
+  CHECK(found != NULL);
+  CHECK(!camunda_value_bool(camunda_value_get(found, "usable"), true));
+  CHECK_PART(camunda_value_str(camunda_value_get(found, "last_error"), NULL), "No space left");
   camunda_value_free(diagnostics);
   camunda_admin_free(admin);
   CHECK_INT(failing.freed, 1);
   munmap(failing.memory, sizeof(struct memory));
 }
 
-static void a_store_that_talks_nonsense_fails_no_call(void) {
+static void calls_succeed_when_store_returns_endless_value(void) {
   struct store store = {new_memory(), 0, true, 0, 0};
   camunda_admin *admin = admin_with(&store);
   list_clusters(admin);
@@ -346,12 +346,12 @@ static void a_store_that_talks_nonsense_fails_no_call(void) {
 }
 
 int main(void) {
-  RUN(a_table_that_lacks_something_is_refused);
-  RUN(a_longer_table_and_one_without_the_optional_functions_will_do);
-  RUN(it_is_freed_when_nobody_uses_it);
-  RUN(what_one_asked_for_serves_the_other);
-  RUN(a_forked_child_uses_it);
-  RUN(a_store_that_fails_fails_no_call);
-  RUN(a_store_that_talks_nonsense_fails_no_call);
+  RUN(set_token_store_rejects_incomplete_table);
+  RUN(set_token_store_accepts_longer_table_and_missing_optional_functions);
+  RUN(store_is_freed_after_its_last_user);
+  RUN(token_is_shared_between_stores_with_the_same_memory);
+  RUN(forked_child_uses_the_store);
+  RUN(calls_succeed_when_store_fails);
+  RUN(calls_succeed_when_store_returns_endless_value);
   return check_finish();
 }

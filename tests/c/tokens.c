@@ -1,5 +1,4 @@
-/* Tokens: one request however many ask, the audiences, a token that is not accepted, and credentials
- * that are wrong. */
+/* Access tokens: single-flight requests, audiences, invalidated tokens and rejected credentials. */
 #include "check.h"
 
 enum { THREADS = 16 };
@@ -21,8 +20,8 @@ static void *list_clusters(void *own) {
   return good ? NULL : (void *)&start;
 }
 
-/* Half of the threads share a client, the others bring their own. */
-static void sixteen_threads_that_start_cold_make_one_token_request(void) {
+/* Half of the threads share a client, each of the others creates one. */
+static void concurrent_threads_without_token_send_one_token_request(void) {
   pthread_t threads[THREADS];
   pthread_barrier_init(&start, NULL, THREADS);
   for (int i = 0; i < THREADS; ++i) {
@@ -38,7 +37,7 @@ static void sixteen_threads_that_start_cold_make_one_token_request(void) {
   CHECK_INT(sandbox_count("requests"), THREADS);
 }
 
-static void a_token_is_text_with_an_end(void) {
+static void token_is_nul_terminated_and_has_expiry(void) {
   camunda_token *token = NULL;
   camunda_token *again = NULL;
   camunda_error *error = NULL;
@@ -59,7 +58,7 @@ static void a_token_is_text_with_an_end(void) {
   CHECK_INT(camunda_token_expires_at(NULL), 0);
 }
 
-static void a_token_that_is_not_accepted_is_replaced_once(void) {
+static void invalidated_token_is_replaced_once(void) {
   camunda_token *token = NULL;
   camunda_token *next = NULL;
   camunda_error *error = NULL;
@@ -68,7 +67,7 @@ static void a_token_that_is_not_accepted_is_replaced_once(void) {
   CHECK_OK(camunda_admin_invalidate_token(admin, NULL, token, &error));
   CHECK_OK(camunda_admin_token(admin, NULL, NULL, &next, &error));
   CHECK(strcmp(camunda_token_str(token, NULL), camunda_token_str(next, NULL)) != 0);
-  /* The newer one does not suffer from what is said of the older one. */
+  /* Invalidating the old token does not affect the new one. */
   CHECK_OK(camunda_admin_invalidate_token(admin, NULL, token, &error));
   camunda_token_free(token);
   CHECK_OK(camunda_admin_token(admin, NULL, NULL, &token, &error));
@@ -78,7 +77,7 @@ static void a_token_that_is_not_accepted_is_replaced_once(void) {
   camunda_token_free(next);
 }
 
-static void forgotten_tokens_are_asked_for_again(void) {
+static void invalidate_tokens_causes_a_new_token_request(void) {
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
   const long long before = sandbox_count("token_requests");
@@ -88,7 +87,7 @@ static void forgotten_tokens_are_asked_for_again(void) {
   CHECK_INT(sandbox_count("token_requests") - before, 1);
 }
 
-static void a_cluster_client_has_a_token_of_its_own(void) {
+static void client_from_cluster_credentials_requests_its_token(void) {
   char *id = sandbox_cluster("{\"name\":\"zeebe\"}");
   camunda_value *created = NULL;
   camunda_value *cluster = NULL;
@@ -114,7 +113,7 @@ static void a_cluster_client_has_a_token_of_its_own(void) {
   free(id);
 }
 
-static void credentials_come_from_the_environment(void) {
+static void credentials_are_read_from_the_environment(void) {
   const char *const variables[][2] = {
       {"ZEEBE_CLIENT_ID", variable("CAMUNDA_CONSOLE_CLIENT_ID")},
       {"ZEEBE_CLIENT_SECRET", variable("CAMUNDA_CONSOLE_CLIENT_SECRET")},
@@ -127,7 +126,7 @@ static void credentials_come_from_the_environment(void) {
   camunda_error *error = NULL;
   CHECK_FAILS(camunda_credentials_from_env(&credentials, &error), CAMUNDA_STATUS_CONFIG);
   CHECK_PART(camunda_error_message(error), "ZEEBE_CLIENT_ID");
-  FORGET(error);
+  FREE_ERROR(error);
   for (size_t i = 0; i < 3; ++i) setenv(variables[i][0], variables[i][1], 1);
   CHECK_OK(camunda_credentials_from_env(&credentials, &error));
   CHECK_STR(camunda_value_str(camunda_value_get(credentials, "ZEEBE_CLIENT_ID"), NULL), variables[0][1]);
@@ -141,40 +140,40 @@ static void credentials_come_from_the_environment(void) {
   for (size_t i = 0; i < 3; ++i) unsetenv(variables[i][0]);
 }
 
-static void wrong_credentials_ask_once_and_then_stay_quiet(void) {
+static void rejected_credentials_send_one_token_request(void) {
   camunda_config *config = NULL;
-  camunda_admin *stale = NULL;
+  camunda_admin *rejected = NULL;
   camunda_value *clusters = NULL;
   camunda_error *error = NULL;
   CHECK_OK(camunda_config_from_env(&config, &error));
   CHECK_OK(camunda_config_set(config, "client_secret", "hunter2", &error));
-  CHECK_OK(camunda_admin_new(config, &stale, &error));
+  CHECK_OK(camunda_admin_new(config, &rejected, &error));
   camunda_config_free(config);
   const long long before = sandbox_count("token_requests");
   for (int i = 0; i < 3; ++i) {
-    CHECK_FAILS(camunda_cluster_list(stale, NULL, &clusters, &error), CAMUNDA_STATUS_AUTHENTICATION);
+    CHECK_FAILS(camunda_cluster_list(rejected, NULL, &clusters, &error), CAMUNDA_STATUS_AUTHENTICATION);
     CHECK_INT(camunda_error_stage(error), CAMUNDA_STAGE_TOKEN);
     CHECK_INT(camunda_error_outcome(error), CAMUNDA_OUTCOME_NOT_SENT);
     CHECK(strstr(camunda_error_message(error), "hunter2") == NULL);
-    FORGET(error);
+    FREE_ERROR(error);
   }
   CHECK_INT(sandbox_count("token_requests") - before, 1);
-  CHECK_OK(camunda_admin_clear_auth_failure(stale, &error));
-  CHECK_FAILS(camunda_cluster_list(stale, NULL, &clusters, &error), CAMUNDA_STATUS_AUTHENTICATION);
-  FORGET(error);
+  CHECK_OK(camunda_admin_clear_auth_failure(rejected, &error));
+  CHECK_FAILS(camunda_cluster_list(rejected, NULL, &clusters, &error), CAMUNDA_STATUS_AUTHENTICATION);
+  FREE_ERROR(error);
   CHECK_INT(sandbox_count("token_requests") - before, 2);
-  camunda_admin_free(stale);
+  camunda_admin_free(rejected);
 }
 
 int main(void) {
   admin = connect_from_env();
-  RUN(sixteen_threads_that_start_cold_make_one_token_request);
-  RUN(a_token_is_text_with_an_end);
-  RUN(a_token_that_is_not_accepted_is_replaced_once);
-  RUN(forgotten_tokens_are_asked_for_again);
-  RUN(a_cluster_client_has_a_token_of_its_own);
-  RUN(credentials_come_from_the_environment);
-  RUN(wrong_credentials_ask_once_and_then_stay_quiet);
+  RUN(concurrent_threads_without_token_send_one_token_request);
+  RUN(token_is_nul_terminated_and_has_expiry);
+  RUN(invalidated_token_is_replaced_once);
+  RUN(invalidate_tokens_causes_a_new_token_request);
+  RUN(client_from_cluster_credentials_requests_its_token);
+  RUN(credentials_are_read_from_the_environment);
+  RUN(rejected_credentials_send_one_token_request);
   camunda_admin_free(admin);
   return check_finish();
 }

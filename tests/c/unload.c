@@ -9,7 +9,7 @@
 
 static void *library;
 
-/* A function of the library, as a pointer of any type. */
+/* Stores the address of an exported function in the function pointer `function`. */
 static void find(const char *name, void *function) {
   void *symbol = dlsym(library, name);
   if (symbol == NULL) {
@@ -19,8 +19,8 @@ static void find(const char *name, void *function) {
   memcpy(function, &symbol, sizeof symbol);
 }
 
-/* On a thread of its own, whose end runs the destructors of its thread-local variables: until then
- * they keep the library loaded. */
+/* Uses the library on a new thread. Destructors of thread-local variables keep the library loaded until
+ * the thread ends. */
 static void *use(void *unused) {
   void *(*config_new)(void);
   int (*config_set)(void *, const char *, const char *, void **);

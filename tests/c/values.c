@@ -1,4 +1,4 @@
-/* Reading values: kinds, lookups, text, numbers, what is odd, and what ends when. */
+/* camunda_value: types, lookups, strings, numbers, invalid input and lifetimes. */
 #include "check.h"
 
 static camunda_value *parse(const char *json) {
@@ -8,7 +8,7 @@ static camunda_value *parse(const char *json) {
   return value;
 }
 
-static void kinds(void) {
+static void kind_returns_the_json_type(void) {
   camunda_value *value = parse("[null, true, 1.5, \"a\", [], {}]");
   const int32_t wanted[] = {CAMUNDA_KIND_NULL,   CAMUNDA_KIND_BOOL,  CAMUNDA_KIND_NUMBER,
                             CAMUNDA_KIND_STRING, CAMUNDA_KIND_ARRAY, CAMUNDA_KIND_OBJECT};
@@ -22,7 +22,7 @@ static void kinds(void) {
   camunda_value_free(value);
 }
 
-static void paths(void) {
+static void path_finds_nested_values(void) {
   camunda_value *value = parse("{\"a\":{\"b\":[10,{\"c\":\"deep\"}]},\"\":{\"\":7}}");
   CHECK_STR(camunda_value_str(camunda_value_path(value, "a.b.1.c"), NULL), "deep");
   CHECK_INT(camunda_value_integer(camunda_value_path(value, "a.b.0"), -1), 10);
@@ -30,7 +30,7 @@ static void paths(void) {
                                  "a..b", "a.b.99999999999999999999"};
   for (size_t i = 0; i < sizeof missing / sizeof *missing; ++i) {
     if (camunda_value_path(value, missing[i]) != NULL) {
-      check_fail(__FILE__, __LINE__, "the path `%s` leads somewhere", missing[i]);
+      check_fail(__FILE__, __LINE__, "the path `%s` finds a value", missing[i]);
     }
   }
   CHECK(camunda_value_path(value, "\xff") == NULL);
@@ -38,7 +38,7 @@ static void paths(void) {
   camunda_value_free(value);
 }
 
-static void wrong_kinds_give_the_fallback(void) {
+static void accessors_return_fallback_for_other_types(void) {
   camunda_value *value = parse("{\"text\":\"1\",\"list\":[1],\"number\":1,\"no\":false}");
   const camunda_value *text = camunda_value_get(value, "text");
   CHECK(camunda_value_number(text, -2.5) == -2.5);
@@ -56,7 +56,7 @@ static void wrong_kinds_give_the_fallback(void) {
   camunda_value_free(value);
 }
 
-static void keys_keep_their_order_and_the_last_of_two_counts(void) {
+static void get_returns_the_last_of_duplicate_keys(void) {
   camunda_value *value = parse("{\"b\":1,\"a\":2,\"b\":3}");
   size_t length = 0;
   CHECK_INT(camunda_value_len(value), 3);
@@ -69,7 +69,7 @@ static void keys_keep_their_order_and_the_last_of_two_counts(void) {
   camunda_value_free(value);
 }
 
-static void escapes_are_resolved_and_a_nul_is_told_by_the_length(void) {
+static void str_decodes_escapes_and_returns_length_with_nul(void) {
   camunda_value *value =
       parse("{\"text\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\",\"nul\":\"a\\u0000b\","
             "\"k\\u0000y\":1}");
@@ -82,19 +82,19 @@ static void escapes_are_resolved_and_a_nul_is_told_by_the_length(void) {
   text = camunda_value_key(value, 2, &length);
   CHECK_INT(length, 3);
   CHECK(text != NULL && memcmp(text, "k\0y", 4) == 0);
-  /* The C text `k` is another key than `k\0y`. */
+  /* `k` and `k\0y` are different keys. */
   CHECK(camunda_value_get(value, "k") == NULL);
   camunda_value_free(value);
 
-  /* Half a surrogate pair makes no text: it is refused, or read as no text. */
-  camunda_value *half = NULL;
-  if (camunda_value_parse("[\"\\ud800\"]", 10, &half, NULL) == CAMUNDA_STATUS_OK) {
-    CHECK(camunda_value_str(camunda_value_at(half, 0), NULL) == NULL);
+  /* An unpaired surrogate is rejected, or its string is NULL. */
+  camunda_value *unpaired = NULL;
+  if (camunda_value_parse("[\"\\ud800\"]", 10, &unpaired, NULL) == CAMUNDA_STATUS_OK) {
+    CHECK(camunda_value_str(camunda_value_at(unpaired, 0), NULL) == NULL);
   }
-  camunda_value_free(half);
+  camunda_value_free(unpaired);
 }
 
-static void numbers_lose_no_digit(void) {
+static void numbers_keep_all_digits(void) {
   camunda_value *value = parse(
       "[9223372036854775807,-9223372036854775808,9223372036854775808,9007199254740993,1e3,1.0,"
       "123456789012345678901234567890,-0,1e400,0.1]");
@@ -109,14 +109,14 @@ static void numbers_lose_no_digit(void) {
             "123456789012345678901234567890");
   CHECK(camunda_value_number(camunda_value_at(value, 6), 0) > 1.2e29);
   CHECK(camunda_value_number(camunda_value_at(value, 7), 1) == 0);
-  /* Beyond a double: infinity or the fallback, and the digits are there. */
+  /* Out of range of a double: infinity or the fallback; the JSON has all digits. */
   CHECK(camunda_value_number(camunda_value_at(value, 8), 1) != 0);
   CHECK_STR(camunda_value_json(camunda_value_at(value, 8), NULL), "1e400");
   CHECK(camunda_value_number(camunda_value_at(value, 9), 0) == 0.1);
   camunda_value_free(value);
 }
 
-static void json_is_what_came(void) {
+static void json_is_unmodified(void) {
   const char *json = "{ \"a\" : [ 1.0 , {\"b\":\"\\u00e9\"} ] }";
   camunda_value *value = parse(json);
   size_t length = 0;
@@ -127,7 +127,7 @@ static void json_is_what_came(void) {
   camunda_value_free(value);
 }
 
-static void what_is_no_json_is_refused(void) {
+static void parse_rejects_invalid_json(void) {
   const char *const bad[] = {"",      " ",     "{",    "[1,]", "{\"a\":}", "nul",  "'a'", "[1] 2",
                              "{a:1}", "\"\n\"", "+1",   "01",   "\xff",     "\"\xff\"", "\"\xc3\"",
                              "[NaN]"};
@@ -136,13 +136,13 @@ static void what_is_no_json_is_refused(void) {
     camunda_error *error = NULL;
     if (camunda_value_parse(bad[i], strlen(bad[i]), &value, &error) !=
         CAMUNDA_STATUS_INVALID_ARGUMENT) {
-      check_fail(__FILE__, __LINE__, "`%s` is taken for JSON", bad[i]);
+      check_fail(__FILE__, __LINE__, "`%s` is accepted as JSON", bad[i]);
     }
     CHECK(value == NULL);
     CHECK(camunda_error_message(error) != NULL);
-    FORGET(error);
+    FREE_ERROR(error);
   }
-  /* The text ends where its length says, not at a NUL. */
+  /* The length ends the input, not a NUL. */
   camunda_value *value = NULL;
   CHECK_INT(camunda_value_parse("1\0", 2, &value, NULL), CAMUNDA_STATUS_INVALID_ARGUMENT);
   CHECK_INT(camunda_value_parse("12345", 2, &value, NULL), CAMUNDA_STATUS_OK);
@@ -150,7 +150,7 @@ static void what_is_no_json_is_refused(void) {
   camunda_value_free(value);
 }
 
-static void deep_nesting_is_read_or_refused(void) {
+static void parse_reads_or_rejects_deep_nesting(void) {
   for (size_t depth = 10; depth <= 10000; depth *= 10) {
     char *json = (char *)malloc(2 * depth + 1);
     memset(json, '[', depth);
@@ -162,17 +162,17 @@ static void deep_nesting_is_read_or_refused(void) {
     CHECK(status == CAMUNDA_STATUS_OK || status == CAMUNDA_STATUS_INVALID_ARGUMENT);
     if (depth == 10) CHECK_INT(status, CAMUNDA_STATUS_OK);
     const camunda_value *inner = value;
-    /* Each level is read anew from the rest of the text, so all of them are too many here. */
+    /* 50 levels suffice. */
     for (size_t level = 0; inner != NULL && level < 50; ++level) {
       inner = camunda_value_at(inner, 0);
     }
     camunda_value_free(value);
-    FORGET(error);
+    FREE_ERROR(error);
     free(json);
   }
 }
 
-static void many_elements(void) {
+static void at_finds_all_of_many_elements(void) {
   const size_t count = 10000;
   char *json = (char *)malloc(count * 24 + 3);
   char *end = json;
@@ -190,8 +190,8 @@ static void many_elements(void) {
   free(json);
 }
 
-/* What a part hands out stays where it is as long as the whole, whatever else is read. */
-static void borrowed_text_lives_as_long_as_its_value(void) {
+/* Strings of a part are valid until the whole value is freed, whatever is read in between. */
+static void borrowed_strings_are_valid_until_the_value_is_freed(void) {
   camunda_value *value = parse("{\"a\":{\"b\":\"one\",\"c\":\"two\"},\"d\":[\"three\"]}");
   const camunda_value *a = camunda_value_get(value, "a");
   const char *one = camunda_value_str(camunda_value_get(a, "b"), NULL);
@@ -223,7 +223,7 @@ static void *read_shared(void *unused) {
   return NULL;
 }
 
-static void a_value_is_read_from_several_threads(void) {
+static void value_is_readable_from_several_threads(void) {
   shared = parse("[{\"n\":[0]},{\"n\":[1]},{\"n\":[2]},{\"n\":[3]}]");
   pthread_t threads[8];
   for (int i = 0; i < 8; ++i) pthread_create(&threads[i], NULL, read_shared, NULL);
@@ -236,17 +236,17 @@ static void a_value_is_read_from_several_threads(void) {
 }
 
 int main(void) {
-  RUN(kinds);
-  RUN(paths);
-  RUN(wrong_kinds_give_the_fallback);
-  RUN(keys_keep_their_order_and_the_last_of_two_counts);
-  RUN(escapes_are_resolved_and_a_nul_is_told_by_the_length);
-  RUN(numbers_lose_no_digit);
-  RUN(json_is_what_came);
-  RUN(what_is_no_json_is_refused);
-  RUN(deep_nesting_is_read_or_refused);
-  RUN(many_elements);
-  RUN(borrowed_text_lives_as_long_as_its_value);
-  RUN(a_value_is_read_from_several_threads);
+  RUN(kind_returns_the_json_type);
+  RUN(path_finds_nested_values);
+  RUN(accessors_return_fallback_for_other_types);
+  RUN(get_returns_the_last_of_duplicate_keys);
+  RUN(str_decodes_escapes_and_returns_length_with_nul);
+  RUN(numbers_keep_all_digits);
+  RUN(json_is_unmodified);
+  RUN(parse_rejects_invalid_json);
+  RUN(parse_reads_or_rejects_deep_nesting);
+  RUN(at_finds_all_of_many_elements);
+  RUN(borrowed_strings_are_valid_until_the_value_is_freed);
+  RUN(value_is_readable_from_several_threads);
   return check_finish();
 }

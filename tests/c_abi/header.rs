@@ -1,5 +1,4 @@
-//! The C header as data: its functions with their parameters, and the C tests that call every one
-//! of them in the same odd way, so that none is forgotten.
+//! Parses the C header, and generates C tests that call each of its functions with invalid arguments.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +13,7 @@ pub(crate) struct Function {
 }
 
 struct Parameter {
-    /// Without spaces around stars: `const char*`.
+    /// The type without spaces around `*`, for example `const char*`.
     kind: String,
     name: String,
 }
@@ -28,7 +27,7 @@ impl Parameter {
         self.kind.ends_with('*') || self.kind.ends_with("_fn")
     }
 
-    /// Whether it is where something is stored: `camunda_value**`.
+    /// Returns whether it is an out pointer, for example `camunda_value**`.
     fn is_out(&self) -> bool {
         self.kind.ends_with("**") && self.kind.starts_with("camunda_")
     }
@@ -46,7 +45,7 @@ impl Function {
     }
 }
 
-/// Every function that the header declares.
+/// Returns the functions that the header declares, sorted by name.
 pub(crate) fn functions() -> Vec<Function> {
     let text = fs::read_to_string(top().join("include/camunda_admin.h")).unwrap();
     let mut code = String::new();
@@ -87,7 +86,11 @@ pub(crate) fn functions() -> Vec<Function> {
         })
         .collect();
     functions.sort_by(|a, b| a.name.cmp(&b.name));
-    assert!(functions.len() > 100, "the header is not understood");
+    assert!(
+        functions.len() > 100,
+        "parsed only {} functions of the header",
+        functions.len()
+    );
     functions
 }
 
@@ -98,12 +101,12 @@ fn split_name(declared: &str) -> (String, String) {
     (kind, declared[start..].to_owned())
 }
 
-/// What both tests begin with: one good thing of each kind.
+/// The common start of the generated tests: a valid object of each type.
 const PROLOGUE: &str = r#"/* Generated from the header. */
 #include "check.h"
 
 static camunda_admin *admin;
-static camunda_call *call;
+static camunda_call_options *call;
 static camunda_cancel *cancel;
 static camunda_shutdown *shutdown_handle;
 static camunda_config *config;
@@ -115,9 +118,11 @@ static const char *const texts[] = {"x"};
 static inline void log_line(void *user, int32_t level, const char *target, const char *message) {
   (void)user, (void)level, (void)target, (void)message;
 }
-static inline void progress(void *user, const camunda_value *seen) { (void)user, (void)seen; }
+static inline void progress(void *user, const camunda_value *resource) {
+  (void)user, (void)resource;
+}
 static inline int32_t interrupt(void *user) { (void)user; return 0; }
-static inline int32_t write_piece(void *user, const char *data, size_t length) {
+static inline int32_t write_chunk(void *user, const char *data, size_t length) {
   (void)user, (void)data, (void)length;
   return 0;
 }
@@ -125,8 +130,8 @@ static inline int32_t no_value(void *user, const char *name, camunda_write_fn wr
   (void)user, (void)name, (void)write, (void)value;
   return 0;
 }
-static inline int32_t no_place(void *user, const char *name, const char *data, size_t length,
-                               uint64_t ttl_ms) {
+static inline int32_t no_put(void *user, const char *name, const char *data, size_t length,
+                             uint64_t ttl_ms) {
   (void)user, (void)name, (void)data, (void)length, (void)ttl_ms;
   return 1;
 }
@@ -137,21 +142,21 @@ static inline int32_t no_lock(void *user, const char *name, uint64_t lease_ms, v
 static inline void no_unlock(void *user, void *lock) { (void)user, (void)lock; }
 static inline const camunda_token_store *token_store(void) {
   static const camunda_token_store table = {
-    sizeof(camunda_token_store), no_value, no_place, no_lock, no_unlock, NULL, NULL,
+    sizeof(camunda_token_store), no_value, no_put, no_lock, no_unlock, NULL, NULL,
   };
   return &table;
 }
 
-/* A client without credentials, whose service is not there: nothing that it is asked to do takes
- * long or has an effect. */
+/* Creates a client without credentials for a port without a server, so that calls fail quickly and have
+ * no effect. */
 static void set_up(void) {
   camunda_error *error = NULL;
   config = camunda_config_new();
   CHECK_OK(camunda_config_set(config, "base_url", "http://127.0.0.1:1", &error));
   CHECK_OK(camunda_config_set(config, "timeout", "0.05", &error));
   CHECK_OK(camunda_admin_new(config, &admin, &error));
-  call = camunda_call_new();
-  CHECK_OK(camunda_call_set_timeout(call, 0.05, &error));
+  call = camunda_call_options_new();
+  CHECK_OK(camunda_call_options_set_timeout(call, 0.05, &error));
   cancel = camunda_cancel_new();
   shutdown_handle = camunda_shutdown_new();
   object = camunda_object_new();
@@ -163,7 +168,7 @@ static void set_up(void) {
 
 static void tear_down(void) {
   camunda_admin_free(admin);
-  camunda_call_free(call);
+  camunda_call_options_free(call);
   camunda_cancel_free(cancel);
   camunda_shutdown_free(shutdown_handle);
   camunda_config_free(config);
@@ -172,7 +177,7 @@ static void tear_down(void) {
   camunda_error_free(sample);
 }
 
-/* An error comes exactly where the status is none of success. */
+/* Checks that an error is set if and only if the status is not CAMUNDA_STATUS_OK. */
 static void check_status(const char *name, camunda_status status, const camunda_error *error) {
   check_case = name;
   if ((status == CAMUNDA_STATUS_OK) != (error == NULL) || camunda_error_status(error) != status) {
@@ -180,23 +185,23 @@ static void check_status(const char *name, camunda_status status, const camunda_
                (int)camunda_error_status(error));
   }
   if (error != NULL && camunda_error_message(error) == NULL) {
-    check_fail(__FILE__, __LINE__, "an error without a message");
+    check_fail(__FILE__, __LINE__, "the error has no message");
   }
 }
 "#;
 
-/// A good argument for a parameter.
+/// Returns a valid argument for a parameter.
 fn good(parameter: &Parameter) -> String {
     match parameter.kind.as_str() {
         "const camunda_admin*" => "admin",
-        "const camunda_call*" | "camunda_call*" => "call",
+        "const camunda_call_options*" | "camunda_call_options*" => "call",
         "const camunda_cancel*" => "cancel",
         "const camunda_shutdown*" => "shutdown_handle",
         "const camunda_config*" | "camunda_config*" => "config",
         "const camunda_object*" | "camunda_object*" => "object",
         "const camunda_value*" => "value",
         "const camunda_error*" => "sample",
-        // There is none without a service.
+        // A token requires a token endpoint.
         "const camunda_token*" => "NULL",
         "const char*const*" | "const char*const *" => "texts",
         "const char*" if parameter.name == "json" => "\"{}\"",
@@ -205,8 +210,8 @@ fn good(parameter: &Parameter) -> String {
         "const char*" => "\"x\"",
         "camunda_log_fn" => "log_line",
         "camunda_progress_fn" => "progress",
-        "camunda_interrupt_fn" => "interrupt",
-        "camunda_write_fn" => "write_piece",
+        "camunda_interrupt_check_fn" => "interrupt",
+        "camunda_write_fn" => "write_chunk",
         "const camunda_token_store*" => "token_store()",
         "size_t*" => "&length",
         "void*" => "NULL",
@@ -216,12 +221,12 @@ fn good(parameter: &Parameter) -> String {
         "int64_t" | "int32_t" => "1",
         "bool" => "true",
         kind if kind.ends_with("**") => return format!("&out_{}", parameter.name),
-        kind => panic!("no example of a {kind} yet"),
+        kind => panic!("no argument is defined for the type {kind}"),
     }
     .to_owned()
 }
 
-/// A call of a function, with one parameter or all pointers replaced, and what has to hold of it.
+/// Appends a call of a function with replaced arguments, and the checks of its result.
 fn push_call(
     text: &mut String,
     function: &Function,
@@ -236,7 +241,7 @@ fn push_call(
         if parameter.is_out() && replacement.is_none() {
             let kind = parameter.kind.trim_end_matches("**");
             let name = &parameter.name;
-            // A dangling pointer, which has to be overwritten.
+            // An arbitrary pointer, which the function must overwrite.
             writeln!(text, "    {kind} *out_{name} = ({kind} *)(void *)&call;").unwrap();
             writeln!(clean, "    {kind}_free(out_{name});").unwrap();
         }
@@ -289,7 +294,7 @@ pub(crate) fn null_test() -> String {
     for function in functions() {
         let all =
             |_: usize, parameter: &Parameter| parameter.is_pointer().then(|| "NULL".to_owned());
-        let refused = if function
+        let expectation = if function
             .parameters
             .iter()
             .any(|parameter| parameter.is_out() && parameter.name != "error")
@@ -299,7 +304,7 @@ pub(crate) fn null_test() -> String {
         } else {
             ""
         };
-        push_call(&mut text, &function, &all, refused);
+        push_call(&mut text, &function, &all, expectation);
         if function.is_free() {
             continue;
         }
@@ -309,15 +314,14 @@ pub(crate) fn null_test() -> String {
                 continue;
             }
             let one = |at: usize, _: &Parameter| (at == index).then(|| "NULL".to_owned());
-            // A handle, a text or a place for the answer that is missing is always refused; the
-            // rest may be left out.
-            let needed = match parameter.kind.as_str() {
-                "camunda_error**" | "const camunda_call*" | "void*" | "size_t*" => false,
+            // Handles, strings and out pointers are required. All other pointers are optional.
+            let required = match parameter.kind.as_str() {
+                "camunda_error**" | "const camunda_call_options*" | "void*" | "size_t*" => false,
                 "const camunda_cancel*" | "const camunda_shutdown*" => false,
                 "const char*" => parameter.name != "json" && parameter.name != "audience",
                 kind => !kind.ends_with("_fn") || kind == "camunda_write_fn",
             };
-            let expectation = if needed {
+            let expectation = if required {
                 "    CHECK_INT(status, CAMUNDA_STATUS_INVALID_ARGUMENT);"
             } else {
                 ""
@@ -338,7 +342,7 @@ pub(crate) fn utf8_test() -> String {
             if !parameter.is_text() && !parameter.kind.contains("const*") {
                 continue;
             }
-            // A stray byte, half a character, an overlong one, half a surrogate pair.
+            // An invalid byte, a truncated character, an overlong encoding, an unpaired surrogate.
             for bytes in ["\\xff\\xfe", "a\\xc3", "\\xc0\\xaf", "\\xed\\xa0\\x80"] {
                 let length = bytes.matches("\\x").count() + usize::from(bytes.starts_with('a'));
                 let one = |at: usize, other: &Parameter| {

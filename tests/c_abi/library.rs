@@ -1,4 +1,4 @@
-//! The library under test: built with all features into the folder that this test lies in.
+//! Builds the library under test, with all features, into the target directory of this test.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -17,7 +17,7 @@ impl Library {
         self.shared.parent().unwrap()
     }
 
-    /// What a compiler is given to link with the shared library and to find it again.
+    /// Returns the compiler flags that link the shared library and set its run path.
     pub(crate) fn link_flags(&self) -> Vec<String> {
         let folder = self.folder().display();
         vec![
@@ -28,7 +28,7 @@ impl Library {
     }
 }
 
-/// Builds the library, once.
+/// Builds the library on the first call, and returns its paths.
 pub(crate) fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {

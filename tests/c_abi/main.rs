@@ -1,8 +1,8 @@
-//! The C ABI and the C++ header from outside: compiles the tests in `tests/c` and `tests/cpp` and
-//! the examples with the system's compilers, and runs them against a sandbox, plain, under valgrind
-//! and with sanitizers.
+//! Tests of the C ABI and the C++ header: compiles the programs in `tests/c` and `tests/cpp` and the
+//! examples with the system's compilers, and runs them against a sandbox, directly, under valgrind and
+//! with sanitizers.
 //!
-//! A tool that is missing is named and its tests are left out; with `CI=true` that is a failure.
+//! If a tool is missing, its tests are skipped with a message; with `CI=true` they fail.
 
 #[path = "../support/cargo.rs"]
 mod cargo;
@@ -25,8 +25,8 @@ use library::library;
 use program::{Build, Language, Program};
 use tools::{run, tool, top};
 
-/// Two tests for each test program: as it is, then (in C, and in C++ what is quick) the same under
-/// valgrind; and built with sanitizers.
+/// Generates two tests for each program: one runs it directly and then under valgrind (C++ programs only
+/// if they are fast), one runs a build with sanitizers.
 macro_rules! programs {
     ($($module:ident: $language:ident $source:literal;)*) => { $(
         mod $module {
@@ -73,7 +73,7 @@ const QUICK_IN_CPP: [&str; 2] = ["tests/cpp/errors.cpp", "tests/cpp/token_store.
 fn test_program(language: Language, source: &str, build: Build) {
     if let Some(program) = Program::compile(language, &top().join(source), build) {
         program.run();
-        // Sanitizers see what C++ adds, in a fraction of the time, but not what goes on in the library.
+        // Sanitizers check the C++ code faster than valgrind, but do not see accesses in the library.
         let is_quick = language == Language::C || QUICK_IN_CPP.contains(&source);
         if is_quick && build == Build::Plain {
             program.run_under_valgrind();
@@ -81,7 +81,7 @@ fn test_program(language: Language, source: &str, build: Build) {
     }
 }
 
-/// The headers under every standard and compiler that they promise to be clean with.
+/// Checks each supported combination of compiler and language standard.
 #[test]
 fn headers_compile_without_a_warning() {
     let folder = tempfile::tempdir().unwrap();
@@ -90,13 +90,13 @@ fn headers_compile_without_a_warning() {
         (&["g++", "clang++"], "cpp", &["c++17", "c++20", "c++2b"]),
     ];
     for (compilers, extension, standards) in matrix {
-        // The C header is for C++ as well.
+        // C++ programs can include the C header as well.
         for name in ["camunda_admin.h", "camunda_admin.hpp"] {
             if extension == "c" && name == "camunda_admin.hpp" {
                 continue;
             }
             let source = folder.path().join(format!("{name}.{extension}"));
-            // Twice: it has to bear that.
+            // Included twice, to check the include guard.
             let text = format!(
                 "#include \"{name}\"\n#include \"{name}\"\nint main(void) {{ return 0; }}\n"
             );
@@ -129,15 +129,15 @@ fn headers_compile_without_a_warning() {
     }
 }
 
-/// Every exported function gets NULL for every pointer: all at once, and each alone.
+/// Calls every exported function with NULL for all pointers together, and for each pointer alone.
 #[test]
-fn null_never_crashes() {
+fn exported_functions_do_not_crash_on_null() {
     generated_program("null", &header::null_test());
 }
 
-/// Every exported function gets bytes that are no UTF-8 for every text.
+/// Calls every exported function with invalid UTF-8 for each string.
 #[test]
-fn what_is_no_utf8_is_refused() {
+fn exported_functions_reject_invalid_utf8() {
     generated_program("utf8", &header::utf8_test());
 }
 
@@ -154,9 +154,9 @@ fn generated_program(name: &str, text: &str) {
     }
 }
 
-/// That no program leaks is worth something only if a leak would be noticed.
+/// Checks the leak detection itself.
 #[test]
-fn an_error_that_is_not_freed_is_noticed() {
+fn leak_detection_reports_error_that_is_not_freed() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("leak.c");
     fs::write(
@@ -166,26 +166,27 @@ fn an_error_that_is_not_freed_is_noticed() {
          camunda_value_parse(\"{\", 1, &value, &error);\n  error = 0;\n  return 0;\n}\n",
     )
     .unwrap();
-    let notices = |build, run: fn(&Program), words| {
+    let assert_reported = |build, run: fn(&Program), message| {
         let Some(program) = Program::compile(Language::C, &source, build) else {
             return;
         };
-        let noticed = panic::catch_unwind(AssertUnwindSafe(|| run(&program)));
-        let what = noticed.expect_err("the leak is noticed");
-        let what = what.downcast_ref::<String>().expect("with a text");
-        assert!(what.contains(words), "{what}");
+        let result = panic::catch_unwind(AssertUnwindSafe(|| run(&program)));
+        let what = result.expect_err("the leak is reported");
+        let what = what
+            .downcast_ref::<String>()
+            .expect("the panic has a message");
+        assert!(what.contains(message), "{what}");
     };
     let sanitized = "LeakSanitizer: detected memory leaks";
-    notices(Build::Sanitizers, Program::run, sanitized);
+    assert_reported(Build::Sanitizers, Program::run, sanitized);
     if tool("valgrind").is_some() {
-        notices(Build::Plain, Program::run_under_valgrind, "definitely lost");
+        assert_reported(Build::Plain, Program::run_under_valgrind, "definitely lost");
     }
 }
 
-/// The library exports the functions of the header and nothing else, and the checked-in list says
-/// the same.
+/// Compares the exported symbols, the functions of the header and `tests/c/symbols.txt`.
 #[test]
-fn symbols_are_those_of_the_header() {
+fn exported_symbols_match_the_header() {
     let Some(nm) = tool("nm") else { return };
     let mut command = Command::new(nm);
     command
@@ -198,7 +199,7 @@ fn symbols_are_those_of_the_header() {
         .collect();
     exported.sort_unstable();
     let list = fs::read_to_string(top().join("tests/c/symbols.txt")).unwrap();
-    let listed: Vec<&str> = list.lines().collect();
+    let listed: Vec<&str> = list.lines().filter(|line| !line.starts_with('#')).collect();
     let declared: Vec<String> = header::functions()
         .into_iter()
         .map(|function| function.name)
@@ -226,9 +227,9 @@ fn symbols_are_those_of_the_header() {
     );
 }
 
-/// The library needs the C library only. How large it is, `.ci/run` checks, of what is released.
+/// The shared library depends on the C library only. `.ci/run` checks the size of release builds.
 #[test]
-fn the_library_needs_little() {
+fn shared_library_depends_on_c_library_only() {
     let Some(readelf) = tool("readelf") else {
         return;
     };
@@ -248,9 +249,8 @@ fn the_library_needs_little() {
     }
 }
 
-/// A program can have the library inside.
 #[test]
-fn links_statically() {
+fn program_links_statically() {
     let Some(compiler) = tool("cc") else { return };
     let folder = tempfile::tempdir().unwrap();
     let binary = folder.path().join("values");
@@ -271,7 +271,7 @@ fn links_statically() {
     run(Command::new(binary));
 }
 
-/// A program can unload the library and fork afterwards: no handler stays behind.
+/// The library must not leave a `pthread_atfork` handler behind when it is unloaded.
 #[test]
 fn fork_succeeds_after_the_library_was_unloaded() {
     let Some(compiler) = tool("cc") else { return };
@@ -291,7 +291,7 @@ fn fork_succeeds_after_the_library_was_unloaded() {
     run(command);
 }
 
-/// Installs the library as a user would.
+/// Installs the library with its install script.
 fn install(prefix: &Path) {
     let mut command = Command::new("sh");
     command.arg(top().join("bindings/c/install.sh")).arg(prefix);
@@ -302,7 +302,7 @@ fn install(prefix: &Path) {
 }
 
 #[test]
-fn pkg_config_finds_it() {
+fn pkg_config_finds_installed_library() {
     let (Some(pkg_config), Some(compiler)) = (tool("pkg-config"), tool("cc")) else {
         return;
     };
@@ -314,7 +314,7 @@ fn pkg_config_finds_it() {
         command.env("PKG_CONFIG_PATH", stage.path().join("lib/pkgconfig"));
         if statically {
             command.arg("--static");
-            // The archive only, as a linker picks the shared one where it finds both.
+            // A linker prefers the shared library if it finds both.
             fs::remove_file(stage.path().join("lib/libcamunda_admin.so")).unwrap();
         }
         let flags = run(command);
@@ -334,7 +334,7 @@ fn pkg_config_finds_it() {
 }
 
 #[test]
-fn cmake_finds_it() {
+fn cmake_finds_installed_library() {
     let Some(cmake) = tool("cmake") else { return };
     let stage = tempfile::tempdir().unwrap();
     install(stage.path());
@@ -376,9 +376,9 @@ fn cmake_finds_it() {
     run(Command::new(build.join("cpp_consumer")));
 }
 
-/// A library of another ABI is told by name before anything is done with it.
+/// The C++ header compares the ABI versions before it uses the library.
 #[test]
-fn another_abi_is_refused() {
+fn cpp_header_rejects_library_with_another_abi_version() {
     let Some(compiler) = tool("c++") else { return };
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("abi.cpp");

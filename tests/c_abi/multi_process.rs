@@ -1,5 +1,5 @@
-//! Fleets of processes that start together: eight of them with eight threads each, in C and in
-//! Python, against the sandbox with its limit of one token request a second.
+//! Multi-process tests: eight processes with eight threads each start concurrently, in C and in Python,
+//! against a sandbox that allows one token request per second.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -17,13 +17,13 @@ use crate::tools::{tool, top};
 
 const PROCESSES: usize = 8;
 const THREADS: usize = 8;
-/// How often each of the promises has to hold in a row; `CAMUNDA_TEST_MULTI_PROCESS_ROUNDS` says otherwise.
+/// Default number of repetitions of each test; `CAMUNDA_TEST_MULTI_PROCESS_ROUNDS` overrides it.
 const ROUNDS: usize = 3;
 
-/// What a worker says besides if a store failed.
+/// The line that a worker prints if a token store failed.
 const STORE_FAILED: &str = "a store failed";
-/// How long a process may take to begin, on whatever machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Maximum time until the first process sends its token request.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 fn rounds() -> usize {
     match std::env::var("CAMUNDA_TEST_MULTI_PROCESS_ROUNDS") {
@@ -32,7 +32,7 @@ fn rounds() -> usize {
     }
 }
 
-/// How a process of a fleet is started.
+/// A program that lists clusters, in one of the languages.
 trait Worker {
     fn command(&self) -> Command;
 }
@@ -72,7 +72,7 @@ fn workers() -> Vec<Box<dyn Worker>> {
     workers
 }
 
-/// A process that is ready and waits for the word.
+/// A started worker that waits for the signal to make its calls.
 struct Ready {
     program: Limited,
     output: BufReader<ChildStdout>,
@@ -108,7 +108,7 @@ impl Ready {
             .unwrap();
     }
 
-    /// What it prints until its end, which has to be a good one.
+    /// Returns the lines that the worker prints. Panics unless it exits successfully.
     fn lines(mut self) -> Vec<String> {
         let mut text = String::new();
         self.output.read_to_string(&mut text).unwrap();
@@ -117,32 +117,32 @@ impl Ready {
     }
 }
 
-/// Starts a fleet on a barrier, and gives what all of its threads got.
-fn run_fleet(worker: &dyn Worker, environment: &[(String, String)], home: &Path) -> Vec<String> {
-    run_fleet_at(worker, environment, |_| home.to_owned())
+/// Starts the workers, makes all of them call concurrently, and returns the lines of all threads.
+fn run_workers(worker: &dyn Worker, environment: &[(String, String)], home: &Path) -> Vec<String> {
+    run_workers_at(worker, environment, |_| home.to_owned())
 }
 
-/// The same with a home for each of the processes.
-fn run_fleet_at(
+/// As [`run_workers`], with a home directory for each process.
+fn run_workers_at(
     worker: &dyn Worker,
     environment: &[(String, String)],
     home: impl Fn(usize) -> PathBuf,
 ) -> Vec<String> {
-    let mut fleet: Vec<Ready> = (0..PROCESSES)
+    let mut workers_ready: Vec<Ready> = (0..PROCESSES)
         .map(|process| Ready::start(worker, environment, &home(process)))
         .collect();
-    fleet.iter_mut().for_each(Ready::wait_until_ready);
-    fleet.iter_mut().for_each(Ready::go);
-    fleet.into_iter().flat_map(Ready::lines).collect()
+    workers_ready.iter_mut().for_each(Ready::wait_until_ready);
+    workers_ready.iter_mut().for_each(Ready::go);
+    workers_ready.into_iter().flat_map(Ready::lines).collect()
 }
 
 #[test]
-fn a_cold_fleet_makes_one_token_request() {
+fn processes_without_token_send_one_token_request() {
     for worker in workers() {
         for round in 0..rounds() {
             let sandbox = Sandbox::start();
             let home = tempfile::tempdir().unwrap();
-            let lines = run_fleet(&*worker, &sandbox.environment(), home.path());
+            let lines = run_workers(&*worker, &sandbox.environment(), home.path());
             assert_eq!(lines, vec!["ok"; PROCESSES * THREADS], "round {round}");
             let stats = sandbox.stats();
             assert_eq!(
@@ -158,9 +158,9 @@ fn a_cold_fleet_makes_one_token_request() {
     }
 }
 
-/// Machines behind one address: nothing in common but the Redis.
+/// Each process has its own home directory, as hosts that share only the Redis.
 #[test]
-fn a_fleet_of_machines_with_one_redis_makes_one_token_request() {
+fn hosts_with_shared_redis_send_one_token_request() {
     for worker in workers() {
         let (mut round, mut disturbed) = (0, 0);
         while round < rounds() {
@@ -169,14 +169,14 @@ fn a_fleet_of_machines_with_one_redis_makes_one_token_request() {
             let homes = tempfile::tempdir().unwrap();
             let mut environment = sandbox.environment();
             environment.push(("CAMUNDA_TOKEN_CACHE_REDIS_URL".into(), redis.url()));
-            let lines = run_fleet_at(&*worker, &environment, |process| {
+            let lines = run_workers_at(&*worker, &environment, |process| {
                 homes.path().join(process.to_string())
             });
-            // A machine under load may take longer than the library's patience with the Redis,
-            // which it leaves alone then.
+            // On a loaded machine Redis may respond after the library's timeout. The library then does
+            // not use it for a while, so the round does not count.
             if lines.iter().any(|line| line == STORE_FAILED) {
                 disturbed += 1;
-                assert!(disturbed < 20, "a store fails all the time");
+                assert!(disturbed < 20, "the store failed in 20 rounds");
                 continue;
             }
             assert_eq!(lines, vec!["ok"; PROCESSES * THREADS], "round {round}");
@@ -192,18 +192,18 @@ fn a_fleet_of_machines_with_one_redis_makes_one_token_request() {
 }
 
 #[test]
-fn a_fleet_with_a_wrong_secret_asks_once() {
-    let hold_back = Duration::from_secs(600);
+fn processes_with_wrong_secret_send_one_token_request() {
+    let rejection_delay = Duration::from_secs(600);
     for worker in workers() {
         for round in 0..rounds() {
-            let sandbox = Sandbox::builder().hold_back(hold_back).start();
+            let sandbox = Sandbox::builder().hold_back(rejection_delay).start();
             let home = tempfile::tempdir().unwrap();
-            // The environment of the workers still has the secret of before.
+            // The environment of the workers has the old secret.
             let environment = sandbox.environment();
             sandbox.rotate_secret();
-            let begun = Instant::now();
-            let lines = run_fleet(&*worker, &environment, home.path());
-            assert!(begun.elapsed() < hold_back);
+            let start = Instant::now();
+            let lines = run_workers(&*worker, &environment, home.path());
+            assert!(start.elapsed() < rejection_delay);
             assert_eq!(lines.len(), PROCESSES * THREADS);
             let texts: BTreeSet<&str> = lines
                 .iter()
@@ -211,35 +211,38 @@ fn a_fleet_with_a_wrong_secret_asks_once() {
                 .collect();
             assert_eq!(texts.len(), 1, "round {round}: {texts:?}");
             let text = texts.first().unwrap();
-            assert!(text.contains("refuses the credentials (401)"), "{text}");
+            assert!(
+                text.contains("rejected the client credentials (HTTP 401)"),
+                "{text}"
+            );
             assert_eq!(sandbox.stats().token_requests, 1, "round {round}");
         }
     }
 }
 
 #[test]
-fn a_leader_that_is_killed_has_one_successor() {
+fn one_process_replaces_killed_token_fetcher() {
     for worker in workers() {
         for round in 0..rounds() {
             let sandbox = Sandbox::builder().token_rate_limit(false).start();
             let home = tempfile::tempdir().unwrap();
             sandbox.add_fault(Fault::on_token().stall());
-            let mut leader = Ready::start(&*worker, &sandbox.environment(), home.path());
-            let mut fleet: Vec<Ready> = (1..PROCESSES)
+            let mut fetcher = Ready::start(&*worker, &sandbox.environment(), home.path());
+            let mut workers_ready: Vec<Ready> = (1..PROCESSES)
                 .map(|_| Ready::start(&*worker, &sandbox.environment(), home.path()))
                 .collect();
-            leader.wait_until_ready();
-            fleet.iter_mut().for_each(Ready::wait_until_ready);
-            leader.go();
-            let begun = Instant::now();
+            fetcher.wait_until_ready();
+            workers_ready.iter_mut().for_each(Ready::wait_until_ready);
+            fetcher.go();
+            let start = Instant::now();
             while sandbox.stats().token_requests == 0 {
-                assert!(begun.elapsed() < PATIENCE, "nobody asks for a token");
+                assert!(start.elapsed() < START_TIMEOUT, "no token request was sent");
                 std::thread::sleep(Duration::from_millis(1));
             }
-            fleet.iter_mut().for_each(Ready::go);
-            // SIGKILL, while it waits for the answer that never comes.
-            leader.program.kill();
-            let lines: Vec<String> = fleet.into_iter().flat_map(Ready::lines).collect();
+            workers_ready.iter_mut().for_each(Ready::go);
+            // SIGKILL, while it waits for the token response.
+            fetcher.program.kill();
+            let lines: Vec<String> = workers_ready.into_iter().flat_map(Ready::lines).collect();
             assert_eq!(
                 lines,
                 vec!["ok"; (PROCESSES - 1) * THREADS],

@@ -1,4 +1,4 @@
-//! A test program in C or C++: compiled, and run against a sandbox of its own.
+//! Compiles test programs in C and C++ and runs each against its own sandbox.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,7 +32,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Compiles a program; `None` where a tool is missing.
+    /// Compiles a program. Returns `None` if the compiler is missing.
     pub(crate) fn compile(language: Language, source: &Path, build: Build) -> Option<Program> {
         let compiler = tool(match language {
             Language::C => "cc",
@@ -48,7 +48,7 @@ impl Program {
         command.args(WARNINGS).arg("-g1");
         if build == Build::Sanitizers {
             command.args(["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]);
-            // What the other one finds as well, and takes minutes to compile in C++.
+            // AddressSanitizer finds these errors as well, and C++ takes minutes to compile with them.
             command.arg("-fno-sanitize=null,vptr,alignment,object-size");
         }
         command.arg("-I").arg(top().join("include"));
@@ -69,7 +69,7 @@ impl Program {
         &self.binary
     }
 
-    /// Runs the program; it has to exit with 0.
+    /// Runs the program. Panics unless it exits with 0.
     pub(crate) fn run(&self) {
         let mut command = Command::new(&self.binary);
         if self.build == Build::Sanitizers {
@@ -79,27 +79,27 @@ impl Program {
         self.run_with_sandbox(command, PROGRAM_LIMIT);
     }
 
-    /// Runs the program under valgrind, if that is installed: no error and no leak.
+    /// Runs the program under valgrind, if it is installed. Panics on an error or a leak.
     pub(crate) fn run_under_valgrind(&self) {
         let Some(valgrind) = tool("valgrind") else {
             return;
         };
         let mut command = Command::new(valgrind);
         command.args(["--quiet", "--leak-check=full", "--error-exitcode=9"]);
-        // One thread runs at a time: the one that waits for another must not keep it from running.
+        // Valgrind runs one thread at a time; a thread that polls must not starve the others.
         command.arg("--fair-sched=yes").arg(&self.binary);
         command.env("CHECK_TIMEOUT_FACTOR", "40");
         self.run_with_sandbox(command, SLOW_PROGRAM_LIMIT);
     }
 
-    /// Runs the program with more in its environment; it has to exit with 0.
+    /// Runs the program with additional environment variables. Panics unless it exits with 0.
     pub(crate) fn run_with(&self, environment: &[(&str, &str)]) {
         let mut command = Command::new(&self.binary);
         command.envs(environment.iter().copied());
         self.run_with_sandbox(command, PROGRAM_LIMIT);
     }
 
-    /// Runs a command with a sandbox and a home of its own.
+    /// Runs a command with its own sandbox and home directory.
     fn run_with_sandbox(&self, mut command: Command, limit: Duration) {
         let sandbox = Sandbox::builder()
             .healthy_after(Duration::from_millis(200))
@@ -115,12 +115,14 @@ impl Program {
     }
 }
 
-/// Takes the developer's own settings out of the environment of a program, but for some.
-pub(crate) fn without_camunda(command: &mut Command, but: &[&str]) {
+/// Removes the variables of the library and of proxies from the environment of a command, except those
+/// in `keep`.
+pub(crate) fn without_camunda(command: &mut Command, keep: &[&str]) {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        let ours = text.starts_with("CAMUNDA_") || text.to_ascii_lowercase().ends_with("_proxy");
-        if ours && !but.contains(&&*text) {
+        let is_setting =
+            text.starts_with("CAMUNDA_") || text.to_ascii_lowercase().ends_with("_proxy");
+        if is_setting && !keep.contains(&&*text) {
             command.env_remove(&name);
         }
     }

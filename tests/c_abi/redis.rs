@@ -1,4 +1,4 @@
-//! A real Redis server, which machines behind one address share.
+//! Starts Redis servers for tests.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use crate::limited::{Limited, PROGRAM_LIMIT};
 use crate::program::{Build, Language, Program};
 use crate::tools::{tool, top};
 
-/// A server of our own, on a free port; killed on drop.
+/// A Redis server on a free port; killed on drop.
 pub(crate) struct Redis {
     server: Limited,
     port: u16,
@@ -20,7 +20,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// `None` where there is no `redis-server`.
+    /// Starts a server. Returns `None` if `redis-server` is not installed.
     pub(crate) fn start() -> Option<Redis> {
         let program = tool("redis-server")?;
         loop {
@@ -40,10 +40,9 @@ impl Redis {
                 port,
                 _folder: folder,
             };
-            // Somebody else may have taken the port meanwhile: then it ends, and another is tried.
-            // The library's own tests have the same.
+            // Another process may have taken the port. The server then exits, and the loop retries.
             while redis.server.try_wait().is_none() {
-                if redis.answers() {
+                if redis.responds() {
                     return Some(redis);
                 }
                 thread::sleep(Duration::from_millis(5));
@@ -55,20 +54,20 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// Whether it is this server that answers, and not another one that has the port.
-    fn answers(&self) -> bool {
+    /// Returns whether this server responds, not another one on the same port.
+    fn responds(&self) -> bool {
         let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) else {
             return false;
         };
-        let mut answer = String::new();
+        let mut response = String::new();
         connection.write_all(b"INFO server\r\nQUIT\r\n").is_ok()
-            && connection.read_to_string(&mut answer).is_ok()
-            && answer.contains(&format!("process_id:{}\r\n", self.server.id()))
+            && connection.read_to_string(&mut response).is_ok()
+            && response.contains(&format!("process_id:{}\r\n", self.server.id()))
     }
 }
 
 #[test]
-fn killed_midway_it_fails_no_call() {
+fn calls_succeed_when_redis_is_killed() {
     let source = top().join("tests/c/redis.c");
     let Some(program) = Program::compile(Language::C, &source, Build::Plain) else {
         return;

@@ -1,4 +1,4 @@
-//! What is refused before anything is sent, and what the service's own words look like.
+//! Invalid arguments, which fail before anything is sent, and error messages of the API.
 
 use camunda_admin::{AdminClient, ClusterId, ErrorKind, Json, Method, Outcome, Stage};
 use camunda_admin_sandbox::Sandbox;
@@ -6,7 +6,7 @@ use camunda_admin_sandbox::Sandbox;
 use crate::{builder, client, cluster};
 
 #[test]
-fn http_goes_to_this_machine_only() {
+fn http_url_must_have_a_loopback_host() {
     let error = AdminClient::builder()
         .base_url("http://api.cloud.camunda.io")
         .build()
@@ -19,7 +19,7 @@ fn http_goes_to_this_machine_only() {
 }
 
 #[test]
-fn without_credentials_only_the_public_operation_works() {
+fn client_without_credentials_can_only_call_public_operations() {
     let sandbox = Sandbox::start();
     let admin = AdminClient::builder()
         .base_url(&sandbox.base_url())
@@ -38,7 +38,7 @@ fn without_credentials_only_the_public_operation_works() {
 }
 
 #[test]
-fn an_unknown_cluster_is_not_found() {
+fn unknown_cluster_is_not_found() {
     let sandbox = Sandbox::start();
     let error = client(&sandbox)
         .cluster(&"nope".parse().unwrap())
@@ -57,7 +57,7 @@ fn an_unknown_cluster_is_not_found() {
 }
 
 #[test]
-fn the_service_speaks_for_itself() {
+fn server_message_is_the_message_of_the_api() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let request = cluster(&admin, &"x".repeat(200));
@@ -74,7 +74,7 @@ fn the_service_speaks_for_itself() {
 }
 
 #[test]
-fn no_id_changes_the_path() {
+fn cluster_id_cannot_change_the_path() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     for id in [
@@ -104,7 +104,7 @@ fn no_id_changes_the_path() {
 }
 
 #[test]
-fn no_address_of_a_member_changes_the_path() {
+fn email_of_a_member_cannot_change_the_path() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     for email in ["a@b/c", "a\nb@c"] {
@@ -122,16 +122,16 @@ fn no_address_of_a_member_changes_the_path() {
 }
 
 #[test]
-fn request_reaches_what_this_version_does_not_know() {
+fn request_sends_operations_without_a_method() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let listed = admin.request(Method::Get, "/clusters", None).unwrap();
     assert_eq!(listed.as_str(), "[]");
     let body = Json::new(r#"{"orgRoles":["admin"]}"#).unwrap();
-    let answer = admin
+    let response = admin
         .request(Method::Post, "/members/a%40b.c", Some(&body))
         .unwrap();
-    assert_eq!(answer.as_str(), "null");
+    assert_eq!(response.as_str(), "null");
     let error = admin.request(Method::Get, "/../x", None).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
     let error = admin.request(Method::Get, "/nowhere", None).unwrap_err();
@@ -139,7 +139,7 @@ fn request_reaches_what_this_version_does_not_know() {
 }
 
 #[test]
-fn a_setting_that_is_no_file_is_named() {
+fn setting_of_a_missing_file_is_named() {
     let sandbox = Sandbox::start();
     let directory = tempfile::tempdir().unwrap();
     let empty = directory.path().join("empty.pem");

@@ -1,4 +1,4 @@
-//! One deadline over everything, and cancelling in each phase.
+//! Deadline and cancellation of a call in each of its phases.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -15,27 +15,27 @@ use camunda_admin::{
 use camunda_admin_sandbox::{Fault, Sandbox};
 
 use crate::deadline_check::in_time;
-use crate::unreachable_ports::FullPort;
+use crate::unreachable_ports::UnresponsivePort;
 use crate::{builder, client, cluster};
 
-/// A client about to get stuck in some phase, and how to tell from outside that it is there.
-type Stuck = (AdminClient, Box<dyn Fn() -> bool + Send + Sync>);
+/// A client whose calls block in one phase, and a function that returns whether a call has reached it.
+type Blocked = (AdminClient, Box<dyn Fn() -> bool + Send + Sync>);
 
-/// Makes a call that gets stuck, once until its deadline and once until it is cancelled; `make` has
-/// to make a new client each time, with a token host of its own.
-fn ends_in_time(
+/// Checks that a blocked call returns at its deadline, and when it is cancelled. `make` creates a client
+/// with a token host of its own each time.
+fn check_deadline_and_cancellation(
     stage: Stage,
     call: impl Fn(&AdminClient) -> Error + Sync,
-    make: impl Fn() -> Stuck,
+    make: impl Fn() -> Blocked,
 ) {
-    keeps_its_deadline(stage, &call, &make);
-    is_cancelled(stage, &call, &make);
+    check_deadline(stage, &call, &make);
+    check_cancellation(stage, &call, &make);
 }
 
-fn keeps_its_deadline(
+fn check_deadline(
     stage: Stage,
     call: impl Fn(&AdminClient) -> Error + Sync,
-    make: impl Fn() -> Stuck,
+    make: impl Fn() -> Blocked,
 ) {
     let mut timeout = Duration::from_millis(300);
     in_time(|| {
@@ -43,20 +43,20 @@ fn keeps_its_deadline(
         for _ in 0..4 {
             let (admin, reached) = make();
             let admin = admin.with(CallOptions::new().timeout(timeout));
-            let (error, took, seen) = std::thread::scope(|scope| {
+            let (error, took, was_reached) = std::thread::scope(|scope| {
                 let call = scope.spawn(|| {
                     let begun = Instant::now();
                     (call(&admin), begun.elapsed())
                 });
-                let mut seen = false;
+                let mut was_reached = false;
                 while !call.is_finished() {
-                    seen = seen || reached();
+                    was_reached = was_reached || reached();
                     std::thread::sleep(Duration::from_millis(1));
                 }
                 let (error, took) = call.join().unwrap();
-                (error, took, seen)
+                (error, took, was_reached)
             });
-            if !seen {
+            if !was_reached {
                 timeout *= 4;
                 continue;
             }
@@ -72,10 +72,10 @@ fn keeps_its_deadline(
     });
 }
 
-fn is_cancelled(
+fn check_cancellation(
     stage: Stage,
     call: impl Fn(&AdminClient) -> Error + Sync,
-    make: impl Fn() -> Stuck,
+    make: impl Fn() -> Blocked,
 ) {
     in_time(|| {
         let (admin, reached) = make();
@@ -112,7 +112,8 @@ fn list(admin: &AdminClient) -> Error {
     admin.clusters().list().unwrap_err()
 }
 
-/// A server that says nothing: it reads all it gets, or nothing, and tells when there was something.
+/// Starts a server that never responds and, if `reads`, reads requests. Returns its address and a flag
+/// that is set when bytes arrive.
 fn silent_server(reads: bool) -> (SocketAddr, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 4096).unwrap();
@@ -138,8 +139,8 @@ fn silent_server(reads: bool) -> (SocketAddr, Arc<AtomicBool>) {
     (address, arrived)
 }
 
-/// What the diagnostics say of a token host, from the slots or the gates.
-fn about_host(admin: &AdminClient, part: &str, host: &str) -> serde_json::Value {
+/// Returns the entry of a token host in a list of the diagnostics.
+fn diagnostics_of_host(admin: &AdminClient, part: &str, host: &str) -> serde_json::Value {
     let all: serde_json::Value = admin.diagnostics().decode().unwrap();
     let entries = all[part].as_array().unwrap();
     let entry = entries.iter().find(|entry| entry["token_host"] == host);
@@ -147,8 +148,8 @@ fn about_host(admin: &AdminClient, part: &str, host: &str) -> serde_json::Value 
 }
 
 #[test]
-fn while_the_token_endpoint_says_nothing() {
-    ends_in_time(Stage::Token, list, || {
+fn call_ends_while_token_endpoint_does_not_respond() {
+    check_deadline_and_cancellation(Stage::Token, list, || {
         let (address, arrived) = silent_server(true);
         let sandbox = Sandbox::start();
         let admin = builder(&sandbox).oauth_url(&format!("http://{address}/oauth/token"));
@@ -159,12 +160,12 @@ fn while_the_token_endpoint_says_nothing() {
     });
 }
 
-/// A client for a sandbox whose API is elsewhere.
-fn with_api_at(url: &str, reached: impl Fn() -> bool + Send + Sync + 'static) -> Stuck {
+/// Returns a client that gets its token from a sandbox, and whose API has another URL.
+fn with_api_at(url: &str, reached: impl Fn() -> bool + Send + Sync + 'static) -> Blocked {
     let sandbox = Sandbox::start();
     let admin = builder(&sandbox).base_url(url).build().unwrap();
     let reached = move || {
-        // Kept for the token.
+        // The sandbox must run until the token is requested.
         let _ = &sandbox;
         reached()
     };
@@ -172,8 +173,8 @@ fn with_api_at(url: &str, reached: impl Fn() -> bool + Send + Sync + 'static) ->
 }
 
 #[test]
-fn while_the_service_says_nothing() {
-    ends_in_time(Stage::Request, list, || {
+fn call_ends_while_api_does_not_respond() {
+    check_deadline_and_cancellation(Stage::Request, list, || {
         let (address, arrived) = silent_server(true);
         with_api_at(&format!("http://{address}"), move || {
             arrived.load(Ordering::Acquire)
@@ -182,8 +183,8 @@ fn while_the_service_says_nothing() {
 }
 
 #[test]
-fn while_tls_is_not_answered() {
-    ends_in_time(Stage::Request, list, || {
+fn call_ends_during_tls_handshake() {
+    check_deadline_and_cancellation(Stage::Request, list, || {
         let (address, arrived) = silent_server(true);
         with_api_at(&format!("https://{address}"), move || {
             arrived.load(Ordering::Acquire)
@@ -192,8 +193,8 @@ fn while_tls_is_not_answered() {
 }
 
 #[test]
-fn while_a_proxy_says_nothing() {
-    ends_in_time(Stage::Request, list, || {
+fn call_ends_while_proxy_does_not_respond() {
+    check_deadline_and_cancellation(Stage::Request, list, || {
         let (address, arrived) = silent_server(true);
         let sandbox = Sandbox::start();
         let admin = builder(&sandbox)
@@ -209,37 +210,37 @@ fn while_a_proxy_says_nothing() {
     });
 }
 
-/// Connections that nobody answers are told by the kernel's own list.
+/// Linux lists connection attempts without a response in /proc/net/tcp.
 #[cfg(target_os = "linux")]
 #[test]
-fn while_connecting() {
-    let is_asked_for = |port: u16| {
-        let waiting = format!(" 0100007F:{port:04X} 02 ");
+fn call_ends_while_connecting() {
+    let is_connecting = |port: u16| {
+        let syn_sent = format!(" 0100007F:{port:04X} 02 ");
         let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
-        connections.lines().any(|line| line.contains(&waiting))
+        connections.lines().any(|line| line.contains(&syn_sent))
     };
-    ends_in_time(Stage::Request, list, || {
-        let full = FullPort::new();
+    check_deadline_and_cancellation(Stage::Request, list, || {
+        let full = UnresponsivePort::new();
         let port = full.address().port();
         with_api_at(&format!("http://{}", full.address()), move || {
             let _ = &full;
-            is_asked_for(port)
+            is_connecting(port)
         })
     });
 }
 
 #[test]
-fn while_sending() {
-    // More than the kernel keeps for a server that does not read.
-    let much = Json::new(format!("\"{}\"", "x".repeat(5 << 20))).unwrap();
-    let send_much = |admin: &AdminClient| {
+fn call_ends_while_sending() {
+    // Larger than the socket buffers of both ends.
+    let large = Json::new(format!("\"{}\"", "x".repeat(5 << 20))).unwrap();
+    let send_large = |admin: &AdminClient| {
         let error = admin
-            .request(Method::Put, "/much", Some(&much))
+            .request(Method::Put, "/large", Some(&large))
             .unwrap_err();
         assert_ne!(error.outcome(), Outcome::Rejected);
         error
     };
-    ends_in_time(Stage::Request, send_much, || {
+    check_deadline_and_cancellation(Stage::Request, send_large, || {
         let (address, arrived) = silent_server(false);
         with_api_at(&format!("http://{address}"), move || {
             arrived.load(Ordering::Acquire)
@@ -248,21 +249,22 @@ fn while_sending() {
 }
 
 #[test]
-fn while_the_answer_trickles() {
-    ends_in_time(Stage::Request, list, || {
-        let (address, begun) = trickling_server();
+fn call_ends_while_response_is_sent_slowly() {
+    check_deadline_and_cancellation(Stage::Request, list, || {
+        let (address, begun) = slow_server();
         with_api_at(&format!("http://{address}"), move || {
             begun.load(Ordering::Acquire)
         })
     });
 }
 
-/// A server that takes hours for its answer, and tells when some of the body is on its way.
-fn trickling_server() -> (SocketAddr, Arc<AtomicBool>) {
+/// Starts a server that sends its response for hours. Returns its address and a flag that is set when a
+/// part of the body was sent.
+fn slow_server() -> (SocketAddr, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let begun = Arc::new(AtomicBool::new(false));
-    let tell = begun.clone();
+    let flag = begun.clone();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.set_nodelay(true).unwrap();
@@ -278,12 +280,12 @@ fn trickling_server() -> (SocketAddr, Arc<AtomicBool>) {
                   Content-Length: 1000000\r\n\r\n[",
             )
             .unwrap();
-        // Until the client is gone.
+        // Ends when the client closes the connection.
         let mut sent = 1;
         while stream.write_all(b" ").is_ok() {
             sent += 1;
             if sent == 10 {
-                tell.store(true, Ordering::Release);
+                flag.store(true, Ordering::Release);
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -291,10 +293,10 @@ fn trickling_server() -> (SocketAddr, Arc<AtomicBool>) {
     (address, begun)
 }
 
-/// A pause that would end after the deadline is not even begun; see `requests`.
+/// Only cancellation: a call does not wait for a retry after its deadline, see `requests`.
 #[test]
-fn while_backing_off() {
-    is_cancelled(Stage::Request, list, || {
+fn call_ends_while_waiting_for_a_retry() {
+    check_cancellation(Stage::Request, list, || {
         let sandbox = Sandbox::start();
         sandbox.add_fault(
             Fault::on("GET /clusters")
@@ -313,23 +315,24 @@ fn while_backing_off() {
 }
 
 #[test]
-fn while_waiting_for_another_threads_token() {
-    ends_in_time(Stage::Token, list, || {
+fn call_ends_while_waiting_for_another_threads_token_request() {
+    check_deadline_and_cancellation(Stage::Token, list, || {
         let (address, arrived) = silent_server(true);
         let sandbox = Sandbox::start();
         let settings = builder(&sandbox).oauth_url(&format!("http://{address}/oauth/token"));
         let admin = settings.build().unwrap();
-        let leader = admin.clone();
-        std::thread::spawn(move || leader.clusters().list().unwrap_err());
+        let first = admin.clone();
+        std::thread::spawn(move || first.clusters().list().unwrap_err());
         wait_for(|| arrived.load(Ordering::Acquire));
-        let asked = admin.clone();
-        (admin, Box::new(move || asked.stats().calls == 2))
+        let observer = admin.clone();
+        (admin, Box::new(move || observer.stats().calls == 2))
     });
 }
 
-/// A turn that comes after the deadline is not waited for; any other wait can be cancelled.
+/// A call fails immediately if the rate limit allows its token request only after its deadline; any
+/// other wait for the rate limit can be cancelled.
 #[test]
-fn while_waiting_for_a_turn() {
+fn call_ends_while_waiting_for_the_token_rate_limit() {
     in_time(|| {
         let sandbox = Sandbox::builder().token_rate_limit(false).start();
         let url = sandbox.base_url();
@@ -344,9 +347,9 @@ fn while_waiting_for_a_turn() {
                     scope.spawn(move || (list(&admin), Instant::now()))
                 })
                 .collect();
-            // Turns are more than a second apart, so that most of them wait for long.
+            // Token requests are more than 1 s apart, so most calls wait for several seconds.
             wait_for(|| {
-                about_host(&admin, "gates", &url)["waiting"]
+                diagnostics_of_host(&admin, "rate_limiters", &url)["waiting"]
                     .as_u64()
                     .is_some_and(|waiting| waiting >= 12)
             });
@@ -375,10 +378,9 @@ fn while_waiting_for_a_turn() {
     });
 }
 
-/// The lock of another process is waited for during a part of the call only, so that the deadline
-/// never falls into that wait; it can be cancelled.
+/// The wait for another process's lock ends before the call's deadline, and can be cancelled.
 #[test]
-fn while_another_process_holds_the_lock() {
+fn call_ends_while_another_process_holds_the_fetch_lock() {
     let locked = |timeout: Duration| {
         let sandbox = Sandbox::builder().token_rate_limit(false).start();
         let directory = tempfile::tempdir().unwrap();
@@ -405,12 +407,12 @@ fn while_another_process_holds_the_lock() {
         assert_eq!(locks.len(), 1);
         (sandbox, directory, admin, locks)
     };
-    is_cancelled(Stage::Token, list, || {
+    check_cancellation(Stage::Token, list, || {
         let (sandbox, directory, admin, locks) = locked(Duration::from_secs(60));
-        let asked = admin.clone();
+        let observer = admin.clone();
         let reached = move || {
             let _ = (&directory, &locks);
-            about_host(&asked, "slots", &sandbox.base_url())["state"] == "fetching"
+            diagnostics_of_host(&observer, "tokens", &sandbox.base_url())["state"] == "fetching"
         };
         (admin, Box::new(reached))
     });
@@ -427,14 +429,14 @@ fn while_another_process_holds_the_lock() {
     });
 }
 
-/// The pauses of a waiter end with its own deadline.
+/// The delay between polls ends at the deadline of the waiter.
 #[cfg(target_os = "linux")]
 #[test]
-fn while_a_waiter_pauses() {
+fn waiter_ends_between_two_polls() {
     use std::path::PathBuf;
     use std::sync::Mutex;
 
-    // Where the kernel tells of the thread that was called back, and how often it was.
+    // The entry in /proc of the thread that called back, and the number of callbacks.
     let called = Arc::new(Mutex::new((PathBuf::new(), 0)));
     let wait = |admin: &AdminClient, id: &ClusterId, timeout: Duration| {
         let wait = Wait::new().timeout(timeout).on_progress(|_| {
@@ -460,12 +462,12 @@ fn while_a_waiter_pauses() {
         let took = begun.elapsed();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         assert!(took >= timeout, "{took:?}");
-        // On a slow machine it can look when the deadline comes.
-        let looks = sandbox.stats().requests;
-        let pauses = looks > 0 && looks == called.lock().unwrap().1;
+        // On a slow machine the deadline can pass during a poll, which is not what is tested.
+        let polls = sandbox.stats().requests;
+        let between_polls = polls > 0 && polls == called.lock().unwrap().1;
         (
             (),
-            if pauses {
+            if between_polls {
                 took - timeout
             } else {
                 Duration::MAX
@@ -478,7 +480,7 @@ fn while_a_waiter_pauses() {
         let id = id.lock().unwrap().clone().unwrap();
         wait(admin, &id, Duration::from_secs(3600))
     };
-    is_cancelled(Stage::Request, wait_for_long, || {
+    check_cancellation(Stage::Request, wait_for_long, || {
         let (admin, sandbox, cluster) = unhealthy();
         *id.lock().unwrap() = Some(cluster);
         let called = called.clone();
@@ -490,16 +492,16 @@ fn while_a_waiter_pauses() {
     });
 }
 
-/// Whether a thread waits for something.
+/// Returns whether a thread is blocked.
 #[cfg(target_os = "linux")]
 fn sleeps(thread: &Path) -> bool {
     let status = std::fs::read_to_string(Path::new("/proc").join(thread).join("stat")).unwrap();
-    // The name before it is in parentheses, and may have any of them.
+    // The state follows the thread name, which is in parentheses and can contain some.
     status.rsplit(") ").next().unwrap().starts_with('S')
 }
 
 #[test]
-fn an_interrupt_is_asked_on_the_calling_thread() {
+fn interrupt_check_runs_on_the_calling_thread() {
     let (address, _) = silent_server(true);
     let sandbox = Sandbox::start();
     let admin = builder(&sandbox)
@@ -513,7 +515,7 @@ fn an_interrupt_is_asked_on_the_calling_thread() {
 }
 
 #[test]
-fn a_once_operation_that_times_out_may_have_been_done() {
+fn non_idempotent_operation_has_unknown_outcome_after_a_timeout() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let request = cluster(&admin, "once");
@@ -528,7 +530,7 @@ fn a_once_operation_that_times_out_may_have_been_done() {
 }
 
 #[test]
-fn options_set_later_keep_those_set_before() {
+fn options_set_later_do_not_reset_earlier_ones() {
     let (address, arrived) = silent_server(true);
     let (admin, _sandbox) = with_api_at(&format!("http://{address}"), || true);
     let cancel = Cancel::new();
@@ -549,7 +551,7 @@ fn options_set_later_keep_those_set_before() {
 }
 
 #[test]
-fn a_cancel_that_is_reset_immediately_still_ends_the_call() {
+fn call_ends_when_cancel_is_reset_immediately() {
     let (address, arrived) = silent_server(true);
     let (admin, _sandbox) = with_api_at(&format!("http://{address}"), || true);
     let cancel = Cancel::new();
@@ -569,7 +571,7 @@ fn a_cancel_that_is_reset_immediately_still_ends_the_call() {
 }
 
 #[test]
-fn a_cancel_that_is_reset_immediately_still_ends_a_wait() {
+fn waiter_ends_when_cancel_is_reset_immediately() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let id = admin.clusters().create(&cluster(&admin, "slow")).unwrap();

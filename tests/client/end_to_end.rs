@@ -1,4 +1,5 @@
-//! From a token to a client's kept credentials, and the promise about token requests.
+//! The end-to-end example, from the token to stored client credentials, and the number of token
+//! requests.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use camunda_admin_sandbox::Sandbox;
 use crate::{builder, client, cluster};
 
 #[test]
-fn the_main_job_end_to_end() {
+fn main_job_end_to_end() {
     let sandbox = Sandbox::builder()
         .healthy_after(Duration::from_millis(50))
         .start();
@@ -90,13 +91,13 @@ fn the_main_job_end_to_end() {
 }
 
 #[test]
-fn sixteen_threads_that_start_cold_make_one_token_request() {
+fn sixteen_threads_without_a_cached_token_send_one_token_request() {
     let sandbox = Sandbox::start();
     let barrier = Barrier::new(16);
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
-                // A client each: the cache is the process's, not the client's.
+                // One client per thread: they share the token cache of the process.
                 let admin = client(&sandbox);
                 barrier.wait();
                 assert_eq!(admin.clusters().list().unwrap(), []);
@@ -108,7 +109,7 @@ fn sixteen_threads_that_start_cold_make_one_token_request() {
 }
 
 #[test]
-fn a_secret_is_where_it_belongs_and_nowhere_else() {
+fn secret_is_only_in_the_credential_file() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let id = sandbox
@@ -138,7 +139,7 @@ fn a_secret_is_where_it_belongs_and_nowhere_else() {
 }
 
 #[test]
-fn wrong_credentials_ask_once_and_then_stay_quiet() {
+fn wrong_credentials_cause_one_token_request() {
     let sandbox = Sandbox::builder()
         .hold_back(Duration::from_secs(20))
         .start();
@@ -155,12 +156,12 @@ fn wrong_credentials_ask_once_and_then_stay_quiet() {
     assert_eq!(sandbox.stats().token_requests, 1);
     assert_eq!(sandbox.stats().requests, 0);
 
-    // A rotated secret is another key, so it is not kept waiting for the refused one.
+    // A new secret is another cache key, so the rejection of the old one does not apply.
     let admin = client(&sandbox);
     assert_eq!(admin.clusters().list().unwrap(), []);
 }
 
-/// The credentials of a client of a new cluster, which may use Zeebe and Operate.
+/// Creates a cluster and a client of it with access to Zeebe and Operate, and returns its credentials.
 fn worker_credentials(sandbox: &Sandbox) -> ClusterCredentials {
     let admin = client(sandbox);
     let id = admin.clusters().create(&cluster(&admin, "orders")).unwrap();
@@ -172,7 +173,7 @@ fn worker_credentials(sandbox: &Sandbox) -> ClusterCredentials {
 }
 
 #[test]
-fn token_source_with_settings_uses_the_audience_that_is_set() {
+fn token_source_with_settings_uses_the_configured_audience() {
     let sandbox = Sandbox::start();
     let credentials = worker_credentials(&sandbox);
     for (settings, audience) in [
@@ -192,7 +193,7 @@ fn token_source_with_settings_uses_the_audience_that_is_set() {
 }
 
 #[test]
-fn token_source_with_options_ends_at_its_deadline_and_when_cancelled() {
+fn token_source_with_options_ends_at_deadline_and_on_cancellation() {
     let sandbox = Sandbox::start();
     let credentials = worker_credentials(&sandbox);
     // A server that accepts connections and never responds.
@@ -213,13 +214,13 @@ fn token_source_with_options_ends_at_its_deadline_and_when_cancelled() {
     let source = TokenSource::with_settings(&credentials, settings).unwrap();
     let cancel = Cancel::new();
     let source = source.with(CallOptions::new().cancel(cancel.clone()));
-    // The cancellation stays when a deadline is added.
+    // Adding a deadline does not remove the cancellation.
     let quick = source.with(CallOptions::new().timeout(Duration::from_millis(200)));
     assert_eq!(quick.access_token().unwrap_err().kind(), ErrorKind::Timeout);
     let started = Instant::now();
     let slow = source.with(CallOptions::new().timeout(Duration::from_secs(60)));
     let waiting = std::thread::spawn(move || slow.access_token().unwrap_err().kind());
-    // Whether it waits for the response or for its turn.
+    // While waiting for the response or for the rate limit.
     while source.stats().token_requests < 2 && started.elapsed() < Duration::from_secs(10) {
         std::thread::sleep(Duration::from_millis(5));
     }

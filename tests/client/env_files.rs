@@ -1,4 +1,4 @@
-//! Credential files of clients that are created with them: no secret is lost on the way.
+//! `create_env_file`: creates a cluster client and writes its credentials; no secret is lost.
 
 use std::fs;
 use std::path::PathBuf;
@@ -123,9 +123,9 @@ fn create_env_file_leaves_no_file_if_no_client_was_created() {
     );
     assert!(!place.path().exists());
 
-    let nobody: ClusterId = "nope".parse().unwrap();
+    let unknown: ClusterId = "nope".parse().unwrap();
     let error = admin
-        .cluster(&nobody)
+        .cluster(&unknown)
         .clients()
         .create_env_file(place.path(), &CreateClusterClient::new("worker"))
         .unwrap_err();
@@ -163,7 +163,7 @@ fn create_env_file_removes_the_file_if_the_outcome_is_unknown() {
 fn create_env_file_returns_the_response_if_the_file_cannot_be_filled() {
     let place = Place::new();
     let admin = client(&place.sandbox);
-    // No file of variables can hold a NUL.
+    // A file of variables cannot contain a NUL.
     let secret = "hunter2\u{0}hunter2";
     place
         .sandbox
@@ -187,7 +187,7 @@ fn create_env_file_returns_the_response_if_the_file_cannot_be_filled() {
 }
 
 #[test]
-fn create_env_file_returns_what_arrived_of_a_truncated_response() {
+fn create_env_file_returns_the_received_part_of_a_truncated_response() {
     let place = Place::new();
     let admin = client(&place.sandbox);
     place.sandbox.add_fault(Fault::on(CREATE).cut_body(40));

@@ -1,4 +1,4 @@
-//! What the library logs of calls, responses and tokens.
+//! Log records of calls, responses and tokens.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,26 +29,26 @@ impl log::Log for Collector {
     fn flush(&self) {}
 }
 
-/// Returns the records since the last call, with `…` in place of what differs from run to run.
+/// Returns the records since the last call, with `…` instead of values that differ between runs.
 fn records() -> Vec<String> {
     let all = RECORDS.lock().unwrap();
     let records = &all[SEEN.swap(all.len(), Ordering::Relaxed)..];
     let varying = ["bytes=", "duration=", "delay=", "lifetime=", "url="];
-    let masked = |word: &str| match varying.iter().find(|key| word.starts_with(**key)) {
-        // A unit is part of the format, a number is not.
+    let masked = |part: &str| match varying.iter().find(|key| part.starts_with(**key)) {
+        // The unit is part of the format, the number is masked.
         Some(key) => {
-            let value = word.strip_prefix(key).unwrap();
+            let value = part.strip_prefix(key).unwrap();
             let unit = value.trim_start_matches(|it: char| it.is_ascii_digit() || it == '.');
-            assert!(value.len() > unit.len() || *key == "url=", "{word}");
+            assert!(value.len() > unit.len() || *key == "url=", "{part}");
             match *key {
-                "duration=" | "delay=" => assert_eq!(unit, "ms", "{word}"),
-                "lifetime=" => assert_eq!(unit, "s", "{word}"),
-                "bytes=" => assert_eq!(unit, "", "{word}"),
+                "duration=" | "delay=" => assert_eq!(unit, "ms", "{part}"),
+                "lifetime=" => assert_eq!(unit, "s", "{part}"),
+                "bytes=" => assert_eq!(unit, "", "{part}"),
                 _ => {}
             }
             format!("{key}…")
         }
-        None => word.to_owned(),
+        None => part.to_owned(),
     };
     records
         .iter()
@@ -56,7 +56,7 @@ fn records() -> Vec<String> {
         .collect()
 }
 
-/// A process has one logger.
+/// In a process of its own, because a process has one logger.
 #[test]
 fn calls_responses_and_tokens_are_logged_without_secrets() {
     in_a_process("logs::logs_calls_responses_and_tokens", &[]);
@@ -85,7 +85,7 @@ fn logs_calls_responses_and_tokens() {
         ]
     );
 
-    // A retry names its operation, and the response its request id.
+    // A retry with its operation, and a response with its request id.
     sandbox.add_fault(
         Fault::on("GET /clusters")
             .status(503)
@@ -116,7 +116,7 @@ fn logs_calls_responses_and_tokens() {
     );
     assert_eq!(logged.len(), 2);
 
-    // An email address is personal data; a query may have any.
+    // Email addresses and queries can contain personal data.
     let roles = [AssignableRole::Analyst];
     admin
         .members()
@@ -144,7 +144,7 @@ fn logs_calls_responses_and_tokens() {
     );
     assert_eq!(logged.len(), 3, "{logged:?}");
 
-    // Another path to the store is another store to the process, which finds the token there.
+    // Another path to the same store counts as another store, from which the token is loaded.
     let same = format!("{cache}/../tokens");
     let other = builder(&sandbox).token_cache(&same).build().unwrap();
     other.clusters().list().unwrap();
@@ -158,7 +158,7 @@ fn logs_calls_responses_and_tokens() {
     );
     assert_eq!(logged.len(), 2, "{logged:?}");
 
-    // The API does not accept the token any more.
+    // The API rejects the token.
     sandbox.revoke_tokens();
     sandbox.advance(std::time::Duration::from_secs(2));
     admin.clusters().list().unwrap();
@@ -172,7 +172,7 @@ fn logs_calls_responses_and_tokens() {
         "{logged:?}"
     );
 
-    // Nothing of all this shows a secret.
+    // No record contains a secret.
     for fault in [401, 403] {
         sandbox.add_fault(Fault::on("GET /clusters").status(fault).times(2));
         admin.clusters().list().unwrap_err();

@@ -1,4 +1,4 @@
-//! The Rust client against the sandbox: what a program sees.
+//! Tests of the Rust client against the mock server.
 
 mod bad_input;
 #[path = "../support/deadline_check.rs"]
@@ -26,7 +26,7 @@ use std::time::Duration;
 use camunda_admin::{AdminClient, AdminClientBuilder, CreateCluster};
 use camunda_admin_sandbox::Sandbox;
 
-/// A client for a sandbox, with a token cache of its own.
+/// Returns a builder for a sandbox, with a token cache of its own.
 fn builder(sandbox: &Sandbox) -> AdminClientBuilder {
     limited::limit_this_process();
     AdminClient::builder()
@@ -42,7 +42,7 @@ fn client(sandbox: &Sandbox) -> AdminClient {
     builder(sandbox).build().unwrap()
 }
 
-/// A cluster that the sandbox is willing to create.
+/// Returns a request that the sandbox accepts.
 fn cluster(admin: &AdminClient, name: &str) -> CreateCluster {
     let offer = admin.clusters().parameters().unwrap();
     CreateCluster::new(

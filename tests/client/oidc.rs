@@ -1,5 +1,5 @@
-//! Token requests to an OAuth server of somebody else: npm's `oidc-provider`, which accepts forms
-//! only. See `tests/oidc`.
+//! Token requests to an independent OAuth server: npm's `oidc-provider`, which accepts only forms. See
+//! `tests/oidc`.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 
 use camunda_admin::{AdminClient, ErrorKind, Outcome, Stage};
 
-/// How long npm may take.
+/// Maximum duration of the installation.
 const INSTALL_LIMIT: Duration = Duration::from_secs(300);
-/// How long the server may take to listen.
+/// Maximum time until the server listens.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// The server as a process of its own; ends with this value.
+/// The server process; terminated when dropped.
 struct OidcProvider {
     process: Child,
-    /// The server ends when this is closed, even if this process is killed.
+    /// The server terminates when this is closed, also if this process is killed.
     _input: ChildStdin,
     issuer: String,
 }
@@ -51,7 +51,10 @@ impl OidcProvider {
             _input: input,
             issuer: issuer.unwrap_or_default().trim().to_owned(),
         };
-        assert!(provider.issuer.starts_with("http://"), "it does not listen");
+        assert!(
+            provider.issuer.starts_with("http://"),
+            "the server does not listen"
+        );
         Some(provider)
     }
 
@@ -85,7 +88,7 @@ fn installed() -> Option<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oidc");
     fs::create_dir_all(&folder).unwrap();
-    // Held until the end of this function.
+    // Locked until the end of this function.
     let lock = File::create(folder.join("lock")).unwrap();
     lock.lock().unwrap();
     let done = folder.join("installed.json");
@@ -127,16 +130,16 @@ fn is_on_path(tool: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
 }
 
-/// Names what is not available, which is an error in CI.
+/// Prints what is not available; panics in CI.
 fn missing<T>(what: &str) -> Option<T> {
     let in_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-    assert!(!in_ci, "{what} is not there");
+    assert!(!in_ci, "{what} is not available");
     println!("{what} is not there: what needs it is left out");
     None
 }
 
 #[test]
-fn token_request_in_json_is_rejected_by_a_server_that_accepts_forms_and_says_what_to_set() {
+fn token_request_in_json_is_rejected_by_a_server_that_accepts_only_forms() {
     let Some(provider) = OidcProvider::start() else {
         return;
     };
@@ -156,7 +159,7 @@ fn token_request_in_json_is_rejected_by_a_server_that_accepts_forms_and_says_wha
     }
     assert!(!message.contains("credentials"), "{message}");
 
-    // It is not stored as a rejection of the credentials: with a form they are accepted at once.
+    // The rejection is not stored as one of the credentials: a form is accepted immediately.
     let token = provider.client("made up", "form").token("x").unwrap();
     assert!(!token.expose().is_empty());
 

@@ -1,4 +1,4 @@
-//! Responses that are shown once: whatever happens to one, the caller gets what arrived of it.
+//! One-time responses: if one cannot be read, the error contains the bytes that were received.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use crate::builder;
 
 const CREATED: &str = r#"{"name":"worker","clientId":"id-1","clientSecret":"hunter2-hunter2"}"#;
 
-/// An HTTP server that responds to one request with these bytes, then closes the connection.
+/// HTTP server that responds to one request with these bytes, then closes the connection.
 struct OneResponse {
     address: String,
     /// Returns the head of the request.
@@ -78,7 +78,7 @@ fn chunk(data: impl AsRef<[u8]>) -> Vec<u8> {
     [size.as_bytes(), data, b"\r\n"].concat()
 }
 
-/// Creates a client where the response is this one; also returns the head of the request.
+/// Creates a cluster client with this response of the server; also returns the head of the request.
 fn created_with(sandbox: &Sandbox, response: Vec<u8>) -> (Result<String, Error>, String) {
     let server = OneResponse::start(response);
     let admin = builder(sandbox).base_url(&server.address).build().unwrap();
@@ -216,9 +216,9 @@ fn one_time_response_is_kept_however_it_is_truncated() {
 }
 
 #[test]
-fn gzip_that_is_cut_in_its_data_is_decompressed_as_far_as_it_goes() {
+fn truncated_gzip_is_decompressed_as_far_as_possible() {
     let sandbox = Sandbox::start();
-    // Long enough that its first half decompresses to something.
+    // Long enough that a part of its first half can be decompressed.
     let long = format!(
         r#"{{"clientSecret":"hunter2-hunter2","clientId":"id-1","name":"{}"}}"#,
         (0..2000).map(|n| format!("{n:x}-")).collect::<String>()
@@ -307,7 +307,7 @@ fn compression_is_requested_for_reads_only() {
 }
 
 #[test]
-fn one_time_response_is_kept_when_tls_breaks_off() {
+fn one_time_response_is_kept_when_tls_connection_is_lost() {
     let sandbox = Sandbox::builder().tls(true).start();
     let environment = sandbox.environment();
     let ca_file = environment

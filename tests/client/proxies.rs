@@ -1,5 +1,5 @@
-//! The way to the service: proxies from the settings and from the environment, and the certificates
-//! on it. The environment is that of a process of its own, since it is shared.
+//! Proxies of the configuration and of the environment, and certificates. Tests that set environment
+//! variables run in a process of their own.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -11,7 +11,7 @@ use camunda_admin_sandbox::Sandbox;
 
 use crate::settings::in_a_process;
 
-/// A proxy that leads to the sandbox whatever it is asked for, or refuses.
+/// A CONNECT proxy that forwards every connection to the sandbox, or rejects every request.
 struct ConnectProxy {
     address: SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -33,13 +33,13 @@ impl ConnectProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let heads = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&heads);
+        let recorded = Arc::clone(&heads);
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let client = client.unwrap();
-                let seen = Arc::clone(&seen);
-                // Either end may break off.
-                std::thread::spawn(move || serve(client, target, &seen));
+                let recorded = Arc::clone(&recorded);
+                // Fails if either end closes its connection.
+                std::thread::spawn(move || serve(client, target, &recorded));
             }
         });
         ConnectProxy { address, heads }
@@ -49,7 +49,7 @@ impl ConnectProxy {
         format!("http://{credentials}{}", self.address)
     }
 
-    /// The heads of the requests that it got.
+    /// Returns the heads of the received requests.
     fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
@@ -85,7 +85,8 @@ fn serve(
     client.shutdown(std::net::Shutdown::Write)
 }
 
-/// The sandbox's environment, its addresses by a name that only a proxy can make something of.
+/// Returns the environment variables of a sandbox, with a host name in its URLs that only the proxy can
+/// resolve.
 fn environment(sandbox: &Sandbox) -> Vec<(String, String)> {
     let named = |value: String| value.replace("127.0.0.1", "sandbox.test");
     let variables = sandbox.environment().into_iter();
@@ -100,7 +101,7 @@ fn variable(sandbox: &Sandbox, name: &str) -> String {
     found.expect(name).1
 }
 
-/// A client for a sandbox with TLS, by its name.
+/// Returns a builder for a sandbox with TLS, with its host name.
 fn builder(sandbox: &Sandbox) -> AdminClientBuilder {
     crate::builder(sandbox)
         .base_url(&variable(sandbox, "CAMUNDA_CONSOLE_BASE_URL"))
@@ -109,7 +110,7 @@ fn builder(sandbox: &Sandbox) -> AdminClientBuilder {
 }
 
 #[test]
-fn both_endpoints_are_reached_through_a_proxy_with_certificates_of_both_ends() {
+fn api_and_token_endpoint_are_reached_through_a_proxy_with_mutual_tls() {
     let sandbox = Sandbox::builder().client_certificates(true).start();
     let proxy = ConnectProxy::to(&sandbox);
     let admin = builder(&sandbox)
@@ -119,7 +120,7 @@ fn both_endpoints_are_reached_through_a_proxy_with_certificates_of_both_ends() {
         .build()
         .unwrap();
     admin.clusters().list().unwrap();
-    // The second rides on the connection of the first.
+    // The second call reuses the connection of the first.
     admin.clusters().list().unwrap();
     let stats = sandbox.stats();
     assert_eq!((stats.token_requests, stats.requests), (1, 2));
@@ -134,11 +135,11 @@ fn both_endpoints_are_reached_through_a_proxy_with_certificates_of_both_ends() {
     }
 }
 
-/// Lists clusters with the settings of the environment, log events being printed: all of ours, and
-/// those of the libraries below down to where they begin to print every byte.
+/// Lists clusters with the environment's configuration and prints the result and the log records: all
+/// of this library, and those of its dependencies except `trace`, which prints every byte.
 #[test]
-#[ignore = "run by others in a process of its own"]
-fn tells_what_comes_of_it() {
+#[ignore = "run by other tests in a process of its own"]
+fn prints_result_and_log() {
     struct Print;
     impl log::Log for Print {
         fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
@@ -154,40 +155,41 @@ fn tells_what_comes_of_it() {
     log::set_logger(&Print).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     match AdminClient::from_env().and_then(|admin| admin.clusters().list()) {
-        Ok(_) => println!("it came: the answer"),
-        Err(error) => println!("it came: {error} {error:?}"),
+        Ok(_) => println!("result: response"),
+        Err(error) => println!("result: {error} {error:?}"),
     }
 }
 
-fn told(sandbox: &Sandbox, variables: &[(&str, &str)]) -> String {
+/// Returns what `prints_result_and_log` prints in a process with these variables.
+fn result_and_log(sandbox: &Sandbox, variables: &[(&str, &str)]) -> String {
     let mut all = environment(sandbox);
     for (name, value) in variables {
         all.retain(|(known, _)| known != name);
         all.push(((*name).to_owned(), (*value).to_owned()));
     }
-    in_a_process("proxies::tells_what_comes_of_it", &all)
+    in_a_process("proxies::prints_result_and_log", &all)
 }
 
 #[test]
-fn the_environment_names_the_proxy() {
+fn proxy_of_the_environment_is_used() {
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         let sandbox = Sandbox::builder().tls(true).start();
         let proxy = ConnectProxy::to(&sandbox);
-        let told = told(&sandbox, &[(name, &proxy.url(""))]);
-        assert!(told.contains("it came: the answer"), "{name}: {told}");
+        let output = result_and_log(&sandbox, &[(name, &proxy.url(""))]);
+        assert!(output.contains("result: response"), "{name}: {output}");
         assert_eq!(sandbox.stats().requests, 1);
         assert_eq!(proxy.heads().len(), 2);
     }
 }
 
 #[test]
-fn what_no_proxy_names_goes_past_the_proxy() {
+fn hosts_of_no_proxy_are_connected_to_directly() {
     let sandbox = Sandbox::builder().tls(true).start();
     let proxy = ConnectProxy::to(&sandbox);
-    // Too long to be asked for, so that no name server has a say in it.
+    // A label of more than 63 characters is invalid, so no DNS server is queried.
     let host = format!("{}.example", "n".repeat(64));
     let oauth_url = format!("https://{host}/oauth/token");
-    let told = told(
+    let output = result_and_log(
         &sandbox,
         &[
             ("HTTPS_PROXY", &proxy.url("")),
@@ -195,24 +197,27 @@ fn what_no_proxy_names_goes_past_the_proxy() {
             ("CAMUNDA_OAUTH_URL", &oauth_url),
         ],
     );
-    assert!(told.contains("no such host"), "{told}");
+    assert!(output.contains("host not found"), "{output}");
     assert!(proxy.heads().is_empty());
 }
 
 #[test]
-fn credentials_of_the_proxy_are_sent_to_it_and_told_to_nobody() {
+fn proxy_credentials_are_sent_to_the_proxy_and_not_logged() {
     let sandbox = Sandbox::builder().tls(true).start();
     let encoded = "dXNlcjpwYTpzcw=="; // user:pa:ss
     for (proxy, expected) in [
-        (ConnectProxy::to(&sandbox), "it came: the answer"),
+        (ConnectProxy::to(&sandbox), "result: response"),
         (ConnectProxy::rejecting(AUTHENTICATION_REQUIRED), "407"),
     ] {
-        let told = told(&sandbox, &[("HTTPS_PROXY", &proxy.url("user:pa%3Ass@"))]);
-        assert!(told.contains(expected), "{told}");
-        assert!(told.contains("camunda_admin"), "nothing was logged: {told}");
+        let output = result_and_log(&sandbox, &[("HTTPS_PROXY", &proxy.url("user:pa%3Ass@"))]);
+        assert!(output.contains(expected), "{output}");
+        assert!(
+            output.contains("camunda_admin"),
+            "nothing was logged: {output}"
+        );
         let secret = sandbox.client_secret();
         for secret in ["pa:ss", "pa%3Ass", encoded, &secret, "eyJ"] {
-            assert!(!told.contains(secret), "{told}");
+            assert!(!output.contains(secret), "{output}");
         }
         for head in proxy.heads() {
             let line = format!("Proxy-Authorization: Basic {encoded}\r\n");
@@ -224,8 +229,8 @@ fn credentials_of_the_proxy_are_sent_to_it_and_told_to_nobody() {
 
 const AUTHENTICATION_REQUIRED: &str = "407 Proxy Authentication Required";
 
-/// The error of a call through a proxy; the token comes by another way, so that the request itself
-/// meets the proxy.
+/// Returns the error of a call through a proxy. The token endpoint is excluded from the proxy, so the
+/// API request fails.
 fn error_through(proxy: &str) -> camunda_admin::Error {
     let sandbox = Sandbox::builder().tls(true).start();
     let settings = builder(&sandbox).proxy(proxy);
@@ -243,7 +248,7 @@ fn error_through(proxy: &str) -> camunda_admin::Error {
 }
 
 #[test]
-fn proxy_that_rejects_the_connection_is_named_and_not_tried_again() {
+fn proxy_that_rejects_the_connection_is_named_and_not_retried() {
     for (status, advice) in [
         (
             AUTHENTICATION_REQUIRED,
@@ -267,12 +272,13 @@ fn proxy_that_rejects_the_connection_is_named_and_not_tried_again() {
             message.contains(&named) && message.contains(advice),
             "{message}"
         );
-        assert_eq!((error.attempts(), proxy.heads().len()), (1, 1), "{message}");
+        // No byte of the API request was sent.
+        assert_eq!((error.attempts(), proxy.heads().len()), (0, 1), "{message}");
     }
 }
 
 #[test]
-fn proxy_that_cannot_reach_the_server_is_named_and_tried_again() {
+fn proxy_that_cannot_reach_the_server_is_named_and_retried() {
     let proxy = ConnectProxy::rejecting("503 Service Unavailable");
     let error = error_through(&proxy.url("user:hunter2@"));
     let message = error.to_string();
@@ -281,12 +287,12 @@ fn proxy_that_cannot_reach_the_server_is_named_and_tried_again() {
         proxy.address
     );
     assert!(message.contains(&named), "{message}");
-    assert_eq!((error.attempts(), proxy.heads().len()), (5, 5), "{message}");
+    assert_eq!((error.attempts(), proxy.heads().len()), (0, 5), "{message}");
 }
 
 #[test]
 fn proxy_that_cannot_be_connected_to_is_named() {
-    let (_reserved, closed) = crate::unreachable_ports::port_of_nobody();
+    let (_reserved, closed) = crate::unreachable_ports::closed_port();
     let error = error_through(&format!("http://user:hunter2@{closed}"));
     let message = error.to_string();
     let named = format!("cannot connect to the proxy http://{closed}: Connection refused");
@@ -300,19 +306,19 @@ fn proxy_that_cannot_be_connected_to_is_named() {
 fn proxy_of_the_environment_is_named_with_its_variable() {
     let sandbox = Sandbox::builder().tls(true).start();
     let proxy = ConnectProxy::rejecting(AUTHENTICATION_REQUIRED);
-    let told = told(&sandbox, &[("ALL_PROXY", &proxy.url("user:hunter2@"))]);
+    let output = result_and_log(&sandbox, &[("ALL_PROXY", &proxy.url("user:hunter2@"))]);
     let expected = format!(
-        "token request: the proxy http://{} requires authentication (HTTP 407): check the user \
+        "token request failed: the proxy http://{} requires authentication (HTTP 407): check the user \
          name and password in ALL_PROXY",
         proxy.address
     );
-    assert!(told.contains(&expected), "{told}");
-    assert!(!told.contains("hunter2"), "{told}");
-    assert_eq!(proxy.heads().len(), 1, "{told}");
+    assert!(output.contains(&expected), "{output}");
+    assert!(!output.contains("hunter2"), "{output}");
+    assert_eq!(proxy.heads().len(), 1, "{output}");
 }
 
 #[test]
-fn socks_is_refused_rather_than_ignored() {
+fn socks_proxy_is_a_configuration_error() {
     let sandbox = Sandbox::builder().tls(true).start();
     for scheme in ["socks", "socks4", "socks4a", "socks5", "socks5h"] {
         let address = format!("{scheme}://user:hunter2@proxy:1080");
@@ -324,9 +330,9 @@ fn socks_is_refused_rather_than_ignored() {
         assert!(error.to_string().contains("SOCKS"), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"));
     }
-    let told = told(&sandbox, &[("ALL_PROXY", "socks5h://user:hunter2@proxy")]);
-    assert!(told.contains("speaks SOCKS"), "{told}");
-    assert!(!told.contains("hunter2"), "{told}");
+    let output = result_and_log(&sandbox, &[("ALL_PROXY", "socks5h://user:hunter2@proxy")]);
+    assert!(output.contains("is a SOCKS proxy"), "{output}");
+    assert!(!output.contains("hunter2"), "{output}");
     assert_eq!(sandbox.stats().requests, 0);
 }
 
@@ -386,7 +392,7 @@ fn encrypted_private_key_is_an_error_that_says_so() {
 }
 
 #[test]
-fn roots_of_the_environment_are_used_or_are_an_error() {
+fn roots_of_the_environment_are_used_or_cause_an_error() {
     let sandbox = Sandbox::builder().tls(true).start();
     let proxy = ConnectProxy::to(&sandbox);
     let root = variable(&sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH");
@@ -396,10 +402,10 @@ fn roots_of_the_environment_are_used_or_are_an_error() {
             ("CAMUNDA_CUSTOM_ROOT_CERT_PATH", ""),
             ("SSL_CERT_FILE", file),
         ];
-        told(&sandbox, &variables)
+        result_and_log(&sandbox, &variables)
     };
     let trusting = with(&root);
-    assert!(trusting.contains("it came: the answer"), "{trusting}");
+    assert!(trusting.contains("result: response"), "{trusting}");
     let missing = with("/nowhere.pem");
     assert!(
         missing.contains("`SSL_CERT_FILE` (/nowhere.pem) cannot be used"),
@@ -408,7 +414,7 @@ fn roots_of_the_environment_are_used_or_are_an_error() {
 }
 
 #[test]
-fn one_file_may_hold_certificate_and_key() {
+fn client_cert_file_can_contain_the_private_key() {
     let sandbox = Sandbox::builder().client_certificates(true).start();
     let directory = tempfile::tempdir().unwrap();
     let both = directory.path().join("both.pem");

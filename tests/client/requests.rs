@@ -1,4 +1,4 @@
-//! RetryState, once-operations, and what an error tells of the outcome.
+//! Retries, non-idempotent operations, and the outcome in errors.
 
 use std::io::{self, Write};
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ const UPDATE: &str = "PATCH /clusters/{clusterUuid}";
 const CREATE: &str = "POST /clusters";
 
 #[test]
-fn reads_and_settings_survive_passing_failures() {
+fn idempotent_operations_are_retried_after_transient_statuses() {
     for status in [429, 502, 503, 504] {
         let sandbox = Sandbox::start();
         let admin = client(&sandbox);
@@ -38,7 +38,7 @@ fn reads_and_settings_survive_passing_failures() {
 }
 
 #[test]
-fn reads_and_settings_survive_broken_connections() {
+fn idempotent_operations_are_retried_after_lost_connections() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let id = sandbox
@@ -74,14 +74,14 @@ fn delete_succeeds_when_first_response_is_lost_and_retry_gets_404() {
     admin.cluster(&id).clients().delete(&client).unwrap();
     assert_eq!(sandbox.stats().requests_by_operation[operation], 2);
 
-    // A 404 in response to the first attempt is an error, and a certain one.
+    // A 404 in response to the first attempt is an error with the outcome `Rejected`.
     let error = admin.cluster(&id).clients().delete(&client).unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome(), error.attempts()),
         (ErrorKind::NotFound, Outcome::Rejected, 1),
         "{error}"
     );
-    // A gateway's 404 says nothing about the resource.
+    // A gateway's 404 does not mean that the resource does not exist.
     sandbox.add_fault(Fault::on(operation).status(502));
     sandbox.add_fault(
         Fault::on(operation)
@@ -98,7 +98,7 @@ fn delete_succeeds_when_first_response_is_lost_and_retry_gets_404() {
 }
 
 #[test]
-fn other_refusals_are_final() {
+fn other_error_statuses_are_not_retried() {
     for status in [400, 403, 404, 409, 412, 500] {
         let sandbox = Sandbox::start();
         sandbox.add_fault(Fault::on("GET /clusters").status(status).always());
@@ -108,7 +108,7 @@ fn other_refusals_are_final() {
 }
 
 #[test]
-fn a_redirect_is_never_followed() {
+fn redirect_is_not_followed() {
     let sandbox = Sandbox::start();
     let other = Sandbox::start();
     let location = format!("{}/clusters", other.base_url());
@@ -126,7 +126,7 @@ fn a_redirect_is_never_followed() {
 }
 
 #[test]
-fn what_happens_once_is_sent_once() {
+fn non_idempotent_operation_is_sent_once() {
     for fault in [
         Fault::on(CREATE).reset(),
         Fault::on(CREATE).reset().when(When::After),
@@ -162,16 +162,16 @@ fn what_happens_once_is_sent_once() {
 }
 
 #[test]
-fn a_refused_once_operation_says_so() {
+fn non_idempotent_operation_is_rejected_by_an_error_response_of_the_api() {
     for status in [401, 429, 503] {
         let sandbox = Sandbox::start();
         let admin = client(&sandbox);
         let request = cluster(&admin, "once");
-        // In its own words: a gateway's 503 would leave it open.
-        let refusal = Fault::on(CREATE)
+        // With a message of the API: the outcome after a gateway's 503 is unknown.
+        let rejection = Fault::on(CREATE)
             .status(status)
             .body(r#"{"message": "not now"}"#);
-        sandbox.add_fault(refusal.header("retry-after", "7"));
+        sandbox.add_fault(rejection.header("retry-after", "7"));
         let error = admin.clusters().create(&request).unwrap_err();
         assert_eq!(
             (error.outcome(), error.attempts()),
@@ -179,13 +179,13 @@ fn a_refused_once_operation_says_so() {
             "{status}"
         );
         assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
-        // Nothing stands in the way of the caller's own second attempt.
+        // The caller's own retry is not blocked by the `Retry-After`.
         admin.clusters().create(&request).unwrap();
     }
 }
 
 #[test]
-fn a_page_is_no_word_of_the_service() {
+fn html_page_leaves_the_outcome_unknown() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let id = sandbox
@@ -198,14 +198,14 @@ fn a_page_is_no_word_of_the_service() {
             .header("content-type", "text/html; charset=utf-8")
             .body("<title>Log in</title>")
     };
-    // No success without an answer, …
+    // With status 200, of an operation without a response body.
     sandbox.add_fault(page("PUT /clusters/{clusterUuid}/ipallowlist", 200));
     let error = admin.cluster(&id).set_ip_allowlist(&[]).unwrap_err();
     assert_eq!(
         (error.kind(), error.outcome()),
         (ErrorKind::Decode, Outcome::Unknown)
     );
-    // … none that costs money, and no refusal that the service would mean by this status.
+    // With status 200 and 503, of a non-idempotent operation.
     for (status, kind) in [(200, ErrorKind::Decode), (503, ErrorKind::Service)] {
         let request = cluster(&admin, "once");
         sandbox.add_fault(page(CREATE, status));
@@ -217,7 +217,7 @@ fn a_page_is_no_word_of_the_service() {
 }
 
 #[test]
-fn what_is_shown_once_is_in_the_error_where_it_cannot_be_decoded() {
+fn decode_error_of_a_one_time_response_contains_its_body() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let id = sandbox
@@ -243,7 +243,7 @@ fn what_is_shown_once_is_in_the_error_where_it_cannot_be_decoded() {
     let secret = body["clientSecret"].as_str().unwrap();
     assert!(!secret.is_empty() && !format!("{error} {error:?}").contains(secret));
 
-    // What had arrived before the connection broke is not lost either.
+    // After a lost connection, the error contains the bytes received before.
     sandbox.add_fault(Fault::on(operation).cut_body(60));
     let error = admin
         .cluster(&id)
@@ -258,9 +258,9 @@ fn what_is_shown_once_is_in_the_error_where_it_cannot_be_decoded() {
 }
 
 #[test]
-fn no_part_of_an_echoed_secret_is_shown() {
+fn error_contains_no_part_of_a_secret_that_the_server_quotes() {
     for (length, at) in [(1000, 0), (40, 490)] {
-        // No piece of them is like another, nor like anything else.
+        // No two parts of a secret are equal.
         let secret = |letter| -> String {
             let pieces = (0..length / 5).map(|n| format!("{letter}{n:04}"));
             pieces.collect()
@@ -273,13 +273,13 @@ fn no_part_of_an_echoed_secret_is_shown() {
             .unwrap();
         let id = "a".parse().unwrap();
         let echo = |fault: Fault, status, secret: &str| {
-            let words = format!("{}{secret}", "x".repeat(at));
-            let body = serde_json::json!({ "message": words }).to_string();
+            let text = format!("{}{secret}", "x".repeat(at));
+            let body = serde_json::json!({ "message": text }).to_string();
             sandbox.add_fault(
                 fault
                     .status(status)
                     .body(body)
-                    .header("x-request-id", &words),
+                    .header("x-request-id", &text),
             );
         };
         let granted = serde_json::json!({ "access_token": token, "expires_in": 3600 });
@@ -294,10 +294,10 @@ fn no_part_of_an_echoed_secret_is_shown() {
         errors.push(admin.cluster(&id).get().unwrap_err());
 
         for error in errors {
-            let words = error.server_message().unwrap();
+            let message = error.server_message().unwrap();
             let request_id = error.request_id().unwrap();
-            assert!(words.ends_with('…') && request_id.ends_with('…'));
-            let shown = format!("{error} {error:?} {words} {request_id}");
+            assert!(message.ends_with('…') && request_id.ends_with('…'));
+            let shown = format!("{error} {error:?} {message} {request_id}");
             for secret in [&client_secret, &token] {
                 let pieces = (0..length - 8).map(|from| &secret[from..from + 8]);
                 assert_eq!(pieces.filter(|piece| shown.contains(piece)).count(), 0);
@@ -307,7 +307,7 @@ fn no_part_of_an_echoed_secret_is_shown() {
 }
 
 #[test]
-fn a_retry_after_beyond_the_deadline_fails_at_once() {
+fn call_fails_immediately_if_retry_after_exceeds_its_deadline() {
     let sandbox = Sandbox::start();
     let admin = builder(&sandbox)
         .timeout(Duration::from_secs(10))
@@ -327,7 +327,7 @@ fn a_retry_after_beyond_the_deadline_fails_at_once() {
 }
 
 #[test]
-fn a_revoked_token_is_replaced_once() {
+fn rejected_token_is_replaced_once_per_call() {
     let sandbox = Sandbox::builder().token_rate_limit(false).start();
     let admin = client(&sandbox);
     admin.clusters().list().unwrap();
@@ -352,12 +352,12 @@ fn a_revoked_token_is_replaced_once() {
     admin.clusters().list().unwrap();
     assert!(
         sandbox.stats().token_requests <= before + 1,
-        "403 never touches the token"
+        "a 403 does not invalidate the token"
     );
 }
 
 #[test]
-fn an_idle_connection_that_died_costs_a_read_nothing() {
+fn closed_idle_connection_is_replaced_without_an_error() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     sandbox.add_fault(
@@ -372,7 +372,7 @@ fn an_idle_connection_that_died_costs_a_read_nothing() {
 }
 
 #[test]
-fn a_once_operation_opens_its_own_connection() {
+fn non_idempotent_operation_opens_a_new_connection() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let request = cluster(&admin, "once");
@@ -382,8 +382,8 @@ fn a_once_operation_opens_its_own_connection() {
 }
 
 #[test]
-fn a_dead_server_is_told_as_not_sent() {
-    // Bound and closed again: nobody listens there.
+fn call_is_not_sent_if_the_connection_is_refused() {
+    // The listener is closed immediately, so connections are refused.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -399,19 +399,19 @@ fn a_dead_server_is_told_as_not_sent() {
         (error.kind(), error.outcome()),
         (ErrorKind::Network, Outcome::NotSent)
     );
-    // It tried to connect several times, and sent nothing.
+    // Five connection attempts, no request.
     assert_eq!(error.attempts(), 0);
     let stats = admin.stats();
     assert_eq!((stats.requests, stats.retries), (0, 4));
 }
 
 #[test]
-fn an_answer_of_unannounced_length_that_breaks_off_is_not_taken_for_whole() {
+fn response_without_content_length_is_an_error_if_the_connection_is_reset() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        // The request stays unread, so that closing resets the connection.
+        // Closing with unread bytes resets the connection.
         stream.peek(&mut [0]).unwrap();
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/csv\r\nConnection: close\r\n\r\n";
         writeln!(stream, "{head}time,actor").unwrap();
@@ -427,7 +427,7 @@ fn an_answer_of_unannounced_length_that_breaks_off_is_not_taken_for_whole() {
 }
 
 #[test]
-fn what_was_passed_on_is_not_asked_for_again() {
+fn partly_written_response_is_not_requested_again() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let operation = "GET /activity/csv";
@@ -440,7 +440,7 @@ fn what_was_passed_on_is_not_asked_for_again() {
 }
 
 #[test]
-fn an_earlier_attempt_may_have_been_the_one_that_did_it() {
+fn outcome_is_unknown_if_an_earlier_attempt_may_have_been_executed() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let id = sandbox
@@ -457,7 +457,7 @@ fn an_earlier_attempt_may_have_been_the_one_that_did_it() {
     );
     assert_eq!(admin.cluster(&id).get().unwrap().name, "new");
 
-    // Nobody listens any more when the request is sent again.
+    // The retry's connection is refused, because the listener is closed by then.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let admin = builder(&sandbox)
         .base_url(&format!("http://{}", listener.local_addr().unwrap()))
@@ -475,7 +475,7 @@ fn an_earlier_attempt_may_have_been_the_one_that_did_it() {
 }
 
 #[test]
-fn answers_are_bounded() {
+fn response_larger_than_max_response_bytes_is_an_error() {
     let sandbox = Sandbox::start();
     let admin = builder(&sandbox)
         .max_response_bytes(100_000)
@@ -488,7 +488,7 @@ fn answers_are_bounded() {
 }
 
 #[test]
-fn a_waiter_ends_at_once_where_there_is_no_hope() {
+fn waiter_fails_immediately_if_the_state_is_unreachable() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let id = sandbox
@@ -508,7 +508,7 @@ fn a_waiter_ends_at_once_where_there_is_no_hope() {
 }
 
 #[test]
-fn a_waiter_survives_passing_errors_and_keeps_its_deadline() {
+fn waiter_continues_after_transient_errors_until_its_deadline() {
     let sandbox = Sandbox::builder()
         .healthy_after(Duration::from_millis(10))
         .start();
@@ -556,7 +556,7 @@ fn call_is_not_sent_when_cancelled_before_it_begins() {
         .create_cluster(serde_json::json!({}))
         .parse()
         .unwrap();
-    // There are a token and an idle connection, so that nothing else notices the cancellation.
+    // With a cached token and an idle connection, no other step checks the cancellation.
     admin.clusters().list().unwrap();
     let cancel = Cancel::new();
     cancel.cancel();
@@ -585,7 +585,7 @@ fn call_is_not_sent_when_cancelled_before_it_begins() {
 }
 
 #[test]
-fn io_error_is_not_repeated_by_a_report_of_its_sources() {
+fn io_error_text_occurs_once_in_the_chain_of_sources() {
     let error = AdminClient::from_env_file("/nonexistent/console.env").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
     let underlying = error.underlying().unwrap().downcast_ref::<io::Error>();

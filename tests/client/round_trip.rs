@@ -1,4 +1,4 @@
-//! What the service answers reaches the program: unknown fields and words, absent ones, odd texts.
+//! Decoding of responses: unknown fields and enum values, absent fields, unusual strings.
 
 use camunda_admin::{ClusterComponentStatus, ErrorKind};
 use camunda_admin_sandbox::{Fault, Sandbox};
@@ -8,7 +8,7 @@ use crate::client;
 const LIST: &str = "GET /clusters";
 
 #[test]
-fn the_day_the_service_adds_a_field_and_a_word() {
+fn unknown_fields_and_enum_values_are_kept() {
     let sandbox = Sandbox::start();
     sandbox.create_cluster(serde_json::json!({}));
     sandbox.add_fault(
@@ -31,14 +31,14 @@ fn the_day_the_service_adds_a_field_and_a_word() {
 }
 
 #[test]
-fn ten_thousand_clusters_come_in_one_piece() {
+fn list_of_ten_thousand_clusters_is_decoded() {
     let sandbox = Sandbox::start();
     sandbox.create_clusters(10_000);
     assert_eq!(client(&sandbox).clusters().list().unwrap().len(), 10_000);
 }
 
 #[test]
-fn what_is_no_answer_is_named_and_kept() {
+fn decode_error_names_the_field_and_contains_the_body() {
     for (body, part) in [
         (&b"<html><title>Oops</title></html>"[..], "an HTML page"),
         (b"Oops", "expected value"),
@@ -62,7 +62,7 @@ fn what_is_no_answer_is_named_and_kept() {
 }
 
 #[test]
-fn csv_comes_raw_and_as_a_json_string() {
+fn csv_is_decoded_raw_and_from_a_json_string() {
     let sandbox = Sandbox::start();
     sandbox.create_cluster(serde_json::json!({ "name": "a \"quoted\" name" }));
     let admin = client(&sandbox);
@@ -83,7 +83,7 @@ fn csv_comes_raw_and_as_a_json_string() {
 }
 
 #[test]
-fn a_writer_that_fails_ends_the_call() {
+fn call_fails_if_its_writer_fails() {
     struct Full;
     impl std::io::Write for Full {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {

@@ -1,4 +1,5 @@
-//! The environment and credential files; in a process of its own, since the environment is shared.
+//! Configuration from environment variables and credential files; in a process of its own, because a
+//! process has one environment.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -8,8 +9,7 @@ use camunda_admin_sandbox::Sandbox;
 
 use crate::limited::{PROGRAM_LIMIT, run_to_end};
 
-/// Runs one of these tests in a process of its own, with this environment and no other; answers what
-/// it prints.
+/// Runs a test in a process of its own with only these environment variables, and returns its output.
 pub(crate) fn in_a_process(test: &str, environment: &[(String, String)]) -> String {
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -34,7 +34,7 @@ pub(crate) fn in_a_process(test: &str, environment: &[(String, String)]) -> Stri
 }
 
 #[test]
-fn the_environment_is_read() {
+fn from_env_reads_the_environment() {
     let sandbox = Sandbox::start();
     in_a_process(
         "settings::lists_with_the_environment",
@@ -60,7 +60,7 @@ fn lists_with_the_environment() {
 }
 
 #[test]
-fn a_missing_variable_is_named() {
+fn from_env_names_a_missing_variable() {
     in_a_process("settings::names_the_missing_variable", &[]);
 }
 
@@ -72,7 +72,7 @@ fn names_the_missing_variable() {
 }
 
 #[test]
-fn a_proxy_is_not_asked_for_this_machine() {
+fn proxy_is_not_used_for_loopback_hosts() {
     let sandbox = Sandbox::start();
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_nonblocking(true).unwrap();
@@ -81,11 +81,11 @@ fn a_proxy_is_not_asked_for_this_machine() {
         .build()
         .unwrap();
     admin.clusters().list().unwrap();
-    assert!(proxy.accept().is_err(), "the proxy was asked");
+    assert!(proxy.accept().is_err(), "the proxy was connected to");
 }
 
 #[test]
-fn a_file_of_the_console_is_read() {
+fn from_env_file_reads_a_file_of_the_console() {
     let sandbox = Sandbox::start();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("console.env");
@@ -108,7 +108,7 @@ fn a_file_of_the_console_is_read() {
 
 #[cfg(unix)]
 #[test]
-fn files_with_secrets_that_others_can_read_are_warned_of() {
+fn files_with_secrets_that_other_users_can_read_are_logged() {
     let sandbox = Sandbox::builder().client_certificates(true).start();
     let printed = in_a_process(
         "settings::reads_files_that_others_can_read",
@@ -118,7 +118,7 @@ fn files_with_secrets_that_others_can_read_are_warned_of() {
         .lines()
         .filter(|line| line.contains("accessible to other users"))
         .collect();
-    // Each was read twice.
+    // Each file was read twice.
     let [first, second, third] = warnings[..] else {
         panic!("{warnings:?}");
     };
@@ -149,7 +149,7 @@ fn reads_files_that_others_can_read() {
         }
         fn log(&self, record: &log::Record<'_>) {
             if record.target().starts_with("camunda_admin") {
-                // The first one would stand behind the name of the test.
+                // Starts a new line after the name of the test.
                 println!("\n{} {}", record.level(), record.args());
             }
         }

@@ -1,4 +1,4 @@
-//! Connections: what arrives on them is bounded, and where they lead is what the settings say.
+//! Connections: limits on responses, and the server that a setting names.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -21,7 +21,7 @@ fn server_that_responds(response: &'static [u8]) -> String {
 }
 
 #[test]
-fn response_with_a_false_content_length_is_an_error_that_keeps_what_arrived() {
+fn response_with_false_content_length_is_an_error_with_the_received_bytes() {
     let sandbox = Sandbox::start();
     for length in [
         "9223372036854775807",

@@ -1,4 +1,4 @@
-//! Waiters: what ends them, what their errors say, and what they may be shared between.
+//! Waiters: when they end, their errors, and sharing them between threads.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,13 +17,13 @@ fn creating(sandbox: &Sandbox) -> ClusterId {
     id.parse().unwrap()
 }
 
-/// Far longer than any of these waits may take when they fail at once.
+/// A wait whose deadline is far later than an immediate failure.
 fn long() -> Wait<'static, Cluster> {
     Wait::new().timeout(Duration::from_secs(600))
 }
 
 #[test]
-fn wait_fails_at_once_when_certificate_of_api_is_not_trusted() {
+fn wait_fails_immediately_when_certificate_of_api_is_not_trusted() {
     let sandbox = Sandbox::start();
     let other = Sandbox::builder().tls(true).start();
     let admin = builder(&sandbox)
@@ -44,11 +44,11 @@ fn wait_fails_at_once_when_certificate_of_api_is_not_trusted() {
         text.starts_with("wait until healthy: cluster 3f0e: get cluster: cannot connect to "),
         "{text}"
     );
-    assert!(text.contains("authority that is not trusted"), "{text}");
+    assert!(text.contains("signed by an untrusted authority"), "{text}");
 }
 
 #[test]
-fn wait_fails_at_once_when_certificate_of_token_endpoint_is_not_trusted() {
+fn wait_fails_immediately_when_certificate_of_token_endpoint_is_not_trusted() {
     let sandbox = Sandbox::start();
     let other = Sandbox::builder().tls(true).start();
     let admin = builder(&sandbox)
@@ -65,16 +65,18 @@ fn wait_fails_at_once_when_certificate_of_token_endpoint_is_not_trusted() {
         "{error}"
     );
     assert!(
-        error.to_string().contains("authority that is not trusted"),
+        error
+            .to_string()
+            .contains("signed by an untrusted authority"),
         "{error}"
     );
     assert_eq!(sandbox.stats().requests, 0);
 }
 
 #[test]
-fn wait_polls_again_no_sooner_than_retry_after_says() {
+fn wait_polls_again_after_retry_after() {
     let sandbox = Sandbox::start();
-    // Each poll ends before the client's own retry could.
+    // Each poll ends before the client's own retry.
     let admin = builder(&sandbox)
         .timeout(Duration::from_millis(1500))
         .build()
@@ -110,7 +112,7 @@ fn wait_polls_once_more_before_the_deadline() {
         sandbox.stats().requests_by_operation[GET]
     );
     drop(wait);
-    // By the delays alone, polls come after 0, 0.5, 1.25, 2.4 and 4.1 s.
+    // The delays alone would poll after 0, 0.5, 1.25, 2.4 and 4.1 s.
     assert!(last >= Duration::from_secs(3), "{last:?}");
 }
 
@@ -119,7 +121,7 @@ fn wait_error_is_certain_and_names_resource_state_and_last_error() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let id = creating(&sandbox);
-    // The first poll succeeds, and what follows does not.
+    // The first poll succeeds, the next ones fail.
     sandbox.add_fault(
         Fault::on(GET)
             .skip(1)
@@ -229,7 +231,7 @@ fn clones_of_wait_share_a_callback_between_threads() {
 }
 
 #[test]
-fn callback_that_waits_itself_is_not_called_for_its_own_wait() {
+fn callback_that_waits_is_not_called_for_its_own_wait() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
     let id: ClusterId = sandbox

@@ -1,4 +1,4 @@
-// Calls: cancelling, interrupting, callbacks and what they throw, several threads.
+// Calls: cancellation, interrupt checks, callbacks and their exceptions, concurrent threads.
 #include <atomic>
 #include <optional>
 #include <sstream>
@@ -28,12 +28,12 @@ const AdminClient& admin() { return *shared_admin; }
     CHECK(thrown && #type " from " #expression); \
   } while (0)
 
-struct OfTheCaller {
+struct CallbackError {
   int number;
 };
 
-/// Half of the threads share a client, the others bring their own.
-void threads_that_start_cold_make_one_token_request() {
+/// Half of the threads share a client, the others create one each.
+void concurrent_calls_without_cached_token_send_one_token_request() {
   std::atomic<int> ready{0};
   std::atomic<int> failures{0};
   std::vector<std::thread> threads;
@@ -54,7 +54,7 @@ void threads_that_start_cold_make_one_token_request() {
   CHECK_INT(sandbox_count("token_requests"), 1);
 }
 
-void cancelled_from_another_thread() {
+void call_ends_when_another_thread_cancels() {
   const Cancel cancel;
   const AdminClient cancellable = admin().with(CallOptions{}.cancel(cancel));
   sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
@@ -83,7 +83,7 @@ void cancelled_from_another_thread() {
   admin().clusters().list();
 }
 
-void options_set_later_keep_those_set_before() {
+void with_keeps_options_that_are_not_set_again() {
   const Cancel cancel;
   const AdminClient cancellable = admin().with(CallOptions{}.cancel(cancel));
   const AdminClient both = cancellable.with(CallOptions{}.timeout(30s));
@@ -95,86 +95,86 @@ void options_set_later_keep_those_set_before() {
   const AdminClient quick = admin().with(CallOptions{}.timeout(300ms));
   CHECK_THROWS(TimeoutError, quick.with(CallOptions{}.cancel(cancel)).clusters().list());
 
-  int asked = 0;
+  int checks = 0;
   sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
-  const AdminClient asking =
-      admin().with(CallOptions{}.interrupt_check([&] { return ++asked >= 3; }));
-  CHECK_THROWS(CancelledError, asking.with(CallOptions{}.timeout(30s)).clusters().list());
-  CHECK_INT(asked, 3);
+  const AdminClient interruptible =
+      admin().with(CallOptions{}.interrupt_check([&] { return ++checks >= 3; }));
+  CHECK_THROWS(CancelledError, interruptible.with(CallOptions{}.timeout(30s)).clusters().list());
+  CHECK_INT(checks, 3);
 }
 
-void interrupted_by_an_answer_or_an_exception() {
-  int asked = 0;
-  const AdminClient asking =
-      admin().with(CallOptions{}.interrupt_check([&] { return ++asked >= 3; }));
+void call_ends_when_interrupt_check_returns_true_or_throws() {
+  int checks = 0;
+  const AdminClient interruptible =
+      admin().with(CallOptions{}.interrupt_check([&] { return ++checks >= 3; }));
   sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
   bool cancelled = false;
   try {
-    asking.clusters().list();
+    interruptible.clusters().list();
   } catch (const CancelledError&) {
     cancelled = true;
   }
   CHECK(cancelled);
-  CHECK_INT(asked, 3);
+  CHECK_INT(checks, 3);
 
   const AdminClient throwing =
-      admin().with(CallOptions{}.interrupt_check([]() -> bool { throw OfTheCaller{7}; }));
+      admin().with(CallOptions{}.interrupt_check([]() -> bool { throw CallbackError{7}; }));
   sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
   int number = 0;
   try {
     throwing.clusters().list();
-  } catch (const OfTheCaller& exception) {
+  } catch (const CallbackError& exception) {
     number = exception.number;
   }
   CHECK_INT(number, 7);
-  // It is gone with its call.
+  // The exception belongs to the failed call only.
   admin().clusters().list();
 }
 
-void progress_may_throw_and_make_calls() {
+void progress_callback_can_throw_and_make_calls() {
   char* uuid = sandbox_cluster(R"({"name":"slow"})");
   const ClusterHandle cluster = admin().cluster(uuid);
   free(sandbox_control(
       (std::string(R"({"status":{"cluster":")") + uuid + R"(","ready":"Creating"}})").c_str(),
       nullptr));
-  int looks = 0;
+  int polls = 0;
   int number = 0;
   const double start = now();
   try {
-    cluster.wait_until_healthy(Wait{}.interval(5s).on_progress([&](const Cluster& seen) {
-      CHECK(seen.status.ready == ClusterComponentStatus::Creating);
-      ++looks;
-      // A failure inside that is dealt with there is no failure of the wait.
+    cluster.wait_until_healthy(Wait{}.interval(5s).on_progress([&](const Cluster& polled) {
+      CHECK(polled.status.ready == ClusterComponentStatus::Creating);
+      ++polls;
+      // An error that the callback catches does not end the wait.
       try {
         admin().cluster("no such").get();
       } catch (const NotFoundError&) {
-        throw OfTheCaller{8};
+        throw CallbackError{8};
       }
     }));
-  } catch (const OfTheCaller& exception) {
+  } catch (const CallbackError& exception) {
     number = exception.number;
   }
-  CHECK_INT(looks, 1);
+  CHECK_INT(polls, 1);
   CHECK_INT(number, 8);
   CHECK(now() - start < within(2));
 
-  // One that throws at the last look is heard all the same.
+  // An exception after the last poll is thrown too.
   free(sandbox_control(
       (std::string(R"({"status":{"cluster":")") + uuid + R"(","ready":"Healthy"}})").c_str(), nullptr));
   number = 0;
-  looks = 0;
+  polls = 0;
   try {
     cluster.wait_until_healthy(Wait{}.interval(10ms).on_progress([&](const Cluster&) {
-      if (++looks == 2) throw OfTheCaller{9};
+      if (++polls == 2) throw CallbackError{9};
     }));
-  } catch (const OfTheCaller& exception) {
+  } catch (const CallbackError& exception) {
     number = exception.number;
   }
   CHECK_INT(number, 9);
   free(uuid);
 }
 
-void a_wait_is_cancelled_and_has_a_deadline() {
+void wait_ends_when_cancelled_or_at_its_deadline() {
   char* uuid = sandbox_cluster(R"({"name":"slow"})");
   free(sandbox_control(
       (std::string(R"({"status":{"cluster":")") + uuid + R"(","ready":"Creating"}})").c_str(),
@@ -198,7 +198,7 @@ void a_wait_is_cancelled_and_has_a_deadline() {
   free(uuid);
 }
 
-void a_sink_may_stop_throw_or_fail() {
+void csv_ends_when_the_receiver_stops_throws_or_fails() {
   bool stopped = false;
   try {
     admin().activity().csv([](std::string_view) { return false; });
@@ -209,8 +209,8 @@ void a_sink_may_stop_throw_or_fail() {
 
   int number = 0;
   try {
-    admin().activity().csv([](std::string_view) { throw OfTheCaller{10}; });
-  } catch (const OfTheCaller& exception) {
+    admin().activity().csv([](std::string_view) { throw CallbackError{10}; });
+  } catch (const CallbackError& exception) {
     number = exception.number;
   }
   CHECK_INT(number, 10);
@@ -226,9 +226,9 @@ void a_sink_may_stop_throw_or_fail() {
   CHECK(failed);
 }
 
-void log_lines_reach_the_client_they_belong_to() {
+void log_callback_receives_records_of_its_own_client() {
   std::string lines;
-  std::optional<AdminClient> talkative = AdminClientBuilder::from_env()
+  std::optional<AdminClient> logging = AdminClientBuilder::from_env()
                                              .on_log(LogLevel::Trace,
                                                      [&](LogLevel, std::string_view target,
                                                          std::string_view message) {
@@ -236,22 +236,22 @@ void log_lines_reach_the_client_they_belong_to() {
                                                        lines.append(message).append("\n");
                                                      })
                                              .build();
-  talkative->clusters().list();
+  logging->clusters().list();
   CHECK_PART(lines.c_str(), "list clusters");
   CHECK(lines.find(variable("CAMUNDA_CONSOLE_CLIENT_SECRET")) == std::string::npos);
   const std::size_t size = lines.size();
   admin().clusters().list();
   CHECK_INT(lines.size(), size);
 
-  // What a log callback throws is no reason to give an answer up.
-  talkative = AdminClientBuilder::from_env()
-                  .on_log(LogLevel::Trace,
-                          [](LogLevel, std::string_view, std::string_view) { throw OfTheCaller{1}; })
+  // An exception of a log callback does not discard the response.
+  logging = AdminClientBuilder::from_env()
+                .on_log(LogLevel::Trace,
+                        [](LogLevel, std::string_view, std::string_view) { throw CallbackError{1}; })
                   .build();
-  talkative->clusters().list();
+  logging->clusters().list();
 }
 
-void parts_outlive_the_client_they_come_from() {
+void resources_outlive_the_client_that_created_them() {
   const Clusters clusters = AdminClient::from_env().clusters();
   clusters.list();
   const TokenSource source = AdminClient::from_env().token_source("api.cloud.camunda.io");
@@ -268,15 +268,15 @@ void parts_outlive_the_client_they_come_from() {
 
 int main() {
   shared_admin = AdminClient::from_env();
-  RUN(threads_that_start_cold_make_one_token_request);
-  RUN(cancelled_from_another_thread);
-  RUN(options_set_later_keep_those_set_before);
-  RUN(interrupted_by_an_answer_or_an_exception);
-  RUN(progress_may_throw_and_make_calls);
-  RUN(a_wait_is_cancelled_and_has_a_deadline);
-  RUN(a_sink_may_stop_throw_or_fail);
-  RUN(log_lines_reach_the_client_they_belong_to);
-  RUN(parts_outlive_the_client_they_come_from);
+  RUN(concurrent_calls_without_cached_token_send_one_token_request);
+  RUN(call_ends_when_another_thread_cancels);
+  RUN(with_keeps_options_that_are_not_set_again);
+  RUN(call_ends_when_interrupt_check_returns_true_or_throws);
+  RUN(progress_callback_can_throw_and_make_calls);
+  RUN(wait_ends_when_cancelled_or_at_its_deadline);
+  RUN(csv_ends_when_the_receiver_stops_throws_or_fails);
+  RUN(log_callback_receives_records_of_its_own_client);
+  RUN(resources_outlive_the_client_that_created_them);
   shared_admin.reset();
   return check_finish();
 }

@@ -1,4 +1,4 @@
-// Exceptions: each status its class, everything that C tells, and whether it may have been applied.
+// Exceptions: the class of each status, all properties of the C error, and OutcomeUnknownError.
 #include <exception>
 #include <string>
 #include <thread>
@@ -14,7 +14,7 @@ namespace {
 
 AdminClient admin = AdminClient::from_env();
 
-void an_error_has_everything() {
+void error_has_all_properties_of_the_c_error() {
   sandbox_fault(
       R"({"operation":"GET /clusters/{clusterUuid}","headers":{"x-request-id":"r-17"},"when":"after"})");
   try {
@@ -36,7 +36,7 @@ void an_error_has_everything() {
     CHECK(error.elapsed() && error.elapsed()->count() >= 0);
     CHECK_PART(error.what(), "get cluster: rejected with HTTP 404");
     CHECK(error.message() == error.what());
-    // A copy is the same error.
+    // A copy has the same properties.
     const Error copy = error;
     CHECK_STR(copy.what(), error.what());
     CHECK(copy.path() == error.path());
@@ -44,26 +44,26 @@ void an_error_has_everything() {
 }
 
 template <class E>
-void is_thrown(int http, bool unknown) {
+void check_class(int http, bool unknown) {
   sandbox_fault((R"({"operation":"POST /clusters/{clusterUuid}/backups","status":)" +
                  std::to_string(http) + "}")
                     .c_str());
-  bool right_class = false;
-  bool known_as_unknown = false;
+  bool class_matches = false;
+  bool is_outcome_unknown = false;
   try {
     try {
       admin.cluster("c").backups().create();
     } catch (const OutcomeUnknownError& error) {
-      known_as_unknown = true;
+      is_outcome_unknown = true;
       CHECK(error.outcome() == Outcome::Unknown);
       throw;
     }
   } catch (const E& error) {
-    right_class = error.http_status() == http;
+    class_matches = error.http_status() == http;
   }
-  CHECK(right_class);
-  CHECK_INT(known_as_unknown, unknown);
-  // By their common classes, too.
+  CHECK(class_matches);
+  CHECK_INT(is_outcome_unknown, unknown);
+  // std::runtime_error catches it too.
   sandbox_fault((R"({"operation":"POST /clusters/{clusterUuid}/backups","status":)" +
                  std::to_string(http) + "}")
                     .c_str());
@@ -76,17 +76,17 @@ void is_thrown(int http, bool unknown) {
   CHECK(standard);
 }
 
-void each_status_has_its_class() {
-  is_thrown<InvalidRequestError>(400, false);
-  is_thrown<PermissionDeniedError>(403, false);
-  is_thrown<NotFoundError>(404, false);
-  is_thrown<ConflictError>(409, false);
-  is_thrown<NotReadyError>(412, false);
-  is_thrown<RateLimitedError>(429, false);
-  is_thrown<ServiceError>(500, true);
+void error_has_the_class_of_its_status() {
+  check_class<InvalidRequestError>(400, false);
+  check_class<PermissionDeniedError>(403, false);
+  check_class<NotFoundError>(404, false);
+  check_class<ConflictError>(409, false);
+  check_class<NotReadyError>(412, false);
+  check_class<RateLimitedError>(429, false);
+  check_class<ServiceError>(500, true);
 }
 
-void a_timeout_of_a_change_is_of_unknown_outcome() {
+void timeout_of_a_change_is_an_outcome_unknown_error() {
   sandbox_fault(R"({"operation":"POST /clusters/{clusterUuid}/backups","stall":true})");
   const double start = now();
   try {
@@ -100,7 +100,7 @@ void a_timeout_of_a_change_is_of_unknown_outcome() {
   CHECK(now() - start < within(0.4));
 }
 
-void truncated_response_of_a_change_is_of_unknown_outcome() {
+void truncated_response_of_a_change_is_an_outcome_unknown_error() {
   char* uuid = sandbox_cluster(R"({"name":"cut"})");
   sandbox_fault(
       R"({"operation":"POST /clusters/{clusterUuid}/backups","cut_body":9,"when":"after"})");
@@ -116,7 +116,7 @@ void truncated_response_of_a_change_is_of_unknown_outcome() {
   free(uuid);
 }
 
-void reads_and_waiters_are_never_of_unknown_outcome() {
+void reads_and_waiters_never_throw_outcome_unknown_error() {
   char* uuid = sandbox_cluster(R"({"name":"slow","status":{"ready":"Creating"}})");
   const auto handle = admin.with(CallOptions{}.timeout(300ms)).cluster(uuid);
   sandbox_fault(R"({"operation":"GET /clusters/{clusterUuid}","stall":true})");
@@ -139,7 +139,7 @@ void reads_and_waiters_are_never_of_unknown_outcome() {
   free(uuid);
 }
 
-void an_answer_given_once_is_not_lost() {
+void decode_error_keeps_the_body_of_a_one_time_response() {
   char* uuid = sandbox_cluster(R"({"name":"once"})");
   sandbox_fault(
       R"({"operation":"POST /clusters/{clusterUuid}/clients","replace":{"/name":[1]}})");
@@ -148,15 +148,14 @@ void an_answer_given_once_is_not_lost() {
     CHECK(false);
   } catch (const DecodeError& error) {
     CHECK(error.outcome() == Outcome::Completed);
-    const Value answer = Value::parse(error.body().value_or(""));
-    CHECK(answer["clientSecret"].str().has_value());
-    CHECK(std::string(error.what()).find(*answer["clientSecret"].str()) == std::string::npos);
+    const Value response = Value::parse(error.body().value_or(""));
+    CHECK(response["clientSecret"].str().has_value());
+    CHECK(std::string(error.what()).find(*response["clientSecret"].str()) == std::string::npos);
   }
   free(uuid);
 }
 
-// What an error has is its own: not its client's, nor its thread's.
-void an_error_outlives_its_client_and_its_thread() {
+void error_outlives_its_client_and_its_thread() {
   char* uuid = sandbox_cluster(R"({"name":"elsewhere"})");
   sandbox_fault(
       R"({"operation":"POST /clusters/{clusterUuid}/clients","replace":{"/name":[1]}})");
@@ -181,8 +180,8 @@ void an_error_outlives_its_client_and_its_thread() {
   free(uuid);
 }
 
-// An exception on its way up passes everything that is to be freed.
-void what_is_half_built_is_freed() {
+// Valgrind and the sanitizers detect a handle that is not freed.
+void exception_frees_the_handles_of_its_scope() {
   std::vector<Value> parsed;
   std::string stopped;
   try {
@@ -196,7 +195,7 @@ void what_is_half_built_is_freed() {
   CHECK_INT(parsed.size(), 2);
   CHECK_STR(stopped.c_str(), R"({"a":{"b":"c"}})");
   try {
-    AdminClientBuilder::from_env().user_agent("mine/1").timeout(1s).proxy("").build();
+    AdminClientBuilder::from_env().user_agent("program/1").timeout(1s).proxy("").build();
     CHECK(false);
   } catch (const ConfigError& error) {
     CHECK_PART(error.what(), "proxy");
@@ -204,33 +203,33 @@ void what_is_half_built_is_freed() {
 }
 
 template <class F>
-void is_refused(F&& call, const char* part) {
+void check_invalid(F&& call, const char* part) {
   try {
     call();
-    check_fail(__FILE__, __LINE__, "not refused: %s", part);
+    check_fail(__FILE__, __LINE__, "no InvalidArgumentError: %s", part);
   } catch (const InvalidArgumentError& error) {
     CHECK_PART(error.what(), part);
     CHECK(error.outcome() == Outcome::NotSent);
   }
 }
 
-void bad_arguments_are_refused_and_never_cut() {
+void invalid_arguments_throw_before_any_request() {
   const long long before = sandbox_count("requests");
-  is_refused([] { admin.cluster("").get(); }, "clusterUuid");
-  is_refused([] { admin.cluster("..").get(); }, "clusterUuid");
-  is_refused([] { admin.cluster(std::string("a\0b", 3)).get(); }, "cluster_uuid has a NUL");
-  is_refused([] { admin.cluster("\xff").get(); }, "UTF-8");
-  is_refused([] { admin.members().delete_(std::string_view("a@b\0c", 5)); }, "email has a NUL");
-  is_refused([] { admin.cluster("c").secrets().update(std::string_view("a\0b", 3), "v"); }, "NUL");
-  is_refused([] { admin.cluster("c").clients().create({"\xff"}); }, "create client");
-  is_refused([] { admin.request("GET", "clusters"); }, "path");
-  is_refused([] { admin.request("GET", "/clusters", "{"); }, "JSON");
-  is_refused([] { (void)admin.with(CallOptions{}.timeout(-1s)); }, "timeout");
-  is_refused([] { (void)admin.token(std::string_view("a\0", 2)); }, "audience");
+  check_invalid([] { admin.cluster("").get(); }, "clusterUuid");
+  check_invalid([] { admin.cluster("..").get(); }, "clusterUuid");
+  check_invalid([] { admin.cluster(std::string("a\0b", 3)).get(); }, "cluster_uuid has a NUL");
+  check_invalid([] { admin.cluster("\xff").get(); }, "UTF-8");
+  check_invalid([] { admin.members().delete_(std::string_view("a@b\0c", 5)); }, "email has a NUL");
+  check_invalid([] { admin.cluster("c").secrets().update(std::string_view("a\0b", 3), "v"); }, "NUL");
+  check_invalid([] { admin.cluster("c").clients().create({"\xff"}); }, "create client");
+  check_invalid([] { admin.request("GET", "clusters"); }, "path");
+  check_invalid([] { admin.request("GET", "/clusters", "{"); }, "JSON");
+  check_invalid([] { (void)admin.with(CallOptions{}.timeout(-1s)); }, "timeout");
+  check_invalid([] { (void)admin.token(std::string_view("a\0", 2)); }, "audience");
   CHECK_INT(sandbox_count("requests"), before);
 }
 
-void bad_settings_are_named() {
+void config_error_names_the_setting() {
   try {
     AdminClient::builder().base_url("http://example.com");
     CHECK(false);
@@ -256,16 +255,16 @@ void bad_settings_are_named() {
   } catch (const IoError& error) {
     CHECK_PART(error.what(), "/nowhere/at/all.env");
   }
-  // Every setting has a function.
+  // Each setting has a setter.
   AdminClientBuilder builder;
   builder.client_id("a").client_secret("b").base_url("https://example.com");
   builder.oauth_url("https://example.com/t").audience("c").scope("d").token_cache("memory");
   builder.timeout(1500ms).ca_file("/a").client_cert("/b").client_key("/c");
-  builder.proxy("http://localhost:1").user_agent("mine/1").token_request_format("form");
+  builder.proxy("http://localhost:1").user_agent("program/1").token_request_format("form");
   builder.max_response_bytes(1000);
 }
 
-void wrong_credentials_are_told() {
+void rejected_credentials_throw_authentication_error_without_the_secret() {
   try {
     AdminClientBuilder::from_env().client_secret("hunter2").build().clusters().list();
     CHECK(false);
@@ -275,7 +274,7 @@ void wrong_credentials_are_told() {
   }
 }
 
-void a_hopeless_wait_fails_at_once() {
+void wait_fails_immediately_when_the_state_is_unreachable() {
   char* uuid = sandbox_cluster(R"({"name":"asleep"})");
   free(sandbox_control(
       (std::string(R"({"status":{"cluster":")") + uuid + R"(","ready":"Suspended"}})").c_str(),
@@ -294,17 +293,17 @@ void a_hopeless_wait_fails_at_once() {
 
 int main() {
   admin.clusters().list();
-  RUN(an_error_has_everything);
-  RUN(each_status_has_its_class);
-  RUN(a_timeout_of_a_change_is_of_unknown_outcome);
-  RUN(truncated_response_of_a_change_is_of_unknown_outcome);
-  RUN(reads_and_waiters_are_never_of_unknown_outcome);
-  RUN(an_answer_given_once_is_not_lost);
-  RUN(an_error_outlives_its_client_and_its_thread);
-  RUN(what_is_half_built_is_freed);
-  RUN(bad_arguments_are_refused_and_never_cut);
-  RUN(bad_settings_are_named);
-  RUN(wrong_credentials_are_told);
-  RUN(a_hopeless_wait_fails_at_once);
+  RUN(error_has_all_properties_of_the_c_error);
+  RUN(error_has_the_class_of_its_status);
+  RUN(timeout_of_a_change_is_an_outcome_unknown_error);
+  RUN(truncated_response_of_a_change_is_an_outcome_unknown_error);
+  RUN(reads_and_waiters_never_throw_outcome_unknown_error);
+  RUN(decode_error_keeps_the_body_of_a_one_time_response);
+  RUN(error_outlives_its_client_and_its_thread);
+  RUN(exception_frees_the_handles_of_its_scope);
+  RUN(invalid_arguments_throw_before_any_request);
+  RUN(config_error_names_the_setting);
+  RUN(rejected_credentials_throw_authentication_error_without_the_secret);
+  RUN(wait_fails_immediately_when_the_state_is_unreachable);
   return check_finish();
 }

@@ -1,6 +1,6 @@
-// A program ends while its threads are in calls, waits and callbacks, and its static objects with it:
-// with its own exit status, soon, and without a crash. Each case is this program again, with the name
-// of the case as its argument.
+// A program that ends while its threads are in calls, waits and callbacks: it ends in time, with
+// its own exit status and without a crash, although its static objects are destroyed. Each case
+// runs in a child process: this program with the name of the case as its argument.
 #include <sys/wait.h>
 
 #include <atomic>
@@ -21,11 +21,12 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr int threads = 4;
-/// The exit status of each case.
+/// Exit status of each case.
 constexpr int own_status = 7;
 
 std::atomic<int> reached{0};
-/// Never destroyed: threads read it until the process ends.
+/// Id of a cluster that stays in creation. Never destroyed, since threads read it until the process
+/// ends.
 std::string& stuck = *new std::string;
 
 void until_reached(int count) {
@@ -43,7 +44,7 @@ void start(Body body) {
   for (;;) pause();
 }
 
-/// Destroyed at exit, before what was constructed earlier.
+/// Client that is destroyed at exit, before objects that were constructed earlier.
 AdminClient& static_client() {
   static AdminClient client = [] {
     auto builder = AdminClientBuilder::from_env();
@@ -70,7 +71,7 @@ int exit_during_waits_of_a_static_client() {
 int return_during_gets_of_a_static_client() {
   static_client();
   start([] {
-    // Its own, as long as it is used: a copy shares the connection.
+    // A copy keeps the connection when the static client is destroyed.
     const AdminClient client = static_client();
     for (;;) {
       try {
@@ -84,7 +85,7 @@ int return_during_gets_of_a_static_client() {
   return own_status;
 }
 
-/// Ends its thread by itself, as a well-behaved program does.
+/// Cancels and joins its thread on destruction.
 struct Worker {
   Cancel cancel;
   std::thread thread;
@@ -108,7 +109,7 @@ int exit_with_a_static_object_that_joins() {
   std::exit(own_status);
 }
 
-/// Takes its time, so that threads are in it when the program ends.
+/// Blocks in get(), so that threads are in it when the program ends.
 struct SlowStore : TokenStore {
   std::optional<std::string> get(const std::string&) override {
     ++reached;

@@ -1,4 +1,4 @@
-// Every operation and every waiter once, typed.
+// Calls each operation and each waiter once, with its C++ types.
 #include <sstream>
 #include <string>
 
@@ -36,12 +36,12 @@ void clusters() {
                                                 offer.regions.at(0).uuid,
                                                 offer.cluster_plan_types.at(0).uuid});
   const ClusterHandle cluster = admin.cluster(id);
-  int looks = 0;
-  const Cluster healthy = cluster.wait_until_healthy(quick().on_progress([&](const Cluster& seen) {
-    CHECK(seen.uuid == id);
-    ++looks;
+  int polls = 0;
+  const Cluster healthy = cluster.wait_until_healthy(quick().on_progress([&](const Cluster& polled) {
+    CHECK(polled.uuid == id);
+    ++polls;
   }));
-  CHECK(looks >= 2);
+  CHECK(polls >= 2);
   CHECK(healthy.status.ready == ClusterComponentStatus::Healthy);
 
   UpdateCluster change;
@@ -57,7 +57,7 @@ void clusters() {
   cluster.wait_until_deleted(quick());
 }
 
-void waking_upgrading_and_encryption() {
+void wake_upgrade_encryption_and_failover() {
   const ClusterId id = make_cluster(R"({"name":"sleeper"})");
   const ClusterHandle cluster = admin.cluster(id);
   control(R"({"status":{"cluster":")" + id.str() + R"(","ready":"Suspended"}})");
@@ -68,13 +68,13 @@ void waking_upgrading_and_encryption() {
   CHECK(cluster.wait_until_upgraded(upgrade.new_generation.id, quick()).generation.uuid ==
         upgrade.new_generation.id);
 
-  bool refused = false;
+  bool rejected = false;
   try {
     cluster.set_encryption({"arn:nonsense"});
   } catch (const Error& error) {
-    refused = error.http_status().has_value();
+    rejected = error.http_status().has_value();
   }
-  CHECK(refused);
+  CHECK(rejected);
   control(R"({"update_cluster":{"cluster":")" + id.str() +
           R"(","encryption":{"type":"External","status":"Ready"}}})");
   CHECK(cluster.wait_until_encrypted(quick()).encryption->status == EncryptionStatus::Ready);
@@ -96,7 +96,7 @@ void allowlist() {
   CHECK_INT(cluster.get().allowlist()->size(), 1);
 }
 
-void cluster_clients_and_their_credentials() {
+void cluster_clients_and_credentials() {
   const ClusterHandle cluster = admin.cluster(make_cluster(R"({"name":"clients"})"));
   const ClusterClients clients = cluster.clients();
   const CreatedClusterClient created =
@@ -107,51 +107,51 @@ void cluster_clients_and_their_credentials() {
 
   const ClusterCredentials credentials = created.credentials(cluster.get());
   CHECK(credentials.get("ZEEBE_CLIENT_SECRET") == created.client_secret.expose());
-  CHECK(!credentials.get("NO_SUCH_THING"));
+  CHECK(!credentials.get("NO_SUCH_VARIABLE"));
   CHECK(credentials.names().size() > 8);
   char* path = scratch("worker.env");
   credentials.write_env_file(path);
-  bool refused = false;
+  bool rejected = false;
   try {
     credentials.write_env_file(path);
   } catch (const IoError& error) {
-    refused = std::string(error.what()).find("worker.env") != std::string::npos;
+    rejected = std::string(error.what()).find("worker.env") != std::string::npos;
   }
-  CHECK(refused);
+  CHECK(rejected);
   const ClusterCredentials again = ClusterCredentials::from_env_file(path);
   CHECK(again.get("ZEEBE_CLIENT_SECRET") == created.client_secret.expose());
   free(path);
 
-  char* kept = scratch("kept.env");
+  char* created_path = scratch("created.env");
   const CreatedClusterClient other =
-      clients.create_env_file(kept, {"other", {{ClientPermission::Zeebe}}});
-  const ClusterCredentials of_other = ClusterCredentials::from_env_file(kept);
+      clients.create_env_file(created_path, {"other", {{ClientPermission::Zeebe}}});
+  const ClusterCredentials of_other = ClusterCredentials::from_env_file(created_path);
   CHECK(of_other.get("ZEEBE_CLIENT_SECRET") == other.client_secret.expose());
   CHECK(of_other.get("CAMUNDA_CLUSTER_REGION") == "bru-2");
   bool exists = false;
   try {
-    clients.create_env_file(kept, {"third"});
+    clients.create_env_file(created_path, {"third"});
   } catch (const IoError& error) {
     exists = error.outcome() == Outcome::NotSent;
   }
   CHECK(exists);
   CHECK_INT(clients.list().size(), 2);
   clients.delete_(other.client_id);
-  free(kept);
+  free(created_path);
 
   const TokenSource zeebe(again);
   const Token token = zeebe.access_token();
   CHECK(!token.expose().empty() && token.expires_at() > std::chrono::system_clock::now());
-  zeebe.reject(token);
+  zeebe.invalidate(token);
   CHECK(zeebe.access_token().expose() != token.expose());
   CHECK_INT(zeebe.stats().token_requests, 2);
 
   const Cancel cancel;
   const TokenSource limited = zeebe.with(CallOptions().cancel(cancel));
   cancel.cancel();
-  // A deadline that is added leaves the cancellation in place.
+  // Adding a timeout keeps the cancellation flag.
   const TokenSource both = limited.with(CallOptions().timeout(Seconds(20)));
-  limited.reject(zeebe.access_token());
+  limited.invalidate(zeebe.access_token());
   bool cancelled = false;
   try {
     static_cast<void>(both.access_token());
@@ -164,7 +164,7 @@ void cluster_clients_and_their_credentials() {
   CHECK(clients.list().empty());
 }
 
-void credentials_come_from_the_environment() {
+void credentials_from_env_reads_the_variables() {
   bool missing = false;
   try {
     ClusterCredentials::from_env();
@@ -185,13 +185,13 @@ void credentials_come_from_the_environment() {
 void backups() {
   const Backups backups = admin.cluster(make_cluster(R"({"name":"saved"})")).backups();
   const Backup backup = backups.create();
-  int looks = 0;
-  const auto wait = quick<Backup>().on_progress([&](const Backup& seen) {
-    CHECK(seen.uuid == backup.uuid);
-    ++looks;
+  int polls = 0;
+  const auto wait = quick<Backup>().on_progress([&](const Backup& polled) {
+    CHECK(polled.uuid == backup.uuid);
+    ++polls;
   });
   CHECK(backups.wait_until_complete(backup.uuid, wait).status == BackupStatus::Complete);
-  CHECK(looks >= 1);
+  CHECK(polls >= 1);
   const Restore restore = backups.restore(backup.uuid);
   CHECK_STR(backups.restore_status(backup.uuid).uuid.c_str(), restore.uuid.c_str());
   CHECK(backups.wait_until_restored(backup.uuid, quick<Restore>()).state == RestoreState::Completed);
@@ -231,7 +231,7 @@ void secure_connectivity() {
   connectivity.deactivate();
 }
 
-void members_activity_and_addresses() {
+void members_activity_and_ip_ranges() {
   admin.members().set_roles("ann@example.com", {AssignableRole::Analyst});
   bool found = false;
   for (const Member& member : admin.members().list()) {
@@ -250,11 +250,12 @@ void members_activity_and_addresses() {
   CHECK(!admin.ip_ranges().web_modeler.empty());
 }
 
-void what_is_newer_goes_through_request() {
+void request_reaches_endpoints_without_a_method() {
   CHECK(admin.request("GET", "/clusters?new=1").kind() == Kind::Array);
   const ClusterId id = make_cluster(R"({"name":"raw"})");
-  CHECK(admin.request_with_idempotency(Idempotency::Idempotent, "PATCH", "/clusters/" + id.str(), R"({"name":"new"})")
-            .is_null());
+  const Value response = admin.request_with_idempotency(Idempotency::Idempotent, "PATCH",
+                                                        "/clusters/" + id.str(), R"({"name":"new"})");
+  CHECK(response.is_null());
   CHECK_STR(admin.cluster(id).get().name.c_str(), "new");
 }
 
@@ -274,16 +275,16 @@ void tokens_and_stats() {
 
 int main() {
   RUN(clusters);
-  RUN(waking_upgrading_and_encryption);
+  RUN(wake_upgrade_encryption_and_failover);
   RUN(allowlist);
-  RUN(cluster_clients_and_their_credentials);
-  RUN(credentials_come_from_the_environment);
+  RUN(cluster_clients_and_credentials);
+  RUN(credentials_from_env_reads_the_variables);
   RUN(backups);
   RUN(secrets);
   RUN(monitoring);
   RUN(secure_connectivity);
-  RUN(members_activity_and_addresses);
-  RUN(what_is_newer_goes_through_request);
+  RUN(members_activity_and_ip_ranges);
+  RUN(request_reaches_endpoints_without_a_method);
   RUN(tokens_and_stats);
   return check_finish();
 }

@@ -1,4 +1,4 @@
-// A token store of the program's own.
+// Custom token stores.
 #include <map>
 #include <mutex>
 #include <set>
@@ -11,7 +11,7 @@ using namespace camunda;
 
 namespace {
 
-/// Several may be over the same memory, as those of several machines would be.
+/// Storage that several stores share, like the stores of several machines.
 struct Memory {
   std::mutex mutex;
   std::map<std::string, std::string> values;
@@ -29,8 +29,8 @@ class Store : public TokenStore {
     return found->second;
   }
   void put(const std::string& name, std::string_view value,
-           std::chrono::milliseconds keep) override {
-    CHECK(keep.count() > 0);
+           std::chrono::milliseconds ttl) override {
+    CHECK(ttl.count() > 0);
     const std::lock_guard<std::mutex> guard(memory_->mutex);
     memory_->values[name] = value;
   }
@@ -58,13 +58,13 @@ class Failing : public TokenStore {
   Lock try_lock(const std::string&, std::chrono::milliseconds) override { throw 2; }
 };
 
-void what_one_asked_for_serves_the_other() {
+void clients_share_a_token_through_a_custom_store() {
   const auto memory = std::make_shared<Memory>();
   std::weak_ptr<TokenStore> here, there;
   {
-    const auto make = [&](std::weak_ptr<TokenStore>& seen) {
+    const auto make = [&](std::weak_ptr<TokenStore>& created) {
       const auto store = std::make_shared<Store>(memory);
-      seen = store;
+      created = store;
       return AdminClientBuilder::from_env().token_store(store).build();
     };
     const AdminClient first = make(here);
@@ -83,36 +83,36 @@ void what_one_asked_for_serves_the_other() {
   CHECK(here.expired() && there.expired());
 }
 
-void what_it_throws_fails_no_call() {
+void call_succeeds_when_the_store_throws() {
   const auto store = std::make_shared<Failing>();
   const AdminClient admin = AdminClientBuilder::from_env().token_store(store).build();
   for (int i = 0; i < 3; ++i) admin.clusters().list();
-  bool told = false;
+  bool reported = false;
   const Value stores = admin.diagnostics()["stores"];
   for (std::size_t i = 0; i < stores.size(); ++i) {
-    if (stores[i]["store"].str() != "the program's own store") continue;
-    told = true;
+    if (stores[i]["store"].str() != "custom store") continue;
+    reported = true;
     CHECK(!stores[i]["usable"].boolean(true));
     CHECK_PART(std::string(stores[i]["last_error"].json()).c_str(), "No space left");
   }
-  CHECK(told);
+  CHECK(reported);
 }
 
-void none_is_refused() {
-  bool refused = false;
+void null_store_throws_invalid_argument() {
+  bool invalid = false;
   try {
     AdminClientBuilder().token_store(nullptr);
   } catch (const InvalidArgumentError&) {
-    refused = true;
+    invalid = true;
   }
-  CHECK(refused);
+  CHECK(invalid);
 }
 
 }  // namespace
 
 int main() {
-  RUN(what_one_asked_for_serves_the_other);
-  RUN(what_it_throws_fails_no_call);
-  RUN(none_is_refused);
+  RUN(clients_share_a_token_through_a_custom_store);
+  RUN(call_succeeds_when_the_store_throws);
+  RUN(null_store_throws_invalid_argument);
   return check_finish();
 }

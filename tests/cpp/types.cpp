@@ -1,4 +1,4 @@
-// The types of the header: what they keep, how they are read and written, and what they refuse.
+// The types of the header: decoding, encoding, unknown values and fields, validation.
 #include <iomanip>
 #include <sstream>
 #include <string>
@@ -21,7 +21,7 @@ constexpr const char* cluster_json =
     R"("ipallowlist":[{"ip":"10.0.0.0/8","description":"office","since":1.50}],)"
     R"("future":{"b":1e400,"a":[1.0,null]},"digits":123456789012345678901234567890})";
 
-void what_is_read_is_written_unchanged() {
+void decoded_object_encodes_to_equivalent_json() {
   const Cluster cluster = Cluster::from_json(cluster_json);
   CHECK_STR(cluster.uuid.c_str(), "u1");
   CHECK_STR(cluster.name.c_str(), "orders \"\xc3\xa9\"\n");
@@ -39,7 +39,7 @@ void what_is_read_is_written_unchanged() {
   CHECK_STR(cluster.extra.find("digits")->str().c_str(), "123456789012345678901234567890");
   CHECK(cluster.extra.find("uuid") == nullptr);
   CHECK(cluster.allowlist() != nullptr && cluster.allowlist()->size() == 1);
-  // Read again it is the same, though the name is escaped in another way.
+  // The encoding is stable, although it escapes the name differently from the input.
   const std::string json = cluster.to_json();
   CHECK_STR(Cluster::from_json(json).to_json().c_str(), json.c_str());
   CHECK_PART(json.c_str(), R"("since":1.50)");
@@ -47,7 +47,7 @@ void what_is_read_is_written_unchanged() {
   CHECK_PART(json.c_str(), R"("digits":123456789012345678901234567890})");
 }
 
-void absent_and_null_are_alike_where_a_field_may_be_absent() {
+void null_decodes_like_an_absent_field_if_the_field_is_not_required() {
   const Cluster absent = Cluster::from_json(R"({"uuid":"a"})");
   const Cluster null = Cluster::from_json(
       R"({"uuid":"a","name":null,"description":null,"labels":null,"status":null,"channel":null,)"
@@ -72,7 +72,7 @@ void fails_to_decode(F&& decode, const char* part) {
   }
 }
 
-void what_cannot_be_read_is_named_with_its_place() {
+void decode_error_has_the_path_of_the_value() {
   fails_to_decode([] { Cluster::from_json("{}"); }, "missing field `uuid`");
   fails_to_decode([] { Cluster::from_json(R"({"uuid":null})"); }, "uuid: expected a string");
   fails_to_decode([] { Cluster::from_json(R"({"uuid":"a","status":{"ready":3}})"); },
@@ -90,14 +90,14 @@ void what_cannot_be_read_is_named_with_its_place() {
   }
 }
 
-void the_last_of_two_equal_fields_counts() {
+void duplicate_field_takes_the_last_value() {
   CHECK_STR(NamedResource::from_json(R"({"uuid":"a","uuid":"b"})").uuid.c_str(), "b");
   const ClusterLinks links = ClusterLinks::from_json(R"({"zeebe":"a","zeebe":null})");
   CHECK(!links.zeebe);
   CHECK_STR(Member::from_json(R"({"email":"e","new":1,"new":2})").extra.find("new")->str().c_str(), "2");
 }
 
-void a_null_is_written_as_it_came_unless_the_field_was_changed() {
+void null_is_encoded_again_unless_the_field_was_changed() {
   const std::string json =
       R"({"uuid":"a","name":null,"description":null,"region":null,"labels":null,"new":null})";
   Cluster cluster = Cluster::from_json(json);
@@ -118,13 +118,13 @@ void a_null_is_written_as_it_came_unless_the_field_was_changed() {
             R"({"zeebe":"a"})");
 }
 
-void words_compare_with_known_ones_and_keep_unknown_ones() {
-  ClusterComponentStatus word;
-  CHECK(word.str().empty() && !word.is_known());
-  word = ClusterComponentStatus::Creating;
-  CHECK(word == ClusterComponentStatus::Creating && word != ClusterComponentStatus::Healthy);
-  CHECK(word.str() == "Creating");
-  CHECK(ClusterComponentStatus("Creating") == word);
+void open_enum_compares_known_values_and_keeps_unknown_ones() {
+  ClusterComponentStatus status;
+  CHECK(status.str().empty() && !status.is_known());
+  status = ClusterComponentStatus::Creating;
+  CHECK(status == ClusterComponentStatus::Creating && status != ClusterComponentStatus::Healthy);
+  CHECK(status.str() == "Creating");
+  CHECK(ClusterComponentStatus("Creating") == status);
   CHECK(BackupStatus("In progress").is_known());
   switch (ClusterComponentStatus("Napping").known()) {
     case ClusterComponentStatus::Unknown: break;
@@ -137,12 +137,12 @@ void words_compare_with_known_ones_and_keep_unknown_ones() {
   CHECK_STR(stream.str().c_str(), "   Napping");
 }
 
-void ids_are_text_of_a_type_of_their_own() {
+void id_types_do_not_convert_to_each_other() {
   const ClusterId a = "a";
   const ClusterId b = std::string("b");
   CHECK(a != b && a < b && a == ClusterId(std::string_view("a")));
   CHECK(ClusterId().empty());
-  static_assert(!std::is_convertible_v<ClusterClientId, ClusterId>, "one id is no other");
+  static_assert(!std::is_convertible_v<ClusterClientId, ClusterId>, "id types are distinct");
   const std::unordered_set<ClusterId> set{a, b, a};
   CHECK_INT(set.size(), 2);
   std::ostringstream stream;
@@ -157,16 +157,16 @@ constexpr bool
     can_be_printed<T, std::void_t<decltype(std::declval<std::ostream&>() << std::declval<T>())>> =
         true;
 
-void a_secret_is_not_printed_by_accident() {
-  static_assert(can_be_printed<ClusterId>, "an id can");
-  static_assert(!can_be_printed<Secret>, "a secret cannot");
-  static_assert(!can_be_printed<Token>, "a token cannot");
+void secret_has_no_stream_operator_and_is_overwritten_on_destruction() {
+  static_assert(can_be_printed<ClusterId>, "an id is printable");
+  static_assert(!can_be_printed<Secret>, "a secret is not printable");
+  static_assert(!can_be_printed<Token>, "a token is not printable");
   const CreatedClusterClient created = CreatedClusterClient::from_json(
       R"({"name":"a","clientId":"b","clientSecret":"hunter2"})");
   CHECK_STR(created.client_secret.expose().c_str(), "hunter2");
   CHECK(created.uuid.empty() && created.permissions.empty() && !created.links);
 
-  // Short and long ones, moved and copied.
+  // Short strings are stored in the object, long ones on the heap.
   for (const std::string text : {"short", "a secret that is too long to lie in the object itself"}) {
     Secret secret(text);
     const Secret copy = secret;
@@ -183,7 +183,7 @@ void a_secret_is_not_printed_by_accident() {
   CHECK(left.find("hunter2") == std::string::npos);
 }
 
-void numbers_lose_no_digit() {
+void number_keeps_all_digits() {
   const AuditEvent event = AuditEvent::from_json(R"({"timestamp":1763700000123})");
   CHECK_INT(event.timestamp->as_i64().value_or(0), 1763700000123);
   CHECK(event.timestamp->as_f64() == 1763700000123.0);
@@ -195,7 +195,7 @@ void numbers_lose_no_digit() {
   CHECK(Number(7).as_i64() == 7);
 }
 
-void steps_of_a_failover_are_a_word_or_an_error() {
+void failover_step_is_ok_or_has_an_error() {
   const FailoverResult result = FailoverResult::from_json(
       R"({"newClusterId":"n","results":{"backupClone":"ok","restore":{"error":"no room"}}})");
   CHECK(result.results.backup_clone.is_ok() && !result.results.backup_clone.error());
@@ -205,7 +205,7 @@ void steps_of_a_failover_are_a_word_or_an_error() {
   CHECK_PART(result.to_json().c_str(), R"("restore":{"error":"no room"})");
 }
 
-void requests_are_written_with_what_is_set() {
+void request_encodes_only_fields_that_are_set() {
   CreateCluster cluster{"n\t", "c", "g", "r", "p"};
   CHECK_STR(cluster.to_json().c_str(),
             R"({"name":"n\u0009","channelId":"c","generationId":"g","regionId":"r","planTypeId":"p"})");
@@ -219,7 +219,7 @@ void requests_are_written_with_what_is_set() {
             R"({"allowedPrincipals":["p"],"allowedRegions":[]})");
 }
 
-void all_products_have_their_ranges() {
+void ip_ranges_include_unknown_products() {
   const IpRanges ranges =
       IpRanges::from_json(R"({"web-modeler":["1.2.3.4/32"],"connectors":["5.6.7.8/32"],"n":7})");
   const auto all = ranges.all();
@@ -228,7 +228,7 @@ void all_products_have_their_ranges() {
   CHECK_STR(all[1].second.at(0).c_str(), "5.6.7.8/32");
 }
 
-void values_hold_their_tree() {
+void value_keeps_its_tree_alive() {
   Value inner;
   {
     const Value whole = Value::parse(R"({"a":{"b":["x","y\u0000z"]},"k\u0000y":true})");
@@ -244,30 +244,30 @@ void values_hold_their_tree() {
   CHECK(inner.json() == R"(["x","y\u0000z"])");
   CHECK_INT(Value::parse("7").integer(), 7);
   CHECK(Value::parse("[1.5]")[0].number() == 1.5);
-  bool refused = false;
+  bool invalid = false;
   try {
     Value::parse("{}").path(std::string_view("a\0b", 3));
   } catch (const InvalidArgumentError&) {
-    refused = true;
+    invalid = true;
   }
-  CHECK(refused);
+  CHECK(invalid);
 }
 
 }  // namespace
 
 int main() {
-  RUN(what_is_read_is_written_unchanged);
-  RUN(absent_and_null_are_alike_where_a_field_may_be_absent);
-  RUN(what_cannot_be_read_is_named_with_its_place);
-  RUN(the_last_of_two_equal_fields_counts);
-  RUN(a_null_is_written_as_it_came_unless_the_field_was_changed);
-  RUN(words_compare_with_known_ones_and_keep_unknown_ones);
-  RUN(ids_are_text_of_a_type_of_their_own);
-  RUN(a_secret_is_not_printed_by_accident);
-  RUN(numbers_lose_no_digit);
-  RUN(steps_of_a_failover_are_a_word_or_an_error);
-  RUN(requests_are_written_with_what_is_set);
-  RUN(all_products_have_their_ranges);
-  RUN(values_hold_their_tree);
+  RUN(decoded_object_encodes_to_equivalent_json);
+  RUN(null_decodes_like_an_absent_field_if_the_field_is_not_required);
+  RUN(decode_error_has_the_path_of_the_value);
+  RUN(duplicate_field_takes_the_last_value);
+  RUN(null_is_encoded_again_unless_the_field_was_changed);
+  RUN(open_enum_compares_known_values_and_keeps_unknown_ones);
+  RUN(id_types_do_not_convert_to_each_other);
+  RUN(secret_has_no_stream_operator_and_is_overwritten_on_destruction);
+  RUN(number_keeps_all_digits);
+  RUN(failover_step_is_ok_or_has_an_error);
+  RUN(request_encodes_only_fields_that_are_set);
+  RUN(ip_ranges_include_unknown_products);
+  RUN(value_keeps_its_tree_alive);
   return check_finish();
 }

@@ -1,4 +1,4 @@
-//! An authority of the tests' own, and the certificates that servers should not have.
+//! A certificate authority for the tests, and invalid server certificates.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,22 +10,22 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 
-/// What a server shows, and asks for.
+/// The certificate of a server, and whether it requires one of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Certificate {
     Good,
     Expired,
     OtherHost,
     UnknownAuthority,
-    /// A good one; but the client has to show one as well.
-    AsksForOne,
+    /// A valid certificate; the client must send one too.
+    RequiresClientCertificate,
 }
 
 pub(crate) struct Authority {
     root: Issuer<'static, KeyPair>,
     roots: RootCertStore,
-    /// Nobody trusts it.
-    stranger: Issuer<'static, KeyPair>,
+    /// Not trusted by the client.
+    untrusted: Issuer<'static, KeyPair>,
     directory: tempfile::TempDir,
 }
 
@@ -39,12 +39,12 @@ impl Authority {
         Authority {
             root,
             roots,
-            stranger: authority("stranger").0,
+            untrusted: authority("untrusted").0,
             directory,
         }
     }
 
-    /// What a client has to trust.
+    /// Returns the file with the root certificate.
     pub(crate) fn ca_file(&self) -> PathBuf {
         self.directory.path().join("root.pem")
     }
@@ -60,7 +60,7 @@ impl Authority {
             leaf.not_after = date_time_ymd(2002, 1, 1);
         }
         let issuer = match certificate {
-            Certificate::UnknownAuthority => &self.stranger,
+            Certificate::UnknownAuthority => &self.untrusted,
             _ => &self.root,
         };
         let key = KeyPair::generate().unwrap();
@@ -70,7 +70,7 @@ impl Authority {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap();
-        let builder = if certificate == Certificate::AsksForOne {
+        let builder = if certificate == Certificate::RequiresClientCertificate {
             let roots = Arc::new(self.roots.clone());
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
             builder.with_client_cert_verifier(verifier.build().unwrap())

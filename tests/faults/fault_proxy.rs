@@ -1,5 +1,5 @@
-//! A misbehaving server: it stands in front of the sandbox, passes requests on, and does to the
-//! connections and answers whatever a fault says. It counts what it was asked.
+//! Proxy between a client and the mock server that injects faults into connections and responses, and
+//! counts connections and requests.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,33 +10,33 @@ use std::time::Duration;
 use rustix::net::sockopt::set_socket_linger;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What a fault does to a connection.
+/// The point at which a fault is injected into a connection, and the action there.
 #[derive(Clone)]
-pub(crate) enum Act {
-    /// In place of reading what the client sends first, TLS included.
-    InPlaceOfReading(Action),
-    /// In place of passing the request on: it never takes effect.
-    InPlaceOfAnswer(Action),
-    /// In place of the answer that came back: the request has taken effect.
-    WithAnswer(Action),
-    /// With the connection, after an answer has gone out as it came.
-    AfterAnswer(Action),
-    /// In place of the answer to a request that comes by a connection which had another before.
+pub(crate) enum Injection {
+    /// Before anything is read from the client, the TLS handshake included.
+    BeforeRead(Action),
+    /// Instead of forwarding the request, which is not executed.
+    BeforeForward(Action),
+    /// Instead of the server's response to the request, which was executed.
+    ReplaceResponse(Action),
+    /// After the response was sent unmodified.
+    AfterResponse(Action),
+    /// Instead of forwarding a request that reuses a connection.
     OnReuse(Action),
 }
 
-pub(crate) type Action = Arc<dyn Fn(&mut Wire, &Answer) + Send + Sync>;
+pub(crate) type Action = Arc<dyn Fn(&mut Wire, &HttpMessage) + Send + Sync>;
 
-/// How a front misbehaves, and how often.
+/// A fault that a proxy injects.
 #[derive(Clone)]
-pub(crate) struct Misbehaviour {
-    pub(crate) act: Act,
-    /// How many requests (or connections) are struck; all of them without a number.
+pub(crate) struct InjectedFault {
+    pub(crate) injection: Injection,
+    /// Number of requests (or connections) into which it is injected; `None`: all.
     pub(crate) times: Option<u32>,
 }
 
-/// A front; it stops when it is dropped.
-pub(crate) struct Front {
+/// A running proxy; stops when dropped.
+pub(crate) struct FaultProxy {
     address: SocketAddr,
     state: Arc<State>,
 }
@@ -44,36 +44,33 @@ pub(crate) struct Front {
 struct State {
     upstream: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
-    misbehaviour: Option<Misbehaviour>,
-    struck: AtomicU32,
+    fault: Option<InjectedFault>,
+    injected: AtomicU32,
     connections: AtomicU32,
     requests: AtomicU32,
     stopped: AtomicBool,
 }
 
-impl Front {
-    /// Starts without TLS.
-    pub(crate) fn plain(upstream: SocketAddr, misbehaviour: Option<Misbehaviour>) -> Front {
-        Front::start(
-            upstream,
-            None::<fn(IpAddr) -> Arc<ServerConfig>>,
-            misbehaviour,
-        )
+impl FaultProxy {
+    /// Starts a proxy without TLS.
+    pub(crate) fn plain(upstream: SocketAddr, fault: Option<InjectedFault>) -> FaultProxy {
+        FaultProxy::start(upstream, None::<fn(IpAddr) -> Arc<ServerConfig>>, fault)
     }
 
-    /// Starts in front of `upstream`, with `tls` for its address.
+    /// Starts a proxy in front of `upstream`, with the TLS configuration that `tls` returns for its
+    /// address.
     pub(crate) fn start(
         upstream: SocketAddr,
         tls: Option<impl FnOnce(IpAddr) -> Arc<ServerConfig>>,
-        misbehaviour: Option<Misbehaviour>,
-    ) -> Front {
+        fault: Option<InjectedFault>,
+    ) -> FaultProxy {
         let listener = TcpListener::bind((unused_address(), 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             upstream,
             tls: tls.map(|tls| tls(address.ip())),
-            misbehaviour,
-            struck: AtomicU32::new(0),
+            fault,
+            injected: AtomicU32::new(0),
             connections: AtomicU32::new(0),
             requests: AtomicU32::new(0),
             stopped: AtomicBool::new(false),
@@ -84,17 +81,17 @@ impl Front {
                 if serving.stopped.load(Ordering::Acquire) {
                     break;
                 }
-                // A client that reset its connection meanwhile is no concern.
+                // Fails if the client has reset the connection.
                 let Ok(stream) = stream else { continue };
                 serving.connections.fetch_add(1, Ordering::AcqRel);
                 let state = Arc::clone(&serving);
                 std::thread::spawn(move || {
-                    // The client may break off at any time.
+                    // Fails if the client closes the connection.
                     let _ = state.serve(stream);
                 });
             }
         });
-        Front { address, state }
+        FaultProxy { address, state }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -105,22 +102,22 @@ impl Front {
         self.state.connections.load(Ordering::Acquire)
     }
 
-    /// Requests of which any byte arrived.
+    /// Returns the number of requests of which at least one byte was received.
     pub(crate) fn requests(&self) -> u32 {
         self.state.requests.load(Ordering::Acquire)
     }
 }
 
-impl Drop for Front {
+impl Drop for FaultProxy {
     fn drop(&mut self) {
         self.state.stopped.store(true, Ordering::Release);
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(self.address);
     }
 }
 
-/// An address of this machine that no front had before: the pace of token requests is kept for each
-/// address, and ports come back.
+/// Returns a loopback address that no proxy has used: the rate limit of token requests applies per host,
+/// and ports are reused.
 fn unused_address() -> Ipv4Addr {
     static ADDRESSES: AtomicU32 = AtomicU32::new(u32::from_be_bytes([127, 1, 0, 1]));
     Ipv4Addr::from(ADDRESSES.fetch_add(1, Ordering::Relaxed))
@@ -130,20 +127,20 @@ impl State {
     /// Serves one connection to its end.
     fn serve(&self, stream: TcpStream) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        if let Some(Misbehaviour {
-            act: Act::InPlaceOfReading(action),
+        if let Some(InjectedFault {
+            injection: Injection::BeforeRead(action),
             ..
-        }) = &self.misbehaviour
+        }) = &self.fault
         {
-            // By then the request (or the TLS hello) is on its way, whatever happens to it.
+            // Wait until a byte of the request or of the TLS handshake has been received.
             if stream.peek(&mut [0])? == 0 {
                 return Ok(());
             }
-            if self.strikes() {
+            if self.is_injected() {
                 if self.tls.is_none() {
                     self.requests.fetch_add(1, Ordering::AcqRel);
                 }
-                action(&mut Wire::Plain(stream), &Answer::default());
+                action(&mut Wire::Plain(stream), &HttpMessage::default());
                 return Ok(());
             }
         }
@@ -156,28 +153,25 @@ impl State {
                 let established = connection.complete_io(&mut stream);
                 let mut wire = Wire::Tls(Box::new(StreamOwned::new(connection, stream)));
                 if established.is_err() {
-                    // The alert that says why has to arrive.
+                    // The client has to receive the TLS alert.
                     wire.close();
                     return Ok(());
                 }
                 wire
             }
         };
-        let act = self
-            .misbehaviour
-            .as_ref()
-            .map(|misbehaviour| &misbehaviour.act);
+        let injection = self.fault.as_ref().map(|fault| &fault.injection);
         let mut upstream: Option<TcpStream> = None;
         while let Some(request) = read_message(&mut wire, || {
             self.requests.fetch_add(1, Ordering::AcqRel);
         })? {
-            match act {
-                Some(Act::InPlaceOfAnswer(action)) if self.strikes() => {
-                    action(&mut wire, &Answer::default());
+            match injection {
+                Some(Injection::BeforeForward(action)) if self.is_injected() => {
+                    action(&mut wire, &HttpMessage::default());
                     return Ok(());
                 }
-                Some(Act::OnReuse(action)) if upstream.is_some() && self.strikes() => {
-                    action(&mut wire, &Answer::default());
+                Some(Injection::OnReuse(action)) if upstream.is_some() && self.is_injected() => {
+                    action(&mut wire, &HttpMessage::default());
                     return Ok(());
                 }
                 _ => {}
@@ -187,33 +181,30 @@ impl State {
                 none => none.insert(TcpStream::connect(self.upstream)?),
             };
             server.write_all(&request.bytes())?;
-            let answer = read_message(server, || {})?.ok_or(io::ErrorKind::UnexpectedEof)?;
-            match act {
-                Some(Act::WithAnswer(action)) if self.strikes() => {
-                    action(&mut wire, &answer);
+            let response = read_message(server, || {})?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            match injection {
+                Some(Injection::ReplaceResponse(action)) if self.is_injected() => {
+                    action(&mut wire, &response);
                     return Ok(());
                 }
-                Some(Act::AfterAnswer(action)) if self.strikes() => {
-                    wire.send(answer.bytes());
-                    action(&mut wire, &answer);
+                Some(Injection::AfterResponse(action)) if self.is_injected() => {
+                    wire.send(response.bytes());
+                    action(&mut wire, &response);
                     return Ok(());
                 }
                 _ => {
-                    wire.send(answer.bytes());
+                    wire.send(response.bytes());
                 }
             }
         }
         Ok(())
     }
 
-    /// Counts a request against the number that is to be struck.
-    fn strikes(&self) -> bool {
-        let struck = self.struck.fetch_add(1, Ordering::AcqRel);
-        let times = self
-            .misbehaviour
-            .as_ref()
-            .map_or(Some(0), |misbehaviour| misbehaviour.times);
-        times.is_none_or(|times| struck < times)
+    /// Counts a request, and returns whether the fault is injected into it.
+    fn is_injected(&self) -> bool {
+        let injected = self.injected.fetch_add(1, Ordering::AcqRel);
+        let times = self.fault.as_ref().map_or(Some(0), |fault| fault.times);
+        times.is_none_or(|times| injected < times)
     }
 }
 
@@ -224,15 +215,15 @@ pub(crate) enum Wire {
 }
 
 impl Wire {
-    /// Sends bytes as they are; a client that is gone does not matter.
+    /// Sends bytes unmodified. Returns false if the client has closed the connection.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         self.write_all(bytes.as_ref())
             .and_then(|()| self.flush())
             .is_ok()
     }
 
-    /// Sends one byte at a time, with a pause after each, for as long as the client takes them.
-    pub(crate) fn drip(&mut self, bytes: &[u8], pause: Duration) {
+    /// Sends one byte at a time, with a pause after each, until the client closes the connection.
+    pub(crate) fn send_slowly(&mut self, bytes: &[u8], pause: Duration) {
         for byte in bytes {
             if !self.send([*byte]) {
                 break;
@@ -241,17 +232,17 @@ impl Wire {
         }
     }
 
-    /// Sends the same bytes again and again, for as long as the client takes them.
-    pub(crate) fn send_forever(&mut self, bytes: impl AsRef<[u8]>) {
+    /// Sends the same bytes repeatedly until the client closes the connection.
+    pub(crate) fn send_endlessly(&mut self, bytes: impl AsRef<[u8]>) {
         while self.send(bytes.as_ref()) {}
     }
 
-    /// Says nothing more until the client closes the connection.
-    pub(crate) fn hold(&mut self) {
+    /// Sends nothing until the client closes the connection.
+    pub(crate) fn stall(&mut self) {
         while self.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {}
     }
 
-    /// Closes the connection in an orderly way once the client has everything.
+    /// Closes the connection, with a TLS close_notify, after the client has received everything.
     pub(crate) fn close(&mut self) {
         if let Wire::Tls(stream) = self {
             stream.conn.send_close_notify();
@@ -260,7 +251,7 @@ impl Wire {
         self.close_tcp();
     }
 
-    /// The same, without TLS being told: as someone in between can do.
+    /// Closes the TCP connection without a TLS close_notify, as a third party can.
     pub(crate) fn close_tcp(&mut self) {
         let _ = self.tcp().shutdown(std::net::Shutdown::Write);
         // Closing with bytes unread would reset the connection.
@@ -271,7 +262,7 @@ impl Wire {
     pub(crate) fn reset(&mut self) {
         let _ = set_socket_linger(self.tcp(), Some(Duration::ZERO));
         if let Wire::Tls(stream) = self {
-            // Nothing may be sent by way of saying goodbye.
+            // Nothing may be sent when the connection closes.
             let _ = stream.sock.shutdown(std::net::Shutdown::Read);
         }
     }
@@ -309,21 +300,25 @@ impl Write for Wire {
     }
 }
 
-/// A message as it came: the head with its empty line, and the body.
+/// An HTTP request or response, unmodified: its head with the empty line, and its body.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Answer {
+pub(crate) struct HttpMessage {
     pub(crate) head: Vec<u8>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Answer {
+impl HttpMessage {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         [self.head.as_slice(), &self.body].concat()
     }
 
-    /// The same status and headers, with some headers replaced or added and another body. Headers
-    /// are lines such as `Content-Length: 3`; one that only names its header removes it.
-    pub(crate) fn altered(&self, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
+    /// Returns the message with other headers and another body. A header line such as
+    /// `Content-Length: 3` replaces or adds a header; a name without a value removes it.
+    pub(crate) fn with_headers_and_body(
+        &self,
+        headers: &[&str],
+        body: impl AsRef<[u8]>,
+    ) -> Vec<u8> {
         let name = |line: &str| line.split(':').next().unwrap_or(line).to_ascii_lowercase();
         let head = String::from_utf8(self.head.clone()).expect("the sandbox sends ASCII");
         let mut lines: Vec<&str> = head.trim_end().split("\r\n").collect();
@@ -332,24 +327,23 @@ impl Answer {
         [lines.join("\r\n").as_bytes(), b"\r\n\r\n", body.as_ref()].concat()
     }
 
-    /// The same with another body of its true length.
+    /// Returns the message with another body and its `Content-Length`.
     pub(crate) fn with_body(&self, body: impl AsRef<[u8]>) -> Vec<u8> {
         let length = format!("Content-Length: {}", body.as_ref().len());
-        // An answer that says it has no content would have none whatever follows.
-        let as_ok = Answer {
+        // A response with status 204 has no body.
+        let with_status_200 = HttpMessage {
             head: String::from_utf8(self.head.clone())
                 .expect("the sandbox sends ASCII")
                 .replacen("204 No Content", "200 OK", 1)
                 .into_bytes(),
             body: Vec::new(),
         };
-        as_ok.altered(&[&length], body)
+        with_status_200.with_headers_and_body(&[&length], body)
     }
 }
 
-/// Reads a message with its body; `None` where the other end closed instead. `begun` is told when
-/// its first byte is there.
-fn read_message(from: &mut impl Read, begun: impl FnOnce()) -> io::Result<Option<Answer>> {
+/// Reads a message; `None` if the peer closed the connection. Calls `begun` after the first byte.
+fn read_message(from: &mut impl Read, begun: impl FnOnce()) -> io::Result<Option<HttpMessage>> {
     let mut begun = Some(begun);
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
@@ -358,11 +352,11 @@ fn read_message(from: &mut impl Read, begun: impl FnOnce()) -> io::Result<Option
             let body = bytes.split_off(end + 4);
             let length = content_length(&bytes);
             if body.len() >= length {
-                return Ok(Some(Answer { head: bytes, body }));
+                return Ok(Some(HttpMessage { head: bytes, body }));
             }
             let mut rest = vec![0; length - body.len()];
             from.read_exact(&mut rest)?;
-            return Ok(Some(Answer {
+            return Ok(Some(HttpMessage {
                 head: bytes,
                 body: [body, rest].concat(),
             }));
@@ -383,5 +377,5 @@ fn content_length(head: &[u8]) -> usize {
         .lines()
         .filter_map(|line| line.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .map_or(0, |(_, length)| length.trim().parse().expect("a length"))
+        .map_or(0, |(_, length)| length.trim().parse().expect("a number"))
 }

@@ -1,42 +1,40 @@
-//! The faults.
+//! List of the faults that are injected.
 
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use camunda_admin::Outcome;
-
 use crate::certificates::Certificate;
-use crate::fault_proxy::{Act, Answer, Wire};
+use crate::fault_proxy::{HttpMessage, Injection, Wire};
 
-/// Something that goes wrong.
+/// A fault of the network, the API or the token endpoint.
 pub(crate) struct Fault {
     pub(crate) group: &'static str,
     pub(crate) name: String,
-    pub(crate) entry: Entry,
-    pub(crate) act: Option<Act>,
-    /// Whether only the deadline ends it.
+    pub(crate) target: Target,
+    pub(crate) injection: Option<Injection>,
+    /// Whether a call ends only at its deadline.
     pub(crate) hangs: bool,
-    /// How long an answer takes because of it.
+    /// Minimum duration of a response with this fault.
     pub(crate) lasts: Duration,
-    /// Whether another call goes before, and leaves a connection that is idle.
+    /// Whether another call is made first, which leaves an idle connection.
     pub(crate) warm: bool,
 }
 
-/// What a client finds at the address.
+/// What the client connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
+pub(crate) enum Target {
     Plain,
     Tls(Certificate),
-    /// A port at which nobody listens.
-    Nobody,
-    /// A name without an address.
-    NoName,
-    /// A port at which connections are asked for in vain.
-    Full,
+    /// A port without a listener.
+    ClosedPort,
+    /// A host name that cannot be resolved.
+    UnknownHost,
+    /// A port at which no connection is accepted or rejected.
+    UnresponsivePort,
 }
 
-/// What a body may have at most, in the clients that meet these faults.
+/// `max_response_bytes` of the clients.
 pub(crate) const MAX_BYTES: u64 = 1024 * 1024;
 
 pub(crate) fn all() -> Vec<Fault> {
@@ -54,313 +52,199 @@ pub(crate) fn all() -> Vec<Fault> {
     list.faults
 }
 
-/// Outcome that `create cluster` has to report when a fault strikes every time; `None` where it
-/// succeeds. Written by hand, since `docs/failure-modes.md` is what was seen.
-pub(crate) fn outcome_of_create(fault: &str) -> Option<Outcome> {
-    let table: [(Option<Outcome>, &[&str]); 5] = [
-        (
-            None,
-            &[
-                "an answer after a second",
-                "an answer byte by byte, in time",
-                "an idle connection that the server closed",
-                "an idle connection with an answer that nobody asked for",
-                "an idle connection with an answer that nobody asked for, over TLS",
-                "an idle connection that breaks under the next request",
-                "100 before the answer",
-                "103 before the answer",
-                "no length, ended by closing",
-                "chunks, and a length besides",
-                "as it should be",
-            ],
-        ),
-        (
-            Some(Outcome::NotSent),
-            &[
-                "nobody listens at the port",
-                "the name has no address",
-                "nobody answers at the address",
-                "a certificate of an unknown authority",
-                "an expired certificate",
-                "a certificate for another host",
-                "plain HTTP where TLS should be",
-                "a server that knows TLS 1.1 at most",
-                "closed inside the handshake",
-                "silence inside the handshake",
-            ],
-        ),
-        (
-            Some(Outcome::Rejected),
-            &[
-                "400 Bad Request",
-                "401 Unauthorized",
-                "403 Forbidden",
-                "404 Not Found",
-                "409 Conflict",
-                "429 Too Many Requests",
-                "429 Too Many Requests, `Retry-After: 1`",
-                "429 Too Many Requests, `Retry-After` as a date in a second",
-                "429 Too Many Requests, `Retry-After: 3600`",
-            ],
-        ),
-        (
-            Some(Outcome::Unknown),
-            &[
-                "a client certificate is asked for, and there is none",
-                "an answer byte by byte, too slow",
-                "silence after the request",
-                "silence inside the headers",
-                "reset before the request is read",
-                "reset after the request is read",
-                "reset after it took effect",
-                "closed without an answer",
-                "reset inside the headers",
-                "another protocol's greeting",
-                "a status line without a status",
-                "HTTP/2 frames",
-                "a header without a colon",
-                "a NUL inside a header",
-                "a page of HTML that calls itself a success",
-                "103 without end",
-                "101, to another protocol, after it took effect",
-                "two lengths that differ",
-                "a length that is no number",
-                "a header line without end",
-                "header lines without end",
-                "500 Internal Server Error",
-                "502 Bad Gateway, a page of HTML",
-                "503 Service Unavailable, a page of HTML",
-                "503 Service Unavailable, text, after it took effect",
-                "503 Service Unavailable, JSON of a gateway, after it took effect",
-                "504 Gateway Timeout, after it took effect",
-                "503 Service Unavailable, `Retry-After: 1`",
-                "503 Service Unavailable, `Retry-After` as a date in a second",
-                "503 Service Unavailable, `Retry-After: 3600`",
-                "301 Moved Permanently",
-                "302 Found",
-                "307 Temporary Redirect",
-                "303 See Other, after it took effect",
-                "308 Permanent Redirect",
-                "HTML as `Text/HTML`, after it took effect",
-                "HTML as `text/plain`",
-                "HTML as `application/json`, cut",
-            ],
-        ),
-        (
-            Some(Outcome::Completed),
-            &[
-                "cut by someone in between, the length not announced",
-                "silence inside the body",
-                "reset inside the body",
-                "closed inside the body",
-                "a body that is no JSON",
-                "a body of another JSON type",
-                "an empty body",
-                "a body that is cut, its length true",
-                "a body that is no UTF-8",
-                "a length that is too short",
-                "a length that is too long",
-                "chunks with a size that is no number",
-                "chunks without the last one",
-                "a chunk that is cut",
-                "a chunk larger than any memory",
-                "a chunk size that overflows",
-                "a body without end",
-                "chunks without end",
-                "a gzip bomb",
-                "damaged",
-                "cut",
-                "called compressed, and is not",
-            ],
-        ),
-    ];
-    let found = table.iter().find(|(_, faults)| faults.contains(&fault));
-    found
-        .unwrap_or_else(|| panic!("no outcome is written down for `{fault}`"))
-        .0
-}
-
 fn no_connection(list: &mut List) {
     list.group("No connection");
-    list.entry("nobody listens at the port", Entry::Nobody);
-    list.entry("the name has no address", Entry::NoName);
-    list.entry("nobody answers at the address", Entry::Full)
-        .hangs = true;
+    list.target("connection refused", Target::ClosedPort);
+    list.target("host name not found", Target::UnknownHost);
+    list.target(
+        "no response to connection attempts",
+        Target::UnresponsivePort,
+    )
+    .hangs = true;
 }
 
 fn tls(list: &mut List) {
     list.group("TLS");
     for (name, certificate) in [
         (
-            "a certificate of an unknown authority",
+            "certificate of an unknown authority",
             Certificate::UnknownAuthority,
         ),
-        ("an expired certificate", Certificate::Expired),
-        ("a certificate for another host", Certificate::OtherHost),
+        ("expired certificate", Certificate::Expired),
+        ("certificate for another host", Certificate::OtherHost),
         (
-            "a client certificate is asked for, and there is none",
-            Certificate::AsksForOne,
+            "client certificate required, none configured",
+            Certificate::RequiresClientCertificate,
         ),
     ] {
-        list.entry(name, Entry::Tls(certificate));
+        list.target(name, Target::Tls(certificate));
     }
-    let good = Entry::Tls(Certificate::Good);
-    list.first("plain HTTP where TLS should be", |wire| {
+    let good = Target::Tls(Certificate::Good);
+    list.first("HTTP without TLS instead of TLS", |wire| {
         wire.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         wire.close();
     })
-    .entry = good;
-    list.first("a server that knows TLS 1.1 at most", |wire| {
+    .target = good;
+    list.first("server without TLS 1.2 or later", |wire| {
         wire.send(server_hello_of_tls_1_1());
         wire.close();
     })
-    .entry = good;
-    list.first("closed inside the handshake", Wire::close).entry = good;
-    let stalled = list.first("silence inside the handshake", Wire::hold);
-    stalled.entry = good;
+    .target = good;
+    list.first("closed during the TLS handshake", Wire::close)
+        .target = good;
+    let stalled = list.first("no data during the TLS handshake", Wire::stall);
+    stalled.target = good;
     stalled.hangs = true;
-    list.answer(
-        "cut by someone in between, the length not announced",
-        |wire, answer| {
-            let body = body_of(answer);
+    list.response(
+        "truncated without close_notify, no Content-Length",
+        |wire, response| {
+            let body = body_or_object(response);
             let headers = ["Content-Length", "Connection: close"];
-            wire.send(as_ok(answer).altered(&headers, &body[..body.len() / 2]));
+            wire.send(
+                with_status_200(response).with_headers_and_body(&headers, &body[..body.len() / 2]),
+            );
             wire.close_tcp();
         },
     )
-    .entry = good;
+    .target = good;
 }
 
 fn silence(list: &mut List) {
-    list.group("Slowness and silence");
-    list.answer("an answer after a second", |wire, answer| {
+    list.group("Slow and missing responses");
+    list.response("response after 1 s", |wire, response| {
         std::thread::sleep(Duration::from_secs(1));
-        wire.send(answer.bytes());
+        wire.send(response.bytes());
         wire.close();
     })
     .lasts = Duration::from_secs(1);
-    list.answer("an answer byte by byte, in time", |wire, answer| {
-        wire.drip(&answer.bytes(), Duration::from_micros(200));
-        wire.close();
-    })
+    list.response(
+        "response sent slowly, within the deadline",
+        |wire, response| {
+            wire.send_slowly(&response.bytes(), Duration::from_micros(200));
+            wire.close();
+        },
+    )
     .lasts = Duration::from_millis(10);
-    list.answer("an answer byte by byte, too slow", |wire, answer| {
-        wire.drip(&answer.bytes(), Duration::from_millis(200));
+    list.response(
+        "response sent slowly, beyond the deadline",
+        |wire, response| {
+            wire.send_slowly(&response.bytes(), Duration::from_millis(200));
+        },
+    )
+    .hangs = true;
+    list.instead("no data after the request", Wire::stall).hangs = true;
+    list.response("no data after partial headers", |wire, response| {
+        wire.send(&response.head[..response.head.len() / 2]);
+        wire.stall();
     })
     .hangs = true;
-    list.instead("silence after the request", Wire::hold).hangs = true;
-    list.answer("silence inside the headers", |wire, answer| {
-        wire.send(&answer.head[..answer.head.len() / 2]);
-        wire.hold();
-    })
-    .hangs = true;
-    list.answer("silence inside the body", |wire, answer| {
-        wire.send(half_a_body(answer));
-        wire.hold();
+    list.response("no data after a partial body", |wire, response| {
+        wire.send(with_half_of_body(response));
+        wire.stall();
     })
     .hangs = true;
 }
 
 fn broken(list: &mut List) {
-    list.group("Broken connections");
+    list.group("Lost connections");
     list.first("reset before the request is read", Wire::reset);
     list.instead("reset after the request is read", Wire::reset);
-    list.answer("reset after it took effect", |wire, _| wire.reset());
-    list.instead("closed without an answer", Wire::close);
-    list.answer("reset inside the headers", |wire, answer| {
-        wire.send(&answer.head[..answer.head.len() / 2]);
+    list.response("reset after execution", |wire, _| wire.reset());
+    list.instead("closed without a response", Wire::close);
+    list.response("reset after partial headers", |wire, response| {
+        wire.send(&response.head[..response.head.len() / 2]);
         wire.reset();
     });
-    list.answer("reset inside the body", |wire, answer| {
-        wire.send(half_a_body(answer));
+    list.response("reset after a partial body", |wire, response| {
+        wire.send(with_half_of_body(response));
         wire.reset();
     });
-    list.answer("closed inside the body", |wire, answer| {
-        wire.send(half_a_body(answer));
+    list.response("closed after a partial body", |wire, response| {
+        wire.send(with_half_of_body(response));
         wire.close();
     });
-    list.after("an idle connection that the server closed", Wire::close)
+    list.after("idle connection closed by the server", Wire::close)
         .warm = true;
-    for (protocol, entry) in [
-        ("", Entry::Plain),
-        (", over TLS", Entry::Tls(Certificate::Good)),
+    for (protocol, target) in [
+        ("", Target::Plain),
+        (", over TLS", Target::Tls(Certificate::Good)),
     ] {
-        let name = format!("an idle connection with an answer that nobody asked for{protocol}");
-        let stray = list.answer(&name, |wire, answer| {
+        let name = format!("idle connection with an unsolicited response{protocol}");
+        let stray = list.response(&name, |wire, response| {
             let stray = status("404 Not Found", "Server: stray", "");
-            wire.send([answer.bytes(), stray.into_bytes()].concat());
-            wire.hold();
+            wire.send([response.bytes(), stray.into_bytes()].concat());
+            wire.stall();
         });
-        stray.entry = entry;
+        stray.target = target;
         stray.warm = true;
     }
-    let reset = Act::OnReuse(Arc::new(|wire, _| wire.reset()));
-    let name = "an idle connection that breaks under the next request";
-    list.push(name, Entry::Plain, Some(reset)).warm = true;
+    let reset = Injection::OnReuse(Arc::new(|wire, _| wire.reset()));
+    let name = "idle connection reset by the next request";
+    list.push(name, Target::Plain, Some(reset)).warm = true;
 }
 
 fn garbage(list: &mut List) {
-    list.group("Not HTTP, or not what was described");
+    list.group("Invalid responses");
     for (name, bytes) in [
-        ("another protocol's greeting", "SSH-2.0-OpenSSH_9.9\r\n"),
+        ("greeting of another protocol", "SSH-2.0-OpenSSH_9.9\r\n"),
         (
-            "a status line without a status",
+            "status line without a status",
             "HTTP/1.1 fine OK\r\nContent-Length: 0\r\n\r\n",
         ),
         ("HTTP/2 frames", "\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64"),
         (
-            "a header without a colon",
+            "header without a colon",
             "HTTP/1.1 200 OK\r\nnonsense\r\nContent-Length: 0\r\n\r\n",
         ),
         (
-            "a NUL inside a header",
+            "header with a NUL",
             "HTTP/1.1 200 OK\r\nServer: a\0b\r\nContent-Length: 0\r\n\r\n",
         ),
     ] {
-        list.answer(name, move |wire, _| {
+        list.response(name, move |wire, _| {
             wire.send(bytes);
             wire.close();
         });
     }
     for (name, body) in [
-        ("a body that is no JSON", "Hello"),
-        ("a body of another JSON type", "[17]"),
-        ("an empty body", ""),
-        ("a body that is cut, its length true", r#"{"uuid": "3f0e"#),
+        ("body that is not JSON", "Hello"),
+        ("body of another JSON type", "[17]"),
+        ("empty body", ""),
+        ("truncated JSON, valid Content-Length", r#"{"uuid": "3f0e"#),
     ] {
-        list.answer(name, move |wire, answer| {
-            wire.send(answer.with_body(body));
+        list.response(name, move |wire, response| {
+            wire.send(response.with_body(body));
             wire.close();
         });
     }
-    list.answer("a body that is no UTF-8", |wire, answer| {
-        wire.send(answer.with_body(b"{\"uuid\": \"\xff\xfe\"}"));
+    list.response("body that is not UTF-8", |wire, response| {
+        wire.send(response.with_body(b"{\"uuid\": \"\xff\xfe\"}"));
         wire.close();
     });
     for (name, content_type) in [
         (
-            "HTML as `Text/HTML`, after it took effect",
+            "HTML page as `Text/HTML`, after execution",
             "Text/HTML; charset=UTF-8",
         ),
-        ("HTML as `text/plain`", "text/plain"),
+        ("HTML page as `text/plain`, after execution", "text/plain"),
     ] {
         let page = status(
             "200 OK",
             &format!("Content-Type: {content_type}"),
             "<!DOCTYPE html><title>Log in</title>",
         );
-        list.answer(name, move |wire, _| {
+        list.response(name, move |wire, _| {
             wire.send(&page);
             wire.close();
         });
     }
-    list.instead("HTML as `application/json`, cut", |wire| {
+    list.instead("truncated HTML page as `application/json`", |wire| {
         let head =
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n";
         wire.send(format!("{head}<html><title>Log in"));
         wire.close();
     });
-    list.instead("a page of HTML that calls itself a success", |wire| {
+    list.instead("HTML page with status 200", |wire| {
         wire.send(status(
             "200 OK",
             "Content-Type: text/html",
@@ -371,138 +255,142 @@ fn garbage(list: &mut List) {
 }
 
 fn interim(list: &mut List) {
-    list.group("Interim answers");
+    list.group("Interim responses");
     for (name, interim) in [
-        ("100 before the answer", "HTTP/1.1 100 Continue\r\n\r\n"),
+        ("100 before the response", "HTTP/1.1 100 Continue\r\n\r\n"),
         (
-            "103 before the answer",
+            "103 before the response",
             "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
         ),
     ] {
-        list.answer(name, move |wire, answer| {
-            wire.send([interim.as_bytes(), &answer.bytes()].concat());
+        list.response(name, move |wire, response| {
+            wire.send([interim.as_bytes(), &response.bytes()].concat());
             wire.close();
         });
     }
-    list.answer("103 without end", |wire, _| {
+    list.response("endless 103 responses", |wire, _| {
         while wire.send("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n") {
             std::thread::sleep(Duration::from_millis(20));
         }
     })
     .hangs = true;
-    list.answer(
-        "101, to another protocol, after it took effect",
-        |wire, _| {
-            wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
-            wire.close();
-        },
-    );
+    list.response("101 Switching Protocols, after execution", |wire, _| {
+        wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n");
+        wire.close();
+    });
 }
 
 fn lengths(list: &mut List) {
-    list.group("Lengths");
-    list.answer("a length that is too short", |wire, answer| {
-        wire.send(as_ok(answer).altered(&["Content-Length: 7"], body_of(answer)));
+    list.group("Body lengths");
+    list.response("Content-Length too small", |wire, response| {
+        wire.send(
+            with_status_200(response)
+                .with_headers_and_body(&["Content-Length: 7"], body_or_object(response)),
+        );
         wire.close();
     });
-    list.answer("a length that is too long", |wire, answer| {
-        let body = body_of(answer);
+    list.response("Content-Length too large", |wire, response| {
+        let body = body_or_object(response);
         let length = format!("Content-Length: {}", body.len() + 10);
-        wire.send(as_ok(answer).altered(&[&length], body));
+        wire.send(with_status_200(response).with_headers_and_body(&[&length], body));
         wire.close();
     });
-    list.answer("two lengths that differ", |wire, answer| {
+    list.response("two different Content-Length values", |wire, response| {
         let lengths = "Content-Length: 9\r\nContent-Length: 11";
-        wire.send(as_ok(answer).altered(&[lengths], body_of(answer)));
+        wire.send(
+            with_status_200(response).with_headers_and_body(&[lengths], body_or_object(response)),
+        );
         wire.close();
     });
-    list.answer("a length that is no number", |wire, answer| {
-        wire.send(as_ok(answer).altered(&["Content-Length: many"], body_of(answer)));
+    list.response("Content-Length not a number", |wire, response| {
+        wire.send(
+            with_status_200(response)
+                .with_headers_and_body(&["Content-Length: many"], body_or_object(response)),
+        );
         wire.close();
     });
-    list.answer("no length, ended by closing", |wire, answer| {
+    list.response("no Content-Length, ended by closing", |wire, response| {
         let headers = ["Content-Length", "Connection: close"];
-        wire.send(as_ok(answer).altered(&headers, body_of(answer)));
+        wire.send(
+            with_status_200(response).with_headers_and_body(&headers, body_or_object(response)),
+        );
         wire.close();
     });
     for (name, body) in [
-        (
-            "chunks with a size that is no number",
-            "zz\r\n{}\r\n0\r\n\r\n",
-        ),
-        ("chunks without the last one", "2\r\n{}\r\n"),
-        ("a chunk that is cut", "40\r\n{"),
-        ("a chunk larger than any memory", "7fffffffffffffff\r\n{"),
-        ("a chunk size that overflows", "ffffffffffffffffffff\r\n{"),
+        ("chunk size not a number", "zz\r\n{}\r\n0\r\n\r\n"),
+        ("last chunk missing", "2\r\n{}\r\n"),
+        ("truncated chunk", "40\r\n{"),
+        ("chunk larger than memory", "7fffffffffffffff\r\n{"),
+        ("chunk size overflows 64 bits", "ffffffffffffffffffff\r\n{"),
     ] {
-        list.answer(name, move |wire, answer| {
-            wire.send(chunked(answer, body));
+        list.response(name, move |wire, response| {
+            wire.send(chunked(response, body));
             wire.close();
         });
     }
-    list.answer("chunks, and a length besides", |wire, answer| {
+    list.response("chunks and Content-Length", |wire, response| {
         let headers = ["Content-Length: 3", "Transfer-Encoding: chunked"];
-        let body = body_of(answer);
+        let body = body_or_object(response);
         let mut chunks = format!("{:x}\r\n", body.len()).into_bytes();
         chunks.extend_from_slice(&body);
         chunks.extend_from_slice(b"\r\n0\r\n\r\n");
-        wire.send(as_ok(answer).altered(&headers, chunks));
+        wire.send(with_status_200(response).with_headers_and_body(&headers, chunks));
         wire.close();
     });
 }
 
 fn too_much(list: &mut List) {
-    list.group("Too much");
-    list.answer("a header line without end", |wire, _| {
+    list.group("Oversized responses");
+    list.response("endless header line", |wire, _| {
         wire.send("HTTP/1.1 200 OK\r\nServer: ");
-        wire.send_forever([b'a'; 4096]);
+        wire.send_endlessly([b'a'; 4096]);
     });
-    list.answer("header lines without end", |wire, _| {
+    list.response("endless header lines", |wire, _| {
         wire.send("HTTP/1.1 200 OK\r\n");
-        wire.send_forever("Set-Cookie: a=b\r\n".repeat(100));
+        wire.send_endlessly("Set-Cookie: a=b\r\n".repeat(100));
     });
-    list.answer("a body without end", |wire, answer| {
+    list.response("endless body", |wire, response| {
         let headers = ["Content-Length", "Connection: close"];
-        wire.send(as_ok(answer).altered(&headers, ""));
-        wire.send_forever([b' '; 16 * 1024]);
+        wire.send(with_status_200(response).with_headers_and_body(&headers, ""));
+        wire.send_endlessly([b' '; 16 * 1024]);
     });
-    list.answer("chunks without end", |wire, answer| {
-        wire.send(chunked(answer, ""));
-        wire.send_forever([&b"400\r\n"[..], &[b' '; 0x400], b"\r\n"].concat());
+    list.response("endless chunks", |wire, response| {
+        wire.send(chunked(response, ""));
+        wire.send_endlessly([&b"400\r\n"[..], &[b' '; 0x400], b"\r\n"].concat());
     });
     let bomb = compressed(&vec![b' '; 8 * MAX_BYTES as usize]);
-    list.answer("a gzip bomb", move |wire, answer| {
-        wire.send(gzipped(answer, &bomb));
+    list.response("gzip bomb", move |wire, response| {
+        wire.send(gzipped(response, &bomb));
         wire.close();
     });
 }
 
 fn gzip(list: &mut List) {
-    list.group("Compressed answers");
-    list.answer("as it should be", |wire, answer| {
-        wire.send(gzipped(answer, &compressed(&body_of(answer))));
+    list.group("Compressed responses");
+    list.response("valid gzip", |wire, response| {
+        wire.send(gzipped(response, &compressed(&body_or_object(response))));
         wire.close();
     });
-    list.answer("damaged", |wire, answer| {
-        let mut body = compressed(&body_of(answer));
+    list.response("corrupt gzip", |wire, response| {
+        let mut body = compressed(&body_or_object(response));
         let middle = body.len() / 2;
         body[middle..middle + 4].fill(0xff);
-        wire.send(gzipped(answer, &body));
+        wire.send(gzipped(response, &body));
         wire.close();
     });
-    list.answer("cut", |wire, answer| {
-        let body = compressed(&body_of(answer));
-        wire.send(gzipped(answer, &body[..body.len() / 2]));
+    list.response("truncated gzip", |wire, response| {
+        let body = compressed(&body_or_object(response));
+        wire.send(gzipped(response, &body[..body.len() / 2]));
         wire.close();
     });
-    list.answer("called compressed, and is not", |wire, answer| {
-        wire.send(gzipped(answer, &body_of(answer)));
+    list.response("labelled as gzip, not compressed", |wire, response| {
+        wire.send(gzipped(response, &body_or_object(response)));
         wire.close();
     });
 }
 
 fn statuses(list: &mut List) {
-    list.group("Refusals and failures");
+    list.group("Error responses");
     let json = "Content-Type: application/json";
     for (line, body) in [
         ("400 Bad Request", r#"{"message": "the name is too long"}"#),
@@ -518,7 +406,7 @@ fn statuses(list: &mut List) {
     for line in ["502 Bad Gateway", "503 Service Unavailable"] {
         let page = "<html><head><title>Sorry</title></head></html>";
         list.status(
-            &format!("{line}, a page of HTML"),
+            &format!("{line}, HTML page"),
             line,
             "Content-Type: text/html",
             page,
@@ -526,7 +414,7 @@ fn statuses(list: &mut List) {
     }
     for (name, header, body) in [
         (
-            "text",
+            "plain text",
             "Content-Type: text/plain",
             "upstream connect error or disconnect/reset before headers",
         ),
@@ -537,13 +425,13 @@ fn statuses(list: &mut List) {
         ),
     ] {
         let line = "503 Service Unavailable";
-        let name = format!("{line}, {name}, after it took effect");
-        list.answer(&name, move |wire, _| {
+        let name = format!("{line}, {name}, after execution");
+        list.response(&name, move |wire, _| {
             wire.send(status(line, header, body));
             wire.close();
         });
     }
-    list.answer("504 Gateway Timeout, after it took effect", |wire, _| {
+    list.response("504 Gateway Timeout, after execution", |wire, _| {
         wire.send(status("504 Gateway Timeout", "Server: gateway", ""));
         wire.close();
     });
@@ -555,7 +443,7 @@ fn statuses(list: &mut List) {
             "",
         );
         list.instead(
-            &format!("{line}, `Retry-After` as a date in a second"),
+            &format!("{line}, `Retry-After`: date in 1 s"),
             move |wire| {
                 let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1));
                 wire.send(status(line, &format!("Retry-After: {date}"), ""));
@@ -577,7 +465,7 @@ fn statuses(list: &mut List) {
     ] {
         list.status(line, line, "Location: http://127.0.0.1:9/", "");
     }
-    list.answer("303 See Other, after it took effect", |wire, _| {
+    list.response("303 See Other, after execution", |wire, _| {
         wire.send(status("303 See Other", "Location: http://127.0.0.1:9/", ""));
         wire.close();
     });
@@ -594,12 +482,12 @@ impl List {
         self.group = name;
     }
 
-    fn push(&mut self, name: &str, entry: Entry, act: Option<Act>) -> &mut Fault {
+    fn push(&mut self, name: &str, target: Target, injection: Option<Injection>) -> &mut Fault {
         self.faults.push(Fault {
             group: self.group,
             name: name.to_owned(),
-            entry,
-            act,
+            target,
+            injection,
             hangs: false,
             lasts: Duration::ZERO,
             warm: false,
@@ -607,41 +495,46 @@ impl List {
         self.faults.last_mut().expect("just pushed")
     }
 
-    fn entry(&mut self, name: &str, entry: Entry) -> &mut Fault {
-        self.push(name, entry, None)
+    fn target(&mut self, name: &str, target: Target) -> &mut Fault {
+        self.push(name, target, None)
     }
 
-    /// In place of reading anything.
+    /// Adds a fault that replaces the handling of a connection, before anything is read.
     fn first(&mut self, name: &str, act: impl Fn(&mut Wire) + Send + Sync + 'static) -> &mut Fault {
-        let act = Act::InPlaceOfReading(Arc::new(move |wire, _| act(wire)));
-        self.push(name, Entry::Plain, Some(act))
+        let injection = Injection::BeforeRead(Arc::new(move |wire, _| act(wire)));
+        self.push(name, Target::Plain, Some(injection))
     }
 
-    /// In place of letting the request take effect.
+    /// Adds a fault that is injected after a request was read and before it is forwarded.
     fn instead(
         &mut self,
         name: &str,
         act: impl Fn(&mut Wire) + Send + Sync + 'static,
     ) -> &mut Fault {
-        let act = Act::InPlaceOfAnswer(Arc::new(move |wire, _| act(wire)));
-        self.push(name, Entry::Plain, Some(act))
+        let injection = Injection::BeforeForward(Arc::new(move |wire, _| act(wire)));
+        self.push(name, Target::Plain, Some(injection))
     }
 
-    /// In place of the answer, the request having taken effect.
-    fn answer(
+    /// Adds a fault that replaces the response of a request that was executed.
+    fn response(
         &mut self,
         name: &str,
-        act: impl Fn(&mut Wire, &Answer) + Send + Sync + 'static,
+        act: impl Fn(&mut Wire, &HttpMessage) + Send + Sync + 'static,
     ) -> &mut Fault {
-        self.push(name, Entry::Plain, Some(Act::WithAnswer(Arc::new(act))))
+        self.push(
+            name,
+            Target::Plain,
+            Some(Injection::ReplaceResponse(Arc::new(act))),
+        )
     }
 
-    /// After a good answer.
+    /// Adds a fault that is injected after a valid response.
     fn after(&mut self, name: &str, act: impl Fn(&mut Wire) + Send + Sync + 'static) -> &mut Fault {
-        let act = Act::AfterAnswer(Arc::new(move |wire, _| act(wire)));
-        self.push(name, Entry::Plain, Some(act))
+        let injection = Injection::AfterResponse(Arc::new(move |wire, _| act(wire)));
+        self.push(name, Target::Plain, Some(injection))
     }
 
+    /// Adds a fault that responds with this status line, header and body.
     fn status(&mut self, name: &str, line: &'static str, header: &'static str, body: &'static str) {
         self.instead(name, move |wire| {
             wire.send(status(line, header, body));
@@ -657,37 +550,38 @@ fn status(line: &str, header: &str, body: &str) -> String {
     )
 }
 
-/// The answer's body; an object where it has none, so that there is something to spoil.
-fn body_of(answer: &Answer) -> Vec<u8> {
-    if answer.body.is_empty() {
-        b"{\"nothing\": \"to say\"}".to_vec()
+/// Returns the body of a response, or a JSON object if it has none.
+fn body_or_object(response: &HttpMessage) -> Vec<u8> {
+    if response.body.is_empty() {
+        b"{\"key\": \"some value\"}".to_vec()
     } else {
-        answer.body.clone()
+        response.body.clone()
     }
 }
 
-/// An answer that may have a body.
-fn as_ok(answer: &Answer) -> Answer {
-    Answer {
-        head: answer.with_body("")[..].to_vec(),
+/// Returns the head of a response, with status 200 instead of 204.
+fn with_status_200(response: &HttpMessage) -> HttpMessage {
+    HttpMessage {
+        head: response.with_body("")[..].to_vec(),
         body: Vec::new(),
     }
 }
 
-fn half_a_body(answer: &Answer) -> Vec<u8> {
-    let body = body_of(answer);
-    let mut whole = answer.with_body(&body);
+fn with_half_of_body(response: &HttpMessage) -> Vec<u8> {
+    let body = body_or_object(response);
+    let mut whole = response.with_body(&body);
     whole.truncate(whole.len() - body.len() / 2);
     whole
 }
 
-fn chunked(answer: &Answer, body: &str) -> Vec<u8> {
-    as_ok(answer).altered(&["Content-Length", "Transfer-Encoding: chunked"], body)
+fn chunked(response: &HttpMessage, body: &str) -> Vec<u8> {
+    with_status_200(response)
+        .with_headers_and_body(&["Content-Length", "Transfer-Encoding: chunked"], body)
 }
 
-fn gzipped(answer: &Answer, body: &[u8]) -> Vec<u8> {
+fn gzipped(response: &HttpMessage, body: &[u8]) -> Vec<u8> {
     let length = format!("Content-Length: {}", body.len());
-    as_ok(answer).altered(&[&length, "Content-Encoding: gzip"], body)
+    with_status_200(response).with_headers_and_body(&[&length, "Content-Encoding: gzip"], body)
 }
 
 fn compressed(bytes: &[u8]) -> Vec<u8> {
@@ -696,7 +590,7 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A `ServerHello` that settles for TLS 1.1, as no server with rustls could send it.
+/// Returns a `ServerHello` that selects TLS 1.1, which rustls cannot send.
 fn server_hello_of_tls_1_1() -> Vec<u8> {
     let mut hello = vec![0x03, 0x02];
     hello.extend([0x11; 32]); // random

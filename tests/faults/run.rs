@@ -1,5 +1,5 @@
-//! One call that meets a fault, what was seen of it from both sides, and the rules that hold
-//! whatever the fault.
+//! Runs one call with an injected fault, observes it at the client and at the server, and checks the
+//! rules that hold for every fault.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,14 +15,15 @@ use camunda_admin_sandbox::Sandbox;
 
 use crate::certificates::Authority;
 use crate::deadline_check::in_time;
-use crate::fault_proxy::{Front, Misbehaviour};
-use crate::list::{Entry, Fault, MAX_BYTES};
-use crate::unreachable_ports::{FullPort, port_of_nobody};
+use crate::expected::{Report, Timing};
+use crate::fault_proxy::{FaultProxy, InjectedFault};
+use crate::list::{Fault, MAX_BYTES, Target};
+use crate::unreachable_ports::{UnresponsivePort, closed_port};
 
-/// The deadline of calls that are to end by themselves.
+/// Deadline of calls that have to return before it.
 const LONG: Duration = Duration::from_secs(30);
 
-/// Who meets the fault.
+/// Class of a call: the idempotency of its operation, or the token request before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Safe,
@@ -40,46 +41,42 @@ impl Class {
     ];
 }
 
-/// A call to be made.
+/// A call with an injected fault.
 pub(crate) struct Run<'a> {
     pub(crate) fault: &'a Fault,
     pub(crate) class: Class,
-    /// How many requests are struck; all of them without a number.
+    /// Number of requests into which the fault is injected; `None`: all.
     pub(crate) times: Option<u32>,
 }
 
-/// What was seen of a call.
+/// The observed result of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// Kind and outcome; nothing where the call succeeded.
-    pub(crate) failed: Option<(String, Outcome)>,
-    /// The error's one line, without the operation's name.
+pub(crate) struct Observation {
+    pub(crate) report: Report,
+    /// The error's `Display` text without the name of the operation.
     pub(crate) message: Option<String>,
-    /// Requests that arrived at the server, counted there; connections if it saw none.
-    pub(crate) asked: String,
-    pub(crate) took: &'static str,
 }
 
-/// What all runs share: the true service, and who vouches for servers.
-pub(crate) struct Bench {
+/// The mock server, the certificate authority and the unreachable ports that all runs share.
+pub(crate) struct Fixture {
     sandbox: Sandbox,
     authority: Authority,
     cluster: ClusterId,
     pattern: CreateCluster,
-    nobody: (OwnedFd, SocketAddr),
-    full: FullPort,
-    /// By name, what was to be created or set, and what was told of it.
-    told: Mutex<Vec<(Class, String, Option<Outcome>)>>,
+    closed_port: (OwnedFd, SocketAddr),
+    unresponsive_port: UnresponsivePort,
+    /// Class, name of what was created or set, and reported outcome of each call.
+    reported: Mutex<Vec<(Class, String, Option<Outcome>)>>,
     names: AtomicU32,
 }
 
-impl Bench {
-    pub(crate) fn start() -> Bench {
+impl Fixture {
+    pub(crate) fn start() -> Fixture {
         let sandbox = Sandbox::builder().token_rate_limit(false).start();
         let cluster = sandbox.create_cluster(serde_json::json!({}));
         let admin = client(&sandbox).build().unwrap();
         let offer = admin.clusters().parameters().unwrap();
-        Bench {
+        Fixture {
             authority: Authority::new(),
             cluster: cluster.parse().unwrap(),
             pattern: CreateCluster::new(
@@ -90,75 +87,75 @@ impl Bench {
                 &offer.cluster_plan_types[0].uuid,
             ),
             sandbox,
-            nobody: port_of_nobody(),
-            full: FullPort::new(),
-            told: Mutex::default(),
+            closed_port: closed_port(),
+            unresponsive_port: UnresponsivePort::new(),
+            reported: Mutex::default(),
             names: AtomicU32::new(0),
         }
     }
 
-    /// Where the true service is.
+    /// Returns the address of the mock server.
     pub(crate) fn upstream(&self) -> SocketAddr {
         let url = self.sandbox.base_url();
         url.trim_start_matches("http://").parse().unwrap()
     }
 
-    /// Makes a call that meets the fault, which has to end in time; `short` is the deadline where
-    /// nothing else ends it.
-    pub(crate) fn run(&self, run: &Run<'_>, short: Duration) -> Seen {
+    /// Makes a call with the fault, which must not exceed its deadline. `short`: deadline of calls that
+    /// end only at their deadline.
+    pub(crate) fn run(&self, run: &Run<'_>, short: Duration) -> Observation {
         in_time(|| self.run_once(run, short))
     }
 
-    fn run_once(&self, run: &Run<'_>, short: Duration) -> (Seen, Duration) {
+    fn run_once(&self, run: &Run<'_>, short: Duration) -> (Observation, Duration) {
         let Run {
             fault,
             class,
             times,
         } = run;
-        let misbehaviour = fault
-            .act
-            .clone()
-            .map(|act| Misbehaviour { act, times: *times });
-        let faulty = match fault.entry {
-            Entry::Plain => Some(Front::plain(self.upstream(), misbehaviour)),
-            Entry::Tls(certificate) => {
+        let injected = fault.injection.clone().map(|injection| InjectedFault {
+            injection,
+            times: *times,
+        });
+        let proxy = match fault.target {
+            Target::Plain => Some(FaultProxy::plain(self.upstream(), injected)),
+            Target::Tls(certificate) => {
                 let tls = |address| self.authority.server(certificate, address);
-                Some(Front::start(self.upstream(), Some(tls), misbehaviour))
+                Some(FaultProxy::start(self.upstream(), Some(tls), injected))
             }
-            Entry::Nobody | Entry::NoName | Entry::Full => None,
+            Target::ClosedPort | Target::UnknownHost | Target::UnresponsivePort => None,
         };
-        let url = match (fault.entry, &faulty) {
-            (Entry::Plain, Some(front)) => format!("http://{}", front.address()),
-            (_, Some(front)) => format!("https://{}", front.address()),
-            (Entry::Nobody, _) => format!("http://{}", self.nobody.1),
-            (Entry::Full, _) => format!("http://{}", self.full.address()),
-            // Too long to be asked for, so that no name server has a say in it.
+        let url = match (fault.target, &proxy) {
+            (Target::Plain, Some(proxy)) => format!("http://{}", proxy.address()),
+            (_, Some(proxy)) => format!("https://{}", proxy.address()),
+            (Target::ClosedPort, _) => format!("http://{}", self.closed_port.1),
+            (Target::UnresponsivePort, _) => format!("http://{}", self.unresponsive_port.address()),
+            // A label of more than 63 characters is invalid, so no DNS server is queried.
             _ => format!("https://{}.example", "n".repeat(64)),
         };
         let deadline = if fault.hangs { short } else { LONG };
         self.call(
             *class,
             &url,
-            faulty.as_ref(),
+            proxy.as_ref(),
             deadline,
             fault.lasts,
             fault.warm,
         )
     }
 
-    /// Makes a call of this class to a server at `url`, and holds it against the rules, but for its
-    /// deadline: tells by how much it was late.
+    /// Makes a call of this class to the server at `url` and checks the rules, except for the deadline:
+    /// returns by how much the call exceeded it.
     pub(crate) fn call(
         &self,
         class: Class,
         url: &str,
-        front: Option<&Front>,
+        proxy: Option<&FaultProxy>,
         deadline: Duration,
         lasts: Duration,
         warm: bool,
-    ) -> (Seen, Duration) {
-        // What is not to be struck has a front of its own, so that no token serves two calls.
-        let clean = Front::plain(self.upstream(), None);
+    ) -> (Observation, Duration) {
+        // Requests without a fault go through a proxy of their own, so that no two calls share a token.
+        let clean = FaultProxy::plain(self.upstream(), None);
         let clean_url = format!("http://{}", clean.address());
         let (api, oauth) = match class {
             Class::Token => (clean_url.as_str(), url),
@@ -178,7 +175,7 @@ impl Bench {
                 admin.invalidate_tokens();
             }
         }
-        let count = || front.map_or((0, 0), |front| (front.requests(), front.connections()));
+        let count = || proxy.map_or((0, 0), |proxy| (proxy.requests(), proxy.connections()));
         let (before, stats_before) = (count(), admin.stats());
         let name = format!("run {}", self.names.fetch_add(1, Ordering::Relaxed));
         let own_cluster = (class == Class::Idempotent).then(|| {
@@ -189,9 +186,9 @@ impl Bench {
         let result = match class {
             Class::Safe | Class::Token => admin.cluster(&self.cluster).get().map(drop),
             Class::Idempotent => {
-                let entry = IpAllowlistEntry::new("10.0.0.0/8", &name);
+                let target = IpAllowlistEntry::new("10.0.0.0/8", &name);
                 let cluster = own_cluster.as_ref().unwrap_or(&self.cluster);
-                admin.cluster(cluster).set_ip_allowlist(&[entry])
+                admin.cluster(cluster).set_ip_allowlist(&[target])
             }
             Class::NonIdempotent => {
                 let mut request = self.pattern.clone();
@@ -207,48 +204,48 @@ impl Bench {
             assert!(requests <= 1, "sent {requests} times: {result:?}");
         }
         let outcome = result.as_ref().err().map(Error::outcome);
-        self.told.lock().unwrap().push((class, name, outcome));
+        self.reported.lock().unwrap().push((class, name, outcome));
         if let Err(error) = &result {
             self.check_error(class, error, requests);
         }
         let stats = admin.stats();
-        let tried = match class {
+        let attempts = match class {
             Class::Token => stats.token_requests - stats_before.token_requests,
             _ => {
                 let requests = stats.requests - stats_before.requests;
                 requests.max(1 + stats.retries - stats_before.retries)
             }
         };
-        let took = if elapsed >= deadline {
-            "at the deadline"
+        let timing = if elapsed >= deadline {
+            Timing::AtDeadline
         } else if elapsed > LONG / 2 {
-            "late"
-        } else if tried > 1 {
-            "after retries"
+            Timing::Late
+        } else if attempts > 1 {
+            Timing::AfterRetries
         } else if lasts > Duration::ZERO {
-            "when it had come"
+            Timing::WhenComplete
         } else {
-            "at once"
+            Timing::Immediately
         };
         let error = result.err();
-        let seen = Seen {
-            failed: error
-                .as_ref()
-                .map(|error| (format!("{:?}", error.kind()), error.outcome())),
+        let observation = Observation {
+            report: Report {
+                error: error.as_ref().map(|error| (error.kind(), error.outcome())),
+                requests,
+                connections: match requests {
+                    0 => connections,
+                    _ => 0,
+                },
+                timing,
+            },
             message: error.map(|error| {
                 let operation = error.operation().unwrap_or_default();
                 let text = error.to_string();
-                let words = text.strip_prefix(operation).unwrap_or(&text);
-                shape(words.trim_start_matches([':', ' ']), url)
+                let message = text.strip_prefix(operation).unwrap_or(&text);
+                normalized(message.trim_start_matches([':', ' ']), url)
             }),
-            asked: match (requests, connections) {
-                (0, 0) => "0".to_owned(),
-                (0, connections) => format!("0 (connections: {connections})"),
-                (requests, _) => requests.to_string(),
-            },
-            took,
         };
-        (seen, elapsed.saturating_sub(deadline))
+        (observation, elapsed.saturating_sub(deadline))
     }
 
     fn check_error(&self, class: Class, error: &Error, requests: u32) {
@@ -271,12 +268,12 @@ impl Bench {
             change && unconfirmed,
             "{text}"
         );
-        for (outcome, words) in [
+        for (outcome, text) in [
             (Outcome::Unknown, "; the change may have been applied: "),
             (Outcome::Completed, "; the change was applied: "),
         ] {
-            let said = error.to_string().contains(words);
-            assert_eq!(said, change && error.outcome() == outcome, "{text}");
+            let contained = error.to_string().contains(text);
+            assert_eq!(contained, change && error.outcome() == outcome, "{error}");
         }
         if class == Class::Token {
             assert_eq!(
@@ -292,20 +289,20 @@ impl Bench {
         }
     }
 
-    /// What calls and their errors said is what became of the clusters.
-    pub(crate) fn check_what_was_told(&self) {
+    /// Checks that the reported outcomes are consistent with the state of the mock server.
+    pub(crate) fn check_reported_outcomes(&self) {
         let admin = client(&self.sandbox).build().unwrap();
         let clusters = admin.clusters().list().unwrap();
-        let told = self.told.lock().unwrap();
+        let reported = self.reported.lock().unwrap();
         let mut found = HashMap::new();
         for cluster in &clusters {
             let entries = cluster.allowlist().unwrap_or_default();
-            let descriptions = entries.iter().map(|entry| entry.description.as_str());
+            let descriptions = entries.iter().map(|target| target.description.as_str());
             for name in descriptions.chain([cluster.name.as_str()]) {
                 *found.entry(name).or_insert(0) += 1;
             }
         }
-        for (class, name, outcome) in told.iter() {
+        for (class, name, outcome) in reported.iter() {
             if !matches!(class, Class::Idempotent | Class::NonIdempotent) {
                 continue;
             }
@@ -317,7 +314,7 @@ impl Bench {
             };
             assert!(
                 allowed.contains(&found),
-                "{name}: {outcome:?}, and there are {found}"
+                "{name}: reported {outcome:?}, found {found} times"
             );
         }
     }
@@ -332,8 +329,8 @@ fn client(sandbox: &Sandbox) -> camunda_admin::AdminClientBuilder {
         .token_cache("memory")
 }
 
-/// The message without what differs from run to run.
-fn shape(message: &str, url: &str) -> String {
+/// Returns the message without the parts that differ between runs.
+fn normalized(message: &str, url: &str) -> String {
     let mut message = message.replace(url, "https://HOST");
     for (before, after) in [("retry after ", " s"), ("deadline of ", "s exceeded")] {
         if let Some(from) = message.find(before).map(|at| at + before.len())

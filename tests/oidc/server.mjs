@@ -1,5 +1,5 @@
-// An OAuth server of somebody else (npm's `oidc-provider`) that grants client credentials. It accepts
-// forms only. Prints its issuer once it listens, and ends with its standard input.
+// Independent OAuth server (npm's `oidc-provider`) that grants client credentials and accepts only
+// forms. Prints its issuer when it listens, and exits when its standard input is closed.
 
 import { createServer } from "node:http";
 import Provider from "oidc-provider";

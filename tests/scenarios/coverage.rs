@@ -1,10 +1,11 @@
-//! What the table has to have: a success of each operation and each waiter, and each documented
-//! refusal.
+//! Required coverage of the table: a success of each operation and waiter, and each documented error reason.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use camunda_admin::Idempotency;
 use camunda_admin::description::{OPERATIONS, WAITERS};
+use camunda_admin_sandbox::operations;
 
 use crate::table::Case;
 use crate::tools::top;
@@ -20,31 +21,75 @@ pub(crate) fn check_successes(cases: &[Case]) {
     let missing: Vec<&str> = all.filter(|call| !succeeds.contains(call)).collect();
     assert!(
         missing.is_empty(),
-        "no case in which these succeed: {}",
+        "no case with a success of: {}",
         missing.join(", ")
     );
 }
 
-/// A text of the description may hold several reasons; `reasons.json` takes it apart. A case says
-/// with `covers` which of them it is the case of.
+/// Checks that the library has exactly the operations of the mock server that are not deprecated, with the
+/// idempotency that the mock server states.
+pub(crate) fn check_operations() {
+    let described: BTreeSet<(String, &str, bool)> = OPERATIONS
+        .iter()
+        .map(|operation| {
+            let idempotent = operation.idempotency != Idempotency::NonIdempotent;
+            (operation.method.to_string(), operation.path, idempotent)
+        })
+        .collect();
+    let expected: BTreeSet<(String, &str, bool)> = operations()
+        .into_iter()
+        .filter(|operation| !operation.deprecated)
+        .map(|operation| {
+            (
+                operation.method.to_owned(),
+                operation.path,
+                operation.idempotent,
+            )
+        })
+        .collect();
+    let missing: Vec<_> = expected.difference(&described).collect();
+    let additional: Vec<_> = described.difference(&expected).collect();
+    assert!(
+        missing.is_empty() && additional.is_empty(),
+        "method, path, idempotent: missing in OPERATIONS: {missing:?}; not in the mock server: {additional:?}"
+    );
+    assert_eq!(
+        described.len(),
+        OPERATIONS.len(),
+        "an operation is listed twice"
+    );
+    for operation in OPERATIONS {
+        assert_eq!(
+            operation.idempotency == Idempotency::Safe,
+            operation.method.to_string() == "GET",
+            "{}: an operation is safe if and only if its method is GET",
+            operation.name
+        );
+    }
+}
+
+/// Checks that each documented error reason has a case whose `covers` names it.
+///
+/// The description of an error can list several reasons; `reasons.json` splits it.
 pub(crate) fn check_errors(cases: &[Case]) {
     let file = top().join("tests/scenarios/reasons.json");
-    let apart: BTreeMap<String, Vec<String>> =
-        serde_json::from_str(&fs::read_to_string(file).unwrap()).expect("texts and their reasons");
+    let split: BTreeMap<String, Vec<String>> =
+        serde_json::from_str(&fs::read_to_string(file).unwrap())
+            .expect("descriptions and their reasons");
     let mut documented = BTreeSet::new();
     let mut used = BTreeSet::new();
     let mut problems = Vec::new();
     for operation in OPERATIONS {
         for (status, text) in operation.errors {
-            let reasons = match apart.get(*text) {
+            let reasons = match split.get(*text) {
                 Some(reasons) => {
                     used.insert(*text);
                     reasons.clone()
                 }
                 None => {
-                    // What looks like several reasons is not taken for one by an oversight.
+                    // Several reasons must not be counted as one by mistake.
                     if [";", ",", " or "].iter().any(|mark| text.contains(mark)) {
-                        problems.push(format!("reasons.json does not take `{text}` apart"));
+                        problems.push(format!("reasons.json has no entry for `{text}`"));
                     }
                     vec![(*text).to_owned()]
                 }
@@ -56,9 +101,9 @@ pub(crate) fn check_errors(cases: &[Case]) {
             );
         }
     }
-    for text in apart.keys().filter(|text| !used.contains(text.as_str())) {
+    for text in split.keys().filter(|text| !used.contains(text.as_str())) {
         problems.push(format!(
-            "reasons.json knows `{text}`, and no operation does"
+            "no operation has the entry `{text}` of reasons.json"
         ));
     }
     let mut covered = BTreeSet::new();
@@ -70,14 +115,14 @@ pub(crate) fn check_errors(cases: &[Case]) {
         let entry = (case.when.call.as_str(), status, reason.clone());
         if !documented.contains(&entry) {
             problems.push(format!(
-                "`{}` covers what is not documented: {entry:?}",
+                "`{}` covers an undocumented reason: {entry:?}",
                 case.name
             ));
         }
         covered.insert(entry);
     }
     for (call, status, reason) in documented.iter().filter(|entry| !covered.contains(entry)) {
-        problems.push(format!("no case of {call}: {status} {reason}"));
+        problems.push(format!("no case covers {call}: {status} {reason}"));
     }
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
     assert!(!documented.is_empty());

@@ -1,6 +1,6 @@
-/* The driver for C: reads a call as a line of JSON, makes it through camunda_admin.h, answers a line
- * of JSON. Which function takes what is in operations.inc, made from the description of the API when
- * this is compiled. */
+/* Scenario driver for C: reads calls as lines of JSON, makes them through camunda_admin.h and writes each
+ * result or error as a line of JSON. operations.inc has the signature of each function; the harness
+ * generates it from the operation descriptions before it compiles this file. */
 
 #include "camunda_admin.h"
 
@@ -8,55 +8,55 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- The functions by what they take ---- */
+/* ---- Functions by signature ---- */
 
 #define HEAD const camunda_admin *admin, const camunda_call_options *call
 #define BODY const char *json, size_t json_len
 #define VALUE camunda_value **value
 #define TAIL camunda_error **error
 
-typedef camunda_status (*texts_0_value_fn)(HEAD, VALUE, TAIL);
-typedef camunda_status (*texts_0_body_value_fn)(HEAD, BODY, VALUE, TAIL);
-typedef camunda_status (*texts_1_fn)(HEAD, const char *, TAIL);
-typedef camunda_status (*texts_1_value_fn)(HEAD, const char *, VALUE, TAIL);
-typedef camunda_status (*texts_1_body_fn)(HEAD, const char *, BODY, TAIL);
-typedef camunda_status (*texts_1_body_value_fn)(HEAD, const char *, BODY, VALUE, TAIL);
-typedef camunda_status (*texts_2_fn)(HEAD, const char *, const char *, TAIL);
-typedef camunda_status (*texts_2_value_fn)(HEAD, const char *, const char *, VALUE, TAIL);
-typedef camunda_status (*texts_2_body_fn)(HEAD, const char *, const char *, BODY, TAIL);
+typedef camunda_status (*strings_0_value_fn)(HEAD, VALUE, TAIL);
+typedef camunda_status (*strings_0_body_value_fn)(HEAD, BODY, VALUE, TAIL);
+typedef camunda_status (*strings_1_fn)(HEAD, const char *, TAIL);
+typedef camunda_status (*strings_1_value_fn)(HEAD, const char *, VALUE, TAIL);
+typedef camunda_status (*strings_1_body_fn)(HEAD, const char *, BODY, TAIL);
+typedef camunda_status (*strings_1_body_value_fn)(HEAD, const char *, BODY, VALUE, TAIL);
+typedef camunda_status (*strings_2_fn)(HEAD, const char *, const char *, TAIL);
+typedef camunda_status (*strings_2_value_fn)(HEAD, const char *, const char *, VALUE, TAIL);
+typedef camunda_status (*strings_2_body_fn)(HEAD, const char *, const char *, BODY, TAIL);
 typedef camunda_status (*csv_fn)(HEAD, camunda_write_fn sink, void *user, TAIL);
 
-enum shape {
-  texts_0_value,
-  texts_0_body_value,
-  texts_1,
-  texts_1_value,
-  texts_1_body,
-  texts_1_body_value,
-  texts_2,
-  texts_2_value,
-  texts_2_body,
+enum signature {
+  strings_0_value,
+  strings_0_body_value,
+  strings_1,
+  strings_1_value,
+  strings_1_body,
+  strings_1_body_value,
+  strings_2,
+  strings_2_value,
+  strings_2_body,
   csv
 };
 
 struct operation {
   const char *name;
-  enum shape shape;
+  enum signature signature;
   union {
-    texts_0_value_fn texts_0_value;
-    texts_0_body_value_fn texts_0_body_value;
-    texts_1_fn texts_1;
-    texts_1_value_fn texts_1_value;
-    texts_1_body_fn texts_1_body;
-    texts_1_body_value_fn texts_1_body_value;
-    texts_2_fn texts_2;
-    texts_2_value_fn texts_2_value;
-    texts_2_body_fn texts_2_body;
+    strings_0_value_fn strings_0_value;
+    strings_0_body_value_fn strings_0_body_value;
+    strings_1_fn strings_1;
+    strings_1_value_fn strings_1_value;
+    strings_1_body_fn strings_1_body;
+    strings_1_body_value_fn strings_1_body_value;
+    strings_2_fn strings_2;
+    strings_2_value_fn strings_2_value;
+    strings_2_body_fn strings_2_body;
     csv_fn csv;
   } function;
 };
 
-#define ENTRY(name, shape, function) {name, shape, {.shape = function}},
+#define ENTRY(name, signature, function) {name, signature, {.signature = function}},
 static const struct operation operations[] = {
 #include "operations.inc"
 };
@@ -92,7 +92,8 @@ static void write_hex(const char *bytes, size_t len) {
   putchar('"');
 }
 
-/* Through the readers rather than in one piece, so that every answer goes through them. */
+/* Writes the value through the readers instead of camunda_value_json(), so that every response tests
+ * them. */
 static void write_value(const camunda_value *value) {
   size_t len = 0;
   switch (camunda_value_kind(value)) {
@@ -137,7 +138,7 @@ static void write_value(const camunda_value *value) {
   }
 }
 
-static void answer_error(const camunda_error *error) {
+static void reply_error(const camunda_error *error) {
   size_t len = 0;
   const char *body = camunda_error_body(error, &len);
   printf("{\"error\":{\"status\":%d,\"stage\":%d,\"outcome\":%d", (int)camunda_error_status(error),
@@ -160,64 +161,64 @@ static void answer_error(const camunda_error *error) {
   puts("}}");
 }
 
-static void answer_refused(const char *what, const char *name) {
+static void reply_invalid_call(const char *what, const char *name) {
   printf("{\"error\":{\"kind\":\"InvalidArgument\",\"stage\":1,\"outcome\":1,\"message\":\"%s %s\"}}\n",
          what, name);
 }
 
 /* ---- Making calls ---- */
 
-/* Text that grows, for the sink. */
-struct text {
+/* Growable buffer for the CSV callback. */
+struct buffer {
   char *data;
   size_t len;
 };
 
 static int32_t append(void *user, const char *data, size_t len) {
-  struct text *text = user;
-  char *grown = realloc(text->data, text->len + len + 1);
+  struct buffer *buffer = user;
+  char *grown = realloc(buffer->data, buffer->len + len + 1);
   if (grown == NULL) return 1;
-  memcpy(grown + text->len, data, len);
-  text->data = grown;
-  text->len += len;
+  memcpy(grown + buffer->len, data, len);
+  buffer->data = grown;
+  buffer->len += len;
   return 0;
 }
 
 static camunda_status run(const struct operation *operation, const camunda_admin *admin,
                           const camunda_call_options *call, const camunda_value *request,
-                          camunda_value **value, struct text *text, camunda_error **error) {
+                          camunda_value **value, struct buffer *buffer, camunda_error **error) {
   const camunda_value *arguments = camunda_value_get(request, "arguments");
   const char *a = camunda_value_str(camunda_value_at(arguments, 0), NULL);
   const char *b = camunda_value_str(camunda_value_at(arguments, 1), NULL);
   const camunda_value *body = camunda_value_get(request, "body");
   size_t len = 0;
   const char *json = body == NULL ? NULL : camunda_value_json(body, &len);
-  switch (operation->shape) {
-    case texts_0_value:
-      return operation->function.texts_0_value(admin, call, value, error);
-    case texts_0_body_value:
-      return operation->function.texts_0_body_value(admin, call, json, len, value, error);
-    case texts_1:
-      return operation->function.texts_1(admin, call, a, error);
-    case texts_1_value:
-      return operation->function.texts_1_value(admin, call, a, value, error);
-    case texts_1_body:
-      return operation->function.texts_1_body(admin, call, a, json, len, error);
-    case texts_1_body_value:
-      return operation->function.texts_1_body_value(admin, call, a, json, len, value, error);
-    case texts_2:
-      return operation->function.texts_2(admin, call, a, b, error);
-    case texts_2_value:
-      return operation->function.texts_2_value(admin, call, a, b, value, error);
-    case texts_2_body:
-      return operation->function.texts_2_body(admin, call, a, b, json, len, error);
+  switch (operation->signature) {
+    case strings_0_value:
+      return operation->function.strings_0_value(admin, call, value, error);
+    case strings_0_body_value:
+      return operation->function.strings_0_body_value(admin, call, json, len, value, error);
+    case strings_1:
+      return operation->function.strings_1(admin, call, a, error);
+    case strings_1_value:
+      return operation->function.strings_1_value(admin, call, a, value, error);
+    case strings_1_body:
+      return operation->function.strings_1_body(admin, call, a, json, len, error);
+    case strings_1_body_value:
+      return operation->function.strings_1_body_value(admin, call, a, json, len, value, error);
+    case strings_2:
+      return operation->function.strings_2(admin, call, a, b, error);
+    case strings_2_value:
+      return operation->function.strings_2_value(admin, call, a, b, value, error);
+    case strings_2_body:
+      return operation->function.strings_2_body(admin, call, a, b, json, len, error);
     case csv:
-      return operation->function.csv(admin, call, append, text, error);
+      return operation->function.csv(admin, call, append, buffer, error);
   }
   return CAMUNDA_STATUS_INTERNAL;
 }
 
-/* What the header has besides operations and waiters. */
+/* Makes calls that are neither operations nor waiters. Returns false for an unknown call. */
 static bool run_other(const char *name, const camunda_admin *admin, const camunda_call_options *call,
                       const camunda_value *request, camunda_value **value, camunda_status *status,
                       camunda_error **error) {
@@ -230,28 +231,30 @@ static bool run_other(const char *name, const camunda_admin *admin, const camund
   } else if (strcmp(name, "cluster.remove_from_ip_allowlist") == 0) {
     *status = camunda_cluster_remove_from_ip_allowlist(admin, call, a, b, value, error);
   } else if (strcmp(name, "request") == 0) {
-    const char *word = camunda_value_str(camunda_value_get(request, "class"), NULL);
+    const char *string = camunda_value_str(camunda_value_get(request, "idempotency"), NULL);
     const camunda_value *body = camunda_value_get(request, "body");
     size_t len = 0;
     const char *json = body == NULL ? NULL : camunda_value_json(body, &len);
-    int32_t class_ = CAMUNDA_IDEMPOTENCY_BY_METHOD;
-    if (word != NULL && strcmp(word, "safe") == 0) class_ = CAMUNDA_IDEMPOTENCY_SAFE;
-    if (word != NULL && strcmp(word, "repeatable") == 0) class_ = CAMUNDA_IDEMPOTENCY_IDEMPOTENT;
-    if (word != NULL && strcmp(word, "once") == 0) class_ = CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT;
-    *status = camunda_request(admin, call, class_, a, b, json, len, value, error);
+    int32_t idempotency = CAMUNDA_IDEMPOTENCY_BY_METHOD;
+    if (string != NULL) {
+      if (strcmp(string, "safe") == 0) idempotency = CAMUNDA_IDEMPOTENCY_SAFE;
+      if (strcmp(string, "idempotent") == 0) idempotency = CAMUNDA_IDEMPOTENCY_IDEMPOTENT;
+      if (strcmp(string, "non_idempotent") == 0) idempotency = CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT;
+    }
+    *status = camunda_request(admin, call, idempotency, a, b, json, len, value, error);
   } else {
     return false;
   }
   return true;
 }
 
-static void answer_call(const camunda_admin *admin, const camunda_value *request) {
+static void reply_call(const camunda_admin *admin, const camunda_value *request) {
   const char *name = camunda_value_str(camunda_value_get(request, "call"), NULL);
   camunda_call_options *call = camunda_call_options_new();
   camunda_value *value = NULL;
   camunda_error *error = NULL;
   camunda_status status = CAMUNDA_STATUS_OK;
-  struct text text = {NULL, 0};
+  struct buffer buffer = {NULL, 0};
   const struct operation *found = NULL;
   for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
     if (strcmp(operations[i].name, name) == 0) found = &operations[i];
@@ -265,33 +268,33 @@ static void answer_call(const camunda_admin *admin, const camunda_value *request
   bool known = true;
   if (status == CAMUNDA_STATUS_OK) {
     if (found != NULL) {
-      status = run(found, admin, call, request, &value, &text, &error);
+      status = run(found, admin, call, request, &value, &buffer, &error);
     } else {
       known = run_other(name, admin, call, request, &value, &status, &error);
     }
   }
   if (!known) {
-    answer_refused("there is no call", name);
+    reply_invalid_call("unknown call", name);
   } else if (status != CAMUNDA_STATUS_OK) {
     if (error == NULL || camunda_error_status(error) != status || value != NULL) abort();
-    answer_error(error);
+    reply_error(error);
   } else {
     if (error != NULL) abort();
     fputs("{\"result\":", stdout);
-    if (found != NULL && found->shape == csv) {
-      write_text(text.data == NULL ? "" : text.data, text.len);
+    if (found != NULL && found->signature == csv) {
+      write_text(buffer.data == NULL ? "" : buffer.data, buffer.len);
     } else {
       write_value(value);
     }
     puts("}");
   }
-  free(text.data);
+  free(buffer.data);
   camunda_error_free(error);
   camunda_value_free(value);
   camunda_call_options_free(call);
 }
 
-static void answer_connect(const camunda_value *settings, camunda_admin **admin) {
+static void reply_connect(const camunda_value *settings, camunda_admin **admin) {
   camunda_config *config = camunda_config_new();
   camunda_error *error = NULL;
   camunda_status status = CAMUNDA_STATUS_OK;
@@ -305,7 +308,7 @@ static void answer_connect(const camunda_value *settings, camunda_admin **admin)
   if (status == CAMUNDA_STATUS_OK) {
     puts("{\"result\":null}");
   } else {
-    answer_error(error);
+    reply_error(error);
   }
   camunda_error_free(error);
   camunda_config_free(config);
@@ -320,11 +323,11 @@ int main(void) {
     camunda_value *request = NULL;
     camunda_error *error = NULL;
     if (camunda_value_parse(line, (size_t)len, &request, &error) != CAMUNDA_STATUS_OK) {
-      answer_error(error);
+      reply_error(error);
     } else if (camunda_value_get(request, "connect") != NULL) {
-      answer_connect(camunda_value_get(request, "connect"), &admin);
+      reply_connect(camunda_value_get(request, "connect"), &admin);
     } else {
-      answer_call(admin, request);
+      reply_call(admin, request);
     }
     camunda_error_free(error);
     camunda_value_free(request);

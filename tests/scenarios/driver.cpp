@@ -1,5 +1,5 @@
-// The driver for C++: reads a call as a line of JSON, makes it through camunda_admin.hpp, answers a
-// line of JSON.
+// Scenario driver for C++: reads calls as lines of JSON, makes them through camunda_admin.hpp and writes
+// each result or error as a line of JSON.
 
 #include "camunda_admin.hpp"
 
@@ -65,10 +65,10 @@ std::string encode(const Secrets& secrets) {
   return out + '}';
 }
 
-// ---- What is asked for ----
+// ---- Requests from the harness ----
 
-/// The call cannot be written in C++.
-struct Refused {
+/// The call does not compile or is not possible in C++.
+struct InvalidCall {
   std::string message;
 };
 
@@ -80,7 +80,7 @@ class Request {
   std::string text(std::size_t index) const {
     return std::string(request_["arguments"][index].str().value_or(""));
   }
-  std::string_view word(std::string_view key) const { return request_[key].str().value_or(""); }
+  std::string_view string(std::string_view key) const { return request_[key].str().value_or(""); }
   std::string_view json() const {
     return request_["body"].is_null() ? std::string_view() : request_["body"].json();
   }
@@ -89,20 +89,20 @@ class Request {
     return Seconds(request_[key].number());
   }
 
-  /// The body as its type. What a type cannot hold is refused, as the compiler refuses it.
+  /// Returns the body as its type. Throws InvalidCall if the type does not have one of its fields.
   template <class T>
   T body() const {
     try {
       T object = T::from_json(json());
-      const Value held = Value::parse(object.to_json());
-      const Value wanted = request_["body"];
-      for (std::size_t i = 0; i < wanted.size(); ++i) {
-        const std::string_view field = wanted.key(i).value_or("");
-        if (held[field].is_null()) throw Refused{"there is no field " + std::string(field)};
+      const Value actual = Value::parse(object.to_json());
+      const Value expected = request_["body"];
+      for (std::size_t i = 0; i < expected.size(); ++i) {
+        const std::string_view field = expected.key(i).value_or("");
+        if (actual[field].is_null()) throw InvalidCall{"unknown field " + std::string(field)};
       }
       return object;
     } catch (const Error& error) {
-      throw Refused{error.message()};
+      throw InvalidCall{error.message()};
     }
   }
 
@@ -126,14 +126,14 @@ ClusterHandle cluster(const AdminClient& admin, const Request& request) {
   return admin.cluster(request.text(0));
 }
 
-/// A call that answers something: `admin` and `request` are at hand.
-#define ASK(name, expression) \
+/// Entry of a call that returns a value; the expression can use `admin` and `request`.
+#define CALL_VALUE(name, expression) \
   {name, [](const AdminClient& admin, const Request& request) -> std::string { \
      (void)request; \
      return encode(expression); \
    }}
-/// A call that answers nothing.
-#define TELL(name, expression) \
+/// Entry of a call that returns no value.
+#define CALL_VOID(name, expression) \
   {name, [](const AdminClient& admin, const Request& request) -> std::string { \
      (void)request; \
      expression; \
@@ -153,84 +153,86 @@ std::string create_cluster(const AdminClient& admin, const Request& request) {
 }
 
 std::string any_request(const AdminClient& admin, const Request& request) {
-  const std::string_view word = request.word("class");
-  const Class repeat = word == "safe"         ? Idempotency::Safe
-                       : word == "repeatable" ? Idempotency::Idempotent
-                       : word == "once"       ? Idempotency::NonIdempotent
-                                              : Idempotency::ByMethod;
-  const Value answer = repeat == Idempotency::ByMethod
-                           ? admin.request(request.text(0), request.text(1), request.json())
-                           : admin.request_with_idempotency(repeat, request.text(0), request.text(1), request.json());
-  return std::string(answer.json());
+  const std::string_view name = request.string("idempotency");
+  const Idempotency idempotency = name == "safe"             ? Idempotency::Safe
+                                  : name == "idempotent"     ? Idempotency::Idempotent
+                                  : name == "non_idempotent" ? Idempotency::NonIdempotent
+                                                             : Idempotency::ByMethod;
+  const std::string method = request.text(0);
+  const std::string path = request.text(1);
+  const Value response = idempotency == Idempotency::ByMethod
+                             ? admin.request(method, path, request.json())
+                             : admin.request_with_idempotency(idempotency, method, path, request.json());
+  return std::string(response.json());
 }
 
 const std::map<std::string, Call> calls = {
-    ASK("clusters.list", admin.clusters().list()),
+    CALL_VALUE("clusters.list", admin.clusters().list()),
     {"clusters.create", create_cluster},
-    ASK("clusters.parameters", admin.clusters().parameters()),
-    ASK("cluster.get", CLUSTER.get()),
-    TELL("cluster.update", CLUSTER.update(request.body<UpdateCluster>())),
-    TELL("cluster.delete", CLUSTER.delete_()),
-    TELL("cluster.wake", CLUSTER.wake()),
-    ASK("cluster.upgrade", CLUSTER.upgrade()),
-    ASK("cluster.set_encryption", CLUSTER.set_encryption(request.body<UpdateEncryption>())),
-    TELL("cluster.set_ip_allowlist",
+    CALL_VALUE("clusters.parameters", admin.clusters().parameters()),
+    CALL_VALUE("cluster.get", CLUSTER.get()),
+    CALL_VOID("cluster.update", CLUSTER.update(request.body<UpdateCluster>())),
+    CALL_VOID("cluster.delete", CLUSTER.delete_()),
+    CALL_VOID("cluster.wake", CLUSTER.wake()),
+    CALL_VALUE("cluster.upgrade", CLUSTER.upgrade()),
+    CALL_VALUE("cluster.set_encryption", CLUSTER.set_encryption(request.body<UpdateEncryption>())),
+    CALL_VOID("cluster.set_ip_allowlist",
          CLUSTER.set_ip_allowlist(request.body<detail::UpdateIpAllowlist>().ipallowlist)),
-    ASK("cluster.add_to_ip_allowlist", CLUSTER.add_to_ip_allowlist({request.text(1), request.text(2)})),
-    ASK("cluster.remove_from_ip_allowlist", CLUSTER.remove_from_ip_allowlist(request.text(1))),
-    ASK("cluster.fail_over", CLUSTER.fail_over(request.body<TriggerFailover>())),
-    ASK("cluster.wait_until_healthy", CLUSTER.wait_until_healthy(request.wait())),
-    TELL("cluster.wait_until_deleted", CLUSTER.wait_until_deleted(request.wait())),
-    ASK("cluster.wait_until_upgraded", CLUSTER.wait_until_upgraded(request.text(1), request.wait())),
-    ASK("cluster.wait_until_woken", CLUSTER.wait_until_woken(request.wait())),
-    ASK("cluster.wait_until_encrypted", CLUSTER.wait_until_encrypted(request.wait())),
-    ASK("cluster.clients.list", CLUSTER.clients().list()),
-    ASK("cluster.clients.create", CLUSTER.clients().create(request.body<CreateClusterClient>())),
-    ASK("cluster.clients.get", CLUSTER.clients().get(request.text(1))),
-    TELL("cluster.clients.delete", CLUSTER.clients().delete_(request.text(1))),
-    ASK("cluster.backups.list", CLUSTER.backups().list()),
-    ASK("cluster.backups.create", CLUSTER.backups().create()),
-    ASK("cluster.backups.delete", CLUSTER.backups().delete_(request.text(1))),
-    ASK("cluster.backups.restore_status", CLUSTER.backups().restore_status(request.text(1))),
-    ASK("cluster.backups.restore", CLUSTER.backups().restore(request.text(1))),
-    ASK("cluster.backups.schedule", CLUSTER.backups().schedule()),
-    ASK("cluster.backups.set_schedule",
+    CALL_VALUE("cluster.add_to_ip_allowlist", CLUSTER.add_to_ip_allowlist({request.text(1), request.text(2)})),
+    CALL_VALUE("cluster.remove_from_ip_allowlist", CLUSTER.remove_from_ip_allowlist(request.text(1))),
+    CALL_VALUE("cluster.fail_over", CLUSTER.fail_over(request.body<TriggerFailover>())),
+    CALL_VALUE("cluster.wait_until_healthy", CLUSTER.wait_until_healthy(request.wait())),
+    CALL_VOID("cluster.wait_until_deleted", CLUSTER.wait_until_deleted(request.wait())),
+    CALL_VALUE("cluster.wait_until_upgraded", CLUSTER.wait_until_upgraded(request.text(1), request.wait())),
+    CALL_VALUE("cluster.wait_until_woken", CLUSTER.wait_until_woken(request.wait())),
+    CALL_VALUE("cluster.wait_until_encrypted", CLUSTER.wait_until_encrypted(request.wait())),
+    CALL_VALUE("cluster.clients.list", CLUSTER.clients().list()),
+    CALL_VALUE("cluster.clients.create", CLUSTER.clients().create(request.body<CreateClusterClient>())),
+    CALL_VALUE("cluster.clients.get", CLUSTER.clients().get(request.text(1))),
+    CALL_VOID("cluster.clients.delete", CLUSTER.clients().delete_(request.text(1))),
+    CALL_VALUE("cluster.backups.list", CLUSTER.backups().list()),
+    CALL_VALUE("cluster.backups.create", CLUSTER.backups().create()),
+    CALL_VALUE("cluster.backups.delete", CLUSTER.backups().delete_(request.text(1))),
+    CALL_VALUE("cluster.backups.restore_status", CLUSTER.backups().restore_status(request.text(1))),
+    CALL_VALUE("cluster.backups.restore", CLUSTER.backups().restore(request.text(1))),
+    CALL_VALUE("cluster.backups.schedule", CLUSTER.backups().schedule()),
+    CALL_VALUE("cluster.backups.set_schedule",
         CLUSTER.backups().set_schedule(request.body<detail::SetBackupSchedule>().schedule)),
-    TELL("cluster.backups.delete_schedule", CLUSTER.backups().delete_schedule()),
-    ASK("cluster.backups.wait_until_complete",
+    CALL_VOID("cluster.backups.delete_schedule", CLUSTER.backups().delete_schedule()),
+    CALL_VALUE("cluster.backups.wait_until_complete",
         CLUSTER.backups().wait_until_complete(request.text(1), request.wait<Backup>())),
-    ASK("cluster.backups.wait_until_restored",
+    CALL_VALUE("cluster.backups.wait_until_restored",
         CLUSTER.backups().wait_until_restored(request.text(1), request.wait<Restore>())),
-    ASK("cluster.secrets.list", CLUSTER.secrets().list()),
-    TELL("cluster.secrets.create", const auto body = request.body<detail::CreateSecret>();
+    CALL_VALUE("cluster.secrets.list", CLUSTER.secrets().list()),
+    CALL_VOID("cluster.secrets.create", const auto body = request.body<detail::CreateSecret>();
          CLUSTER.secrets().create(body.secret_name, body.secret_value)),
-    TELL("cluster.secrets.update",
+    CALL_VOID("cluster.secrets.update",
          CLUSTER.secrets().update(request.text(1), request.body<detail::UpdateSecret>().secret_value)),
-    TELL("cluster.secrets.delete", CLUSTER.secrets().delete_(request.text(1))),
-    TELL("cluster.monitoring.activate", CLUSTER.monitoring().activate()),
-    TELL("cluster.monitoring.deactivate", CLUSTER.monitoring().deactivate()),
-    ASK("cluster.monitoring.get", CLUSTER.monitoring().get()),
-    ASK("cluster.monitoring.create_client",
+    CALL_VOID("cluster.secrets.delete", CLUSTER.secrets().delete_(request.text(1))),
+    CALL_VOID("cluster.monitoring.activate", CLUSTER.monitoring().activate()),
+    CALL_VOID("cluster.monitoring.deactivate", CLUSTER.monitoring().deactivate()),
+    CALL_VALUE("cluster.monitoring.get", CLUSTER.monitoring().get()),
+    CALL_VALUE("cluster.monitoring.create_client",
         CLUSTER.monitoring().create_client(request.body<detail::CreateMonitoringClient>().username)),
-    TELL("cluster.monitoring.delete_client", CLUSTER.monitoring().delete_client(request.text(1))),
-    ASK("cluster.monitoring.rotate_password", CLUSTER.monitoring().rotate_password(request.text(1))),
-    ASK("cluster.secure_connectivity.get", CLUSTER.secure_connectivity().get()),
-    TELL("cluster.secure_connectivity.activate",
+    CALL_VOID("cluster.monitoring.delete_client", CLUSTER.monitoring().delete_client(request.text(1))),
+    CALL_VALUE("cluster.monitoring.rotate_password", CLUSTER.monitoring().rotate_password(request.text(1))),
+    CALL_VALUE("cluster.secure_connectivity.get", CLUSTER.secure_connectivity().get()),
+    CALL_VOID("cluster.secure_connectivity.activate",
          CLUSTER.secure_connectivity().activate(request.body<ActivateSecureConnectivity>())),
-    TELL("cluster.secure_connectivity.deactivate", CLUSTER.secure_connectivity().deactivate()),
-    ASK("members.list", admin.members().list()),
-    TELL("members.set_roles",
+    CALL_VOID("cluster.secure_connectivity.deactivate", CLUSTER.secure_connectivity().deactivate()),
+    CALL_VALUE("members.list", admin.members().list()),
+    CALL_VOID("members.set_roles",
          admin.members().set_roles(request.text(0), request.body<detail::SetMemberRoles>().org_roles)),
-    TELL("members.delete", admin.members().delete_(request.text(0))),
-    ASK("activity.list", admin.activity().list()),
+    CALL_VOID("members.delete", admin.members().delete_(request.text(0))),
+    CALL_VALUE("activity.list", admin.activity().list()),
     {"activity.csv", csv},
-    ASK("ip_ranges", admin.ip_ranges()),
+    CALL_VALUE("ip_ranges", admin.ip_ranges()),
     {"request", any_request},
 };
 
-// ---- Answers ----
+// ---- Replies ----
 
-std::string told(const Error& error) {
+std::string error_reply(const Error& error) {
   std::string out = "{\"status\":" + std::to_string(static_cast<int>(error.status()));
   out += ",\"stage\":" + std::to_string(static_cast<int>(error.stage()));
   out += ",\"outcome\":" + std::to_string(static_cast<int>(error.outcome()));
@@ -247,7 +249,7 @@ std::string told(const Error& error) {
   return "{\"error\":" + out + "}}";
 }
 
-std::string refused(const std::string& message) {
+std::string invalid_call_reply(const std::string& message) {
   return "{\"error\":{\"kind\":\"InvalidArgument\",\"stage\":1,\"outcome\":1,\"message\":" +
          quoted(message) + "}}";
 }
@@ -260,7 +262,7 @@ AdminClient connect(const Value& settings) {
   return builder.build();
 }
 
-std::string answer(std::optional<AdminClient>& admin, const std::string& line) {
+std::string reply(std::optional<AdminClient>& admin, const std::string& line) {
   try {
     const Value value = Value::parse(line);
     if (!value["connect"].is_null()) {
@@ -269,15 +271,15 @@ std::string answer(std::optional<AdminClient>& admin, const std::string& line) {
     }
     const Request request(value);
     const auto call = calls.find(request.name());
-    if (call == calls.end()) return refused("there is no call " + request.name());
+    if (call == calls.end()) return invalid_call_reply("unknown call " + request.name());
     const bool waits = request.name().find("wait_until") != std::string::npos;
     const auto timeout = waits ? std::nullopt : request.seconds("timeout");
     const AdminClient client = timeout ? admin->with(CallOptions().timeout(*timeout)) : *admin;
     return "{\"result\":" + call->second(client, request) + '}';
-  } catch (const Refused& refusal) {
-    return refused(refusal.message);
+  } catch (const InvalidCall& invalid) {
+    return invalid_call_reply(invalid.message);
   } catch (const Error& error) {
-    return told(error);
+    return error_reply(error);
   }
 }
 
@@ -286,5 +288,5 @@ std::string answer(std::optional<AdminClient>& admin, const std::string& line) {
 int main() {
   std::optional<AdminClient> admin;
   std::string line;
-  while (std::getline(std::cin, line)) std::cout << answer(admin, line) << std::endl;
+  while (std::getline(std::cin, line)) std::cout << reply(admin, line) << std::endl;
 }

@@ -1,5 +1,8 @@
-"""The driver for Python: reads a call as a line of JSON, makes it through camunda_admin, answers a
-line of JSON."""
+"""Scenario driver for Python.
+
+Reads calls as lines of JSON, makes them through camunda_admin, and writes each result or error as a line
+of JSON.
+"""
 
 import inspect
 import json
@@ -9,17 +12,17 @@ from typing import Any, Dict
 
 from camunda_admin import AdminClient, CamundaError, OutcomeUnknownError
 
-#: Fields of a body that Python takes under another name than their last word.
+#: Python parameter names of body fields, if they are not the last part of the field name.
 ALIASES = {"schedule": "cron", "ipallowlist": "entries"}
 
 
 def snake(name: str) -> str:
-    """A field of the service's as a name in Python."""
+    """Return the Python name of a JSON field."""
     return re.sub("[A-Z]", lambda letter: "_" + letter[0].lower(), name)
 
 
 def keywords(method: Any, body: Dict[str, Any]) -> Dict[str, Any]:
-    """A body as keyword arguments of a method."""
+    """Return a body as keyword arguments of a method."""
     parameters = inspect.signature(method).parameters
     found = {}
     for field, value in body.items():
@@ -34,7 +37,7 @@ def keywords(method: Any, body: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def plain(result: Any) -> Any:
-    """A result as what `json` can write."""
+    """Return a result as a value that `json` can serialize."""
     if hasattr(result, "to_dict"):
         return result.to_dict()
     if isinstance(result, list):
@@ -43,7 +46,7 @@ def plain(result: Any) -> Any:
 
 
 def call(admin: AdminClient, request: Dict[str, Any]) -> Any:
-    """Makes a call and gives what it answers."""
+    """Make a call and return its result."""
     name = request["call"]
     arguments = request["arguments"]
     waits = "wait_until" in name
@@ -51,20 +54,20 @@ def call(admin: AdminClient, request: Dict[str, Any]) -> Any:
         admin = admin.with_options(timeout=request["timeout"])
     if name == "request":
         return admin.request(
-            *arguments, body=request.get("body"), idempotency=request.get("class")
+            *arguments, body=request.get("body"), idempotency=request.get("idempotency")
         )
     path = name.split(".")
-    place: Any = admin
+    target: Any = admin
     if path[0] == "cluster":
-        place = admin.cluster(arguments[0])
+        target = admin.cluster(arguments[0])
         arguments = arguments[1:]
         path = path[1:]
     for step in path:
-        place = getattr(place, step)
+        target = getattr(target, step)
     if waits:
         limits = {key: request[key] for key in ("timeout", "interval") if key in request}
-        return plain(place(*arguments, **limits))
-    result = place(*arguments, **keywords(place, request.get("body", {})))
+        return plain(target(*arguments, **limits))
+    result = target(*arguments, **keywords(target, request.get("body", {})))
     if name == "clusters.create":
         return {"clusterId": result}
     if name == "activity.csv":
@@ -72,12 +75,12 @@ def call(admin: AdminClient, request: Dict[str, Any]) -> Any:
     return plain(result)
 
 
-def told(error: CamundaError) -> Dict[str, Any]:
-    """Everything that an error tells."""
+def error_fields(error: CamundaError) -> Dict[str, Any]:
+    """Return all attributes of an error."""
     return {
         "status": error.status,
         "stage": error.stage.title(),
-        "outcome": error.outcome.title().replace(" ", ""),
+        "outcome": error.outcome.title().replace("_", ""),
         "message": str(error),
         "http_status": error.http_status,
         "server_message": error.server_message,
@@ -89,8 +92,8 @@ def told(error: CamundaError) -> Dict[str, Any]:
     }
 
 
-def refused(error: Exception) -> Dict[str, Any]:
-    """The call cannot be written in Python: the language refuses it."""
+def invalid_call_fields(error: Exception) -> Dict[str, Any]:
+    """Return the error of a call that is not possible in Python."""
     return {
         "kind": "InvalidArgument",
         "stage": "Config",
@@ -100,7 +103,7 @@ def refused(error: Exception) -> Dict[str, Any]:
 
 
 def main() -> None:
-    """Answers line by line until there is no more."""
+    """Reply to each line of standard input until it ends."""
     admin = AdminClient()
     for line in sys.stdin:
         request = json.loads(line)
@@ -110,14 +113,14 @@ def main() -> None:
                 settings["timeout"] = float(settings["timeout"])
                 admin.close()
                 admin = AdminClient(**settings)
-                answer: Dict[str, Any] = {"result": None}
+                reply: Dict[str, Any] = {"result": None}
             else:
-                answer = {"result": call(admin, request)}
+                reply = {"result": call(admin, request)}
         except CamundaError as error:
-            answer = {"error": told(error)}
+            reply = {"error": error_fields(error)}
         except (AttributeError, KeyError, TypeError) as error:
-            answer = {"error": refused(error)}
-        print(json.dumps(answer, separators=(",", ":")), flush=True)
+            reply = {"error": invalid_call_fields(error)}
+        print(json.dumps(reply, separators=(",", ":")), flush=True)
 
 
 if __name__ == "__main__":

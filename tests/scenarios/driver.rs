@@ -1,4 +1,5 @@
-//! A driver: told a call as a line of JSON, it answers a line of JSON.
+//! Driver of one language: receives a call as a line of JSON and returns its result or error as a line of
+//! JSON.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -6,13 +7,14 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::limited::{Limited, PROGRAM_LIMIT};
 
-/// One language's way to the library.
+/// Calls the library through the public API of one language.
 pub(crate) trait Driver {
-    /// Passes a line on and waits for the answer; fails where the driver is no more.
+    /// Sends a line and returns the reply. Fails if the driver has terminated; the message then begins with
+    /// `the driver`.
     fn exchange(&mut self, line: &str) -> Result<String, String>;
 }
 
-/// A program that reads lines from its input and answers on its output.
+/// Driver process that reads calls from its standard input and writes replies to its standard output.
 pub(crate) struct Program {
     program: Limited,
     input: Option<ChildStdin>,
@@ -21,10 +23,11 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(mut command: Command, environment: &[(&str, &PathBuf)]) -> Program {
-        // Nothing of the developer's own environment.
+        // Removes settings of the developer's environment.
         for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if text.starts_with("CAMUNDA_") || text.to_ascii_lowercase().ends_with("_proxy") {
+            let variable = name.to_string_lossy();
+            if variable.starts_with("CAMUNDA_") || variable.to_ascii_lowercase().ends_with("_proxy")
+            {
                 command.env_remove(&name);
             }
         }
@@ -43,12 +46,12 @@ impl Driver for Program {
     fn exchange(&mut self, line: &str) -> Result<String, String> {
         self.program.restart_limit();
         let input = self.input.as_mut().expect("open until the end");
-        let mut answer = String::new();
+        let mut reply = String::new();
         let written = writeln!(input, "{line}").and_then(|()| input.flush());
-        match written.and_then(|()| self.output.read_line(&mut answer)) {
-            Ok(1..) => Ok(answer),
-            Ok(0) => Err(format!("the driver ended: {:?}", self.program.wait())),
-            Err(error) => Err(format!("the driver does not answer: {error}")),
+        match written.and_then(|()| self.output.read_line(&mut reply)) {
+            Ok(1..) => Ok(reply),
+            Ok(0) => Err(format!("the driver terminated: {:?}", self.program.wait())),
+            Err(error) => Err(format!("the driver does not reply: {error}")),
         }
     }
 }

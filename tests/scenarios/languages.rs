@@ -1,4 +1,4 @@
-//! The languages, and how each one's driver is built and started.
+//! Builds and starts the driver of each language.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -13,12 +13,12 @@ use crate::library::library;
 use crate::rust::RustDriver;
 use crate::tools::{run, tool, top};
 
-/// Starts another driver.
+/// Starts a new driver.
 pub(crate) type Start = Box<dyn Fn() -> Box<dyn Driver>>;
 
 pub(crate) struct Language {
     pub(crate) name: &'static str,
-    /// `None` where a tool is missing.
+    /// Builds the driver. Returns `None` if a required tool is not installed.
     pub(crate) prepare: fn() -> Option<Start>,
 }
 
@@ -93,7 +93,7 @@ fn compiled(mut command: Command, folder: &TempDir, source: &str) {
     run(command);
 }
 
-/// The folder lives as long as drivers can be started from it.
+/// Returns a function that starts the compiled driver. It owns the folder, which is deleted with it.
 fn started(folder: TempDir) -> Start {
     Box::new(move || {
         let mut command = Command::new(folder.path().join("driver"));
@@ -106,17 +106,17 @@ fn sources() -> PathBuf {
     Path::new(top()).join("tests/scenarios")
 }
 
-/// The table of the C driver: a line for each function of the header that is an operation or a
-/// waiter, with its shape: how many texts it takes, whether a body, whether it gives a value.
+/// Generates the table of the C driver: one line for each operation and waiter with its signature (number
+/// of string arguments, whether it has a body, whether it returns a value) and its function.
 ///
-/// A function that the header lacks, or a shape that the driver lacks, does not compile.
+/// The driver does not compile if the header lacks a function or the driver lacks a signature.
 fn c_operations() -> String {
     let mut table = String::new();
-    let mut push = |call: &str, shape: &str, function: &str| {
-        writeln!(table, "ENTRY(\"{call}\", {shape}, {function})").unwrap();
+    let mut push = |call: &str, signature: &str, function: &str| {
+        writeln!(table, "ENTRY(\"{call}\", {signature}, {function})").unwrap();
     };
     for operation in OPERATIONS {
-        push(operation.call, &c_shape(operation), operation.c_name);
+        push(operation.call, &c_signature(operation), operation.c_name);
     }
     for waiter in WAITERS {
         let value = if waiter.answer.is_some() {
@@ -124,15 +124,15 @@ fn c_operations() -> String {
         } else {
             ""
         };
-        let shape = format!("texts_{}{value}", waiter.arguments.len());
-        push(waiter.call, &shape, waiter.c_name);
+        let signature = format!("strings_{}{value}", waiter.arguments.len());
+        push(waiter.call, &signature, waiter.c_name);
     }
     table
 }
 
-fn c_shape(operation: &Operation) -> String {
-    let answer = operation.answer.as_ref().map(|shape| &shape.kind);
-    if matches!(answer, Some(BodyKind::Csv)) {
+fn c_signature(operation: &Operation) -> String {
+    let response = operation.answer.as_ref().map(|schema| &schema.kind);
+    if matches!(response, Some(BodyKind::Csv)) {
         return "csv".to_owned();
     }
     let body = if operation.body.is_some() {
@@ -140,6 +140,6 @@ fn c_shape(operation: &Operation) -> String {
     } else {
         ""
     };
-    let value = if answer.is_some() { "_value" } else { "" };
-    format!("texts_{}{body}{value}", operation.arguments().count())
+    let value = if response.is_some() { "_value" } else { "" };
+    format!("strings_{}{body}{value}", operation.arguments().count())
 }

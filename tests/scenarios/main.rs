@@ -1,11 +1,11 @@
-//! One table of cases for all languages: given the service's state, when this call is made, then
-//! this result or error.
+//! Scenario tests: one table of cases that runs through the public API of every language.
 //!
-//! The cases are the JSON files in `cases`; `README.md` says how they are written. Each language has
-//! a driver that does no more than make a call through the language's own public API and tell what
-//! came out of it, so that what is expected is written once and checked by one piece of code.
+//! A case has a state of the mock server (given), a call (when), and the expected result or error (then).
+//! The cases are the JSON files in `cases`; `README.md` describes their format. Each language has a
+//! driver that makes calls and returns results and errors unchanged, so that expectations are written
+//! and checked in one place.
 //!
-//! A language whose tool is missing is named and left out; with `CI=true` that is a failure.
+//! A language whose tools are not installed is reported and skipped; with `CI=true` it is a failure.
 
 mod coverage;
 mod driver;
@@ -14,7 +14,8 @@ mod pattern;
 mod run;
 mod rust;
 mod table;
-// The tools and the library are found as the tests of the C ABI find them.
+mod unknown;
+// Shared with the tests of the C ABI.
 #[path = "../support/cargo.rs"]
 mod cargo;
 #[path = "../c_abi/library.rs"]
@@ -32,14 +33,15 @@ use std::io::Write;
 use languages::{LANGUAGES, Language};
 use table::Case;
 
-/// Runs the cases in every language, the languages side by side, and says how many in which.
+/// Runs the cases in all languages concurrently and prints the number of failures in each. The variable
+/// `CAMUNDA_TEST_FILTER` selects the cases whose names contain its value.
 #[test]
-fn every_case_in_every_language() {
+fn every_case_passes_in_every_language() {
     limited::limit_this_process();
-    let wanted = std::env::var("SCENARIOS").unwrap_or_default();
+    let filter = std::env::var("CAMUNDA_TEST_FILTER").unwrap_or_default();
     let cases: Vec<Case> = table::read()
         .into_iter()
-        .filter(|case| case.name.contains(&wanted))
+        .filter(|case| case.name.contains(&filter))
         .collect();
     let results: Vec<(&Language, Option<Vec<String>>)> = std::thread::scope(|scope| {
         let running: Vec<_> = LANGUAGES
@@ -48,15 +50,15 @@ fn every_case_in_every_language() {
             .collect();
         running
             .into_iter()
-            .map(|(language, thread)| (language, thread.join().expect("no panic of the harness")))
+            .map(|(language, thread)| (language, thread.join().unwrap_or_else(panic_as_failure)))
             .collect()
     });
 
     let counts: Vec<String> = results
         .iter()
         .map(|(language, failures)| match failures {
-            Some(failures) => format!("{} {}", language.name, cases.len() - failures.len()),
-            None => format!("{} left out", language.name),
+            Some(failures) => format!("{} {} failed", language.name, failures.len()),
+            None => format!("{} skipped", language.name),
         })
         .collect();
     let failures: Vec<String> = results
@@ -68,8 +70,13 @@ fn every_case_in_every_language() {
                 .map(|failure| format!("{}: {failure:.600}", language.name))
         })
         .collect();
-    // Not `println!`, which the test runner keeps to itself where the test passes.
-    let _ = writeln!(std::io::stderr(), "scenarios: {}", counts.join(", "));
+    // Not `println!`, whose output the test runner hides if the test passes.
+    let _ = writeln!(
+        std::io::stderr(),
+        "scenarios: {} cases: {}",
+        cases.len(),
+        counts.join(", ")
+    );
     assert!(
         failures.is_empty(),
         "{} failed:\n{}",
@@ -78,14 +85,28 @@ fn every_case_in_every_language() {
     );
 }
 
+/// A driver that cannot be built fails its language, not the results of the others.
+fn panic_as_failure(panic: Box<dyn std::any::Any + Send>) -> Option<Vec<String>> {
+    let message = panic.downcast::<String>().map_or_else(
+        |_| "the harness panicked".to_owned(),
+        |message| format!("the harness panicked: {message}"),
+    );
+    Some(vec![message])
+}
+
 #[test]
-fn names_are_unique_and_there_is_nothing_that_nobody_reads() {
+fn cases_are_valid_and_have_unique_names() {
     table::check(&table::read());
 }
 
 #[test]
-fn every_operation_and_every_waiter_succeeds_in_some_case() {
+fn every_operation_and_waiter_has_a_case_in_which_it_succeeds() {
     coverage::check_successes(&table::read());
+}
+
+#[test]
+fn operations_are_those_of_the_mock_server() {
+    coverage::check_operations();
 }
 
 #[test]

@@ -1,20 +1,20 @@
-//! Patterns of results: a value that has to be found, with markers for what varies.
+//! Patterns of results: the expected value, with markers for values that vary.
 
 use serde_json::Value;
 
-/// Holds a value against a pattern; a mismatch is named with its path.
+/// Compares a value with a pattern. Returns a description of the first mismatch, with its path.
 ///
-/// An object wants the fields that it names and leaves others alone; an array wants its elements one
-/// by one. Markers are objects with one key:
+/// The value of an object pattern may have additional fields. An array pattern matches an array of the same
+/// length, element by element. Markers are objects with one key:
 ///
-/// | marker | wants |
+/// | marker | matches |
 /// |---|---|
-/// | `{"$any": "string"}` | anything of that kind, not empty |
-/// | `{"$absent": true}` | no such field, or `null`, which is the same |
-/// | `{"$empty": true}` | nothing, or what a typed language reads where there is nothing |
-/// | `{"$contains": [...]}` | an array with an element for each of these patterns |
+/// | `{"$any": "string"}` | a value of that kind that is not empty: `string`, `array`, `object`, `number` or `bool` |
+/// | `{"$absent": true}` | an absent field, or `null` |
+/// | `{"$empty": true}` | an absent field, or the value that a typed language uses for one: `null`, `false`, 0, an empty string, list or object |
+/// | `{"$contains": [...]}` | an array that contains a match for each of these patterns |
 /// | `{"$len": n}` | an array of that length |
-/// | `{"$text": "part"}` | a string with that part |
+/// | `{"$text": "part"}` | a string that contains this part |
 pub(crate) fn mismatch(pattern: &Value, found: Option<&Value>, path: &str) -> Option<String> {
     let place = if path.is_empty() { "the result" } else { path };
     let shown = || match found {
@@ -24,20 +24,20 @@ pub(crate) fn mismatch(pattern: &Value, found: Option<&Value>, path: &str) -> Op
                 .nth(300)
                 .map_or(text.clone(), |(end, _)| format!("{}…", &text[..end]))
         }
-        None => "nothing".to_owned(),
+        None => "no value".to_owned(),
     };
-    let wants = |what: String| Some(format!("{place} has to be {what}, and is {}", shown()));
+    let expected = |what: String| Some(format!("{place}: expected {what}, found {}", shown()));
     match pattern {
         Value::Object(fields) => {
             if let Some((marker, wanted)) = marker(fields) {
                 return match marker {
                     _ if holds(marker, wanted, found) => None,
-                    "$contains" => wants(format!("an array with {wanted}")),
-                    _ => wants(format!("{}: {wanted}", &marker[1..])),
+                    "$contains" => expected(format!("an array with {wanted}")),
+                    _ => expected(format!("{} {wanted}", &marker[1..])),
                 };
             }
             let Some(Value::Object(object)) = found else {
-                return wants("an object".to_owned());
+                return expected("an object".to_owned());
             };
             fields.iter().find_map(|(name, pattern)| {
                 let path = if path.is_empty() {
@@ -56,10 +56,10 @@ pub(crate) fn mismatch(pattern: &Value, found: Option<&Value>, path: &str) -> Op
                 .find_map(|(index, (pattern, element))| {
                     mismatch(pattern, Some(element), &format!("{path}[{index}]"))
                 }),
-            _ => wants(format!("an array of {}", patterns.len())),
+            _ => expected(format!("an array of {} elements", patterns.len())),
         },
         _ if found == Some(pattern) => None,
-        _ => wants(pattern.to_string()),
+        _ => expected(pattern.to_string()),
     }
 }
 
@@ -100,8 +100,8 @@ fn holds(marker: &str, wanted: &Value, found: Option<&Value>) -> bool {
         }
         "$text" => found
             .and_then(Value::as_str)
-            .is_some_and(|text| text.contains(wanted.as_str().expect("a part of a text"))),
-        other => panic!("there is no marker {other}"),
+            .is_some_and(|text| text.contains(wanted.as_str().expect("a part of a string"))),
+        other => panic!("unknown marker {other}"),
     }
 }
 

@@ -1,11 +1,10 @@
-//! Running cases: the sandbox made ready, the call handed to the driver, the end checked.
+//! Runs cases: prepares the mock server, makes the call through the driver, checks result and requests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use camunda_admin::Idempotency;
 use camunda_admin::description::OPERATIONS;
-use camunda_admin_sandbox::{Fault, Sandbox};
+use camunda_admin_sandbox::{Fault, Sandbox, operations};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -13,12 +12,13 @@ use crate::driver::Driver;
 use crate::languages::{Language, Start};
 use crate::pattern::mismatch;
 use crate::table::{Call, Case, ExpectedError, Step, Then};
+use crate::unknown::unknown_names;
 
-/// How long the sandbox takes for what takes minutes: so long that nothing happens by itself while a
-/// case runs; cases put the clock forward.
+/// Duration of life-cycle changes in the mock server: longer than a case takes, so that they happen only
+/// when a case advances the clock.
 const LIFE_CYCLE: Duration = Duration::from_secs(60);
 
-/// The kinds of errors in the order of the statuses of the C ABI.
+/// Names of the error kinds, indexed by `camunda_status`.
 const KINDS: [&str; 18] = [
     "Ok",
     "InvalidArgument",
@@ -35,14 +35,14 @@ const KINDS: [&str; 18] = [
     "Cancelled",
     "Network",
     "Decode",
-    "Failed",
+    "WaitFailed",
     "Io",
     "Internal",
 ];
 const STAGES: [&str; 5] = ["", "Config", "Token", "Request", "Decode"];
-const OUTCOMES: [&str; 5] = ["", "NotSent", "Refused", "Unknown", "Done"];
+const OUTCOMES: [&str; 5] = ["", "NotSent", "Rejected", "Unknown", "Completed"];
 
-/// Runs all cases in one language and gives what failed; `None` where a tool is missing.
+/// Runs all cases in one language and returns the failures. Returns `None` if a tool is not installed.
 pub(crate) fn language(language: &Language, cases: &[Case]) -> Option<Vec<String>> {
     let start = (language.prepare)()?;
     let mut driver = start();
@@ -56,7 +56,7 @@ pub(crate) fn language(language: &Language, cases: &[Case]) -> Option<Vec<String
 }
 
 fn run(driver: &mut Box<dyn Driver>, start: &Start, case: &Case) -> Result<(), String> {
-    // A sandbox for each case, since a token host is asked for a token once a second at most.
+    // A mock server for each case, because the rate limit allows one token request per second and host.
     let sandbox = Sandbox::builder().healthy_after(LIFE_CYCLE).start();
     let mut running = Running {
         driver,
@@ -70,11 +70,11 @@ fn run(driver: &mut Box<dyn Driver>, start: &Start, case: &Case) -> Result<(), S
     end
 }
 
-/// A case on its way.
+/// A running case.
 struct Running<'a> {
     driver: &'a mut Box<dyn Driver>,
     sandbox: &'a Sandbox,
-    /// What steps have given, by name.
+    /// Results of steps, by name.
     names: BTreeMap<String, Value>,
 }
 
@@ -100,7 +100,7 @@ impl Running<'_> {
         let reply = Reply::parse(&self.driver.exchange(&settings.to_string())?)?;
         reply
             .error
-            .map_or(Ok(()), |error| Err(format!("cannot connect: {error}")))
+            .map_or(Ok(()), |error| Err(format!("connect: {error}")))
     }
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
@@ -127,7 +127,7 @@ impl Running<'_> {
         }
     }
 
-    /// Makes a call and checks its end; gives the result.
+    /// Makes a call, checks its result or error and the requests, and returns the result.
     fn call(&mut self, call: &Call, then: &Then) -> Result<Value, String> {
         if let Some(name) = &call.credentials {
             let text = |field| self.filled(&format!("{name}.{field}").into());
@@ -142,7 +142,7 @@ impl Running<'_> {
         let mut line = json!({
             "call": call.call,
             "arguments": arguments.collect::<Result<Vec<_>, _>>()?,
-            // Waiters look again at once; nothing else has an interval.
+            // Short, so that waiters poll again immediately; other calls ignore it.
             "interval": 0.01,
         });
         if let Some(body) = &call.body {
@@ -151,8 +151,8 @@ impl Running<'_> {
         if let Some(timeout) = call.timeout {
             line["timeout"] = timeout.into();
         }
-        if let Some(class) = &call.class {
-            line["class"] = class.as_str().into();
+        if let Some(idempotency) = &call.idempotency {
+            line["idempotency"] = idempotency.as_str().into();
         }
         let reply = Reply::parse(&self.driver.exchange(&line.to_string())?)?;
         let counts = {
@@ -163,7 +163,7 @@ impl Running<'_> {
             counts.retain(|_, count| *count > 0);
             counts
         };
-        let result = self.check_end(call, then, &reply)?;
+        let result = self.check_end(call, then, &reply, &counts)?;
         check_counts(call, then, &counts)?;
         for step in &then.after {
             self.step(step)
@@ -172,9 +172,17 @@ impl Running<'_> {
         Ok(result)
     }
 
-    fn check_end(&self, call: &Call, then: &Then, reply: &Reply) -> Result<Value, String> {
+    fn check_end(
+        &self,
+        call: &Call,
+        then: &Then,
+        reply: &Reply,
+        counts: &BTreeMap<String, u64>,
+    ) -> Result<Value, String> {
         match (&reply.result, &reply.error, &then.error) {
-            (Some(_), None, Some(_)) => Err(format!("{} succeeds", call.call)),
+            (Some(_), None, Some(_)) => {
+                Err(format!("{}: expected an error, got a result", call.call))
+            }
             (Some(result), None, None) => {
                 if let Some(part) = &then.result_text {
                     let part = self.filled(&part.as_str().into())?;
@@ -183,8 +191,12 @@ impl Running<'_> {
                         return Err(format!("`{part}` is not in {}", result.get()));
                     }
                 }
-                // What is nested deeper than this is looked at as text only.
+                // Values nested deeper than the limit of serde_json are compared as text only.
                 let value = serde_json::from_str(result.get()).unwrap_or_default();
+                let unknown = unknown_names(&call.call, &value);
+                if unknown.is_empty() == then.unknown {
+                    return Err(format!("{}: unknown names: {unknown:?}", call.call));
+                }
                 if let Some(pattern) = &then.result {
                     let pattern = self.filled(pattern)?;
                     if let Some(mismatch) = mismatch(&pattern, Some(&value), "") {
@@ -194,11 +206,14 @@ impl Running<'_> {
                 Ok(value)
             }
             (None, Some(error), Some(expected)) => {
-                self.check_error(call, expected, error)?;
+                self.check_error(call, expected, error, counts)?;
                 Ok(Value::Null)
             }
-            (None, Some(error), None) => Err(format!("{} fails: {error}", call.call)),
-            _ => Err(format!("{} ends neither well nor badly", call.call)),
+            (None, Some(error), None) => Err(format!("{}: unexpected error: {error}", call.call)),
+            _ => Err(format!(
+                "{}: expected either a result or an error",
+                call.call
+            )),
         }
     }
 
@@ -207,55 +222,56 @@ impl Running<'_> {
         call: &Call,
         expected: &ExpectedError,
         error: &Value,
+        counts: &BTreeMap<String, u64>,
     ) -> Result<(), String> {
         let wrong = |what: &str, wanted: &dyn std::fmt::Debug| {
-            Err(format!("{what} of the error has to be {wanted:?}: {error}"))
+            Err(format!("{what}: expected {wanted:?}, error: {error}"))
         };
-        let word = |name: &str, number: &str, words: &'static [&'static str]| {
+        let enum_name = |name: &str, number: &str, names: &'static [&'static str]| {
             let numbered = error[number]
                 .as_u64()
-                .and_then(|n| words.get(n as usize).copied());
+                .and_then(|n| names.get(n as usize).copied());
             error[name]
                 .as_str()
                 .or(numbered)
                 .unwrap_or_default()
                 .to_owned()
         };
-        let kind = word("kind", "status", &KINDS);
-        let outcome = word("outcome", "outcome", &OUTCOMES);
-        let stage = word("stage", "stage", &STAGES);
-        // What a status is by itself; a case says what is otherwise.
+        let kind = enum_name("kind", "status", &KINDS);
+        let outcome = enum_name("outcome", "outcome", &OUTCOMES);
+        let stage = enum_name("stage", "stage", &STAGES);
+        // Defaults that follow from the HTTP status; a case can override them.
         let implied = expected.http_status.map(kind_of_status);
         if let Some(wanted) = expected.kind.as_deref().or(implied)
             && kind != wanted
         {
-            return wrong("the kind", &wanted);
+            return wrong("kind", &wanted);
         }
-        let refused = implied.map(|_| "Refused");
-        if let Some(wanted) = expected.outcome.as_deref().or(refused)
+        let rejected = implied.map(|_| "Rejected");
+        if let Some(wanted) = expected.outcome.as_deref().or(rejected)
             && outcome != wanted
         {
-            return wrong("the outcome", &wanted);
+            return wrong("outcome", &wanted);
         }
         let requested = implied.map(|_| "Request");
         if let Some(wanted) = expected.stage.as_deref().or(requested)
             && stage != wanted
         {
-            return wrong("the stage", &wanted);
+            return wrong("stage", &wanted);
         }
-        // A success whose answer cannot be used is told by the kind; only refusals name a status.
+        // The status of a success is compared only if the case names one.
         let status = error["http_status"]
             .as_u64()
             .filter(|status| *status >= 300 || expected.http_status.is_some());
         if status != expected.http_status.map(u64::from) {
-            return wrong("the HTTP status", &expected.http_status);
+            return wrong("http_status", &expected.http_status);
         }
         let message = error["message"].as_str().unwrap_or_default();
         if message.is_empty() || message.contains('\n') {
-            return wrong("the message", &"one line");
+            return wrong("message", &"one line");
         }
         if message.contains(&self.sandbox.client_secret()) {
-            return wrong("the message", &"free of secrets");
+            return wrong("message", &"no secret");
         }
         if let Some(wanted) = &expected.message {
             let wanted = match self.filled(wanted)? {
@@ -267,55 +283,55 @@ impl Running<'_> {
                 .filter_map(Value::as_str)
                 .any(|part| message.contains(part))
             {
-                return wrong("the message", &wanted);
+                return wrong("message", &wanted);
             }
         }
         match (&expected.server_message, error["server_message"].as_str()) {
             (None, _) | (Some(Value::Null), None) => {}
-            (Some(Value::String(part)), Some(words)) if words.contains(part.as_str()) => {}
-            (Some(wanted), _) => return wrong("the service's words", wanted),
+            (Some(Value::String(part)), Some(message)) if message.contains(part.as_str()) => {}
+            (Some(wanted), _) => return wrong("server_message", wanted),
         }
         if let Some(part) = &expected.body {
             let part = self.filled(&part.as_str().into())?;
             let body = from_hex(error["body_hex"].as_str().unwrap_or_default());
             let body = String::from_utf8_lossy(&body);
             if !body.contains(part.as_str().unwrap_or_default()) {
-                return wrong(&format!("the body (`{body}`)"), &part);
+                return wrong(&format!("body (`{body}`)"), &part);
             }
         }
         if let Some(attempts) = expected.attempts
             && error["attempts"].as_u64() != Some(attempts)
         {
-            return wrong("the number of attempts", &attempts);
+            return wrong("attempts", &attempts);
         }
-        let applied = expected
-            .may_have_been_applied
-            .unwrap_or_else(|| is_change(call) && matches!(outcome.as_str(), "Unknown" | "Done"));
+        let applied = expected.may_have_been_applied.unwrap_or_else(|| {
+            is_change(counts) && matches!(outcome.as_str(), "Unknown" | "Completed")
+        });
         if error["may_have_been_applied"].as_bool().unwrap_or_default() != applied {
-            return wrong("`may_have_been_applied`", &applied);
+            return wrong("may_have_been_applied", &applied);
         }
         if let Some(seconds) = expected.retry_after
             && error["retry_after"].as_f64() != Some(seconds)
         {
-            return wrong("the time to wait", &seconds);
+            return wrong("retry_after", &seconds);
         }
-        // What never got as far as an operation need not name one.
+        // An error that occurs before an operation is selected does not have to name one.
         let operation = OPERATIONS
             .iter()
             .find(|operation| operation.call == call.call);
         if let (Some(operation), Some(named)) = (operation, error["operation"].as_str())
             && named != operation.name
         {
-            return wrong("the operation", &operation.name);
+            return wrong("operation", &operation.name);
         }
         if status.is_some() && error["operation"].as_str().is_none() {
-            return wrong("the operation", &"named");
+            return wrong("operation", &"a name");
         }
         Ok(())
     }
 
-    /// The value with each `$name` and `$name.field` in its texts replaced, and what is told rather
-    /// than written, `{"$repeat": [text, times]}` and `{"$join": [...]}`, made.
+    /// Returns the value with each `$name` and `$name.field` in its strings replaced, and with
+    /// `{"$repeat": [string, times]}` and `{"$join": [strings]}` expanded.
     fn filled(&self, value: &Value) -> Result<Value, String> {
         match value {
             Value::String(text) => self.filled_text(text),
@@ -325,12 +341,14 @@ impl Running<'_> {
                 .collect::<Result<_, _>>(),
             Value::Object(fields) if fields.contains_key("$repeat") => {
                 let (text, times) = (&fields["$repeat"][0], &fields["$repeat"][1]);
-                let text = text.as_str().ok_or("$repeat takes a text and a number")?;
-                let times = times.as_u64().ok_or("$repeat takes a text and a number")?;
+                let text = text.as_str().ok_or("$repeat takes a string and a number")?;
+                let times = times
+                    .as_u64()
+                    .ok_or("$repeat takes a string and a number")?;
                 Ok(text.repeat(times as usize).into())
             }
             Value::Object(fields) if fields.contains_key("$join") => {
-                let parts = fields["$join"].as_array().ok_or("$join takes texts")?;
+                let parts = fields["$join"].as_array().ok_or("$join takes strings")?;
                 let parts = parts.iter().map(|part| self.filled(part));
                 let parts: Vec<Value> = parts.collect::<Result<_, String>>()?;
                 Ok(parts
@@ -367,7 +385,7 @@ impl Running<'_> {
             }
             match value.as_str() {
                 Some(text) => filled.push_str(text),
-                None => return Err(format!("${path} is no text: {value}")),
+                None => return Err(format!("${path} is not a string: {value}")),
             }
             rest = behind;
         }
@@ -375,13 +393,13 @@ impl Running<'_> {
         Ok(filled.into())
     }
 
-    /// What a name stands for: a thing's id where nothing more is asked for.
+    /// Returns the value of a name: the `uuid` of a resource, or the field named by the path.
     fn named(&self, path: &str) -> Result<Value, String> {
         let (name, fields) = path.split_once('.').unwrap_or((path, ""));
         let value = self
             .names
             .get(name)
-            .ok_or_else(|| format!("nothing is called ${name}"))?;
+            .ok_or_else(|| format!("unknown name ${name}"))?;
         if fields.is_empty() {
             return Ok(value.get("uuid").unwrap_or(value).clone());
         }
@@ -397,36 +415,30 @@ fn check_counts(call: &Call, then: &Then, counts: &BTreeMap<String, u64>) -> Res
     if let Some(wanted) = &then.requests
         && wanted != counts
     {
-        return Err(format!(
-            "the service has to see {wanted:?}, and sees {counts:?}"
-        ));
+        return Err(format!("requests: expected {wanted:?}, got {counts:?}"));
     }
-    let operation = OPERATIONS
+    // The caller of a raw request decides whether it is idempotent.
+    if call.idempotency.is_some() {
+        return Ok(());
+    }
+    for operation in operations()
         .iter()
-        .find(|operation| operation.call == call.call);
-    if let Some(operation) = operation
-        && operation.idempotency == Idempotency::NonIdempotent
+        .filter(|operation| !operation.idempotent)
     {
-        let path = format!("{} {}", operation.method, operation.path);
-        let count = counts.get(&path).copied().unwrap_or_default();
+        let name = format!("{} {}", operation.method, operation.path);
+        let count = counts.get(&name).copied().unwrap_or_default();
         if count > 1 {
-            return Err(format!(
-                "{path} may be sent once only, and is sent {count} times"
-            ));
+            return Err(format!("non-idempotent {name} was sent {count} times"));
         }
     }
     Ok(())
 }
 
-/// Whether a call changes something, as opposed to reads and waiters.
-fn is_change(call: &Call) -> bool {
-    let operation = OPERATIONS
-        .iter()
-        .find(|operation| operation.call == call.call);
-    match operation {
-        Some(operation) => operation.idempotency != Idempotency::Safe,
-        None => call.call == "request" && call.arguments.first() != Some(&"GET".into()),
-    }
+/// Returns whether a call sent a change, not only reads.
+fn is_change(counts: &BTreeMap<String, u64>) -> bool {
+    counts
+        .keys()
+        .any(|operation| !operation.starts_with("GET "))
 }
 
 fn kind_of_status(status: u16) -> &'static str {
@@ -448,7 +460,7 @@ fn from_hex(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// A driver's answer: a result, `null` among them, or an error.
+/// Reply of a driver: a result, which can be `null`, or an error.
 struct Reply {
     result: Option<Box<RawValue>>,
     error: Option<Value>,
@@ -457,15 +469,16 @@ struct Reply {
 impl Reply {
     fn parse(line: &str) -> Result<Reply, String> {
         let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(line)
-            .map_err(|error| format!("the driver answers no JSON ({error}): {line}"))?;
+            .map_err(|error| format!("the driver returned invalid JSON ({error}): {line}"))?;
         let error = fields.remove("error");
         let error = error
             .map(|error| serde_json::from_str(error.get()))
             .transpose();
         Ok(Reply {
             result: fields.remove("result"),
-            error: error
-                .map_err(|error| format!("the driver answers no error ({error}): {line}"))?,
+            error: error.map_err(|error| {
+                format!("the driver returned an invalid error ({error}): {line}")
+            })?,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The driver for Rust: the typed API, called in this process.
+//! Scenario driver for Rust: calls the typed API in this process.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::driver::Driver;
 
-/// The fields of bodies that are arguments in Rust.
+/// Body fields that are method arguments in Rust.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Arguments {
@@ -33,7 +33,7 @@ pub(crate) struct RustDriver {
 /// Why a call failed.
 enum Failure {
     Library(Error),
-    /// The call cannot be written in Rust: the compiler refuses it.
+    /// The call does not compile in Rust.
     Language(String),
 }
 
@@ -57,7 +57,7 @@ impl Driver for RustDriver {
         };
         Ok(match end {
             Ok(result) => format!(r#"{{"result":{result}}}"#),
-            Err(Failure::Library(error)) => json!({ "error": told(&error) }).to_string(),
+            Err(Failure::Library(error)) => json!({ "error": error_fields(&error) }).to_string(),
             Err(Failure::Language(message)) => json!({ "error": {
                 "kind": "InvalidArgument", "stage": "Config", "outcome": "NotSent",
                 "message": message,
@@ -75,8 +75,8 @@ fn connect(settings: &serde_json::Map<String, Value>) -> Result<AdminClient, Fai
     Ok(builder.build()?)
 }
 
-/// Everything that an error tells.
-fn told(error: &Error) -> Value {
+/// Returns all attributes of an error.
+fn error_fields(error: &Error) -> Value {
     json!({
         "kind": format!("{:?}", error.kind()),
         "stage": format!("{:?}", error.stage()),
@@ -96,7 +96,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A line that asks for a call.
+/// A line that describes a call.
 struct Request<'a>(&'a Value);
 
 impl Request<'_> {
@@ -104,7 +104,7 @@ impl Request<'_> {
         self.0["arguments"][index].as_str().unwrap_or_default()
     }
 
-    /// The body as its type. What a type cannot hold is what `check_body` refuses.
+    /// Returns the body as its type. A body that is not valid according to `check_body` does not compile.
     fn body<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         let json = self.0.get("body").map(Value::to_string);
         let operation = OPERATIONS
@@ -117,6 +117,11 @@ impl Request<'_> {
         }
         serde_json::from_str(&json.unwrap_or_default())
             .map_err(|error| Failure::Language(error.to_string()))
+    }
+
+    /// Returns the body fields that are method arguments.
+    fn fields(&self) -> Result<Arguments, Failure> {
+        self.body()
     }
 
     fn wait<T>(&self) -> Wait<'_, T> {
@@ -144,7 +149,23 @@ impl Request<'_> {
 }
 
 fn encode(result: impl Serialize) -> Result<String, Failure> {
-    Ok(serde_json::to_string(&result).expect("an answer can be encoded"))
+    Ok(serde_json::to_string(&result).expect("a result can be encoded"))
+}
+
+/// Selects a call by its name, such as `cluster.backups.list`, and makes it.
+///
+/// The name consists of the identifiers of the handle and the method. If a method is renamed but its
+/// description is not, no entry has the name of the description.
+macro_rules! make_call {
+    ($name:ident, $prefix:literal, $root:ident:
+     $([$($handle:ident)?] $method:ident($($argument:expr),*);)*) => {
+        match $name {
+            $(_ if $name == concat!($prefix, $(stringify!($handle), ".",)? stringify!($method)) => {
+                encode($root$(.$handle())?.$method($($argument),*)?)
+            })*
+            _ => Err(Failure::Language(format!("unknown call {}", $name))),
+        }
+    };
 }
 
 fn call(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
@@ -163,68 +184,53 @@ fn call(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
         return cluster_call(&admin.cluster(&id), name, request);
     }
     match name {
-        "clusters.list" => encode(admin.clusters().list()?),
-        "clusters.create" => {
-            let id = admin.clusters().create(&request.body()?)?;
-            encode(json!({ "clusterId": id.as_str() }))
-        }
-        "clusters.parameters" => encode(admin.clusters().parameters()?),
-        "members.list" => encode(admin.members().list()?),
-        "members.set_roles" => {
-            let body: Arguments = request.body()?;
-            encode(
-                admin
-                    .members()
-                    .set_roles(request.argument(0), &body.org_roles)?,
-            )
-        }
-        "members.delete" => encode(admin.members().delete(request.argument(0))?),
-        "activity.list" => encode(admin.activity().list()?),
         "activity.csv" => {
             let mut text = Vec::new();
             admin.activity().csv(&mut text)?;
-            encode(String::from_utf8_lossy(&text))
+            return encode(String::from_utf8_lossy(&text));
         }
-        "ip_ranges" => encode(admin.ip_ranges()?),
-        "request" => {
-            let method = match request.argument(0) {
-                "GET" => Method::Get,
-                "POST" => Method::Post,
-                "PUT" => Method::Put,
-                "PATCH" => Method::Patch,
-                "DELETE" => Method::Delete,
-                other => return Err(Failure::Language(format!("there is no method {other}"))),
-            };
-            let body = request
-                .0
-                .get("body")
-                .map(|body| Json::new(body.to_string()))
-                .transpose()?;
-            let path = request.argument(1);
-            encode(match request.0["class"].as_str() {
-                Some("safe") => admin.request_with_idempotency(
-                    Idempotency::Safe,
-                    method,
-                    path,
-                    body.as_ref(),
-                )?,
-                Some("repeatable") => admin.request_with_idempotency(
-                    Idempotency::Idempotent,
-                    method,
-                    path,
-                    body.as_ref(),
-                )?,
-                Some("once") => admin.request_with_idempotency(
-                    Idempotency::NonIdempotent,
-                    method,
-                    path,
-                    body.as_ref(),
-                )?,
-                _ => admin.request(method, path, body.as_ref())?,
-            })
+        "clusters.create" => {
+            let id = admin.clusters().create(&request.body()?)?;
+            return encode(json!({ "clusterId": id.as_str() }));
         }
-        _ => Err(Failure::Language(format!("there is no call {name}"))),
+        "request" => return raw_request(admin, request),
+        _ => {}
     }
+    make_call! { name, "", admin:
+        [clusters] list();
+        [clusters] parameters();
+        [members] list();
+        [members] set_roles(request.argument(0), &request.fields()?.org_roles);
+        [members] delete(request.argument(0));
+        [activity] list();
+        [] ip_ranges();
+    }
+}
+
+fn raw_request(admin: &AdminClient, request: &Request<'_>) -> Result<String, Failure> {
+    let method = match request.argument(0) {
+        "GET" => Method::Get,
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        "PATCH" => Method::Patch,
+        "DELETE" => Method::Delete,
+        other => return Err(Failure::Language(format!("unknown method {other}"))),
+    };
+    let idempotency = match request.0["idempotency"].as_str() {
+        Some("safe") => Some(Idempotency::Safe),
+        Some("idempotent") => Some(Idempotency::Idempotent),
+        Some("non_idempotent") => Some(Idempotency::NonIdempotent),
+        _ => None,
+    };
+    let body = request.0.get("body");
+    let body = body.map(|body| Json::new(body.to_string())).transpose()?;
+    let path = request.argument(1);
+    encode(match idempotency {
+        Some(idempotency) => {
+            admin.request_with_idempotency(idempotency, method, path, body.as_ref())?
+        }
+        None => admin.request(method, path, body.as_ref())?,
+    })
 }
 
 fn cluster_call(
@@ -232,101 +238,48 @@ fn cluster_call(
     name: &str,
     request: &Request<'_>,
 ) -> Result<String, Failure> {
-    match name {
-        "cluster.get" => encode(cluster.get()?),
-        "cluster.update" => encode(cluster.update(&request.body()?)?),
-        "cluster.delete" => encode(cluster.delete()?),
-        "cluster.wake" => encode(cluster.wake()?),
-        "cluster.upgrade" => encode(cluster.upgrade()?),
-        "cluster.set_encryption" => encode(cluster.set_encryption(&request.body()?)?),
-        "cluster.set_ip_allowlist" => {
-            let body: Arguments = request.body()?;
-            encode(cluster.set_ip_allowlist(&body.ipallowlist)?)
-        }
-        "cluster.add_to_ip_allowlist" => {
-            let entry = IpAllowlistEntry::new(request.argument(1), request.argument(2));
-            encode(cluster.add_to_ip_allowlist(entry)?)
-        }
-        "cluster.remove_from_ip_allowlist" => {
-            encode(cluster.remove_from_ip_allowlist(request.argument(1))?)
-        }
-        "cluster.fail_over" => encode(cluster.fail_over(&request.body()?)?),
-        "cluster.wait_until_healthy" => encode(cluster.wait_until_healthy(&request.wait())?),
-        "cluster.wait_until_deleted" => encode(cluster.wait_until_deleted(&request.wait())?),
-        "cluster.wait_until_upgraded" => {
-            encode(cluster.wait_until_upgraded(request.argument(1), &request.wait())?)
-        }
-        "cluster.wait_until_woken" => encode(cluster.wait_until_woken(&request.wait())?),
-        "cluster.wait_until_encrypted" => encode(cluster.wait_until_encrypted(&request.wait())?),
-        "cluster.clients.list" => encode(cluster.clients().list()?),
-        "cluster.clients.create" => encode(cluster.clients().create(&request.body()?)?),
-        "cluster.clients.get" => encode(cluster.clients().get(&request.client()?)?),
-        "cluster.clients.delete" => encode(cluster.clients().delete(&request.client()?)?),
-        "cluster.backups.list" => encode(cluster.backups().list()?),
-        "cluster.backups.create" => encode(cluster.backups().create()?),
-        "cluster.backups.delete" => encode(cluster.backups().delete(&request.backup()?)?),
-        "cluster.backups.restore_status" => {
-            encode(cluster.backups().restore_status(&request.backup()?)?)
-        }
-        "cluster.backups.restore" => encode(cluster.backups().restore(&request.backup()?)?),
-        "cluster.backups.schedule" => encode(cluster.backups().schedule()?),
-        "cluster.backups.set_schedule" => {
-            let body: Arguments = request.body()?;
-            encode(cluster.backups().set_schedule(&body.schedule)?)
-        }
-        "cluster.backups.delete_schedule" => encode(cluster.backups().delete_schedule()?),
-        "cluster.backups.wait_until_complete" => encode(
-            cluster
-                .backups()
-                .wait_until_complete(&request.backup()?, &request.wait())?,
-        ),
-        "cluster.backups.wait_until_restored" => encode(
-            cluster
-                .backups()
-                .wait_until_restored(&request.backup()?, &request.wait())?,
-        ),
-        "cluster.secrets.list" => encode(cluster.secrets().list()?),
-        "cluster.secrets.create" => {
-            let body: Arguments = request.body()?;
-            encode(
-                cluster
-                    .secrets()
-                    .create(&body.secret_name, body.secret_value)?,
-            )
-        }
-        "cluster.secrets.update" => {
-            let body: Arguments = request.body()?;
-            encode(
-                cluster
-                    .secrets()
-                    .update(request.argument(1), body.secret_value)?,
-            )
-        }
-        "cluster.secrets.delete" => encode(cluster.secrets().delete(request.argument(1))?),
-        "cluster.monitoring.activate" => encode(cluster.monitoring().activate()?),
-        "cluster.monitoring.deactivate" => encode(cluster.monitoring().deactivate()?),
-        "cluster.monitoring.get" => encode(cluster.monitoring().get()?),
-        "cluster.monitoring.create_client" => {
-            let body: Arguments = request.body()?;
-            encode(cluster.monitoring().create_client(&body.username)?)
-        }
-        "cluster.monitoring.delete_client" => encode(
-            cluster
-                .monitoring()
-                .delete_client(&request.monitoring_client()?)?,
-        ),
-        "cluster.monitoring.rotate_password" => encode(
-            cluster
-                .monitoring()
-                .rotate_password(&request.monitoring_client()?)?,
-        ),
-        "cluster.secure_connectivity.get" => encode(cluster.secure_connectivity().get()?),
-        "cluster.secure_connectivity.activate" => {
-            encode(cluster.secure_connectivity().activate(&request.body()?)?)
-        }
-        "cluster.secure_connectivity.deactivate" => {
-            encode(cluster.secure_connectivity().deactivate()?)
-        }
-        _ => Err(Failure::Language(format!("there is no call {name}"))),
+    make_call! { name, "cluster.", cluster:
+        [] get();
+        [] update(&request.body()?);
+        [] delete();
+        [] wake();
+        [] upgrade();
+        [] set_encryption(&request.body()?);
+        [] set_ip_allowlist(&request.fields()?.ipallowlist);
+        [] add_to_ip_allowlist(IpAllowlistEntry::new(request.argument(1), request.argument(2)));
+        [] remove_from_ip_allowlist(request.argument(1));
+        [] fail_over(&request.body()?);
+        [] wait_until_healthy(&request.wait());
+        [] wait_until_deleted(&request.wait());
+        [] wait_until_upgraded(request.argument(1), &request.wait());
+        [] wait_until_woken(&request.wait());
+        [] wait_until_encrypted(&request.wait());
+        [clients] list();
+        [clients] create(&request.body()?);
+        [clients] get(&request.client()?);
+        [clients] delete(&request.client()?);
+        [backups] list();
+        [backups] create();
+        [backups] delete(&request.backup()?);
+        [backups] restore_status(&request.backup()?);
+        [backups] restore(&request.backup()?);
+        [backups] schedule();
+        [backups] set_schedule(&request.fields()?.schedule);
+        [backups] delete_schedule();
+        [backups] wait_until_complete(&request.backup()?, &request.wait());
+        [backups] wait_until_restored(&request.backup()?, &request.wait());
+        [secrets] list();
+        [secrets] create(&request.fields()?.secret_name, request.fields()?.secret_value);
+        [secrets] update(request.argument(1), request.fields()?.secret_value);
+        [secrets] delete(request.argument(1));
+        [monitoring] activate();
+        [monitoring] deactivate();
+        [monitoring] get();
+        [monitoring] create_client(&request.fields()?.username);
+        [monitoring] delete_client(&request.monitoring_client()?);
+        [monitoring] rotate_password(&request.monitoring_client()?);
+        [secure_connectivity] get();
+        [secure_connectivity] activate(&request.body()?);
+        [secure_connectivity] deactivate();
     }
 }

@@ -1,4 +1,4 @@
-//! The table: reading it, and what a case is made of.
+//! Format of the cases, and reading them.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -12,29 +12,29 @@ use crate::tools::top;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case {
-    /// What it shows, unique in the whole table.
+    /// Unique name, in the form `subject_behaviour_condition`.
     pub(crate) name: String,
-    /// The documented reason for a refusal that it is the case of.
+    /// The documented error reason that the case tests.
     pub(crate) covers: Option<String>,
-    /// What happens before the call, in this order.
+    /// Steps before the call, in this order.
     #[serde(default)]
     pub(crate) given: Vec<Step>,
     pub(crate) when: Call,
     pub(crate) then: Then,
 }
 
-/// Something that happens before or after the call.
+/// A step before or after the call.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
-    /// A call through the driver, which has to end as `then` says: well, where nothing is said.
+    /// A call through the driver, with its expected result; default: success.
     Call {
         call: Call,
         name: Option<String>,
         then: Box<Then>,
     },
-    /// A fault of the sandbox.
+    /// Adds a fault to the mock server.
     Fault(Value),
-    /// A change of the sandbox's state.
+    /// Changes the state of the mock server.
     Control {
         changes: Value,
         name: Option<String>,
@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for Step {
         let name = match fields.remove("as") {
             None => None,
             Some(Value::String(name)) => Some(name),
-            Some(_) => return Err(D::Error::custom("`as` is a name")),
+            Some(_) => return Err(D::Error::custom("`as` must be a string")),
         };
         if fields.contains_key("call") {
             let (call, then) = fields
@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for Step {
         }
         match fields.remove("fault") {
             Some(fault) if fields.is_empty() && name.is_none() => Ok(Step::Fault(fault)),
-            Some(_) => Err(D::Error::custom("a fault is a step of its own")),
+            Some(_) => Err(D::Error::custom("a fault must be a separate step")),
             None => Ok(Step::Control {
                 changes: fields.into(),
                 name,
@@ -72,46 +72,57 @@ impl<'de> Deserialize<'de> for Step {
 }
 
 /// The fields of a [`Call`].
-const CALL: [&str; 6] = ["call", "with", "arguments", "body", "timeout", "class"];
+const CALL: [&str; 6] = [
+    "call",
+    "with",
+    "arguments",
+    "body",
+    "timeout",
+    "idempotency",
+];
 
 /// A call through a driver.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Call {
-    /// By its name, such as `cluster.clients.create`.
+    /// Name of the call, such as `cluster.clients.create`.
     pub(crate) call: String,
-    /// Credentials that a step of `given` handed out; the first ones unless there are any here.
+    /// Name of credentials that a step of `given` created; default: the initial credentials.
     #[serde(rename = "with")]
     pub(crate) credentials: Option<String>,
-    /// The arguments in the path.
+    /// Arguments in the path.
     #[serde(default)]
     pub(crate) arguments: Vec<Value>,
-    /// The body by the service's names.
+    /// Body, with the API's field names.
     pub(crate) body: Option<Value>,
-    /// The deadline in seconds.
+    /// Deadline in seconds.
     pub(crate) timeout: Option<f64>,
-    /// Whether `request` may send it again.
-    pub(crate) class: Option<String>,
+    /// Idempotency of a raw `request`: `safe`, `idempotent` or `non_idempotent`.
+    pub(crate) idempotency: Option<String>,
 }
 
-/// What has to come of a call.
+/// Expected result or error of a call.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Then {
-    /// A pattern of the result.
+    /// Pattern of the result.
     #[serde(default, deserialize_with = "present")]
     pub(crate) result: Option<Value>,
-    /// A part of the result's JSON text, for what parsing would change.
+    /// Part of the result's JSON text, for values that parsing would change.
     pub(crate) result_text: Option<String>,
     pub(crate) error: Option<ExpectedError>,
-    /// How often which operation reached the service; none at all where it is empty.
+    /// Number of requests by operation that the mock server received; empty: no request.
     pub(crate) requests: Option<BTreeMap<String, u64>>,
-    /// What happens after it.
+    /// Whether the result must contain fields or enum values that the library does not know; default: it must
+    /// not.
+    #[serde(default)]
+    pub(crate) unknown: bool,
+    /// Steps after the call.
     #[serde(default)]
     pub(crate) after: Vec<Step>,
 }
 
-/// What an error has to be. What is not said is not looked at, but for what follows from the HTTP
+/// Expected attributes of an error. An absent attribute is not checked, unless it follows from the HTTP
 /// status.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,26 +131,26 @@ pub(crate) struct ExpectedError {
     pub(crate) http_status: Option<u16>,
     pub(crate) outcome: Option<String>,
     pub(crate) stage: Option<String>,
-    /// A part of the message, or several of which one has to be in it.
+    /// Part of the message, or an array of parts of which one must occur.
     pub(crate) message: Option<Value>,
-    /// A part of the service's words; `null` where it must have said nothing.
+    /// Part of the server's error message; `null` if there must be none.
     #[serde(default, deserialize_with = "present")]
     pub(crate) server_message: Option<Value>,
-    /// A part of the body.
+    /// Part of the body.
     pub(crate) body: Option<String>,
     pub(crate) attempts: Option<u64>,
-    /// Whether it is an `OutcomeUnknownError`; follows from the outcome unless given.
+    /// Whether it is an `OutcomeUnknownError`; default: derived from the outcome.
     pub(crate) may_have_been_applied: Option<bool>,
-    /// In seconds.
+    /// Seconds.
     pub(crate) retry_after: Option<f64>,
 }
 
-/// Tells `null` from nothing.
+/// Distinguishes `null` from an absent field.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
-/// All cases, file by file.
+/// Reads all cases, in the order of the files.
 pub(crate) fn read() -> Vec<Case> {
     let folder = top().join("tests/scenarios/cases");
     let mut files: Vec<_> = fs::read_dir(folder)
@@ -157,28 +168,33 @@ pub(crate) fn read() -> Vec<Case> {
     cases
 }
 
-/// Checks what can be checked without running a case.
+/// Checks the cases without running them.
 pub(crate) fn check(cases: &[Case]) {
     let mut names = HashSet::new();
     for case in cases {
         assert!(
             names.insert(&case.name),
-            "there are two cases `{}`",
+            "case `{}` is defined twice",
             case.name
         );
         let then = &case.then;
-        let said = [
+        let ends = [
             then.result.is_some() || then.result_text.is_some(),
             then.error.is_some(),
         ];
         assert!(
-            said == [true, false] || said == [false, true],
-            "`{}` says nothing of the end of the call, or two things",
+            ends == [true, false] || ends == [false, true],
+            "case `{}` must have either a result or an error",
             case.name
         );
         assert!(
             case.covers.is_none() || then.error.is_some(),
-            "`{}` covers an error and expects none",
+            "case `{}` covers an error reason but expects no error",
+            case.name
+        );
+        assert!(
+            !then.unknown || then.error.is_none(),
+            "case `{}` expects unknown names in an error",
             case.name
         );
     }

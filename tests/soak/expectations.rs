@@ -1,129 +1,135 @@
-//! What one thread was told of the changes that it asked for, and what the service shows of them.
+//! Expected state of the resources that one thread changes, derived from the outcomes of its calls, and
+//! its comparison with the state on the server.
 
 use std::collections::BTreeMap;
 
 use camunda_admin::{ClusterClientId, Outcome};
 
-/// What is known of a change, by its number.
+/// Expected state of one change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    /// The call said that it was not done.
-    NotDone,
-    /// Nobody knows; it may even be done later, by a request that is still under way.
+enum ExpectedState {
+    /// The change was not executed.
+    NotExecuted,
+    /// The change may have been executed, or is executed later by a request in progress.
     Unknown,
-    Done,
-    /// Done, and removed again.
-    Removed,
+    Completed,
+    /// The created resource was deleted.
+    Deleted,
 }
 
-impl From<Outcome> for Fate {
-    fn from(outcome: Outcome) -> Fate {
+impl From<Outcome> for ExpectedState {
+    fn from(outcome: Outcome) -> ExpectedState {
         match outcome {
-            Outcome::NotSent | Outcome::Rejected => Fate::NotDone,
-            Outcome::Completed => Fate::Done,
-            _ => Fate::Unknown,
+            Outcome::NotSent | Outcome::Rejected => ExpectedState::NotExecuted,
+            Outcome::Completed => ExpectedState::Completed,
+            _ => ExpectedState::Unknown,
         }
     }
 }
 
-/// Things created under names that were never used before, and removed again.
+/// Cluster clients that one thread creates, with unique names, and deletes.
 pub(crate) struct Creations {
     thread: usize,
-    fates: Vec<Fate>,
-    /// Those to be removed: their ids, and whether a removal may have been done already.
-    there: BTreeMap<usize, (ClusterClientId, bool)>,
+    states: Vec<ExpectedState>,
+    /// Existing clients by number: id, and whether a deletion may have been executed.
+    existing: BTreeMap<usize, (ClusterClientId, bool)>,
 }
 
 impl Creations {
     pub(crate) fn new(thread: usize) -> Creations {
         Creations {
             thread,
-            fates: Vec::new(),
-            there: BTreeMap::new(),
+            states: Vec::new(),
+            existing: BTreeMap::new(),
         }
     }
 
     pub(crate) fn next_name(&self) -> String {
-        format!("t{}-{}", self.thread, self.fates.len())
+        format!("t{}-{}", self.thread, self.states.len())
     }
 
     pub(crate) fn created(&mut self, id: ClusterClientId) {
-        self.there.insert(self.fates.len(), (id, false));
-        self.fates.push(Fate::Done);
+        self.existing.insert(self.states.len(), (id, false));
+        self.states.push(ExpectedState::Completed);
     }
 
     pub(crate) fn failed(&mut self, outcome: Outcome) {
-        self.fates.push(outcome.into());
+        self.states.push(outcome.into());
     }
 
-    /// The one that is there for longest, of those that are known to be there.
+    /// Returns the oldest existing client.
     pub(crate) fn oldest(&self) -> Option<(usize, ClusterClientId)> {
-        let (number, (id, _)) = self.there.first_key_value()?;
+        let (number, (id, _)) = self.existing.first_key_value()?;
         Some((*number, id.clone()))
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.there.len()
+        self.existing.len()
     }
 
-    pub(crate) fn removed(&mut self, number: usize) {
-        self.there.remove(&number);
-        self.fates[number] = Fate::Removed;
+    pub(crate) fn deleted(&mut self, number: usize) {
+        self.existing.remove(&number);
+        self.states[number] = ExpectedState::Deleted;
     }
 
-    /// The service says that there is no such thing: somebody removed it before.
-    pub(crate) fn not_there(&mut self, number: usize, outcome: Outcome) {
-        let (_, removing) = self.there[&number];
+    /// Records a 404 in response to a deletion; panics if no earlier deletion explains it.
+    pub(crate) fn already_deleted(&mut self, number: usize, outcome: Outcome) {
+        let (_, removing) = self.existing[&number];
         assert!(
             removing || outcome != Outcome::Rejected,
-            "{number} of {} is gone, though nothing removed it",
+            "client {number} of thread {} does not exist, but was not deleted",
             self.thread
         );
-        self.removed(number);
+        self.deleted(number);
     }
 
-    pub(crate) fn removal_failed(&mut self, number: usize, outcome: Outcome) {
-        if Fate::from(outcome) != Fate::NotDone {
-            self.there.get_mut(&number).unwrap().1 = true;
+    pub(crate) fn deletion_failed(&mut self, number: usize, outcome: Outcome) {
+        if ExpectedState::from(outcome) != ExpectedState::NotExecuted {
+            self.existing.get_mut(&number).unwrap().1 = true;
         }
     }
 
-    /// Holds what the service lists against what was said.
+    /// Compares the clients on the server with the expected state, and resolves unknown states.
     pub(crate) fn check<'a>(
         &mut self,
         listed: impl Iterator<Item = (&'a str, &'a ClusterClientId)>,
     ) {
-        let mut seen = BTreeMap::new();
+        let mut found = BTreeMap::new();
         for (name, id) in listed {
             let number: usize = name
                 .strip_prefix(&format!("t{}-", self.thread))
                 .and_then(|number| number.parse().ok())
-                .unwrap_or_else(|| panic!("{name} belongs to nobody"));
-            assert!(seen.insert(number, id).is_none(), "{name} is there twice");
-            match self.fates[number] {
-                Fate::NotDone => panic!("{name} is there, though it was said not to be done"),
-                Fate::Removed => panic!("{name} is there again"),
-                Fate::Unknown | Fate::Done => {}
+                .unwrap_or_else(|| panic!("client {name} was not created by this thread"));
+            assert!(
+                found.insert(number, id).is_none(),
+                "client {name} exists twice"
+            );
+            match self.states[number] {
+                ExpectedState::NotExecuted => {
+                    panic!("client {name} exists, but its creation was not executed")
+                }
+                ExpectedState::Deleted => panic!("client {name} exists, but was deleted"),
+                ExpectedState::Unknown | ExpectedState::Completed => {}
             }
         }
-        for (number, fate) in self.fates.iter_mut().enumerate() {
-            match (*fate, seen.get(&number)) {
+        for (number, state) in self.states.iter_mut().enumerate() {
+            match (*state, found.get(&number)) {
                 (_, Some(id)) => {
-                    *fate = Fate::Done;
-                    let there = self.there.entry(number);
-                    there.or_insert_with(|| ((*id).clone(), false));
+                    *state = ExpectedState::Completed;
+                    let existing = self.existing.entry(number);
+                    existing.or_insert_with(|| ((*id).clone(), false));
                 }
-                (Fate::Done, None) => {
+                (ExpectedState::Completed, None) => {
                     let removing = self
-                        .there
+                        .existing
                         .remove(&number)
                         .is_some_and(|(_, removing)| removing);
                     assert!(
                         removing,
-                        "{number} of {} was done and is not there",
+                        "client {number} of thread {} was created, but does not exist",
                         self.thread
                     );
-                    *fate = Fate::Removed;
+                    *state = ExpectedState::Deleted;
                 }
                 _ => {}
             }
@@ -131,34 +137,34 @@ impl Creations {
     }
 }
 
-/// One value, set again and again, each time to another number.
+/// A value that one thread sets repeatedly, each time to another number.
 #[derive(Default)]
 pub(crate) struct Settings {
-    fates: Vec<Fate>,
-    last_done: Option<usize>,
+    states: Vec<ExpectedState>,
+    last_completed: Option<usize>,
 }
 
 impl Settings {
     pub(crate) fn next(&self) -> usize {
-        self.fates.len()
+        self.states.len()
     }
 
     pub(crate) fn set(&mut self, outcome: Outcome) {
-        let fate = outcome.into();
-        if fate == Fate::Done {
-            self.last_done = Some(self.fates.len());
+        let state = outcome.into();
+        if state == ExpectedState::Completed {
+            self.last_completed = Some(self.states.len());
         }
-        self.fates.push(fate);
+        self.states.push(state);
     }
 
-    /// The service shows the last that was done (none at first), or one of those of which nobody
-    /// knows.
+    /// Checks that the value on the server is the last completed one (initially none), or one whose
+    /// outcome is unknown.
     pub(crate) fn check(&self, shown: Option<usize>) {
-        let fate = shown.map(|shown| self.fates[shown]);
+        let state = shown.map(|shown| self.states[shown]);
         assert!(
-            self.last_done == shown || fate == Some(Fate::Unknown),
-            "the value is {shown:?}, which was {fate:?}; the last one done is {:?}",
-            self.last_done
+            self.last_completed == shown || state == Some(ExpectedState::Unknown),
+            "the value is {shown:?} with state {state:?}; the last completed one is {:?}",
+            self.last_completed
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What a process has: memory, descriptors and threads.
+//! Resources of the process: memory, descriptors and threads.
 
 use std::fs;
 
@@ -8,19 +8,19 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
-/// What may be allocated at rest beyond what was after the warm-up.
+/// Maximum growth of the allocated bytes after the warm-up, measured while no call runs.
 ///
-/// At rest there are idle connections, up to 8 for each of the 5 clients, with up to 48 KiB of
-/// buffers each, and how many there are is chance; and each thread remembers a byte for each of its
-/// creations. Half an hour is more than a million calls, so that a leak of 3 bytes a call shows.
-const MOST_GROWTH: usize = 3 << 20;
+/// There are up to 8 idle connections for each of the 5 clients, with up to 48 KiB of buffers each;
+/// their number varies. Each thread stores a byte per creation. Half an hour has more than a million
+/// calls, so that a leak of 3 bytes per call is detected.
+const MAX_GROWTH: usize = 3 << 20;
 
-/// What may be left once all clients are gone: the tokens of the process, of which there are few.
-pub(crate) const MOST_LEFT: usize = 256 << 10;
+/// Maximum bytes that remain allocated after all clients are dropped: the token cache of the process.
+pub(crate) const MAX_REMAINING: usize = 256 << 10;
 
-/// What may be resident: for each of 64 threads a stack, the buffers of its connection and an answer
-/// of a MiB, each twice, since the heap does not give back at once.
-const MOST_RESIDENT: usize = 192 << 20;
+/// Maximum resident bytes: for each of 64 threads a stack, the buffers of its connection and a response
+/// of 1 MiB, each twice, because the heap does not return memory immediately.
+const MAX_RESIDENT: usize = 192 << 20;
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Sample {
@@ -37,15 +37,18 @@ impl Sample {
         let status = fs::read_to_string("/proc/self/status").unwrap();
         let number = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let words = line.expect(name).split_whitespace();
-            words.filter_map(|word| word.parse().ok()).next().unwrap()
+            let fields = line.expect(name).split_whitespace();
+            fields
+                .filter_map(|field| field.parse().ok())
+                .next()
+                .unwrap()
         };
         let resident: usize = number("VmRSS:");
         let heap = ALLOCATOR.stats();
         Sample {
             allocated: heap.bytes_allocated - heap.bytes_deallocated,
             resident: resident * 1024,
-            // One of them is for the reading itself.
+            // Without the descriptor of the directory itself.
             descriptors: fs::read_dir("/proc/self/fd").unwrap().count() - 1,
             threads: number("Threads:"),
         }
@@ -54,31 +57,31 @@ impl Sample {
 
 /// The samples of a run.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Course {
-    /// While no call was under way, evenly over the time.
+pub(crate) struct ResourceSamples {
+    /// Samples while no call ran, at equal intervals.
     pub(crate) at_rest: Vec<Sample>,
-    /// The most of each that was seen while calls were under way.
-    pub(crate) most: Option<Sample>,
+    /// Maximum of each value while calls ran.
+    pub(crate) max: Option<Sample>,
 }
 
-impl Course {
-    pub(crate) fn see(&mut self, sample: Sample) {
-        let most = self.most.get_or_insert(sample);
-        most.allocated = most.allocated.max(sample.allocated);
-        most.resident = most.resident.max(sample.resident);
-        most.descriptors = most.descriptors.max(sample.descriptors);
-        most.threads = most.threads.max(sample.threads);
+impl ResourceSamples {
+    pub(crate) fn update_max(&mut self, sample: Sample) {
+        let max = self.max.get_or_insert(sample);
+        max.allocated = max.allocated.max(sample.allocated);
+        max.resident = max.resident.max(sample.resident);
+        max.descriptors = max.descriptors.max(sample.descriptors);
+        max.threads = max.threads.max(sample.threads);
     }
 
-    /// What is held at rest stays as it was after the first third; there are never more descriptors
-    /// and threads than these.
+    /// Checks that memory did not grow after the first third, and that descriptors and threads did not
+    /// exceed these limits.
     pub(crate) fn check(&self, descriptors: usize, threads: usize) {
         let warm = self.at_rest[(self.at_rest.len() - 1) / 3];
         let end = self.at_rest[self.at_rest.len() - 1];
-        assert!(end.allocated <= warm.allocated + MOST_GROWTH, "{self:#?}");
-        let most = self.most.unwrap();
-        assert!(most.resident <= MOST_RESIDENT, "{self:#?}");
-        assert!(most.descriptors <= descriptors, "{self:#?}");
-        assert!(most.threads <= threads, "{self:#?}");
+        assert!(end.allocated <= warm.allocated + MAX_GROWTH, "{self:#?}");
+        let max = self.max.unwrap();
+        assert!(max.resident <= MAX_RESIDENT, "{self:#?}");
+        assert!(max.descriptors <= descriptors, "{self:#?}");
+        assert!(max.threads <= threads, "{self:#?}");
     }
 }

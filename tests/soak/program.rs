@@ -1,4 +1,4 @@
-//! The program: its threads, what each of them does, and what it is told.
+//! The program of the soak test: its threads, their calls, and the checks of the results.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,65 +14,65 @@ use camunda_admin::{
 use serde::{Deserialize, Serialize};
 
 use crate::expectations::{Creations, Settings};
-use crate::measure::{Course, MOST_LEFT, Sample};
+use crate::measure::{MAX_REMAINING, ResourceSamples, Sample};
 use crate::{MARK, THREADS};
 
-/// The deadline of calls that are not in a hurry.
+/// Default deadline of a call.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a thread may be without finishing a call: many times the deadline, for slow machines.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How often all tokens are revoked.
-const REVOKED_EVERY: Duration = Duration::from_secs(10);
-/// How often it is looked whether a thread hangs.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// So many calls there are at least, lest a slow machine miss something.
-const LEAST_CALLS: u64 = 5_000;
-/// A thread with so many creations begins to remove them.
-const MANY: usize = 10;
-/// Connections that a client keeps when nobody uses them.
+/// Maximum duration of a call before the program aborts: many times the deadline, for slow machines.
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// Interval at which all tokens are revoked.
+const REVOCATION_INTERVAL: Duration = Duration::from_secs(10);
+/// Interval at which the program checks whether a thread is stuck.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
+/// Minimum number of calls, so that all faults occur on a slow machine too.
+const MIN_CALLS: u64 = 5_000;
+/// Number of existing cluster clients from which a thread deletes some.
+const MAX_CREATIONS: usize = 10;
+/// Maximum number of idle connections of a client.
 const IDLE_PER_CLIENT: usize = 8;
-/// What else may be open for a moment: the files of the token cache, above all.
+/// Maximum number of other open descriptors, mainly files of the token cache.
 const OTHER_DESCRIPTORS: usize = 32;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) base_url: String,
     pub(crate) oauth_url: String,
-    /// Ids and secrets; the last one is wrong.
+    /// Client ids and secrets; the last secret is wrong.
     pub(crate) credentials: Vec<(String, String)>,
     pub(crate) cache: PathBuf,
-    /// One for each thread.
+    /// One cluster per thread.
     pub(crate) clusters: Vec<String>,
     pub(crate) seconds: u64,
 }
 
-/// What became of the calls.
+/// Counters of the calls, and resource samples.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) calls: u64,
     pub(crate) succeeded: u64,
-    /// How many errors there were of each kind and outcome.
+    /// Number of errors by kind, stage and outcome.
     pub(crate) errors: BTreeMap<String, u64>,
     pub(crate) creations: Outcomes,
-    /// Requests to which there was no answer, so that nobody knows whether they arrived.
+    /// Requests without a response, of which some may not have arrived.
     pub(crate) unanswered: u64,
-    /// Calls that ended before there was an answer of the token endpoint.
-    pub(crate) tokenless: u64,
+    /// Calls that ended before the token endpoint responded.
+    pub(crate) unanswered_token_requests: u64,
     pub(crate) stats: Counters,
-    pub(crate) course: Option<Course>,
-    /// Before the clients were made, and after they were dropped.
+    pub(crate) samples: Option<ResourceSamples>,
+    /// Samples before the clients were created and after they were dropped.
     pub(crate) around: Option<[Sample; 2]>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Outcomes {
-    pub(crate) done: u64,
-    pub(crate) refused: u64,
+    pub(crate) completed: u64,
+    pub(crate) rejected: u64,
     pub(crate) unknown: u64,
     pub(crate) not_sent: u64,
 }
 
-/// The counters of all clients together.
+/// Sums of the counters of all clients.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Counters {
     pub(crate) calls: u64,
@@ -90,37 +90,37 @@ impl Counters {
     }
 }
 
-/// Runs as planned, and tells the test on standard output.
+/// Runs the plan and prints the report for the test.
 pub(crate) fn run(plan: &Plan) {
     log::set_logger(&UnansweredRetries).unwrap();
     log::set_max_level(log::LevelFilter::Info);
     let before = Sample::take();
     let clients = clients(plan);
-    let workers: Vec<_> = (0..THREADS).map(|_| Watched::default()).collect();
+    let workers: Vec<_> = (0..THREADS).map(|_| WorkerState::default()).collect();
     let report = Mutex::new(Report::default());
     let phase = Phase::default();
-    let course = thread::scope(|scope| {
-        for (number, watched) in workers.iter().enumerate() {
-            // The wrong credentials are those of one thread, the first.
+    let samples = thread::scope(|scope| {
+        for (number, state) in workers.iter().enumerate() {
+            // Only the first thread uses the wrong credentials.
             let last = clients.len() - 1;
             let admin = &clients[if number == 0 { last } else { number % last }];
             let cluster: ClusterId = plan.clusters[number].parse().unwrap();
             let (phase, report) = (&phase, &report);
             let worker = move || {
-                let _leaving = Leaving(watched);
-                Worker::new(number, admin, cluster, watched).work(phase, report);
+                let _mark = MarkTerminated(state);
+                Worker::new(number, admin, cluster, state).work(phase, report);
             };
             let builder = thread::Builder::new().name(format!("worker {number}"));
             builder.spawn_scoped(scope, worker).unwrap();
         }
-        let course = watch(plan, &workers, &phase);
-        calm_down();
-        phase.calm.store(true, Ordering::Release);
-        while !workers.iter().all(Watched::is_gone) {
-            look_after(&workers);
-            thread::sleep(LOOK_EVERY);
+        let samples = watch(plan, &workers, &phase);
+        disable_faults();
+        phase.faults_disabled.store(true, Ordering::Release);
+        while !workers.iter().all(WorkerState::is_terminated) {
+            abort_if_stuck(&workers);
+            thread::sleep(CHECK_INTERVAL);
         }
-        course
+        samples
     });
     let mut report = report.into_inner().expect("no thread failed");
     clients
@@ -131,22 +131,25 @@ pub(crate) fn run(plan: &Plan) {
     let idle = clients.len() * IDLE_PER_CLIENT;
     drop(clients);
     let after = Sample::take();
-    assert!(after.allocated <= before.allocated + MOST_LEFT, "{after:?}");
+    assert!(
+        after.allocated <= before.allocated + MAX_REMAINING,
+        "{after:?}"
+    );
     assert_eq!(before.descriptors, after.descriptors);
     assert_eq!(before.threads, after.threads);
-    course.check(
+    samples.check(
         before.descriptors + THREADS + idle + OTHER_DESCRIPTORS,
         before.threads + THREADS,
     );
-    report.course = Some(course);
+    report.samples = Some(samples);
     report.around = Some([before, after]);
     println!("{MARK}{}", serde_json::to_string(&report).unwrap());
 }
 
-/// Requests without an answer that were sent again.
+/// Number of retries after a request without a response.
 static UNANSWERED_RETRIES: AtomicU64 = AtomicU64::new(0);
 
-/// Counts them: what became of a request that was sent again is told by the log only.
+/// Logger that counts them: only the log has the error of an attempt that is retried.
 struct UnansweredRetries;
 
 impl log::Log for UnansweredRetries {
@@ -157,7 +160,7 @@ impl log::Log for UnansweredRetries {
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
             let text = record.args().to_string();
-            // The status of a response, where there was one.
+            // Without a response, the record has no status.
             if text.starts_with("request failed, retrying:") && !text.contains(" status=") {
                 UNANSWERED_RETRIES.fetch_add(1, Ordering::Relaxed);
             }
@@ -167,12 +170,12 @@ impl log::Log for UnansweredRetries {
     fn flush(&self) {}
 }
 
-/// Whether the words of an error are those of a connection that broke before the answer.
-fn lacks_answer(words: &str) -> bool {
-    words.contains("cannot connect to") || words.contains("broke before the answer")
+/// Returns whether a message is of a connection that was lost before the response.
+fn is_unanswered(message: &str) -> bool {
+    message.contains("cannot connect to") || message.contains("connection lost before the response")
 }
 
-/// A client for each of the credentials; every other one shares its tokens through files.
+/// Returns a client for each of the credentials. Every other client shares its tokens through files.
 fn clients(plan: &Plan) -> Vec<AdminClient> {
     let client = |(number, (id, secret)): (usize, &(String, String))| {
         let cache = match number % 2 {
@@ -192,128 +195,127 @@ fn clients(plan: &Plan) -> Vec<AdminClient> {
     plan.credentials.iter().enumerate().map(client).collect()
 }
 
-/// What all threads are told.
+/// Flags that control all threads.
 #[derive(Default)]
 struct Phase {
-    /// No call is to be begun.
-    rest: AtomicBool,
-    resting: AtomicUsize,
-    /// The time is over.
+    /// No thread may start a call.
+    pause: AtomicBool,
+    /// Number of threads that wait.
+    paused: AtomicUsize,
+    /// The threads have to end.
     over: AtomicBool,
-    /// Nothing goes wrong any more.
-    calm: AtomicBool,
+    /// The test has disabled all faults.
+    faults_disabled: AtomicBool,
 }
 
 impl Phase {
-    /// Takes a sample while no call is under way.
-    fn rest(&self, workers: &[Watched]) -> Sample {
-        self.rest.store(true, Ordering::Release);
-        while self.resting.load(Ordering::Acquire) < THREADS
-            && !workers.iter().any(Watched::is_gone)
+    /// Pauses all threads and takes a sample while no call runs.
+    fn sample_at_rest(&self, workers: &[WorkerState]) -> Sample {
+        self.pause.store(true, Ordering::Release);
+        while self.paused.load(Ordering::Acquire) < THREADS
+            && !workers.iter().any(WorkerState::is_terminated)
         {
-            look_after(workers);
+            abort_if_stuck(workers);
             thread::sleep(Duration::from_millis(1));
         }
         let sample = Sample::take();
-        self.rest.store(false, Ordering::Release);
+        self.pause.store(false, Ordering::Release);
         sample
     }
 
-    /// Rests where that is wanted.
-    fn take_part(&self) {
-        if self.rest.load(Ordering::Acquire) {
-            self.resting.fetch_add(1, Ordering::AcqRel);
-            while self.rest.load(Ordering::Acquire) {
+    /// Waits while the threads are paused.
+    fn wait_while_paused(&self) {
+        if self.pause.load(Ordering::Acquire) {
+            self.paused.fetch_add(1, Ordering::AcqRel);
+            while self.pause.load(Ordering::Acquire) {
                 thread::sleep(Duration::from_millis(1));
             }
-            self.resting.fetch_sub(1, Ordering::AcqRel);
+            self.paused.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
 
-/// A thread as the others see it.
+/// State of a thread that the main thread reads.
 #[derive(Default)]
-struct Watched {
+struct WorkerState {
     cancel: Cancel,
     calls: AtomicU64,
-    /// What it is doing, and since when.
+    /// The running operation and its start time.
     doing: Mutex<Option<(&'static str, Instant)>>,
-    gone: AtomicBool,
+    terminated: AtomicBool,
 }
 
-impl Watched {
+impl WorkerState {
     fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
 
-    fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+    fn is_terminated(&self) -> bool {
+        self.terminated.load(Ordering::Acquire)
     }
 }
 
-/// Notes that a thread is gone, however it went.
-struct Leaving<'a>(&'a Watched);
+/// Records on drop that a thread has terminated, also after a panic.
+struct MarkTerminated<'a>(&'a WorkerState);
 
-impl Drop for Leaving<'_> {
+impl Drop for MarkTerminated<'_> {
     fn drop(&mut self) {
-        self.0.gone.store(true, Ordering::Release);
+        self.0.terminated.store(true, Ordering::Release);
     }
 }
 
-/// Looks on until the time is over: cancels calls, has tokens revoked, takes samples.
-fn watch(plan: &Plan, workers: &[Watched], phase: &Phase) -> Course {
-    let mut chance = Chance(64);
-    let mut course = Course::default();
+/// Cancels calls, lets the test revoke tokens, and takes samples until the time is over.
+fn watch(plan: &Plan, workers: &[WorkerState], phase: &Phase) -> ResourceSamples {
+    let mut rng = TestRng(64);
+    let mut samples = ResourceSamples::default();
     let begun = Instant::now();
     let until = Duration::from_secs(plan.seconds);
-    let calls = || workers.iter().map(Watched::calls).sum::<u64>();
-    // A rest takes as long as the longest of 64 calls.
-    let rests = (plan.seconds / 30).clamp(3, 30) as u32;
-    let (mut next_look, mut next_revocation) = (Duration::ZERO, REVOKED_EVERY);
-    while (begun.elapsed() < until || calls() < LEAST_CALLS)
-        && !workers.iter().any(Watched::is_gone)
+    let calls = || workers.iter().map(WorkerState::calls).sum::<u64>();
+    // A pause takes as long as the longest of 64 calls.
+    let pauses = (plan.seconds / 30).clamp(3, 30) as u32;
+    let (mut next_check, mut next_revocation) = (Duration::ZERO, REVOCATION_INTERVAL);
+    while (begun.elapsed() < until || calls() < MIN_CALLS)
+        && !workers.iter().any(WorkerState::is_terminated)
     {
-        if begun.elapsed() >= next_look {
-            next_look += LOOK_EVERY;
-            look_after(workers);
-            course.see(Sample::take());
+        if begun.elapsed() >= next_check {
+            next_check += CHECK_INTERVAL;
+            abort_if_stuck(workers);
+            samples.update_max(Sample::take());
         }
-        if begun.elapsed() >= until / rests * (course.at_rest.len() as u32 + 1) {
-            course.at_rest.push(phase.rest(workers));
+        if begun.elapsed() >= until / pauses * (samples.at_rest.len() as u32 + 1) {
+            samples.at_rest.push(phase.sample_at_rest(workers));
         }
         if begun.elapsed() >= next_revocation {
-            next_revocation += REVOKED_EVERY;
+            next_revocation += REVOCATION_INTERVAL;
             println!("{MARK}revoke");
         }
-        workers[chance.below(THREADS as u64) as usize]
-            .cancel
-            .cancel();
+        workers[rng.below(THREADS as u64) as usize].cancel.cancel();
         thread::sleep(Duration::from_millis(5));
     }
-    course.at_rest.push(phase.rest(workers));
+    samples.at_rest.push(phase.sample_at_rest(workers));
     phase.over.store(true, Ordering::Release);
-    course
+    samples
 }
 
-/// Ends everything where a thread is stuck.
-fn look_after(workers: &[Watched]) {
+/// Ends the process if a call of a thread takes longer than [`CALL_TIMEOUT`].
+fn abort_if_stuck(workers: &[WorkerState]) {
     for (number, worker) in workers.iter().enumerate() {
         if let Some((doing, since)) = *worker.doing.lock().unwrap()
-            && since.elapsed() > PATIENCE
+            && since.elapsed() > CALL_TIMEOUT
         {
             let calls = worker.calls();
-            eprintln!("worker {number} hangs in {doing} after {calls} calls");
+            eprintln!("worker {number} is stuck in {doing} after {calls} calls");
             std::process::exit(3);
         }
     }
 }
 
-/// Has the test end all faults.
-fn calm_down() {
-    println!("{MARK}calm");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).unwrap();
-    assert_eq!(answer, "calm\n");
+/// Lets the test disable all faults, and waits until it has.
+fn disable_faults() {
+    println!("{MARK}faults_disabled");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    assert_eq!(line, "faults_disabled\n");
 }
 
 /// One thread of the program.
@@ -321,10 +323,10 @@ struct Worker<'a> {
     admin: &'a AdminClient,
     /// A cluster that only this thread changes.
     cluster: ClusterId,
-    watched: &'a Watched,
-    /// Whether its credentials are right.
+    state: &'a WorkerState,
+    /// Whether its credentials are valid.
     trusted: bool,
-    chance: Chance,
+    rng: TestRng,
     creations: Creations,
     settings: Settings,
     report: Report,
@@ -335,14 +337,14 @@ impl<'a> Worker<'a> {
         number: usize,
         admin: &'a AdminClient,
         cluster: ClusterId,
-        watched: &'a Watched,
+        state: &'a WorkerState,
     ) -> Worker<'a> {
         Worker {
             admin,
             cluster,
-            watched,
+            state,
             trusted: number > 0,
-            chance: Chance(number as u64),
+            rng: TestRng(number as u64),
             creations: Creations::new(number),
             settings: Settings::default(),
             report: Report::default(),
@@ -351,36 +353,36 @@ impl<'a> Worker<'a> {
 
     fn work(mut self, phase: &Phase, report: &Mutex<Report>) {
         while !phase.over.load(Ordering::Acquire) {
-            phase.take_part();
-            let options = match self.chance.below(10) {
+            phase.wait_while_paused();
+            let options = match self.rng.below(10) {
                 0 => {
-                    let millis = [0, 1, 5, 20, 40][self.chance.below(5) as usize];
+                    let millis = [0, 1, 5, 20, 40][self.rng.below(5) as usize];
                     CallOptions::new().timeout(Duration::from_millis(millis))
                 }
                 1 => {
-                    self.watched.cancel.reset();
-                    CallOptions::new().cancel(self.watched.cancel.clone())
+                    self.state.cancel.reset();
+                    CallOptions::new().cancel(self.state.cancel.clone())
                 }
                 _ => CallOptions::new(),
             };
             let admin = self.admin.with(options);
-            match self.chance.below(100) {
+            match self.rng.below(100) {
                 0..30 => drop(self.get(&admin)),
                 30..45 => drop(self.list(&admin)),
                 45..65 => self.set(&admin),
-                65..85 if self.creations.count() < MANY => self.create(&admin),
+                65..85 if self.creations.count() < MAX_CREATIONS => self.create(&admin),
                 65..98 => self.remove(&admin),
                 _ => drop(self.call("list clusters", || admin.clusters().list())),
             }
         }
-        while !phase.calm.load(Ordering::Acquire) {
+        while !phase.faults_disabled.load(Ordering::Acquire) {
             thread::sleep(Duration::from_millis(1));
         }
-        // Once nothing goes wrong, everything is as it was said to be.
+        // Without faults, the state on the server must be consistent with all outcomes.
         if self.trusted {
-            let calm = Instant::now();
+            let begun = Instant::now();
             while self.get(self.admin).is_err() || self.list(self.admin).is_err() {
-                assert!(calm.elapsed() < PATIENCE, "nothing works any more");
+                assert!(begun.elapsed() < CALL_TIMEOUT, "calls fail without faults");
             }
         }
         report.lock().unwrap().add(self.report);
@@ -421,14 +423,14 @@ impl<'a> Worker<'a> {
         let outcomes = &mut self.report.creations;
         match outcome(&created) {
             Outcome::NotSent => outcomes.not_sent += 1,
-            Outcome::Rejected => outcomes.refused += 1,
-            Outcome::Completed => outcomes.done += 1,
+            Outcome::Rejected => outcomes.rejected += 1,
+            Outcome::Completed => outcomes.completed += 1,
             _ => outcomes.unknown += 1,
         }
         match created {
             Ok(created) => self.creations.created(created.client_id),
             Err(error) => {
-                // No name is used twice, so this one would have been sent twice.
+                // Names are unique, so a 400 means that the request was sent twice.
                 assert_ne!(error.kind(), ErrorKind::InvalidRequest, "{error}");
                 assert!(
                     error.attempts() <= 1 || error.outcome() == Outcome::NotSent,
@@ -444,31 +446,31 @@ impl<'a> Worker<'a> {
             return;
         };
         let cluster = self.cluster.clone();
-        let removed = self.call("delete client", || {
+        let deleted = self.call("delete client", || {
             admin.cluster(&cluster).clients().delete(&id)
         });
-        match removed {
-            Ok(()) => self.creations.removed(number),
+        match deleted {
+            Ok(()) => self.creations.deleted(number),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.creations.not_there(number, error.outcome());
+                self.creations.already_deleted(number, error.outcome());
             }
-            Err(error) => self.creations.removal_failed(number, error.outcome()),
+            Err(error) => self.creations.deletion_failed(number, error.outcome()),
         }
     }
 
-    /// Makes a call, under watch, and looks at its error.
+    /// Makes a call, records its start for the main thread, and checks its error.
     fn call<T>(&mut self, doing: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
-        *self.watched.doing.lock().unwrap() = Some((doing, Instant::now()));
+        *self.state.doing.lock().unwrap() = Some((doing, Instant::now()));
         let result = call();
-        *self.watched.doing.lock().unwrap() = None;
-        self.watched.calls.fetch_add(1, Ordering::Relaxed);
+        *self.state.doing.lock().unwrap() = None;
+        self.state.calls.fetch_add(1, Ordering::Relaxed);
         self.report.calls += 1;
         match &result {
             Ok(_) => self.report.succeeded += 1,
             Err(error) => {
-                self.report.note(doing, error);
+                self.report.record(doing, error);
                 if error.stage() == Stage::Token {
-                    // It fails fast until there are tokens again.
+                    // Calls fail immediately until tokens are available.
                     thread::sleep(Duration::from_millis(20));
                 }
             }
@@ -477,7 +479,7 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// What became of a change.
+/// Returns the outcome of a change.
 fn outcome<T>(result: &Result<T>) -> Outcome {
     result
         .as_ref()
@@ -485,7 +487,7 @@ fn outcome<T>(result: &Result<T>) -> Outcome {
 }
 
 impl Report {
-    fn note(&mut self, doing: &str, error: &Error) {
+    fn record(&mut self, doing: &str, error: &Error) {
         let (kind, outcome) = (error.kind(), error.outcome());
         let expected = match kind {
             ErrorKind::Authentication
@@ -508,9 +510,11 @@ impl Report {
         *self.errors.entry(name).or_default() += 1;
         let stopped = matches!(kind, ErrorKind::Timeout | ErrorKind::Cancelled);
         match error.stage() {
-            Stage::Token if stopped || kind == ErrorKind::Network => self.tokenless += 1,
+            Stage::Token if stopped || kind == ErrorKind::Network => {
+                self.unanswered_token_requests += 1
+            }
             Stage::Request
-                if error.attempts() > 0 && (stopped || lacks_answer(error.message())) =>
+                if error.attempts() > 0 && (stopped || is_unanswered(error.message())) =>
             {
                 self.unanswered += 1;
             }
@@ -522,21 +526,21 @@ impl Report {
         self.calls += other.calls;
         self.succeeded += other.succeeded;
         self.unanswered += other.unanswered;
-        self.tokenless += other.tokenless;
+        self.unanswered_token_requests += other.unanswered_token_requests;
         for (error, count) in other.errors {
             *self.errors.entry(error).or_default() += count;
         }
-        self.creations.done += other.creations.done;
-        self.creations.refused += other.creations.refused;
+        self.creations.completed += other.creations.completed;
+        self.creations.rejected += other.creations.rejected;
         self.creations.unknown += other.creations.unknown;
         self.creations.not_sent += other.creations.not_sent;
     }
 }
 
-/// The same random numbers in every run.
-struct Chance(u64);
+/// Random number generator with a fixed seed, the same in every run.
+struct TestRng(u64);
 
-impl Chance {
+impl TestRng {
     fn below(&mut self, limit: u64) -> u64 {
         self.0 = self
             .0

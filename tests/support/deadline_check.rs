@@ -1,24 +1,24 @@
-//! Whether calls end in time, on machines that may be slow.
+//! Checks that calls return within their deadline, on machines that may be slow.
 
 use std::time::Duration;
 
-/// What a call may take beyond its deadline, and a cancelled call to end.
+/// Time by which a call may exceed its deadline, and after which a cancelled call must have returned.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
 
 const TRIES: u32 = 10;
 
-/// Does something until it is late by no more than [`GRACE`], and fails if it never is: a slow machine
-/// delays now and then, what forgets its deadline does so every time.
+/// Repeats a measurement, up to 10 times, until its delay is at most [`GRACE`]; panics if it never is. A
+/// loaded machine causes a delay occasionally, a missed deadline causes one each time.
 #[track_caller]
 pub(crate) fn in_time<T>(mut measure: impl FnMut() -> (T, Duration)) -> T {
     let mut late = Vec::new();
     for _ in 0..TRIES {
         let (result, lateness) = measure();
         if lateness <= GRACE {
-            println!("{lateness:?} late");
+            println!("delay: {lateness:?}");
             return result;
         }
         late.push(lateness);
     }
-    panic!("late every time: {late:?}");
+    panic!("delayed each time: {late:?}");
 }

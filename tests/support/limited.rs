@@ -17,18 +17,18 @@ use std::time::{Duration, Instant};
 
 /// Time limit of a program, far longer than any takes on a machine under load.
 pub(crate) const PROGRAM_LIMIT: Duration = Duration::from_secs(300);
-/// The same for compilers, for `cargo`, and for programs that run under valgrind.
+/// Time limit of compilers, of `cargo`, and for programs that run under valgrind.
 pub(crate) const SLOW_PROGRAM_LIMIT: Duration = Duration::from_secs(1200);
 /// Time limit of a whole test binary.
 const PROCESS_LIMIT: Duration = Duration::from_secs(3600);
 /// Time limit of a debugger.
 const DEBUGGER_LIMIT: Duration = Duration::from_secs(30);
-/// Time limit of everything that is found out about a program that exceeded its own.
+/// Time limit of collecting the stacks of a program that exceeded its limit.
 const REPORT_LIMIT: Duration = Duration::from_secs(300);
-/// How long an interpreter may take to print its stacks.
+/// Time limit of an interpreter to print its stacks.
 const ABORT_LIMIT: Duration = Duration::from_secs(2);
 
-/// Longest pause between two checks of whether a program has ended.
+/// Maximum interval between two checks whether a program has ended.
 const MAX_POLL: Duration = Duration::from_millis(10);
 /// Names the program to which a process belongs, in its environment, which its children inherit.
 const MARKER: &str = "TEST_PROGRAM";
@@ -45,7 +45,7 @@ pub(crate) struct Limited {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// The program and its arguments, without the environment, which has secrets.
+    /// The program and its arguments, without the environment, which contains secrets.
     shown: String,
     marker: String,
     limit: Duration,
@@ -144,7 +144,7 @@ impl Limited {
         }
     }
 
-    /// Begins the limit again: for a program that answers one question after another.
+    /// Restarts the time limit: for a program that handles one request after another.
     pub(crate) fn restart_limit(&self) {
         self.shared.lock().begun = Instant::now();
     }
@@ -264,7 +264,7 @@ impl Shared {
     }
 }
 
-/// What a program that ended has printed.
+/// Exit status and output of a program.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
@@ -319,7 +319,7 @@ pub(crate) fn limit_this_process() {
     limit_this_process_to(PROCESS_LIMIT);
 }
 
-/// The same with another limit; only the first one of a process counts.
+/// Like [`limit_this_process`], with another limit; only the first limit of a process applies.
 pub(crate) fn limit_this_process_to(limit: Duration) {
     static WATCHED: Once = Once::new();
     WATCHED.call_once(|| {
@@ -327,7 +327,7 @@ pub(crate) fn limit_this_process_to(limit: Duration) {
             thread::sleep(limit);
             let mut report = format!("test binary not ended after {limit:?}, aborted:\n");
             report += &stacks(std::process::id());
-            // Past what the test runner captures.
+            // Not captured by the test runner.
             let _ = io::stderr().write_all(report.as_bytes());
             std::process::abort();
         });
@@ -380,7 +380,7 @@ fn signal(signal: &str, processes: &BTreeSet<u32>) {
     if processes.is_empty() {
         return;
     }
-    // The shell's own, as containers may have no program of this name.
+    // The shell's builtin, because containers may not have a program `kill`.
     let mut command = Command::new("sh");
     command.args(["-c", "kill -\"$0\" \"$@\"", signal]);
     command.args(processes.iter().map(u32::to_string));

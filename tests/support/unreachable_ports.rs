@@ -1,4 +1,4 @@
-//! Ports at which there is nothing to be had.
+//! TCP ports that reject connections, or do not respond to them.
 
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketType};
 
-/// A port with as many connections waiting as it takes, so that further ones get no answer.
-pub(crate) struct FullPort {
+/// A port whose listener has a full backlog, so that connection attempts get no response.
+pub(crate) struct UnresponsivePort {
     address: SocketAddr,
     _listener: OwnedFd,
-    _waiting: Vec<TcpStream>,
+    _queued: Vec<TcpStream>,
 }
 
-impl FullPort {
-    pub(crate) fn new() -> FullPort {
-        let (listener, address) = port_of_nobody();
+impl UnresponsivePort {
+    pub(crate) fn new() -> UnresponsivePort {
+        let (listener, address) = closed_port();
         rustix::net::listen(&listener, 0).unwrap();
-        let mut waiting = Vec::new();
+        let mut queued = Vec::new();
         while !is_full(address) {
-            waiting.extend(TcpStream::connect_timeout(&address, PATIENCE));
+            queued.extend(TcpStream::connect_timeout(&address, CONNECT_TIMEOUT));
         }
-        FullPort {
+        UnresponsivePort {
             address,
             _listener: listener,
-            _waiting: waiting,
+            _queued: queued,
         }
     }
 
@@ -33,10 +33,10 @@ impl FullPort {
     }
 }
 
-/// How long a connection is waited for where nothing else tells that there is none to be had.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// Time after which a connection attempt counts as unanswered, on systems without /proc/net/tcp.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Whether as many connections wait as the kernel keeps for a listener that asked for none: one.
+/// Returns whether the backlog is full: with a backlog of 0, the kernel queues one connection.
 #[cfg(target_os = "linux")]
 fn is_full(address: SocketAddr) -> bool {
     let listening = format!(" 0100007F:{:04X} 00000000:0000 0A ", address.port());
@@ -44,19 +44,19 @@ fn is_full(address: SocketAddr) -> bool {
     let queues = sockets
         .lines()
         .find_map(|line| line.split(&listening).nth(1))
-        .expect("it listens");
-    // Bytes to be sent, then connections to be accepted.
+        .expect("the port has a listener");
+    // Format: bytes to be sent `:` connections to be accepted.
     let waiting = queues.split([':', ' ']).nth(1).unwrap();
     u32::from_str_radix(waiting, 16).unwrap() > 0
 }
 
 #[cfg(not(target_os = "linux"))]
 fn is_full(address: SocketAddr) -> bool {
-    TcpStream::connect_timeout(&address, PATIENCE).is_err()
+    TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_err()
 }
 
-/// A port that is taken, and at which nobody listens.
-pub(crate) fn port_of_nobody() -> (OwnedFd, SocketAddr) {
+/// Returns a bound port without a listener, and the socket that reserves it.
+pub(crate) fn closed_port() -> (OwnedFd, SocketAddr) {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = rustix::net::getsockname(&socket).unwrap();

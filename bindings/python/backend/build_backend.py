@@ -1,8 +1,7 @@
-"""Builds the wheel: the Python files with the Rust library beside them.
+"""PEP 517 build backend: a wheel of the Python files and the native library.
 
-The library is built with cargo from the tree around this folder, or taken from where the variable
-`CAMUNDA_ADMIN_LIBRARY` says. Nothing is written into the source tree but what cargo writes into its
-target folder.
+Builds the library with cargo from the repository that contains this folder, or takes the one that the
+variable `CAMUNDA_ADMIN_LIBRARY` names. Writes nothing into the source tree except cargo's target folder.
 """
 
 import base64
@@ -25,7 +24,7 @@ CRATE = HERE.parents[1]
 
 
 class UnsupportedOperation(Exception):
-    """What a frontend is told where there is no way to do what it asks for."""
+    """The exception of PEP 517 for an operation that the backend does not support."""
 
 
 def get_requires_for_build_wheel(config_settings=None):
@@ -53,7 +52,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     with zipfile.ZipFile(Path(wheel_directory) / wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         record = []
         for name, content in files.items():
-            # A fixed date makes the same wheel of the same files.
+            # A fixed date makes the wheel reproducible.
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             entry.compress_type = zipfile.ZIP_DEFLATED
             executable = name.endswith(library_name())
@@ -70,15 +69,15 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 
 def build_sdist(sdist_directory, config_settings=None):
     raise UnsupportedOperation(
-        "camunda-admin is built from its source tree, which has the Rust library: "
-        "pip install ./bindings/python"
+        "camunda-admin has no source distribution, since it needs the Rust sources; use "
+        "`pip install ./bindings/python` in a clone of the repository"
     )
 
 
 def features(config_settings):
-    """The cargo features of the library: the C ABI, and those that `--config-settings features=…` names."""
+    """Return the cargo features: `capi`, and those of `--config-settings features=…`."""
     more = (config_settings or {}).get("features", "")
-    # Given several times, it is a list.
+    # A setting that is given several times is a list.
     return ",".join(["capi", more] if isinstance(more, str) else ["capi", *more]).rstrip(",")
 
 
@@ -87,7 +86,7 @@ def find_library(features):
     if given:
         library = Path(given)
         if not library.is_file():
-            raise SystemExit(f"CAMUNDA_ADMIN_LIBRARY names {given}, which is no file")
+            raise SystemExit(f"CAMUNDA_ADMIN_LIBRARY: {given} is not a file")
         return library
     return build_library(features)
 
@@ -95,16 +94,16 @@ def find_library(features):
 def build_library(features):
     manifest = CRATE / "Cargo.toml"
     if not manifest.is_file():
-        raise SystemExit(f"there is no Rust source at {CRATE}: install from a clone of the repository")
+        raise SystemExit(f"no Rust sources in {CRATE}; install from a clone of the repository")
     cargo = os.environ.get("CARGO") or shutil.which("cargo")
     if not cargo:
         raise SystemExit(
-            "cargo was not found: install Rust (https://rustup.rs), or name a built library in "
-            "CAMUNDA_ADMIN_LIBRARY"
+            "cargo not found; install Rust (https://rustup.rs), or set CAMUNDA_ADMIN_LIBRARY to a "
+            "built library"
         )
     command = [cargo, "build", "--release", "--lib", "--features", features]
     command += ["--manifest-path", str(manifest), "--message-format", "json-render-diagnostics"]
-    # In the crate's folder, for the toolchain and the settings that it asks for.
+    # In the crate's folder, so that its toolchain and cargo settings apply.
     built = subprocess.run(command, cwd=CRATE, stdout=subprocess.PIPE, check=False)
     if built.returncode:
         raise SystemExit(f"cargo failed with status {built.returncode}")
@@ -126,18 +125,18 @@ def library_name():
 def tag():
     system = sysconfig.get_platform()
     if sys.platform == "darwin":
-        # Python may be built for several machines at once; the library is for this one.
+        # Python may be a universal binary; the library is built for one architecture.
         machine = platform.machine()
         system = f"macosx-{'11.0' if machine == 'arm64' else '10.12'}-{machine}"
     return f"py3-none-{re.sub('[^0-9a-zA-Z]', '_', system)}"
 
 
 def version():
-    # Before Python 3.11 there is no reader of TOML.
+    # The standard library has a TOML parser only since Python 3.11.
     manifest = (CRATE / "Cargo.toml").read_text(encoding="utf-8")
     found = re.search(r'(?m)^version\s*=\s*"([^"]+)"', manifest)
     if found is None:
-        raise SystemExit(f"{CRATE / 'Cargo.toml'} names no version")
+        raise SystemExit(f"{CRATE / 'Cargo.toml'} has no version")
     return found.group(1)
 
 

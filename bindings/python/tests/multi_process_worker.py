@@ -1,5 +1,8 @@
-"""One process of a fleet: says "ready", waits for a line, lets eight threads list the clusters at
-once, and prints what each of them got: "ok", or the error. Then whether a store failed."""
+"""Worker process of the multi-process test.
+
+Prints "ready", waits for a line on standard input, lists the clusters on eight threads concurrently,
+and prints for each "ok" or the error. Then prints a line for each token store that failed.
+"""
 
 import sys
 import threading

@@ -1,7 +1,7 @@
-"""What the tests have in common: the sandbox that the environment names, and clients of it.
+"""Test fixtures: access to the sandbox that the environment variables name, and clients of it.
 
-All share one token cache, as programs on one machine do, so that together they keep to the sandbox's
-limit of token requests. A test that has to begin without a token takes credentials of its own.
+All tests share one token cache, as programs on one machine do, so that together they stay within the
+sandbox's rate limit for token requests. A test that must start without a token uses new credentials.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from camunda_admin import AdminClient
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, which is inherited.
+# A process that a shell starts in the background ignores SIGINT, and its children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BASE_URL = os.environ["CAMUNDA_CONSOLE_BASE_URL"]
@@ -40,38 +40,38 @@ ALL_PERMISSIONS = [
 ]
 
 
-def ask(method, path, body=None):
+def send(method, path, body=None):
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(BASE_URL + path, data=data, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        text = answer.read()
+    with urllib.request.urlopen(request, timeout=10) as response:
+        text = response.read()
     return json.loads(text) if text else None
 
 
 def control(**changes):
-    return ask("POST", "/_sandbox/control", changes)
+    return send("POST", "/_sandbox/control", changes)
 
 
 def stats():
-    return ask("GET", "/_sandbox/stats")
+    return send("GET", "/_sandbox/stats")
 
 
-# Seconds that a test may take. The tests as a whole have a limit of 300 s, in `tests/python.rs`.
+# Maximum duration of a test in seconds. All tests together have a limit in `tests/python.rs`.
 TEST_LIMIT = 200
 
 
 class SandboxTest(unittest.TestCase):
     def setUp(self):
-        # Prints the stacks of all threads and ends the tests.
+        # At the limit, prints the stacks of all threads and ends the process.
         faulthandler.dump_traceback_later(TEST_LIMIT, exit=True, file=sys.__stderr__)
         self.addCleanup(faulthandler.cancel_dump_traceback_later)
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        self.addCleanup(ask, "DELETE", "/_sandbox/faults")
+        self.addCleanup(send, "DELETE", "/_sandbox/faults")
 
     def settings(self, permissions=None):
-        """Settings; with permissions given, those of new credentials, which have no token yet."""
+        """Return client settings; with `permissions`, those of new credentials without a cached token."""
         settings = {
             "client_id": os.environ["CAMUNDA_CONSOLE_CLIENT_ID"],
             "client_secret": os.environ["CAMUNDA_CONSOLE_CLIENT_SECRET"],
@@ -92,13 +92,13 @@ class SandboxTest(unittest.TestCase):
         return control(cluster=fields)["uuid"]
 
     def fault(self, operation, **fault):
-        ask("POST", "/_sandbox/faults", {"operation": operation, **fault})
+        send("POST", "/_sandbox/faults", {"operation": operation, **fault})
 
     def run_python(self, program, *arguments, limit=60, **environment):
-        """Runs a program in another interpreter, which has met nothing yet.
+        """Run a program in a new interpreter.
 
-        One that takes longer than `limit` seconds is ended with all processes that it started, and the
-        test fails with the stacks of its threads.
+        After `limit` seconds the program is killed with all processes that it started, and the test
+        fails with the stacks of its threads.
         """
         command = [sys.executable, "-X", "faulthandler", "-c", program, *arguments]
         running = subprocess.Popen(
@@ -112,13 +112,13 @@ class SandboxTest(unittest.TestCase):
         try:
             stdout, stderr = running.communicate(timeout=limit)
         except subprocess.TimeoutExpired:
-            # `faulthandler` prints the stacks then.
+            # On this signal `faulthandler` prints the stacks.
             running.send_signal(signal.SIGABRT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 running.wait(timeout=5)
-            # Its children, too, if it has any.
+            # Includes its children.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
             stdout, stderr = running.communicate()
-            self.fail(f"program not ended after {limit} s, killed:\n{stdout}\n{stderr}")
+            self.fail(f"program did not end within {limit} s, killed:\n{stdout}\n{stderr}")
         return subprocess.CompletedProcess(command, running.returncode, stdout, stderr)

@@ -1,7 +1,8 @@
-"""What a caller sees when something goes wrong."""
+"""Tests of exceptions and of argument checks."""
 
 import builtins
 import pickle
+import typing
 import unittest
 
 import camunda_admin
@@ -14,16 +15,19 @@ from camunda_admin import (
     ConfigError,
     ConflictError,
     DecodeError,
+    Idempotency,
     InvalidArgumentError,
     InvalidRequestError,
     NetworkError,
     NotFoundError,
     NotReadyError,
+    Outcome,
     OutcomeUnknownError,
     PermissionDeniedError,
     RateLimitedError,
     ServiceError,
     TimeoutError,
+    WaitFailedError,
 )
 from support import BASE_URL, OAUTH_URL, SandboxTest, stats
 
@@ -32,7 +36,7 @@ CREATE = "POST /clusters/{clusterUuid}/clients"
 
 
 class Kinds(SandboxTest):
-    def test_each_status_is_a_class(self):
+    def test_http_status_maps_to_exception_class(self):
         cluster_id = self.cluster()
         handle = self.client().cluster(cluster_id)
         for status, kind in [
@@ -44,13 +48,13 @@ class Kinds(SandboxTest):
             (422, InvalidRequestError),
         ]:
             with self.subTest(status=status):
-                self.fault(GET, status=status, body={"message": "the service's own words"})
+                self.fault(GET, status=status, body={"message": "the message of the API"})
                 with self.assertRaises(kind) as raised:
                     handle.get()
                 error = raised.exception
                 self.assertEqual(error.http_status, status)
-                self.assertEqual(error.server_message, "the service's own words")
-                self.assertIn("the service's own words", str(error))
+                self.assertEqual(error.server_message, "the message of the API")
+                self.assertIn("the message of the API", str(error))
                 self.assertEqual((error.outcome, error.stage), ("rejected", "request"))
                 self.assertEqual((error.operation, error.method), ("get cluster", "GET"))
                 self.assertEqual(error.path, f"/clusters/{cluster_id}")
@@ -58,31 +62,31 @@ class Kinds(SandboxTest):
                 self.assertGreater(error.elapsed, 0)
                 self.assertEqual(error.status, camunda_admin._errors._STATUS_OF_KIND[error.kind])
 
-    def test_patience_ends_with_the_deadline(self):
+    def test_retries_end_at_deadline(self):
         handle = self.client().with_options(timeout=2).cluster(self.cluster())
         self.fault(GET, status=503, times=None)
         with self.assertRaises(ServiceError) as raised:
             handle.get()
         self.assertGreater(raised.exception.attempts, 1)
 
-    def test_retry_after_beyond_the_deadline(self):
+    def test_call_fails_immediately_when_retry_after_exceeds_deadline(self):
         handle = self.client().with_options(timeout=5).cluster(self.cluster())
         self.fault(GET, status=429, headers={"retry-after": "60"})
         with self.assertRaises(RateLimitedError) as raised:
             handle.get()
         self.assertGreater(raised.exception.retry_after, 50)
 
-    def test_timeout_is_the_built_in_one_too(self):
+    def test_timeout_error_is_builtin_timeout_error(self):
         admin = self.client()
         admin.token()
         self.fault(GET, stall=True, times=None)
         with self.assertRaises(builtins.TimeoutError) as raised:
             admin.with_options(timeout=0.3).cluster(self.cluster()).get()
         self.assertIsInstance(raised.exception, TimeoutError)
-        # A read changes nothing, whatever became of it.
+        # A read changes nothing.
         self.assertNotIsInstance(raised.exception, OutcomeUnknownError)
 
-    def test_a_change_with_unknown_outcome(self):
+    def test_change_raises_outcome_unknown_when_response_is_missing(self):
         admin = self.client()
         admin.token()
         handle = admin.with_options(timeout=0.5).cluster(self.cluster())
@@ -140,18 +144,18 @@ class Kinds(SandboxTest):
             self.assertEqual((error.outcome, error.attempts), ("not_sent", 0))
         self.assertEqual(handle.clients.list(), [])
 
-    def test_nothing_listens(self):
+    def test_call_is_not_sent_when_connection_is_refused(self):
         admin = AdminClient(base_url="http://127.0.0.1:9", timeout=0.5)
         with self.assertRaises((NetworkError, TimeoutError)) as raised:
             admin.ip_ranges()
         self.assertEqual(raised.exception.outcome, "not_sent")
 
-    def test_missing_permission(self):
+    def test_call_raises_permission_denied_without_permission(self):
         admin = self.client(["members"])
         with self.assertRaises(PermissionDeniedError):
             admin.clusters.list()
 
-    def test_wrong_secret_asks_once(self):
+    def test_wrong_client_secret_sends_one_token_request(self):
         admin = self.client(client_secret=f"hunter2-{self.folder.name}")
         before = stats()["token_requests"]
         for _ in range(3):
@@ -161,7 +165,7 @@ class Kinds(SandboxTest):
             self.assertNotIn("hunter2", f"{raised.exception} {raised.exception!r}")
         self.assertEqual(stats()["token_requests"] - before, 1)
 
-    def test_an_answer_given_once_is_in_the_error(self):
+    def test_error_has_one_time_response_when_it_cannot_be_decoded(self):
         self.fault(CREATE, body='{"name": "worker", "clientSecret": "hunter2"}')
         with self.assertRaises(DecodeError) as raised:
             self.client().cluster(self.cluster()).clients.create("worker")
@@ -170,14 +174,14 @@ class Kinds(SandboxTest):
         self.assertIn(b"hunter2", error.body)
         self.assertNotIn("hunter2", f"{error} {error!r}")
 
-    def test_deep_nesting_is_an_error_and_keeps_the_answer(self):
+    def test_error_has_response_when_nesting_is_too_deep(self):
         body = '{"uuid": "a", "deep": ' + "[" * 100_000 + "]" * 100_000 + "}"
         self.fault(GET, body=body)
         with self.assertRaises(DecodeError) as raised:
             self.client().cluster(self.cluster()).get()
         self.assertEqual(raised.exception.body, body.encode())
 
-    def test_cancel_from_another_thread(self):
+    def test_call_ends_when_cancelled_by_another_thread(self):
         import threading
 
         admin = self.client()
@@ -193,13 +197,21 @@ class Kinds(SandboxTest):
         cancel.reset()
         admin.with_options(cancel=cancel).cluster(self.cluster()).get()
 
-    def test_every_class_is_a_camunda_error(self):
+    def test_outcome_type_has_the_documented_values(self):
+        values = ("not_sent", "rejected", "unknown", "completed")
+        self.assertEqual(typing.get_args(Outcome), values)
+        self.assertEqual(tuple(camunda_admin._native_handle._OUTCOMES.values()), values)
+
+    def test_wait_failed_error_has_kind_of_other_languages(self):
+        self.assertEqual(WaitFailedError.kind, "wait_failed")
+
+    def test_exception_classes_are_camunda_errors(self):
         for name in camunda_admin._errors.__all__:
             self.assertTrue(issubclass(getattr(camunda_admin, name), CamundaError), name)
 
 
 class Arguments(SandboxTest):
-    def test_ids_stay_ids(self):
+    def test_id_is_rejected_when_not_one_path_segment(self):
         admin = self.client()
         before = stats()["requests"]
         members = stats()["requests_by_operation"].get("GET /members", 0)
@@ -211,12 +223,12 @@ class Arguments(SandboxTest):
                 admin.cluster(bad).get()
             self.assertIsInstance(raised.exception, TypeError)
         self.assertEqual(stats()["requests"], before)
-        for odd in ["../members", "a\r\nHost: b", "a?b#c", "%2e%2e", "ü", "x" * 100_000]:
-            with self.subTest(id=odd[:20]), self.assertRaises(CamundaError):
-                admin.cluster(odd).get()
+        for escaped in ["../members", "a\r\nHost: b", "a?b#c", "%2e%2e", "ü", "x" * 100_000]:
+            with self.subTest(id=escaped[:20]), self.assertRaises(CamundaError):
+                admin.cluster(escaped).get()
         self.assertEqual(stats()["requests_by_operation"].get("GET /members", 0), members)
 
-    def test_bodies(self):
+    def test_body_argument_of_wrong_type_is_not_sent(self):
         handle = self.client().cluster(self.cluster())
         before = stats()["requests"]
         for call in [
@@ -241,7 +253,7 @@ class Arguments(SandboxTest):
             self.assertEqual(raised.exception.outcome, "not_sent")
         self.assertEqual(stats()["requests"], before)
 
-    def test_waiters_and_requests(self):
+    def test_option_or_raw_request_that_is_not_valid_is_rejected(self):
         admin = self.client()
         handle = admin.cluster(self.cluster())
         for call in [
@@ -260,7 +272,17 @@ class Arguments(SandboxTest):
             with self.assertRaises(InvalidArgumentError):
                 call()
 
-    def test_settings(self):
+    def test_raw_request_accepts_each_idempotency(self):
+        admin = self.client()
+        values = ("safe", "idempotent", "non_idempotent")
+        self.assertEqual(typing.get_args(Idempotency), values)
+        for value in values:
+            admin.request("GET", "/clusters", idempotency=value)
+        for value in ["once", "repeatable", "", "Safe"]:
+            with self.assertRaisesRegex(InvalidArgumentError, "expected 'safe', 'idempotent' or"):
+                admin.request("GET", "/clusters", idempotency=value)
+
+    def test_setting_that_is_not_valid_is_named(self):
         for settings, name in [
             ({"base_url": "http://example.com"}, "base_url"),
             ({"timeout": 0}, "timeout"),
@@ -286,13 +308,13 @@ class Arguments(SandboxTest):
                 AdminClient(**settings)
             self.assertIn(name, str(raised.exception))
 
-    def test_a_missing_variable_is_named(self):
+    def test_missing_variable_is_named(self):
         program = "from camunda_admin import AdminClient; AdminClient.from_env()"
         ran = self.run_python(program, CAMUNDA_CONSOLE_CLIENT_ID="")
         self.assertIn("ConfigError", ran.stderr)
         self.assertIn("CAMUNDA_CONSOLE_CLIENT_ID", ran.stderr)
 
-    def test_settings_from_a_file(self):
+    def test_client_from_env_file_lists_clusters(self):
         settings = self.settings()
         path = self.folder / "console.env"
         path.write_text(
@@ -304,7 +326,7 @@ class Arguments(SandboxTest):
         with AdminClient.from_env_file(path) as admin:
             admin.clusters.list()
 
-    def test_after_close(self):
+    def test_calls_fail_after_close(self):
         admin = self.client()
         clusters, again = admin.clusters, admin.with_options(timeout=1)
         admin.close()
@@ -315,7 +337,7 @@ class Arguments(SandboxTest):
             self.assertIn("closed", str(raised.exception))
         self.assertIn("closed", repr(admin))
 
-    def test_copies(self):
+    def test_client_cannot_be_pickled_or_deep_copied(self):
         import copy
 
         admin = self.client()

@@ -1,4 +1,4 @@
-"""Secrets stay out of what tools show of a failure: `repr`, local variables, attributes."""
+"""Tests that reports of exceptions contain no secrets: `repr`, local variables, attributes."""
 
 import copy
 import json
@@ -25,7 +25,7 @@ SECRET = "hunter2"
 
 
 def shown(error):
-    """Everything that reports with local variables say of an error, whole and in each frame."""
+    """Return the reports of an exception that include the local variables of each frame."""
     texts = []
     for each in chain(error):
         report = traceback.TracebackException.from_exception(each, capture_locals=True)
@@ -34,7 +34,7 @@ def shown(error):
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
                 import cgitb
-            except ImportError:  # gone in 3.13
+            except ImportError:  # removed in Python 3.13
                 continue
             try:
                 texts.append(cgitb.text((type(each), each, each.__traceback__)))
@@ -44,14 +44,14 @@ def shown(error):
 
 
 def chain(error):
-    """An error with what it is made from, even where that is not to be printed."""
+    """Yield an exception and its causes and contexts, including suppressed ones."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
-class Answers:
-    """A server that answers each request with the same text."""
+class StaticServer:
+    """An HTTP server that returns the same body for each request."""
 
     def __init__(self, text):
         class Handler(BaseHTTPRequestHandler):
@@ -79,8 +79,8 @@ class Answers:
         self.server.server_close()
 
 
-class SecretsShowNoValues(unittest.TestCase):
-    def test_copies_and_unions_of_secrets_show_names_only(self):
+class Representations(unittest.TestCase):
+    def test_secrets_show_names_only_when_copied_or_merged(self):
         secrets = Secrets(KEY=SECRET)
         for each in [
             secrets,
@@ -107,14 +107,14 @@ class SecretsShowNoValues(unittest.TestCase):
         self.assertIs(type(secrets.to_dict()), dict)
         self.assertEqual(json.loads(json.dumps(secrets)), {"KEY": "hunter3"})
 
-    def test_objects_whose_constructor_failed_have_a_repr(self):
+    def test_repr_works_when_constructor_failed(self):
         for kind in [AdminClient, Cancel, ClusterCredentials, TokenSource]:
             self.assertIn(kind.__name__, repr(kind.__new__(kind)))
 
 
-class Failures(SandboxTest):
+class Reports(SandboxTest):
     def fails(self, kind, call):
-        """The error of a call, which has its frames yet (`assertRaises` takes them away)."""
+        """Return the exception of a call with its frames, which `assertRaises` removes."""
         try:
             call()
         except kind as error:
@@ -124,9 +124,9 @@ class Failures(SandboxTest):
             return error
         raise AssertionError(f"{kind.__name__} was not raised")
 
-    # The secrets themselves are in no local variable of the tests' own, nor in a line of theirs.
+    # No local variable and no source line of a test contains the secret itself.
 
-    def test_client_with_a_bad_setting_shows_no_secret(self):
+    def test_client_shows_no_secret_when_setting_is_not_valid(self):
         for settings in [
             {"client_secret": SECRET, "base_url": "nowhere"},
             {"client_secret": SECRET + "\0"},
@@ -139,7 +139,7 @@ class Failures(SandboxTest):
             with self.subTest(settings=list(settings)):
                 self.fails(CamundaError, Call(AdminClient, **settings))
 
-    def test_token_source_with_a_bad_setting_shows_no_secret(self):
+    def test_token_source_shows_no_secret_when_setting_is_not_valid(self):
         variables = Secrets(
             ZEEBE_CLIENT_ID="a", ZEEBE_CLIENT_SECRET=SECRET, ZEEBE_AUTHORIZATION_SERVER_URL="b"
         )
@@ -152,7 +152,7 @@ class Failures(SandboxTest):
                 self.fails(CamundaError, Call(TokenSource, dict(variables), **settings))
         self.fails(TypeError, Call(TokenSource, dict(variables), nonsense=SECRET))
 
-    def test_secret_that_cannot_be_set_is_not_shown(self):
+    def test_secret_is_not_shown_when_it_cannot_be_set(self):
         secrets = self.client().cluster("no-such-cluster").secrets
         for change in [secrets.create, secrets.update]:
             error = self.fails(CamundaError, Call(change, "KEY", SECRET))
@@ -162,21 +162,21 @@ class Failures(SandboxTest):
         with self.assertRaisesRegex(TypeError, "value is a bytes, not a str"):
             secrets.create("KEY", SECRET.encode())
 
-    def test_body_of_a_request_is_not_shown(self):
+    def test_request_body_is_not_shown_when_request_fails(self):
         admin = self.client()
         for body in [{"value": SECRET}, {"value": SECRET.encode()}, {"value": SECRET + "\ud800"}]:
             self.fails(CamundaError, Call(admin.request, "POST", "/nowhere", body))
 
-    def test_credentials_that_cannot_be_written_are_not_shown(self):
+    def test_credentials_are_not_shown_when_file_cannot_be_written(self):
         credentials = ClusterCredentials({"ZEEBE_CLIENT_SECRET": SECRET})
         path = self.folder / "there"
         path.touch()
         self.fails(CamundaError, Call(credentials.write_env_file, path))
         self.fails(CamundaError, Call(credentials.write_env_file, 5))
 
-    def test_answer_that_cannot_be_decoded_is_in_the_body_alone(self):
+    def test_response_is_in_body_only_when_it_cannot_be_decoded(self):
         text = json.dumps({"uuid": 5, "clientSecret": SECRET}).encode()
-        server = Answers(text)
+        server = StaticServer(text)
         self.addCleanup(server.close)
         admin = self.client(base_url=server.url)
         admin.token()
@@ -189,7 +189,7 @@ class Failures(SandboxTest):
 
 
 class Call:
-    """A call whose arguments no report can show."""
+    """A call whose arguments are in no local variable and no attribute."""
 
     def __init__(self, function, *arguments, **settings):
         self._call = lambda: function(*arguments, **settings)
@@ -198,9 +198,9 @@ class Call:
         try:
             self._call()
         except Exception as error:
-            # Without the frames of the test, whose local variables have the secret.
-            here = error.__traceback__
-            raise error.with_traceback(here.tb_next.tb_next)
+            # Removes the frames of this class, whose local variables contain the secret.
+            trace = error.__traceback__
+            raise error.with_traceback(trace.tb_next.tb_next)
 
     def __repr__(self):
         return "<Call>"

@@ -1,4 +1,4 @@
-"""Operations: the main job, and every group of them once."""
+"""Tests of the operations: the end-to-end example, and each resource."""
 
 import copy
 import csv
@@ -29,8 +29,8 @@ from camunda_admin import (
 from support import ALL_PERMISSIONS, SandboxTest, control, stats
 
 
-class MainJob(SandboxTest):
-    def test_from_creating_to_cleaning_up(self):
+class EndToEnd(SandboxTest):
+    def test_cluster_and_client_are_created_used_and_deleted(self):
         before = stats()["token_requests"]
         admin = self.client(ALL_PERMISSIONS)
         offer = admin.clusters.parameters()
@@ -41,18 +41,18 @@ class MainJob(SandboxTest):
             generation_id=channel.default_generation.uuid,
             region_id=offer.regions[0].uuid,
             plan_type_id=offer.cluster_plan_types[0].uuid,
-            description="made by a test",
+            description="created by a test",
         )
         self.assertIs(type(cluster_id), str)
         handle = admin.cluster(cluster_id)
-        seen = []
-        cluster = handle.wait_until_healthy(timeout=30, interval=0.05, progress=seen.append)
+        polled = []
+        cluster = handle.wait_until_healthy(timeout=30, interval=0.05, progress=polled.append)
         self.assertIsInstance(cluster, Cluster)
         self.assertEqual(cluster.uuid, cluster_id)
         self.assertEqual(cluster.status.ready, "Healthy")
         self.assertEqual(cluster.plan_type.name, offer.cluster_plan_types[0].name)
         self.assertEqual(f"{cluster.status.ready}", "Healthy")
-        self.assertEqual(seen[-1], cluster)
+        self.assertEqual(polled[-1], cluster)
         self.assertIn(cluster_id, [each.uuid for each in admin.clusters.list()])
 
         created = handle.clients.create("worker", permissions=["Zeebe", ClientPermission.OPERATE])
@@ -67,15 +67,15 @@ class MainJob(SandboxTest):
         token = source.access_token()
         self.assertGreater(len(token), 20)
         self.assertEqual(source.access_token(), token)
-        source.reject("another")
+        source.invalidate("another")
         self.assertEqual(source.access_token(), token)
-        source.reject(token)
+        source.invalidate(token)
         self.assertNotEqual(source.access_token(), token)
         self.assertEqual(source.stats().token_requests, 2)
         cancel = Cancel()
         cancel.cancel()
         limited = source.with_options(cancel=cancel)
-        source.reject(source.access_token())
+        source.invalidate(source.access_token())
         with self.assertRaises(CancelledError):
             limited.with_options(timeout=20).access_token()
 
@@ -89,12 +89,12 @@ class MainJob(SandboxTest):
         self.assertEqual(handle.get().name, "orders 2")
         handle.delete()
         handle.wait_until_deleted(timeout=30, interval=0.05)
-        # One for this API, one for Zeebe and one for that after it was rejected.
+        # One for the API, one for Zeebe, and one for Zeebe after the invalidation.
         self.assertEqual(stats()["token_requests"] - before, 3)
         self.assertEqual(admin.stats().token_requests, 1)
         self.assertGreater(admin.stats()["requests"], 10)
 
-    def test_credentials_come_from_the_environment(self):
+    def test_credentials_from_env_require_secret(self):
         program = (
             "from camunda_admin import ClusterCredentials; "
             "print(dict(ClusterCredentials.from_env()))"
@@ -109,7 +109,7 @@ class MainJob(SandboxTest):
             ran.stdout.strip(), "{'ZEEBE_CLIENT_ID': 'a', 'ZEEBE_CLIENT_SECRET': 'b'}"
         )
 
-    def test_credentials_are_not_overwritten(self):
+    def test_write_env_file_fails_when_file_exists(self):
         path = self.folder / "worker.env"
         path.write_text("mine")
         credentials = ClusterCredentials({"ZEEBE_CLIENT_SECRET": "hunter2"})
@@ -121,16 +121,16 @@ class MainJob(SandboxTest):
         with self.assertRaises(FileError):
             ClusterCredentials.from_env_file(self.folder / "nothing")
 
-    def test_create_env_file_keeps_the_credentials_of_the_created_client(self):
+    def test_create_env_file_writes_credentials_of_created_client(self):
         handle = self.client().cluster(self.cluster())
         path = self.folder / "worker.env"
         created = handle.clients.create_env_file(path, "worker", permissions=["Zeebe"])
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
-        kept = ClusterCredentials.from_env_file(path)
-        self.assertEqual(kept["ZEEBE_CLIENT_ID"], created.client_id)
-        self.assertEqual(kept["ZEEBE_CLIENT_SECRET"], created.client_secret)
-        self.assertEqual(kept["CAMUNDA_CREDENTIALS_SCOPES"], "Zeebe")
-        self.assertEqual(kept["CAMUNDA_CLUSTER_REGION"], "bru-2")
+        written = ClusterCredentials.from_env_file(path)
+        self.assertEqual(written["ZEEBE_CLIENT_ID"], created.client_id)
+        self.assertEqual(written["ZEEBE_CLIENT_SECRET"], created.client_secret)
+        self.assertEqual(written["CAMUNDA_CREDENTIALS_SCOPES"], "Zeebe")
+        self.assertEqual(written["CAMUNDA_CLUSTER_REGION"], "bru-2")
         text = path.read_text()
         with self.assertRaises(FileError) as raised:
             handle.clients.create_env_file(path, "other")
@@ -149,7 +149,7 @@ class MainJob(SandboxTest):
             self.assertFalse(new.exists())
         self.assertEqual(len(handle.clients.list()), 1)
 
-    def test_credentials_that_cannot_be_read_back_leave_no_file(self):
+    def test_write_env_file_creates_no_file_when_variable_is_not_valid(self):
         path = self.folder / "worker.env"
         for variables in [{"not a name": "hunter2"}, {"A": "hunter2\0"}]:
             with self.assertRaises(InvalidArgumentError) as raised:
@@ -157,8 +157,8 @@ class MainJob(SandboxTest):
             self.assertNotIn("hunter2", str(raised.exception))
             self.assertFalse(path.exists())
 
-    def test_credentials_survive_what_shells_make_of_them(self):
-        path = self.folder / "odd.env"
+    def test_env_file_preserves_shell_metacharacters(self):
+        path = self.folder / "quoted.env"
         variables = {"A": "it's $HOME \"x\"\\", "B": "", "C": "two\nlines", "D": "ü"}
         ClusterCredentials(variables).write_env_file(path)
         self.assertEqual(dict(ClusterCredentials.from_env_file(path)), variables)
@@ -179,10 +179,10 @@ class Resources(SandboxTest):
         backups = self.handle.backups
         backup = backups.create()
         self.assertIsInstance(backup, Backup)
-        seen = []
-        done = backups.wait_until_complete(backup.uuid, interval=0.05, progress=seen.append)
-        self.assertEqual((done.uuid, done.status), (backup.uuid, "Complete"))
-        self.assertEqual(seen[-1].status, "Complete")
+        polled = []
+        finished = backups.wait_until_complete(backup.uuid, interval=0.05, progress=polled.append)
+        self.assertEqual((finished.uuid, finished.status), (backup.uuid, "Complete"))
+        self.assertEqual(polled[-1].status, "Complete")
         self.assertIn(backup.uuid, [each.uuid for each in backups.list()])
         self.assertEqual(backups.restore(backup.uuid).backup_id, backup.uuid)
         restored = backups.wait_until_restored(backup.uuid, interval=0.05)
@@ -239,7 +239,7 @@ class Resources(SandboxTest):
         self.assertEqual([entry.ip for entry in entries], ["192.0.2.0/24", "198.51.100.0/24"])
         handle.set_ip_allowlist([])
 
-    def test_the_old_name_of_the_allowlist(self):
+    def test_allowlist_is_read_from_former_field_name(self):
         self.handle.set_ip_allowlist([("10.0.0.0/8", "office")])
         control(allowlist_field="ipwhitelist")
         self.addCleanup(control, allowlist_field="ipallowlist")
@@ -255,7 +255,7 @@ class Resources(SandboxTest):
         members.delete("jo@example.com")
 
     def test_activity(self):
-        self.handle.update(description="noted")
+        self.handle.update(description="changed")
         events = self.admin.activity.list()
         self.assertTrue(events and events[0].audit)
         rows = list(csv.reader(self.admin.activity.csv()))
@@ -278,8 +278,8 @@ class Resources(SandboxTest):
         ) if "eu-central-1" in region else None
         control(upgrade_available={"cluster": handle.id})
         upgrade = handle.upgrade()
-        done = handle.wait_until_upgraded(upgrade.new_generation.id, interval=0.05)
-        self.assertEqual(done.generation.uuid, upgrade.new_generation.id)
+        finished = handle.wait_until_upgraded(upgrade.new_generation.id, interval=0.05)
+        self.assertEqual(finished.generation.uuid, upgrade.new_generation.id)
         control(status={"cluster": handle.id, "ready": "Suspended"})
         with self.assertRaises(WaitFailedError) as raised:
             handle.wait_until_healthy()
@@ -287,22 +287,22 @@ class Resources(SandboxTest):
         handle.wake()
         self.assertEqual(handle.wait_until_woken(interval=0.05).status.ready, "Healthy")
 
-    def test_ip_ranges_without_credentials(self):
+    def test_ip_ranges_need_no_credentials(self):
         admin = self.client(client_id=None, client_secret=None)
         self.assertTrue(admin.ip_ranges().web_modeler)
 
-    def test_what_is_newer_than_this_version(self):
-        answer = self.admin.request("GET", "/clusters")
-        self.assertIn(self.cluster_id, [cluster["uuid"] for cluster in answer])
+    def test_raw_request_returns_decoded_json(self):
+        response = self.admin.request("GET", "/clusters")
+        self.assertIn(self.cluster_id, [cluster["uuid"] for cluster in response])
         path = f"/clusters/{self.cluster_id}"
         self.assertIsNone(
-            self.admin.request("PATCH", path, {"description": "by hand"}, idempotency="idempotent")
+            self.admin.request("PATCH", path, {"description": "raw"}, idempotency="idempotent")
         )
-        self.assertEqual(self.handle.get().description, "by hand")
+        self.assertEqual(self.handle.get().description, "raw")
 
 
-class Fidelity(SandboxTest):
-    def test_what_is_not_known_survives(self):
+class RoundTrips(SandboxTest):
+    def test_unknown_fields_and_enum_values_are_preserved(self):
         fields = {"future": {"n": 9007199254740993, "list": [1.5, None]}}
         cluster_id = self.cluster(name="ü", **fields)
         control(status={"cluster": cluster_id, "ready": "Hibernating"})
@@ -316,8 +316,8 @@ class Fidelity(SandboxTest):
         self.assertEqual({**encoded, **plain}, encoded)
         self.assertEqual(Cluster.from_dict(encoded), cluster)
 
-    def test_nulls_are_given_back_as_they_came(self):
-        answer = {
+    def test_to_dict_returns_null_fields(self):
+        response = {
             "uuid": "a",
             "name": None,
             "description": None,
@@ -325,21 +325,21 @@ class Fidelity(SandboxTest):
             "links": {"zeebe": None, "operate": "https://o"},
             "future": None,
         }
-        self.fault("GET /clusters/{clusterUuid}", status=200, body=answer)
+        self.fault("GET /clusters/{clusterUuid}", status=200, body=response)
         cluster = self.client().cluster("a").get()
         self.assertEqual((cluster.name, cluster.description, cluster.labels), ("", None, None))
         encoded = cluster.to_dict()
         for name in ["name", "description", "labels", "future"]:
             self.assertIn(name, encoded)
             self.assertIsNone(encoded[name])
-        self.assertEqual(encoded["links"], answer["links"])
+        self.assertEqual(encoded["links"], response["links"])
         self.assertNotIn("encryption", encoded)
         self.assertEqual(Cluster.from_dict(encoded).to_dict(), encoded)
         self.assertEqual(pickle.loads(pickle.dumps(cluster)).to_dict(), encoded)
         changed = dataclasses.replace(cluster, description="b").to_dict()
         self.assertEqual(changed["description"], "b")
 
-    def test_answers_can_be_copied(self):
+    def test_models_can_be_copied_and_pickled(self):
         cluster = self.client().cluster(self.cluster(future=1)).get()
         self.assertEqual(pickle.loads(pickle.dumps(cluster)), cluster)
         self.assertEqual(copy.deepcopy(cluster), cluster)
@@ -350,7 +350,7 @@ class Fidelity(SandboxTest):
         with self.assertRaises(dataclasses.FrozenInstanceError):
             cluster.name = "b"
 
-    def test_older_answers(self):
+    def test_absent_fields_of_older_responses_have_defaults(self):
         self.fault(
             "POST /clusters/{clusterUuid}/clients",
             body={"name": "old", "clientId": "id", "clientSecret": "hunter2", "links": None},
@@ -360,7 +360,7 @@ class Fidelity(SandboxTest):
         self.assertEqual(created.client_secret, "hunter2")
         self.assertNotIn("hunter2", f"{created} {created!r}")
 
-    def test_numbers_lose_no_digit(self):
+    def test_numbers_are_decoded_without_loss(self):
         from decimal import Decimal
 
         self.fault(
@@ -374,7 +374,7 @@ class Fidelity(SandboxTest):
         self.assertEqual(extra["e"], Decimal("0.1234567890123456789"))
         self.assertEqual(Decimal(extra["f"]), Decimal("9" * 5000))
 
-    def test_byte_order_mark(self):
+    def test_byte_order_mark_is_ignored(self):
         self.fault("GET /clusters/{clusterUuid}", body='\ufeff{"uuid": "a"}')
         self.assertEqual(self.client().cluster(self.cluster()).get().uuid, "a")
 

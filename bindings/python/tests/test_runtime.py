@@ -1,4 +1,4 @@
-"""Threads, signals, fork, callbacks, logging: the client inside a Python program."""
+"""Tests of the client in a Python program: threads, signals, callbacks, logging, forks, and exits."""
 
 import ctypes.util
 import errno
@@ -18,32 +18,32 @@ import warnings
 import weakref
 
 from camunda_admin import AdminClient, CancelledError, TokenStore
-from camunda_admin._progress import Display
+from camunda_admin._progress import ProgressDisplay
 from support import ALL_PERMISSIONS, SandboxTest, control, stats
 
 GET = "GET /clusters/{clusterUuid}"
 
 
 class Threads(SandboxTest):
-    def test_eight_cold_threads_ask_for_one_token(self):
+    def test_concurrent_first_calls_send_one_token_request(self):
         admin = self.client(ALL_PERMISSIONS)
         before = stats()["token_requests"]
         barrier = threading.Barrier(8)
-        answers = []
+        responses = []
 
         def work():
             barrier.wait()
-            answers.append(admin.clusters.list())
+            responses.append(admin.clusters.list())
 
         threads = [threading.Thread(target=work) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(len(answers), 8)
+        self.assertEqual(len(responses), 8)
         self.assertEqual(stats()["token_requests"] - before, 1)
 
-    def test_close_during_a_call_of_another_thread(self):
+    def test_call_finishes_when_client_is_closed_by_another_thread(self):
         admin = self.client()
         admin.token()
         cluster_id = self.cluster()
@@ -59,22 +59,22 @@ class Threads(SandboxTest):
         thread.join()
         self.assertEqual(result[0].uuid, cluster_id)
 
-    def test_the_lock_is_free_during_a_call(self):
+    def test_gil_is_released_during_call(self):
         admin = self.client()
         admin.token()
         cluster_id = self.cluster()
         self.fault(GET, delay_ms=300)
         thread = threading.Thread(target=admin.cluster(cluster_id).get)
         thread.start()
-        turns = 0
+        iterations = 0
         while thread.is_alive():
-            turns += 1
-        self.assertGreater(turns, 1000)
+            iterations += 1
+        self.assertGreater(iterations, 1000)
 
 
 class Signals(SandboxTest):
     def stalled(self, call, stall="stall", prepare=None):
-        """Runs a call on the main thread that is interrupted while it stalls."""
+        """Make a call on the main thread and interrupt it while the response is stalled."""
         admin = self.client()
         admin.token()
         cluster_id = self.cluster()
@@ -94,20 +94,20 @@ class Signals(SandboxTest):
         finally:
             thread.join()
 
-    def test_ctrl_c_ends_a_call(self):
+    def test_call_ends_on_ctrl_c(self):
         with self.assertRaises(KeyboardInterrupt) as raised:
             self.stalled(lambda handle: handle.get())
         self.assertLess(time.monotonic() - self.interrupted, 1)
         self.assertIsInstance(raised.exception.__cause__, CancelledError)
-        # What it was interrupted with is used up: the next call is as any other.
+        # The exception is not raised again by the next call.
         self.client().cluster(self.cluster()).get()
 
-    def test_ctrl_c_ends_a_wait(self):
+    def test_wait_ends_on_ctrl_c(self):
         with self.assertRaises(KeyboardInterrupt):
             self.stalled(lambda handle: handle.wait_until_healthy(progress=lambda _: None))
         self.assertLess(time.monotonic() - self.interrupted, 1)
 
-    def test_a_handler_of_the_program_decides(self):
+    def test_call_ends_with_exception_of_signal_handler(self):
         class Stop(Exception):
             pass
 
@@ -118,7 +118,7 @@ class Signals(SandboxTest):
         with self.assertRaises(Stop):
             self.stalled(lambda handle: handle.get())
 
-    def test_a_handler_that_returns_ends_nothing(self):
+    def test_call_continues_when_signal_handler_returns(self):
         handled = []
         handler = signal.signal(signal.SIGINT, lambda *_: handled.append(1))
         self.addCleanup(signal.signal, signal.SIGINT, handler)
@@ -132,12 +132,12 @@ class Signals(SandboxTest):
         self.assertEqual(handled, [1])
         timer.join()
 
-    def test_a_handler_may_call_itself(self):
+    def test_signal_handler_can_make_a_call(self):
         other = self.client()
         cluster_id = self.cluster()
-        seen = []
+        clusters = []
         handler = signal.signal(
-            signal.SIGINT, lambda *_: seen.append(other.cluster(cluster_id).get())
+            signal.SIGINT, lambda *_: clusters.append(other.cluster(cluster_id).get())
         )
         self.addCleanup(signal.signal, signal.SIGINT, handler)
         admin = self.client()
@@ -148,10 +148,10 @@ class Signals(SandboxTest):
         timer.start()
         admin.cluster(cluster_id).get()
         timer.join()
-        self.assertEqual(seen[0].uuid, cluster_id)
+        self.assertEqual(clusters[0].uuid, cluster_id)
 
-    def test_no_ctrl_c_is_lost_in_a_storm_of_callbacks(self):
-        # Each is raised wherever Python happens to be: in a callback's first step, even.
+    def test_every_ctrl_c_is_raised_during_frequent_callbacks(self):
+        # A signal can be handled anywhere, including the first step of a callback.
         program = """
 import logging, os, signal, sys, threading, time
 from camunda_admin import AdminClient
@@ -159,31 +159,31 @@ logging.basicConfig(level=5, stream=open(os.devnull, "w"))
 admin = AdminClient.from_env()
 handle = admin.cluster(sys.argv[1])
 handle.get()
-asked = caught = 0
+sent = caught = 0
 go = threading.Event()
-def ask():
-    global asked
-    while go.wait() and asked < 40:
+def interrupt():
+    global sent
+    while go.wait() and sent < 40:
         go.clear()
-        time.sleep(0.0003 * (asked % 13))
-        asked += 1
+        time.sleep(0.0003 * (sent % 13))
+        sent += 1
         os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=ask, daemon=True).start()
-for turn in range(40):
+threading.Thread(target=interrupt, daemon=True).start()
+for _ in range(40):
     try:
         go.set()
         while True:
             handle.wait_until_healthy(interval=0.01, progress=lambda _: None)
     except KeyboardInterrupt:
         caught += 1
-print(asked, caught)
+print(sent, caught)
 """
         ran = self.run_python(program, self.cluster())
         self.assertEqual((ran.stdout, ran.stderr), ("40 40\n", ""))
 
 
 class Callbacks(SandboxTest):
-    def test_an_exception_in_progress_ends_the_wait(self):
+    def test_wait_ends_with_exception_of_progress(self):
         handle = self.client().cluster(self.cluster())
         control(status={"cluster": handle.id, "ready": "Creating"})
 
@@ -202,18 +202,18 @@ class Callbacks(SandboxTest):
         thread.start()
         thread.join()
 
-    def test_an_exception_in_a_file_ends_the_csv(self):
+    def test_csv_ends_with_exception_of_file(self):
         class Full(io.RawIOBase):
             def write(self, piece):
                 raise OSError(28, "full")
 
         admin = self.client()
-        admin.cluster(self.cluster()).update(description="noted")
+        admin.cluster(self.cluster()).update(description="changed")
         with self.assertRaisesRegex(OSError, "full"):
             admin.activity.csv(Full())
         admin.activity.csv(io.BytesIO())
 
-    def test_a_display_for_people(self):
+    def test_progress_display_replaces_control_characters_and_repeats_nothing(self):
         class Terminal(io.StringIO):
             def isatty(self):
                 return True
@@ -223,15 +223,15 @@ class Callbacks(SandboxTest):
             (Terminal(), ["\ra?[2Jb: Healthy (0 s)\x1b[K", "\n"]),
             (io.StringIO(), ["a?[2Jb: Healthy (0 s)\n"]),
         ]:
-            with Display(stream) as display:
+            with ProgressDisplay(stream) as display:
                 display.show(cluster)
             self.assertEqual(stream.getvalue(), "".join(parts))
-        with Display(io.StringIO()) as display:
+        with ProgressDisplay(io.StringIO()) as display:
             display.show(cluster)
             display.show(cluster)
             self.assertEqual(display._stream.getvalue().count("\n"), 1)
 
-    def test_progress_for_people(self):
+    def test_progress_true_displays_state_on_standard_error(self):
         handle = self.client().cluster(self.cluster(name="shown"))
         stderr, sys.stderr = sys.stderr, io.StringIO()
         try:
@@ -241,7 +241,7 @@ class Callbacks(SandboxTest):
             sys.stderr = stderr
         self.assertIn("shown: Healthy", shown)
 
-    def test_logging(self):
+    def test_log_records_have_requests_and_no_secrets(self):
         logger = logging.getLogger("camunda_admin")
         level = logger.level
         logger.setLevel(logging.DEBUG)
@@ -268,7 +268,7 @@ class Callbacks(SandboxTest):
 
 
 class MemoryStore(TokenStore):
-    """Several may be over the same memory, as those of several machines would be."""
+    """A token store in dictionaries, which several stores can share as several machines would."""
 
     def __init__(self, values, locked):
         self.values = values
@@ -276,7 +276,7 @@ class MemoryStore(TokenStore):
         self.fails_with = None
 
     def fail(self):
-        # A new one each time: an exception that is kept keeps the frames of the call, and the client.
+        # A new exception each time: a stored one would hold the frames of the call, and the client.
         if self.fails_with is not None:
             raise self.fails_with()
 
@@ -284,15 +284,15 @@ class MemoryStore(TokenStore):
         self.fail()
         return self.values.get(name)
 
-    def put(self, name, value, keep):
+    def put(self, name, value, ttl):
         self.fail()
-        assert keep > 0
+        assert ttl > 0
         self.values[name] = value
 
     def try_lock(self, name, lease):
         self.fail()
         assert lease > 0
-        # One step, whatever threads do.
+        # `setdefault` is atomic.
         if self.locked.setdefault(name, self) is not self:
             return None
         return lambda: self.locked.pop(name)
@@ -302,7 +302,7 @@ class MemoryStore(TokenStore):
 
 
 class TokenStores(SandboxTest):
-    def test_what_one_asked_for_serves_the_other(self):
+    def test_token_is_shared_through_token_store(self):
         values, locked = {}, {}
         before = stats()["token_requests"]
         stores = [MemoryStore(values, locked) for _ in range(2)]
@@ -314,16 +314,16 @@ class TokenStores(SandboxTest):
         self.assertTrue(values)
         token = clients[0].token().encode()
         self.assertFalse(any(token in value for value in values.values()))
-        # It goes with its last client.
-        gone = weakref.ref(stores.pop())
+        # The store is released with its last client.
+        released = weakref.ref(stores.pop())
         del client
         clients.pop().close()
         gc.collect()
-        self.assertIsNone(gone())
+        self.assertIsNone(released())
         clients[0].clusters.list()
 
-    def test_what_it_raises_fails_no_call(self):
-        for fault, words in [
+    def test_call_succeeds_when_token_store_raises(self):
+        for fault, message in [
             (lambda: OSError(errno.ENOSPC, "full"), "No space left"),
             (lambda: OSError("without a number"), "Input/output error"),
             (ValueError, "Input/output error"),
@@ -333,11 +333,11 @@ class TokenStores(SandboxTest):
             with self.client(token_cache=store) as admin:
                 admin.clusters.list()
                 found = admin.diagnostics()["stores"]
-            [told] = [known for known in found if known["store"] == "a dictionary"]
-            self.assertFalse(told["usable"])
-            self.assertIn(words, told["last_error"])
+            [state] = [each for each in found if each["store"] == "a dictionary"]
+            self.assertFalse(state["usable"])
+            self.assertIn(message, state["last_error"])
 
-    def test_an_interrupt_in_it_ends_the_call(self):
+    def test_call_ends_when_token_store_raises_keyboard_interrupt(self):
         store = MemoryStore({}, {})
         store.fails_with = KeyboardInterrupt
         admin = self.client(token_cache=store)
@@ -354,7 +354,7 @@ def in_child(settings, cluster_id, results):
 
 class Processes(SandboxTest):
     @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
-    def test_fork(self):
+    def test_forked_children_use_cached_token(self):
         settings = self.settings()
         admin = AdminClient(**settings)
         cluster_id = self.cluster()
@@ -367,10 +367,10 @@ class Processes(SandboxTest):
             for _ in range(4)
         ]
 
-        def with_parents_client():
+        def with_client_of_parent():
             results.put((admin.cluster(cluster_id).get().uuid, 0))
 
-        children.append(context.Process(target=with_parents_client))
+        children.append(context.Process(target=with_client_of_parent))
         for child in children:
             child.start()
         found = [results.get(timeout=30) for _ in children]
@@ -382,7 +382,7 @@ class Processes(SandboxTest):
         admin.cluster(cluster_id).get()
 
     @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
-    def test_fork_beside_busy_threads(self):
+    def test_forked_child_makes_calls_when_threads_of_parent_are_busy(self):
         admin = self.client()
         cluster_id = self.cluster()
         token = admin.token()
@@ -401,7 +401,7 @@ class Processes(SandboxTest):
         statuses = []
         try:
             with warnings.catch_warnings():
-                # Newer Pythons warn of every fork beside threads.
+                # Python 3.12 and later warn of each fork with several threads.
                 warnings.simplefilter("ignore", DeprecationWarning)
                 for _ in range(40):
                     child = os.fork()
@@ -445,7 +445,7 @@ class Processes(SandboxTest):
         self.assertEqual(os.waitpid(child, 0)[1], 0)
         admin.cluster(cluster_id).get()
 
-    def test_ctrl_c_in_a_fork(self):
+    def test_call_in_forked_child_ends_on_ctrl_c(self):
         program = """
 import os, signal, sys, threading, time
 from camunda_admin import AdminClient
@@ -465,7 +465,7 @@ except KeyboardInterrupt:
 
 
 class Exits(SandboxTest):
-    """A program ends while its threads are in calls: soon, quietly, and with its own exit status."""
+    """A program that ends during calls of its threads ends quickly, without output, with its exit status."""
 
     PRELUDE = """
 import logging, os, signal, sys, threading, time
@@ -487,7 +487,7 @@ def start(work, daemon=True):
     return threads
 """
 
-    def exits(self, program, status=7, stderr="", stdout="", rounds=2):
+    def check_exit(self, program, status=7, stderr="", stdout="", rounds=2):
         cluster_id = self.cluster(name="stuck")
         control(status={"cluster": cluster_id, "ready": "Creating"})
         for _ in range(rounds):
@@ -497,14 +497,14 @@ def start(work, daemon=True):
             self.assertLess(time.monotonic() - started, 20)
 
     def test_sys_exit_with_daemon_threads_in_waits_has_its_own_status(self):
-        self.exits("admin = AdminClient.from_env(); start(wait); sys.exit(7)")
+        self.check_exit("admin = AdminClient.from_env(); start(wait); sys.exit(7)")
 
     def test_end_of_program_after_with_has_status_zero(self):
         program = """
 with AdminClient.from_env() as admin:
     start(wait)
 """
-        self.exits(program, status=0)
+        self.check_exit(program, status=0)
 
     def test_sys_exit_with_debug_log_and_gets_has_its_own_status(self):
         program = """
@@ -513,7 +513,7 @@ admin = AdminClient.from_env()
 start(get)
 sys.exit(7)
 """
-        self.exits(program, rounds=4)
+        self.check_exit(program, rounds=4)
 
     def test_sys_exit_in_a_sigterm_handler_has_its_own_status(self):
         program = """
@@ -523,7 +523,7 @@ admin = AdminClient.from_env()
 threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGTERM)).start()
 thread.join()
 """
-        self.exits(program)
+        self.check_exit(program)
 
     def test_ctrl_c_during_a_join_ends_as_the_interpreter_does(self):
         program = """
@@ -535,10 +535,10 @@ try:
 except KeyboardInterrupt:
     sys.exit(7)
 """
-        self.exits(program)
+        self.check_exit(program)
 
     def test_second_ctrl_c_ends_a_program_that_joins_its_threads(self):
-        # It is pressed until the interpreter gives up waiting for the threads.
+        # The signal is repeated until the interpreter stops waiting for the threads.
         program = """
 admin = AdminClient.from_env()
 threads = start(wait, daemon=False)
@@ -557,10 +557,10 @@ except KeyboardInterrupt:
         ran = self.run_python(self.PRELUDE + program, cluster_id)
         self.assertIn("KeyboardInterrupt", ran.stderr)
         self.assertNotIn("camunda", ran.stderr)
-        # By the signal itself, where it comes when the interpreter has put its handlers away.
+        # The signal itself ends the process if it arrives after the interpreter removed its handlers.
         self.assertIn(ran.returncode, (0, 1, -signal.SIGINT))
 
-    def test_thread_that_is_no_daemon_ends_its_call_first(self):
+    def test_non_daemon_thread_finishes_its_call_before_exit(self):
         program = """
 admin = AdminClient.from_env()
 def work():
@@ -569,10 +569,10 @@ def work():
     print("completed", flush=True)
 threading.Thread(target=work).start()
 """
-        self.exits(program, status=0, stdout="done\n")
+        self.check_exit(program, status=0, stdout="completed\n")
 
-    def test_handlers_of_atexit_make_calls_on_their_thread(self):
-        # Registered before the package is imported, a handler runs after the package's own.
+    def test_atexit_handlers_can_make_calls(self):
+        # A handler that is registered before the package is imported runs after that of the package.
         program = """
 import atexit
 atexit.register(lambda: print("late", admin.cluster(cluster_id).get().name, flush=True))
@@ -588,8 +588,8 @@ sys.exit(7)
         expected = (7, "early stuck\nlate stuck\n", "")
         self.assertEqual((ran.returncode, ran.stdout, ran.stderr), expected)
 
-    def test_call_after_the_exit_ends_its_thread_quietly(self):
-        # Registered before the package is imported, a handler runs after the package's own.
+    def test_call_after_exit_ends_its_thread_without_output(self):
+        # A handler that is registered before the package is imported runs after that of the package.
         program = """
 import atexit, sys, threading
 ended = []
@@ -616,7 +616,7 @@ sys.exit(7)
         ran = self.run_python(program, cluster_id)
         self.assertEqual((ran.returncode, ran.stdout, ran.stderr), (7, "4\n", ""))
 
-    def test_callback_that_does_not_return_delays_the_exit_briefly(self):
+    def test_exit_is_delayed_briefly_by_callback_that_does_not_return(self):
         program = """
 admin = AdminClient.from_env()
 def stay(_):
@@ -625,16 +625,16 @@ def stay(_):
 start(lambda: admin.cluster(cluster_id).wait_until_healthy(progress=stay))
 sys.exit(7)
 """
-        self.exits(program, rounds=1)
+        self.check_exit(program, rounds=1)
 
-    def test_token_store_in_python_ends_with_the_program(self):
+    def test_exit_with_token_store_in_python_has_its_own_status(self):
         program = """
 class Store(TokenStore):
     def __init__(self):
         self.values, self.locked = {}, {}
     def get(self, name):
         return self.values.get(name)
-    def put(self, name, value, keep):
+    def put(self, name, value, ttl):
         self.values[name] = value
     def try_lock(self, name, lease):
         if self.locked.setdefault(name, self) is not self:
@@ -642,23 +642,23 @@ class Store(TokenStore):
         return lambda: self.locked.pop(name)
 settings = {key: os.environ["CAMUNDA_CONSOLE_" + key.upper()] for key in ("client_id", "client_secret", "base_url")}
 admin = AdminClient(oauth_url=os.environ["CAMUNDA_OAUTH_URL"], token_cache=Store(), **settings)
-def forget():
+def invalidate():
     while True:
         try:
             admin.invalidate_tokens()
             reached.release()
         except CamundaError as error:
             print(error)
-start(forget)
+start(invalidate)
 sys.exit(7)
 """
-        self.exits(program)
+        self.check_exit(program)
 
     @unittest.skipUnless(hasattr(os, "fork"), "needs fork")
-    def test_forked_child_exits_without_waiting_for_the_threads_of_its_parent(self):
+    def test_forked_child_exits_without_waiting_for_threads_of_parent(self):
         program = """
 import warnings
-warnings.simplefilter("ignore", DeprecationWarning)  # a fork with threads, from 3.12 on
+warnings.simplefilter("ignore", DeprecationWarning)  # of a fork with threads, since Python 3.12
 admin = AdminClient.from_env()
 start(wait)
 child = os.fork()
@@ -670,21 +670,21 @@ assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 5
 assert time.monotonic() - began < 1.5
 sys.exit(7)
 """
-        self.exits(program)
+        self.check_exit(program)
 
 
 class Loading(SandboxTest):
-    def test_a_wrong_library_is_named(self):
+    def test_import_error_names_library_that_is_not_valid(self):
         program = "import os; os.environ['CAMUNDA_ADMIN_LIBRARY'] = {!r}; import camunda_admin"
-        for path, words in [
+        for path, message in [
             ("/nowhere/libcamunda_admin.so", "CAMUNDA_ADMIN_LIBRARY"),
             (ctypes.util.find_library("m") or "libm.so.6", "is not libcamunda_admin"),
         ]:
             ran = self.run_python(program.format(path))
             self.assertIn("ImportError", ran.stderr)
-            self.assertIn(words, ran.stderr)
+            self.assertIn(message, ran.stderr)
 
-    def test_another_abi_is_named(self):
+    def test_import_error_reports_different_abi_version(self):
         program = """
 import importlib.util, sys, types
 spec = importlib.util.find_spec("camunda_admin")
@@ -699,20 +699,20 @@ from camunda_admin import _native
         self.assertIn("ImportError", ran.stderr)
         self.assertIn("install both from the same source", ran.stderr)
 
-    def test_nothing_is_left_behind(self):
-        # Clients that nobody closed, an answer that nobody took, and a program that just ends.
+    def test_program_ends_without_output_when_clients_are_not_closed(self):
+        # The program ends with open clients and an unused response.
         program = """
 from camunda_admin import AdminClient, Cancel
 admin = AdminClient.from_env()
-keep = [admin.with_options(cancel=Cancel(), timeout=5) for _ in range(3)]
-iterator = admin.clusters.list()
+clients = [admin.with_options(cancel=Cancel(), timeout=5) for _ in range(3)]
+clusters = admin.clusters.list()
 """
         ran = self.run_python(program)
         self.assertEqual((ran.returncode, ran.stderr), (0, ""))
 
 
 class Speed(SandboxTest):
-    def test_ten_thousand_clusters(self):
+    def test_ten_thousand_clusters_are_decoded_in_time(self):
         admin = self.client()
         cluster = admin.request("GET", f"/clusters/{self.cluster()}")
         text = json.dumps([cluster] * 10_000).encode()
@@ -735,7 +735,7 @@ class Speed(SandboxTest):
             took = time.process_time() - started
         self.assertEqual(len(clusters), 10_000)
         self.assertEqual(clusters[-1].to_dict(), clusters[0].to_dict())
-        # Far from what it takes, for slow machines and unoptimised builds.
+        # Generous, for slow machines and unoptimized builds.
         self.assertLess(took, 30)
 
 

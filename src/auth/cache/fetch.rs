@@ -1,9 +1,10 @@
-//! What the one caller does who leads a fetch_id: looks into the stores, waits for its turn among
-//! processes and at the rate_limiter, asks the endpoint, and tells everybody what came of it.
+//! Runs the single in-flight token request of a cache entry (single-flight): reads the stores,
+//! takes the fetch lock among processes and a permit of the rate limiter, sends the request, and
+//! shares the result.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::process_cache::{Cell, count};
+use super::entry::{CacheEntry, count};
 use super::rate_limit::Permit;
 use crate::auth::key::CacheKey;
 use crate::auth::record::{StoredAuthFailure, StoredPause, StoredToken, TokenRecord};
@@ -15,83 +16,86 @@ use crate::auth::{FetchError, TokenEndpoint, TokenErrorKind, TokenRequest, Token
 use crate::call::{CallContext, StopReason};
 use crate::error::{Error, ErrorKind, Outcome, Stage};
 
-/// How long the leader of another process is waited for, at most: longer than the endpoint holds
-/// back its answer to bad credentials, which is what everybody waits for then. Whoever takes longer
-/// is stopped or stuck.
+/// Maximum wait for another process that fetches the token: longer than the token endpoint holds
+/// back the rejection of bad credentials. A process that takes longer is stopped or stuck.
 const FETCH_LOCK_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// How often it is looked whether that leader is done: at first, and in the long run.
+/// Initial and final interval between checks whether that process is done.
 const INITIAL_POLL: Duration = Duration::from_millis(5);
 const MAX_POLL: Duration = Duration::from_millis(25);
 
-/// For how long a store that cannot detect a terminated owner keeps its lock: until the call of the owner
-/// is over, but no longer than the first block of a 429 and the response to bad credentials take.
-const LONGEST_LEASE: Duration = Duration::from_secs(120);
-/// Added to what is left of the call, for the writes after its response.
+/// Maximum lease of the fetch lock, which applies if the store cannot detect a terminated owner.
+/// The lease lasts until the call of the owner ends, but no longer than the first block of a 429
+/// and the response to bad credentials take.
+const MAX_LEASE: Duration = Duration::from_secs(120);
+/// Added to the remaining time of the call, for the writes after its response.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
-/// How long a refresh waits for its response: longer than the endpoint holds back the rejection of
-/// bad credentials, so that a refresh learns of it and shares it.
+/// Timeout of a refresh: longer than the token endpoint holds back the rejection of bad
+/// credentials, so that a refresh receives and shares it.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(35);
-/// The same once a refresh was rejected or got no response: no more calls are kept that long.
+/// Timeout of a refresh after one that was rejected or got no response, so that no more calls are
+/// delayed that long.
 const REPEATED_REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// While the store that is shared with other machines cannot be reached, first requests are spread
-/// over this time.
+/// Maximum random delay of a token request while no remote store is available, so that hosts do not
+/// send at the same time.
 const MAX_START_JITTER: Duration = Duration::from_secs(5);
 
-/// When a refresh that had to be put off is tried again.
+/// Delay of the next refresh after one was deferred.
 const REFRESH_RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Why a fetch_id is led.
+/// Purpose of a token request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// No token lives.
+    /// No valid token is cached.
     Fetch,
-    /// A token lives; nobody has to wait for anything but the answer.
+    /// A valid token is cached; no other caller waits for the response.
     Refresh,
 }
 
-/// The thread that leads a fetch_id. Dropped without landing, by an error or a panic, it gives up, so
-/// that another can lead.
+/// The in-flight token request of an entry, run by one thread. If dropped before
+/// [`finish`](Self::finish), after an error or a panic, it ends the request without a result, so
+/// that another caller can send one.
 pub(super) struct TokenFetch<'a> {
-    cell: &'a Cell,
+    entry: &'a CacheEntry,
     fetch_id: FetchId,
     purpose: Purpose,
     finished: bool,
 }
 
-/// How waiting for other processes ended.
+/// Result of waiting for the fetch lock.
 enum FetchLock<'a> {
-    /// This process is to ask; with what was known when its turn came.
+    /// This process holds the lock and sends the request; with the record read under the lock.
     Acquired(HeldLocks<'a>, TokenRecord),
-    /// There is nothing left to do: a token, or a state of the token_state that says why there is none.
+    /// No request is needed: another process has stored a token, or the token state has the reason
+    /// why there is none.
     Resolved(Option<Token>),
 }
 
 impl<'a> TokenFetch<'a> {
-    pub(super) fn new(cell: &'a Cell, fetch_id: FetchId, purpose: Purpose) -> Self {
+    pub(super) fn new(entry: &'a CacheEntry, fetch_id: FetchId, purpose: Purpose) -> Self {
         TokenFetch {
-            cell,
+            entry,
             fetch_id,
             purpose,
             finished: false,
         }
     }
 
-    /// Leads the fetch_id to its end. `None` means that there is no new token, and that the token_state
-    /// knows what is to be done about it.
+    /// Runs the request to its end. Returns `None` if there is no new token; the token state then
+    /// determines the caller's next step.
     ///
-    /// A refresh ends after [`REFRESH_TIMEOUT`], or two thirds of the time left of the call.
-    pub(super) fn lead(
+    /// A refresh ends after [`REFRESH_TIMEOUT`], or two thirds of the remaining time of the call.
+    pub(super) fn run(
         mut self,
         request: &TokenRequest,
         key: CacheKey,
         endpoint: &dyn TokenEndpoint,
         call: &CallContext,
     ) -> Result<Option<Token>, Error> {
-        let cell = self.cell;
-        let record_store = RecordStore::new(&cell.stores, request, key);
+        let entry = self.entry;
+        let record_store = RecordStore::new(&entry.stores, request, key);
         let (locks, known) = match &record_store {
             Some(record_store) => match self.acquire_fetch_lock(record_store, call)? {
                 FetchLock::Acquired(locks, known) => (locks, known),
@@ -99,49 +103,54 @@ impl<'a> TokenFetch<'a> {
             },
             None => Default::default(),
         };
-        let waits = self.purpose == Purpose::Fetch;
-        if waits && cell.stores.all_remote_unavailable() {
-            // Other machines ask now too, and cannot be seen.
-            let spread = MAX_START_JITTER.min(cell.clock.remaining(call) / 4);
-            let spread = spread.mul_f64(cell.clock.jitter());
-            call.sleep(cell.clock.real_wait(spread))
+        let may_block = self.purpose == Purpose::Fetch;
+        if may_block && entry.stores.all_remote_unavailable() {
+            // Other hosts send requests now too, and this process cannot see them.
+            let delay = MAX_START_JITTER.min(entry.clock.remaining(call) / 4);
+            let delay = delay.mul_f64(entry.clock.jitter());
+            call.sleep(entry.clock.real_wait(delay))
                 .map_err(|stop| stopped(call, stop))?;
         }
-        let expect = |turn| self.expect_permit(turn);
+        let expect = |permit_at| self.expect_permit(permit_at);
         let mut found = None;
-        let is_settled = || {
+        let is_resolved = || {
             let known = record_store
                 .as_ref()
                 .map(|record_store| record_store.read(call, |_| false));
-            found = known.filter(|known| self.is_settled_by(&known.record));
+            found = known.filter(|known| self.is_resolved_by(&known.record));
             found.is_some()
         };
-        let passed =
-            cell.rate_limiter
-                .pass(&cell.stores, &cell.clock, call, waits, expect, is_settled);
-        let sent = match passed {
+        let permit = entry.rate_limiter.acquire(
+            &entry.stores,
+            &entry.clock,
+            call,
+            may_block,
+            expect,
+            is_resolved,
+        );
+        let sent = match permit {
             Permit::Granted(sent) => sent,
-            Permit::Settled => {
-                let settled = record_store.as_ref().zip(found);
-                let settled = settled.and_then(|(record_store, found)| {
+            Permit::NotNeeded => {
+                let resolved = record_store.as_ref().zip(found);
+                let resolved = resolved.and_then(|(record_store, found)| {
                     self.merge(call, record_store, &locks, &found)
                 });
-                return Ok(settled.flatten());
+                return Ok(resolved.flatten());
             }
-            Permit::AfterDeadline(wait) if !waits => {
+            Permit::AfterDeadline(wait) if !may_block => {
                 self.defer_refresh(wait);
                 return Ok(None);
             }
             Permit::AfterDeadline(wait) => return Err(rate_limited(wait)),
             Permit::Cancelled(stop) => return Err(stopped(call, stop)),
         };
-        count(&cell.counters.token_requests);
+        count(&entry.counters.token_requests);
         if self.purpose == Purpose::Refresh {
-            count(&cell.counters.refreshes);
+            count(&entry.counters.refreshes);
         }
         let share = |record: &TokenRecord| {
             if let Some(record_store) = &record_store {
-                record_store.write(call, &locks, record, cell.clock.now());
+                record_store.write(call, &locks, record, entry.clock.now());
             }
         };
         let limited = match self.purpose {
@@ -149,10 +158,10 @@ impl<'a> TokenFetch<'a> {
             Purpose::Refresh => Some(call.with_max_timeout(self.refresh_timeout(&known, call))),
         };
         let outcome = endpoint.fetch(request, limited.as_ref().unwrap_or(call));
-        let now = cell.clock.now();
-        let outcome = outcome.and_then(|answer| {
-            let generation = cell.lock().next_generation(known.generation, now);
-            issued(answer, generation, sent, now, cell.clock.jitter())
+        let now = entry.clock.now();
+        let outcome = outcome.and_then(|response| {
+            let generation = entry.lock().next_generation(known.generation, now);
+            token_of_response(response, generation, sent, now, entry.clock.jitter())
         });
         match outcome {
             Ok((cached, record)) => {
@@ -161,8 +170,9 @@ impl<'a> TokenFetch<'a> {
                 self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
                 share(&record);
                 drop(locks);
-                cell.rate_limiter
-                    .answered(&cell.stores, &cell.clock, call, sent);
+                entry
+                    .rate_limiter
+                    .response_received(&entry.stores, &entry.clock, call, sent);
                 Ok(Some(token))
             }
             Err(FetchError { cause, error }) => {
@@ -174,45 +184,45 @@ impl<'a> TokenFetch<'a> {
                     self.refresh_timed_out(known, share, now);
                     return Ok(None);
                 }
-                self.failed(known, share, call, now, cause, error, sent)
+                self.handle_failure(known, share, call, now, cause, error, sent)
             }
         }
     }
 
-    /// Waits until no other process that shares a store is asking for this key's token, and takes
-    /// its turn; meanwhile looks whether the other one is done.
-    fn acquire_fetch_lock<'v>(
+    /// Waits until no other process that shares a store fetches this entry's token, and takes the
+    /// fetch lock. Ends early if the other process has stored a result.
+    fn acquire_fetch_lock<'s>(
         &mut self,
-        record_store: &RecordStore<'v>,
+        record_store: &RecordStore<'s>,
         call: &CallContext,
-    ) -> Result<FetchLock<'v>, Error> {
-        let cell = self.cell;
-        let limits = FETCH_LOCK_TIMEOUT.min(cell.clock.remaining(call) / 3 * 2);
-        let mut give_up_at = cell.clock.now().mono.saturating_add(limits);
+    ) -> Result<FetchLock<'s>, Error> {
+        let entry = self.entry;
+        let lock_timeout = FETCH_LOCK_TIMEOUT.min(entry.clock.remaining(call) / 3 * 2);
+        let mut give_up_at = entry.clock.now().mono.saturating_add(lock_timeout);
         let mut locks = HeldLocks::default();
         let mut poll = INITIAL_POLL;
-        // The stores may have it already, and reading needs no lock.
-        let max_generation = cell.lock().max_generation();
-        let now = cell.clock.now();
+        // Reading needs no lock, and the stores may have a token already.
+        let max_generation = entry.lock().max_generation();
+        let now = entry.clock.now();
         let known = record_store.read(call, |record| {
             record.generation > max_generation
                 && record
                     .token
                     .as_ref()
-                    .is_some_and(|token| token.life(now).is_some())
+                    .is_some_and(|token| token.lifetime(now).is_some())
         });
-        if let Some(settled) = self.merge(call, record_store, &locks, &known) {
-            return Ok(FetchLock::Resolved(settled));
+        if let Some(resolved) = self.merge(call, record_store, &locks, &known) {
+            return Ok(FetchLock::Resolved(resolved));
         }
-        let lease = cell.clock.remaining(call).saturating_add(LEASE_MARGIN);
-        let lease = lease.min(LONGEST_LEASE);
+        let lease = entry.clock.remaining(call).saturating_add(LEASE_MARGIN);
+        let lease = lease.min(MAX_LEASE);
         let mut overdue = false;
         loop {
             let complete = record_store.try_lock(call, &mut locks, lease)
                 || (overdue && record_store.try_lock_in_place_of_owner(call, &mut locks, lease));
             let known = record_store.read(call, |_| false);
-            if let Some(settled) = self.merge(call, record_store, &locks, &known) {
-                return Ok(FetchLock::Resolved(settled));
+            if let Some(resolved) = self.merge(call, record_store, &locks, &known) {
+                return Ok(FetchLock::Resolved(resolved));
             }
             if complete {
                 return Ok(FetchLock::Acquired(locks, known.record));
@@ -221,53 +231,54 @@ impl<'a> TokenFetch<'a> {
                 self.defer_refresh(Duration::ZERO);
                 return Ok(FetchLock::Resolved(None));
             }
-            cell.rate_limiter.merge(&cell.stores, &cell.clock, call);
-            let now = cell.clock.now();
-            let wait = cell.rate_limiter.permit_at(now).saturating_sub(now.mono);
-            if wait > cell.clock.remaining(call) {
+            entry.rate_limiter.merge(&entry.stores, &entry.clock, call);
+            let now = entry.clock.now();
+            let wait = entry.rate_limiter.permit_at(now).saturating_sub(now.mono);
+            if wait > entry.clock.remaining(call) {
                 return Err(rate_limited(wait));
             }
             if now.mono >= give_up_at {
                 if overdue {
                     log::debug!(
                         "token lock timed out, requesting without it: audience={:?}",
-                        cell.audience(),
+                        entry.audience(),
                     );
                     record_store.override_busy(call, &mut locks);
                     return Ok(FetchLock::Acquired(locks, known.record));
                 }
-                // One of those who wait goes on in place of the owner, the others wait for that one.
+                // One waiting process continues in place of the owner, the others wait for that
+                // one.
                 overdue = true;
                 give_up_at = now
                     .mono
-                    .saturating_add(FETCH_LOCK_TIMEOUT.min(cell.clock.remaining(call) / 3 * 2));
+                    .saturating_add(FETCH_LOCK_TIMEOUT.min(entry.clock.remaining(call) / 3 * 2));
                 poll = INITIAL_POLL;
                 continue;
             }
-            call.sleep(cell.clock.real_wait(poll))
+            call.sleep(entry.clock.real_wait(poll))
                 .map_err(|stop| stopped(call, stop))?;
             poll = (poll * 3 / 2).min(MAX_POLL);
         }
     }
 
-    /// Lands with what another process found out, if that settles it.
-    fn merge<'v>(
+    /// Ends the request with the result of another process, if there is one.
+    fn merge<'s>(
         &mut self,
         call: &CallContext,
-        record_store: &RecordStore<'v>,
-        locks: &HeldLocks<'v>,
-        known: &MergedRecord<'v>,
+        record_store: &RecordStore<'s>,
+        locks: &HeldLocks<'s>,
+        known: &MergedRecord<'s>,
     ) -> Option<Option<Token>> {
-        let cell = self.cell;
-        let now = cell.clock.now();
+        let entry = self.entry;
+        let now = entry.clock.now();
         let record = &known.record;
-        if let Some(cached) = self.news(record, now) {
-            count(&cell.counters.shared);
+        if let Some(cached) = self.newer_token(record, now) {
+            count(&entry.counters.shared);
             let token = cached.token.clone();
             let source = known.source.map(StoreTier::describe).unwrap_or_default();
-            log_obtained(cell.audience(), &token, now, &source);
+            log_obtained(entry.audience(), &token, now, &source);
             self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
-            record_store.level(call, locks, known, now);
+            record_store.backfill(call, locks, known, now);
             return Some(Some(token));
         }
         if let Some((auth_failure, left)) = self.auth_failure(record, now) {
@@ -287,45 +298,47 @@ impl<'a> TokenFetch<'a> {
         Some(None)
     }
 
-    /// Whether [`learn`](Self::learn) would land.
-    fn is_settled_by(&self, record: &TokenRecord) -> bool {
-        let now = self.cell.clock.now();
-        self.news(record, now).is_some()
+    /// Returns whether [`merge`](Self::merge) would end the request.
+    fn is_resolved_by(&self, record: &TokenRecord) -> bool {
+        let now = self.entry.clock.now();
+        self.newer_token(record, now).is_some()
             || self.auth_failure(record, now).is_some()
             || self.pause(record, now).is_some()
     }
 
-    /// The token of a record, if it is newer than that of the token_state and good enough.
-    fn news(&self, record: &TokenRecord, now: Timestamp) -> Option<CachedToken> {
-        let cached = stored(record, now, self.cell.clock.jitter())?;
-        let is_news = record.generation > self.cell.lock().max_generation() && cached.is_valid(now);
+    /// Returns the token of a record if it is newer than the cached one, and not due if this is a
+    /// refresh.
+    fn newer_token(&self, record: &TokenRecord, now: Timestamp) -> Option<CachedToken> {
+        let cached = cached_from_record(record, now, self.entry.clock.jitter())?;
+        let is_newer =
+            record.generation > self.entry.lock().max_generation() && cached.is_valid(now);
         let is_enough = self.purpose == Purpose::Fetch || !cached.needs_refresh(now);
-        (is_news && is_enough).then_some(cached)
+        (is_newer && is_enough).then_some(cached)
     }
 
-    /// The rejection of the credentials in a record, and how long it counts.
+    /// Returns the rejection of the credentials in a record, and how long it still applies.
     fn auth_failure<'r>(
         &self,
         record: &'r TokenRecord,
         now: Timestamp,
     ) -> Option<(&'r StoredAuthFailure, Duration)> {
         let auth_failure = record.auth_failure.as_ref()?;
-        let left = auth_failure.left(now)?;
-        let counts = self.cell.lock().is_failure_current(auth_failure.at);
+        let left = auth_failure.remaining(now)?;
+        let counts = self.entry.lock().is_failure_current(auth_failure.at);
         counts.then_some((auth_failure, left))
     }
 
-    /// How long no process refreshes the token of a record.
+    /// Returns how long no process refreshes the token of a record.
     fn pause(&self, record: &TokenRecord, now: Timestamp) -> Option<Duration> {
         let pause = record.refresh_pause?;
         let counts =
-            self.purpose == Purpose::Refresh && self.cell.lock().is_failure_current(pause.at);
-        pause.left(now).filter(|_| counts)
+            self.purpose == Purpose::Refresh && self.entry.lock().is_failure_current(pause.at);
+        pause.remaining(now).filter(|_| counts)
     }
 
     fn refresh_timeout(&self, known: &TokenRecord, call: &CallContext) -> Duration {
-        let now = self.cell.clock.now();
-        let token_state = self.cell.lock();
+        let now = self.entry.clock.now();
+        let token_state = self.entry.lock();
         let auth_failure = known.auth_failure.as_ref();
         let is_repeated = token_state.auth_failures() > 0
             || auth_failure
@@ -338,8 +351,8 @@ impl<'a> TokenFetch<'a> {
         limit.min(call.remaining() / 3 * 2)
     }
 
-    /// A refresh got no response in time: of a slow endpoint, or of one that holds back a rejection.
-    /// No process that shares a store refreshes for a while.
+    /// Ends a refresh that got no response in time: the endpoint is slow, or holds back a
+    /// rejection. Pauses the refreshes of all processes that share a store.
     fn refresh_timed_out(
         mut self,
         mut known: TokenRecord,
@@ -363,12 +376,13 @@ impl<'a> TokenFetch<'a> {
         share(&known);
     }
 
-    /// What a failed request means for everybody; the error, if it is this caller's alone.
+    /// Records a failed request in the token state, the rate limiter and the stores. Returns the
+    /// error if it applies to this call only.
     #[expect(
         clippy::too_many_arguments,
-        reason = "one step of `lead`, set apart to be readable"
+        reason = "one step of `run`, separate for readability"
     )]
-    fn failed(
+    fn handle_failure(
         mut self,
         mut known: TokenRecord,
         share: impl Fn(&TokenRecord),
@@ -378,24 +392,26 @@ impl<'a> TokenFetch<'a> {
         error: Error,
         sent: Timestamp,
     ) -> Result<Option<Token>, Error> {
-        let cell = self.cell;
+        let entry = self.entry;
         let error = error.with_outcome(Outcome::NotSent);
-        let jitter = cell.clock.jitter();
+        let jitter = entry.clock.jitter();
         match cause {
             TokenErrorKind::NotSent | TokenErrorKind::Transient => {
                 self.finish(|token_state, fetch_id| {
-                    token_state.failed(fetch_id, now, error, jitter)
+                    token_state.fetch_failed(fetch_id, now, error, jitter)
                 });
-                cell.rate_limiter
-                    .answered(&cell.stores, &cell.clock, call, sent);
+                entry
+                    .rate_limiter
+                    .response_received(&entry.stores, &entry.clock, call, sent);
                 Ok(None)
             }
             TokenErrorKind::Permanent => {
                 self.finish(|token_state, fetch_id| {
-                    token_state.failed(fetch_id, now, error.clone(), jitter)
+                    token_state.fetch_failed(fetch_id, now, error.clone(), jitter)
                 });
-                cell.rate_limiter
-                    .answered(&cell.stores, &cell.clock, call, sent);
+                entry
+                    .rate_limiter
+                    .response_received(&entry.stores, &entry.clock, call, sent);
                 Err(error)
             }
             TokenErrorKind::InvalidClient => {
@@ -404,40 +420,42 @@ impl<'a> TokenFetch<'a> {
                     .take()
                     .filter(|auth_failure| auth_failure.counts(now));
                 let before =
-                    recent.filter(|auth_failure| cell.lock().is_failure_current(auth_failure.at));
+                    recent.filter(|auth_failure| entry.lock().is_failure_current(auth_failure.at));
                 let before = before.map_or(0, |auth_failure| auth_failure.count);
                 let shown = error.clone();
-                let mut refused = (Duration::ZERO, 0);
+                let mut rejected = (Duration::ZERO, 0);
                 self.finish(|token_state, fetch_id| {
-                    refused = token_state.refused(fetch_id, now, error, before)
+                    rejected = token_state.credentials_rejected(fetch_id, now, error, before)
                 });
-                let (window, count) = refused;
+                let (window, count) = rejected;
                 known.auth_failure = Some(StoredAuthFailure::new(now, window, count, &shown));
                 share(&known);
-                cell.rate_limiter
-                    .answered(&cell.stores, &cell.clock, call, sent);
+                entry
+                    .rate_limiter
+                    .response_received(&entry.stores, &entry.clock, call, sent);
                 Ok(None)
             }
             TokenErrorKind::RateLimited { retry_after } => {
-                let opens =
-                    cell.rate_limiter
-                        .rate_limited(&cell.stores, &cell.clock, call, retry_after);
-                let wait = opens.saturating_sub(now.mono);
-                if wait > cell.clock.remaining(call) {
+                let blocked_until =
+                    entry
+                        .rate_limiter
+                        .rate_limited(&entry.stores, &entry.clock, call, retry_after);
+                let wait = blocked_until.saturating_sub(now.mono);
+                if wait > entry.clock.remaining(call) {
                     return Err(error.with_retry_after(Some(wait)));
                 }
                 Ok(None)
             }
             TokenErrorKind::Cancelled => {
-                // A caller who went away says nothing about the endpoint. One whose time was up says
-                // that the endpoint is slow, and the next should not press it.
+                // A cancelled call says nothing about the endpoint. At the deadline the endpoint is
+                // slow, and the next request has to wait for a backoff.
                 if call.check() == Err(StopReason::Deadline) {
                     let slow = self::error(
                         ErrorKind::Network,
-                        "the token endpoint did not answer before the last call had to be over",
+                        "token endpoint: no response before the deadline of the call that sent the request",
                     );
                     self.finish(|token_state, fetch_id| {
-                        token_state.failed(fetch_id, now, slow, jitter)
+                        token_state.fetch_failed(fetch_id, now, slow, jitter)
                     });
                 }
                 Err(error)
@@ -445,26 +463,26 @@ impl<'a> TokenFetch<'a> {
         }
     }
 
-    /// Leaves a refresh to another caller, no sooner than after `wait`.
+    /// Defers the refresh to a later caller, by at least `wait`.
     fn defer_refresh(&mut self, wait: Duration) {
-        let again = self
-            .cell
+        let not_before = self
+            .entry
             .clock
             .now()
             .mono
             .saturating_add(wait.max(REFRESH_RETRY_DELAY));
-        self.finish(|token_state, fetch_id| token_state.refresh_deferred(fetch_id, again));
+        self.finish(|token_state, fetch_id| token_state.refresh_deferred(fetch_id, not_before));
     }
 
-    fn expect_permit(&self, turn: Duration) {
-        self.cell.lock().expect_permit(self.fetch_id, turn);
-        self.cell.changed.notify_all();
+    fn expect_permit(&self, permit_at: Duration) {
+        self.entry.lock().expect_permit(self.fetch_id, permit_at);
+        self.entry.changed.notify_all();
     }
 
     fn finish(&mut self, event: impl FnOnce(&mut TokenState, FetchId)) {
-        event(&mut self.cell.lock(), self.fetch_id);
+        event(&mut self.entry.lock(), self.fetch_id);
         self.finished = true;
-        self.cell.changed.notify_all();
+        self.entry.changed.notify_all();
     }
 }
 
@@ -476,18 +494,18 @@ impl Drop for TokenFetch<'_> {
     }
 }
 
-/// The token of an answer, made ready to be kept here and in the stores.
-fn issued(
-    answer: TokenResponse,
+/// Returns the token of a response for this process and for the stores.
+fn token_of_response(
+    response: TokenResponse,
     generation: u64,
     sent: Timestamp,
     now: Timestamp,
     jitter: f64,
 ) -> Result<(CachedToken, TokenRecord), FetchError> {
-    let life = lifetime(&answer, sent, now);
+    let life = lifetime(&response, sent, now);
     let expires = now.after(life);
-    let Some(token) = Token::new(&answer.access_token, expires.system_time(), generation) else {
-        let message = "the token endpoint's answer has no usable token in it";
+    let Some(token) = Token::new(&response.access_token, expires.system_time(), generation) else {
+        let message = "token endpoint: the response has no usable access token";
         let error = error(ErrorKind::Decode, message);
         return Err(FetchError {
             cause: TokenErrorKind::Transient,
@@ -495,9 +513,9 @@ fn issued(
         });
     };
     let stored = StoredToken {
-        text: answer.access_token,
-        obtained: now.wall_millis(),
-        expires: expires.wall_millis(),
+        access_token: response.access_token,
+        issued_at: now.wall_millis(),
+        expires_at: expires.wall_millis(),
     };
     let record = TokenRecord {
         generation,
@@ -508,12 +526,16 @@ fn issued(
     Ok((CachedToken::new(token, life, life, now, jitter), record))
 }
 
-/// The token of a record, if there is one that lives.
-pub(crate) fn stored(record: &TokenRecord, now: Timestamp, jitter: f64) -> Option<CachedToken> {
+/// Returns the token of a record if it is valid.
+pub(crate) fn cached_from_record(
+    record: &TokenRecord,
+    now: Timestamp,
+    jitter: f64,
+) -> Option<CachedToken> {
     let stored = record.token.as_ref()?;
-    let (life, left) = stored.life(now)?;
-    let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(stored.expires))?;
-    let token = Token::new(&stored.text, expires_at, record.generation)?;
+    let (life, left) = stored.lifetime(now)?;
+    let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(stored.expires_at))?;
+    let token = Token::new(&stored.access_token, expires_at, record.generation)?;
     Some(CachedToken::new(token, life, left, now, jitter))
 }
 

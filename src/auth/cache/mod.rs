@@ -1,20 +1,18 @@
-//! The shell around tokens and rate_limiters: clocks, locks, waiting, and the order in which threads and
-//! processes come to follow the rules, which are in `token_state` and `rate_limiter`.
+//! Process-wide token cache: clocks, locks and waiting around the state machines `token_state` and
+//! `rate_limiter`, which decide.
 //!
-//! No lock of the process is held while anything is sent, read or written, and none is taken while
-//! another is cached.
+//! No lock of the process is held during I/O, and no thread holds two of them.
 
+mod entry;
 mod fetch;
 mod process_cache;
 mod rate_limit;
-#[cfg(test)]
-mod tests;
 
 #[cfg(any(test, fuzzing))]
-pub(crate) use fetch::stored;
+pub(crate) use fetch::cached_from_record;
 #[cfg(test)]
 pub(crate) use process_cache::Cache;
-pub(crate) use process_cache::{TokenCacheHandle, diagnostics, token_state};
+pub(crate) use process_cache::{TokenCacheHandle, diagnostics, token_cache_handle};
 
-/// The locks of the shell, in one place so that the tests can put their own in.
+/// The locks of the cache, in one module so that tests can replace them.
 mod sync;

@@ -1,70 +1,69 @@
-//! Waiting for a turn at a rate_limiter: among the threads of this process, then among all processes that
-//! share a store.
+//! Waiting for a permit of the rate limiter: among the threads of this process, then among all
+//! processes that share a store.
 
 use std::thread;
 use std::time::Duration;
 
-use super::process_cache::inherited;
-use super::sync::{Mutex, MutexGuard, Signal};
+use super::sync::{Mutex, MutexGuard, Signal, lock_inherited};
 use crate::auth::diagnostics::RateLimiterReport;
-use crate::auth::key::TokenHostKey;
+use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
 use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
 use crate::auth::store::{Ability, HeldLocks, SHORT_LEASE, StoreChain};
 use crate::auth::time::{Clock, Timestamp};
 use crate::call::{CallContext, StopReason};
 
-/// A rate_limiter's lock in a store is held for an instant only. Whoever holds it longer is stopped or
-/// stuck, and is not waited for.
+/// A rate limiter's lock in a store is held for a moment only. An owner that holds it longer is
+/// stopped or stuck, and is not waited for.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 const LOCK_POLL: Duration = Duration::from_millis(2);
-/// After an answer, the call it was for should not be kept.
+/// Few, so that the lock does not delay a call whose response has arrived.
 const MAX_LOCK_RETRIES: u32 = 10;
 
-/// How long a record of the pace is of use.
+/// Time to live of a rate limit record.
 const RATE_RECORD_TTL: Duration = Duration::from_secs(2 * 3600);
 
-/// A rate_limiter with its lock.
+/// A rate limiter with its lock.
 #[derive(Debug)]
 pub(super) struct SharedRateLimiter {
     pub(super) key: TokenHostKey,
     name: String,
-    rate_limiter: Mutex<RateLimiter>,
-    /// Notified whenever the queue moves or the rate_limiter is blocked.
+    state: Mutex<RateLimiter>,
+    /// Notified when the queue moves or requests are blocked.
     changed: Signal,
 }
 
-/// How waiting at a rate_limiter ended.
+/// Result of waiting for a permit.
 #[derive(Debug)]
 pub(super) enum Permit {
-    /// The turn is taken, at this moment: send.
+    /// The permit is granted and recorded at this time: send the request.
     Granted(Timestamp),
-    /// The turn comes this much later, which is too late for the caller.
+    /// The permit would come after this wait, which is later than the caller's deadline.
     AfterDeadline(Duration),
-    /// No request is needed any more.
-    Settled,
+    /// Another process has stored a result: send no request.
+    NotNeeded,
     Cancelled(StopReason),
 }
 
 impl SharedRateLimiter {
     pub(super) fn new(key: TokenHostKey, rate_limiter: RateLimiter) -> Self {
-        let name = format!("gate-{}", key.digest());
+        let name = format!("{RATE_LIMIT_PREFIX}{}", key.digest());
         SharedRateLimiter {
             key,
             name,
-            rate_limiter: Mutex::new(rate_limiter),
+            state: Mutex::new(rate_limiter),
             changed: Signal::new(),
         }
     }
 
-    /// What a forked child goes on with, if it can be read.
+    /// Returns the rate limiter of a forked child; a new one if the parent's is locked.
     pub(super) fn inherited(&self) -> SharedRateLimiter {
-        let rate_limiter = inherited(&self.rate_limiter)
+        let rate_limiter = lock_inherited(&self.state)
             .map(|rate_limiter| rate_limiter.inherited())
             .unwrap_or_default();
         SharedRateLimiter::new(self.key.clone(), rate_limiter)
     }
 
-    /// The earliest turn (monotonic) of someone who comes now.
+    /// Returns the time (monotonic) of the permit for a caller who joins the queue now.
     pub(super) fn permit_at(&self, now: Timestamp) -> Duration {
         self.lock().permit_at(None, now)
     }
@@ -83,20 +82,21 @@ impl SharedRateLimiter {
         }
     }
 
-    /// Waits for a turn and takes it. `expect` is told whenever the expected turn changes. Who does
-    /// not want to wait gets the turn only if it is now. After a wait, `is_settled` says whether the
-    /// request became unnecessary meanwhile; no lock is held while it does.
-    pub(super) fn pass(
+    /// Waits for a permit and records it. Calls `expect` when the expected time of the permit
+    /// changes. Without `may_block`, grants only a permit that is available immediately. After a
+    /// wait, calls `is_resolved`, which returns true if the request is no longer needed. No lock is
+    /// held during either callback.
+    pub(super) fn acquire(
         &self,
         stores: &StoreChain,
         clock: &Clock,
         call: &CallContext,
-        waits: bool,
+        may_block: bool,
         expect: impl Fn(Duration),
-        mut is_settled: impl FnMut() -> bool,
+        mut is_resolved: impl FnMut() -> bool,
     ) -> Permit {
-        let place = QueueGuard {
-            cell: self,
+        let queued = QueueGuard {
+            limiter: self,
             ticket: self.lock().enqueue(),
         };
         let mut expected = Duration::ZERO;
@@ -108,13 +108,13 @@ impl SharedRateLimiter {
             };
             let now = clock.now();
             let mut rate_limiter = self.lock();
-            let turn = rate_limiter.permit_at(Some(place.ticket), now);
-            let wait = turn.saturating_sub(now.mono);
-            let ends = wait.is_zero() || !waits || wait > clock.remaining(call);
+            let permit_at = rate_limiter.permit_at(Some(queued.ticket), now);
+            let wait = permit_at.saturating_sub(now.mono);
+            let ends = wait.is_zero() || !may_block || wait > clock.remaining(call);
             if ends && has_waited {
                 drop(rate_limiter);
-                if is_settled() {
-                    return Permit::Settled;
+                if is_resolved() {
+                    return Permit::NotNeeded;
                 }
                 has_waited = false;
                 continue;
@@ -125,7 +125,7 @@ impl SharedRateLimiter {
                     return Permit::Granted(now);
                 }
                 drop(rate_limiter);
-                match self.pass_stores(stores, clock, call, place.ticket) {
+                match self.acquire_in_stores(stores, clock, call, queued.ticket) {
                     Some(now) => return Permit::Granted(now),
                     None => {
                         has_waited = true;
@@ -137,23 +137,25 @@ impl SharedRateLimiter {
                 return Permit::AfterDeadline(wait);
             }
             has_waited = true;
-            if turn.abs_diff(expected) < MIN_REQUEST_INTERVAL / 4 {
+            if permit_at.abs_diff(expected) < MIN_REQUEST_INTERVAL / 4 {
                 let epoch = self.changed.epoch();
                 drop(rate_limiter);
                 self.changed
                     .wait_timeout(epoch, step.min(clock.real_wait(wait)));
             } else {
-                // Told without this lock; then looked at again, as things may have changed.
+                // Called without this lock; then the loop checks again, as the state may have
+                // changed.
                 drop(rate_limiter);
-                expected = turn;
-                expect(turn);
+                expected = permit_at;
+                expect(permit_at);
             }
         }
     }
 
-    /// Takes the turn in the stores too. `None` if another process was faster, which this rate_limiter then
-    /// knows. Only the first of the queue comes here, so one thread of a process at a time.
-    fn pass_stores(
+    /// Records the permit in the stores too. Returns `None` if another process was faster, which
+    /// the rate limiter then knows. Only the first of the queue gets here, so one thread of a
+    /// process at a time.
+    fn acquire_in_stores(
         &self,
         stores: &StoreChain,
         clock: &Clock,
@@ -162,9 +164,10 @@ impl SharedRateLimiter {
     ) -> Option<Timestamp> {
         let mut locks = HeldLocks::default();
         let began = clock.now().mono;
-        while !locks.take(stores, call, &self.name, SHORT_LEASE) {
+        while !locks.acquire(stores, call, &self.name, SHORT_LEASE) {
             let waited = clock.now().mono.saturating_sub(began);
-            if waited >= LOCK_TIMEOUT && locks.take_second(stores, call, &self.name, SHORT_LEASE) {
+            if waited >= LOCK_TIMEOUT && locks.acquire_second(stores, call, &self.name, SHORT_LEASE)
+            {
                 break;
             }
             if waited >= 2 * LOCK_TIMEOUT {
@@ -184,31 +187,32 @@ impl SharedRateLimiter {
             rate_limiter.record()
         };
         for tier in stores.usable(call) {
-            // Without locks, a stamp may get lost; without stamps, all of them would.
-            if locks.has(tier) || !tier.can(Ability::Lock) {
-                tier.put_pace(call, &self.name, record, RATE_RECORD_TTL);
+            // Without a lock, a concurrent write may overwrite this one; without the write, no
+            // other process would see the request.
+            if locks.contains(tier) || !tier.can(Ability::Lock) {
+                tier.put_rate_limit(call, &self.name, record, RATE_RECORD_TTL);
             }
         }
         Some(now)
     }
 
-    /// Learns what other processes know of the pace.
+    /// Merges the records of other processes.
     pub(super) fn merge(&self, stores: &StoreChain, clock: &Clock, call: &CallContext) {
         for tier in stores.usable(call) {
-            let (record, times) = tier.pace(call, &self.name);
+            let (record, times) = tier.rate_limit(call, &self.name);
             let now = clock.now();
             let mut rate_limiter = self.lock();
             if let Some(record) = record {
                 rate_limiter.merge(record, now);
             }
             if let Some(times) = times {
-                rate_limiter.learn_times(times, now);
+                rate_limiter.merge_times(times, now);
             }
         }
     }
 
-    /// An answer came that is no 429.
-    pub(super) fn answered(
+    /// Records a response that is not a 429, here and in the stores.
+    pub(super) fn response_received(
         &self,
         stores: &StoreChain,
         clock: &Clock,
@@ -216,13 +220,14 @@ impl SharedRateLimiter {
         sent: Timestamp,
     ) {
         let now = clock.now();
-        // What the others wrote meanwhile is older news than this answer.
+        // Other processes wrote their records before this response.
         self.share(stores, clock, call, |rate_limiter| {
-            rate_limiter.answered(sent, now)
+            rate_limiter.response_received(sent, now)
         });
     }
 
-    /// A 429 came: closes the rate_limiter. The answer is when it opens (monotonic).
+    /// Blocks requests after a 429, here and in the stores. Returns when the block ends
+    /// (monotonic).
     pub(super) fn rate_limited(
         &self,
         stores: &StoreChain,
@@ -230,19 +235,20 @@ impl SharedRateLimiter {
         call: &CallContext,
         retry_after: Option<Duration>,
     ) -> Duration {
-        let opens = {
+        let blocked_until = {
             let mut rate_limiter = self.lock();
             rate_limiter.rate_limited(clock.now(), retry_after, clock.jitter());
             rate_limiter.next_allowed_at()
         };
-        // Those who queue have to see that their turn is later now.
+        // Callers in the queue have to see their later permits.
         self.changed.notify_all();
         self.share(stores, clock, call, |_| {});
-        opens
+        blocked_until
     }
 
-    /// Tells the other processes of an event. If somebody holds the lock for so long that it cannot
-    /// be had, a stamp may get lost, which is less bad than a 429 that nobody hears of.
+    /// Applies an event and writes the record to the stores. If another process holds the lock for
+    /// too long, the record is written without it: losing a timestamp is less harmful than a 429
+    /// that other processes do not see.
     fn share(
         &self,
         stores: &StoreChain,
@@ -256,7 +262,7 @@ impl SharedRateLimiter {
         }
         let mut locks = HeldLocks::default();
         for _ in 0..MAX_LOCK_RETRIES {
-            if locks.take(stores, call, &self.name, SHORT_LEASE) {
+            if locks.acquire(stores, call, &self.name, SHORT_LEASE) {
                 break;
             }
             thread::sleep(LOCK_POLL);
@@ -268,24 +274,24 @@ impl SharedRateLimiter {
             rate_limiter.record()
         };
         for tier in stores.usable(call) {
-            tier.put_pace(call, &self.name, record, RATE_RECORD_TTL);
+            tier.put_rate_limit(call, &self.name, record, RATE_RECORD_TTL);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, RateLimiter> {
-        self.rate_limiter.lock()
+        self.state.lock()
     }
 }
 
-/// A place in the queue of a rate_limiter, left on drop.
+/// A place in the queue of a rate limiter, left on drop.
 struct QueueGuard<'a> {
-    cell: &'a SharedRateLimiter,
+    limiter: &'a SharedRateLimiter,
     ticket: QueueTicket,
 }
 
 impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
-        self.cell.lock().dequeue(self.ticket);
-        self.cell.changed.notify_all();
+        self.limiter.lock().dequeue(self.ticket);
+        self.limiter.changed.notify_all();
     }
 }

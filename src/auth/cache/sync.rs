@@ -1,18 +1,27 @@
-//! The locks of the shell: a mutex for short critical sections, and a signal for long waits.
+//! Locks of the token cache: a mutex for short critical sections, and a signal for long waits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex as WaitMutex, MutexGuard as WaitGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) use crate::fork::{Mutex, MutexGuard};
 
 use crate::fork::generation;
 
-/// Wakes the threads that wait for a change of what a [`Mutex`] guards.
+/// Maximum time that a child waits for a lock of its parent's cache.
+const INHERIT_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// Locks a mutex of the parent's cache, which is free unless another thread of the child copies it
+/// too.
+pub(super) fn lock_inherited<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    mutex.try_lock_until(Instant::now().checked_add(INHERIT_TIMEOUT))
+}
+
+/// Wakes the threads that wait for a change of the data that a [`Mutex`] guards.
 ///
-/// The standard library's primitives rather than `parking_lot`'s: a fork cannot wait until nobody
-/// waits any more, and a waiting thread must not leave traces that the child shares with others. A
-/// child neither waits for nor notifies its parent's threads.
+/// Uses the standard library's primitives, not `parking_lot`'s: a fork cannot wait until long waits
+/// end, and a waiting thread must not leave state behind that the child shares with others. A child
+/// neither waits for nor notifies the parent's threads.
 #[derive(Debug)]
 pub(super) struct Signal {
     generation: u32,
@@ -31,7 +40,7 @@ impl Signal {
         }
     }
 
-    /// Identifies the notifications so is_remote. Read it with the mutex locked: then
+    /// Returns the number of notifications so far. Read it with the mutex locked: then
     /// [`wait_timeout`](Self::wait_timeout) misses no later change.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)

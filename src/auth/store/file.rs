@@ -1,13 +1,15 @@
-//! Tokens in files of the user's own: shared by all processes of one user on one machine.
+//! Token store in files: shared by all processes of one user on one machine.
 //!
-//! The directory has to be the user's and writable by nobody else, else it is not used; it is created
-//! only below a directory of the same user. Files whose names the store does not create itself are
-//! never touched. The directory is opened once per operation and everything below it is named relative to the open directory, without
-//! following links, so that nothing can be moved in between. Values are replaced by renaming a new
-//! file over the old. HeldLocks are files beside the values that are never deleted, since a lock on a
-//! deleted file excludes nobody: one for each key, held while its token is asked for, so that slow
-//! credentials do not hold up the others, and one for each token host, held for an instant. The
-//! kernel releases them when their owner dies.
+//! The directory must belong to the user and not be writable by others, or it is not used; it is
+//! created only below a directory of the same user. Files whose names the store does not create
+//! itself are never touched. Each operation opens the directory once and accesses everything below
+//! it relative to the open directory, without following links, so that nothing can be moved in
+//! between. Values are replaced by renaming a new file over the old one.
+//!
+//! Locks are files beside the values that are never deleted, since a lock on a deleted file
+//! excludes no other process: one for each cache key, held during its token request, so that slow
+//! credentials do not delay others, and one for each token host, held for a moment. The kernel
+//! releases them when their owner terminates.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -18,20 +20,22 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ring::rand::{SecureRandom, SystemRandom};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec};
 use rustix::process::{Resource, geteuid, getrlimit};
 
-use super::{StoreLock, Timestamps, TokenStore};
-use crate::auth::record::PaceTimes;
+use super::Timestamps;
+use crate::auth::key::{RATE_LIMIT_PREFIX, TOKEN_PREFIX};
+use crate::auth::record::RateLimitTimes;
+use crate::auth::{StoreLock, TokenStore};
 use crate::fork::ProcessOwned;
+use crate::random;
 
 /// Larger files are not read; a token is a few KiB.
 const MAX_VALUE_BYTES: u64 = 1024 * 1024;
 
-/// Values that nobody replaced for this long belong to credentials that are not used any more.
+/// Values that were not replaced for this long belong to credentials that are no longer used.
 const VALUE_TTL: Duration = Duration::from_secs(60 * 24 * 3600);
-/// Half-written files of processes that died are removed after this long.
+/// Temporary files of terminated processes are removed after this long.
 const TEMP_FILE_TTL: Duration = Duration::from_secs(3600);
 
 const VALUE: &str = "value";
@@ -41,28 +45,28 @@ const TEMP_SUFFIX: &str = "new";
 const NAME_DIGITS: usize = 32;
 const RANDOM_DIGITS: usize = 16;
 
-/// How directories are opened.
+/// Flags for opening directories.
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// A directory with one file for each value and each lock.
+/// A token store with one file for each value and each lock.
 #[derive(Debug)]
 pub(super) struct FileStore {
     path: PathBuf,
-    tidied: AtomicBool,
+    stale_files_removed: AtomicBool,
 }
 
 impl FileStore {
     pub(super) fn new(path: &Path) -> Self {
         FileStore {
             path: path.to_owned(),
-            tidied: AtomicBool::new(false),
+            stale_files_removed: AtomicBool::new(false),
         }
     }
 
-    /// Opens the directory, making it if it is not there.
+    /// Opens the directory, and creates it if it does not exist.
     fn open(&self) -> io::Result<OwnedFd> {
         match self.open_existing() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(),
@@ -70,7 +74,7 @@ impl FileStore {
         }
     }
 
-    /// Opens the directory and makes sure that nobody else can change what is in it.
+    /// Opens the directory and checks that no other user can change its files.
     fn open_existing(&self) -> io::Result<OwnedFd> {
         let directory = rustix::fs::open(&self.path, DIRECTORY, Mode::empty())?;
         check_private(&directory)?;
@@ -106,7 +110,7 @@ impl FileStore {
         let stat = rustix::fs::fstat(&directory)?;
         let is_shared = stat.st_uid == 0 && stat.st_mode & 0o1002 == 0o1002;
         if stat.st_uid != geteuid().as_raw() && !is_shared {
-            return Err(refused(&format!(
+            return Err(permission_denied(&format!(
                 "directory not created: {} belongs to another user; set HOME, or choose another \
                  directory",
                 nearest.display()
@@ -125,14 +129,14 @@ impl FileStore {
     }
 
     /// Removes temporary files of terminated processes and expired values; locks stay.
-    fn tidy(&self, directory: &OwnedFd) {
+    fn remove_stale_files(&self, directory: &OwnedFd) {
         let Ok(entries) = Dir::read_from(directory) else {
             return;
         };
         let now = SystemTime::now();
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let Some(kept) = name.to_str().ok().and_then(kept_for) else {
+            let Some(retention) = name.to_str().ok().and_then(retention) else {
                 continue;
             };
             let Ok(stat) = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) else {
@@ -140,17 +144,21 @@ impl FileStore {
             };
             let modified = u64::try_from(stat.st_mtime).unwrap_or(0);
             let modified = UNIX_EPOCH + Duration::from_secs(modified);
-            if is_own_file(&stat) && now.duration_since(modified).is_ok_and(|age| age > kept) {
-                // Whoever else removed it first did the same work.
+            if is_own_file(&stat)
+                && now
+                    .duration_since(modified)
+                    .is_ok_and(|age| age > retention)
+            {
+                // Fails if another process removed it first.
                 let _ = rustix::fs::unlinkat(directory, name, AtFlags::empty());
             }
         }
     }
 }
 
-/// Returns how long a file of this name is kept, and `None` if it is not a name that
-/// [`FileStore::put`] makes: the directory may have files of others, too.
-fn kept_for(file: &str) -> Option<Duration> {
+/// Returns how long a file of this name is kept; `None` if [`FileStore::put`] does not create such
+/// names: the directory may contain files of other programs.
+fn retention(file: &str) -> Option<Duration> {
     let is_hex = |text: &str, length| {
         text.len() == length
             && text
@@ -158,10 +166,9 @@ fn kept_for(file: &str) -> Option<Duration> {
                 .all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
     };
     let (stem, extension) = file.rsplit_once('.')?;
-    let (kind, rest) = stem.split_once('-')?;
-    if !matches!(kind, "token" | "rate_limiter") {
-        return None;
-    }
+    let rest = [TOKEN_PREFIX, RATE_LIMIT_PREFIX]
+        .into_iter()
+        .find_map(|prefix| stem.strip_prefix(prefix))?;
     match extension {
         VALUE => is_hex(rest, NAME_DIGITS).then_some(VALUE_TTL),
         TEMP_SUFFIX => {
@@ -172,14 +179,18 @@ fn kept_for(file: &str) -> Option<Duration> {
     }
 }
 
-/// Makes sure that a directory belongs to this user and that nobody else can change what is in it.
+/// Checks that a directory belongs to this user and that no other user can change its files.
 fn check_private(directory: &OwnedFd) -> io::Result<()> {
     let stat = rustix::fs::fstat(directory)?;
     if stat.st_uid != geteuid().as_raw() {
-        return Err(refused("the directory belongs to another user"));
+        return Err(permission_denied(
+            "directory not used: it belongs to another user",
+        ));
     }
     if stat.st_mode & 0o022 != 0 {
-        return Err(refused("other users can write to the directory"));
+        return Err(permission_denied(
+            "directory not used: other users can write to it",
+        ));
     }
     Ok(())
 }
@@ -187,7 +198,7 @@ fn check_private(directory: &OwnedFd) -> io::Result<()> {
 impl TokenStore for FileStore {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let directory = match self.open_existing() {
-            // It is made when there is something to put in.
+            // The first `put` creates it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
@@ -197,7 +208,7 @@ impl TokenStore for FileStore {
             rustix::fs::openat(&directory, format!("{name}.{VALUE}"), flags, Mode::empty());
         let file = match opened {
             Ok(file) => File::from(file),
-            // Nothing there, or something that is no value: the next put replaces it.
+            // No file, or not a regular file: the next `put` replaces it.
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::LOOP) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
@@ -212,38 +223,34 @@ impl TokenStore for FileStore {
     }
 
     fn put(&self, name: &str, value: &[u8], _ttl: Duration) -> io::Result<()> {
-        // Exceeding this limit is answered by a signal that kills the process.
+        // Exceeding this limit raises a signal that kills the process.
         let limit = getrlimit(Resource::Fsize).current;
         if limit.is_some_and(|limit| limit < value.len() as u64) {
             return Err(io::Error::other(
-                "the limit on the size of files is too low",
+                "file not written: the limit on the size of files is too low",
             ));
         }
         let directory = self.open()?;
-        if !self.tidied.swap(true, Ordering::Relaxed) {
-            self.tidy(&directory);
+        if !self.stale_files_removed.swap(true, Ordering::Relaxed) {
+            self.remove_stale_files(&directory);
         }
-        let mut random = [0; 8];
-        SystemRandom::new()
-            .fill(&mut random)
-            .map_err(|_| io::Error::other("no random numbers"))?;
-        let scrap = format!("{name}-{:016x}.{TEMP_SUFFIX}", u64::from_le_bytes(random));
+        let temp = format!("{name}-{:016x}.{TEMP_SUFFIX}", random::number()?);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::openat(
             &directory,
-            &scrap,
+            &temp,
             flags,
             OWNER_ONLY_MODE,
         )?);
-        // Not synced to the disk: a value that a power cut tears apart fails its seal and is asked
-        // for again.
+        // Not synced to the disk: a value that a power failure damages does not open, and its token
+        // is requested again.
         let written = file.write_all(value).and_then(|()| {
             let name = format!("{name}.{VALUE}");
-            Ok(rustix::fs::renameat(&directory, &scrap, &directory, name)?)
+            Ok(rustix::fs::renameat(&directory, &temp, &directory, name)?)
         });
         if written.is_err() {
-            let _ = rustix::fs::unlinkat(&directory, &scrap, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&directory, &temp, AtFlags::empty());
         }
         written
     }
@@ -253,12 +260,14 @@ impl TokenStore for FileStore {
         let file = ProcessOwned::new(open_lock(&directory, &format!("{name}.{LOCK}"))?);
         let stat = rustix::fs::fstat(&*file)?;
         if !is_own_file(&stat) {
-            return Err(refused("the lock is not a file of this user's"));
+            return Err(permission_denied(
+                "lock file not used: it is not a regular file of this user",
+            ));
         }
-        // A user who can open it can hold it, and so make every process fetch its own token.
+        // A user who can open it can hold it, and make every process fetch its own token.
         if stat.st_mode & 0o077 != 0 {
-            return Err(refused(&format!(
-                "other users can open the lock file {name}.{LOCK}; set its mode to 600"
+            return Err(permission_denied(&format!(
+                "lock file not used: other users can open {name}.{LOCK}; set its mode to 600"
             )));
         }
         match file.try_lock() {
@@ -266,8 +275,8 @@ impl TokenStore for FileStore {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // Somebody may have cleared the directory after the file was opened; a lock on what is left
-        // excludes nobody, so it has to be opened again.
+        // The directory may have been cleared after the file was opened; a lock on a deleted file
+        // excludes no other process, so it has to be opened again.
         if file.metadata()?.nlink() == 0 {
             return Ok(None);
         }
@@ -280,12 +289,12 @@ impl TokenStore for FileStore {
 }
 
 impl Timestamps for FileStore {
-    fn set_times(&self, name: &str, times: PaceTimes) -> io::Result<()> {
+    fn set_times(&self, name: &str, times: RateLimitTimes) -> io::Result<()> {
         let directory = self.open_existing()?;
         set_times(&directory, &format!("{name}.{LOCK}"), times)
     }
 
-    fn times(&self, name: &str) -> io::Result<Option<PaceTimes>> {
+    fn times(&self, name: &str) -> io::Result<Option<RateLimitTimes>> {
         let directory = match self.open_existing() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
@@ -303,15 +312,15 @@ impl Timestamps for FileStore {
                 .saturating_mul(1_000)
                 .saturating_add(nanos / 1_000_000)
         };
-        let times = PaceTimes {
-            last: millis(stat.st_mtime, stat.st_mtime_nsec),
+        let times = RateLimitTimes {
+            last_request_at: millis(stat.st_mtime, stat.st_mtime_nsec),
             blocked_until: millis(stat.st_atime, stat.st_atime_nsec),
         };
-        Ok((is_own_file(&stat) && times.last > 0).then_some(times))
+        Ok((is_own_file(&stat) && times.last_request_at > 0).then_some(times))
     }
 }
 
-/// Opens a lock file, making it if it is not there.
+/// Opens a lock file, and creates it if it does not exist.
 fn open_lock(directory: &OwnedFd, name: &str) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     loop {
@@ -325,25 +334,25 @@ fn open_lock(directory: &OwnedFd, name: &str) -> io::Result<File> {
             Err(rustix::io::Errno::EXIST) => {}
             opened => {
                 let file = File::from(opened?);
-                // The time of its creation is not that of a request. Without this, the first request
-                // waits as if it were.
-                let _ = set_times(directory, name, PaceTimes::default());
+                // The time of its creation is not that of a request. Without this, the first
+                // request waits as if it were.
+                let _ = set_times(directory, name, RateLimitTimes::default());
                 return Ok(file);
             }
         }
     }
 }
 
-/// Sets the time of the last change of a file to that of the last request, and the time of the last
-/// access to the end of a block.
-fn set_times(directory: &OwnedFd, name: &str, times: PaceTimes) -> io::Result<()> {
+/// Sets the modification time of a file to that of the last request, and the access time to the end
+/// of a block.
+fn set_times(directory: &OwnedFd, name: &str, times: RateLimitTimes) -> io::Result<()> {
     let timespec = |millis: u64| Timespec {
         tv_sec: i64::try_from(millis / 1_000).unwrap_or(i64::MAX),
         tv_nsec: (millis % 1_000 * 1_000_000) as _,
     };
     let timestamps = rustix::fs::Timestamps {
         last_access: timespec(times.blocked_until),
-        last_modification: timespec(times.last),
+        last_modification: timespec(times.last_request_at),
     };
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     Ok(rustix::fs::utimensat(directory, name, &timestamps, flags)?)
@@ -356,7 +365,7 @@ fn is_own_file(stat: &Stat) -> bool {
         && stat.st_uid == geteuid().as_raw()
 }
 
-fn refused(why: &str) -> io::Error {
+fn permission_denied(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, why)
 }
 
@@ -384,18 +393,17 @@ mod tests {
 
     use super::*;
     use crate::auth::key::{CacheKey, TokenHostKey};
-    use crate::auth::processes::left_out;
-    use crate::auth::testing::request;
+    use crate::auth::tests::test_support::{left_out, request};
 
-    const KEPT: Duration = Duration::from_secs(3600);
-    const NOBODY: u32 = 65534;
+    const TTL: Duration = Duration::from_secs(3600);
+    const OTHER_USER: u32 = 65534;
 
     #[test]
     fn put_removes_only_old_files_with_names_of_the_store() {
         const HOUR: u64 = 3600;
         const DAY: u64 = 24 * HOUR;
         let table = [
-            // What the store makes.
+            // Created by the store.
             (
                 "token-0123456789abcdef0123456789abcdef.value",
                 61 * DAY,
@@ -407,22 +415,26 @@ mod tests {
                 true,
             ),
             (
-                "gate-0123456789abcdef0123456789abcdef.value",
+                "rate-limit-0123456789abcdef0123456789abcdef.value",
                 61 * DAY,
                 false,
             ),
-            ("gate-0123456789abcdef0123456789abcdef.lock", 61 * DAY, true),
+            (
+                "rate-limit-0123456789abcdef0123456789abcdef.lock",
+                61 * DAY,
+                true,
+            ),
             (
                 "token-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
                 2 * HOUR,
                 false,
             ),
             (
-                "gate-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
+                "rate-limit-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
                 HOUR / 2,
                 true,
             ),
-            // What others made.
+            // Created by other programs.
             ("notes.new", 61 * DAY, true),
             ("face.value", 61 * DAY, true),
             ("token-.value", 61 * DAY, true),
@@ -457,9 +469,9 @@ mod tests {
         let made = request();
         for name in [
             format!("token-{}", CacheKey::of(&made).digest()),
-            format!("gate-{}", TokenHostKey::of(&made.token_url).digest()),
+            format!("rate-limit-{}", TokenHostKey::of(&made.token_url).digest()),
         ] {
-            assert!(kept_for(&format!("{name}.value")).is_some(), "{name}");
+            assert!(retention(&format!("{name}.value")).is_some(), "{name}");
         }
         let place = tempfile::tempdir().unwrap();
         for (name, age, _) in table {
@@ -469,7 +481,7 @@ mod tests {
                 .unwrap();
         }
         let store = FileStore::new(place.path());
-        store.put("token-new", b"1", KEPT).unwrap();
+        store.put("token-new", b"1", TTL).unwrap();
         let left: BTreeSet<_> = fs::read_dir(place.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -490,7 +502,7 @@ mod tests {
             let store = FileStore::new(&path);
             assert_eq!(store.get("token-1").unwrap(), None);
             assert!(!path.exists());
-            store.put("token-1", b"1", KEPT).unwrap();
+            store.put("token-1", b"1", TTL).unwrap();
             assert_eq!(fs::read(path.join("token-1.value")).unwrap(), b"1");
         }
         for made in ["a", "a/b", "a/b/c", "d", "e", "f"] {
@@ -505,11 +517,11 @@ mod tests {
             return left_out("homes of other users, which needs root", false);
         }
         let home = tempfile::tempdir().unwrap();
-        chown(home.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        chown(home.path(), Some(OTHER_USER), Some(OTHER_USER)).unwrap();
         let store = FileStore::new(&home.path().join(".cache/camunda-admin"));
         let errors = [
-            store.put("token-1", b"1", KEPT).unwrap_err(),
-            store.try_lock("token-1", KEPT).unwrap_err(),
+            store.put("token-1", b"1", TTL).unwrap_err(),
+            store.try_lock("token-1", TTL).unwrap_err(),
         ];
         for error in errors {
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
@@ -526,7 +538,7 @@ mod tests {
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
         // Writable by all does not make it shared; only root's sticky directories are.
         fs::set_permissions(home.path(), PermissionsExt::from_mode(0o1777)).unwrap();
-        store.put("token-1", b"1", KEPT).unwrap_err();
+        store.put("token-1", b"1", TTL).unwrap_err();
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     }
 }

@@ -1,7 +1,7 @@
-//! Where tokens are kept besides memory, so that processes and machines can share them.
+//! Token stores: share tokens and rate limits between processes and hosts.
 //!
-//! A store is a convenience, never a condition: whatever goes wrong with one is logged once, shows in
-//! the diagnostics, and leaves the process on its own.
+//! A store error never fails an API call: it is logged once as a warning, shown in the diagnostics,
+//! and the process continues without the store.
 
 #[cfg(unix)]
 mod file;
@@ -16,115 +16,39 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TokenCacheConfig;
-use super::record::{PaceTimes, RateLimitRecord};
+use ring::digest;
+
+use super::record::{RateLimitRecord, RateLimitTimes};
 use super::time::{Clock, Timestamp};
+use super::{StoreLock, TokenCacheConfig, TokenStore};
 use crate::call::CallContext;
 use crate::error::Error;
-use crate::fork::{Mutex, MutexGuard, generation};
+use crate::fork::{Mutex, MutexGuard};
 use crate::secret::Secret;
 
 pub(crate) use record_store::{HeldLocks, MergedRecord, RecordStore, SHORT_LEASE};
 #[cfg(all(test, feature = "redis"))]
 pub(crate) use redis::RedisStore;
 
-/// A place where processes share tokens: the caller's own, or one of the library's.
-///
-/// What is kept are small values under short names of small letters, digits and `-`. Both are safe
-/// to show: names are digests, and values with a token in them are sealed with a key that is derived
-/// from the client secret. Values without one hold only the pace of requests to a token host.
-///
-/// Methods are called by many threads at once, and never with a lock of the library cached. What they
-/// do cannot be interrupted: none should block for longer than a caller would like to wait, a quarter
-/// of a second, say, and dropping a lock not at all. None is called on behalf of a call that is
-/// cancelled or has less time than that left; one that takes longer makes calls outlive their
-/// deadline. Redis takes 250 ms at most. No error of theirs fails a call: after one, the
-/// library does not lock, does not read or does not write for 30 s, whichever failed; after one whose
-/// kind says that the store cannot be reached, none of the three.
-pub trait TokenStore: Send + Sync {
-    /// The value last put under this name. `None` where there is none, or none any more.
-    ///
-    /// # Errors
-    ///
-    /// Any, if the store cannot be read.
-    fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
-
-    /// Keeps a value under this name instead of the one before; a reader sees either of them whole.
-    /// After `ttl` it is of no use any more and may go.
-    ///
-    /// # Errors
-    ///
-    /// Any, if the store cannot be written.
-    fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()>;
-
-    /// Takes the lock of this name, without waiting: `None` means that someone else has it.
-    ///
-    /// Dropping what it answers releases the lock. If the owner dies without doing so, the store
-    /// releases it: at once where it can tell, after `lease` where it cannot. HeldLocks and values are
-    /// apart, even where their names are the same.
-    ///
-    /// # Errors
-    ///
-    /// Any, if the store cannot lock. No token is written to it then, as nothing could keep an older
-    /// token from replacing a newer one.
-    fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>>;
-
-    /// What it is and where, for logs and diagnostics; without passwords.
-    fn describe(&self) -> String;
-}
-
-/// A lock of a [`TokenStore`], released when it is dropped by the process that took it.
-///
-/// A child that is forked while the lock is held does not release it: it belongs to the parent.
-pub struct StoreLock {
-    /// `None` only while it is dropped.
-    cached: Option<Box<dyn Send>>,
-    generation: u32,
-}
-
-impl StoreLock {
-    /// Takes over whatever releases the lock when it is dropped.
-    pub fn new(cached: impl Send + 'static) -> Self {
-        StoreLock {
-            cached: Some(Box::new(cached)),
-            generation: generation(),
-        }
-    }
-}
-
-impl Drop for StoreLock {
-    fn drop(&mut self) {
-        if self.generation != generation() {
-            std::mem::forget(self.cached.take());
-        }
-    }
-}
-
-impl fmt::Debug for StoreLock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoreLock")
-    }
-}
-
 /// How long an ability of a store is not used after it failed.
 const CIRCUIT_OPEN_TIME: Duration = Duration::from_secs(30);
 
-/// How long a store in another process or machine may take to answer. It is not asked on behalf of a
-/// call that has less time left.
+/// Time that an operation of a remote store may take. The store is skipped for a call that has less
+/// time left.
 const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The stores of one choice, nearest first. None of them is asked for anything while it is failing.
+/// The stores of one configuration, nearest first.
 #[derive(Debug, Default)]
 pub(crate) struct StoreChain {
     tiers: Vec<StoreTier>,
 }
 
 impl StoreChain {
-    /// The stores that a choice names. Nothing is opened yet.
+    /// Creates the stores of a configuration. Opens nothing yet.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config), if the choice cannot be understood.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a URL is not valid.
     pub(crate) fn new(choice: &TokenCacheConfig, clock: &Clock) -> Result<Self, Error> {
         let tier = |store, is_remote| StoreTier {
             store,
@@ -140,7 +64,7 @@ impl StoreChain {
                 ..tier(store, false)
             }));
         } else if needs_directory(choice) {
-            say_once_that_there_is_no_home();
+            warn_once_without_home();
         }
         match choice {
             TokenCacheConfig::Redis { url, .. } => tiers.push(tier(redis(url)?, true)),
@@ -150,20 +74,25 @@ impl StoreChain {
         Ok(StoreChain { tiers })
     }
 
-    /// Tells stores apart without telling what is in their addresses.
+    /// Returns the identity of the stores of a configuration. Contains no part of a URL.
     pub(crate) fn id(choice: &TokenCacheConfig) -> StoreId {
-        let store = match choice {
-            TokenCacheConfig::Redis { url, .. } => digest_of(url.expose().as_bytes()),
-            TokenCacheConfig::Custom(store) => format!("{:p}", Arc::as_ptr(store)),
-            _ => String::new(),
+        let shared = match choice {
+            TokenCacheConfig::Redis { url, .. } => {
+                let digest = digest::digest(&digest::SHA256, url.expose().as_bytes());
+                SharedStoreId::Redis(digest.as_ref().to_vec())
+            }
+            TokenCacheConfig::Custom(store) => {
+                SharedStoreId::Custom(Arc::as_ptr(store).cast::<()>().addr())
+            }
+            _ => SharedStoreId::None,
         };
         StoreId {
             directory: directory(choice),
-            store,
+            shared,
         }
     }
 
-    /// Those that can be used now on behalf of a call.
+    /// Returns the stores that may be used for a call.
     pub(crate) fn usable(&self, call: &CallContext) -> impl Iterator<Item = &StoreTier> {
         self.tiers.iter().filter(|tier| tier.accepts(call))
     }
@@ -172,14 +101,15 @@ impl StoreChain {
         self.tiers.is_empty()
     }
 
-    /// Whether there are stores for other machines, none of which can be used now: then nothing
-    /// keeps their requests apart from ours.
+    /// Returns whether there are remote stores, none of which is available: other hosts may then
+    /// send requests at the same time.
     pub(crate) fn all_remote_unavailable(&self) -> bool {
         let mut is_remote = self.tiers.iter().filter(|tier| tier.is_remote).peekable();
         is_remote.peek().is_some() && is_remote.all(|tier| !tier.is_usable())
     }
 
-    /// The stores that fail now and why, for the error of a call that has to wait because of it.
+    /// Returns the failing stores and their errors, for the error of a call that has to wait
+    /// because of them.
     pub(crate) fn problem(&self) -> Option<String> {
         let failing = self.tiers.iter().filter_map(|tier| {
             let error = tier.health().last_error.clone()?;
@@ -194,7 +124,7 @@ impl StoreChain {
     }
 }
 
-/// The directory of a choice that has one.
+/// Returns the directory of a configuration that has one.
 fn directory(choice: &TokenCacheConfig) -> Option<PathBuf> {
     match choice {
         TokenCacheConfig::Directory(path)
@@ -207,7 +137,7 @@ fn directory(choice: &TokenCacheConfig) -> Option<PathBuf> {
     }
 }
 
-/// Whether a choice leaves the directory to us.
+/// Returns whether a configuration uses the default directory.
 fn needs_directory(choice: &TokenCacheConfig) -> bool {
     matches!(
         choice,
@@ -219,8 +149,8 @@ fn needs_directory(choice: &TokenCacheConfig) -> bool {
     )
 }
 
-/// `$XDG_CACHE_HOME/camunda-admin`, or `$HOME/.cache/camunda-admin`; `None` where neither variable
-/// names an absolute path.
+/// Returns `$XDG_CACHE_HOME/camunda-admin` or `$HOME/.cache/camunda-admin`; `None` if neither
+/// variable is an absolute path.
 fn default_directory() -> Option<PathBuf> {
     let absolute = |name| {
         env::var_os(name)
@@ -239,7 +169,7 @@ fn files(directory: &Path) -> Option<Files> {
     Some((store.clone(), store))
 }
 
-/// Who owns a file, and who else may read it, is not known how to tell elsewhere.
+/// Not supported: the owner and permissions of a file cannot be checked here.
 #[cfg(not(unix))]
 fn files(_directory: &Path) -> Option<Files> {
     None
@@ -249,41 +179,44 @@ fn files(_directory: &Path) -> Option<Files> {
 fn redis(url: &Secret) -> Result<Arc<dyn TokenStore>, Error> {
     match redis::RedisStore::new(url) {
         Ok(store) => Ok(Arc::new(store)),
-        Err(why) => Err(Error::config(format!(
-            "the address of the token cache {why}"
-        ))),
+        Err(why) => Err(Error::config(format!("`token_cache`: the URL {why}"))),
     }
 }
 
 #[cfg(not(feature = "redis"))]
 fn redis(_url: &Secret) -> Result<Arc<dyn TokenStore>, Error> {
     Err(Error::config(
-        "the token cache is a Redis, for which this library was built without support \
-         (cargo feature `redis`)",
+        "`token_cache`: this library was built without support for Redis (cargo feature `redis`)",
     ))
 }
 
-fn digest_of(text: &[u8]) -> String {
-    format!("{:?}", ring::digest::digest(&ring::digest::SHA256, text))
-}
-
-/// A choice of stores by name, to be compared.
+/// Identity of the stores of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StoreId {
     directory: Option<PathBuf>,
-    store: String,
+    shared: SharedStoreId,
 }
 
-/// Timestamps that a store can change without any space, beside its locks.
+/// Identity of the store that is shared with other hosts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum SharedStoreId {
+    None,
+    /// Digest of the URL.
+    Redis(Vec<u8>),
+    /// Address of the object, which is unique while the configuration refers to it.
+    Custom(usize),
+}
+
+/// Timestamps of a store's locks, which can be set without free space.
 pub(crate) trait Timestamps: Send + Sync {
-    /// Sets the timestamps of a lock that was taken before.
-    fn set_times(&self, name: &str, times: PaceTimes) -> io::Result<()>;
+    /// Sets the timestamps of an existing lock.
+    fn set_times(&self, name: &str, times: RateLimitTimes) -> io::Result<()>;
 
-    /// The timestamps of a lock; `None` if they were never set.
-    fn times(&self, name: &str) -> io::Result<Option<PaceTimes>>;
+    /// Returns the timestamps of a lock; `None` if they were never set.
+    fn times(&self, name: &str) -> io::Result<Option<RateLimitTimes>>;
 }
 
-/// What a store can do. Each may fail while the others work: a full disk can be locked and read.
+/// An ability of a store. Each may fail while the others work: a full disk can be locked and read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ability {
     Lock,
@@ -303,11 +236,11 @@ impl Ability {
     }
 }
 
-/// One store and its health.
+/// One store with its circuit breaker.
 pub(crate) struct StoreTier {
     store: Arc<dyn TokenStore>,
     times: Option<Arc<dyn Timestamps>>,
-    /// Whether it may take long to answer, and is shared by other machines.
+    /// Whether it is shared with other hosts, and may be slow.
     is_remote: bool,
     clock: Clock,
     health: Mutex<CircuitBreaker>,
@@ -327,7 +260,7 @@ impl CircuitBreaker {
     }
 }
 
-/// Whether an error says that nothing of the store can be reached.
+/// Returns whether an error means that the store cannot be reached.
 fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(
@@ -346,18 +279,18 @@ fn is_unreachable(error: &io::Error) -> bool {
     )
 }
 
-/// How an attempt to take a lock ended.
+/// Result of an attempt to take a lock.
 #[derive(Debug)]
 pub(crate) enum LockResult {
     Acquired(StoreLock),
-    /// Somebody else has it.
+    /// Another owner holds the lock.
     Contended,
-    /// The store cannot lock.
+    /// The store failed or was skipped.
     Failed,
 }
 
 impl StoreTier {
-    /// Whether it has all of its abilities.
+    /// Returns whether it has all of its abilities.
     fn is_usable(&self) -> bool {
         Ability::ALL.into_iter().all(|ability| self.can(ability))
     }
@@ -366,8 +299,8 @@ impl StoreTier {
         self.health().can(ability, self.clock.now())
     }
 
-    /// Whether it may be used on behalf of a call. Its operations cannot be interrupted, so a call
-    /// that has to end, or would have to before the operation ends, does without.
+    /// Returns whether the store may be used for a call. Its operations cannot be interrupted, so
+    /// it is skipped if the call is cancelled or would end before the operation.
     fn accepts(&self, call: &CallContext) -> bool {
         !self.is_remote || (call.check().is_ok() && call.remaining() >= REMOTE_STORE_TIMEOUT)
     }
@@ -383,9 +316,9 @@ impl StoreTier {
             .is_some()
     }
 
-    /// StoreChain the state of a rate limiter: as a value, or as timestamps where that cannot be
-    /// written, so that the rate limit holds on a full disk.
-    pub(crate) fn put_pace(
+    /// Stores the record of a rate limiter: as a value, or as timestamps if that cannot be written,
+    /// so that the rate limit holds on a full disk.
+    pub(crate) fn put_rate_limit(
         &self,
         call: &CallContext,
         name: &str,
@@ -403,12 +336,12 @@ impl StoreTier {
         }
     }
 
-    /// The stored state of a rate limiter, in both of its forms.
-    pub(crate) fn pace(
+    /// Returns the stored state of a rate limiter, in both of its forms.
+    pub(crate) fn rate_limit(
         &self,
         call: &CallContext,
         name: &str,
-    ) -> (Option<RateLimitRecord>, Option<PaceTimes>) {
+    ) -> (Option<RateLimitRecord>, Option<RateLimitTimes>) {
         let record = self.get(call, name);
         let times = self.times.as_ref();
         (
@@ -425,12 +358,12 @@ impl StoreTier {
         }
     }
 
-    /// Returns what the store is and where, without passwords.
+    /// Returns the kind and location of the store, without passwords.
     pub(crate) fn describe(&self) -> String {
         self.store.describe()
     }
 
-    /// What the diagnostics say: where, whether it can be used, how often and why it could not.
+    /// Returns the state of the store for the diagnostics.
     pub(crate) fn report(&self, now: Timestamp) -> StoreReport {
         let health = self.health();
         StoreReport {
@@ -474,7 +407,7 @@ impl StoreTier {
             health.last_error = Some(error.to_string());
             health.failures == 1
         };
-        // Once as a warning; later failures are in the diagnostics.
+        // One warning; later failures are in the diagnostics.
         let level = match first {
             true => log::Level::Warn,
             false => log::Level::Debug,
@@ -502,7 +435,7 @@ impl fmt::Debug for StoreTier {
     }
 }
 
-/// The health of one store; see [`StoreTier::report`].
+/// State of one store, for the diagnostics.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct StoreReport {
     pub(crate) store: String,
@@ -515,12 +448,13 @@ pub(crate) struct StoreReport {
     pub(crate) last_error: Option<String>,
 }
 
-fn say_once_that_there_is_no_home() {
+fn warn_once_without_home() {
     use std::sync::atomic::{AtomicBool, Ordering};
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Ordering::Relaxed) {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if !WARNED.swap(true, Ordering::Relaxed) {
         log::warn!(
-            "neither XDG_CACHE_HOME nor HOME is set: tokens are not shared between processes"
+            "token store not available, tokens are not shared between processes: neither \
+             XDG_CACHE_HOME nor HOME is set"
         );
     }
 }
@@ -530,14 +464,14 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::auth::testing::{MemoryStore, call, call_within};
+    use crate::auth::tests::test_support::{MemoryStore, call, call_within};
     use crate::call::{CallOptions, Cancel};
 
     #[test]
-    fn a_far_store_is_not_asked_by_a_call_that_cannot_wait_for_it() {
+    fn remote_store_is_skipped_for_calls_that_cannot_wait() {
         let store = Arc::new(MemoryStore::default());
         let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
-        let tier = stores.usable(&call()).next().expect("it can be used");
+        let tier = stores.usable(&call()).next().expect("a usable store");
         let cancel = Cancel::new();
         cancel.cancel();
         let cancelled = CallContext::start(
@@ -554,10 +488,10 @@ mod tests {
                 LockResult::Failed
             ));
         }
-        // It would have failed.
+        // An operation would have failed.
         assert_eq!(tier.report(Clock::Real.now()).failures, 0);
         assert_eq!(tier.get(&call(), "a"), None);
-        // After a failure it is not read any more, by any call.
+        // After a failure, no call reads the store.
         store.reads_fail.store(false, Ordering::SeqCst);
         assert_eq!(tier.get(&call(), "a"), None);
         assert_eq!(tier.report(Clock::Real.now()).failures, 1);
@@ -567,7 +501,7 @@ mod tests {
     fn store_that_cannot_write_still_locks_and_reads() {
         let store = Arc::new(MemoryStore::default());
         let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
-        let tier = stores.usable(&call()).next().expect("it can be used");
+        let tier = stores.usable(&call()).next().expect("a usable store");
         assert!(tier.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
         store.writes_fail.store(true, Ordering::SeqCst);
         assert!(!tier.put(&call(), "a", b"2", REMOTE_STORE_TIMEOUT));
@@ -577,7 +511,7 @@ mod tests {
         assert!(matches!(lock, LockResult::Acquired(_)), "{lock:?}");
         let report = tier.report(Clock::Real.now());
         assert!(!report.usable && report.can_lock && report.can_read && !report.can_write);
-        assert!(stores.problem().unwrap().contains("as the test says"));
+        assert!(stores.problem().unwrap().contains("failed by the test"));
     }
 
     #[test]
@@ -606,7 +540,7 @@ mod tests {
         let store = Arc::new(Unreachable(0.into()));
         let choice = TokenCacheConfig::Custom(store.clone());
         let stores = StoreChain::new(&choice, &Clock::Real).unwrap();
-        let tier = stores.usable(&call()).next().expect("it can be used");
+        let tier = stores.usable(&call()).next().expect("a usable store");
         assert_eq!(tier.get(&call(), "a"), None);
         assert!(!tier.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
         let lock = tier.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);

@@ -1,42 +1,42 @@
-//! The record of one key over all stores: read and merged, sealed and written under lock.
+//! The record of one cache key in all stores: read and merged, encrypted and written under lock.
 
 use std::time::Duration;
 
-use super::{Ability, LockResult, StoreChain, StoreLock, StoreTier};
-use crate::auth::TokenRequest;
-use crate::auth::key::CacheKey;
+use super::{Ability, LockResult, StoreChain, StoreTier};
+use crate::auth::key::{CacheKey, TOKEN_PREFIX};
 use crate::auth::record::{RecordCipher, StoredAuthFailure, TokenRecord};
 use crate::auth::time::Timestamp;
+use crate::auth::{StoreLock, TokenRequest};
 use crate::call::CallContext;
 
-/// How long a record is of use after what is in it: so long its generation and its count of
-/// auth_failures are remembered.
+/// How long a record is kept after its content expired, for its generation and its number of
+/// authentication failures.
 const RECORD_GRACE: Duration = Duration::from_secs(3600);
 
-/// The lease of a lock that is held for an instant only.
+/// Lease of a lock that is held for a moment only.
 pub(crate) const SHORT_LEASE: Duration = Duration::from_secs(2);
 
-/// How long an edit may take.
+/// Timeout of an update.
 const UPDATE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The way to one key's record.
+/// Access to the record of one cache key.
 pub(crate) struct RecordStore<'a> {
     stores: &'a StoreChain,
-    seal: RecordCipher,
+    cipher: RecordCipher,
     name: String,
 }
 
-/// What the stores know between them.
+/// The records of all stores, merged.
 pub(crate) struct MergedRecord<'a> {
     pub(crate) record: TokenRecord,
     /// The nearest store that has this record.
     pub(crate) source: Option<&'a StoreTier>,
-    /// Those that know less than that.
-    behind: Vec<&'a StoreTier>,
+    /// Stores with an older record.
+    stale_tiers: Vec<&'a StoreTier>,
 }
 
 impl<'a> RecordStore<'a> {
-    /// `None` where there are no stores.
+    /// Returns `None` if there are no stores.
     pub(crate) fn new(
         stores: &'a StoreChain,
         request: &TokenRequest,
@@ -44,40 +44,39 @@ impl<'a> RecordStore<'a> {
     ) -> Option<Self> {
         let record_store = || RecordStore {
             stores,
-            seal: RecordCipher::new(request, key),
-            name: format!("token-{}", key.digest()),
+            cipher: RecordCipher::new(request, key),
+            name: format!("{TOKEN_PREFIX}{}", key.digest()),
         };
         (!stores.is_empty()).then(record_store)
     }
 
-    /// Takes those locks that are still missing, nearest store first. Whether it has all that can be
-    /// had.
+    /// Tries to take the missing locks; see [`HeldLocks::acquire`].
     pub(crate) fn try_lock(
         &self,
         call: &CallContext,
         locks: &mut HeldLocks<'a>,
         lease: Duration,
     ) -> bool {
-        locks.take(self.stores, call, &self.name, lease)
+        locks.acquire(self.stores, call, &self.name, lease)
     }
 
-    /// Takes the locks that are still missing under a second name, for callers who no longer wait
-    /// for the owner of the first: one of them at a time goes on in its place.
+    /// Tries to take the missing locks under a second name, for callers who no longer wait for the
+    /// owner of the first: one of them at a time continues in its place.
     pub(crate) fn try_lock_in_place_of_owner(
         &self,
         call: &CallContext,
         locks: &mut HeldLocks<'a>,
         lease: Duration,
     ) -> bool {
-        locks.take_second(self.stores, call, &self.name, lease)
+        locks.acquire_second(self.stores, call, &self.name, lease)
     }
 
-    /// Goes on without the locks that another process holds; see [`HeldLocks::override_busy`].
+    /// Continues without the locks that another process holds; see [`HeldLocks::override_busy`].
     pub(crate) fn override_busy(&self, call: &CallContext, locks: &mut HeldLocks<'a>) {
         locks.override_busy(self.stores, call);
     }
 
-    /// Reads the stores; those behind one that is enough are not asked.
+    /// Reads the stores, nearest first, until the merged record `is_enough`.
     pub(crate) fn read(
         &self,
         call: &CallContext,
@@ -101,12 +100,13 @@ impl<'a> RecordStore<'a> {
         MergedRecord {
             record,
             source,
-            behind: read.into_iter().map(|(tier, _)| tier).collect(),
+            stale_tiers: read.into_iter().map(|(tier, _)| tier).collect(),
         }
     }
 
-    /// Brings up to date those stores that know less than others: what came from afar is kept near.
-    pub(crate) fn level(
+    /// Writes the merged record to the stores with an older one, for example from a remote store to
+    /// files.
+    pub(crate) fn backfill(
         &self,
         call: &CallContext,
         locks: &HeldLocks<'a>,
@@ -116,8 +116,8 @@ impl<'a> RecordStore<'a> {
         let Some((sealed, ttl)) = self.sealed(&known.record, now) else {
             return;
         };
-        for tier in &known.behind {
-            let _lock = match locks.has(tier) {
+        for tier in &known.stale_tiers {
+            let _lock = match locks.contains(tier) {
                 true => None,
                 false => match tier.try_lock(call, &self.name, SHORT_LEASE) {
                     LockResult::Acquired(lock) => Some(lock),
@@ -128,7 +128,7 @@ impl<'a> RecordStore<'a> {
         }
     }
 
-    /// Writes to every store whose lock is held or overridden.
+    /// Writes a record to every store whose lock is held or overridden.
     pub(crate) fn write(
         &self,
         call: &CallContext,
@@ -139,14 +139,14 @@ impl<'a> RecordStore<'a> {
         let Some((sealed, ttl)) = self.sealed(record, now) else {
             return;
         };
-        for tier in self.stores.usable(call).filter(|tier| locks.has(tier)) {
+        for tier in self.stores.usable(call).filter(|tier| locks.contains(tier)) {
             self.put(call, tier, &sealed, ttl, record.generation);
         }
     }
 
-    /// Changes the record in every store whose lock is free; who holds the lock is about to write
-    /// something newer.
-    pub(crate) fn edit(
+    /// Changes the record in every store whose lock is free; an owner of the lock is about to write
+    /// a newer one.
+    pub(crate) fn update(
         &self,
         call: &CallContext,
         now: Timestamp,
@@ -164,26 +164,26 @@ impl<'a> RecordStore<'a> {
         }
     }
 
-    /// The sealed record, and how long it is of use.
+    /// Returns the sealed record and its time to live.
     fn sealed(&self, record: &TokenRecord, now: Timestamp) -> Option<(Vec<u8>, Duration)> {
-        let token = record.token.as_ref().map_or(0, |token| token.expires);
+        let token = record.token.as_ref().map_or(0, |token| token.expires_at);
         let auth_failure = record
             .auth_failure
             .as_ref()
             .map_or(0, |auth_failure| auth_failure.until);
         let pause = record.refresh_pause.map_or(0, |pause| pause.until);
-        let useful = token
+        let until_expiry = token
             .max(auth_failure)
             .max(pause)
             .saturating_sub(now.wall_millis());
         Some((
-            self.seal.seal(record)?,
-            RECORD_GRACE + Duration::from_millis(useful),
+            self.cipher.seal(record)?,
+            RECORD_GRACE + Duration::from_millis(until_expiry),
         ))
     }
 
-    /// Puts a record unless the store knows better: a lock that ends with its lease may have been
-    /// somebody else's since.
+    /// Writes a record unless the store has a newer one: after its lease, the lock may have had
+    /// another owner.
     fn put(
         &self,
         call: &CallContext,
@@ -201,14 +201,14 @@ impl<'a> RecordStore<'a> {
     }
 
     fn record(&self, call: &CallContext, tier: &StoreTier) -> Option<TokenRecord> {
-        self.seal.open(&tier.get(call, &self.name)?)
+        self.cipher.open(&tier.get(call, &self.name)?)
     }
 }
 
 fn merge(known: &mut TokenRecord, other: TokenRecord) {
-    let refused_at =
+    let rejected_at =
         |auth_failure: &Option<StoredAuthFailure>| auth_failure.as_ref().map_or(0, |it| it.at);
-    if refused_at(&other.auth_failure) > refused_at(&known.auth_failure) {
+    if rejected_at(&other.auth_failure) > rejected_at(&known.auth_failure) {
         known.auth_failure = other.auth_failure;
     }
     if other.refresh_pause.map(|it| it.at) > known.refresh_pause.map(|it| it.at) {
@@ -220,17 +220,17 @@ fn merge(known: &mut TokenRecord, other: TokenRecord) {
     }
 }
 
-/// HeldLocks of the same name in several stores.
+/// Locks of one name in several stores.
 #[derive(Debug, Default)]
 pub(crate) struct HeldLocks<'a> {
     /// `None` for a lock that is overridden.
-    cached: Vec<(&'a StoreTier, Option<StoreLock>)>,
+    locks: Vec<(&'a StoreTier, Option<StoreLock>)>,
 }
 
 impl<'a> HeldLocks<'a> {
-    /// Takes those locks that are still missing, nearest store first. Whether it has all that can be
-    /// had.
-    pub(crate) fn take(
+    /// Tries to take the missing locks, nearest store first. Returns false if another owner holds one;
+    /// stores that fail are skipped.
+    pub(crate) fn acquire(
         &mut self,
         stores: &'a StoreChain,
         call: &CallContext,
@@ -238,11 +238,11 @@ impl<'a> HeldLocks<'a> {
         lease: Duration,
     ) -> bool {
         for tier in stores.usable(call) {
-            if self.has(tier) {
+            if self.contains(tier) {
                 continue;
             }
             match tier.try_lock(call, name, lease) {
-                LockResult::Acquired(lock) => self.cached.push((tier, Some(lock))),
+                LockResult::Acquired(lock) => self.locks.push((tier, Some(lock))),
                 LockResult::Contended => return false,
                 LockResult::Failed => {}
             }
@@ -250,31 +250,31 @@ impl<'a> HeldLocks<'a> {
         true
     }
 
-    /// The same under a second name, which excludes those who no longer wait for the owner of the
-    /// first.
-    pub(crate) fn take_second(
+    /// As [`acquire`](Self::acquire) under a second name, for callers who no longer wait for the
+    /// owner of the first.
+    pub(crate) fn acquire_second(
         &mut self,
         stores: &'a StoreChain,
         call: &CallContext,
         name: &str,
         lease: Duration,
     ) -> bool {
-        self.take(stores, call, &format!("{name}-second"), lease)
+        self.acquire(stores, call, &format!("{name}-second"), lease)
     }
 
-    /// Counts the locks that are still missing as cached, so that their stores are written to: the
-    /// generation of a token keeps an older one from replacing a newer one.
+    /// Treats missing locks as held, so that their stores are written to: the generation of a token
+    /// keeps an older one from replacing a newer one.
     pub(crate) fn override_busy(&mut self, stores: &'a StoreChain, call: &CallContext) {
         for tier in stores.usable(call) {
-            if !self.has(tier) && tier.can(Ability::Lock) {
-                self.cached.push((tier, None));
+            if !self.contains(tier) && tier.can(Ability::Lock) {
+                self.locks.push((tier, None));
             }
         }
     }
 
-    pub(crate) fn has(&self, tier: &StoreTier) -> bool {
-        self.cached
+    pub(crate) fn contains(&self, tier: &StoreTier) -> bool {
+        self.locks
             .iter()
-            .any(|(cached, _)| std::ptr::eq(*cached, tier))
+            .any(|(locked, _)| std::ptr::eq(*locked, tier))
     }
 }

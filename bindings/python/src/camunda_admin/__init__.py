@@ -1,5 +1,7 @@
-"""Client for the Camunda 8 Administration API (SaaS): clusters and what belongs to them, with OAuth
-tokens that are asked for once per machine.
+"""Blocking client for the Camunda 8 Administration API (SaaS).
+
+Manages clusters, their clients, backups and secrets, and members. OAuth tokens are cached, and shared
+by the processes of a user.
 
     from camunda_admin import AdminClient
 
@@ -10,12 +12,13 @@ tokens that are asked for once per machine.
 Not an official Camunda product.
 """
 
-from ._arguments import AllowlistEntry
-from ._model import Answer, Secrets, Word
-from ._client import AdminClient, Cancel, Stats, TokenSource
+from ._allowlist import AllowlistEntry
+from ._client import AdminClient, Cancel, Idempotency, Stats, TokenSource
 from ._credentials import ClusterCredentials
 from ._errors import *
+from ._errors import Outcome
 from ._errors import __all__ as _errors_names
+from ._model import Model, OpenEnum, Secrets
 from ._models import *
 from ._models import __all__ as _models_names
 from ._native import version
@@ -28,14 +31,16 @@ __version__ = version()
 __all__ = [
     "AdminClient",
     "AllowlistEntry",
-    "Answer",
     "Cancel",
     "ClusterCredentials",
+    "Idempotency",
+    "Model",
+    "OpenEnum",
+    "Outcome",
     "Secrets",
     "Stats",
     "TokenSource",
     "TokenStore",
-    "Word",
     "__version__",
 ]
 __all__ += _errors_names

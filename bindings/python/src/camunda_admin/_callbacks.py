@@ -1,13 +1,12 @@
-"""Calls from C back into Python: signals, progress, CSV, logging.
+"""Callbacks from C into Python: signal checks, wait progress, CSV data, logging.
 
-An exception must not leave a callback: ctypes would print it and carry on. So it is kept for the
-thread, the call under way is made to end, and whoever made the call raises it again.
+An exception must not leave a callback, since ctypes would print and drop it. So the callback stores it
+for its thread and makes the call end; the method that made the call then raises it.
 
-There is one gap that `try` cannot close. Python runs signal handlers on the main thread between any
-two steps, the very first step of a function included, which is outside of its `try`. For the callback
-that is asked about signals all the time, a generator is resumed instead of a function being called:
-it is inside its `try` already. The other callbacks, which take more arguments than a generator can be
-sent, have `unraisable_kept` catch what falls into the gap.
+`try` in a callback does not cover the first step of the function, and Python runs signal handlers on
+the main thread between any two steps. The signal check, which runs most often, is therefore a
+suspended generator: C resumes it inside of its `try`. The other callbacks take more arguments than
+`send` passes; for them `store_unraisable` stores an exception that ctypes reports as unraisable.
 """
 
 import ctypes
@@ -22,39 +21,42 @@ from types import CodeType
 from typing import Any, Callable, ContextManager, Dict, Generator, Iterator, Optional, Set
 
 from . import _prototypes
-from ._native_handle import borrow_text
+from ._native_handle import borrow_json
 
 __all__ = [
-    "Watch",
-    "call_progress",
-    "call_sink",
-    "guard",
-    "keep",
+    "SignalWatch",
     "log",
+    "log_level",
     "on_main_thread",
-    "take_kept",
-    "unraisable_kept",
+    "pop_exception",
+    "progress",
+    "progress_target",
+    "protect_first_step",
+    "sink",
+    "sink_target",
+    "store_exception",
+    "store_unraisable",
 ]
 
-#: The first exception of a callback, by the thread on which its call is under way.
-_kept: Dict[int, BaseException] = {}
+#: The first exception raised in a callback, by the id of the thread that makes the call.
+_stored: Dict[int, BaseException] = {}
 
 
-def keep(error: BaseException) -> None:
-    """Makes the call under way on this thread end with an exception."""
-    _kept.setdefault(get_ident(), error)
+def store_exception(error: BaseException) -> None:
+    """Store an exception to be raised when the current call of this thread has ended."""
+    _stored.setdefault(get_ident(), error)
 
 
-def take_kept() -> Optional[BaseException]:
-    """The exception that a callback of this thread's call ended with, if any."""
-    return _kept.pop(get_ident(), None) if _kept else None
+def pop_exception() -> Optional[BaseException]:
+    """Return and remove the exception that a callback of this thread's call stored, if any."""
+    return _stored.pop(get_ident(), None) if _stored else None
 
 
 _main_thread = threading.main_thread().ident
 
 
 def on_main_thread() -> bool:
-    """Whether this is the thread on which Python runs signal handlers."""
+    """Return whether this is the main thread, on which Python runs signal handlers."""
     return get_ident() == _main_thread
 
 
@@ -62,7 +64,7 @@ def on_main_thread() -> bool:
 
 
 def _no_signals() -> None:
-    """Where the interpreter has no C API, resuming the generator is what runs the handlers."""
+    """Do nothing: for interpreters without the C API, which run the handlers on resuming."""
 
 
 _run_signal_handlers: Callable[[], Any] = getattr(
@@ -70,47 +72,48 @@ _run_signal_handlers: Callable[[], Any] = getattr(
 )
 
 
-def _watch() -> Generator[int, Any, None]:
-    """Runs pending signal handlers each time it is resumed; answers whether the call has to end."""
-    # Twice around, for a second Ctrl-C while the first is being kept.
+def _check_signals() -> Generator[int, Any, None]:
+    """Run the pending signal handlers each time it is resumed; yield 1 if the call must end, else 0."""
+    # Two nested loops: a second Ctrl-C may arrive while the first exception is being stored.
     while True:
         try:
             while True:
                 try:
                     while True:
-                        yield 1 if get_ident() in _kept else 0
+                        yield 1 if get_ident() in _stored else 0
                         _run_signal_handlers()
                 except GeneratorExit:
                     return
                 except BaseException as error:
-                    keep(error)
+                    store_exception(error)
         except GeneratorExit:
             return
         except BaseException as error:
-            keep(error)
+            store_exception(error)
 
 
-class Watch:
-    """What C asks every now and then whether the call under way has to end."""
+class SignalWatch:
+    """The interrupt check of a call: C calls it periodically to learn whether the call must end."""
 
     __slots__ = ("callback", "busy", "_generator")
 
     def __init__(self) -> None:
-        self._generator: Any = _watch()
+        self._generator: Any = _check_signals()
         next(self._generator)
         self.callback: Any = _prototypes.camunda_interrupt_check_fn(self._generator.send)
-        #: A signal handler that makes a call of its own, during a call, needs another watch.
+        #: Whether a call uses it. A call that a signal handler makes during this one needs another.
         self.busy = False
 
     @property
-    def alive(self) -> bool:
-        """Whether it can still be asked."""
+    def usable(self) -> bool:
+        """Whether its generator has not ended."""
         return self._generator.gi_frame is not None
 
 
 # ---- Progress and CSV -------------------------------------------------------------------------
 
-# C gets a number, and this table says what it stands for: nothing is collected while C has it.
+# C receives a number as its `user` pointer. The table holds a reference to the function while C has
+# the number.
 _targets: Dict[int, Callable[[bytes], object]] = {}
 _numbers = itertools.count(1)
 
@@ -125,22 +128,22 @@ def _target(function: Callable[[bytes], object]) -> Iterator[int]:
         del _targets[number]
 
 
-def call_progress(report: Callable[[bytes], object]) -> ContextManager[int]:
-    """Makes `report` reachable, during a `with`, through `progress` and the number given."""
+def progress_target(report: Callable[[bytes], object]) -> ContextManager[int]:
+    """Return a context manager that gives a number: `progress` with it as `user` calls `report`."""
     return _target(report)
 
 
-def call_sink(write: Callable[[bytes], object]) -> ContextManager[int]:
-    """Makes `write` reachable, during a `with`, through `sink` and the number given."""
+def sink_target(write: Callable[[bytes], object]) -> ContextManager[int]:
+    """Return a context manager that gives a number: `sink` with it as `user` calls `write`."""
     return _target(write)
 
 
-def _progress(user: int, seen: Optional[int]) -> None:
+def _progress(user: int, resource: Optional[int]) -> None:
     try:
-        if get_ident() not in _kept:
-            _targets[user](borrow_text(seen))
+        if get_ident() not in _stored:
+            _targets[user](borrow_json(resource))
     except BaseException as error:
-        keep(error)
+        store_exception(error)
 
 
 def _sink(user: int, data: Optional[int], length: int) -> int:
@@ -148,7 +151,7 @@ def _sink(user: int, data: Optional[int], length: int) -> int:
         _targets[user](ctypes.string_at(data, length) if data else b"")
         return 0
     except BaseException as error:
-        keep(error)
+        store_exception(error)
         return 1
 
 
@@ -167,15 +170,18 @@ _LEVELS = {
 
 
 def log_level() -> Optional[int]:
-    """The most that the logger takes now, as a level of C; `None` where nobody would see it."""
-    if not _is_heard(_logger):
+    """Return the most verbose level that the logger is enabled for, as a level of the C ABI.
+
+    None if no handler would receive a record.
+    """
+    if not _has_handler(_logger):
         return None
     enabled = [number for number, level in _LEVELS.items() if _logger.isEnabledFor(level)]
     return max(enabled, default=None)
 
 
-def _is_heard(logger: Optional[logging.Logger]) -> bool:
-    """Whether there is a handler other than the one that this module adds against complaints."""
+def _has_handler(logger: Optional[logging.Logger]) -> bool:
+    """Return whether records of the logger reach a handler other than a `NullHandler`."""
     while logger is not None:
         if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
             return True
@@ -192,7 +198,7 @@ def _log(_user: Optional[int], level: int, target: Optional[bytes], message: byt
             extra={"part": (target or b"").decode("utf-8", "replace")},
         )
     except BaseException as error:
-        keep(error)
+        store_exception(error)
 
 
 progress: Any = _prototypes.camunda_progress_fn(_progress)
@@ -200,25 +206,25 @@ sink: Any = _prototypes.camunda_write_fn(_sink)
 log: Any = _prototypes.camunda_log_fn(_log)
 
 
-# ---- The gap ----------------------------------------------------------------------------------
+# ---- Exceptions before the callback body ------------------------------------------------------
 
-_codes: Set[CodeType] = set()
+_protected_codes: Set[CodeType] = set()
 
 
-def guard(function: Any) -> None:
-    """Makes `unraisable_kept` watch over the first step of a callback."""
-    _codes.add(function.__code__)
+def protect_first_step(function: Any) -> None:
+    """Make `store_unraisable` store exceptions that are raised in the first step of a callback."""
+    _protected_codes.add(function.__code__)
 
 
 for _function in (_progress, _sink, _log):
-    guard(_function)
+    protect_first_step(_function)
 
 
 @contextmanager
-def unraisable_kept() -> Iterator[None]:
-    """Keeps exceptions that signal handlers raise in the first step of a callback.
+def store_unraisable() -> Iterator[None]:
+    """Store exceptions that signal handlers raise in the first step of a protected callback.
 
-    Only the main thread runs signal handlers, so elsewhere nothing is to be done.
+    Does nothing on other threads than the main one, which alone runs signal handlers.
     """
     if not on_main_thread():
         yield
@@ -228,8 +234,8 @@ def unraisable_kept() -> Iterator[None]:
     def hook(unraisable: Any) -> None:
         trace = unraisable.exc_traceback
         while trace is not None:
-            if trace.tb_frame.f_code in _codes and unraisable.exc_value is not None:
-                keep(unraisable.exc_value)
+            if trace.tb_frame.f_code in _protected_codes and unraisable.exc_value is not None:
+                store_exception(unraisable.exc_value)
                 return
             trace = trace.tb_next
         before(unraisable)
@@ -238,19 +244,17 @@ def unraisable_kept() -> Iterator[None]:
     try:
         yield
     finally:
-        # Whoever put another one in its place meanwhile had a reason to.
+        # Keeps a hook that the program has set during the call.
         if sys.unraisablehook is hook:
             sys.unraisablehook = before
 
 
-def _begin_anew() -> None:
-    """In a forked child: the one thread that is left is the main one, and none of its calls is under
-    way.
-    """
+def _reset_after_fork() -> None:
+    """Reset the state in a forked child, whose only thread is its main one and has no call in progress."""
     global _main_thread
     _main_thread = get_ident()
-    _kept.clear()
+    _stored.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_reset_after_fork)

@@ -1,10 +1,10 @@
-"""What one cluster and its clients can do beyond the operations of the API."""
+"""Hand-written methods of `ClusterHandle` and `ClusterClients`."""
 
 import os
 from typing import Any, Dict, Iterable, List, Optional, Union
 
 from . import _models
-from ._arguments import body_of, path_of, str_of, strings_of, text_of
+from ._arguments import check_str, check_str_list, encode_body, encode_path, encode_str
 from ._connection import Resource
 from ._models import CreatedClusterClient, IpAllowlistEntry
 from ._native import lib
@@ -13,7 +13,7 @@ __all__ = ["ClusterClientsMethods", "ClusterHandleMethods"]
 
 
 class ClusterHandleMethods(Resource):
-    """The part of `ClusterHandle` that is written by hand."""
+    """Hand-written methods of `ClusterHandle`."""
 
     __slots__ = ()
 
@@ -23,36 +23,55 @@ class ClusterHandleMethods(Resource):
         return self._id.decode()
 
     def add_to_ip_allowlist(self, ip: str, description: str = "") -> List[IpAllowlistEntry]:
-        """Adds an entry to the allowlist: reads, changes, writes; answers the list as it is then.
+        """Add an entry to the cluster's IP allowlist, or replace the entry with the same `ip`.
 
-        An entry with the same `ip` is replaced. The service has no operation for this, so two of
-        them at once can race: the later write wins, and the other's change is lost.
+        The API has no such operation: the method reads the list, changes it and writes it back. If two
+        callers do so concurrently, the later write wins and the other change is lost.
+
+        Args:
+            ip: The CIDR; several are separated by commas.
+            description: What the entry is for.
+
+        Returns:
+            The new list.
+
+        Raises:
+            CamundaError: reading or writing the list failed.
         """
-        return self._connection.ask(
+        return self._connection.call_value(
             lib.camunda_cluster_add_to_ip_allowlist,
             "add to IP allowlist",
             _entries,
             self._id,
-            text_of("ip", ip),
-            text_of("description", description),
+            encode_str("ip", ip),
+            encode_str("description", description),
         )
 
     def remove_from_ip_allowlist(self, ip: str) -> List[IpAllowlistEntry]:
-        """Removes the entry with that `ip` from the allowlist; answers the list as it is then.
+        """Remove the entry with that `ip` from the cluster's IP allowlist.
 
-        Races as `add_to_ip_allowlist` does.
+        Has the race condition of `add_to_ip_allowlist`.
+
+        Args:
+            ip: The CIDR of the entry.
+
+        Returns:
+            The new list.
+
+        Raises:
+            CamundaError: reading or writing the list failed.
         """
-        return self._connection.ask(
+        return self._connection.call_value(
             lib.camunda_cluster_remove_from_ip_allowlist,
             "remove from IP allowlist",
             _entries,
             self._id,
-            text_of("ip", ip),
+            encode_str("ip", ip),
         )
 
 
 class ClusterClientsMethods(Resource):
-    """The part of `ClusterClients` that is written by hand."""
+    """Hand-written methods of `ClusterClients`."""
 
     __slots__ = ()
 
@@ -63,33 +82,39 @@ class ClusterClientsMethods(Resource):
         *,
         permissions: Optional[Iterable[str]] = None,
     ) -> CreatedClusterClient:
-        """Create a client, and keep its credentials in a new file.
+        """Create a client and write its credentials to a new file.
 
-        The secret is shown only once, so the file comes first: it is created with mode 0600, never
-        over another, and takes its room on the disk; then the client is created; then the file is
-        filled and flushed. If no client was created, or if that is unknown, the file is removed
-        again. The cluster is read as well, for its addresses. One deadline covers all of it.
+        The API returns the secret only once, so the method creates the file first, with mode 0600 and
+        its disk space allocated. Then it creates the client, writes the file and flushes it to the
+        disk. It also reads the cluster, for its URLs. If no client was created, or the outcome is
+        unknown, it removes the file. One deadline covers all steps.
 
-        - `path`: The file, which must not exist. `ClusterCredentials.from_env_file` reads it.
-        - `name`: The client's name, unique in the cluster.
-        - `permissions`: What it may use; all of them if None. An empty list is not accepted.
+        Args:
+            path: The file, which must not exist. `ClusterCredentials.from_env_file` reads it.
+            name: The client's name, unique in the cluster.
+            permissions: What the client may use. None: everything. An empty list is not accepted.
 
-        Raises what `create` raises, and `FileError`: with the outcome `not sent` if the file exists
-        or cannot be created, and with `done` if it cannot be filled afterwards. The client exists
-        then, and the error's `body` has the response with its secret.
+        Returns:
+            The client with its secret.
+
+        Raises:
+            FileError: with the outcome `not_sent` if the file exists or cannot be created; with
+                `completed` if it cannot be written after the client was created. The error's `body`
+                then has the response with the secret.
+            CamundaError: as `create`.
         """
-        body: Dict[str, Any] = {"clientName": str_of("name", name)}
+        body: Dict[str, Any] = {"clientName": check_str("name", name)}
         if permissions is not None:
-            body["permissions"] = strings_of("permissions", permissions)
-        return self._connection.ask(
+            body["permissions"] = check_str_list("permissions", permissions)
+        return self._connection.call_value(
             lib.camunda_cluster_client_create_env_file,
             "create client",
             _models._created_cluster_client,
             self._id,
-            *body_of(body),
-            path_of("path", path),
+            *encode_body(body),
+            encode_path("path", path),
         )
 
 
-def _entries(answer: Any) -> List[IpAllowlistEntry]:
-    return [_models._ip_allowlist_entry(entry) for entry in answer]
+def _entries(data: Any) -> List[IpAllowlistEntry]:
+    return [_models._ip_allowlist_entry(entry) for entry in data]

@@ -1,11 +1,11 @@
-"""The exceptions: a tree with one class per kind of failure.
+"""Exceptions, one class per kind of error.
 
-Knows nothing of ctypes. Bodies of answers are in `body` and nowhere else: neither in the text of an
-exception nor in its `repr`.
+The response body is available as `body` only: neither the message nor the `repr` of an exception
+contains it. Must not depend on ctypes.
 """
 
 import builtins
-from typing import Any, Dict, Optional, Tuple, Type
+from typing import Any, Dict, Literal, Optional, Tuple, Type
 
 __all__ = [
     "CamundaError",
@@ -29,43 +29,47 @@ __all__ = [
     "InternalError",
 ]
 
+#: Whether an operation that failed was executed; see `CamundaError.outcome`.
+Outcome = Literal["not_sent", "rejected", "unknown", "completed"]
+
 
 class CamundaError(Exception):
-    """Why a call failed. `str()` is one line that a person can act on, without secrets."""
+    """Base class of all exceptions of this package. `str()` is one line without secrets."""
 
-    #: The kind of failure, such as `not_found`.
+    #: The kind of error, such as `not_found`.
     kind = "internal"
 
-    #: The whole line.
+    #: The error message: one line.
     message: str
-    #: The HTTP status, where the service answered.
+    #: The HTTP status, or None if no response was received.
     http_status: Optional[int]
-    #: Where it went wrong: `config`, `token`, `request` or `decode`.
+    #: The stage at which the call failed: `config`, `token`, `request` or `decode`.
     stage: str
-    #: What became of the operation. `not sent` and `refused` are certain: it was not done. `done` is
-    #: certain as well: it was applied, but its response was lost or cannot be decoded. After `unknown`,
-    #: check before you repeat a change. Waiters change nothing: `not sent` or `refused`.
-    outcome: str
-    #: The service's own words, where it said any.
+    #: Whether the operation was executed. `not_sent`: no request was sent. `rejected`: the API returned
+    #: an error response. In both cases it was not executed. `completed`: it was executed, but the
+    #: response was lost or cannot be decoded. `unknown`: it may have been executed; check before you
+    #: retry it. Waiters change nothing: they report `not_sent` or `rejected`.
+    outcome: Outcome
+    #: The error message of the API, or None if the response has none.
     server_message: Optional[str]
-    #: The answer as it came. Where it is one that is given only once, a client's secret, say, and
-    #: could not be decoded, this is the only place that has it: keep it safe, and out of logs. Its
-    #: `repr` does not show it; `bytes(body)` and `body.decode()` do.
+    #: The response body, unmodified, or None. If a response that the API returns only once could not be
+    #: decoded, for example one with a client's secret, only this attribute has it: save it, but do not
+    #: log it. `print(error.body)` shows `<hidden>`: use `bytes(error.body)` or `error.body.decode()`.
     body: Optional[bytes]
-    #: How many seconds to wait before asking again, where the service or the pacing says so.
+    #: Seconds to wait before a retry, or None if neither the API nor the rate limit states a time.
     retry_after: Optional[float]
     #: Number of requests of which at least one byte was sent, including those of a waiter's polls and
     #: excluding token requests. 0 if the connection could not be established.
     attempts: int
-    #: The service's name for the request, to quote to its support.
+    #: The request id that the API returned, for its support, or None.
     request_id: Optional[str]
-    #: The operation by its plain name, such as `create cluster`.
+    #: The name of the operation, such as `create cluster`.
     operation: Optional[str]
     #: The HTTP method of the request.
     method: Optional[str]
     #: The path of the request.
     path: Optional[str]
-    #: How many seconds the call took until it failed.
+    #: Seconds from the start of the call until it failed.
     elapsed: Optional[float]
 
     def __init__(
@@ -74,7 +78,7 @@ class CamundaError(Exception):
         *,
         http_status: Optional[int] = None,
         stage: str = "config",
-        outcome: str = "not_sent",
+        outcome: Outcome = "not_sent",
         server_message: Optional[str] = None,
         body: Optional[bytes] = None,
         retry_after: Optional[float] = None,
@@ -102,121 +106,126 @@ class CamundaError(Exception):
 
     @property
     def status(self) -> int:
-        """The kind of failure as the C ABI numbers it: `CAMUNDA_STATUS_…`."""
+        """The kind of error as a number of the C ABI: `CAMUNDA_STATUS_…`."""
         return _STATUS_OF_KIND[self.kind]
 
     def __str__(self) -> str:
-        # Some of the built-in classes among the ancestors word their own text.
+        # Some built-in base classes, such as OSError, have another format.
         return self.message
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.message!r})"
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        # Workers of a process pool send their exceptions home pickled.
+        # The workers of a process pool return their exceptions pickled.
         return _rebuild, (type(self).__name__, self.message, dict(self.__dict__))
 
 
 class AuthenticationError(CamundaError):
-    """The service (401) or the token endpoint does not accept the credentials."""
+    """HTTP 401 Unauthorized, or the token endpoint rejected the client credentials."""
 
     kind = "authentication"
 
 
 class PermissionDeniedError(CamundaError):
-    """403: the credentials lack a permission, a quota is used up, or the cluster is another's."""
+    """HTTP 403 Forbidden: missing permission, quota exceeded, or a cluster of another organization."""
 
     kind = "permission_denied"
 
 
 class NotFoundError(CamundaError):
-    """404: no such cluster, client, backup, …"""
+    """HTTP 404 Not Found: no such cluster, client, backup, …"""
 
     kind = "not_found"
 
 
 class ConflictError(CamundaError):
-    """409: the state of the thing forbids it; `server_message` says how."""
+    """HTTP 409 Conflict: the current state of the resource does not allow the operation.
+
+    `server_message` has the reason.
+    """
 
     kind = "conflict"
 
 
 class RateLimitedError(CamundaError):
-    """429, or the pacing of token requests; see `retry_after`."""
+    """HTTP 429 Too Many Requests, or the rate limit of token requests; see `retry_after`."""
 
     kind = "rate_limited"
 
 
 class NotReadyError(CamundaError):
-    """412: not ready yet; try later."""
+    """HTTP 412 Precondition Failed: the resource is not ready yet; retry later."""
 
     kind = "not_ready"
 
 
 class InvalidRequestError(CamundaError):
-    """Any other 4xx: the service understood the request and refuses it."""
+    """Any other HTTP 4xx: the API rejected the request."""
 
     kind = "invalid_request"
 
 
 class InvalidArgumentError(CamundaError, ValueError):
-    """An argument is not usable: empty, of the wrong kind, a path trick. Nothing was sent."""
+    """An argument is not valid: empty, of the wrong type, or with a `.` or `..` path segment.
+
+    No request was sent.
+    """
 
     kind = "invalid_argument"
 
 
 class ConfigError(CamundaError):
-    """A setting is missing or not usable; the message names the setting or the variable."""
+    """A setting is missing or not valid; the message has its name or that of the variable."""
 
     kind = "config"
 
 
 class ServiceError(CamundaError):
-    """5xx: the service failed."""
+    """HTTP 5xx: the API failed."""
 
     kind = "service"
 
 
 class NetworkError(CamundaError):
-    """No connection, a broken one, TLS or HTTP violated."""
+    """Connection failed or lost, or a TLS or HTTP protocol error."""
 
     kind = "network"
 
 
 class TimeoutError(CamundaError, builtins.TimeoutError):
-    """The deadline passed. Also the built-in `TimeoutError`."""
+    """The deadline was exceeded. Also a built-in `TimeoutError`."""
 
     kind = "timeout"
 
 
 class CancelledError(CamundaError):
-    """Cancelled by the caller."""
+    """The call was cancelled with a `Cancel`."""
 
     kind = "cancelled"
 
 
 class OutcomeUnknownError(CamundaError):
-    """A change was applied or may have been applied, although its complete, usable response did not arrive.
+    """A change was or may have been applied, but no complete, valid response was received.
 
-    Check before you repeat the change: the message says which of the two it is and what to look for,
-    and `outcome` is `unknown` or `done`. If the response arrived and could not be decoded, `body` has
-    it.
+    Check before you retry the change. `outcome` is `completed` or `unknown`, and the message has what
+    to check. If a response was received and could not be decoded, `body` has it.
 
-    The exception is also of the class of the failure (`TimeoutError`, for example), so catch this
-    class before the others. Reads and waiters change nothing and never raise it.
+    Each exception is also an instance of the class of the error (`TimeoutError`, for example): catch
+    this class before the others. Reads and waiters change nothing and never raise it.
     """
 
 
 class DecodeError(CamundaError):
-    """The answer arrived and is not what was described; see `body`."""
+    """The response cannot be decoded: invalid JSON, or not of the documented type; see `body`."""
 
     kind = "decode"
 
 
 class WaitFailedError(CamundaError):
-    """What was waited for cannot come any more: the state reached is final."""
+    """A waiter failed: the resource reached a final state other than the expected one."""
 
-    kind = "failed"
+    kind = "wait_failed"
 
 
 class FileError(CamundaError, OSError):
@@ -226,7 +235,7 @@ class FileError(CamundaError, OSError):
 
 
 class InternalError(CamundaError):
-    """A defect of this library."""
+    """A bug in this library; please report it."""
 
     kind = "internal"
 
@@ -235,7 +244,7 @@ class ArgumentTypeError(InvalidArgumentError, TypeError):
     """An argument is of the wrong type. Also a `TypeError`."""
 
 
-# In the order of the numbers of the C ABI, from 1.
+# In the order of `CAMUNDA_STATUS_…`, from 1.
 _CLASSES: Tuple[Type[CamundaError], ...] = (
     InvalidArgumentError,
     ConfigError,
@@ -273,7 +282,7 @@ _BY_NAME: Dict[str, Type[CamundaError]] = {
 
 
 def error_class(status: int, may_have_been_applied: bool) -> Type[CamundaError]:
-    """The class for a number of the C ABI, one of a newer library included."""
+    """Return the class for a status of the C ABI; a base class for a status of a newer library."""
     classes = _UNKNOWN_OUTCOME if may_have_been_applied else _CLASSES
     if 1 <= status <= len(classes):
         return classes[status - 1]

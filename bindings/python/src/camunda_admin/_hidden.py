@@ -1,36 +1,36 @@
-"""Secrets in the package's own frames: tracebacks that show local variables show their `repr`.
+"""Wrappers that keep secrets out of tracebacks which show local variables.
 
-A value is wrapped as soon as it enters the package, and goes to C as it is: the wrappers of `str` and
-`bytes` are a `str` and `bytes`.
+The package wraps a secret as soon as it receives it. The wrappers of `str` and `bytes` are subclasses
+and are passed to C unchanged.
 """
 
 from typing import Any
 
 __all__ = ["Hidden", "HiddenBytes", "HiddenStr", "expose", "hide"]
 
-_SHOWN = "<hidden>"
+_REDACTED = "<hidden>"
 
 
 class HiddenStr(str):
-    """A `str` whose `repr` does not show it."""
+    """A `str` whose `repr` is `<hidden>`."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return _SHOWN
+        return _REDACTED
 
     def __getitem__(self, key: Any) -> str:
-        # Some tools cut a long text before they show it.
+        # Some tools truncate a long string before they show its `repr`.
         return HiddenStr(super().__getitem__(key))
 
 
 class HiddenBytes(bytes):
-    """A `bytes` whose `repr` does not show it."""
+    """A `bytes` whose `repr` is `<hidden>`."""
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return _SHOWN
+        return _REDACTED
 
     def __getitem__(self, key: Any) -> Any:
         part = super().__getitem__(key)
@@ -38,7 +38,7 @@ class HiddenBytes(bytes):
 
 
 class Hidden:
-    """Any other value, whose `repr` does not show it."""
+    """A container for a value of any type, whose `repr` is `<hidden>`."""
 
     __slots__ = ("_value",)
 
@@ -46,15 +46,15 @@ class Hidden:
         self._value = value
 
     def expose(self) -> Any:
-        """The value."""
+        """Return the value."""
         return self._value
 
     def __repr__(self) -> str:
-        return _SHOWN
+        return _REDACTED
 
 
 def hide(value: Any) -> Any:
-    """Wraps a secret; `None` is none. Never fails, whatever the type."""
+    """Wrap a secret of any type; None stays None. Never fails."""
     if value is None or isinstance(value, (Hidden, HiddenStr, HiddenBytes)):
         return value
     if isinstance(value, str):
@@ -63,5 +63,5 @@ def hide(value: Any) -> Any:
 
 
 def expose(value: Any) -> Any:
-    """The value of a `Hidden`; anything else as it is."""
+    """Return the value of a `Hidden`; any other value unchanged."""
     return value.expose() if isinstance(value, Hidden) else value

@@ -1,87 +1,92 @@
-"""What all types of the API have in common, and the few that are written by hand."""
+"""Base classes of the API types, and the hand-written types.
+
+Must not depend on any other module of the package.
+"""
 
 import copy
 from decimal import Decimal
 from typing import Any, Callable, Dict, Generic, List, Optional, Type, TypeVar, Union
 
-__all__ = ["Answer", "FailoverStep", "Number", "Secrets", "Word", "WordTable"]
+__all__ = ["FailoverStep", "Model", "Number", "OpenEnum", "OpenEnumValues", "Secrets"]
 
-#: A number of the service: `Decimal` where neither `int` nor `float` can hold it exactly.
+#: A number of a response: a `Decimal` if neither `int` nor `float` can represent it exactly.
 Number = Union[int, float, Decimal]
 
-# Answers are made by the ten thousand. A frozen dataclass sets its fields one by one through
-# `object.__setattr__`; handing it all of them at once takes less than half the time.
+# A frozen dataclass sets its fields one by one through `object.__setattr__`. For a list of thousands
+# of objects, setting the whole `__dict__` takes less than half the time.
 new_object: Callable[[Any], Any] = object.__new__
 set_fields: Callable[[Any, str, Any], None] = object.__setattr__
 
 
-def nulls_of(data: Dict[str, Any]) -> Optional[List[str]]:
-    """Return the names of the fields that are null: `to_dict` gives them back as they came."""
+def null_fields(data: Dict[str, Any]) -> Optional[List[str]]:
+    """Return the names of the fields that are null, or None if there are none.
+
+    `to_dict` restores these fields.
+    """
     if None not in data.values():
         return None
     return [name for name, value in data.items() if value is None]
 
 
-A = TypeVar("A", bound="Answer")
-W = TypeVar("W", bound="Word")
+M = TypeVar("M", bound="Model")
+E = TypeVar("E", bound="OpenEnum")
 
 
-class Answer:
-    """An object that the service answered.
+class Model:
+    """An object of an API response.
 
-    Its fields are attributes in snake case. `extra` has the fields that this version does not know;
-    `to_dict` gives everything under the service's own names.
+    Its fields are attributes in snake case. `extra` has the fields that this version does not know, by
+    their JSON names; `to_dict` returns all fields by their JSON names.
     """
 
     extra: Dict[str, Any]
 
     @staticmethod
     def _decode(data: Optional[Dict[str, Any]]) -> Any:
-        """Makes the object of decoded JSON, which it takes to pieces."""
+        """Return the object of decoded JSON. Removes the known fields from `data` and keeps it."""
         raise NotImplementedError
 
     @classmethod
-    def from_dict(cls: Type[A], data: Dict[str, Any]) -> A:
-        """The object of a dict with the service's own names: what `to_dict` gives.
+    def from_dict(cls: Type[M], data: Dict[str, Any]) -> M:
+        """Return the object of a dict with JSON names, as `to_dict` returns it.
 
-        Raises `KeyError` where a field is missing that the object cannot be without.
+        Raises:
+            KeyError: a required field is missing.
         """
-        result: A = cls._decode(copy.deepcopy(data))
+        result: M = cls._decode(copy.deepcopy(data))
         return result
 
     def to_dict(self) -> Dict[str, Any]:
-        """Return the object under the API's own names, as it came: with fields that this version does
-        not know, and with those that were null.
-        """
+        """Return all fields by their JSON names, including unknown ones and those that were null."""
         raise NotImplementedError
 
 
-class Word(str):
-    """A word of an enumeration: a `str`, whose known values are constants of its class.
+class OpenEnum(str):
+    """A value of an enumeration: a `str`, with a class constant for each known value.
 
-    Words that this version does not know pass through unchanged; an absent one is empty.
+    A value that this version does not know passes through unchanged; an absent one is empty.
     """
 
     __slots__ = ()
 
 
-class WordTable(Dict[Optional[str], W], Generic[W]):
-    """The known words of an enumeration by their text, so that each is made once."""
+class OpenEnumValues(Dict[Optional[str], E], Generic[E]):
+    """The known values of an enumeration by their string, so that each is created once."""
 
-    def __init__(self, words: Type[W]) -> None:
-        super().__init__({None: words("")})
-        for name, word in vars(words).items():
+    def __init__(self, enumeration: Type[E]) -> None:
+        super().__init__({None: enumeration("")})
+        for name, value in vars(enumeration).items():
             if name.isupper():
-                self[str(word)] = word
-        self._words = words
+                self[str(value)] = value
+        self._enumeration = enumeration
 
-    def __missing__(self, text: Optional[str]) -> W:
-        # Not kept: what the service sends is not bounded.
-        return self._words(text)
+    def __missing__(self, value: Optional[str]) -> E:
+        # Not stored: the number of unknown values is not bounded.
+        return self._enumeration(value)
 
 
 class FailoverStep:
-    """How a step of a failover went: the service says `ok`, or an object with `error`."""
+    """The result of one step of a failover: `ok`, or an object with `error`."""
 
     __slots__ = ("_value",)
 
@@ -90,17 +95,17 @@ class FailoverStep:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the service said `ok`."""
+        """Whether the step succeeded: the API reported `ok`."""
         return bool(self._value == "ok")
 
     @property
     def error(self) -> Optional[str]:
-        """What the service said went wrong."""
+        """The error message of the API, or None."""
         error = self._value.get("error") if isinstance(self._value, dict) else None
         return error if isinstance(error, str) else None
 
     def to_dict(self) -> Any:
-        """What the service said, as it came."""
+        """Return the JSON value unmodified."""
         return self._value
 
     def __eq__(self, other: object) -> bool:
@@ -114,19 +119,19 @@ class FailoverStep:
 
 
 class Secrets(Dict[str, str]):
-    """Connector secrets, name to value. A dict that shows the names only when it is printed.
+    """Connector secrets, values by name: a dict whose `repr` and `str` show the names only.
 
-    Copies and unions (`|`) do so too; `to_dict()` and `dict(secrets)` show the values.
+    So do copies and unions (`|`) of it; `to_dict()` and `dict(secrets)` show the values.
     """
 
     __slots__ = ()
 
     def to_dict(self) -> Dict[str, str]:
-        """The same as a plain dict, which shows its values when it is printed."""
+        """Return a plain dict, which shows its values when it is printed."""
         return dict(self)
 
     def copy(self) -> "Secrets":
-        """Returns a copy that shows the names only, as this one does."""
+        """Return a copy that shows the names only."""
         return Secrets(self)
 
     def __or__(self, other: Any) -> Any:

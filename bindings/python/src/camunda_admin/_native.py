@@ -1,4 +1,4 @@
-"""Finds and loads the library, and makes sure that it is the one this package was made for."""
+"""The native library: locating, loading, checking its ABI version, and shutdown with the interpreter."""
 
 import atexit
 import ctypes
@@ -14,7 +14,7 @@ _VARIABLE = "CAMUNDA_ADMIN_LIBRARY"
 
 
 def library_name() -> str:
-    """What the library is called on this platform."""
+    """Return the file name of the native library on this platform."""
     if sys.platform == "win32":
         return "camunda_admin.dll"
     if sys.platform == "darwin":
@@ -26,11 +26,11 @@ def _load() -> ctypes.CDLL:
     named = os.environ.get(_VARIABLE)
     path = named or str(Path(__file__).resolve().parent / library_name())
     try:
-        # CDLL, so that the interpreter's lock is free while C works.
+        # CDLL releases the GIL during a call.
         library = ctypes.CDLL(path)
     except OSError as error:
         origin = f"the variable {_VARIABLE}" if named else "the installed package"
-        raise ImportError(f"camunda_admin: cannot load the library of {origin}: {error}") from None
+        raise ImportError(f"camunda_admin: cannot load the library from {origin}: {error}") from None
     try:
         library.camunda_abi_version.restype = ctypes.c_uint32
         abi = library.camunda_abi_version()
@@ -38,7 +38,7 @@ def _load() -> ctypes.CDLL:
         raise ImportError(f"camunda_admin: {path} is not libcamunda_admin") from None
     if abi != _prototypes.CAMUNDA_ABI_VERSION:
         raise ImportError(
-            f"camunda_admin: {path} has version {abi} of the C ABI, this package is made for "
+            f"camunda_admin: {path} has version {abi} of the C ABI, this package requires "
             f"version {_prototypes.CAMUNDA_ABI_VERSION}; install both from the same source"
         )
     try:
@@ -53,18 +53,18 @@ def _load() -> ctypes.CDLL:
 
 lib = _load()
 
-#: What all clients join, so that they stop before the interpreter does.
+#: The shutdown handle of all clients: started at interpreter exit, it cancels their calls.
 shutdown: int = lib.camunda_shutdown_new()
 
-# The interpreter ends the threads that still run by unwinding them as soon as they enter it, which a
-# callback must not be. So calls are cancelled first, after threads that are no daemons have ended by
-# themselves, and before the handlers that were registered earlier than this one. Without a function in
-# Python, whose first step a signal handler could interrupt.
+# During finalization the interpreter unwinds each daemon thread that returns to it, and a callback
+# must not be unwound through C. So calls are cancelled before: after the non-daemon threads have ended,
+# and before the `atexit` handlers that were registered earlier. The C function is registered directly,
+# since a signal handler could interrupt the first step of a Python function.
 atexit.register(lib.camunda_shutdown_start, shutdown, 2.0)
 
 
 def stopped_by_shutdown(status: int) -> bool:
-    """Whether a call on this thread ended because the interpreter exits."""
+    """Return whether a call on this thread was cancelled because the interpreter exits."""
     return bool(
         status == _prototypes.CAMUNDA_STATUS_CANCELLED
         and lib.camunda_shutdown_stops_calls(shutdown)
@@ -72,6 +72,6 @@ def stopped_by_shutdown(status: int) -> bool:
 
 
 def version() -> str:
-    """The version of the library."""
+    """Return the version of the native library."""
     text: bytes = lib.camunda_version()
     return text.decode()

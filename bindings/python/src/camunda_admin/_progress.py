@@ -1,4 +1,7 @@
-"""The progress of a wait for people: one line in a terminal, else a line for each change."""
+"""The progress display of waiters, for `progress=True`.
+
+On a terminal one line that is updated, else a line for each change.
+"""
 
 import sys
 import time
@@ -6,11 +9,11 @@ from typing import Any, Optional, TextIO
 
 from ._models import Backup, Cluster, Restore
 
-__all__ = ["Display"]
+__all__ = ["ProgressDisplay"]
 
 
-class Display:
-    """Shows on standard error what a waiter sees."""
+class ProgressDisplay:
+    """A display of the state of the resource that a waiter polls. Default: on standard error."""
 
     def __init__(self, stream: Optional[TextIO] = None) -> None:
         self._stream = sys.stderr if stream is None else stream
@@ -18,18 +21,18 @@ class Display:
         self._started = time.monotonic()
         self._shown = ""
 
-    def __enter__(self) -> "Display":
+    def __enter__(self) -> "ProgressDisplay":
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._terminal and self._shown:
             self._write("\n")
 
-    def show(self, seen: Any) -> None:
-        """Shows what a look showed."""
-        state = _printable(describe(seen))
+    def show(self, resource: Any) -> None:
+        """Display the state of the resource as just polled."""
+        state = _printable(describe(resource))
         if self._terminal:
-            # Back to the beginning of the line, and erase what is right of the new text.
+            # Return to the start of the line, and erase what is right of the new text.
             self._write(f"\r{state} ({_elapsed(time.monotonic() - self._started)})\x1b[K")
         elif state != self._shown:
             self._write(f"{state} ({_elapsed(time.monotonic() - self._started)})\n")
@@ -42,21 +45,22 @@ class Display:
             self._stream.write(text)
             self._stream.flush()
         except (OSError, ValueError):
-            # A display that went away is no reason to end the wait.
+            # A stream that is closed must not end the wait.
             pass
 
 
-def describe(seen: Any) -> str:
-    """What was seen, in a few words."""
-    if isinstance(seen, Cluster):
-        key = seen.encryption.status if seen.encryption is not None else None
+def describe(resource: Any) -> str:
+    """Return the name and the state of a cluster, backup or restore."""
+    if isinstance(resource, Cluster):
+        key = resource.encryption.status if resource.encryption is not None else None
         waiting = f", encryption {key}" if key and key != "Ready" else ""
-        return f"{seen.name or seen.uuid}: {seen.status.ready or 'no status yet'}{waiting}"
-    if isinstance(seen, Backup):
-        return f"backup {seen.name or seen.uuid}: {seen.status or 'no status yet'}"
-    if isinstance(seen, Restore):
-        return f"restore of {seen.backup_id}: {seen.state or 'no state yet'}"
-    return type(seen).__name__
+        name = resource.name or resource.uuid
+        return f"{name}: {resource.status.ready or 'no status yet'}{waiting}"
+    if isinstance(resource, Backup):
+        return f"backup {resource.name or resource.uuid}: {resource.status or 'no status yet'}"
+    if isinstance(resource, Restore):
+        return f"restore of {resource.backup_id}: {resource.state or 'no state yet'}"
+    return type(resource).__name__
 
 
 def _is_terminal(stream: Optional[TextIO]) -> bool:
@@ -67,7 +71,7 @@ def _is_terminal(stream: Optional[TextIO]) -> bool:
 
 
 def _printable(text: str) -> str:
-    """Without control characters: names are the service's, the terminal is ours."""
+    """Replace control characters: the API returns names that may contain escape sequences."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 

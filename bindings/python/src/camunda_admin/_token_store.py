@@ -1,4 +1,4 @@
-"""Token stores of the program's own."""
+"""Token stores written in Python, and the callbacks through which the library uses them."""
 
 import abc
 import ctypes
@@ -9,56 +9,63 @@ from ctypes import byref, c_void_p
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from . import _prototypes
-from ._callbacks import guard, keep
-from ._native_handle import check
+from ._callbacks import protect_first_step, store_exception
 from ._native import lib
+from ._native_handle import check
 
 __all__ = ["TokenStore", "use_store"]
 
 
 class TokenStore(abc.ABC):
-    """Where processes or machines share tokens, as `token_cache` of an `AdminClient`.
+    """A store that several processes or machines share tokens through: `token_cache` of `AdminClient`.
 
-    What is kept are small values (a few kilobytes) under short names of small letters, digits and
-    `-`. Both are safe to show: names are digests, and values with a token in them are sealed with a
-    key that is derived from the client secret.
+    Values are at most a few kilobytes; names consist of lower-case letters, digits and `-`. Neither is
+    secret: names are digests, and values that contain a token are encrypted with a key derived from
+    the client secret.
 
-    The methods are called by many threads at once, and in forked children. None should block for
-    longer than a caller would like to wait, a quarter of a second, say. What one of them raises fails
-    no call: the library does not lock, does not read or does not write for 30 s, whichever failed;
-    after an `OSError` such as `TimeoutError` or `ConnectionError`, none of the three.
-    (`KeyboardInterrupt` and its like end the call, as everywhere.)
+    The methods are called from several threads concurrently, and in forked children. A call cannot be
+    interrupted: return within 250 ms, or API calls exceed their deadline.
+
+    An exception never fails an API call. The library then does not use the method that raised it for
+    30 s; after an `OSError` such as `TimeoutError` or `ConnectionError` it uses none of the three.
+    `KeyboardInterrupt` and other exceptions that are no `Exception` end the call.
     """
 
     @abc.abstractmethod
     def get(self, name: str) -> Optional[bytes]:
-        """The value last put under `name`; `None` where there is none, or none any more."""
+        """Return the value stored under `name`, or None if it is absent or expired."""
 
     @abc.abstractmethod
-    def put(self, name: str, value: bytes, keep: float) -> None:
-        """Keeps a value instead of the one before; a reader sees either of them whole. After `keep`
-        seconds it is of no use any more and may go.
+    def put(self, name: str, value: bytes, ttl: float) -> None:
+        """Store a value and replace the previous one.
+
+        Must be atomic: a concurrent reader gets the old or the new value, never a mix. The value
+        expires after `ttl` seconds; the store may then delete it.
         """
 
     @abc.abstractmethod
     def try_lock(self, name: str, lease: float) -> Optional[Callable[[], object]]:
-        """Takes the lock of `name`, without waiting: answers what releases it, on whatever thread, or
-        `None` where someone else has it.
+        """Acquire the lock `name` without waiting.
 
-        If the owner dies without releasing it, the store does: at once where it can tell, after
-        `lease` seconds where it cannot. Locks and values are apart, even where their names are the
-        same.
+        A store that can detect that the owner has terminated releases its lock immediately, any other
+        after `lease` seconds. Locks are independent of values with the same name.
+
+        Returns:
+            A function that releases the lock and can be called on any thread, or None if the lock is
+            held by another owner.
         """
 
     def describe(self) -> str:
-        """What it is and where, for logs and diagnostics; without passwords."""
+        """Return the kind and the location of the store, without passwords, for logs and diagnostics."""
         return "the program's own store"
 
 
 def use_store(config: Optional[int], store: TokenStore) -> None:
-    """Makes settings keep tokens in a store."""
+    """Set a store as the token cache of a configuration."""
     number = next(_numbers)
-    _stores[number] = _Kept(store, ctypes.create_string_buffer(store.describe().encode()))
+    _stores[number] = _RegisteredStore(
+        store, ctypes.create_string_buffer(store.describe().encode())
+    )
     error = c_void_p()
     try:
         status = lib.camunda_config_set_token_store(config, byref(_table), number, byref(error))
@@ -68,26 +75,26 @@ def use_store(config: Optional[int], store: TokenStore) -> None:
         raise
 
 
-class _Kept(NamedTuple):
+class _RegisteredStore(NamedTuple):
     store: TokenStore
     description: "ctypes.Array[ctypes.c_char]"
 
 
-# C gets numbers, and these tables say what they stand for: nothing is collected while C has it.
-_stores: Dict[int, _Kept] = {}
+# C receives numbers as its pointers. The tables hold a reference to each object while C has its number.
+_stores: Dict[int, _RegisteredStore] = {}
 _locks: Dict[int, Callable[[], object]] = {}
 _numbers = itertools.count(1)
 
 _logger = logging.getLogger("camunda_admin")
 
 
-def _number_of(body: Callable[[], object]) -> int:
-    """0, or the number of what was raised as C knows it."""
+def _errno_of(body: Callable[[], object]) -> int:
+    """Call `body`; return 0, or the `errno` value for the exception that it raised."""
     try:
         body()
         return 0
     except Exception as error:
-        _logger.debug("the token store failed", exc_info=True)
+        _logger.debug("token store failed", exc_info=True)
         number = error.errno if isinstance(error, OSError) else None
         if number is not None and number > 0:
             return number
@@ -95,7 +102,7 @@ def _number_of(body: Callable[[], object]) -> int:
             return errno.ETIMEDOUT
         return errno.ECONNRESET if isinstance(error, ConnectionError) else errno.EIO
     except BaseException as error:
-        keep(error)
+        store_exception(error)
         return errno.EINTR
 
 
@@ -105,7 +112,7 @@ def _get(user: int, name: bytes, write: Any, value: int) -> int:
         if found is not None:
             write(value, bytes(found), len(found))
 
-    return _number_of(get)
+    return _errno_of(get)
 
 
 def _put(user: int, name: bytes, data: Optional[int], length: int, ttl_ms: int) -> int:
@@ -113,7 +120,7 @@ def _put(user: int, name: bytes, data: Optional[int], length: int, ttl_ms: int) 
         value = ctypes.string_at(data, length) if data else b""
         _stores[user].store.put(name.decode(), value, ttl_ms / 1000)
 
-    return _number_of(put)
+    return _errno_of(put)
 
 
 def _try_lock(user: int, name: bytes, lease_ms: int, lock: Any) -> int:
@@ -124,11 +131,11 @@ def _try_lock(user: int, name: bytes, lease_ms: int, lock: Any) -> int:
             _locks[number] = release
             lock[0] = number
 
-    return _number_of(try_lock)
+    return _errno_of(try_lock)
 
 
 def _unlock(_user: int, lock: int) -> None:
-    _number_of(lambda: _locks.pop(lock)())
+    _errno_of(lambda: _locks.pop(lock)())
 
 
 def _describe(user: int) -> int:
@@ -140,7 +147,7 @@ def _free(user: int) -> None:
 
 
 for _function in (_get, _put, _try_lock, _unlock, _describe, _free):
-    guard(_function)
+    protect_first_step(_function)
 
 _table = _prototypes.camunda_token_store(
     ctypes.sizeof(_prototypes.camunda_token_store),

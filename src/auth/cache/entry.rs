@@ -1,0 +1,81 @@
+//! An entry of the process-wide token cache, and the counters that all entries share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::rate_limit::SharedRateLimiter;
+use super::sync::{Mutex, MutexGuard, Signal};
+use crate::auth::TokenCacheConfig;
+use crate::auth::diagnostics::TokenReport;
+use crate::auth::store::StoreChain;
+use crate::auth::time::{Clock, Timestamp};
+use crate::auth::token_state::TokenState;
+
+/// An entry of the cache: a token state with its lock.
+#[derive(Debug)]
+pub(in crate::auth) struct CacheEntry {
+    pub(super) clock: Clock,
+    pub(super) token_state: Mutex<TokenState>,
+    /// Notified when the in-flight request ends or its expected permit changes.
+    pub(super) changed: Signal,
+    pub(super) rate_limiter: Arc<SharedRateLimiter>,
+    pub(super) stores: Arc<StoreChain>,
+    pub(super) choice: TokenCacheConfig,
+    pub(super) names: EntryNames,
+    /// Distinguishes entries of one process that have the same names.
+    pub(super) number: u64,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// Names of an entry in the diagnostics; none of them depends on the client secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct EntryNames {
+    pub(super) audience: String,
+    pub(super) label: String,
+}
+
+impl CacheEntry {
+    pub(super) fn report(&self, now: Timestamp) -> TokenReport {
+        let token_state = self.lock();
+        let token = token_state.token_remaining(now);
+        let suspension = token_state.suspended_for(now);
+        TokenReport {
+            key: format!("{}-{}", self.names.label, self.number),
+            audience: self.names.audience.clone(),
+            token_host: self.rate_limiter.key.as_str().to_owned(),
+            state: token_state.status(now),
+            expires_in: token.map(|(expires, _)| expires.as_secs_f64()),
+            refresh_in: token.map(|(_, due)| due.as_secs_f64()),
+            retry_in: suspension.map(|(left, _)| left.as_secs_f64()),
+            last_error: suspension.map(|(_, error)| error.message().to_owned()),
+            cache_hits: token_state.cache_hits(),
+        }
+    }
+
+    pub(super) fn audience(&self) -> &str {
+        &self.names.audience
+    }
+
+    pub(in crate::auth) fn lock(&self) -> MutexGuard<'_, TokenState> {
+        self.token_state.lock()
+    }
+}
+
+/// Counters of token requests, since the start of the process.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Requests sent to a token endpoint.
+    pub(crate) token_requests: AtomicU64,
+    /// Requests that refreshed a valid token.
+    pub(crate) refreshes: AtomicU64,
+    /// Tokens read from a store, which another process had requested.
+    pub(crate) shared: AtomicU64,
+    /// Tokens dropped because the API rejected them (401).
+    pub(crate) rejections: AtomicU64,
+    /// Calls that had to wait for a token.
+    pub(crate) waits: AtomicU64,
+}
+
+pub(super) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

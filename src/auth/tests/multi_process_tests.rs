@@ -1,0 +1,1464 @@
+//! Tests with several processes: the test binary starts itself with a scenario.
+//!
+//! The token endpoint of a scenario is a file to which every request appends a line, so that the
+//! requests of all processes can be counted.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use super::test_support::{call_within, failure, left_out, request};
+use crate::auth::cache::{diagnostics, token_cache_handle};
+use crate::auth::{
+    FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
+};
+use crate::call::CallContext;
+use crate::limited::{Limited, PROGRAM_LIMIT, run_to_end};
+use crate::secret::Secret;
+
+const VARIABLE: &str = "CAMUNDA_ADMIN_TEST_SCENARIO";
+/// Prefix of the lines that a child prints for its parent.
+const MARK: &str = "@@";
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+enum EndpointMode {
+    Tokens,
+    BadCredentials,
+    RateLimited,
+}
+
+/// What a process does in a test.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Scenario {
+    cache: PathBuf,
+    /// URL of an additional Redis; each process then has its own cache directory.
+    redis: Option<String>,
+    /// The log of requests, and the file whose creation starts all processes.
+    log: PathBuf,
+    go: PathBuf,
+    threads: usize,
+    calls: usize,
+    /// Whether every thread of every process has its own credentials.
+    separate_credentials: bool,
+    client: String,
+    mode: EndpointMode,
+    /// Number of bytes added to each token.
+    padding: usize,
+    response_delay: Duration,
+    timeout: Duration,
+}
+
+impl Scenario {
+    fn new(place: &TempDir) -> Self {
+        Scenario {
+            cache: place.path().join("cache"),
+            redis: None,
+            log: place.path().join("requests"),
+            go: place.path().join("go"),
+            threads: 8,
+            calls: 1,
+            separate_credentials: false,
+            client: String::new(),
+            mode: EndpointMode::Tokens,
+            padding: 0,
+            response_delay: Duration::from_millis(50),
+            timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Starts a process that runs this scenario and waits for the start file.
+    fn start(&self) -> ChildProcess {
+        self.start_by(Command::new(std::env::current_exe().unwrap()))
+    }
+
+    /// As [`start`](Self::start), with an option of `ulimit`, such as `-f 1`.
+    fn start_limited(&self, limit: &str) -> ChildProcess {
+        let mut command = Command::new("sh");
+        let script = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+        command
+            .args(["-c", &script])
+            .arg(std::env::current_exe().unwrap());
+        self.start_by(command)
+    }
+
+    fn start_by(&self, mut command: Command) -> ChildProcess {
+        command
+            .args([
+                "--exact",
+                "auth::tests::multi_process_tests::run_scenario",
+                "--include-ignored",
+                "--nocapture",
+                "--test-threads=1",
+            ])
+            .env(VARIABLE, serde_json::to_string(self).unwrap())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut program = Limited::start(command, PROGRAM_LIMIT);
+        let mut lines = BufReader::new(program.stdout.take().unwrap());
+        // All processes wait for the start file before it is created.
+        read_mark(&mut lines).expect("the process starts");
+        ChildProcess { program, lines }
+    }
+
+    /// Creates the start file and returns the results of all processes.
+    fn run(&self, processes: Vec<ChildProcess>) -> Vec<Outcome> {
+        fs::write(&self.go, "").unwrap();
+        let outcomes = processes
+            .into_iter()
+            .flat_map(ChildProcess::finish)
+            .collect();
+        fs::remove_file(&self.go).unwrap();
+        outcomes
+    }
+
+    /// Returns when each request was sent.
+    fn requests(&self) -> Vec<Duration> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let mut sent: Vec<_> = log
+            .lines()
+            .map(|line| Duration::from_nanos(line.parse().unwrap()))
+            .collect();
+        sent.sort();
+        sent
+    }
+}
+
+/// A running process.
+struct ChildProcess {
+    program: Limited,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl ChildProcess {
+    fn finish(mut self) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        while let Some(line) = read_mark(&mut self.lines) {
+            outcomes.push(serde_json::from_str(&line).unwrap());
+        }
+        self.program.wait_for_success();
+        outcomes
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let process = rustix::process::Pid::from_raw(self.program.id() as i32).unwrap();
+        rustix::process::kill_process(process, signal).unwrap();
+    }
+
+    fn kill(self) {
+        self.program.kill();
+    }
+}
+
+/// Result of a call.
+#[derive(Debug, Serialize, Deserialize)]
+struct Outcome {
+    result: Result<String, (String, String)>,
+    took: Duration,
+    /// Number of store failures in the process so far.
+    store_failures: u64,
+}
+
+impl Outcome {
+    #[track_caller]
+    fn token(&self) -> &str {
+        self.result.as_ref().expect("a token")
+    }
+}
+
+fn read_mark(lines: &mut impl BufRead) -> Option<String> {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if lines.read_line(&mut line).unwrap() == 0 {
+            return None;
+        }
+        if let Some((_, marked)) = line.split_once(MARK) {
+            return Some(marked.trim_end().to_owned());
+        }
+    }
+}
+
+/// Runs the scenario of the environment variable.
+#[test]
+#[ignore = "run by others in a process of its own"]
+fn run_scenario() {
+    let scenario = std::env::var(VARIABLE).expect("a scenario to play");
+    let scenario: Scenario = serde_json::from_str(&scenario).unwrap();
+    println!("{MARK}");
+    while !scenario.go.exists() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::scope(|scope| {
+        for number in 0..scenario.threads {
+            let scenario = &scenario;
+            scope.spawn(move || run_thread(scenario, number));
+        }
+    });
+}
+
+fn run_thread(scenario: &Scenario, number: usize) {
+    let mut request = request();
+    request.client_id += &scenario.client;
+    if scenario.separate_credentials {
+        request.audience = format!("{}-{number}", std::process::id());
+    }
+    let choice = match &scenario.redis {
+        None => TokenCacheConfig::Directory(scenario.cache.clone()),
+        Some(url) => TokenCacheConfig::Redis {
+            url: Secret::new(url.clone()),
+            directory: Some(scenario.cache.join(std::process::id().to_string())),
+        },
+    };
+    let handle = token_cache_handle(request, &choice).unwrap();
+    for _ in 0..scenario.calls {
+        let started = Instant::now();
+        let result = handle.token(scenario, &call_within(scenario.timeout));
+        let outcome = Outcome {
+            result: result
+                .map(|token| token.expose().to_owned())
+                .map_err(|error| (format!("{:?}", error.kind()), error.message().to_owned())),
+            took: started.elapsed(),
+            store_failures: diagnostics().stores.iter().map(|it| it.failures).sum(),
+        };
+        println!("{MARK}{}", serde_json::to_string(&outcome).unwrap());
+    }
+}
+
+impl TokenEndpoint for Scenario {
+    fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos();
+        let mut log = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&self.log)
+            .unwrap();
+        // One write, so that lines of different processes do not interleave.
+        log.write_all(format!("{now}\n").as_bytes()).unwrap();
+        let failed = |cause| {
+            Err(FetchError {
+                cause,
+                error: failure(cause),
+            })
+        };
+        if call.sleep(self.response_delay).is_err() {
+            return failed(TokenErrorKind::Cancelled);
+        }
+        match self.mode {
+            EndpointMode::Tokens => Ok(TokenResponse {
+                access_token: Secret::new(format!("token-{now}{}", "x".repeat(self.padding))),
+                expires_in: Some(3600.0),
+                server_date: None,
+            }),
+            EndpointMode::BadCredentials => failed(TokenErrorKind::InvalidClient),
+            EndpointMode::RateLimited => failed(TokenErrorKind::RateLimited { retry_after: None }),
+        }
+    }
+}
+
+fn place() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[test]
+fn invariant_01_one_token_request() {
+    for round in 0..20 {
+        let place = place();
+        let scenario = Scenario::new(&place);
+        let processes = (0..8).map(|_| scenario.start()).collect();
+        let outcomes = scenario.run(processes);
+        assert_eq!(outcomes.len(), 64);
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.token() == outcomes[0].token())
+        );
+        assert_eq!(scenario.requests().len(), 1, "round {round}");
+    }
+}
+
+#[test]
+fn invariant_02_at_most_one_request_in_1100_ms_over_all_processes() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 2,
+        separate_credentials: true,
+        ..Scenario::new(&place)
+    };
+    let processes = (0..3).map(|_| scenario.start()).collect();
+    let outcomes = scenario.run(processes);
+    let requests = scenario.requests();
+    assert_eq!((outcomes.len(), requests.len()), (6, 6));
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()));
+    for pair in requests.windows(2) {
+        assert_apart(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn invariant_03_bad_credentials_send_one_request() {
+    for round in 0..20 {
+        let place = place();
+        let scenario = Scenario {
+            mode: EndpointMode::BadCredentials,
+            calls: 3,
+            ..Scenario::new(&place)
+        };
+        let processes = (0..8).map(|_| scenario.start()).collect();
+        let outcomes = scenario.run(processes);
+        assert_eq!(outcomes.len(), 8 * 8 * 3);
+        for outcome in outcomes {
+            let (kind, message) = outcome.result.unwrap_err();
+            assert_eq!((&*kind, &*message), ("Authentication", "access_denied"));
+            assert!(outcome.took < Duration::from_secs(10), "{:?}", outcome.took);
+        }
+        assert_eq!(scenario.requests().len(), 1, "round {round}");
+        // A later process sends no request either.
+        let late = scenario.run(vec![scenario.start()]);
+        assert!(late.iter().all(|outcome| outcome.result.is_err()));
+        assert_eq!(scenario.requests().len(), 1);
+    }
+}
+
+/// Checks that the rate limit of 1.1 s separated two requests of different processes.
+///
+/// The timestamps were written shortly after each permit was granted, and a loaded machine can
+/// delay either of them; without a rate limit, the requests would be concurrent. The exact interval
+/// is tested with a simulated clock.
+fn assert_apart(one: Duration, other: Duration) {
+    let apart = other - one;
+    assert!(apart >= Duration::from_millis(500), "{apart:?}");
+}
+
+#[test]
+fn invariant_06_killed_process_has_one_successor() {
+    for round in 0..20 {
+        let place = place();
+        let killed = Scenario {
+            threads: 1,
+            response_delay: Duration::from_secs(3600),
+            ..Scenario::new(&place)
+        };
+        let owner = killed.start();
+        fs::write(&killed.go, "").unwrap();
+        while killed.requests().is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_file(&killed.go).unwrap();
+        let scenario = Scenario::new(&place);
+        let processes: Vec<_> = (0..4).map(|_| scenario.start()).collect();
+        fs::write(&scenario.go, "").unwrap();
+        owner.kill();
+        let outcomes = scenario.run(processes);
+        assert_eq!(outcomes.len(), 32);
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.token() == outcomes[0].token())
+        );
+        let requests = scenario.requests();
+        assert_eq!(requests.len(), 2, "round {round}");
+        assert_apart(requests[0], requests[1]);
+    }
+}
+
+#[test]
+fn invariant_06_stopped_process_has_one_successor() {
+    let place = place();
+    let stopped = Scenario {
+        threads: 1,
+        response_delay: Duration::from_secs(3600),
+        ..Scenario::new(&place)
+    };
+    let owner = stopped.start();
+    fs::write(&stopped.go, "").unwrap();
+    while stopped.requests().is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    fs::remove_file(&stopped.go).unwrap();
+    owner.signal(rustix::process::Signal::STOP);
+    // They wait for the stopped process for two thirds of their time. The rest is enough for two
+    // requests, and the response takes longer than the rate limit keeps others from sending.
+    let scenario = Scenario {
+        threads: 1,
+        response_delay: Duration::from_millis(1_500),
+        timeout: Duration::from_secs(12),
+        ..Scenario::new(&place)
+    };
+    let processes = (0..5).map(|_| scenario.start()).collect();
+    let outcomes = scenario.run(processes);
+    owner.kill();
+    let late = scenario.run(vec![scenario.start()]);
+    for outcome in outcomes.iter().chain(&late) {
+        assert!(outcome.result.is_ok(), "{outcomes:?} {late:?}");
+        assert_eq!(outcome.token(), outcomes[0].token());
+    }
+    // That of the stopped process, and one.
+    assert_eq!(scenario.requests().len(), 2);
+}
+
+#[test]
+fn lock_file_that_other_users_can_open_is_rejected() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        ..Scenario::new(&place)
+    };
+    scenario.run(vec![scenario.start()]);
+    fs::remove_file(value(&scenario)).unwrap();
+    let lock = file(&scenario.cache, "token-", ".lock");
+    fs::set_permissions(&lock, PermissionsExt::from_mode(0o644)).unwrap();
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    let outcomes = scenario.run(vec![scenario.start()]);
+    outcomes[0].token();
+    // No call waited for the lock.
+    assert!(outcomes[0].took < Duration::from_secs(10), "{outcomes:?}");
+    assert_eq!(outcomes[0].store_failures, 1);
+}
+
+#[test]
+fn rate_limit_of_a_429_applies_to_all_processes() {
+    let place = place();
+    let scenario = Scenario {
+        mode: EndpointMode::RateLimited,
+        separate_credentials: true,
+        threads: 3,
+        ..Scenario::new(&place)
+    };
+    let first = scenario.run(vec![scenario.start()]);
+    let second = scenario.run(vec![scenario.start(), scenario.start()]);
+    for outcome in first.iter().chain(&second) {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "RateLimited");
+    }
+    assert!(
+        second
+            .iter()
+            .all(|outcome| outcome.took < Duration::from_secs(1)),
+        "{second:?}"
+    );
+    assert_eq!(scenario.requests().len(), 1);
+}
+
+#[test]
+fn files_are_private_and_contain_no_secret() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        ..Scenario::new(&place)
+    };
+    let outcomes = scenario.run(vec![scenario.start()]);
+    let token = outcomes[0].token();
+    assert_eq!(
+        fs::metadata(&scenario.cache).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
+    let mut files = 0;
+    for entry in fs::read_dir(&scenario.cache).unwrap() {
+        let entry = entry.unwrap();
+        files += 1;
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let name = entry.file_name().into_string().unwrap();
+        let bytes = fs::read(entry.path()).unwrap();
+        for secret in [token, "hunter2", "the-client-id"] {
+            assert!(!name.contains(secret), "{name}");
+            assert!(!contains(&bytes, secret.as_bytes()), "{name}");
+        }
+    }
+    // A value and a lock for the token, and for the rate limiter.
+    assert_eq!(files, 4);
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// Returns the file in the cache with this prefix and suffix.
+fn file(cache: &Path, prefix: &str, suffix: &str) -> PathBuf {
+    let mut entries = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap());
+    let found = entries.find(|entry| {
+        let name = entry.file_name().into_string().unwrap();
+        name.starts_with(prefix) && name.ends_with(suffix)
+    });
+    found.expect("such a file").path()
+}
+
+/// Damage to a cache between two processes, and whether the second has to send a request.
+struct Damage {
+    name: &'static str,
+    apply: fn(&Scenario),
+    sends_request: bool,
+}
+
+fn value(scenario: &Scenario) -> PathBuf {
+    file(&scenario.cache, "token-", ".value")
+}
+
+#[test]
+fn token_succeeds_when_files_are_damaged() {
+    #[rustfmt::skip]
+    let table = [
+        Damage { name: "nothing", sends_request: false, apply: |_| {} },
+        Damage { name: "value empty", sends_request: true, apply: |scenario| {
+            fs::write(value(scenario), "").unwrap();
+        }},
+        Damage { name: "value cut", sends_request: true, apply: |scenario| {
+            let bytes = fs::read(value(scenario)).unwrap();
+            fs::write(value(scenario), &bytes[..bytes.len() / 2]).unwrap();
+        }},
+        Damage { name: "garbage", sends_request: true, apply: |scenario| {
+            fs::write(value(scenario), [7; 100_000]).unwrap();
+        }},
+        Damage { name: "garbage without end", sends_request: true, apply: |scenario| {
+            OpenOptions::new().write(true).open(value(scenario)).unwrap().set_len(1 << 40).unwrap();
+        }},
+        Damage { name: "readable by others", sends_request: true, apply: |scenario| {
+            fs::set_permissions(value(scenario), PermissionsExt::from_mode(0o644)).unwrap();
+        }},
+        Damage { name: "a link in its place", sends_request: true, apply: |scenario| {
+            let value = value(scenario);
+            let elsewhere = scenario.cache.with_file_name("elsewhere");
+            fs::rename(&value, &elsewhere).unwrap();
+            symlink(&elsewhere, &value).unwrap();
+        }},
+        Damage { name: "a directory in its place", sends_request: true, apply: |scenario| {
+            let value = value(scenario);
+            fs::remove_file(&value).unwrap();
+            fs::create_dir(&value).unwrap();
+        }},
+        Damage { name: "a pipe in its place", sends_request: true, apply: |scenario| {
+            let value = value(scenario);
+            fs::remove_file(&value).unwrap();
+            let mut command = Command::new("mkfifo");
+            command.arg(&value);
+            assert!(run_to_end(command, PROGRAM_LIMIT).status.success());
+        }},
+        Damage { name: "a link in the lock's place", sends_request: false, apply: |scenario| {
+            let lock = file(&scenario.cache, "token-", ".lock");
+            fs::remove_file(&lock).unwrap();
+            symlink("/etc/passwd", &lock).unwrap();
+        }},
+        Damage { name: "garbage in the rate limit record", sends_request: false, apply: |scenario| {
+            fs::write(file(&scenario.cache, "rate-limit-", ".value"), "{]").unwrap();
+        }},
+        Damage { name: "directory deleted", sends_request: true, apply: |scenario| {
+            fs::remove_dir_all(&scenario.cache).unwrap();
+        }},
+        Damage { name: "a file in the directory's place", sends_request: true, apply: |scenario| {
+            fs::remove_dir_all(&scenario.cache).unwrap();
+            fs::write(&scenario.cache, "").unwrap();
+        }},
+        Damage { name: "directory open to others", sends_request: true, apply: |scenario| {
+            fs::set_permissions(&scenario.cache, PermissionsExt::from_mode(0o777)).unwrap();
+        }},
+        Damage { name: "a link in the directory's place", sends_request: true, apply: |scenario| {
+            let elsewhere = scenario.cache.with_file_name("elsewhere");
+            fs::rename(&scenario.cache, &elsewhere).unwrap();
+            symlink(&elsewhere, &scenario.cache).unwrap();
+        }},
+    ];
+    for Damage {
+        name,
+        apply,
+        sends_request,
+    } in table
+    {
+        let place = place();
+        let scenario = Scenario {
+            threads: 1,
+            ..Scenario::new(&place)
+        };
+        let first = scenario.run(vec![scenario.start()]);
+        apply(&scenario);
+        let second = scenario.run(vec![scenario.start()]);
+        assert!(second[0].result.is_ok(), "{name}: {second:?}");
+        assert_eq!(
+            first[0].token() != second[0].token(),
+            sends_request,
+            "{name}"
+        );
+        // No file was written through a link.
+        let elsewhere = scenario.cache.with_file_name("elsewhere");
+        if name == "a link in its place" {
+            assert!(!fs::symlink_metadata(value(&scenario)).unwrap().is_symlink());
+            assert!(elsewhere.is_file());
+        }
+    }
+}
+
+#[test]
+fn token_succeeds_with_a_file_size_limit() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 2,
+        calls: 2,
+        padding: 2_000,
+        ..Scenario::new(&place)
+    };
+    let outcomes = scenario.run(vec![scenario.start_limited("-f 1")]);
+    assert_eq!(outcomes.len(), 4);
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome.token() == outcomes[0].token())
+    );
+    assert_eq!(scenario.requests().len(), 1);
+}
+
+/// Returns whether this process has the capability to mount, which root in a container may lack.
+fn may_mount() -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|it| it.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+    effective.is_some_and(|set| set >> CAP_SYS_ADMIN & 1 == 1)
+}
+
+/// A file system without space, unmounted on drop.
+struct FullDisk(PathBuf);
+
+impl FullDisk {
+    /// Returns `None` if this process may not mount.
+    fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir(at).unwrap();
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", "size=4k,mode=0700", "none"])
+            .arg(at);
+        if !run_to_end(mount, PROGRAM_LIMIT).status.success() {
+            left_out(
+                "a full disk, which needs the privilege to mount",
+                may_mount(),
+            );
+            return None;
+        }
+        let disk = FullDisk(at.to_owned());
+        // The only page.
+        fs::write(at.join("filler"), [0; 4096]).unwrap();
+        Some(disk)
+    }
+}
+
+impl Drop for FullDisk {
+    fn drop(&mut self) {
+        let mut unmount = Command::new("umount");
+        unmount.arg(&self.0);
+        let unmounted = run_to_end(unmount, PROGRAM_LIMIT).status;
+        assert!(thread::panicking() || unmounted.success());
+    }
+}
+
+#[test]
+fn invariant_02_at_most_one_request_in_1100_ms_with_a_full_disk() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        separate_credentials: true,
+        response_delay: Duration::from_millis(5),
+        ..Scenario::new(&place)
+    };
+    let Some(_disk) = FullDisk::mount(&scenario.cache) else {
+        return;
+    };
+    // Each process ends as soon as it has its token, so that only the disk has a record of its
+    // request.
+    let outcomes = scenario.run((0..6).map(|_| scenario.start()).collect());
+    assert!(
+        outcomes.iter().all(|outcome| outcome.result.is_ok()),
+        "{outcomes:?}"
+    );
+    let requests = scenario.requests();
+    assert_eq!(requests.len(), 6);
+    for pair in requests.windows(2) {
+        assert_apart(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn rate_limit_of_a_429_is_shared_with_a_full_disk() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        separate_credentials: true,
+        mode: EndpointMode::RateLimited,
+        ..Scenario::new(&place)
+    };
+    let Some(_disk) = FullDisk::mount(&scenario.cache) else {
+        return;
+    };
+    let first = scenario.run(vec![scenario.start()]);
+    let second = scenario.run(vec![scenario.start()]);
+    for outcome in first.iter().chain(&second) {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "RateLimited");
+    }
+    // The error names the failure of the store.
+    let (_, message) = first[0].result.as_ref().unwrap_err();
+    assert!(message.contains("No space left on device"), "{message}");
+    assert_eq!(scenario.requests().len(), 1);
+}
+
+#[test]
+fn token_succeeds_with_a_full_disk() {
+    let place = place();
+    let scenario = Scenario {
+        threads: 2,
+        ..Scenario::new(&place)
+    };
+    let Some(_disk) = FullDisk::mount(&scenario.cache) else {
+        return;
+    };
+    let outcomes = scenario.run(vec![scenario.start()]);
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome.token() == outcomes[0].token())
+    );
+    assert_eq!(scenario.requests().len(), 1);
+}
+
+#[test]
+fn directory_of_another_user_is_not_used() {
+    if !rustix::process::geteuid().is_root() {
+        return left_out("directories of other users, which needs root", false);
+    }
+    const OTHER_USER: u32 = 65534;
+    // The parent directories must allow the other user.
+    let place = place();
+    fs::set_permissions(place.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let copy = place.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let scenario = Scenario {
+        threads: 2,
+        ..Scenario::new(&place)
+    };
+    let mine = scenario.run(vec![scenario.start()]);
+    fs::set_permissions(&scenario.log, PermissionsExt::from_mode(0o666)).unwrap();
+    let before: Vec<_> = fs::read_dir(&scenario.cache)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
+    for mode in [0o700, 0o755, 0o777] {
+        fs::set_permissions(&scenario.cache, PermissionsExt::from_mode(mode)).unwrap();
+        let mut command = Command::new(&copy);
+        command.uid(OTHER_USER).gid(OTHER_USER);
+        let theirs = scenario.run(vec![scenario.start_by(command)]);
+        assert!(
+            theirs
+                .iter()
+                .all(|outcome| outcome.token() != mine[0].token())
+        );
+        let after: Vec<_> = fs::read_dir(&scenario.cache)
+            .unwrap()
+            .map(|it| it.unwrap().path())
+            .collect();
+        assert_eq!(before, after);
+    }
+    // Their own directory, but read-only.
+    fs::remove_dir_all(&scenario.cache).unwrap();
+    fs::create_dir(&scenario.cache).unwrap();
+    std::os::unix::fs::chown(&scenario.cache, Some(OTHER_USER), Some(OTHER_USER)).unwrap();
+    fs::set_permissions(&scenario.cache, PermissionsExt::from_mode(0o500)).unwrap();
+    let mut command = Command::new(&copy);
+    command.uid(OTHER_USER).gid(OTHER_USER);
+    let theirs = scenario.run(vec![scenario.start_by(command)]);
+    assert!(
+        theirs
+            .iter()
+            .all(|outcome| outcome.token() == theirs[0].token())
+    );
+    assert_eq!(fs::metadata(&scenario.cache).unwrap().uid(), OTHER_USER);
+}
+
+#[cfg(feature = "redis")]
+mod with_redis {
+    use std::cell::Cell;
+    use std::io::{Read, copy};
+    use std::mem;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::SeqCst;
+    use std::sync::{Arc, Mutex};
+
+    use redis::cmd;
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::*;
+    use crate::auth::cache::Cache;
+    use crate::auth::store::RedisStore;
+    use crate::auth::time::Clock;
+    use crate::auth::{StoreLock, TokenStore};
+    use crate::call::{CallOptions, Cancel};
+    use crate::error::ErrorKind;
+
+    /// A Redis server on a free port; killed on drop.
+    struct Redis {
+        server: Limited,
+        port: u16,
+        _place: TempDir,
+    }
+
+    impl Redis {
+        /// Returns `None` if `redis-server` is not installed.
+        fn start() -> Option<Self> {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let mut folders = std::env::split_paths(&path);
+            if !folders.any(|folder| folder.join("redis-server").is_file()) {
+                left_out("Redis, as redis-server is not installed", true);
+                return None;
+            }
+            loop {
+                let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+                let port = socket.local_addr().unwrap().port();
+                drop(socket);
+                if let Some(redis) = Self::start_at(port) {
+                    return Some(redis);
+                }
+            }
+        }
+
+        /// Returns `None` if another process has the port.
+        fn start_at(port: u16) -> Option<Self> {
+            let place = place();
+            let mut command = Command::new("redis-server");
+            command
+                .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+                .args(["--save", "", "--appendonly", "no", "--dir"])
+                .arg(place.path())
+                .stdout(Stdio::null());
+            let server = Limited::start(command, PROGRAM_LIMIT);
+            let redis = Redis {
+                server,
+                port,
+                _place: place,
+            };
+            // The tests of the C ABI have the same code; sharing it would need another crate.
+            while redis.server.try_wait().is_none() {
+                if redis.is_responding() {
+                    return Some(redis);
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            None
+        }
+
+        /// Returns whether this server responds, and not another one on the same port.
+        fn is_responding(&self) -> bool {
+            let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) else {
+                return false;
+            };
+            let mut response = String::new();
+            connection.write_all(b"INFO server\r\nQUIT\r\n").is_ok()
+                && connection.read_to_string(&mut response).is_ok()
+                && response.contains(&format!("process_id:{}\r\n", self.server.id()))
+        }
+
+        fn url(&self) -> String {
+            format!("redis://127.0.0.1:{}/", self.port)
+        }
+
+        fn store(&self) -> RedisStore {
+            RedisStore::new(&Secret::new(self.url())).unwrap()
+        }
+
+        /// Returns the matching keys.
+        fn keys(&self, pattern: &str) -> Vec<String> {
+            let client = redis::Client::open(self.url()).unwrap();
+            let mut connection = client.get_connection().unwrap();
+            cmd("KEYS").arg(pattern).query(&mut connection).unwrap()
+        }
+
+        fn signal(&self, signal: Signal) {
+            let server = Pid::from_raw(self.server.id().cast_signed()).unwrap();
+            kill_process(server, signal).unwrap();
+        }
+
+        /// Returns the port of a proxy that delays every response.
+        fn slowed(&self, delay: Duration) -> u16 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let proxy = listener.local_addr().unwrap().port();
+            let port = self.port;
+            thread::spawn(move || {
+                for client in listener.incoming() {
+                    let mut client = client.unwrap();
+                    let mut server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                    let (mut client_reader, mut server_writer) =
+                        (client.try_clone().unwrap(), server.try_clone().unwrap());
+                    thread::spawn(move || copy(&mut client_reader, &mut server_writer));
+                    thread::spawn(move || {
+                        let mut response = [0; 4096];
+                        while let Ok(length @ 1..) = server.read(&mut response) {
+                            thread::sleep(delay);
+                            if client.write_all(&response[..length]).is_err() {
+                                break;
+                            }
+                        }
+                    });
+                }
+            });
+            proxy
+        }
+    }
+
+    #[test]
+    fn test_server_does_not_start_on_a_used_port() {
+        let Some(redis) = Redis::start() else { return };
+        assert!(Redis::start_at(redis.port).is_none());
+        assert!(redis.is_responding());
+    }
+
+    fn scenario(place: &TempDir, redis: &Redis) -> Scenario {
+        Scenario {
+            redis: Some(redis.url()),
+            // Different ones in every round, as the server keeps those before.
+            client: place.path().to_string_lossy().into_owned(),
+            ..Scenario::new(place)
+        }
+    }
+
+    /// Runs rounds until one has no store failure, and returns its requests and results: a loaded
+    /// machine may exceed the time limits of a store, which is then skipped.
+    fn without_store_failures(
+        round: impl Fn() -> (Vec<Duration>, Vec<Outcome>),
+    ) -> (Vec<Duration>, Vec<Outcome>) {
+        let mut rounds = (0..20).map(|_| round());
+        let whole = rounds.find(|(_, outcomes)| outcomes.iter().all(|it| it.store_failures == 0));
+        whole.expect("a store failed in every round")
+    }
+
+    /// Repeats a test with another name while the server responds too late.
+    fn retry_while_late(test: impl Fn(&str) -> io::Result<()>) {
+        let mut results = (0..20).map(|round| test(&round.to_string()));
+        let late = |result: &io::Result<()>| {
+            let error = result.as_ref().err();
+            error.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+        };
+        let result = results.find(|result| !late(result));
+        result.expect("a response in time").unwrap();
+    }
+
+    #[test]
+    fn invariant_01_one_token_request_with_redis() {
+        let Some(redis) = Redis::start() else { return };
+        for round in 0..5 {
+            let (requests, outcomes) = without_store_failures(|| {
+                let place = place();
+                let scenario = scenario(&place, &redis);
+                let outcomes = scenario.run((0..8).map(|_| scenario.start()).collect());
+                (scenario.requests(), outcomes)
+            });
+            assert_eq!(outcomes.len(), 64);
+            assert!(
+                outcomes
+                    .iter()
+                    .all(|outcome| outcome.token() == outcomes[0].token())
+            );
+            assert_eq!(requests.len(), 1, "round {round}");
+        }
+    }
+
+    #[test]
+    fn invariant_03_bad_credentials_send_one_request_with_redis() {
+        let Some(redis) = Redis::start() else { return };
+        let (requests, outcomes) = without_store_failures(|| {
+            let place = place();
+            let scenario = Scenario {
+                mode: EndpointMode::BadCredentials,
+                ..scenario(&place, &redis)
+            };
+            let outcomes = scenario.run((0..8).map(|_| scenario.start()).collect());
+            (scenario.requests(), outcomes)
+        });
+        assert_eq!(outcomes.len(), 64);
+        for outcome in outcomes {
+            let (kind, message) = outcome.result.unwrap_err();
+            assert_eq!((&*kind, &*message), ("Authentication", "access_denied"));
+        }
+        assert_eq!(requests.len(), 1);
+    }
+
+    #[test]
+    fn invariant_02_at_most_one_request_in_1100_ms_with_redis() {
+        let Some(redis) = Redis::start() else { return };
+        let (requests, outcomes) = without_store_failures(|| {
+            let place = place();
+            let scenario = Scenario {
+                threads: 1,
+                separate_credentials: true,
+                ..scenario(&place, &redis)
+            };
+            let outcomes = scenario.run((0..4).map(|_| scenario.start()).collect());
+            (scenario.requests(), outcomes)
+        });
+        assert!(
+            outcomes.iter().all(|outcome| outcome.result.is_ok()),
+            "{outcomes:?}"
+        );
+        assert_eq!(requests.len(), 4);
+        for pair in requests.windows(2) {
+            assert_apart(pair[0], pair[1]);
+        }
+    }
+
+    #[test]
+    fn invariant_06_killed_process_has_one_successor_with_redis() {
+        let Some(redis) = Redis::start() else { return };
+        let (requests, outcomes) = without_store_failures(|| {
+            let place = place();
+            let killed = Scenario {
+                threads: 1,
+                response_delay: Duration::from_secs(3600),
+                ..scenario(&place, &redis)
+            };
+            let owner = killed.start();
+            fs::write(&killed.go, "").unwrap();
+            while killed.requests().is_empty() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            fs::remove_file(&killed.go).unwrap();
+            let scenario = scenario(&place, &redis);
+            let processes: Vec<_> = (0..3).map(|_| scenario.start()).collect();
+            owner.kill();
+            let outcomes = scenario.run(processes);
+            (scenario.requests(), outcomes)
+        });
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.token() == outcomes[0].token())
+        );
+        // On the same machine the terminated owner is detected; its lease need not expire.
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.took < Duration::from_secs(10))
+        );
+        assert_eq!(requests.len(), 2);
+    }
+
+    #[test]
+    fn token_succeeds_when_redis_is_stopped_or_killed() {
+        let Some(redis) = Redis::start() else {
+            return;
+        };
+        let place = place();
+        // Stopped: it accepts connections but never responds. Then killed.
+        for signal in [Signal::STOP, Signal::KILL] {
+            redis.signal(signal);
+            if signal == Signal::KILL {
+                redis.server.wait().unwrap();
+            }
+            let mut scenario = scenario(&place, &redis);
+            scenario.client += &format!("{signal:?}");
+            let outcomes = scenario.run((0..3).map(|_| scenario.start()).collect());
+            assert_eq!(outcomes.len(), 24);
+            assert!(
+                outcomes.iter().all(|outcome| outcome.result.is_ok()),
+                "{outcomes:?}"
+            );
+        }
+    }
+
+    /// Checks that at least one of 20 attempts takes no longer than the limit: a loaded machine may
+    /// delay some.
+    fn assert_within(limit: Duration, mut attempt: impl FnMut() -> Duration) {
+        let mut took = Vec::new();
+        while took.len() < 20 {
+            match attempt() {
+                short if short <= limit => return,
+                long => took.push(long),
+            }
+        }
+        panic!("more than {limit:?}: {took:?}");
+    }
+
+    #[test]
+    fn redis_operation_takes_at_most_250_ms() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        // The lock is held, by this attempt or by one whose response was late.
+        let take_lock = || redis.store().try_lock("a", lease);
+        while !matches!(take_lock().map(mem::forget), Ok(())) {}
+        let proxy = redis.slowed(Duration::from_millis(150));
+        // Connecting, and two commands.
+        assert_within(Duration::from_millis(350), || {
+            let url = format!("redis://127.0.0.1:{proxy}/");
+            let store = RedisStore::new(&Secret::new(url)).unwrap();
+            let started = Instant::now();
+            assert!(store.try_lock("a", lease).is_err());
+            started.elapsed()
+        });
+    }
+
+    /// Stops the Redis while its response is awaited.
+    struct StopsRedis<'a> {
+        redis: &'a Redis,
+        cancel: Option<&'a Cancel>,
+        /// When the call must end, if the token's lock was held in the Redis.
+        over: Cell<Option<Instant>>,
+    }
+
+    impl TokenEndpoint for StopsRedis<'_> {
+        fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
+            let locked = !self.redis.keys("camunda-admin:token-*:lock").is_empty();
+            self.redis.signal(Signal::STOP);
+            let over = match self.cancel {
+                None => call.started() + call.timeout(),
+                Some(cancel) => {
+                    cancel.cancel();
+                    Instant::now()
+                }
+            };
+            self.over.set(locked.then_some(over));
+            call.sleep(Duration::from_secs(3600)).unwrap_err();
+            Err(FetchError {
+                cause: TokenErrorKind::Cancelled,
+                error: failure(TokenErrorKind::Cancelled),
+            })
+        }
+    }
+
+    #[test]
+    fn invariant_07_no_call_exceeds_its_deadline_when_redis_is_stopped() {
+        let Some(redis) = Redis::start() else { return };
+        let mut tries = 0;
+        for (timeout, cancelled) in [(600, false), (300, false), (60_000, true)] {
+            assert_within(Duration::from_millis(100), || {
+                tries += 1;
+                let place = place();
+                let choice = TokenCacheConfig::Redis {
+                    url: Secret::new(redis.url()),
+                    directory: Some(place.path().join("cache")),
+                };
+                // Another host each time, to avoid the rate limit.
+                let mut request = request();
+                request.token_url = format!("https://login-{tries}.example/oauth/token");
+                let handle = Cache::new(Clock::Real).handle(request, &choice).unwrap();
+                let cancel = Cancel::new();
+                let endpoint = StopsRedis {
+                    redis: &redis,
+                    cancel: cancelled.then_some(&cancel),
+                    over: Cell::default(),
+                };
+                let options = CallOptions::new().cancel(cancel.clone());
+                let call = CallContext::start(&options, Duration::from_millis(timeout));
+                let result = handle.token(&endpoint, &call);
+                let late = endpoint.over.get().map(|over| over.elapsed());
+                redis.signal(Signal::CONT);
+                if late.is_some() {
+                    assert_eq!(result.unwrap_err().kind(), ErrorKind::Timeout);
+                }
+                // On a machine that is too slow for the lock, the test tries again.
+                late.unwrap_or(Duration::MAX)
+            });
+        }
+    }
+
+    #[test]
+    fn redis_value_expires_after_its_ttl() {
+        let Some(redis) = Redis::start() else { return };
+        let store = redis.store();
+        retry_while_late(|name| {
+            assert_eq!(store.get(name)?, None);
+            store.put(name, b"\0\xff", Duration::from_secs(60))?;
+            assert_eq!(store.get(name)?.as_deref(), Some(&b"\0\xff"[..]));
+            store.put(name, b"", Duration::from_millis(1))?;
+            while store.get(name)?.is_some() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn redis_lock_is_released_only_by_its_owner() {
+        let Some(redis) = Redis::start() else { return };
+        let (store, other) = (redis.store(), redis.store());
+        let lease = Duration::from_secs(60);
+        retry_while_late(|name| {
+            let lock: StoreLock = store.try_lock(name, lease)?.expect("it is free");
+            assert!(other.try_lock(name, lease)?.is_none());
+            assert!(store.try_lock(name, lease)?.is_none());
+            let another = other.try_lock(&format!("not-{name}"), lease)?;
+            assert!(another.is_some());
+            drop(lock);
+            // A lock whose lease has expired is not released by its former owner.
+            let over = store.try_lock(name, Duration::from_millis(1))?;
+            let over = over.expect("it is free");
+            let current = loop {
+                if let Some(lock) = other.try_lock(name, lease)? {
+                    break lock;
+                }
+            };
+            drop(over);
+            assert!(store.try_lock(name, lease)?.is_none());
+            // Released soon, long before its lease expires.
+            let released = Instant::now();
+            drop(current);
+            while store.try_lock(name, lease)?.is_none() {}
+            assert!(released.elapsed() < lease / 2);
+            Ok(())
+        });
+    }
+
+    /// A fault in the responses to a client.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Fault {
+        /// They are delayed.
+        Late(Duration),
+        /// The connection is closed instead.
+        Closed,
+        /// They are lost; commands are delivered.
+        Lost,
+        /// They are lost, and so is every later command.
+        LostBoth,
+    }
+
+    /// A proxy to a server that disturbs the responses of one connection. Later connections are not
+    /// disturbed.
+    struct FaultyProxy {
+        url: String,
+        fault: Arc<Mutex<Option<Fault>>>,
+    }
+
+    impl FaultyProxy {
+        fn to(redis: &Redis) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!(
+                "redis://127.0.0.1:{}/",
+                listener.local_addr().unwrap().port()
+            );
+            let fault = Arc::new(Mutex::new(None));
+            let (port, next) = (redis.port, Arc::clone(&fault));
+            thread::spawn(move || {
+                for client in listener.incoming() {
+                    let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
+                        return;
+                    };
+                    let broken = Arc::new(AtomicBool::new(false));
+                    let client = client.unwrap();
+                    let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                    let is_broken = Arc::clone(&broken);
+                    thread::spawn(move || pass_on(ends.0, ends.1, |_| !is_broken.load(SeqCst)));
+                    let next = Arc::clone(&next);
+                    thread::spawn(move || {
+                        let mut mine = None;
+                        let other = client.try_clone().unwrap();
+                        pass_on(server, client, |_| {
+                            if mine.is_none() {
+                                mine = next.lock().unwrap().take();
+                            }
+                            match mine {
+                                None => return true,
+                                Some(Fault::Late(delay)) => {
+                                    thread::sleep(delay);
+                                    return true;
+                                }
+                                Some(Fault::Closed) => {
+                                    let _ = other.shutdown(std::net::Shutdown::Both);
+                                }
+                                Some(Fault::Lost) => {}
+                                Some(Fault::LostBoth) => broken.store(true, SeqCst),
+                            }
+                            false
+                        });
+                    });
+                }
+            });
+            FaultyProxy { url, fault }
+        }
+
+        fn store(&self) -> RedisStore {
+            RedisStore::new(&Secret::new(self.url.clone())).unwrap()
+        }
+    }
+
+    /// Forwards the bytes for which `passes` returns true.
+    fn pass_on(mut from: TcpStream, mut to: TcpStream, mut passes: impl FnMut(&[u8]) -> bool) {
+        let mut bytes = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut bytes) {
+            if passes(&bytes[..length]) && to.write_all(&bytes[..length]).is_err() {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn redis_lock_is_released_after_a_late_or_lost_response() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let other = redis.store();
+        for fault in [
+            Fault::Late(Duration::from_millis(600)),
+            Fault::Lost,
+            Fault::LostBoth,
+        ] {
+            let proxy = FaultyProxy::to(&redis);
+            let store = proxy.store();
+            // After the first lock, one command takes another.
+            retry_while_late(|_| store.try_lock("before", lease).map(drop));
+            retry_while_late(|_| store.get("before").map(drop));
+            *proxy.fault.lock().unwrap() = Some(fault);
+            assert!(store.try_lock("a", lease).is_err(), "{fault:?}");
+            let failed = Instant::now();
+            let lock = loop {
+                if let Ok(Some(lock)) = other.try_lock("a", lease) {
+                    break lock;
+                }
+                assert!(failed.elapsed() < Duration::from_secs(10), "{fault:?}");
+                thread::sleep(Duration::from_millis(5));
+            };
+            drop(lock);
+            while !redis.keys("camunda-admin:*:lock").is_empty() {
+                assert!(failed.elapsed() < Duration::from_secs(10), "{fault:?}");
+                other.get("a").unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn redis_lock_is_held_when_its_connection_closed_before_the_response() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let proxy = FaultyProxy::to(&redis);
+        let store = proxy.store();
+        retry_while_late(|name| {
+            drop(store.try_lock(&format!("before-{name}"), lease)?);
+            store.get("before")?;
+            *proxy.fault.lock().unwrap() = Some(Fault::Closed);
+            let lock = store.try_lock(name, lease)?;
+            assert!(lock.is_some());
+            assert!(store.try_lock(name, lease)?.is_none());
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn redis_lock_that_no_caller_holds_is_taken_again_by_its_store() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let (store, other) = (redis.store(), redis.store());
+        let client = redis::Client::open(redis.url()).unwrap();
+        retry_while_late(|name| {
+            let mut server = client.get_connection().unwrap();
+            let lock = store.try_lock(name, lease)?;
+            assert!(lock.is_some());
+            let key = format!("camunda-admin:{name}:lock");
+            let owner: String = cmd("GET").arg(&key).query(&mut server).unwrap();
+            // While its caller holds it, it is not taken.
+            assert!(store.try_lock(name, lease)?.is_none());
+            drop(lock);
+            let mut set = cmd("SET");
+            set.arg(&key).arg(&owner).arg("PX").arg(60_000);
+            set.query::<()>(&mut server).unwrap();
+            assert!(other.try_lock(name, lease)?.is_none());
+            assert!(store.try_lock(name, lease)?.is_some());
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn redis_lock_fails_without_permission_for_scripts() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let client = redis::Client::open(redis.url()).unwrap();
+        let mut admin = client.get_connection().unwrap();
+        let mut set_user = |rule: &str| {
+            let mut command = cmd("ACL");
+            command.arg("SETUSER").arg("limited").arg("on");
+            command.arg(">hunter2").arg("~*").arg("+@all").arg(rule);
+            command.query::<()>(&mut admin).unwrap();
+        };
+        set_user("-@scripting");
+        let url = format!("redis://limited:hunter2@127.0.0.1:{}/", redis.port);
+        let store = RedisStore::new(&Secret::new(url)).unwrap();
+        let error = loop {
+            match store.try_lock("a", lease) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(error) => break error.to_string(),
+                Ok(_) => panic!("a lock that could not be released"),
+            }
+        };
+        assert!(error.contains("EVAL"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        assert_eq!(redis.keys("*"), Vec::<String>::new());
+        // The other operations work.
+        retry_while_late(|_| store.put("a", b"1", lease));
+        // As soon as scripts are allowed, it locks; when they are no longer allowed, it stops.
+        set_user("+@scripting");
+        let lock = Mutex::new(None);
+        retry_while_late(|_| {
+            *lock.lock().unwrap() = store.try_lock("a", lease)?;
+            Ok(())
+        });
+        assert!(lock.lock().unwrap().is_some());
+        set_user("-@scripting");
+        drop(lock);
+        retry_while_late(|_| store.get("a").map(drop));
+        let error = loop {
+            match store.try_lock("b", lease) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(error) => break error.to_string(),
+                Ok(_) => panic!("a lock that could not be released"),
+            }
+        };
+        assert!(error.contains("EVAL"), "{error}");
+        assert_eq!(redis.keys("*b:lock"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn redis_store_reconnects_after_a_restart() {
+        loop {
+            let Some(redis) = Redis::start() else { return };
+            let store = redis.store();
+            retry_while_late(|_| store.put("a", b"1", Duration::from_secs(60)));
+            let port = redis.port;
+            drop(redis);
+            assert!(store.get("a").is_err());
+            if let Some(_redis) = Redis::start_at(port) {
+                retry_while_late(|_| {
+                    assert_eq!(store.get("a")?, None);
+                    Ok(())
+                });
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn redis_store_resolves_host_names() {
+        let Some(redis) = Redis::start() else { return };
+        let url = format!("redis://localhost:{}/", redis.port);
+        let store = RedisStore::new(&Secret::new(url)).unwrap();
+        while store.put("a", b"1", Duration::from_secs(60)).is_err() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        retry_while_late(|_| {
+            assert_eq!(store.get("a")?.as_deref(), Some(&b"1"[..]));
+            Ok(())
+        });
+    }
+
+    #[test]
+    fn redis_error_of_rejected_credentials_contains_no_password() {
+        let Some(redis) = Redis::start() else { return };
+        let url = format!("redis://me:hunter2@127.0.0.1:{}/", redis.port);
+        let store = RedisStore::new(&Secret::new(url)).unwrap();
+        let error = store.get("a").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of the C ABI that are not specific to one module.
+
+mod panics;

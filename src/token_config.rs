@@ -1,0 +1,70 @@
+//! Parameters of token requests and of the token cache: what the configuration passes to `auth`.
+//!
+//! Must not depend on `auth` or `config`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::secret::Secret;
+use crate::token_store::TokenStore;
+
+/// Parameters of a token request. All of them together are the cache key, so a rotated secret never
+/// gets a token of the old one.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenRequest {
+    pub(crate) token_url: String,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Secret,
+    pub(crate) audience: String,
+    pub(crate) scope: Option<String>,
+    pub(crate) encoding: TokenRequestFormat,
+}
+
+/// Body format of a token request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum TokenRequestFormat {
+    /// JSON, as the API documents it.
+    #[default]
+    Json,
+    /// `application/x-www-form-urlencoded`, as RFC 6749 requires it.
+    Form,
+}
+
+/// Token stores in addition to memory.
+#[derive(Clone, Default)]
+pub(crate) enum TokenCacheConfig {
+    /// Files in the user's cache directory.
+    #[default]
+    Auto,
+    /// No store.
+    Memory,
+    /// Files in this directory.
+    Directory(PathBuf),
+    /// Redis or Valkey at this URL, and files in this directory, by default in the user's cache
+    /// directory. Requires the cargo feature `redis`.
+    Redis {
+        url: Secret,
+        directory: Option<PathBuf>,
+    },
+    /// The caller's own store.
+    Custom(Arc<dyn TokenStore>),
+}
+
+impl fmt::Debug for TokenCacheConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TokenCacheConfig::Auto => f.write_str("Auto"),
+            TokenCacheConfig::Memory => f.write_str("Memory"),
+            TokenCacheConfig::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
+            TokenCacheConfig::Redis { url, directory } => f
+                .debug_struct("Redis")
+                .field("url", url)
+                .field("directory", directory)
+                .finish(),
+            TokenCacheConfig::Custom(store) => {
+                f.debug_tuple("Custom").field(&store.describe()).finish()
+            }
+        }
+    }
+}

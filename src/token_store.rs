@@ -1,0 +1,74 @@
+//! The interface of token stores, which programs can implement.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::fork::generation;
+
+/// A store in which processes share tokens and rate limits: one of the library's, or a custom one.
+///
+/// Values are small, names consist of lower-case letters, digits and `-`. Both are safe to show:
+/// names are digests, and values with a token are encrypted with a key derived from the client
+/// secret. All other values hold only the rate limit of a token host.
+///
+/// Methods are called from several threads concurrently; the library holds no lock during a call. A
+/// call cannot be interrupted: return within 250 ms, or API calls exceed their deadline. Dropping a
+/// [`StoreLock`] must not block. The library skips the store for a call that is cancelled or has
+/// less than 250 ms left.
+///
+/// A store error never fails an API call. After an error, the library does not use the failed
+/// ability (lock, read or write) for 30 s; after an error whose kind says that the store cannot be
+/// reached, none of the three.
+pub trait TokenStore: Send + Sync {
+    /// Returns the value last put under this name; `None` if there is none, or it has expired.
+    fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// Stores a value under this name and replaces the previous one. Must be atomic: a concurrent
+    /// reader gets either of them whole. The value expires after `ttl`; the store may then delete
+    /// it.
+    fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()>;
+
+    /// Takes the lock of this name without waiting; `None` if another owner holds it.
+    ///
+    /// Dropping the returned lock releases it. If the owner terminates without doing so, the store
+    /// releases the lock: immediately if it can detect that, otherwise after `lease`. Locks and
+    /// values have separate namespaces.
+    fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>>;
+
+    /// Returns the kind and location of the store, for logs and diagnostics; without passwords.
+    fn describe(&self) -> String;
+}
+
+/// A lock of a [`TokenStore`], released when it is dropped by the process that took it.
+///
+/// A child that is forked while the lock is held does not release it: it belongs to the parent.
+pub struct StoreLock {
+    /// Released when dropped; `None` only during `drop`.
+    inner: Option<Box<dyn Send>>,
+    generation: u32,
+}
+
+impl StoreLock {
+    /// Takes ownership of a value that releases the lock when it is dropped.
+    pub fn new(inner: impl Send + 'static) -> Self {
+        StoreLock {
+            inner: Some(Box::new(inner)),
+            generation: generation(),
+        }
+    }
+}
+
+impl Drop for StoreLock {
+    fn drop(&mut self) {
+        if self.generation != generation() {
+            std::mem::forget(self.inner.take());
+        }
+    }
+}
+
+impl fmt::Debug for StoreLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreLock")
+    }
+}

@@ -1,0 +1,187 @@
+//! Every setting and environment variable of `src/config.rs` is offered and documented in Rust, C, C++ and
+//! Python and has a row in the README.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+const CONFIG: &str = "src/config.rs";
+const BUILDER: &str = "src/api/admin.rs";
+const C_HEADER: &str = "include/camunda_admin.h";
+const CPP_HEADER: &str = "include/camunda_admin.hpp";
+const PYTHON: &str = "bindings/python/src/camunda_admin/_client.py";
+const README: &str = "README.md";
+
+fn read(path: &str) -> String {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(top.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Returns the part of `text` from `start` to the next `end`.
+#[track_caller]
+fn section<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+    let from = text.find(start).unwrap_or_else(|| panic!("no `{start}`"));
+    let text = &text[from + start.len()..];
+    let to = text.find(end).unwrap_or_else(|| panic!("no `{end}`"));
+    &text[..to]
+}
+
+/// Returns the comment lines directly before the line that begins with `item`.
+#[track_caller]
+fn comment_before<'a>(text: &'a str, item: &str) -> Vec<&'a str> {
+    let lines: Vec<&str> = text.lines().collect();
+    let item = lines
+        .iter()
+        .position(|line| line.trim_start().starts_with(item))
+        .unwrap_or_else(|| panic!("no `{item}`"));
+    let is_comment = |line: &&&str| {
+        let line = line.trim_start();
+        line.starts_with('*') || line.starts_with('/') || line.starts_with('#')
+    };
+    lines[..item]
+        .iter()
+        .rev()
+        .take_while(is_comment)
+        .copied()
+        .collect()
+}
+
+/// Returns the strings in quotes.
+fn quoted(text: &str) -> Vec<&str> {
+    text.split('"').skip(1).step_by(2).collect()
+}
+
+/// Returns the keys of the settings in the order of their definition.
+fn keys(config: &str) -> Vec<&str> {
+    let keys = quoted(section(config, "KEYS: &[&str] = &[", "];"));
+    assert!(keys.contains(&"client_id"), "{keys:?}");
+    keys
+}
+
+/// Returns the names of the environment variables that the configuration reads.
+fn variables(config: &str) -> BTreeSet<String> {
+    let code = config.split("#[cfg(test)]").next().unwrap();
+    let names: BTreeSet<String> = code
+        .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
+        .filter(|name| name.starts_with("CAMUNDA_"))
+        .map(str::to_owned)
+        .collect();
+    assert!(names.contains("CAMUNDA_CONSOLE_CLIENT_ID"), "{names:?}");
+    names
+}
+
+#[track_caller]
+fn assert_contains_all<'a>(place: &str, text: &str, parts: impl IntoIterator<Item = &'a str>) {
+    let missing: Vec<&str> = parts
+        .into_iter()
+        .filter(|part| !text.contains(part))
+        .collect();
+    assert!(missing.is_empty(), "{place} lacks {missing:?}");
+}
+
+#[track_caller]
+fn assert_documents_keys(place: &str, text: &str) {
+    let config = read(CONFIG);
+    let marked: Vec<String> = keys(&config).iter().map(|key| format!("`{key}`")).collect();
+    assert_contains_all(place, text, marked.iter().map(String::as_str));
+}
+
+#[test]
+fn setter_accepts_exactly_the_listed_keys() {
+    let config = read(CONFIG);
+    let setter = section(
+        &config,
+        "fn set(&mut self, key: &str, value: &str)",
+        "\n    }\n",
+    );
+    let accepted: BTreeSet<&str> = setter
+        .lines()
+        // The arms of the outer match, by their indentation.
+        .filter_map(|line| line.strip_prefix("            \"")?.split_once("\" =>"))
+        .map(|(key, _)| key)
+        .collect();
+    assert_eq!(accepted, keys(&config).into_iter().collect());
+}
+
+#[test]
+fn readme_has_a_complete_row_for_each_key_in_order() {
+    let readme = read(README);
+    let table = section(&readme, "| key | environment variable |", "\n\n");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(2)
+        .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    for row in &rows {
+        assert_eq!(row.len(), 4, "{row:?}");
+        assert!(row.iter().all(|column| !column.is_empty()), "{row:?}");
+    }
+    let documented: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(documented, keys(&read(CONFIG)));
+}
+
+#[test]
+fn rust_builder_has_a_method_and_documents_each_key() {
+    let builder = read(BUILDER);
+    let config = read(CONFIG);
+    let methods: Vec<String> = keys(&config)
+        .iter()
+        .map(|key| format!("pub fn {key}("))
+        .collect();
+    assert_contains_all(BUILDER, &builder, methods.iter().map(String::as_str));
+    let comment = comment_before(&builder, "pub fn set(&mut self, key").concat();
+    assert_documents_keys("the documentation of AdminClientBuilder::set", &comment);
+}
+
+#[test]
+fn c_header_documents_each_key() {
+    let header = read(C_HEADER);
+    let lines = header.lines().collect::<Vec<_>>();
+    let function = lines
+        .iter()
+        .position(|line| line.contains("camunda_config_set("))
+        .expect("no camunda_config_set");
+    let start = lines[..function]
+        .iter()
+        .rposition(|line| line.trim_start().starts_with("/**"))
+        .expect("no comment");
+    let comment = lines[start..function].concat();
+    assert_documents_keys("the documentation of camunda_config_set", &comment);
+}
+
+#[test]
+fn cpp_builder_has_a_method_for_each_key() {
+    let config = read(CONFIG);
+    let methods: Vec<String> = keys(&config)
+        .iter()
+        .map(|key| format!("AdminClientBuilder& {key}("))
+        .collect();
+    assert_contains_all(
+        CPP_HEADER,
+        &read(CPP_HEADER),
+        methods.iter().map(String::as_str),
+    );
+}
+
+#[test]
+fn python_client_accepts_and_documents_each_key() {
+    let client = read(PYTHON);
+    let config = read(CONFIG);
+    let keys = keys(&config);
+    assert_eq!(quoted(section(&client, "_KEYS = (", ")\n")), keys);
+    let class = section(&client, "class AdminClient(", "settings = dict(locals())");
+    let parameters: Vec<String> = keys
+        .iter()
+        .map(|key| format!("\n        {key}: "))
+        .collect();
+    assert_contains_all(PYTHON, class, parameters.iter().map(String::as_str));
+    assert_documents_keys("the docstring of AdminClient", class);
+}
+
+#[test]
+fn environment_variables_are_documented_in_all_languages() {
+    let variables = variables(&read(CONFIG));
+    for path in [README, BUILDER, C_HEADER, PYTHON] {
+        assert_contains_all(path, &read(path), variables.iter().map(String::as_str));
+    }
+}

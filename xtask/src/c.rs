@@ -1,0 +1,456 @@
+//! Generates the C functions of operations and waiters, and the C header.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS, Waiter};
+
+use crate::{Generated, NOTICE, root};
+
+/// Generates `src/ffi/operations.rs`: one exported function for each operation and each waiter.
+pub(crate) fn operations() -> Generated {
+    Generated {
+        path: OPERATIONS_FILE,
+        text: functions(),
+    }
+}
+
+/// Generates the C header from `src/ffi`, with `operations` instead of the file on disk.
+pub(crate) fn header(operations: &str) -> Generated {
+    let sources = tempfile::tempdir().expect("a temporary folder can be created");
+    // All of src: modules of src/ffi refer to files outside it.
+    copy_folder(&root().join("src"), sources.path());
+    let target = OPERATIONS_FILE.strip_prefix("src/").unwrap();
+    fs::write(sources.path().join(target), operations).expect("a source file can be written");
+
+    let mut config =
+        cbindgen::Config::from_file(root().join("cbindgen.toml")).expect("cbindgen.toml is valid");
+    let conventions = config.header.unwrap_or_default();
+    config.header = Some(format!("/* {NOTICE} */\n{}", conventions.trim_start()));
+    config.after_includes = Some(format!(
+        "\n/** The version of this header. */\n#define CAMUNDA_VERSION \"{}\"",
+        env!("CARGO_PKG_VERSION")
+    ));
+    let mut header = Vec::new();
+    cbindgen::Builder::new()
+        .with_config(config)
+        .with_src(sources.path().join("ffi/mod.rs"))
+        .generate()
+        .expect("src/ffi can be expressed in C")
+        .write(&mut header);
+    Generated {
+        path: "include/camunda_admin.h",
+        text: String::from_utf8(header).expect("the sources are UTF-8"),
+    }
+}
+
+/// Copies the files of a folder and of the folders below it.
+fn copy_folder(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("the folder can be listed") {
+        let entry = entry.expect("the folder can be listed");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir(&target).expect("a temporary folder can be created");
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a source file can be copied");
+        }
+    }
+}
+
+/// Generates the test that causes a panic in every function that returns a status.
+pub(crate) fn panics(header: &str) -> Generated {
+    Generated {
+        path: "src/ffi/tests/panics.rs",
+        text: panic_test(header),
+    }
+}
+
+/// Generates the list of the functions that the header declares: the library must export these and
+/// no others.
+pub(crate) fn symbols(header: &str) -> Generated {
+    let mut names: Vec<&str> = header
+        .lines()
+        .filter(|line| !line.trim_start().starts_with(['*', '/']) && !line.contains("typedef"))
+        .filter_map(|line| {
+            let before = line.split_once('(')?.0;
+            let name = before.rsplit([' ', '*']).next()?;
+            (name.starts_with("camunda_") && before.len() > name.len()).then_some(name)
+        })
+        .collect();
+    names.sort_unstable();
+    Generated {
+        path: "tests/c/symbols.txt",
+        text: format!("# {NOTICE}\n{}\n", names.join("\n")),
+    }
+}
+
+const OPERATIONS_FILE: &str = "src/ffi/operations.rs";
+
+/// Generates a test that calls every status-returning function while its body panics.
+fn panic_test(header: &str) -> String {
+    let mut text = format!("// {NOTICE}\n\n");
+    text.push_str(
+        "//! Tests that every exported function that can fail catches a panic.\n\
+         \n\
+         use crate::ffi::boundary::PANIC;\n\
+         use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;\n\
+         use crate::ffi::{admin, call, config, credentials, object, operation, operations, token, value};\n\n\
+         #[test]\n\
+         #[rustfmt::skip]\n\
+         fn exported_function_returns_internal_error_on_panic() {\n    \
+             use std::ptr::{null, null_mut};\n    \
+             PANIC.set(true);\n    \
+             // SAFETY: the panic precedes every access to an argument.\n    \
+             let statuses = unsafe {\n        \
+                 [\n",
+    );
+    for (name, parameters) in functions_with_status(header) {
+        let module = module_of(&name);
+        let arguments: Vec<&str> = parameters
+            .iter()
+            .map(|parameter| zero_argument(parameter))
+            .collect();
+        writeln!(
+            text,
+            "            (\"{name}\", {module}::{name}({})),",
+            arguments.join(", ")
+        )
+        .unwrap();
+    }
+    text.push_str(
+        "        ]\n    };\n    PANIC.set(false);\n    for (name, status) in statuses {\n        \
+         assert_eq!(status, CAMUNDA_STATUS_INTERNAL, \"{name}\");\n    }\n}\n",
+    );
+    text
+}
+
+/// Returns the functions of a header that return a status, with their parameters.
+fn functions_with_status(header: &str) -> Vec<(String, Vec<String>)> {
+    header
+        .split("\ncamunda_status ")
+        .skip(1)
+        // The accessor of `camunda_error`: it cannot fail.
+        .filter(|rest| !rest.starts_with("camunda_error_status("))
+        .map(|rest| {
+            let (name, rest) = rest.split_once('(').unwrap();
+            let (parameters, _) = rest.split_once(");").unwrap();
+            let parameters = parameters
+                .split(',')
+                .map(|parameter| parameter.trim().to_owned());
+            (name.to_owned(), parameters.collect())
+        })
+        .collect()
+}
+
+/// Returns the module of `src/ffi` that defines a function.
+fn module_of(function: &str) -> &'static str {
+    let known = |name: &str| {
+        OPERATIONS.iter().any(|operation| operation.c_name == name)
+            || WAITERS.iter().any(|waiter| waiter.c_name == name)
+    };
+    let modules = ["config", "admin", "call", "value", "object", "credentials"];
+    let prefixed = |module: &&&str| function.starts_with(&format!("camunda_{module}_"));
+    match function {
+        "camunda_admin_token" | "camunda_admin_invalidate_token" => "token",
+        name if known(name) => "operations",
+        _ => modules
+            .iter()
+            .find(prefixed)
+            .copied()
+            .unwrap_or("operation"),
+    }
+}
+
+/// Returns NULL, 0 or `false` as the argument for a parameter.
+fn zero_argument(parameter: &str) -> &'static str {
+    match parameter {
+        callback if callback.starts_with("camunda_") && callback.contains("_fn ") => "None",
+        pointer if pointer.starts_with("const char *const *") => "null()",
+        pointer if pointer.contains('*') && pointer.starts_with("const ") => "null()",
+        pointer if pointer.contains('*') => "null_mut()",
+        number if number.starts_with("double ") => "0.0",
+        flag if flag.starts_with("bool ") => "false",
+        _ => "0",
+    }
+}
+
+fn functions() -> String {
+    let mut text = format!("// {NOTICE}\n\n");
+    text.push_str(
+        "//! The C functions of the operations and waiters.\n\
+         \n\
+         use std::ffi::{c_char, c_void};\n\n\
+         use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
+         use crate::api::backups::BackupId;\n\
+         use crate::api::clusters::ClusterId;\n\
+         use crate::api::{secrets, secure_connectivity};\n\
+         use crate::ffi::admin::camunda_admin;\n\
+         use crate::ffi::call::camunda_call_options;\n\
+         use crate::ffi::callback::camunda_write_fn;\n\
+         use crate::ffi::error::{camunda_error, camunda_status};\n\
+         use crate::ffi::operation;\n\
+         use crate::ffi::value::camunda_value;\n",
+    );
+    for operation in OPERATIONS {
+        push_operation(&mut text, operation);
+    }
+    for waiter in WAITERS {
+        push_waiter(&mut text, waiter);
+    }
+    text
+}
+
+fn push_operation(text: &mut String, operation: &Operation) {
+    let arguments: Vec<String> = operation.arguments().map(snake).collect();
+    let csv = matches!(
+        operation.answer.as_ref().map(|shape| &shape.kind),
+        Some(BodyKind::Csv)
+    );
+    text.push('\n');
+    doc(
+        text,
+        &format!(
+            "{} (`{} {}`).",
+            sentence(operation.name),
+            operation.method,
+            operation.path
+        ),
+    );
+    doc(text, "");
+    doc(text, operation.doc);
+    doc(text, "");
+    if let Some(shape) = &operation.body {
+        doc(
+            text,
+            &format!(
+                "`json` is the request body: {}, encoded as JSON in UTF-8, `json_len` bytes. The \
+                 library validates it before it sends the request, and borrows it during the call.",
+                type_name(&shape.kind)
+            ),
+        );
+    }
+    if csv {
+        doc(
+            text,
+            "`sink` receives the response body in chunks, on the calling thread, with `user` passed \
+             unchanged. It returns 0 to continue; any other value ends the call with \
+             CAMUNDA_STATUS_IO.",
+        );
+    } else if let Some(shape) = &operation.answer {
+        doc(
+            text,
+            &format!(
+                "On success, `*value` is a new value: {}. Free it with camunda_value_free().",
+                type_name(&shape.kind)
+            ),
+        );
+    }
+    common_doc(text);
+    if !operation.errors.is_empty() {
+        doc(text, "");
+        doc(text, "Error responses of the API:");
+        for (status, reason) in operation.errors {
+            doc(text, &format!("- {status} {reason}"));
+        }
+    }
+    let mut parameters = vec![
+        "admin: *const camunda_admin".to_owned(),
+        "call: *const camunda_call_options".into(),
+    ];
+    parameters.extend(
+        arguments
+            .iter()
+            .map(|name| format!("{name}: *const c_char")),
+    );
+    if operation.body.is_some() {
+        parameters.extend(["json: *const c_char".to_owned(), "json_len: usize".into()]);
+    }
+    if csv {
+        parameters.extend([
+            "sink: camunda_write_fn".to_owned(),
+            "user: *mut c_void".into(),
+        ]);
+    } else if operation.answer.is_some() {
+        parameters.push("value: *mut *mut camunda_value".into());
+    }
+    let body = if operation.body.is_some() {
+        "Some((json, json_len))"
+    } else {
+        "None"
+    };
+    let description = rust_path(operation);
+    let call = if csv {
+        format!("operation::stream(&{description}, admin, call, sink, user, error)")
+    } else {
+        let value = if operation.answer.is_some() {
+            "Some(value)"
+        } else {
+            "None"
+        };
+        format!(
+            "operation::run(&{description}, admin, call, &[{}], {body}, {value}, error)",
+            arguments.join(", ")
+        )
+    };
+    push_function(text, operation.c_name, parameters, &call);
+}
+
+fn push_waiter(text: &mut String, waiter: &Waiter) {
+    text.push('\n');
+    doc(text, &format!("{}.", sentence(waiter.name)));
+    doc(text, "");
+    doc(text, waiter.doc);
+    doc(text, "");
+    doc(
+        text,
+        "The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of \
+         `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the \
+         resource can no longer reach the state.",
+    );
+    doc(text, "");
+    if let Some(answer) = waiter.answer {
+        doc(
+            text,
+            &format!(
+                "On success, `*value` is a new value: a {}. Free it with camunda_value_free().",
+                answer.name()
+            ),
+        );
+    }
+    common_doc(text);
+    let arguments: Vec<String> = waiter.arguments.iter().map(|name| snake(name)).collect();
+    let mut parameters = vec![
+        "admin: *const camunda_admin".to_owned(),
+        "call: *const camunda_call_options".into(),
+    ];
+    parameters.extend(
+        arguments
+            .iter()
+            .map(|name| format!("{name}: *const c_char")),
+    );
+    if waiter.answer.is_some() {
+        parameters.push("value: *mut *mut camunda_value".into());
+    }
+    let value = if waiter.answer.is_some() {
+        "Some(value)"
+    } else {
+        "None"
+    };
+    let named: Vec<String> = waiter
+        .arguments
+        .iter()
+        .zip(&arguments)
+        .map(|(name, argument)| format!("(\"{name}\", {argument})"))
+        .collect();
+    let call = format!(
+        "operation::wait(|admin, [{}], call| {}, admin, call, [{}], {value}, error)",
+        arguments.join(", "),
+        waiter_call(waiter),
+        named.join(", ")
+    );
+    push_function(text, waiter.c_name, parameters, &call);
+}
+
+/// Returns the Rust expression that runs a waiter.
+fn waiter_call(waiter: &Waiter) -> String {
+    let typed = |name: &str| match name {
+        "clusterUuid" => format!("&ClusterId::new({})?", snake(name)),
+        "backupId" => format!("&BackupId::new({})?", snake(name)),
+        _ => snake(name),
+    };
+    let (place, method) = waiter.call.rsplit_once('.').unwrap();
+    let (id, others) = waiter.arguments.split_first().unwrap();
+    let mut handle = format!("admin.cluster({})", typed(id));
+    for part in place.split('.').skip(1) {
+        handle.push_str(&format!(".{part}()"));
+    }
+    let mut arguments: Vec<String> = others.iter().map(|name| typed(name)).collect();
+    arguments.push("&operation::wait_options(call)".into());
+    let convert = match waiter.answer {
+        Some(_) => "with_value",
+        None => "without_value",
+    };
+    let arguments = arguments.join(", ");
+    format!("operation::{convert}({handle}.{method}({arguments}))")
+}
+
+fn push_function(text: &mut String, name: &str, parameters: Vec<String>, call: &str) {
+    writeln!(text, "#[unsafe(no_mangle)]").unwrap();
+    writeln!(text, "#[rustfmt::skip]").unwrap();
+    writeln!(text, "pub unsafe extern \"C\" fn {name}(").unwrap();
+    for parameter in parameters {
+        writeln!(text, "    {parameter},").unwrap();
+    }
+    writeln!(text, "    error: *mut *mut camunda_error,").unwrap();
+    writeln!(text, ") -> camunda_status {{").unwrap();
+    writeln!(
+        text,
+        "    // SAFETY: the caller passes pointers as documented above."
+    )
+    .unwrap();
+    writeln!(text, "    unsafe {{ {call} }}").unwrap();
+    writeln!(text, "}}").unwrap();
+}
+
+fn common_doc(text: &mut String) {
+    doc(
+        text,
+        "If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL \
+         on success and a new error on failure. Free it with camunda_error_free(). Thread-safe.",
+    );
+}
+
+fn doc(text: &mut String, paragraph: &str) {
+    let mut line = String::new();
+    for word in paragraph.split_whitespace() {
+        if !line.is_empty() && line.len() + word.len() > 95 {
+            writeln!(text, "/// {line}").unwrap();
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(text, "{}", format!("/// {line}").trim_end()).unwrap();
+}
+
+fn type_name(kind: &BodyKind) -> String {
+    match kind {
+        BodyKind::Object(description) => format!("a {}", description.name()),
+        BodyKind::List(description) => format!("an array of {}", description.name()),
+        BodyKind::Secrets => "an object that maps secret names to secret values".to_owned(),
+        BodyKind::Csv => "text".to_owned(),
+    }
+}
+
+/// Returns the Rust path of an operation's description, for example `clusters::LIST`.
+fn rust_path(operation: &Operation) -> String {
+    let (place, name) = operation
+        .call
+        .rsplit_once('.')
+        .unwrap_or(("meta", operation.call));
+    let module = match place {
+        "cluster" => "clusters",
+        "cluster.clients" => "cluster_clients",
+        place => place.rsplit('.').next().unwrap(),
+    };
+    format!("{module}::{}", name.to_uppercase())
+}
+
+fn sentence(name: &str) -> String {
+    name[..1].to_uppercase() + &name[1..]
+}
+
+fn snake(camel: &str) -> String {
+    let mut snake = String::new();
+    for c in camel.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
