@@ -52,11 +52,11 @@ fn collect(description: &Description, value: &Value, path: &str, unknown: &mut V
                 }
             }
         }
-        (Description::Enum { values, .. }, Value::String(string)) => {
-            // A typed language reads an absent value as an empty string.
-            if !string.is_empty() && !values.iter().any(|value| value.json == string) {
-                unknown.push(format!("{path} = {string:?}"));
-            }
+        // A typed language reads an absent value as an empty string.
+        (Description::Enum { values, .. }, Value::String(string))
+            if !string.is_empty() && !values.iter().any(|value| value.json == string) =>
+        {
+            unknown.push(format!("{path} = {string:?}"));
         }
         _ => {}
     }
