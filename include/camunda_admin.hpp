@@ -2936,7 +2936,7 @@ struct CreatedMonitoringClient {
 template <>
 struct detail::Fields<CreatedMonitoringClient> {
   static constexpr Field<CreatedMonitoringClient> list[] = {
-      defaulted<&CreatedMonitoringClient::uuid>("uuid"),
+      required<&CreatedMonitoringClient::uuid>("uuid"),
       defaulted<&CreatedMonitoringClient::name>("name"),
       defaulted<&CreatedMonitoringClient::username>("username"),
       defaulted<&CreatedMonitoringClient::created>("created"),

@@ -42,6 +42,7 @@ const CANCEL_COUNT: usize = 2;
 
 impl Cancel {
     /// Creates a flag that is not set.
+    #[must_use]
     pub fn new() -> Self {
         Cancel::default()
     }
@@ -54,6 +55,7 @@ impl Cancel {
     }
 
     /// Returns whether the flag is set.
+    #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Acquire) & CANCELLED != 0
     }
@@ -104,6 +106,7 @@ pub struct CallOptions {
 impl CallOptions {
     /// Creates options in which nothing is set: the client's own timeout applies (default: 60 s),
     /// and the calls cannot be cancelled.
+    #[must_use]
     pub fn new() -> Self {
         CallOptions::default()
     }
@@ -111,12 +114,14 @@ impl CallOptions {
     /// Sets the timeout of the whole call, including the token request, the rate limit, retries and
     /// reading the body. The call returns at most 100 ms after its deadline. DNS resolution cannot
     /// be interrupted: it runs on a separate thread, which a call that must end abandons.
+    #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
     /// Sets the flag that cancels the call.
+    #[must_use]
     pub fn cancel(mut self, cancel: Cancel) -> Self {
         self.cancel = Some(CancelWatch {
             cancel,
@@ -129,6 +134,7 @@ impl CallOptions {
     /// it returns `true`, the call fails with [`ErrorKind::Cancelled`]. For language runtimes that
     /// must run their own signal handlers, such as Python. A call that waits less than 20 ms does
     /// not run it.
+    #[must_use]
     pub fn interrupt_check(mut self, check: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.interrupt = Some(Arc::new(check));
         self

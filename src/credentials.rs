@@ -118,7 +118,8 @@ impl ClusterCredentials {
             .map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Writes the variables as `export NAME='value'` lines to a new file with mode 0600, and flushes
+    /// Writes the variables as `export NAME='value'` lines to a new file with mode 0600, and
+    /// flushes
     /// it to the disk.
     ///
     /// Never overwrites a file: if the path exists, also as a symbolic link, nothing is changed. A
@@ -177,6 +178,15 @@ impl ClusterCredentials {
                     names.join(" or ")
                 ))
             })
+    }
+}
+
+impl<'a> IntoIterator for &'a ClusterCredentials {
+    type Item = (&'a str, &'a Secret);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter().collect::<Vec<_>>().into_iter()
     }
 }
 

@@ -2,11 +2,16 @@
 //!
 //! Must not depend on other modules of the crate, except `secret`.
 
-use crate::secret::Zeroizing;
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::secret::Zeroizing;
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -123,6 +128,89 @@ struct Inner {
     underlying: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
+/// Implements `as_str`, `Display`, `FromStr`, `Serialize` and `Deserialize` with a string for each
+/// variant.
+macro_rules! string_enum {
+    ($name:ident { $($variant:ident = $string:literal,)* }) => {
+        impl $name {
+            /// Returns the name as a string in snake case.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $( $name::$variant => $string, )*
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(name: &str) -> Result<Self> {
+                match name {
+                    $( $string => Ok($name::$variant), )*
+                    _ => Err(Error::invalid_argument(format!(
+                        concat!("unknown ", stringify!($name), " `{}`"),
+                        name.escape_debug()
+                    ))),
+                }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let name = <Cow<'_, str>>::deserialize(deserializer)?;
+                name.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+string_enum! { ErrorKind {
+    InvalidArgument = "invalid_argument",
+    Config = "config",
+    Authentication = "authentication",
+    PermissionDenied = "permission_denied",
+    NotFound = "not_found",
+    Conflict = "conflict",
+    NotReady = "not_ready",
+    InvalidRequest = "invalid_request",
+    RateLimited = "rate_limited",
+    Service = "service",
+    Timeout = "timeout",
+    Cancelled = "cancelled",
+    Network = "network",
+    Decode = "decode",
+    WaitFailed = "wait_failed",
+    Io = "io",
+    Internal = "internal",
+} }
+
+string_enum! { Stage {
+    Config = "config",
+    Token = "token",
+    Request = "request",
+    Decode = "decode",
+} }
+
+string_enum! { Outcome {
+    NotSent = "not_sent",
+    Rejected = "rejected",
+    Unknown = "unknown",
+    Completed = "completed",
+} }
+
 impl Error {
     pub(crate) fn new(
         kind: ErrorKind,
@@ -167,16 +255,19 @@ impl Error {
     }
 
     /// Returns the category of the error.
+    #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
     /// Returns the stage at which the call failed.
+    #[must_use]
     pub fn stage(&self) -> Stage {
         self.0.stage
     }
 
     /// Returns whether the operation was executed.
+    #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.0.outcome
     }
@@ -187,36 +278,43 @@ impl Error {
     ///
     /// `false` for reads and waiters, which change nothing, and for errors that make certain that
     /// nothing was applied. C++ and Python raise these errors as `OutcomeUnknownError`.
+    #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         self.0.unconfirmed
     }
 
     /// Returns the error message without the name of the operation.
+    #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// Returns the name of the operation, such as `create cluster`.
+    #[must_use]
     pub fn operation(&self) -> Option<&'static str> {
         self.0.operation
     }
 
     /// Returns the HTTP method of the request.
+    #[must_use]
     pub fn method(&self) -> Option<&'static str> {
         self.0.method
     }
 
     /// Returns the percent-encoded path of the request, also if the request was not sent.
+    #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.0.path.as_deref()
     }
 
     /// Returns the HTTP status of the response, or `None` if there was none.
+    #[must_use]
     pub fn http_status(&self) -> Option<u16> {
         self.0.http_status
     }
 
     /// Returns the server's error message, or `None` if the response had none.
+    #[must_use]
     pub fn server_message(&self) -> Option<&str> {
         self.0.server_message.as_deref()
     }
@@ -225,28 +323,33 @@ impl Error {
     ///
     /// If a one-time response, such as a client secret, cannot be decoded, only this body has it.
     /// Store it safely and do not log it.
+    #[must_use]
     pub fn body(&self) -> Option<&[u8]> {
         self.0.body.as_ref().map(|body| body.as_slice())
     }
 
     /// Returns the time after which the caller may retry: from the server's `Retry-After` header or
     /// from the library's rate limit. `None` if neither applies.
+    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
     /// Returns the number of requests of which at least one byte was sent. The polls of a waiter
     /// count, token requests do not. 0 if no connection could be established.
+    #[must_use]
     pub fn attempts(&self) -> u32 {
         self.0.attempts
     }
 
     /// Returns the server's id of the request, to quote to Camunda support.
+    #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
     /// Returns the time from the start of the call until it failed.
+    #[must_use]
     pub fn elapsed(&self) -> Option<Duration> {
         self.0.elapsed
     }
@@ -256,6 +359,7 @@ impl Error {
     ///
     /// `Display` contains its text, so [`source`](StdError::source) is `None`: a report that walks
     /// the chain of sources would print the text twice.
+    #[must_use]
     pub fn underlying(&self) -> Option<&(dyn StdError + 'static)> {
         self.0
             .underlying
@@ -436,6 +540,28 @@ impl StdError for Error {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn outcome_kind_and_stage_have_names_that_parse_and_serialize() {
+        for (outcome, name) in [
+            (Outcome::NotSent, "not_sent"),
+            (Outcome::Rejected, "rejected"),
+            (Outcome::Unknown, "unknown"),
+            (Outcome::Completed, "completed"),
+        ] {
+            assert_eq!(outcome.as_str(), name);
+            assert_eq!(format!("{outcome:>10}"), format!("{name:>10}"));
+            assert_eq!(name.parse::<Outcome>().unwrap(), outcome);
+            let json = serde_json::to_string(&outcome).unwrap();
+            assert_eq!(json, format!("\"{name}\""));
+            assert_eq!(serde_json::from_str::<Outcome>(&json).unwrap(), outcome);
+        }
+        assert_eq!(ErrorKind::WaitFailed.to_string(), "wait_failed");
+        assert_eq!("token".parse::<Stage>().unwrap(), Stage::Token);
+        let error = "Done".parse::<Outcome>().unwrap_err();
+        assert_eq!(error.to_string(), "unknown Outcome `Done`");
+        assert!(serde_json::from_str::<ErrorKind>("\"other\"").is_err());
+    }
 
     #[test]
     fn display_has_operation_status_and_message_when_rejected() {

@@ -59,7 +59,8 @@
 //! # Features
 //!
 //! - `redis`: token stores in Redis or Valkey.
-//! - `capi`: exports the C ABI of `include/camunda_admin.h`. Without it the crate exports no C symbol, and its only `unsafe` code is the module that detects forks.
+//! - `capi`: exports the C ABI of `include/camunda_admin.h`. Without it the crate exports no C
+//!   symbol, and its only `unsafe` code is the module that detects forks.
 //!
 //! # Forks
 //!
@@ -70,21 +71,47 @@
 //! a child that uses the client on several threads can hang.
 
 #![deny(unsafe_code)]
+// A type in a public signature must be exported.
+#![cfg_attr(not(test), deny(unnameable_types))]
 
 /// The README's own example compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+#[warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 mod api;
 mod auth;
 mod backoff;
+#[warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 mod call;
 mod config;
+#[warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 mod credentials;
 #[cfg(test)]
 #[path = "../tests/support/deadline_check.rs"]
 mod deadline_check;
+#[warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
@@ -97,6 +124,12 @@ pub mod fuzzing;
 #[allow(dead_code)]
 mod limited;
 mod random;
+#[warn(
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use
+)]
 mod secret;
 mod token_config;
 mod token_store;
@@ -105,35 +138,18 @@ mod transport;
 #[path = "../tests/support/unreachable_ports.rs"]
 mod unreachable_ports;
 
-pub use api::activity::{Activity, AuditEvent, AuditType};
+pub use api::activity::Activity;
 pub use api::admin::{AdminClient, AdminClientBuilder, ClusterHandle, TokenSource};
-pub use api::backups::{
-    Backup, BackupId, BackupSchedule, BackupStatus, Backups, Restore, RestoreState,
-};
-pub use api::cluster_clients::{
-    ClientLinks, ClientPermission, ClusterClient, ClusterClientConnectionDetails, ClusterClientId,
-    ClusterClients, CreateClusterClient, CreatedClusterClient,
-};
-pub use api::clusters::{
-    BackupOption, BackupRegionOption, Channel, Cluster, ClusterComponentStatus, ClusterEncryption,
-    ClusterId, ClusterLinks, ClusterStage, ClusterStatus, Clusters, CreateCluster,
-    EncryptionKeyType, EncryptionStatus, FailoverResult, FailoverResults, FailoverStep, Generation,
-    GenerationClassification, GenerationUpgrade, IpAllowlistEntry, NamedId, NamedResource,
-    Parameters, Region, TriggerFailover, UpdateCluster, UpdateEncryption,
-};
-pub use api::members::{AssignableRole, Member, Members, OrganizationRole};
-pub use api::meta::IpRanges;
-pub use api::monitoring::{
-    ClusterMonitoring, CreatedMonitoringClient, MetricsEndpoint, Monitoring, MonitoringClient,
-    MonitoringClientId, MonitoringStatus,
-};
-pub use api::object::{Extra, Json, Number};
+pub use api::backups::Backups;
+pub use api::cluster_clients::ClusterClients;
+pub use api::clusters::{Clusters, FailoverStep};
+pub use api::members::Members;
+pub use api::monitoring::ClusterMonitoring;
+pub use api::object::{Extra, ExtraIter, Json, Number};
 pub use api::secrets::{ClusterSecrets, Secrets};
-pub use api::secure_connectivity::{
-    ActivateSecureConnectivity, ClusterRef, Condition, EndpointConnection, OrgLabel,
-    SecureConnectivity, SecureConnectivityMetadata, SecureConnectivityOrEmpty,
-    SecureConnectivitySpec, SecureConnectivityState, SecureConnectivityStatus, SecureEndpoint,
-};
+pub use api::secure_connectivity::SecureConnectivity;
+// The objects, enumerations and ids of the list in `api/mod.rs`.
+pub use api::types::*;
 pub use api::wait::Wait;
 pub use auth::Token;
 pub use call::{CallOptions, Cancel};

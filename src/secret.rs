@@ -30,11 +30,13 @@ impl Secret {
     }
 
     /// Returns the secret string. Do not put it into logs, errors or file names.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
     /// Returns whether the string is empty.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -128,7 +128,7 @@ fn package_and_example_pass_mypy_strict() {
 
 fn sandbox() -> Sandbox {
     Sandbox::builder()
-        .hold_back(Duration::from_millis(300))
+        .rejection_delay(Duration::from_millis(300))
         .start()
 }
 

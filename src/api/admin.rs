@@ -84,6 +84,7 @@ impl AdminClient {
     /// quick.clusters().list()?; // has the timeout and can be cancelled
     /// # Ok::<(), camunda_admin::Error>(())
     /// ```
+    #[must_use]
     pub fn with(&self, options: CallOptions) -> AdminClient {
         AdminClient {
             transport: self.transport.clone(),
@@ -92,11 +93,13 @@ impl AdminClient {
     }
 
     /// Returns the operations on all clusters of the organisation.
+    #[must_use]
     pub fn clusters(&self) -> Clusters<'_> {
         Clusters { admin: self }
     }
 
     /// Returns the operations on one cluster. Sends no request.
+    #[must_use]
     pub fn cluster<'a>(&'a self, id: &'a ClusterId) -> ClusterHandle<'a> {
         ClusterHandle {
             admin: self,
@@ -106,11 +109,13 @@ impl AdminClient {
     }
 
     /// Returns the operations on the members of the organisation.
+    #[must_use]
     pub fn members(&self) -> Members<'_> {
         Members { admin: self }
     }
 
     /// Returns the operations on the organisation's audit log.
+    #[must_use]
     pub fn activity(&self) -> Activity<'_> {
         Activity { admin: self }
     }
@@ -162,7 +167,8 @@ impl AdminClient {
     #[cfg(feature = "capi")]
     pub(crate) fn invalidate_token(&self, audience: Option<&str>, token: &Token) -> Result<()> {
         let own = self.transport.config().audience();
-        self.token_source(audience.unwrap_or(own))?.reject(token);
+        self.token_source(audience.unwrap_or(own))?
+            .invalidate(token);
         Ok(())
     }
 
@@ -250,6 +256,7 @@ impl AdminClient {
 
     /// Returns the counters of this client and its clones: requests, retries, token requests,
     /// bytes.
+    #[must_use]
     pub fn stats(&self) -> Stats {
         self.transport.stats()
     }
@@ -257,6 +264,7 @@ impl AdminClient {
     /// Returns the state of all cached tokens, rate limiters and token stores of this process, as
     /// JSON without secrets: `process_id`, `tokens`, `rate_limiters`, `stores` and `counters`.
     /// Times are seconds from now.
+    #[must_use]
     pub fn diagnostics(&self) -> Json {
         let json = serde_json::to_string(&auth::diagnostics()).unwrap_or_default();
         Json::new(json).unwrap_or_default()
@@ -720,6 +728,7 @@ pub struct ClusterHandle<'a> {
 impl<'a> ClusterHandle<'a> {
     /// Returns the operations on the cluster's clients, the credentials with which programs access
     /// it.
+    #[must_use]
     pub fn clients(&self) -> ClusterClients<'a> {
         ClusterClients {
             admin: self.admin,
@@ -728,6 +737,7 @@ impl<'a> ClusterHandle<'a> {
     }
 
     /// Returns the operations on the cluster's backups.
+    #[must_use]
     pub fn backups(&self) -> Backups<'a> {
         Backups {
             admin: self.admin,
@@ -736,6 +746,7 @@ impl<'a> ClusterHandle<'a> {
     }
 
     /// Returns the operations on the cluster's connector secrets.
+    #[must_use]
     pub fn secrets(&self) -> ClusterSecrets<'a> {
         ClusterSecrets {
             admin: self.admin,
@@ -744,6 +755,7 @@ impl<'a> ClusterHandle<'a> {
     }
 
     /// Returns the operations on the cluster's monitoring.
+    #[must_use]
     pub fn monitoring(&self) -> ClusterMonitoring<'a> {
         ClusterMonitoring {
             admin: self.admin,
@@ -752,6 +764,7 @@ impl<'a> ClusterHandle<'a> {
     }
 
     /// Returns the operations on the cluster's secure connectivity.
+    #[must_use]
     pub fn secure_connectivity(&self) -> SecureConnectivity<'a> {
         SecureConnectivity {
             admin: self.admin,
@@ -813,6 +826,7 @@ impl TokenSource {
     /// Returns the same source with options for the calls made through it: a timeout, and a
     /// [`Cancel`](crate::Cancel) for [`access_token`](Self::access_token). `options` are merged
     /// into those that are already set.
+    #[must_use]
     pub fn with(&self, options: CallOptions) -> TokenSource {
         TokenSource {
             transport: self.transport.clone(),
@@ -823,6 +837,7 @@ impl TokenSource {
 
     /// Returns the counters of this source and its clones: token requests, retries, bytes. A source
     /// created by [`AdminClient::token_source`] shares the counters of the client.
+    #[must_use]
     pub fn stats(&self) -> Stats {
         self.transport.stats()
     }
@@ -840,7 +855,7 @@ impl TokenSource {
 
     /// Discards a token that a server rejected, in memory and in the token store, unless a newer
     /// one is cached. The next [`access_token`](Self::access_token) requests a new one.
-    pub fn reject(&self, token: &Token) {
+    pub fn invalidate(&self, token: &Token) {
         self.token_cache.reject(token, &self.call());
     }
 

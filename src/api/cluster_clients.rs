@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::api::admin::{AdminClient, encode};
-use crate::api::clusters::{self, Cluster, ClusterId};
+use crate::api::clusters::{self, Cluster, ClusterId, ClusterLinks};
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::credentials::{ClusterCredentials, NewFile};
@@ -67,6 +67,7 @@ impl CreateClusterClient {
     /// Restricts the client to these permissions. At least one is required: the API treats an empty
     /// list as all permissions, so creating the client then fails with
     /// [`ErrorKind::InvalidArgument`] and sends nothing.
+    #[must_use]
     pub fn permissions(mut self, permissions: impl IntoIterator<Item = ClientPermission>) -> Self {
         self.permissions = Some(permissions.into_iter().collect());
         self
@@ -120,7 +121,17 @@ impl CreatedClusterClient {
     /// [`create_env_file`](ClusterClients::create_env_file) instead: with
     /// [`write_env_file`](ClusterCredentials::write_env_file) the secret is lost if the file cannot
     /// be written.
+    #[must_use]
     pub fn credentials(&self, cluster: &Cluster) -> ClusterCredentials {
+        self.credentials_for(&cluster.uuid, &cluster.links, &cluster.region.name)
+    }
+
+    fn credentials_for(
+        &self,
+        cluster: &ClusterId,
+        cluster_links: &ClusterLinks,
+        region_name: &str,
+    ) -> ClusterCredentials {
         let mut variables = BTreeMap::new();
         let mut set = |name: &'static str, value: &str| {
             if !value.is_empty() {
@@ -135,8 +146,8 @@ impl CreatedClusterClient {
                 .cloned()
                 .unwrap_or_default()
         };
-        let oauth = pick(&links.oauth, &cluster.links.oauth);
-        set("ZEEBE_ADDRESS", &pick(&links.zeebe, &cluster.links.zeebe));
+        let oauth = pick(&links.oauth, &cluster_links.oauth);
+        set("ZEEBE_ADDRESS", &pick(&links.zeebe, &cluster_links.zeebe));
         set("ZEEBE_CLIENT_ID", self.client_id.as_str());
         set("ZEEBE_CLIENT_SECRET", self.client_secret.expose());
         set("ZEEBE_AUTHORIZATION_SERVER_URL", &oauth);
@@ -145,16 +156,16 @@ impl CreatedClusterClient {
             "ZEEBE_TOKEN_AUDIENCE",
             self.audience.as_deref().unwrap_or("zeebe.camunda.io"),
         );
-        set("CAMUNDA_CLUSTER_ID", cluster.uuid.as_str());
+        set("CAMUNDA_CLUSTER_ID", cluster.as_str());
         let urls = [
             &links.zeebe,
             &links.operate,
             &links.tasklist,
             &links.optimize,
-            &cluster.links.zeebe,
-            &cluster.links.operate,
-            &cluster.links.tasklist,
-            &cluster.links.optimize,
+            &cluster_links.zeebe,
+            &cluster_links.operate,
+            &cluster_links.tasklist,
+            &cluster_links.optimize,
         ];
         let region = urls
             .into_iter()
@@ -162,7 +173,7 @@ impl CreatedClusterClient {
             .find_map(|url| region_code(url))
             // Not its name, such as `Belgium, Europe (europe-west1)`: programs build host names
             // from this variable.
-            .or_else(|| Some(cluster.region.name.as_str()).filter(|name| is_region_code(name)));
+            .or_else(|| Some(region_name).filter(|name| is_region_code(name)));
         set("CAMUNDA_CLUSTER_REGION", region.unwrap_or_default());
         let scopes: Vec<&str> = self
             .permissions
@@ -176,17 +187,17 @@ impl CreatedClusterClient {
             (
                 ClientPermission::Tasklist,
                 "CAMUNDA_TASKLIST_BASE_URL",
-                pick(&links.tasklist, &cluster.links.tasklist),
+                pick(&links.tasklist, &cluster_links.tasklist),
             ),
             (
                 ClientPermission::Optimize,
                 "CAMUNDA_OPTIMIZE_BASE_URL",
-                pick(&links.optimize, &cluster.links.optimize),
+                pick(&links.optimize, &cluster_links.optimize),
             ),
             (
                 ClientPermission::Operate,
                 "CAMUNDA_OPERATE_BASE_URL",
-                pick(&links.operate, &cluster.links.operate),
+                pick(&links.operate, &cluster_links.operate),
             ),
         ] {
             if may_use(permission) {
@@ -379,17 +390,18 @@ impl ClusterClients<'_> {
         CREATE.check_lists(&body)?;
         let call = self.admin.call();
         let decode = |response| clusters::GET.decode::<Cluster>(response);
-        let cluster = match self
-            .admin
-            .execute_in(&call, &clusters::GET, &id, None, decode)
-        {
-            // No permission to read clusters; creating a client requires another one.
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => Cluster {
-                uuid: self.cluster.clone(),
-                ..Cluster::default()
-            },
-            read => read?,
-        };
+        let (links, region_name) =
+            match self
+                .admin
+                .execute_in(&call, &clusters::GET, &id, None, decode)
+            {
+                // No permission to read clusters; creating a client requires another one.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => Default::default(),
+                read => {
+                    let cluster = read?;
+                    (cluster.links, cluster.region.name)
+                }
+            };
         let mut file = NewFile::create(path).map_err(|error| error.with_operation(CREATE.name))?;
         file.reserve(
             "Reserved for the credentials of a client that is being created.\n\
@@ -408,7 +420,7 @@ impl ClusterClients<'_> {
                 Outcome::NotSent | Outcome::Rejected => error,
                 _ => error.with_note(format!("{} was removed", path.display())),
             })?;
-        let credentials = created.credentials(&cluster);
+        let credentials = created.credentials_for(self.cluster, &links, &region_name);
         let filled = credentials
             .to_env_text()
             .and_then(|text| file.fill(text.as_bytes()));

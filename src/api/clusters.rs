@@ -221,6 +221,7 @@ api_object! {
 impl Cluster {
     /// Returns the IP allowlist of the cluster: `ipallowlist`, or `ipwhitelist` if that is absent.
     /// `None` without the permission to read it.
+    #[must_use]
     pub fn allowlist(&self) -> Option<&[IpAllowlistEntry]> {
         self.ipallowlist.as_deref().or(self.ipwhitelist.as_deref())
     }
@@ -283,42 +284,49 @@ impl CreateCluster {
     }
 
     /// Sets the description.
+    #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
     /// Sets whether it is automatically upgraded to the newest generation of its channel.
+    #[must_use]
     pub fn auto_update(mut self, auto_update: bool) -> Self {
         self.auto_update = Some(auto_update);
         self
     }
 
     /// Sets the region in which its backups are stored.
+    #[must_use]
     pub fn backup_region_id(mut self, region: impl Into<String>) -> Self {
         self.backup_region_id = Some(region.into());
         self
     }
 
     /// Sets the owner of the key that encrypts its data.
+    #[must_use]
     pub fn encryption(mut self, key: EncryptionKeyType) -> Self {
         self.encryption = Some(key);
         self
     }
 
     /// Sets the number of hardware packages.
+    #[must_use]
     pub fn hardware_packages(mut self, packages: u32) -> Self {
         self.hardware_packages = Some(packages);
         self
     }
 
     /// Sets the stage.
+    #[must_use]
     pub fn stage_label(mut self, stage: ClusterStage) -> Self {
         self.stage_label = Some(stage);
         self
     }
 
     /// Sets whether Identity checks permissions in the backend.
+    #[must_use]
     pub fn identity_backend_checks_enabled(mut self, enabled: bool) -> Self {
         self.identity_backend_checks_enabled = Some(enabled);
         self
@@ -355,6 +363,7 @@ impl Default for UpdateCluster {
 
 impl UpdateCluster {
     /// Creates a request in which no field is set.
+    #[must_use]
     pub fn new() -> Self {
         UpdateCluster {
             name: None,
@@ -366,24 +375,28 @@ impl UpdateCluster {
     }
 
     /// Sets the new name.
+    #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
     /// Sets the new description; an empty string clears it.
+    #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
     /// Sets the new stage.
+    #[must_use]
     pub fn stage_label(mut self, stage: ClusterStage) -> Self {
         self.stage_label = Some(stage);
         self
     }
 
     /// Sets the number of hardware packages.
+    #[must_use]
     pub fn number_of_allocated_hw_packages(mut self, packages: u32) -> Self {
         self.number_of_allocated_hw_packages = Some(packages);
         self
@@ -412,6 +425,7 @@ impl UpdateEncryption {
     }
 
     /// Sets the ARN of the key of the second region of a dual-region cluster.
+    #[must_use]
     pub fn secondary(mut self, secondary: impl Into<String>) -> Self {
         self.secondary_encryption_key_id = Some(secondary.into());
         self
@@ -490,17 +504,20 @@ pub struct FailoverStep(crate::api::object::Json);
 
 impl FailoverStep {
     /// Returns whether the step succeeded (`ok`).
+    #[must_use]
     pub fn is_ok(&self) -> bool {
         self.0.decode::<&str>().is_ok_and(|result| result == "ok")
     }
 
     /// Returns the error message of the step, or `None` if there is none.
+    #[must_use]
     pub fn error(&self) -> Option<String> {
         let step: serde_json::Value = self.0.decode().ok()?;
         Some(step.get("error")?.as_str()?.to_owned())
     }
 
     /// Returns the result as JSON.
+    #[must_use]
     pub fn as_json(&self) -> &crate::api::object::Json {
         &self.0
     }

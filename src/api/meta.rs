@@ -27,6 +27,15 @@ impl IpRanges {
     }
 }
 
+impl<'a> IntoIterator for &'a IpRanges {
+    type Item = (&'a str, Vec<String>);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter().collect::<Vec<_>>().into_iter()
+    }
+}
+
 pub(crate) static IP_RANGES: Operation = Operation {
     name: "list egress IP ranges",
     call: "ip_ranges",

@@ -15,19 +15,29 @@ pub(crate) mod monitoring;
 pub(crate) mod object;
 pub(crate) mod operation;
 mod polling;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod round_trip_tests;
 mod schema;
 pub(crate) mod secrets;
 pub(crate) mod secure_connectivity;
+#[cfg(any(test, fuzzing))]
+mod tests;
 pub(crate) mod wait;
+
+#[cfg(any(test, fuzzing))]
+pub(crate) use tests::round_trip_tests;
 
 use object::{Describe, Description};
 use operation::Operation;
 use wait::Waiter;
 
+/// Lists the types of the API. `@internal` marks request and response bodies that no public function
+/// takes or returns; all other types are exported.
 macro_rules! types {
-    ($($module:ident: $($name:ident)*;)*) => {
+    ($($module:ident: $($(@$internal:ident)? $name:ident)*;)*) => {
+        /// All types of the API's objects, enumerations and ids, for the root of the crate.
+        pub(crate) mod types {
+            $($(types! { @export $($internal)? $module $name })*)*
+        }
+
         /// Descriptions of all types of the API, each after the types of its fields.
         pub static TYPES: &[&Description] =
             &[$($(<$module::$name as Describe>::DESCRIPTION,)*)*];
@@ -38,24 +48,29 @@ macro_rules! types {
             (<$module::$name as Describe>::DESCRIPTION, round_trip_tests::round_trip::<$module::$name>),
         )*)*];
     };
+    (@export internal $module:ident $name:ident) => {};
+    (@export $module:ident $name:ident) => { pub use super::$module::$name; };
 }
 
 types! {
     clusters: ClusterId NamedResource NamedId GenerationClassification Generation Channel
         BackupRegionOption BackupOption Region Parameters IpAllowlistEntry ClusterLinks
         ClusterComponentStatus ClusterStatus EncryptionKeyType EncryptionStatus ClusterEncryption
-        Cluster ClusterStage CreateCluster CreatedCluster UpdateCluster UpdateEncryption
-        UpdateIpAllowlist GenerationUpgrade TriggerFailover FailoverResults FailoverResult;
+        Cluster ClusterStage CreateCluster @internal CreatedCluster UpdateCluster UpdateEncryption
+        @internal UpdateIpAllowlist GenerationUpgrade TriggerFailover FailoverResults
+        FailoverResult;
     cluster_clients: ClusterClientId ClientPermission ClusterClient CreateClusterClient ClientLinks
         CreatedClusterClient ClusterClientConnectionDetails;
-    backups: BackupId BackupStatus RestoreState Backup SetBackupSchedule BackupSchedule Restore;
-    secrets: CreateSecret UpdateSecret;
-    monitoring: MonitoringClientId MonitoringClient CreateMonitoringClient CreatedMonitoringClient
+    backups: BackupId BackupStatus RestoreState Backup @internal SetBackupSchedule BackupSchedule
+        Restore;
+    secrets: @internal CreateSecret @internal UpdateSecret;
+    monitoring: MonitoringClientId MonitoringClient @internal CreateMonitoringClient
+        CreatedMonitoringClient
         MetricsEndpoint MonitoringStatus Monitoring;
     secure_connectivity: ActivateSecureConnectivity OrgLabel SecureConnectivityMetadata ClusterRef
         SecureConnectivitySpec Condition SecureEndpoint EndpointConnection SecureConnectivityState
         SecureConnectivityOrEmpty SecureConnectivityStatus;
-    members: OrganizationRole AssignableRole Member SetMemberRoles;
+    members: OrganizationRole AssignableRole Member @internal SetMemberRoles;
     activity: AuditType AuditEvent;
     meta: IpRanges;
 }
@@ -116,97 +131,3 @@ pub static WAITERS: &[&Waiter] = &[
     &wait::BACKED_UP,
     &wait::RESTORED,
 ];
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::object::Direction;
-    use super::operation::BodyKind;
-    use super::*;
-    use crate::transport::{Idempotency, Method};
-
-    #[test]
-    fn operation_names_are_unique() {
-        let mut seen = HashSet::new();
-        for operation in OPERATIONS {
-            for name in [operation.name, operation.call, operation.c_name] {
-                assert!(seen.insert(name), "{name} is not unique");
-            }
-        }
-    }
-
-    #[test]
-    fn types_are_listed_after_the_types_of_their_fields() {
-        let mut known: HashSet<&str> = [
-            "String",
-            "bool",
-            "u32",
-            "Option",
-            "Vec",
-            "Secret",
-            "Json",
-            "Number",
-            "FailoverStep",
-        ]
-        .into();
-        for description in TYPES {
-            if let Description::Object { fields, .. } = description {
-                for field in *fields {
-                    for name in field.rust_type.split(|c: char| !c.is_alphanumeric()) {
-                        assert!(
-                            name.is_empty() || known.contains(name),
-                            "{}.{}: {name} is not in TYPES before it",
-                            description.name(),
-                            field.name
-                        );
-                    }
-                }
-            }
-            assert!(
-                known.insert(description.name()),
-                "{} is not unique",
-                description.name()
-            );
-        }
-    }
-
-    #[test]
-    fn types_contain_all_bodies_of_operations() {
-        for operation in OPERATIONS {
-            for (schema, direction) in [
-                (&operation.body, Direction::Request),
-                (&operation.response, Direction::Response),
-            ] {
-                if let Some(BodyKind::Object(description) | BodyKind::List(description)) =
-                    schema.as_ref().map(|schema| &schema.kind)
-                {
-                    let name = description.name();
-                    assert!(TYPES.iter().any(|known| known.name() == name), "{name}");
-                    let Description::Object {
-                        direction: found, ..
-                    } = description
-                    else {
-                        panic!("{name} is not an object");
-                    };
-                    assert_eq!(*found, direction, "{name}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn only_get_operations_are_safe() {
-        for operation in OPERATIONS {
-            assert_eq!(
-                operation.idempotency == Idempotency::Safe,
-                operation.method == Method::Get,
-                "{}",
-                operation.name
-            );
-            if operation.idempotency == Idempotency::NonIdempotent {
-                assert!(operation.hint.is_some(), "{} has no hint", operation.name);
-            }
-        }
-    }
-}

@@ -44,7 +44,7 @@ api_object! {
     /// Monitoring client with its password, which the API returns only once.
     response struct CreatedMonitoringClient {
         /// Its id.
-        defaulted uuid: MonitoringClientId = "uuid",
+        required uuid: MonitoringClientId = "uuid",
         /// Its name.
         defaulted name: String = "name",
         /// Its user name.

@@ -96,6 +96,7 @@ pub enum Description {
 
 impl Description {
     /// Returns the name of the type in all languages.
+    #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
             Description::Object { name, .. }
@@ -188,16 +189,19 @@ pub struct Number(Json);
 
 impl Number {
     /// Returns the number as `i64`, or `None` if it is not an integer or out of range.
+    #[must_use]
     pub fn as_i64(&self) -> Option<i64> {
         self.as_str().parse().ok()
     }
 
     /// Returns the nearest floating-point number.
+    #[must_use]
     pub fn as_f64(&self) -> f64 {
         self.as_str().parse().unwrap_or(f64::NAN)
     }
 
     /// Returns the number as the API wrote it.
+    #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
@@ -258,6 +262,7 @@ struct ExtraFields {
 
 impl Extra {
     /// Returns the field of that name, or `None`. Of duplicates, the last one.
+    #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {
         self.iter()
             .filter(|(field, _)| *field == name)
@@ -266,19 +271,20 @@ impl Extra {
     }
 
     /// Iterates over the names and values, in the order of the JSON object.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0
-            .iter()
-            .flat_map(|fields| fields.unknown.iter())
-            .map(|(name, value)| (name.as_str(), value))
+    #[must_use]
+    pub fn iter(&self) -> ExtraIter<'_> {
+        let fields = self.0.as_ref().map_or(&[][..], |fields| &fields.unknown);
+        ExtraIter(fields.iter())
     }
 
     /// Returns the number of unknown fields.
+    #[must_use]
     pub fn len(&self) -> usize {
         self.0.as_ref().map_or(0, |fields| fields.unknown.len())
     }
 
     /// Returns whether there are no unknown fields.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -304,6 +310,33 @@ impl Extra {
     pub(crate) fn encode<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         self.iter()
             .try_for_each(|(name, value)| map.serialize_entry(name, value))
+    }
+}
+
+/// Iterator over the names and values of an [`Extra`].
+#[derive(Debug, Clone)]
+pub struct ExtraIter<'a>(std::slice::Iter<'a, (String, Json)>);
+
+impl<'a> Iterator for ExtraIter<'a> {
+    type Item = (&'a str, &'a Json);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(name, value)| (name.as_str(), value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for ExtraIter<'_> {}
+
+impl<'a> IntoIterator for &'a Extra {
+    type Item = (&'a str, &'a Json);
+    type IntoIter = ExtraIter<'a>;
+
+    fn into_iter(self) -> ExtraIter<'a> {
+        self.iter()
     }
 }
 
@@ -350,7 +383,7 @@ macro_rules! api_object {
             pub extra: $crate::api::object::Extra,
         }
 
-        $crate::api::object::api_object!(@default $direction $name { $($field)* });
+        $crate::api::object::api_object!(@default $direction $name { $($presence $field)* } $($field)*);
 
         // `schema::check` marks the fields that are present in the bits of a `u64`.
         const _: () = assert!(<[&str]>::len(&[$($json),*]) <= u64::BITS as usize);
@@ -463,8 +496,13 @@ macro_rules! api_object {
             }
         }
     };
-    // A response has a default for a `defaulted` field that is absent; a request must be complete.
-    (@default response $name:ident { $($field:ident)* }) => {
+    // A response has a default for a `defaulted` field that is absent, unless it has required
+    // fields itself. A request must be complete.
+    (@default response $name:ident { required $($rest:ident)* } $($field:ident)*) => {};
+    (@default response $name:ident { $skipped:ident $skipped_too:ident $($rest:ident)* } $($field:ident)*) => {
+        $crate::api::object::api_object!(@default response $name { $($rest)* } $($field)*);
+    };
+    (@default response $name:ident {} $($field:ident)*) => {
         impl Default for $name {
             fn default() -> Self {
                 $name {
@@ -474,7 +512,7 @@ macro_rules! api_object {
             }
         }
     };
-    (@default request $name:ident { $($field:ident)* }) => {};
+    (@default request $name:ident { $($rest:ident)* } $($field:ident)*) => {};
     (@direction response) => { $crate::api::object::Direction::Response };
     (@direction request) => { $crate::api::object::Direction::Request };
     (@presence required) => { $crate::api::object::Presence::Required };
@@ -530,7 +568,7 @@ macro_rules! api_enum {
         $(#[doc = $doc])*
         ///
         /// A value that this version does not know is kept as `Unknown` and encoded unchanged.
-        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum $name {
             $( $(#[doc = $value_doc])* $variant, )*
@@ -540,6 +578,7 @@ macro_rules! api_enum {
 
         impl $name {
             /// Returns the value as in JSON.
+            #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
                     $( $name::$variant => $json, )*
@@ -560,6 +599,20 @@ macro_rules! api_enum {
                     $( $json => $name::$variant, )*
                     _ => $name::Unknown(value.to_owned()),
                 }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = std::convert::Infallible;
+            /// Never fails: an unknown value becomes `Unknown`.
+            fn from_str(value: &str) -> Result<Self, Self::Err> {
+                Ok($name::from(value))
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
             }
         }
 
@@ -617,9 +670,9 @@ pub(crate) use api_enum;
 macro_rules! api_id {
     ($(#[doc = $doc:literal])* struct $name:ident;) => {
         $(#[doc = $doc])*
-        #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[derive(serde::Serialize, serde::Deserialize)]
-        #[serde(transparent)]
+        ///
+        /// Never empty. Percent-encoded in the paths of requests.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(String);
 
         impl $name {
@@ -637,6 +690,7 @@ macro_rules! api_id {
             }
 
             /// Returns the id as in JSON.
+            #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -646,6 +700,55 @@ macro_rules! api_id {
             type Err = $crate::Error;
             fn from_str(id: &str) -> $crate::Result<Self> {
                 $name::new(id)
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = $crate::Error;
+            fn try_from(id: &str) -> $crate::Result<Self> {
+                $name::new(id)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $crate::Error;
+            fn try_from(id: String) -> $crate::Result<Self> {
+                $name::new(id)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct IdVisitor;
+                impl serde::de::Visitor<'_> for IdVisitor {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("a string")
+                    }
+                    fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<$name, E> {
+                        $crate::api::object::check_id(stringify!($name), id)?;
+                        Ok($name(id.to_owned()))
+                    }
+                }
+                deserializer.deserialize_str(IdVisitor)
             }
         }
 
@@ -671,6 +774,15 @@ macro_rules! api_id {
     };
 }
 pub(crate) use api_id;
+
+/// Validates an id of a response. Unlike an argument it may have a dot segment: the request that
+/// uses it is validated.
+pub(crate) fn check_id<E: serde::de::Error>(name: &str, id: &str) -> Result<(), E> {
+    if id.is_empty() {
+        return Err(E::custom(format_args!("invalid value: {name} is empty")));
+    }
+    Ok(())
+}
 
 /// Validates a string that becomes one segment of a path; `what` names it in the error.
 pub(crate) fn check_segment(what: &str, text: &str) -> crate::Result<()> {
@@ -830,6 +942,25 @@ mod tests {
             debug.contains("key") && !debug.contains("hunter2"),
             "{debug}"
         );
+    }
+
+    #[test]
+    fn id_is_never_empty() {
+        assert!("".parse::<ItemId>().is_err());
+        assert!(ItemId::try_from("").is_err());
+        let error = serde_json::from_str::<ItemId>(r#""""#).unwrap_err();
+        assert!(error.to_string().contains("ItemId is empty"), "{error}");
+        let id: ItemId = serde_json::from_str(r#""a""#).unwrap();
+        assert_eq!((id.as_ref(), id.to_string()), ("a", "a".to_owned()));
+        assert_eq!(serde_json::to_string(&id).unwrap(), r#""a""#);
+        assert_eq!(String::from(id), "a");
+    }
+
+    #[test]
+    fn enum_value_parses_known_and_unknown_strings() {
+        assert_eq!("red".parse(), Ok(Color::Red));
+        assert_eq!("green".parse(), Ok(Color::Unknown("green".to_owned())));
+        assert_eq!(Color::Red.as_ref(), "red");
     }
 
     #[test]

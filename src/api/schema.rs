@@ -12,7 +12,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::api::error_path;
-use crate::api::object::{Description, Direction, Field, Json, Number, Presence};
+use crate::api::object::{Description, Direction, Field, Json, Number, Presence, check_id};
 use crate::api::operation::strip_bom;
 use crate::secret::Secret;
 
@@ -142,8 +142,11 @@ impl<'de> Visitor<'de> for Check<'_> {
     }
 
     // The schema has requested a string; the deserializer rejects other types.
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
-        Ok(())
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        match self.schema {
+            JsonSchema::Described(Description::Id { name, .. }) => check_id(name, text),
+            _ => Ok(()),
+        }
     }
 
     fn visit_none<E: de::Error>(self) -> Result<(), E> {

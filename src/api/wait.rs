@@ -57,6 +57,7 @@ type Callback<'a, T> = Box<dyn FnMut(&T) + Send + 'a>;
 impl Wait<'_, Cluster> {
     /// Creates the default options for a cluster: a timeout of 30 min, and a delay between two
     /// polls that grows from 0.5 s to 10 s.
+    #[must_use]
     pub fn new() -> Self {
         Wait::default()
     }
@@ -65,6 +66,7 @@ impl Wait<'_, Cluster> {
 impl Wait<'_, Backup> {
     /// Creates the default options for a backup: a timeout of 30 min, and a delay between two polls
     /// that grows from 0.5 s to 10 s.
+    #[must_use]
     pub fn for_backup() -> Self {
         Wait::default()
     }
@@ -73,6 +75,7 @@ impl Wait<'_, Backup> {
 impl Wait<'_, Restore> {
     /// Creates the default options for a restore: a timeout of 30 min, and a delay between two
     /// polls that grows from 0.5 s to 10 s.
+    #[must_use]
     pub fn for_restore() -> Self {
         Wait::default()
     }
@@ -81,6 +84,7 @@ impl Wait<'_, Restore> {
 impl<'a, T> Wait<'a, T> {
     /// Sets the timeout of the whole wait, default 30 min. The last poll is sent shortly before the
     /// deadline. The client's own timeout applies to each poll.
+    #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -88,6 +92,7 @@ impl<'a, T> Wait<'a, T> {
 
     /// Sets the maximum delay between two polls, default 10 s, minimum 10 ms. A longer
     /// `Retry-After` of the API is honored; one beyond the deadline fails the wait immediately.
+    #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(Duration::from_millis(10));
         self
@@ -96,6 +101,7 @@ impl<'a, T> Wait<'a, T> {
     /// Sets a callback that runs on the calling thread after each successful poll, with the
     /// resource as polled. It does not run for a wait that the callback itself starts with this
     /// `Wait`.
+    #[must_use]
     pub fn on_progress(mut self, progress: impl FnMut(&T) + Send + 'a) -> Self {
         self.on_progress = Some(Arc::new(Progress {
             callback: Mutex::new(Box::new(progress)),

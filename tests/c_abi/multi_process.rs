@@ -196,7 +196,7 @@ fn processes_with_wrong_secret_send_one_token_request() {
     let rejection_delay = Duration::from_secs(600);
     for worker in workers() {
         for round in 0..rounds() {
-            let sandbox = Sandbox::builder().hold_back(rejection_delay).start();
+            let sandbox = Sandbox::builder().rejection_delay(rejection_delay).start();
             let home = tempfile::tempdir().unwrap();
             // The environment of the workers has the old secret.
             let environment = sandbox.environment();

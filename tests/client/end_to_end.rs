@@ -141,7 +141,7 @@ fn secret_is_only_in_the_credential_file() {
 #[test]
 fn wrong_credentials_cause_one_token_request() {
     let sandbox = Sandbox::builder()
-        .hold_back(Duration::from_secs(20))
+        .rejection_delay(Duration::from_secs(20))
         .start();
     let admin = builder(&sandbox).client_secret("wrong").build().unwrap();
     for _ in 0..3 {

@@ -106,7 +106,7 @@ fn builder(sandbox: &Sandbox) -> AdminClientBuilder {
     crate::builder(sandbox)
         .base_url(&variable(sandbox, "CAMUNDA_CONSOLE_BASE_URL"))
         .oauth_url(&variable(sandbox, "CAMUNDA_OAUTH_URL"))
-        .ca_file(&variable(sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH"))
+        .ca_file(variable(sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH"))
 }
 
 #[test]
@@ -114,8 +114,8 @@ fn api_and_token_endpoint_are_reached_through_a_proxy_with_mutual_tls() {
     let sandbox = Sandbox::builder().client_certificates(true).start();
     let proxy = ConnectProxy::to(&sandbox);
     let admin = builder(&sandbox)
-        .client_cert(&variable(&sandbox, "CAMUNDA_CUSTOM_CERT_CHAIN_PATH"))
-        .client_key(&variable(&sandbox, "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH"))
+        .client_cert(variable(&sandbox, "CAMUNDA_CUSTOM_CERT_CHAIN_PATH"))
+        .client_key(variable(&sandbox, "CAMUNDA_CUSTOM_PRIVATE_KEY_PATH"))
         .proxy(&proxy.url(""))
         .build()
         .unwrap();
@@ -423,7 +423,7 @@ fn client_cert_file_can_contain_the_private_key() {
     let text = [&key, &certificate].map(|file| fs::read_to_string(file).unwrap());
     fs::write(&both, text.concat()).unwrap();
     let settings =
-        || crate::builder(&sandbox).ca_file(&variable(&sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH"));
+        || crate::builder(&sandbox).ca_file(variable(&sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH"));
     let admin = settings().client_cert(both.to_str().unwrap()).build();
     admin.unwrap().clusters().list().unwrap();
 

@@ -525,7 +525,7 @@ fn waiter_continues_after_transient_errors_until_its_deadline() {
     let wait = wait.timeout(Duration::from_millis(100));
     let error = admin.cluster(&id).wait_until_healthy(&wait).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.to_string().contains("(500)"), "{error}");
+    assert!(error.to_string().contains("HTTP 500"), "{error}");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn files_with_secrets_that_other_users_can_read_are_logged() {
     );
     let warnings: Vec<_> = printed
         .lines()
-        .filter(|line| line.contains("open to other users"))
+        .filter(|line| line.contains("accessible to other users"))
         .collect();
     // Each file was read twice.
     let [first, second, third] = warnings[..] else {

@@ -45,7 +45,7 @@ fn outcomes_and_resources_are_consistent_with_64_threads_and_faults() {
         .token_lifetime(Duration::from_secs(10))
         // The interval at which requests arrive depends on the machine; their number does not.
         .token_rate_limit(false)
-        .hold_back(Duration::from_millis(100))
+        .rejection_delay(Duration::from_millis(100))
         .start();
     sandbox.set_limits(Limits {
         max_clients: None,
@@ -67,7 +67,7 @@ fn outcomes_and_resources_are_consistent_with_64_threads_and_faults() {
     };
     faults()
         .into_iter()
-        .for_each(|fault| sandbox.add_fault(fault));
+        .for_each(|fault| drop(sandbox.add_fault(fault)));
 
     let begun = Instant::now();
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -107,7 +107,7 @@ fn outcomes_and_resources_are_consistent_with_64_threads_and_faults() {
         stats.requests,
         stats.connections,
         stats.token_requests,
-        stats.refused_token_requests,
+        stats.rejected_token_requests,
         stats.requests_by_operation,
     );
 

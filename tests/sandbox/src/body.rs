@@ -1,37 +1,42 @@
-//! Strict reading of request bodies: what isn't described is refused by name.
+//! Strict parsing of request bodies: an undocumented field is rejected, and the error names it.
+
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::answer::Answer;
+use crate::clock::parse_iso8601;
+use crate::response::Response;
 
-/// The fields of a JSON object, taken one by one. What is left at the end was not asked for.
+/// Fields of a JSON object. The parser removes the fields that it expects; any field left is unknown.
 pub(crate) struct Fields {
     remaining: Map<String, Value>,
 }
 
 impl Fields {
-    /// Reads the body of a request.
+    /// Parses the body of a request.
     ///
-    /// 415 where it is not declared as JSON, 400 where it is missing or no JSON object.
-    pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Self, Answer> {
+    /// # Errors
+    ///
+    /// 415 if the content type is not JSON, 400 if the body is missing or not a JSON object.
+    pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Self, Response> {
         if body.is_empty() {
-            return Err(Answer::message(400, "a request body is required"));
+            return Err(Response::message(400, "a request body is required"));
         }
         if !is_media_type(content_type, "application/json") {
-            return Err(Answer::message(
+            return Err(Response::message(
                 415,
                 "the request body must be application/json",
             ));
         }
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self { remaining: fields }),
-            Ok(_) => Err(Answer::message(
+            Ok(_) => Err(Response::message(
                 400,
                 "the request body must be a JSON object",
             )),
-            Err(error) => Err(Answer::message(
+            Err(error) => Err(Response::message(
                 400,
-                format!("the request body is no JSON: {error}"),
+                format!("the request body is not valid JSON: {error}"),
             )),
         }
     }
@@ -40,16 +45,16 @@ impl Fields {
         Self { remaining: fields }
     }
 
-    /// Takes a field as it is.
+    /// Removes and returns a field, whatever its type.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         self.remaining.remove(name)
     }
 
-    pub(crate) fn text(&mut self, name: &str) -> Result<String, Answer> {
-        self.optional_text(name)?.ok_or_else(|| missing(name))
+    pub(crate) fn string(&mut self, name: &str) -> Result<String, Response> {
+        self.optional_string(name)?.ok_or_else(|| missing(name))
     }
 
-    pub(crate) fn optional_text(&mut self, name: &str) -> Result<Option<String>, Answer> {
+    pub(crate) fn optional_string(&mut self, name: &str) -> Result<Option<String>, Response> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -57,20 +62,20 @@ impl Fields {
         }
     }
 
-    /// A string that is one of the given words.
-    pub(crate) fn optional_word(
+    /// Removes a string field whose value must be one of `values`.
+    pub(crate) fn optional_enum_value(
         &mut self,
         name: &str,
-        words: &[&str],
-    ) -> Result<Option<String>, Answer> {
-        let word = self.optional_text(name)?;
-        if let Some(word) = &word {
-            check_word(name, word, words)?;
+        values: &[&str],
+    ) -> Result<Option<String>, Response> {
+        let value = self.optional_string(name)?;
+        if let Some(value) = &value {
+            check_enum_value(name, value, values)?;
         }
-        Ok(word)
+        Ok(value)
     }
 
-    pub(crate) fn optional_boolean(&mut self, name: &str) -> Result<Option<bool>, Answer> {
+    pub(crate) fn optional_boolean(&mut self, name: &str) -> Result<Option<bool>, Response> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Bool(value)) => Ok(Some(value)),
@@ -78,7 +83,7 @@ impl Fields {
         }
     }
 
-    pub(crate) fn optional_number(&mut self, name: &str) -> Result<Option<f64>, Answer> {
+    pub(crate) fn optional_number(&mut self, name: &str) -> Result<Option<f64>, Response> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Number(number)) => Ok(number.as_f64()),
@@ -86,7 +91,7 @@ impl Fields {
         }
     }
 
-    pub(crate) fn optional_count(&mut self, name: &str) -> Result<Option<u64>, Answer> {
+    pub(crate) fn optional_count(&mut self, name: &str) -> Result<Option<u64>, Response> {
         match self.take(name) {
             None => Ok(None),
             Some(value) => match value.as_u64() {
@@ -96,11 +101,11 @@ impl Fields {
         }
     }
 
-    pub(crate) fn texts(&mut self, name: &str) -> Result<Vec<String>, Answer> {
-        self.optional_texts(name)?.ok_or_else(|| missing(name))
+    pub(crate) fn strings(&mut self, name: &str) -> Result<Vec<String>, Response> {
+        self.optional_strings(name)?.ok_or_else(|| missing(name))
     }
 
-    pub(crate) fn optional_texts(&mut self, name: &str) -> Result<Option<Vec<String>>, Answer> {
+    pub(crate) fn optional_strings(&mut self, name: &str) -> Result<Option<Vec<String>>, Response> {
         let Some(items) = self.optional_array(name)? else {
             return Ok(None);
         };
@@ -114,23 +119,23 @@ impl Fields {
             .map(Some)
     }
 
-    pub(crate) fn optional_words(
+    pub(crate) fn optional_enum_values(
         &mut self,
         name: &str,
-        words: &[&str],
-    ) -> Result<Option<Vec<String>>, Answer> {
-        let items = self.optional_texts(name)?;
+        values: &[&str],
+    ) -> Result<Option<Vec<String>>, Response> {
+        let items = self.optional_strings(name)?;
         for item in items.iter().flatten() {
-            check_word(name, item, words)?;
+            check_enum_value(name, item, values)?;
         }
         Ok(items)
     }
 
-    pub(crate) fn array(&mut self, name: &str) -> Result<Vec<Value>, Answer> {
+    pub(crate) fn array(&mut self, name: &str) -> Result<Vec<Value>, Response> {
         self.optional_array(name)?.ok_or_else(|| missing(name))
     }
 
-    fn optional_array(&mut self, name: &str) -> Result<Option<Vec<Value>>, Answer> {
+    pub(crate) fn optional_array(&mut self, name: &str) -> Result<Option<Vec<Value>>, Response> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Array(items)) => Ok(Some(items)),
@@ -141,7 +146,7 @@ impl Fields {
     pub(crate) fn optional_object(
         &mut self,
         name: &str,
-    ) -> Result<Option<Map<String, Value>>, Answer> {
+    ) -> Result<Option<Map<String, Value>>, Response> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Object(object)) => Ok(Some(object)),
@@ -149,37 +154,60 @@ impl Fields {
         }
     }
 
-    /// Refuses what nobody has taken.
-    pub(crate) fn finish(self) -> Result<(), Answer> {
+    /// Removes an array of objects. An absent field is an empty array.
+    pub(crate) fn objects(&mut self, name: &str) -> Result<Vec<Self>, Response> {
+        self.optional_array(name)?
+            .unwrap_or_default()
+            .into_iter()
+            .map(|item| match item {
+                Value::Object(object) => Ok(Self::from_object(object)),
+                _ => Err(wrong_type(name, "an array of objects")),
+            })
+            .collect()
+    }
+
+    /// Removes a time in ISO 8601 format.
+    pub(crate) fn optional_time(&mut self, name: &str) -> Result<Option<Duration>, Response> {
+        match self.optional_string(name)? {
+            None => Ok(None),
+            Some(text) => match parse_iso8601(&text) {
+                Some(time) => Ok(Some(time)),
+                None => Err(wrong_type(name, "a time such as \"2026-03-01T12:00:00Z\"")),
+            },
+        }
+    }
+
+    /// Rejects fields that were not removed.
+    pub(crate) fn finish(self) -> Result<(), Response> {
         match self.remaining.keys().next() {
             None => Ok(()),
-            Some(name) => Err(Answer::message(400, format!("unknown field \"{name}\""))),
+            Some(name) => Err(Response::message(400, format!("unknown field \"{name}\""))),
         }
     }
 }
 
-/// Whether a `Content-Type` header names the media type, whatever its parameters.
+/// Whether a `Content-Type` header has this media type, with any parameters.
 pub(crate) fn is_media_type(header: Option<&str>, media_type: &str) -> bool {
     header
         .and_then(|header| header.split(';').next())
         .is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
 }
 
-fn missing(name: &str) -> Answer {
-    Answer::message(400, format!("field \"{name}\" is missing"))
+fn missing(name: &str) -> Response {
+    Response::message(400, format!("field \"{name}\" is missing"))
 }
 
-fn wrong_type(name: &str, wanted: &str) -> Answer {
-    Answer::message(400, format!("field \"{name}\" must be {wanted}"))
+fn wrong_type(name: &str, wanted: &str) -> Response {
+    Response::message(400, format!("field \"{name}\" must be {wanted}"))
 }
 
-fn check_word(name: &str, word: &str, words: &[&str]) -> Result<(), Answer> {
-    if words.contains(&word) {
+fn check_enum_value(name: &str, value: &str, values: &[&str]) -> Result<(), Response> {
+    if values.contains(&value) {
         return Ok(());
     }
-    let words = words.join(", ");
-    Err(Answer::message(
+    let values = values.join(", ");
+    Err(Response::message(
         400,
-        format!("field \"{name}\": \"{word}\" is none of {words}"),
+        format!("field \"{name}\": \"{value}\" is not one of {values}"),
     ))
 }

@@ -1,8 +1,9 @@
-//! What clusters can be made of: channels with their generations, plan types, regions.
+//! Cluster creation parameters: channels with generations, plan types, regions.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-/// A channel. Its newest generation comes first and is the default.
+/// Channel. The newest generation is first and is the default.
+#[derive(Clone)]
 pub(crate) struct Channel {
     pub(crate) uuid: String,
     pub(crate) name: String,
@@ -18,21 +19,22 @@ pub(crate) struct Generation {
 pub(crate) struct PlanType {
     pub(crate) uuid: &'static str,
     pub(crate) name: &'static str,
-    /// Whether the plan has dual regions and customer-managed keys.
+    /// Whether the plan supports dual regions and customer-managed keys.
     pub(crate) enterprise: bool,
-    /// Whether its clusters run Optimize.
+    /// Whether clusters of the plan run Optimize.
     pub(crate) optimize: bool,
 }
 
 pub(crate) struct Region {
     pub(crate) uuid: &'static str,
-    /// Ends in the provider's own code for the region, in parentheses.
+    /// Ends with the provider's region code in parentheses.
     pub(crate) name: &'static str,
     pub(crate) provider: &'static str,
-    /// The second regions that a dual-region cluster can have: option, region, label.
+    /// Secondary regions for dual-region clusters: option, region, label.
     backups: &'static [(&'static str, &'static str, &'static str)],
 }
 
+#[derive(Clone)]
 pub(crate) struct Catalog {
     pub(crate) channels: Vec<Channel>,
     pub(crate) plan_types: &'static [PlanType],
@@ -120,7 +122,7 @@ impl Catalog {
         }
     }
 
-    /// The answer of `GET /clusters/parameters`.
+    /// Returns the response body of `GET /clusters/parameters`.
     pub(crate) fn parameters(&self) -> Value {
         let channels: Vec<Value> = self.channels.iter().map(Channel::parameters).collect();
         let plan_types: Vec<Value> = self
@@ -150,11 +152,44 @@ impl Catalog {
         self.regions.iter().find(|region| region.uuid == uuid)
     }
 
-    /// Whether any channel has the generation.
+    /// Returns whether any channel has the generation.
     pub(crate) fn knows_generation(&self, uuid: &str) -> bool {
         self.channels
             .iter()
             .any(|channel| channel.generation(uuid).is_some())
+    }
+}
+
+impl Catalog {
+    /// Returns the generations of each channel, newest first.
+    pub(crate) fn published(&self) -> Value {
+        let channels = self.channels.iter().map(|channel| {
+            let generations = channel.generations.iter().map(Generation::resource);
+            (channel.uuid.clone(), generations.collect())
+        });
+        Value::Object(channels.collect())
+    }
+
+    /// Replaces the generations of channels, in the format of [`published`](Self::published).
+    pub(crate) fn publish_all(&mut self, channels: &Map<String, Value>) -> Result<(), String> {
+        for (uuid, generations) in channels {
+            let channel = self
+                .channel_mut(uuid)
+                .ok_or_else(|| format!("generations: unknown channel \"{uuid}\""))?;
+            let parsed = generations.as_array().and_then(|generations| {
+                let parse = |generation: &Value| {
+                    Some(Generation {
+                        uuid: generation["uuid"].as_str()?.to_owned(),
+                        name: generation["name"].as_str()?.to_owned(),
+                    })
+                };
+                generations.iter().map(parse).collect::<Option<Vec<_>>>()
+            });
+            channel.generations = parsed
+                .filter(|generations| !generations.is_empty())
+                .ok_or("generations must be arrays of objects with \"uuid\" and \"name\"")?;
+        }
+        Ok(())
     }
 }
 
@@ -165,7 +200,7 @@ impl Channel {
             .find(|generation| generation.uuid == uuid)
     }
 
-    /// Adds a generation that is newer than all before.
+    /// Adds a generation as the newest one.
     pub(crate) fn publish(&mut self, uuid: String) {
         let name = format!(
             "Camunda {} preview {}",
@@ -208,7 +243,7 @@ impl Region {
         json!({ "uuid": self.uuid, "name": self.name })
     }
 
-    /// The second region that is meant by the id of an option or of a region in one.
+    /// Returns the secondary region for the id of an option or of its region.
     pub(crate) fn backup_region(&self, id: &str) -> Option<Value> {
         self.backups
             .iter()

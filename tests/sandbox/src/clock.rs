@@ -1,48 +1,118 @@
-//! The sandbox's own clock, which tests may put forward, and the two ways to write a time.
+//! Adjustable clock of the sandbox, and time formats.
 //!
-//! A time is a [`Duration`] since the Unix epoch throughout the sandbox.
+//! All times in the sandbox are [`Duration`]s since the Unix epoch.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The furthest that the clock can be put forward in all: a hundred years.
-pub(crate) const LONGEST_ADVANCE: Duration = Duration::from_secs(100 * 366 * 86_400);
+/// Maximum total advance of the clock: 100 years.
+pub(crate) const MAX_ADVANCE: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// A clock that starts at the machine's time, runs steadily, and can be put forward.
+/// Latest time that the clock accepts: the end of the year 9999.
+const MAX_TIME: Duration = Duration::from_secs(253_402_300_799);
+
+/// Clock that can be advanced, set and frozen.
+#[derive(Clone)]
 pub(crate) struct Clock {
+    /// Real start, which the adjustments do not change.
     started: Instant,
-    started_at: Duration,
+    /// Time at `running_since`, or the current time if the clock is frozen.
+    base: Duration,
+    running_since: Option<Instant>,
     advanced: Duration,
 }
 
 impl Clock {
-    pub(crate) fn new() -> Self {
+    /// Starts a clock at `start`, or at the system time.
+    pub(crate) fn new(start: Option<Duration>, frozen: bool) -> Self {
+        let started = Instant::now();
         Self {
-            started: Instant::now(),
-            // A machine whose clock stands before 1970 is served as if it stood at 1970.
-            started_at: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
+            started,
+            // A system time before 1970 counts as 1970.
+            base: start.unwrap_or_else(|| {
+                SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default()
+            }),
+            running_since: (!frozen).then_some(started),
             advanced: Duration::ZERO,
         }
     }
 
-    /// The time that the sandbox goes by.
+    /// Returns the current time of the sandbox.
     pub(crate) fn now(&self) -> Duration {
-        self.started_at + self.since_start() + self.advanced
+        self.base
+            + self
+                .running_since
+                .map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// How long the sandbox has really run since its start or last reset.
+    /// Returns the real time elapsed since the start or the last reset.
     pub(crate) fn since_start(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// Puts the clock forward, up to [`LONGEST_ADVANCE`] in all.
+    /// Advances the clock, by at most [`MAX_ADVANCE`] in total.
     pub(crate) fn advance(&mut self, by: Duration) {
-        self.advanced = self.advanced.saturating_add(by).min(LONGEST_ADVANCE);
+        let by = by.min(MAX_ADVANCE - self.advanced);
+        self.advanced += by;
+        self.base += by;
+    }
+
+    /// Sets the time, up to [`MAX_TIME`].
+    pub(crate) fn set(&mut self, time: Duration) {
+        self.base = time.min(MAX_TIME);
+        self.running_since = self.running_since.map(|_| Instant::now());
+        self.advanced = Duration::ZERO;
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.running_since.is_none()
+    }
+
+    pub(crate) fn set_frozen(&mut self, frozen: bool) {
+        self.base = self.now();
+        self.running_since = (!frozen).then(Instant::now);
     }
 }
 
-/// `2026-03-01T12:34:56.789Z`
+/// Parses a time in the format of [`iso8601`], with optional fractional seconds.
+pub(crate) fn parse_iso8601(text: &str) -> Option<Duration> {
+    let text = text.strip_suffix('Z')?;
+    let (day, time) = text.split_once('T')?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let numbers = |text: &str, separator: char, widths: [usize; 3]| -> Option<[u64; 3]> {
+        let mut parts = text.split(separator);
+        let mut numbers = [0; 3];
+        for (number, width) in numbers.iter_mut().zip(widths) {
+            let part = parts.next()?;
+            let is_number = part.len() == width && part.bytes().all(|it| it.is_ascii_digit());
+            *number = is_number.then(|| part.parse().ok())??;
+        }
+        parts.next().is_none().then_some(numbers)
+    };
+    let [year, month, day] = numbers(day, '-', [4, 2, 2])?;
+    let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
+    if fraction.is_empty() || fraction.len() > 9 || !fraction.bytes().all(|it| it.is_ascii_digit())
+    {
+        return None;
+    }
+    let nanoseconds: u64 = format!("{fraction:0<9}").parse().ok()?;
+    if year < 1970 || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let years = year - u64::from(month <= 2);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day.checked_sub(1)?;
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + day_of_year;
+    let seconds = days.checked_sub(DAYS_FROM_MARCH_OF_YEAR_ZERO)? * 86_400
+        + hour * 3_600
+        + minute * 60
+        + second;
+    let parsed = Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds);
+    // A day that the month does not have becomes another date.
+    (date(parsed) == (year, month, day)).then_some(parsed)
+}
+
+/// Formats a time as ISO 8601, for example `2026-03-01T12:34:56.789Z`.
 pub(crate) fn iso8601(time: Duration) -> String {
     let (year, month, day) = date(time);
     let (hour, minute, second) = time_of_day(time);
@@ -50,7 +120,7 @@ pub(crate) fn iso8601(time: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milliseconds:03}Z")
 }
 
-/// `Sun, 01 Mar 2026 12:34:56 GMT`, as the `Date` header has it.
+/// Formats a time for the `Date` header, for example `Sun, 01 Mar 2026 12:34:56 GMT`.
 pub(crate) fn http_date(time: Duration) -> String {
     const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
@@ -69,11 +139,13 @@ fn time_of_day(time: Duration) -> (u64, u64, u64) {
     (seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
-/// Year, month (1 to 12) and day (1 to 31) in the Gregorian calendar.
+/// Days from 1 March of the year 0 to the Unix epoch.
+const DAYS_FROM_MARCH_OF_YEAR_ZERO: u64 = 719_468;
+
+/// Returns year, month (1 to 12) and day (1 to 31) in the Gregorian calendar.
 ///
-/// Counts in years that begin in March, so that the leap day is the last day of its year.
+/// Years are counted from March, so that the leap day is the last day of the year.
 fn date(time: Duration) -> (u64, u64, u64) {
-    const DAYS_FROM_MARCH_OF_YEAR_ZERO: u64 = 719_468;
     const DAYS_PER_ERA: u64 = 146_097;
     let days = time.as_secs() / 86_400 + DAYS_FROM_MARCH_OF_YEAR_ZERO;
     let era = days / DAYS_PER_ERA;
@@ -97,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_written_as_the_calendar_has_them() {
+    fn time_formats_match_known_dates() {
         for (seconds, iso, http) in [
             (
                 0,
@@ -127,6 +199,48 @@ mod tests {
         ] {
             assert_eq!(iso8601(Duration::from_secs(seconds)), iso);
             assert_eq!(http_date(Duration::from_secs(seconds)), http);
+            assert_eq!(parse_iso8601(iso), Some(Duration::from_secs(seconds)));
         }
+    }
+
+    #[test]
+    fn parse_iso8601_rejects_invalid_times() {
+        assert_eq!(
+            parse_iso8601("2026-03-01T12:34:56.789Z"),
+            Some(Duration::from_millis(1_772_368_496_789))
+        );
+        assert_eq!(
+            parse_iso8601("2026-03-01T12:34:56Z"),
+            Some(Duration::from_secs(1_772_368_496))
+        );
+        for invalid in [
+            "",
+            "2026-03-01",
+            "2026-03-01T12:34:56",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "2026-1-1T00:00:00Z",
+            "2026-01-01T00:00:00.Z",
+            "+026-01-01T00:00:00Z",
+        ] {
+            assert_eq!(parse_iso8601(invalid), None, "{invalid}");
+        }
+    }
+
+    #[test]
+    fn clock_stands_still_while_frozen() {
+        let mut clock = Clock::new(Some(Duration::from_secs(100)), true);
+        assert_eq!(clock.now(), Duration::from_secs(100));
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(clock.now(), Duration::from_secs(105));
+        clock.set(Duration::from_secs(50));
+        assert_eq!(clock.now(), Duration::from_secs(50));
+        clock.set_frozen(false);
+        assert!(clock.now() >= Duration::from_secs(50));
+        assert!(!clock.is_frozen());
     }
 }

@@ -1,16 +1,17 @@
-//! One cluster and everything that belongs to it.
+//! State of one cluster and its dependent resources.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::clock::iso8601;
-use crate::status::{READY, Status};
+use crate::state::Settings;
+use crate::status::{HEALTHY, READY, Status};
 
-/// Under which name or names a cluster shows its IP allowlist.
+/// Name of the IP allowlist field in cluster responses.
 ///
-/// The service still uses the deprecated name for some organisations.
+/// The API still uses the deprecated name for some organisations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AllowlistField {
     /// `ipallowlist`
@@ -18,28 +19,52 @@ pub enum AllowlistField {
     IpAllowlist,
     /// `ipwhitelist`, the deprecated name.
     IpWhitelist,
-    /// Both, with the same entries.
+    /// Both fields, with the same entries.
     Both,
 }
 
+impl AllowlistField {
+    pub(crate) const NAMES: [&str; 3] = ["ipallowlist", "ipwhitelist", "both"];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::IpAllowlist => "ipallowlist",
+            Self::IpWhitelist => "ipwhitelist",
+            Self::Both => "both",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::IpAllowlist, Self::IpWhitelist, Self::Both]
+            .into_iter()
+            .find(|field| field.name() == name)
+    }
+}
+
+#[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) uuid: String,
-    /// What the service shows of the cluster, but for its status and its IP allowlist.
+    /// Response fields except the status and the IP allowlist.
     pub(crate) document: Map<String, Value>,
     pub(crate) status: Status,
+    /// Polls after which a pending status change is complete.
+    pub(crate) pending_polls: Option<PendingPolls>,
     pub(crate) ip_allowlist: Vec<Value>,
+    /// Fields that responses leave out although every cluster has them.
+    pub(crate) omitted: BTreeSet<String>,
 
-    pub(crate) other_organisation: bool,
-    /// On a plan that has customer-managed keys.
+    /// Id of the organisation that owns the cluster.
+    pub(crate) organisation: String,
+    /// Whether the plan supports customer-managed keys.
     pub(crate) enterprise: bool,
-    /// In a region of AWS.
+    /// Whether the region is an AWS region.
     pub(crate) aws: bool,
-    /// Whether its pair of regions has failover.
+    /// Whether failover is available for its pair of regions.
     pub(crate) failover_available: bool,
     pub(crate) failed_over: bool,
-    pub(crate) gone_at: Option<Duration>,
+    pub(crate) deleted_at: Option<Duration>,
     pub(crate) upgrade_gate: Option<UpgradeGate>,
-    /// The generation that an upgrade in progress leads to, and when it is reached.
+    /// Completion time and target generation of an upgrade in progress.
     pub(crate) upgrade: Option<(Duration, Value)>,
     pub(crate) encryption_ready_at: Option<Duration>,
 
@@ -55,13 +80,22 @@ pub(crate) struct Cluster {
     pub(crate) secure_connectivity: Option<SecureConnectivity>,
 }
 
-/// What keeps a cluster from being upgraded until its owner has done something.
+/// Status change that completes after a number of polls instead of a time.
+#[derive(Clone)]
+pub(crate) struct PendingPolls {
+    pub(crate) remaining: u64,
+    /// Status value afterwards.
+    pub(crate) result: String,
+}
+
+/// Condition that blocks upgrades until the owner takes an action.
 #[derive(Clone)]
 pub(crate) struct UpgradeGate {
     pub(crate) reason: String,
     pub(crate) next_step: String,
 }
 
+#[derive(Clone)]
 pub(crate) struct ClusterClient {
     pub(crate) name: String,
     pub(crate) client_id: String,
@@ -77,10 +111,11 @@ pub(crate) struct Backup {
     pub(crate) complete_at: Duration,
     pub(crate) generation: Value,
     pub(crate) optimize: bool,
-    /// Fields that a test has laid over the backup.
+    /// Response fields overridden through the control API.
     pub(crate) overrides: Map<String, Value>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Restore {
     pub(crate) uuid: String,
     pub(crate) backup_id: String,
@@ -88,13 +123,14 @@ pub(crate) struct Restore {
     pub(crate) takes: Duration,
 }
 
+#[derive(Clone)]
 pub(crate) struct Secret {
     pub(crate) value: String,
-    /// Set once deleted: until then it is still listed.
+    /// Set on deletion; the secret is listed until this time.
     pub(crate) listed_until: Option<Duration>,
 }
 
-/// For how many changes to come another change is in progress.
+/// Number of subsequent changes that are rejected because another change is in progress.
 #[derive(Clone, Copy, Default)]
 pub(crate) enum Busy {
     #[default]
@@ -103,6 +139,7 @@ pub(crate) enum Busy {
     Always,
 }
 
+#[derive(Clone)]
 pub(crate) struct MonitoringClient {
     pub(crate) uuid: String,
     pub(crate) username: String,
@@ -111,6 +148,7 @@ pub(crate) struct MonitoringClient {
     pub(crate) created_by: String,
 }
 
+#[derive(Clone)]
 pub(crate) struct SecureConnectivity {
     pub(crate) since: Duration,
     pub(crate) allowed_principals: Vec<String>,
@@ -118,18 +156,25 @@ pub(crate) struct SecureConnectivity {
 }
 
 impl Cluster {
-    pub(crate) fn new(uuid: String, document: Map<String, Value>, status: Status) -> Self {
+    pub(crate) fn new(
+        uuid: String,
+        organisation: String,
+        document: Map<String, Value>,
+        status: Status,
+    ) -> Self {
         Self {
             uuid,
             document,
             status,
+            pending_polls: None,
             ip_allowlist: Vec::new(),
-            other_organisation: false,
+            omitted: BTreeSet::new(),
+            organisation,
             enterprise: false,
             aws: false,
             failover_available: true,
             failed_over: false,
-            gone_at: None,
+            deleted_at: None,
             upgrade_gate: None,
             upgrade: None,
             encryption_ready_at: None,
@@ -146,7 +191,7 @@ impl Cluster {
         }
     }
 
-    /// Brings about what was to happen by now.
+    /// Applies scheduled changes that are due.
     pub(crate) fn settle(&mut self, now: Duration) {
         if let Some((at, generation)) = &self.upgrade
             && *at <= now
@@ -165,23 +210,71 @@ impl Cluster {
             .retain(|_, secret| secret.listed_until.is_none_or(|until| now < until));
     }
 
-    pub(crate) fn is_gone(&self, now: Duration) -> bool {
-        self.gone_at.is_some_and(|at| at <= now)
-    }
-
-    /// The cluster as the service shows it. The allowlist is there only for who may see it.
-    pub(crate) fn answer(&self, now: Duration, allowlist: Option<AllowlistField>) -> Value {
-        let mut answer = self.document.clone();
-        answer.insert("status".into(), self.status.at(now).clone().into());
-        if let Some(field) = allowlist {
-            if field != AllowlistField::IpWhitelist {
-                answer.insert("ipallowlist".into(), self.ip_allowlist.clone().into());
+    /// Starts a status change from `value` to `result`, which takes the time or the number of polls
+    /// from the settings.
+    pub(crate) fn begin(&mut self, value: &str, result: &str, now: Duration, settings: &Settings) {
+        match settings.healthy_at_poll {
+            None => {
+                self.pending_polls = None;
+                self.status = self
+                    .status
+                    .towards(value, result, now, settings.healthy_after);
             }
-            if field != AllowlistField::IpAllowlist {
-                answer.insert("ipwhitelist".into(), self.ip_allowlist.clone().into());
+            Some(polls) => {
+                self.status = self.status.all_fixed(value);
+                self.pending_polls = Some(PendingPolls {
+                    remaining: polls,
+                    result: result.into(),
+                });
             }
         }
-        answer.into()
+    }
+
+    /// Returns when a change that begins now is complete, as far as that is known.
+    pub(crate) fn completion(&self, now: Duration, settings: &Settings) -> Duration {
+        match self.pending_polls {
+            None => now + settings.healthy_after,
+            Some(_) => Duration::MAX,
+        }
+    }
+
+    /// Counts a poll, and completes the pending status change if it was the last one.
+    pub(crate) fn poll(&mut self, now: Duration) {
+        let Some(pending) = &mut self.pending_polls else {
+            return;
+        };
+        pending.remaining = pending.remaining.saturating_sub(1);
+        if pending.remaining == 0 {
+            self.status = self.status.all_fixed(&pending.result);
+            self.pending_polls = None;
+            if let Some((at, _)) = &mut self.upgrade {
+                *at = now;
+            }
+            self.settle(now);
+        }
+    }
+
+    pub(crate) fn is_deleted(&self, now: Duration) -> bool {
+        self.deleted_at.is_some_and(|at| at <= now)
+    }
+
+    /// Returns the cluster as the API shows it. `allowlist` is `None` if the caller lacks the permission
+    /// to read the IP allowlist.
+    pub(crate) fn to_json(&self, now: Duration, allowlist: Option<AllowlistField>) -> Value {
+        let mut response = self.document.clone();
+        response.insert("status".into(), self.status.at(now).clone().into());
+        if let Some(field) = allowlist {
+            if field != AllowlistField::IpWhitelist {
+                response.insert("ipallowlist".into(), self.ip_allowlist.clone().into());
+            }
+            if field != AllowlistField::IpAllowlist {
+                response.insert("ipwhitelist".into(), self.ip_allowlist.clone().into());
+            }
+        }
+        for field in &self.omitted {
+            response.remove(field);
+        }
+        response.into()
     }
 
     pub(crate) fn ready(&self, now: Duration) -> &str {
@@ -195,7 +288,7 @@ impl Cluster {
             .unwrap_or_default()
     }
 
-    /// The `uuid` of a resource that the cluster names, such as `channel`.
+    /// Returns the `uuid` of a referenced resource, for example `channel`.
     pub(crate) fn resource_uuid(&self, field: &str) -> &str {
         self.document
             .get(field)
@@ -215,13 +308,13 @@ impl Cluster {
             .contains_key("optimizeStatus")
     }
 
-    /// AWS's own code of a region, from the parentheses at the end of its name.
+    /// Returns the AWS region code, from the parentheses at the end of the region name.
     pub(crate) fn region_code(&self, field: &str) -> Option<&str> {
         let name = self.document.get(field)?["name"].as_str()?;
         Some(name.strip_suffix(')')?.rsplit_once('(')?.1)
     }
 
-    /// The addresses of the cluster's components.
+    /// Returns the URLs of the cluster's components.
     pub(crate) fn links(&self) -> Value {
         self.document
             .get("links")
@@ -233,31 +326,96 @@ impl Cluster {
         !self.backups.iter().any(|backup| backup.uuid == backup_id)
     }
 
-    /// Lays fields over the cluster, as a JSON merge patch does.
+    /// Applies a JSON merge patch (RFC 7396) to the cluster.
     ///
-    /// A status stays as it is put. Components that it doesn't name take the word of `ready`.
-    pub(crate) fn merge(&mut self, mut overrides: Map<String, Value>) {
-        if let Some(Value::Object(words)) = overrides.remove("status") {
-            self.set_status(words);
+    /// A patched status is fixed until an operation changes it. Components missing from it get the
+    /// value of `ready`.
+    ///
+    /// # Errors
+    ///
+    /// A field with special handling has the wrong type. Nothing is changed then.
+    pub(crate) fn merge(&mut self, mut overrides: Map<String, Value>) -> Result<(), String> {
+        match overrides.get("status") {
+            None | Some(Value::Null | Value::Object(_)) => {}
+            Some(_) => return Err("field \"status\" must be an object".into()),
         }
-        match overrides.remove("ipallowlist") {
-            Some(Value::Array(entries)) => self.ip_allowlist = entries,
-            Some(other) => drop(overrides.insert("ipallowlist".into(), other)),
-            None => {}
+        for field in ["ipallowlist", "ipwhitelist"] {
+            match overrides.get(field) {
+                None | Some(Value::Null | Value::Array(_)) => {}
+                Some(_) => return Err(format!("field \"{field}\" must be an array")),
+            }
+        }
+        for field in ["status", "ipallowlist", "ipwhitelist"] {
+            match overrides.get(field) {
+                None => {}
+                Some(Value::Null) => drop(self.omitted.insert(field.into())),
+                Some(_) => drop(self.omitted.remove(field)),
+            }
+        }
+        if let Some(Value::Object(values)) = overrides.remove("status") {
+            self.set_status(values);
+        }
+        if let Some(Value::Array(entries)) = overrides.remove("ipallowlist") {
+            self.ip_allowlist = entries;
         }
         if overrides.contains_key("encryption") {
             self.encryption_ready_at = None;
         }
         merge_patch(&mut self.document, overrides);
+        Ok(())
     }
 
-    pub(crate) fn set_status(&mut self, words: Map<String, Value>) {
-        let mut status = match words.get(READY) {
-            Some(Value::String(word)) => self.status.all_fixed(word).at(Duration::ZERO).clone(),
-            _ => self.status.all_fixed("Healthy").at(Duration::ZERO).clone(),
+    pub(crate) fn set_status(&mut self, values: Map<String, Value>) {
+        let mut status = match values.get(READY) {
+            Some(Value::String(value)) => self.status.all_fixed(value).at(Duration::ZERO).clone(),
+            _ => self.status.all_fixed(HEALTHY).at(Duration::ZERO).clone(),
         };
-        merge_patch(&mut status, words);
+        merge_patch(&mut status, values);
         self.status = Status::fixed(status);
+        self.pending_polls = None;
+    }
+}
+
+/// All clusters in the order of their creation, with an index by id.
+#[derive(Clone, Default)]
+pub(crate) struct Clusters {
+    list: Vec<Cluster>,
+    index: HashMap<String, usize>,
+}
+
+impl Clusters {
+    pub(crate) fn get_mut(&mut self, uuid: &str) -> Option<&mut Cluster> {
+        self.list.get_mut(*self.index.get(uuid)?)
+    }
+
+    /// Adds a cluster, and removes deleted ones before the list has to grow.
+    pub(crate) fn push(&mut self, cluster: Cluster, now: Duration) {
+        if self.list.len() == self.list.capacity() {
+            self.remove_deleted(now);
+        }
+        self.index.insert(cluster.uuid.clone(), self.list.len());
+        self.list.push(cluster);
+    }
+
+    pub(crate) fn remove_deleted(&mut self, now: Duration) {
+        if !self.list.iter().any(|cluster| cluster.is_deleted(now)) {
+            return;
+        }
+        self.list.retain(|cluster| !cluster.is_deleted(now));
+        self.index = self
+            .list
+            .iter()
+            .enumerate()
+            .map(|(position, cluster)| (cluster.uuid.clone(), position))
+            .collect();
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Cluster> {
+        self.list.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Cluster> {
+        self.list.iter_mut()
     }
 }
 
@@ -277,14 +435,14 @@ impl Backup {
             .unwrap_or_default()
     }
 
-    pub(crate) fn answer(&self, now: Duration) -> Value {
+    pub(crate) fn to_json(&self, now: Duration) -> Value {
         let complete = self.complete_at <= now;
         let status = if complete { "Complete" } else { "In progress" };
-        let mut answer = Map::from_iter([
+        let mut response = Map::from_iter([
             ("uuid".into(), self.uuid.as_str().into()),
             ("name".into(), self.name.as_str().into()),
             ("created".into(), iso8601(self.created).into()),
-            // The service requires the field, also of a backup that isn't complete yet.
+            // Required by the API also before the backup is complete.
             (
                 "completed".into(),
                 if complete {
@@ -305,8 +463,8 @@ impl Backup {
             ("generationUuid".into(), self.generation["uuid"].clone()),
             ("generationName".into(), self.generation["name"].clone()),
         ]);
-        merge_patch(&mut answer, self.overrides.clone());
-        answer.into()
+        merge_patch(&mut response, self.overrides.clone());
+        response.into()
     }
 }
 
@@ -328,24 +486,24 @@ impl Restore {
         self.state(now) != "COMPLETED"
     }
 
-    pub(crate) fn answer(&self, now: Duration) -> Value {
+    pub(crate) fn to_json(&self, now: Duration) -> Value {
         let state = self.state(now);
-        let mut answer = json!({
+        let mut response = json!({
             "uuid": self.uuid,
             "backupId": self.backup_id,
             "state": state,
             "startTimestamp": iso8601(self.started),
         });
         if state == "COMPLETED" {
-            answer["completionTimestamp"] = iso8601(self.started + self.takes).into();
+            response["completionTimestamp"] = iso8601(self.started + self.takes).into();
         }
-        answer
+        response
     }
 }
 
 impl Busy {
-    /// Whether this change is one of those that find another in progress.
-    pub(crate) fn refuse(&mut self) -> bool {
+    /// Returns whether this change is rejected, and counts it.
+    pub(crate) fn reject(&mut self) -> bool {
         match self {
             Self::No | Self::For(0) => false,
             Self::For(times) => {
@@ -357,7 +515,7 @@ impl Busy {
     }
 }
 
-/// RFC 7396: objects are merged, `null` removes, anything else replaces.
+/// Applies a JSON merge patch (RFC 7396): objects are merged, `null` removes a field, any other value replaces it.
 pub(crate) fn merge_patch(target: &mut Map<String, Value>, patch: Map<String, Value>) {
     for (name, value) in patch {
         match value {

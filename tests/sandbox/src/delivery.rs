@@ -1,4 +1,4 @@
-//! How an answer goes over the wire where a fault wants more than HTTP done properly.
+//! Delivery of responses that violate HTTP, as faults require.
 
 use std::io;
 use std::pin::Pin;
@@ -11,37 +11,39 @@ use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_rustls::server::TlsStream;
 
-use crate::answer::Answer;
+use crate::response::Response;
 
-/// What the server does with a connection instead of answering.
+/// Steps that replace the HTTP response on a connection.
 pub(crate) struct Script {
+    /// Status of the response that the steps contain, if they contain one.
+    pub(crate) status: Option<u16>,
     pub(crate) steps: Vec<Step>,
     pub(crate) end: End,
 }
 
 pub(crate) enum Step {
     Write(Vec<u8>),
-    /// Byte by byte.
+    /// Writes byte by byte with an interval.
     Trickle(Vec<u8>, Duration),
-    /// So many spaces.
+    /// Writes this number of spaces.
     Fill(u64),
 }
 
-/// What becomes of the connection afterwards.
+/// Fate of the connection after the steps.
 #[derive(Clone, Copy)]
 pub(crate) enum End {
-    /// It carries the next request.
+    /// Stays open for the next request.
     KeepAlive,
-    /// It is closed in good order, after a while.
+    /// Is closed regularly after a delay.
     CloseAfter(Duration),
-    /// It is closed with a TCP RST.
+    /// Is closed with a TCP RST.
     Reset,
-    /// It stays open and silent until the client closes it.
+    /// Stays open without data until the client closes it.
     Stall,
 }
 
 impl Script {
-    /// Follows the script. Answers whether the connection can carry another request.
+    /// Runs the script. Returns whether the connection can be reused.
     pub(crate) async fn run(self, connection: &mut Connection) -> io::Result<bool> {
         for step in self.steps {
             match step {
@@ -84,26 +86,26 @@ async fn fill(connection: &mut Connection, count: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The head of an answer, written by hand so that it may lie about the length of the body.
-pub(crate) fn head(answer: &Answer, content_length: u64) -> Vec<u8> {
-    let reason = StatusCode::from_u16(answer.status)
+/// Serializes the response head with a `Content-Length` that may differ from the body.
+pub(crate) fn head(response: &Response, content_length: u64) -> Vec<u8> {
+    let reason = StatusCode::from_u16(response.status)
         .ok()
         .and_then(|status| status.canonical_reason())
         .unwrap_or("Unknown");
-    let mut head = format!("HTTP/1.1 {} {reason}\r\n", answer.status);
-    for (name, value) in &answer.headers {
+    let mut head = format!("HTTP/1.1 {} {reason}\r\n", response.status);
+    for (name, value) in &response.headers {
         if name != "content-length" {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
     }
-    if answer.status != 204 {
+    if response.status != 204 {
         head.push_str(&format!("content-length: {content_length}\r\n"));
     }
     head.push_str("\r\n");
     head.into_bytes()
 }
 
-/// A connection of a client, with TLS or without.
+/// Client connection, with or without TLS.
 pub(crate) enum Connection {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),

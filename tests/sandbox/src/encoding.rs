@@ -1,8 +1,8 @@
-//! Base64 and percent encodings, as far as the sandbox needs them.
+//! Base64 and form encodings.
 
 const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-/// Base64 with the URL alphabet and without padding, as a JWT has it.
+/// Encodes as unpadded base64url (RFC 4648, section 5), as JWT does.
 pub(crate) fn base64_url(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
@@ -19,7 +19,7 @@ pub(crate) fn base64_url(bytes: &[u8]) -> String {
     text
 }
 
-/// Decodes base64 of either alphabet, padded or not. `None` where it isn't base64.
+/// Decodes base64 or base64url, padded or not. Returns `None` if the input is invalid.
 pub(crate) fn base64_decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=').as_bytes();
     if digits.len() % 4 == 1 {
@@ -42,7 +42,7 @@ pub(crate) fn base64_decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The name-value pairs of an `application/x-www-form-urlencoded` body. `None` where it isn't one.
+/// Parses an `application/x-www-form-urlencoded` body into pairs. Returns `None` if it is invalid.
 pub(crate) fn form_pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
     let text = std::str::from_utf8(body).ok()?;
     text.split('&')
@@ -54,7 +54,8 @@ pub(crate) fn form_pairs(body: &[u8]) -> Option<Vec<(String, String)>> {
         .collect()
 }
 
-fn form_decode(text: &str) -> Option<String> {
+/// Decodes one form-encoded name or value. Returns `None` if it is invalid.
+pub(crate) fn form_decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_goes_there_and_back() {
+    fn base64_round_trips() {
         for (bytes, text) in [
             (&b""[..], ""),
             (b"f", "Zg"),
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn form_pairs_are_decoded_or_refused() {
+    fn form_pairs_rejects_invalid_encodings() {
         assert_eq!(
             form_pairs(b"a=1+2&b=%26%C3%A9&c"),
             Some(vec![

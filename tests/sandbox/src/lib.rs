@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod answer;
 mod body;
 mod catalog;
 mod clock;
@@ -11,12 +10,16 @@ mod delivery;
 mod encoding;
 mod faults;
 mod oauth;
+mod openapi;
 mod operations;
 mod permissions;
 mod random;
 mod reference;
+mod request_log;
+mod response;
 mod sandbox;
 mod server;
+mod snapshot;
 mod state;
 mod stats;
 mod status;
@@ -26,6 +29,13 @@ pub use cluster::AllowlistField;
 pub use faults::{Fault, When};
 pub use permissions::Permission;
 pub use reference::{OperationInfo, operations};
-pub use sandbox::{ClusterKind, Credentials, Sandbox, SandboxBuilder};
+pub use request_log::RequestRecord;
+pub use sandbox::{AddedFault, ClusterKind, Credentials, Sandbox, SandboxBuilder};
 pub use state::Limits;
 pub use stats::Stats;
+pub use tls::CertificateFault;
+
+/// Parses a time such as `2026-03-01T12:00:00Z`.
+pub fn parse_time(text: &str) -> Option<std::time::SystemTime> {
+    std::time::UNIX_EPOCH.checked_add(clock::parse_iso8601(text)?)
+}

@@ -1,135 +1,523 @@
-//! The sandbox as a program: prints the environment to export, and serves until it is stopped.
+//! Command line program of the sandbox.
 
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
-use camunda_admin_sandbox::{Sandbox, SandboxBuilder};
-use tokio::signal;
+use camunda_admin_sandbox::{CertificateFault, Sandbox, SandboxBuilder, parse_time};
+use tokio::process::{Child, Command};
+
+const NAME: &str = "camunda-admin-sandbox";
 
 const USAGE: &str = "\
-A local stand-in for the Camunda 8 Administration API.
-
-Prints `export NAME='value'` lines for the programs that are to use it, then serves on 127.0.0.1
-until SIGTERM or SIGINT.
+Mock server of the Camunda 8 Administration API.
 
 Usage: camunda-admin-sandbox [OPTIONS]
+       camunda-admin-sandbox [OPTIONS] -- COMMAND [ARGUMENTS]
 
-Options:
-  --port N                 the port; 0, the default, is any free one
-  --tls                    serve https, with a certificate authority of its own
-  --client-certificates    the same, and let in only who shows the certificate that it prints
-  --healthy-after-ms N     how long clusters take to be made, woken, upgraded (default 300)
-  --token-lifetime-s N     how long tokens live (default 86400)
+With COMMAND, starts the server, runs the command with the environment variables of the server,
+stops the server and exits with the exit status of the command. Without, prints the variables as
+`export NAME='value'` lines and serves until SIGTERM, SIGINT or SIGHUP.
+
+Server:
+  --host ADDRESS           IP address to listen on (default 127.0.0.1)
+  --port N                 port (default 0: any free port)
+  --public-url URL         base URL of the server for its clients, for example behind a proxy
+  --env-file FILE          write the variables to FILE, for as long as the server runs: as JSON if
+                           the name ends in .json, else as NAME=value lines
+  --tls                    serve HTTPS with its own certificate authority
+  --client-certificates    require the client certificate that it prints; implies --tls
+  --certificate-fault F    serve a defective certificate: expired, wrong_name or unknown_ca;
+                           implies --tls
+  --exit-with-parent       stop when the parent process terminates
+  --no-ui                  do not serve the page at /
+  --verbose                write a line per request to stderr
+
+Determinism:
+  --seed N                 same credentials and ids in each run and after each reset
+  --client-id S            client id (default: random)
+  --client-secret S        client secret (default: random)
+  --organisation-id S      organisation id (default: random)
+  --start-time T           time of the clock at the start, for example 2026-03-01T12:00:00Z
+  --frozen-clock           the clock changes only by the control API
+  --state FILE             initial state, in the format of GET /_sandbox/state
+
+Behaviour:
+  --healthy-after-ms N     duration of creation, wake, upgrade, backup, restore (default 300)
+  --healthy-at-poll N      complete status changes at this GET of the cluster instead
+  --creation-result S      final status of created clusters (default Healthy)
+  --signed-tokens          sign tokens, for verification with /.well-known/jwks.json
+  --token-lifetime-s N     lifetime of tokens (default 86400)
   --no-token-rate-limit    allow more than one token request per second
-  --ban-ms N               how long tokens are refused after too early a request (default 5000)
-  --hold-back-ms N         how long wrong credentials wait when they come again (default 2000)
-  --help                   print this
+  --ban-ms N               duration of the ban after a rate limit violation (default 5000)
+  --rejection-delay-ms N   response delay for credentials that were rejected before (default 2000)
+
+  --help                   print this help
+  --version                print the version
+
+Tests control the running server with HTTP requests below /_sandbox/:
+  POST   /_sandbox/faults     inject a fault: {\"operation\": \"GET /clusters\", \"status\": 503}
+  GET    /_sandbox/faults     list faults with the number of injections; ?unused=true
+  POST   /_sandbox/control    create clusters and change state: {\"cluster\": {\"name\": \"test\"}}
+  GET    /_sandbox/requests   list received requests; ?operation=POST%20/clusters
+  GET    /_sandbox/state      read the state; PUT replaces it
+  POST   /_sandbox/clock      {\"advance_ms\": 60000}, {\"now\": \"...\"}, {\"frozen\": true}
+  POST   /_sandbox/reset      initial state; {\"keep_credentials\": true} keeps tokens valid
+  GET    /_sandbox/stats, /_sandbox/health, /openapi.json
 ";
 
 fn main() -> ExitCode {
-    let builder = match parse(std::env::args().skip(1)) {
-        Ok(Some(builder)) => builder,
-        Ok(None) => {
-            let _ = io::stdout().write_all(USAGE.as_bytes());
+    let options = match parse(std::env::args_os().skip(1)) {
+        Ok(Action::Run(options)) => options,
+        Ok(Action::Print(text)) => {
+            let _ = io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(complaint) => {
+        Err(message) => {
             let _ = writeln!(
                 io::stderr(),
-                "camunda-admin-sandbox: {complaint}\n\n{USAGE}"
+                "{NAME}: {message}\nTry `{NAME} --help` for the options."
             );
             return ExitCode::from(2);
         }
     };
-    match run(builder) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(*options) {
+        Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "camunda-admin-sandbox: {error}");
+            let _ = writeln!(io::stderr(), "{NAME}: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn run(builder: SandboxBuilder) -> io::Result<()> {
+fn run(options: Options) -> io::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        // Before anybody can know that the sandbox is there to be stopped.
-        let stop = stop_signal()?;
-        let sandbox = builder.try_start()?;
-        print_environment(&sandbox);
-        stop.await;
-        Ok(())
+        let parent = parent_id();
+        // Before the sandbox is announced, so that no signal is lost.
+        let mut signals = Signals::new()?;
+        if let Some(path) = &options.env_file {
+            EnvFile::remove_stale(path)?;
+        }
+        let sandbox = options.builder.try_start()?;
+        let env_file = match options.env_file {
+            Some(path) => Some(EnvFile::write(path, &sandbox.environment())?),
+            None => None,
+        };
+        let code = match options.command {
+            Some(command) => {
+                let parent = options.exit_with_parent.then_some(parent);
+                let code = run_command(command, &sandbox, &mut signals, parent).await;
+                report_unused_faults(&sandbox);
+                code
+            }
+            None => {
+                print_environment(&sandbox);
+                tokio::select! {
+                    _ = signals.next() => {}
+                    () = parent_exit(parent), if options.exit_with_parent => {}
+                }
+                ExitCode::SUCCESS
+            }
+        };
+        drop(env_file);
+        Ok(code)
     })
 }
 
-/// Prints the environment in one write, so that a reader of the output or of a file that it goes to
-/// gets all of it or nothing. A closed output is not an error.
-fn print_environment(sandbox: &Sandbox) {
-    let lines: String = sandbox
-        .environment()
-        .into_iter()
-        .map(|(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")))
-        .collect();
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(lines.as_bytes());
-    let _ = stdout.flush();
+/// Runs the command and returns its exit status as a shell does. Terminates the command when the
+/// parent process is another one than `parent`, if that is set.
+async fn run_command(
+    command: Vec<OsString>,
+    sandbox: &Sandbox,
+    signals: &mut Signals,
+    mut parent: Option<u32>,
+) -> ExitCode {
+    let mut parts = command.into_iter();
+    let program = parts.next().unwrap_or_default();
+    let child = Command::new(&program)
+        .args(parts)
+        .envs(sandbox.environment())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            let name = program.to_string_lossy();
+            let _ = writeln!(io::stderr(), "{NAME}: run {name}: {error}");
+            let is_missing = error.kind() == io::ErrorKind::NotFound;
+            return ExitCode::from(if is_missing { 127 } else { 126 });
+        }
+    };
+    loop {
+        tokio::select! {
+            status = child.wait() => {
+                return match status {
+                    Ok(status) => exit_code(status),
+                    Err(error) => {
+                        let _ = writeln!(io::stderr(), "{NAME}: wait for command: {error}");
+                        ExitCode::FAILURE
+                    }
+                };
+            }
+            signal = signals.next() => signal.forward(&child),
+            () = parent_exit(parent.unwrap_or_default()), if parent.is_some() => {
+                Signal::Terminate.forward(&child);
+                parent = None;
+            }
+        }
+    }
 }
 
 #[cfg(unix)]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    use signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+fn exit_code(status: ExitStatus) -> ExitCode {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    ExitCode::from(code.unwrap_or(1) as u8)
 }
 
 #[cfg(not(unix))]
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        let _ = signal::ctrl_c().await;
-    })
+fn exit_code(status: ExitStatus) -> ExitCode {
+    ExitCode::from(status.code().unwrap_or(1) as u8)
 }
 
-/// Reads the command line. `None` is a request for help.
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Option<SandboxBuilder>, String> {
-    let mut builder = Sandbox::builder();
+/// Warns about faults that were not injected, which usually means that a test tests nothing.
+fn report_unused_faults(sandbox: &Sandbox) {
+    for fault in sandbox.unused_faults() {
+        let _ = writeln!(io::stderr(), "{NAME}: fault was never injected: {fault}");
+    }
+}
+
+/// Prints the variables in one write. Ignores errors: a closed stdout must not stop the server.
+fn print_environment(sandbox: &Sandbox) {
+    let mut text = String::new();
+    for (name, value) in sandbox.environment() {
+        text.push_str(&format!(
+            "export {name}='{}'\n",
+            value.replace('\'', r"'\''")
+        ));
+    }
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}
+
+/// File with the variables, which exists while the server accepts requests.
+struct EnvFile {
+    path: PathBuf,
+}
+
+impl EnvFile {
+    /// Removes the file of an earlier run, so that no client reads it.
+    fn remove_stale(path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(with_path("remove", path, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a temporary file and renames it, so that clients never read half of it.
+    fn write(path: PathBuf, variables: &[(String, String)]) -> io::Result<Self> {
+        let is_json = path.extension().is_some_and(|it| it == "json");
+        let text = if is_json {
+            let object: serde_json::Map<_, _> = variables
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_str().into()))
+                .collect();
+            format!("{:#}\n", serde_json::Value::from(object))
+        } else {
+            let line = |(name, value): &(String, String)| format!("{name}={}\n", quoted(value));
+            variables.iter().map(line).collect()
+        };
+        let mut temporary = path.clone().into_os_string();
+        temporary.push(format!(".{}.tmp", std::process::id()));
+        let temporary = PathBuf::from(temporary);
+        let write = || -> io::Result<()> {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let mut file: File = options.open(&temporary)?;
+            file.write_all(text.as_bytes())?;
+            drop(file);
+            fs::rename(&temporary, &path)
+        };
+        write().map_err(|error| {
+            let _ = fs::remove_file(&temporary);
+            with_path("write", &path, &error)
+        })?;
+        Ok(Self { path })
+    }
+}
+
+impl Drop for EnvFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn with_path(action: &str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("{action} {}: {error}", path.display()),
+    )
+}
+
+/// Quotes a value for shells, if necessary: Docker reads quotes as part of the value.
+fn quoted(value: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_./:@%+,=-".contains(&byte);
+    if value.bytes().all(is_plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
+/// Signals that stop the server, or that the command receives.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    /// `None` if the process was started with SIGHUP ignored, as by nohup.
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
+}
+
+#[derive(Clone, Copy)]
+enum Signal {
+    Terminate,
+    #[cfg(unix)]
+    Hangup,
+    Interrupt,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: match ignores_hangup() {
+                true => None,
+                false => Some(signal(SignalKind::hangup())?),
+            },
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
+            _ = hangup => Signal::Hangup,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    async fn next(&mut self) -> Signal {
+        let _ = tokio::signal::ctrl_c().await;
+        Signal::Interrupt
+    }
+}
+
+impl Signal {
+    /// Sends the signal to the command. A terminal has sent it SIGINT already.
+    fn forward(self, child: &Child) {
+        #[cfg(unix)]
+        {
+            use rustix::process::{Pid, kill_process};
+            let signal = match self {
+                Self::Terminate => rustix::process::Signal::TERM,
+                Self::Hangup => rustix::process::Signal::HUP,
+                Self::Interrupt => return,
+            };
+            if let Some(id) = child.id().and_then(|id| Pid::from_raw(id as i32)) {
+                let _ = kill_process(id, signal);
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = child;
+    }
+}
+
+/// Returns whether the process was started with SIGHUP ignored, where that can be read.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 != 0)
+}
+
+#[cfg(unix)]
+fn parent_id() -> u32 {
+    std::os::unix::process::parent_id()
+}
+
+#[cfg(not(unix))]
+fn parent_id() -> u32 {
+    0
+}
+
+/// Waits until the parent process is another one than `parent`.
+async fn parent_exit(parent: u32) {
+    while parent_id() == parent {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Parsed command line.
+enum Action {
+    Run(Box<Options>),
+    Print(String),
+}
+
+struct Options {
+    builder: SandboxBuilder,
+    env_file: Option<PathBuf>,
+    exit_with_parent: bool,
+    command: Option<Vec<OsString>>,
+}
+
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Action, String> {
+    let mut arguments = arguments;
+    let mut options = Options {
+        builder: Sandbox::builder(),
+        env_file: None,
+        exit_with_parent: false,
+        command: None,
+    };
     while let Some(argument) = arguments.next() {
+        let Some(argument) = argument.to_str().map(str::to_owned) else {
+            return Err(format!("unknown option {}", argument.to_string_lossy()));
+        };
+        if argument == "--" {
+            let command: Vec<OsString> = arguments.by_ref().collect();
+            if command.is_empty() {
+                return Err("expected a command after --".into());
+            }
+            options.command = Some(command);
+            break;
+        }
         let (option, mut value) = match argument.split_once('=') {
-            Some((option, value)) => (option.to_owned(), Some(value.to_owned())),
+            Some((option, value)) => (option.to_owned(), Some(OsString::from(value))),
             None => (argument, None),
         };
-        let mut number = || {
-            let text = value.take().or_else(|| arguments.next());
-            let text = text.ok_or_else(|| format!("{option} wants a number"))?;
-            text.parse::<u64>()
-                .map_err(|_| format!("{option} wants a number, not {text}"))
+        let mut path = || -> Result<PathBuf, String> {
+            let value = value.take().or_else(|| arguments.next());
+            let value = value.filter(|value| value != "--");
+            value
+                .map(PathBuf::from)
+                .ok_or_else(|| format!("{option}: expected a value"))
         };
-        builder = match option.as_str() {
+        let mut text = || -> Result<String, String> {
+            let invalid = |_| format!("{option}: expected UTF-8");
+            path()?.into_os_string().into_string().map_err(invalid)
+        };
+        let mut number = || -> Result<u64, String> {
+            let text = text().map_err(|_| format!("{option}: expected a number"))?;
+            text.parse::<u64>()
+                .map_err(|_| format!("{option}: expected a number, found {text}"))
+        };
+        let builder = options.builder;
+        options.builder = match option.as_str() {
+            "--host" => {
+                let text = text()?;
+                let parsed = text.parse();
+                builder.host(
+                    parsed
+                        .map_err(|_| format!("{option}: expected an IP address, found {text}"))?,
+                )
+            }
             "--port" => {
                 let port = number()?;
-                builder.port(port.try_into().map_err(|_| format!("{port} is no port"))?)
+                builder.port(
+                    port.try_into()
+                        .map_err(|_| format!("{port} is not a valid port"))?,
+                )
             }
-            "--healthy-after-ms" => builder.healthy_after(Duration::from_millis(number()?)),
-            "--token-lifetime-s" => builder.token_lifetime(Duration::from_secs(number()?)),
-            "--ban-ms" => builder.ban(Duration::from_millis(number()?)),
-            "--hold-back-ms" => builder.hold_back(Duration::from_millis(number()?)),
+            "--public-url" => builder.public_url(&text()?),
+            "--env-file" => {
+                options.env_file = Some(path()?);
+                builder
+            }
             "--tls" => builder.tls(true),
             "--client-certificates" => builder.client_certificates(true),
+            "--certificate-fault" => {
+                let text = text()?;
+                let fault = CertificateFault::from_name(&text).ok_or_else(|| {
+                    let known = CertificateFault::ALL.map(CertificateFault::name).join(", ");
+                    format!("{option}: expected one of {known}, found {text}")
+                })?;
+                builder.certificate_fault(fault)
+            }
+            "--exit-with-parent" => {
+                options.exit_with_parent = true;
+                builder
+            }
+            "--no-ui" => builder.ui(false),
+            "--verbose" | "-v" => builder.verbose(true),
+            "--seed" => builder.seed(number()?),
+            "--client-id" => builder.client_id(&text()?),
+            "--client-secret" => builder.client_secret(&text()?),
+            "--organisation-id" => builder.organisation_id(&text()?),
+            "--start-time" => {
+                let text = text()?;
+                builder.start_time(parse_time(&text).ok_or_else(|| {
+                    format!("{option}: expected a time such as 2026-03-01T12:00:00Z, found {text}")
+                })?)
+            }
+            "--frozen-clock" => builder.frozen_clock(true),
+            "--state" => {
+                let path = path()?;
+                let text = fs::read_to_string(&path)
+                    .map_err(|error| format!("{option}: read {}: {error}", path.display()))?;
+                let state = serde_json::from_str(&text)
+                    .map_err(|error| format!("{option}: parse {}: {error}", path.display()))?;
+                builder.state(state)
+            }
+            "--healthy-after-ms" => builder.healthy_after(Duration::from_millis(number()?)),
+            "--healthy-at-poll" => builder.healthy_at_poll(number()?),
+            "--creation-result" => builder.creation_result(&text()?),
+            "--signed-tokens" => builder.signed_tokens(true),
+            "--token-lifetime-s" => builder.token_lifetime(Duration::from_secs(number()?)),
             "--no-token-rate-limit" => builder.token_rate_limit(false),
-            "--help" | "-h" => return Ok(None),
+            "--ban-ms" => builder.ban(Duration::from_millis(number()?)),
+            "--rejection-delay-ms" => builder.rejection_delay(Duration::from_millis(number()?)),
+            "--help" | "-h" => return Ok(Action::Print(USAGE.into())),
+            "--version" | "-V" => {
+                return Ok(Action::Print(format!(
+                    "{NAME} {}\n",
+                    env!("CARGO_PKG_VERSION")
+                )));
+            }
             _ => return Err(format!("unknown option {option}")),
         };
         if value.is_some() {
-            return Err(format!("{option} takes no value"));
+            return Err(format!("{option}: unexpected value"));
         }
     }
-    Ok(Some(builder))
+    Ok(Action::Run(Box::new(options)))
 }

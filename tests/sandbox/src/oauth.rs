@@ -1,18 +1,25 @@
-//! The token endpoint: who gets a token, how often, and what a token is good for.
+//! Token endpoint: client authentication, rate limit, token validation.
 
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, VecDeque};
+use std::hash::BuildHasher;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
 use crate::body::is_media_type;
-use crate::encoding::{base64_url, form_pairs};
+use crate::encoding::{base64_decode, base64_url, form_decode, form_pairs};
+use crate::response::Response;
 use crate::state::State;
 
 /// The audience of the Administration API.
 pub(crate) const API_AUDIENCE: &str = "api.cloud.camunda.io";
 
-/// The audiences of a cluster's components, and the permission that each of them takes.
+/// Audiences of cluster components, with the client permission that each requires.
 const COMPONENT_AUDIENCES: [(&str, &str); 4] = [
     ("zeebe.camunda.io", "Zeebe"),
     ("operate.camunda.io", "Operate"),
@@ -20,33 +27,141 @@ const COMPONENT_AUDIENCES: [(&str, &str); 4] = [
     ("optimize.camunda.io", "Optimize"),
 ];
 
-/// The shortest time between two token requests that the endpoint puts up with.
+/// Minimum time between two token requests.
 const TOKEN_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Expired tokens are kept so long as there are fewer tokens than this in all.
-const TOKENS_BEFORE_PRUNING: usize = 10_000;
-
-/// What the sandbox remembers of a token that it has handed out.
+/// Issued token.
+#[derive(Clone)]
 pub(crate) struct Token {
-    pub(crate) audience: String,
-    pub(crate) client_id: String,
-    pub(crate) expires_at: Duration,
+    is_for_api: bool,
+    client_id: Arc<str>,
+    expires_at: Duration,
 }
 
-/// Enforces the limit of one token request per second behind one address.
+/// Issued tokens that are not expired.
 ///
-/// Everything reaches a sandbox from one address, so there is one gate.
-#[derive(Default)]
-pub(crate) struct TokenGate {
+/// Keyed by hash, because the texts of many tokens would need much memory.
+#[derive(Clone, Default)]
+pub(crate) struct Tokens {
+    tokens: HashMap<u128, Token>,
+    /// Hashes in the order of issue, with the expiry.
+    issued: VecDeque<(Duration, u128)>,
+    hashers: (RandomState, RandomState),
+}
+
+impl Tokens {
+    fn hash(&self, token: &str) -> u128 {
+        let (first, second) = &self.hashers;
+        u128::from(first.hash_one(token)) << 64 | u128::from(second.hash_one(token))
+    }
+
+    /// Adds a token and removes the oldest ones that are expired.
+    fn insert(&mut self, text: &str, token: Token, now: Duration) {
+        while let Some((expires_at, hash)) = self.issued.front()
+            && *expires_at <= now
+        {
+            self.tokens.remove(hash);
+            self.issued.pop_front();
+        }
+        let hash = self.hash(text);
+        self.issued.push_back((token.expires_at, hash));
+        self.tokens.insert(hash, token);
+    }
+
+    fn get(&self, text: &str, now: Duration) -> Option<&Token> {
+        self.tokens
+            .get(&self.hash(text))
+            .filter(|token| now < token.expires_at)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.tokens.len()
+    }
+}
+
+/// Key that signs access tokens with ES256.
+pub(crate) struct SigningKey {
+    key: EcdsaKeyPair,
+    random: SystemRandom,
+    id: String,
+}
+
+impl SigningKey {
+    pub(crate) fn generate() -> io::Result<Self> {
+        let random = SystemRandom::new();
+        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let failed = |_| io::Error::other("generate signing key: failed");
+        let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(failed)?;
+        let key = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random)
+            .map_err(|_| io::Error::other("generate signing key: invalid key"))?;
+        let id = base64_url(&key.public_key().as_ref()[1..13]);
+        Ok(Self { key, random, id })
+    }
+
+    /// Returns the signature of a token as base64url.
+    fn sign(&self, message: &str) -> Option<String> {
+        let signature = self.key.sign(&self.random, message.as_bytes()).ok()?;
+        Some(base64_url(signature.as_ref()))
+    }
+
+    /// Returns the JSON Web Key Set (RFC 7517) with the public key.
+    pub(crate) fn key_set(&self) -> Value {
+        // An uncompressed point: 0x04, then both coordinates of 32 bytes.
+        let point = &self.key.public_key().as_ref()[1..];
+        json!({ "keys": [{
+            "kty": "EC",
+            "use": "sig",
+            "alg": "ES256",
+            "kid": self.id,
+            "crv": "P-256",
+            "x": base64_url(&point[..32]),
+            "y": base64_url(&point[32..]),
+        }] })
+    }
+}
+
+/// Handles `GET /.well-known/jwks.json`.
+pub(crate) fn key_set(state: &State) -> Response {
+    match &state.setup.signing_key {
+        Some(key) => Response::ok(&key.key_set()),
+        None => Response::message(
+            404,
+            "tokens are not signed; start the sandbox with --signed-tokens",
+        ),
+    }
+}
+
+/// Handles `GET /.well-known/openid-configuration`.
+pub(crate) fn metadata(state: &State) -> Response {
+    let base_url = &state.setup.base_url;
+    Response::ok(&json!({
+        "issuer": format!("{base_url}/"),
+        "token_endpoint": state.setup.oauth_url(),
+        "jwks_uri": format!("{base_url}/.well-known/jwks.json"),
+        "grant_types_supported": ["client_credentials"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+    }))
+}
+
+/// Rate limiter: one token request per second per source IP address.
+///
+/// All clients of a sandbox share one limiter.
+#[derive(Clone, Default)]
+pub(crate) struct TokenRateLimiter {
     last_arrival: Option<Duration>,
     banned_until: Duration,
 }
 
-impl TokenGate {
-    /// Takes note of a token request and says whether it may be looked at.
+impl TokenRateLimiter {
+    /// Records a token request and returns whether it is admitted.
     ///
-    /// One that comes too early begins a ban. A refused one counts as any other, but those that
-    /// come during a ban don't prolong it.
+    /// A request within the interval starts a ban. Rejected requests count too, but requests
+    /// during a ban do not extend it.
     fn admit(&mut self, now: Duration, ban: Duration) -> bool {
         let early = self
             .last_arrival
@@ -62,8 +177,8 @@ impl TokenGate {
     }
 }
 
-/// Counts a token request and applies the rate limit. An answer is a refusal.
-pub(crate) fn admit(state: &mut State, audience: Option<String>) -> Result<(), Answer> {
+/// Counts a token request and applies the rate limit. Returns the 429 response as the error.
+pub(crate) fn admit(state: &mut State, audience: Option<String>) -> Result<(), Response> {
     let now = state.now();
     let since_start = state.clock.since_start().as_millis();
     state.stats.token_requests += 1;
@@ -75,9 +190,9 @@ pub(crate) fn admit(state: &mut State, audience: Option<String>) -> Result<(), A
             .entry(audience)
             .or_default() += 1;
     }
-    if state.settings.token_rate_limit && !state.token_gate.admit(now, state.settings.ban) {
+    if state.settings.token_rate_limit && !state.token_rate_limiter.admit(now, state.settings.ban) {
         state.stats.rate_limited_token_requests += 1;
-        return Err(refusal(
+        return Err(error_response(
             429,
             "too_many_requests",
             "Global limit has been reached",
@@ -86,8 +201,10 @@ pub(crate) fn admit(state: &mut State, audience: Option<String>) -> Result<(), A
     Ok(())
 }
 
-/// What a token request asks for.
+/// Parsed token request.
 pub(crate) struct TokenRequest {
+    /// Whether the client authenticated with the `Authorization` header.
+    is_basic: bool,
     grant_type: Option<String>,
     audience: Option<String>,
     client_id: Option<String>,
@@ -96,11 +213,17 @@ pub(crate) struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// Reads a JSON object or a form. What it doesn't know it ignores, as RFC 6749 has it.
-    pub(crate) fn read(content_type: Option<&str>, body: &[u8]) -> Result<Self, Answer> {
+    /// Parses a JSON object or a form. Unknown parameters are ignored (RFC 6749, section 3.2).
+    ///
+    /// The credentials may also come as HTTP Basic authentication (RFC 6749, section 2.3.1).
+    pub(crate) fn read(
+        content_type: Option<&str>,
+        authorization: Option<&str>,
+        body: &[u8],
+    ) -> Result<Self, Response> {
         let fields: Vec<(String, String)> = if is_media_type(content_type, "application/json") {
             let Ok(Value::Object(object)) = serde_json::from_slice(body) else {
-                return Err(invalid("the request body is no JSON object"));
+                return Err(invalid("the request body must be a JSON object"));
             };
             let mut fields = Vec::with_capacity(object.len());
             for (name, value) in object {
@@ -111,9 +234,9 @@ impl TokenRequest {
             }
             fields
         } else if is_media_type(content_type, "application/x-www-form-urlencoded") {
-            form_pairs(body).ok_or_else(|| invalid("the request body is no form"))?
+            form_pairs(body).ok_or_else(|| invalid("the request body is not a valid form"))?
         } else {
-            return Err(refusal(
+            return Err(error_response(
                 415,
                 "invalid_request",
                 "the request body must be application/json or application/x-www-form-urlencoded",
@@ -123,17 +246,40 @@ impl TokenRequest {
             let mut values = fields.iter().filter(|(name, _)| name == wanted);
             let value = values.next().map(|(_, value)| value.clone());
             match values.next() {
-                Some(_) => Err(invalid(&format!("{wanted} is there more than once"))),
+                Some(_) => Err(invalid(&format!("{wanted} must not be repeated"))),
                 None => Ok(value),
             }
         };
-        Ok(Self {
+        let mut request = Self {
+            is_basic: false,
             grant_type: once("grant_type")?,
             audience: once("audience")?,
             client_id: once("client_id")?,
             client_secret: once("client_secret")?,
             scope: once("scope")?,
-        })
+        };
+        if let Some(authorization) = authorization
+            && let Some((client_id, client_secret)) = basic_credentials(authorization)?
+        {
+            if request.client_secret.is_some()
+                || request
+                    .client_id
+                    .as_ref()
+                    .is_some_and(|id| *id != client_id)
+            {
+                return Err(invalid(
+                    "the client must authenticate with either the Authorization header or the body",
+                ));
+            }
+            request.is_basic = true;
+            request.client_id = Some(client_id);
+            request.client_secret = Some(client_secret);
+        }
+        Ok(request)
+    }
+
+    pub(crate) fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
     }
 
     pub(crate) fn audience(&self) -> Option<String> {
@@ -141,14 +287,31 @@ impl TokenRequest {
     }
 }
 
-/// Answers a token request that the rate limit has let through.
-pub(crate) fn answer(state: &mut State, request: Result<TokenRequest, Answer>) -> Answer {
-    request
-        .and_then(|request| issue(state, request))
-        .unwrap_or_else(|refusal| refusal)
+/// Decodes the credentials of an `Authorization` header with the Basic scheme, which are
+/// form-encoded before they are base64-encoded. Other schemes are ignored.
+fn basic_credentials(authorization: &str) -> Result<Option<(String, String)>, Response> {
+    let wrong = || invalid("the Authorization header must have valid Basic credentials");
+    let (scheme, encoded) = authorization.split_once(' ').unwrap_or((authorization, ""));
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Ok(None);
+    }
+    let decoded = base64_decode(encoded.trim()).ok_or_else(wrong)?;
+    let decoded = String::from_utf8(decoded).map_err(|_| wrong())?;
+    let (client_id, client_secret) = decoded.split_once(':').ok_or_else(wrong)?;
+    form_decode(client_id)
+        .zip(form_decode(client_secret))
+        .ok_or_else(wrong)
+        .map(Some)
 }
 
-fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
+/// Handles a token request that the rate limiter has admitted.
+pub(crate) fn respond(state: &mut State, request: Result<TokenRequest, Response>) -> Response {
+    request
+        .and_then(|request| issue(state, request))
+        .unwrap_or_else(|rejection| rejection)
+}
+
+fn issue(state: &mut State, request: TokenRequest) -> Result<Response, Response> {
     let required = |value: Option<String>, name: &str| {
         value
             .filter(|value| !value.is_empty())
@@ -156,7 +319,7 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
     };
     if required(request.grant_type, "grant_type")? != "client_credentials" {
         let description = "grant_type must be client_credentials";
-        return Err(refusal(400, "unsupported_grant_type", description));
+        return Err(error_response(400, "unsupported_grant_type", description));
     }
     let audience = required(request.audience, "audience")?;
     let client_id = required(request.client_id, "client_id")?;
@@ -166,106 +329,120 @@ fn issue(state: &mut State, request: TokenRequest) -> Result<Answer, Answer> {
     let component = COMPONENT_AUDIENCES
         .iter()
         .find(|(known, _)| *known == audience);
-    let accepted = match component {
-        _ if audience == API_AUDIENCE => state.credentials.iter().any(|credentials| {
-            credentials.client_id == client_id && credentials.client_secret == client_secret
-        }),
-        Some((_, permission)) => state
-            .clusters
-            .iter()
-            .filter(|cluster| !cluster.is_gone(now))
-            .flat_map(|cluster| &cluster.clients)
-            .any(|client| {
-                client.client_id == client_id
-                    && client.client_secret == client_secret
-                    && client
-                        .permissions
-                        .iter()
-                        .any(|granted| granted == permission)
-            }),
+    let organisation: Option<Arc<str>> = match component {
+        _ if audience == API_AUDIENCE => state
+            .credentials
+            .get(&client_id)
+            .filter(|credentials| credentials.client_secret == client_secret)
+            .map(|credentials| Arc::clone(&credentials.organisation)),
+        Some((_, permission)) => {
+            let cluster = state.client_clusters.get(&client_id).cloned();
+            cluster
+                .and_then(|uuid| state.cluster(&uuid))
+                .filter(|cluster| {
+                    cluster.clients.iter().any(|client| {
+                        client.client_id == client_id
+                            && client.client_secret == client_secret
+                            && client
+                                .permissions
+                                .iter()
+                                .any(|granted| granted == permission)
+                    })
+                })
+                .map(|cluster| cluster.organisation.as_str().into())
+        }
         None => {
             let description = format!("Service not found: {audience}");
-            return Err(refusal(403, "access_denied", &description));
+            return Err(error_response(403, "access_denied", &description));
         }
     };
-    if !accepted {
-        let refusal = refusal(401, "access_denied", "Unauthorized");
-        let again = !state.refused.insert((client_id, client_secret));
-        let hold_back = if again {
-            state.settings.hold_back
+    let Some(organisation) = organisation else {
+        let mut rejection = error_response(401, "access_denied", "Unauthorized");
+        if request.is_basic {
+            rejection.set_header("www-authenticate", "Basic realm=\"sandbox\"");
+        }
+        let again = !state.rejected.insert((client_id, client_secret));
+        let rejection_delay = if again {
+            state.settings.rejection_delay
         } else {
             Duration::ZERO
         };
-        return Err(refusal.held_back(hold_back));
-    }
+        return Err(rejection.delayed(rejection_delay));
+    };
 
     let lifetime = state.settings.token_lifetime;
-    let access_token = access_token(state, &client_id, &audience, now, lifetime);
-    if state.tokens.len() >= TOKENS_BEFORE_PRUNING {
-        state.tokens.retain(|_, token| now < token.expires_at);
-    }
+    let access_token = access_token(state, &client_id, &audience, &organisation, now, lifetime);
     let token = Token {
-        audience,
-        client_id,
+        is_for_api: audience == API_AUDIENCE,
+        client_id: client_id.into(),
         expires_at: now + lifetime,
     };
-    state.tokens.insert(access_token.clone(), token);
-    let mut answer = json!({
+    state.tokens.insert(&access_token, token, now);
+    let mut response = json!({
         "access_token": access_token,
         "expires_in": lifetime.as_secs(),
         "token_type": "Bearer",
     });
     if let Some(scope) = request.scope {
-        answer["scope"] = scope.into();
+        response["scope"] = scope.into();
     }
-    let mut answer = Answer::ok(&answer);
-    answer.set_header("cache-control", "no-store");
-    Ok(answer)
+    let mut response = Response::ok(&response);
+    response.set_header("cache-control", "no-store");
+    Ok(response)
 }
 
-/// The client id behind a bearer token, where the token is good for this API now.
-pub(crate) fn caller(state: &State, authorization: Option<&str>) -> Option<String> {
+/// Returns the client id of a bearer token, if the token is valid for this API.
+pub(crate) fn caller(state: &State, authorization: Option<&str>) -> Option<Arc<str>> {
     let (scheme, token) = authorization?.split_once(' ')?;
-    let token = state
-        .tokens
-        .get(token)
-        .filter(|_| scheme.eq_ignore_ascii_case("bearer"))?;
-    (token.audience == API_AUDIENCE && state.now() < token.expires_at)
-        .then(|| token.client_id.clone())
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    let token = state.tokens.get(token, state.now())?;
+    token.is_for_api.then(|| Arc::clone(&token.client_id))
 }
 
-/// A token that looks like a JWT. Its signature is nothing but noise.
+/// Returns a token in JWT format, signed if the sandbox has a key, else with a random signature.
 fn access_token(
     state: &mut State,
     client_id: &str,
     audience: &str,
+    organisation: &str,
     now: Duration,
     lifetime: Duration,
 ) -> String {
-    let header = json!({ "alg": "HS256", "typ": "JWT" });
+    let setup = Arc::clone(&state.setup);
+    let header = match &setup.signing_key {
+        Some(key) => json!({ "alg": "ES256", "typ": "JWT", "kid": key.id }),
+        None => json!({ "alg": "HS256", "typ": "JWT" }),
+    };
     let claims = json!({
-        "iss": format!("{}/", state.settings.base_url),
+        "iss": format!("{}/", setup.base_url),
         "sub": client_id,
         "aud": audience,
         "iat": now.as_secs(),
         "exp": (now + lifetime).as_secs(),
-        "jti": state.random.uuid(),
-        "https://camunda.com/orgId": state.organisation,
+        "jti": state.token_random.uuid(),
+        "https://camunda.com/orgId": organisation,
     });
-    format!(
-        "{}.{}.{}",
-        base64_url(header.to_string().as_bytes()),
-        base64_url(claims.to_string().as_bytes()),
-        state.random.characters(43),
-    )
+    let mut token = base64_url(header.to_string().as_bytes());
+    token.push('.');
+    token.push_str(&base64_url(claims.to_string().as_bytes()));
+    let signature = setup
+        .signing_key
+        .as_ref()
+        .and_then(|key| key.sign(&token))
+        .unwrap_or_else(|| state.token_random.characters(43));
+    token.push('.');
+    token.push_str(&signature);
+    token
 }
 
-fn invalid(description: &str) -> Answer {
-    refusal(400, "invalid_request", description)
+fn invalid(description: &str) -> Response {
+    error_response(400, "invalid_request", description)
 }
 
-fn refusal(status: u16, error: &str, description: &str) -> Answer {
-    Answer::json(
+fn error_response(status: u16, error: &str, description: &str) -> Response {
+    Response::json(
         status,
         &json!({ "error": error, "error_description": description }),
     )
@@ -276,18 +453,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_gate_bans_who_comes_too_early_and_lets_in_who_waits() {
+    fn tokens_are_removed_after_expiry() {
+        let mut tokens = Tokens::default();
+        let token = |second| Token {
+            is_for_api: true,
+            client_id: "c".into(),
+            expires_at: Duration::from_secs(second + 10),
+        };
+        for second in 0..1_000 {
+            let now = Duration::from_secs(second);
+            tokens.insert(&format!("token {second}"), token(second), now);
+            assert!(tokens.get(&format!("token {second}"), now).is_some());
+        }
+        assert_eq!(tokens.len(), 10);
+        let now = Duration::from_secs(999);
+        assert!(tokens.get("token 990", now).is_some());
+        assert!(tokens.get("token 989", now).is_none());
+        tokens.clear();
+        assert_eq!(tokens.len(), 0);
+    }
+
+    #[test]
+    fn rate_limiter_bans_after_early_request_and_admits_after_interval() {
         let ban = Duration::from_secs(5);
-        let mut gate = TokenGate::default();
-        let mut admit = |ms| gate.admit(Duration::from_millis(ms), ban);
+        let mut limiter = TokenRateLimiter::default();
+        let mut admit = |ms| limiter.admit(Duration::from_millis(ms), ban);
         assert!(admit(100_000));
         assert!(admit(101_000));
         assert!(!admit(101_999), "too early");
         assert!(!admit(104_000), "banned");
-        assert!(!admit(106_998), "banned still");
+        assert!(!admit(106_998), "still banned");
         assert!(
             !admit(107_000),
-            "the ban is over, but the request before is too recent"
+            "the ban is over, but the previous request is too recent"
         );
         assert!(admit(112_001));
     }

@@ -1,6 +1,6 @@
-//! What credentials may do.
+//! Permissions of API credentials.
 
-/// One permission of an organisation's credentials, as the Console lets its users tick them.
+/// Permission of API credentials, as selectable in the Console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
     /// `cluster:get`: see clusters, creation parameters and secure connectivity.
@@ -17,7 +17,7 @@ pub enum Permission {
     ClientCreate,
     /// `client:delete`: delete clusters' clients.
     ClientDelete,
-    /// `web_modeler`: use the Web Modeler API, which is not part of this service.
+    /// `web_modeler`: use the Web Modeler API, which is not part of this API.
     WebModeler,
     /// `ip_allowlist`: set IP allowlists, and see them in clusters.
     IpAllowlist,
@@ -34,7 +34,7 @@ pub enum Permission {
 }
 
 impl Permission {
-    /// Every permission there is.
+    /// All permissions.
     pub const ALL: [Self; 14] = [
         Self::ClusterGet,
         Self::ClusterCreate,
@@ -52,7 +52,7 @@ impl Permission {
         Self::Monitoring,
     ];
 
-    /// The name by which the control endpoint knows it, such as `cluster:get`.
+    /// Returns the name used by the control API, for example `cluster:get`.
     pub fn name(self) -> &'static str {
         match self {
             Self::ClusterGet => "cluster:get",
@@ -72,7 +72,7 @@ impl Permission {
         }
     }
 
-    /// The permission of that name.
+    /// Returns the permission with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()

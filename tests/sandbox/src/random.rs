@@ -1,20 +1,20 @@
-//! Ids, secrets and chances. Unpredictable enough for a stand-in, not for a service.
+//! Pseudorandom ids, secrets and decisions. Not cryptographically secure.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// A splitmix64 generator.
+/// SplitMix64 generator.
 #[derive(Clone, Debug)]
 pub(crate) struct Random {
     state: u64,
 }
 
 impl Random {
-    /// A generator that differs from run to run.
+    /// Returns a generator with a random seed.
     pub(crate) fn new() -> Self {
         Self::from_seed(RandomState::new().build_hasher().finish())
     }
 
-    /// A generator that always gives the same sequence.
+    /// Returns a generator with a reproducible sequence.
     pub(crate) fn from_seed(seed: u64) -> Self {
         Self { state: seed }
     }
@@ -27,7 +27,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A version 4 UUID.
+    /// Returns a version 4 UUID.
     pub(crate) fn uuid(&mut self) -> String {
         let (high, low) = (self.next(), self.next());
         format!(
@@ -40,7 +40,7 @@ impl Random {
         )
     }
 
-    /// `length` characters of the kind that client ids and secrets are made of.
+    /// Returns `length` characters from the base64url alphabet, as in client ids and secrets.
     pub(crate) fn characters(&mut self, length: usize) -> String {
         const ALPHABET: &[u8; 64] =
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -49,9 +49,9 @@ impl Random {
             .collect()
     }
 
-    /// True with the given probability.
+    /// Returns true with this probability.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
-        // 53 bits are what an f64 holds exactly.
+        // An f64 holds 53 bits exactly.
         ((self.next() >> 11) as f64) / ((1_u64 << 53) as f64) < probability
     }
 }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uuid_has_the_shape_of_version_4() {
+    fn uuid_has_version_4_format() {
         let mut random = Random::from_seed(7);
         for _ in 0..100 {
             let uuid = random.uuid();
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chance_of_zero_never_comes_and_of_one_always() {
+    fn chance_is_never_true_for_0_and_always_for_1() {
         let mut random = Random::from_seed(7);
         assert!((0..100).all(|_| !random.chance(0.0) && random.chance(1.0)));
     }

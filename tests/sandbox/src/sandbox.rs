@@ -1,118 +1,246 @@
-//! The sandbox as a test holds it: started, looked at, steered, stopped.
+//! Rust API: builder and handle of a running sandbox.
 
 use std::fmt;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
-use tokio::net::TcpSocket;
-use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-use crate::answer::Answer;
-use crate::clock::LONGEST_ADVANCE;
+use crate::clock::MAX_ADVANCE;
 use crate::cluster::{AllowlistField, Busy, Cluster, UpgradeGate};
 use crate::control;
 use crate::faults::Fault;
-use crate::oauth::API_AUDIENCE;
+use crate::oauth::{API_AUDIENCE, SigningKey};
 use crate::permissions::Permission;
 use crate::random::Random;
+use crate::request_log::{Filter, RequestLog, RequestRecord};
+use crate::response::Response;
 use crate::server::{Shared, serve};
-use crate::state::{Limits, Settings, State};
+use crate::snapshot;
+use crate::state::{Limits, OTHER_ORGANISATION, Settings, Setup, State};
 use crate::stats::Stats;
-use crate::tls::{Files, Tls};
+use crate::tls::{CertificateFault, Files, Tls};
 
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
+/// Listen backlog.
+const BACKLOG: i32 = 1024;
 
-/// The settings of a sandbox that is yet to be started.
+/// Settings of a sandbox before its start.
 #[derive(Clone, Debug)]
 pub struct SandboxBuilder {
+    host: IpAddr,
     port: u16,
-    healthy_after: Duration,
-    token_lifetime: Duration,
-    token_rate_limit: bool,
-    ban: Duration,
-    hold_back: Duration,
+    public_url: Option<String>,
+    settings: Settings,
     tls: bool,
     client_certificates: bool,
+    signed_tokens: bool,
+    seed: Option<u64>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    organisation_id: Option<String>,
+    start_time: Option<SystemTime>,
+    frozen_clock: bool,
+    state: Option<Value>,
+    verbose: bool,
+    ui: bool,
 }
 
 impl Default for SandboxBuilder {
     fn default() -> Self {
         Self {
+            host: Ipv4Addr::LOCALHOST.into(),
             port: 0,
-            healthy_after: Duration::from_millis(300),
-            token_lifetime: Duration::from_secs(24 * 60 * 60),
-            token_rate_limit: true,
-            ban: Duration::from_secs(5),
-            hold_back: Duration::from_secs(2),
+            public_url: None,
+            settings: Settings::default(),
             tls: false,
             client_certificates: false,
+            signed_tokens: false,
+            seed: None,
+            client_id: None,
+            client_secret: None,
+            organisation_id: None,
+            start_time: None,
+            frozen_clock: false,
+            state: None,
+            verbose: false,
+            ui: true,
         }
     }
 }
 
 impl SandboxBuilder {
-    /// The port on 127.0.0.1; any free one by default, as with 0.
+    /// Sets the IP address to listen on. Default: 127.0.0.1.
+    ///
+    /// Everyone who can connect can use the control API.
+    #[must_use]
+    pub fn host(mut self, host: IpAddr) -> Self {
+        self.host = host;
+        self
+    }
+
+    /// Sets the base URL by which clients reach the sandbox, for example through a container's
+    /// published port. Default: the scheme, address and port that it listens on.
+    #[must_use]
+    pub fn public_url(mut self, url: &str) -> Self {
+        self.public_url = Some(url.trim_end_matches('/').into());
+        self
+    }
+
+    /// Makes the sandbox deterministic: credentials, ids and secrets are the same in each run with
+    /// this seed, and again after each reset. Default: random.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Sets the client id of the initial credentials. Default: random.
+    #[must_use]
+    pub fn client_id(mut self, client_id: &str) -> Self {
+        self.client_id = Some(client_id.into());
+        self
+    }
+
+    /// Sets the client secret of the initial credentials. Default: random.
+    #[must_use]
+    pub fn client_secret(mut self, client_secret: &str) -> Self {
+        self.client_secret = Some(client_secret.into());
+        self
+    }
+
+    /// Sets the id of the organisation of the initial credentials. Default: random.
+    #[must_use]
+    pub fn organisation_id(mut self, organisation_id: &str) -> Self {
+        self.organisation_id = Some(organisation_id.into());
+        self
+    }
+
+    /// Sets the time of the clock at the start and after each reset. Default: the system time.
+    #[must_use]
+    pub fn start_time(mut self, start_time: SystemTime) -> Self {
+        self.start_time = Some(start_time);
+        self
+    }
+
+    /// Sets whether the clock changes only by [`Sandbox::advance`] and the control API.
+    /// Default: false.
+    #[must_use]
+    pub fn frozen_clock(mut self, frozen: bool) -> Self {
+        self.frozen_clock = frozen;
+        self
+    }
+
+    /// Sets the state at the start and after each reset, in the format of `PUT /_sandbox/state`.
+    #[must_use]
+    pub fn state(mut self, state: Value) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Sets whether access tokens are signed with ES256 and can be verified with the key of
+    /// `/.well-known/jwks.json`. Default: false, which issues tokens faster.
+    #[must_use]
+    pub fn signed_tokens(mut self, signed_tokens: bool) -> Self {
+        self.signed_tokens = signed_tokens;
+        self
+    }
+
+    /// Sets whether to write one line per request to stderr. Default: false.
+    #[must_use]
+    pub fn verbose(mut self, verbose: bool) -> Self {
+        self.verbose = verbose;
+        self
+    }
+
+    /// Sets whether to serve the page at `/`. Default: true.
+    #[must_use]
+    pub fn ui(mut self, ui: bool) -> Self {
+        self.ui = ui;
+        self
+    }
+
+    /// Completes status changes at this `GET` of the cluster, counted from 1, instead of after
+    /// [`healthy_after`](Self::healthy_after). Default: not set.
+    #[must_use]
+    pub fn healthy_at_poll(mut self, polls: u64) -> Self {
+        self.settings.healthy_at_poll = Some(polls.max(1));
+        self
+    }
+
+    /// Sets the final status of created clusters, for example `Unhealthy` for creations that fail.
+    /// Default: `Healthy`.
+    #[must_use]
+    pub fn creation_result(mut self, status: &str) -> Self {
+        self.settings.creation_result = status.into();
+        self
+    }
+
+    /// Serves with a defective certificate. Implies [`tls`](Self::tls).
+    #[must_use]
+    pub fn certificate_fault(mut self, fault: CertificateFault) -> Self {
+        self.settings.certificate_fault = Some(fault);
+        self.tls = true;
+        self
+    }
+
+    /// Sets the port. Default: 0, any free port.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// How long it takes to create, resume, upgrade, back up or restore a cluster; 300 ms by
-    /// default.
+    /// Sets the duration of cluster creation, resume, upgrade, backup and restore. Default: 300 ms.
     #[must_use]
     pub fn healthy_after(mut self, healthy_after: Duration) -> Self {
-        self.healthy_after = healthy_after;
+        self.settings.healthy_after = healthy_after;
         self
     }
 
-    /// How long a token lives; 24 hours by default.
+    /// Sets the token lifetime. Default: 24 hours.
     #[must_use]
     pub fn token_lifetime(mut self, token_lifetime: Duration) -> Self {
-        self.token_lifetime = token_lifetime;
+        self.settings.token_lifetime = token_lifetime;
         self
     }
 
-    /// Whether the token endpoint refuses more than one request per second with 429 and a ban;
-    /// true by default.
+    /// Sets whether the token endpoint rejects more than one request per second with 429 and a
+    /// ban. Default: true.
     #[must_use]
     pub fn token_rate_limit(mut self, token_rate_limit: bool) -> Self {
-        self.token_rate_limit = token_rate_limit;
+        self.settings.token_rate_limit = token_rate_limit;
         self
     }
 
-    /// How long the token endpoint refuses everything after too early a request; 5 s by default.
+    /// Sets the duration of the ban after a rate limit violation. Default: 5 s.
     #[must_use]
     pub fn ban(mut self, ban: Duration) -> Self {
-        self.ban = ban;
+        self.settings.ban = ban;
         self
     }
 
-    /// How long the token endpoint holds back its answer to credentials that it has refused
-    /// before; 2 s by default, where the service takes about 30.
+    /// Sets the delay of the response to credentials that were rejected before. Default: 2 s; the
+    /// real token endpoint takes about 30 s.
     #[must_use]
-    pub fn hold_back(mut self, hold_back: Duration) -> Self {
-        self.hold_back = hold_back;
+    pub fn rejection_delay(mut self, rejection_delay: Duration) -> Self {
+        self.settings.rejection_delay = rejection_delay;
         self
     }
 
-    /// Whether to serve `https`, with a certificate authority of the sandbox's own; false by
-    /// default.
+    /// Sets whether to serve HTTPS with a certificate authority of the sandbox. Default: false.
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Whether to let in only who shows a certificate of the sandbox's own authority, which
-    /// entails [`tls`](Self::tls); false by default.
+    /// Sets whether clients must present a certificate of the sandbox's authority. Implies
+    /// [`tls`](Self::tls). Default: false.
     #[must_use]
     pub fn client_certificates(mut self, client_certificates: bool) -> Self {
         self.client_certificates = client_certificates;
@@ -123,99 +251,216 @@ impl SandboxBuilder {
     ///
     /// # Panics
     ///
-    /// Where [`try_start`](Self::try_start) fails.
+    /// [`try_start`](Self::try_start) fails.
     #[must_use]
     pub fn start(self) -> Sandbox {
-        self.try_start().expect("the sandbox can be started")
+        self.try_start().expect("start sandbox")
     }
 
     /// Starts the sandbox.
     ///
     /// # Errors
     ///
-    /// The port is taken, or the system has no thread, descriptor or place for a file left.
+    /// The port is in use, a setting is invalid, or the system cannot create a thread, socket or
+    /// file.
     pub fn try_start(self) -> io::Result<Sandbox> {
+        let address = SocketAddr::new(self.host, self.port);
+        let listener = listen(address).map_err(|error| {
+            let hint = match error.kind() {
+                io::ErrorKind::AddrInUse => "; choose another port, or 0 for any free port",
+                _ => "",
+            };
+            let message = format!("listen on {address}: {error}{hint}");
+            io::Error::new(error.kind(), message)
+        })?;
         let secure = self.tls || self.client_certificates;
-        let (acceptor, files) = match secure {
-            false => (None, None),
-            true => {
-                let tls = Tls::new(self.client_certificates)?;
-                (Some(tls.acceptor), Some(tls.files))
+        let base_url = match &self.public_url {
+            Some(url) => url.clone(),
+            None => {
+                let scheme = if secure { "https" } else { "http" };
+                let mut reachable = listener.local_addr()?;
+                if reachable.ip().is_unspecified() {
+                    reachable.set_ip(Ipv4Addr::LOCALHOST.into());
+                }
+                format!("{scheme}://{reachable}")
             }
         };
-        let runtime: Runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let listener = {
-            let _guard = runtime.enter();
-            let socket = TcpSocket::new_v4()?;
-            socket.set_reuseaddr(true)?;
-            socket.bind((Ipv4Addr::LOCALHOST, self.port).into())?;
-            socket.listen(BACKLOG)?
+        let (acceptors, files) = match secure {
+            false => (None, None),
+            true => {
+                let tls = Tls::new(self.client_certificates, host_of(&base_url)?)?;
+                (Some(tls.acceptors), Some(tls.files))
+            }
         };
-        let scheme = if secure { "https" } else { "http" };
-        let mut random = Random::new();
-        // What is added to the clock must never be more than it can hold.
-        let bounded = |duration: Duration| duration.min(LONGEST_ADVANCE);
-        let settings = Settings {
-            healthy_after: bounded(self.healthy_after),
-            token_lifetime: bounded(self.token_lifetime),
-            token_rate_limit: self.token_rate_limit,
-            ban: bounded(self.ban),
-            hold_back: bounded(self.hold_back),
-            base_url: format!("{scheme}://127.0.0.1:{}", listener.local_addr()?.port()),
-            client_id: random.characters(32),
-            client_secret: random.characters(64),
-        };
-        let shared = Arc::new(Shared::new(State::new(settings.clone())));
+        let (verbose, ui) = (self.verbose, self.ui);
+        let setup = Arc::new(self.setup(base_url)?);
+        let state = State::new(Arc::clone(&setup)).map_err(invalid_setting)?;
+        let shared = Arc::new(Shared::new(state, verbose, ui));
         let (stop, stopped) = oneshot::channel();
+        let (report, reported) = mpsc::channel();
         let served = Arc::clone(&shared);
+        // The thread owns the runtime, which must not be dropped in another runtime.
         let thread = std::thread::Builder::new()
             .name("camunda-admin-sandbox".into())
             .spawn(move || {
+                let runtime = match tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                {
+                    Ok(runtime) => runtime,
+                    Err(error) => return drop(report.send(Err(error))),
+                };
                 runtime.block_on(async {
+                    let listener = match tokio::net::TcpListener::from_std(listener) {
+                        Ok(listener) => listener,
+                        Err(error) => return drop(report.send(Err(error))),
+                    };
+                    let _ = report.send(Ok(()));
                     tokio::select! {
-                        () = serve(listener, acceptor, served) => {}
+                        () = serve(listener, acceptors, served) => {}
                         _ = stopped => {}
                     }
                 });
             })?;
-        Ok(Sandbox {
+        let sandbox = Sandbox {
             shared,
-            settings,
+            setup,
             files,
             stop: Some(stop),
             thread: Some(thread),
+        };
+        match reported.recv() {
+            Ok(started) => started.map(|()| sandbox),
+            Err(_) => Err(io::Error::other("the server thread terminated")),
+        }
+    }
+
+    fn setup(self, base_url: String) -> io::Result<Setup> {
+        if !base_url.starts_with("http://") && !base_url.starts_with("https://") {
+            let message = format!("public URL {base_url} must begin with http:// or https://");
+            return Err(invalid_setting(message));
+        }
+        // Keeps sums with the clock in range.
+        let bounded = |duration: Duration| duration.min(MAX_ADVANCE);
+        let settings = Settings {
+            healthy_after: bounded(self.settings.healthy_after),
+            token_lifetime: bounded(self.settings.token_lifetime),
+            ban: bounded(self.settings.ban),
+            rejection_delay: bounded(self.settings.rejection_delay),
+            ..self.settings
+        };
+        control::check_settings(&settings, &base_url).map_err(invalid_setting)?;
+        let mut random = match self.seed {
+            None => Random::new(),
+            Some(seed) => Random::from_seed(seed.rotate_left(32) ^ 0x5eed),
+        };
+        let signing_key = match self.signed_tokens {
+            false => None,
+            true => Some(SigningKey::generate()?),
+        };
+        Ok(Setup {
+            settings,
+            base_url,
+            client_id: self.client_id.unwrap_or_else(|| random.characters(32)),
+            client_secret: self.client_secret.unwrap_or_else(|| random.characters(64)),
+            organisation: self.organisation_id.unwrap_or_else(|| random.uuid()),
+            seed: self.seed,
+            start_time: self
+                .start_time
+                .map(|time| time.duration_since(UNIX_EPOCH).unwrap_or_default()),
+            frozen_clock: self.frozen_clock,
+            initial_state: self.state,
+            signing_key,
         })
     }
 }
 
-/// A running sandbox. Dropping it stops it and closes all its connections.
+fn invalid_setting(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None)?;
+    // On Windows the option would let two servers share the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Returns the host of a URL, without brackets.
+fn host_of(url: &str) -> io::Result<&str> {
+    let authority = url
+        .split_once("://")
+        .map(|(_, rest)| rest.split('/').next().unwrap_or_default());
+    let host = authority.and_then(|authority| match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map(|(host, _)| host),
+        None => authority.split(':').next(),
+    });
+    host.filter(|host| !host.is_empty())
+        .ok_or_else(|| invalid_setting(format!("public URL {url} is not valid")))
+}
+
+/// Running sandbox. Dropping it stops the server and closes all connections.
 pub struct Sandbox {
     shared: Arc<Shared>,
-    settings: Settings,
+    setup: Arc<Setup>,
     files: Option<Files>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Credentials for the API.
+/// Fault that was added to a sandbox. Dropping it does not remove the fault.
+#[derive(Clone)]
+pub struct AddedFault {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl AddedFault {
+    /// Returns the id, unique since the start or the last reset.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns how often the fault was injected. 0 if it was removed.
+    pub fn fired(&self) -> u64 {
+        self.shared.state().faults.fired(self.id).unwrap_or(0)
+    }
+
+    /// Removes the fault.
+    pub fn remove(&self) {
+        self.shared.state().faults.remove(self.id);
+    }
+}
+
+impl fmt::Debug for AddedFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = formatter.debug_struct("AddedFault");
+        debug.field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// API credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// The client id.
+    /// Client id.
     pub client_id: String,
-    /// The client secret.
+    /// Client secret.
     pub client_secret: String,
 }
 
-/// What decides which operations a cluster can be the object of.
+/// Properties that determine which operations a cluster supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClusterKind {
-    /// Whether its plan has customer-managed keys.
+    /// Whether its plan supports customer-managed keys.
     pub enterprise: bool,
-    /// Whether its region is one of AWS's.
+    /// Whether its region is an AWS region.
     pub aws: bool,
-    /// Whether its pair of regions has failover.
+    /// Whether failover is available for its pair of regions.
     pub failover_available: bool,
 }
 
@@ -224,39 +469,39 @@ impl Sandbox {
     ///
     /// # Panics
     ///
-    /// Where [`SandboxBuilder::try_start`] fails.
+    /// [`SandboxBuilder::try_start`] fails.
     #[must_use]
     pub fn start() -> Self {
         Self::builder().start()
     }
 
-    /// The settings of a sandbox that is yet to be started.
+    /// Returns a builder with the default settings.
     #[must_use]
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder::default()
     }
 
-    /// The address of the API, without a slash at the end.
+    /// Returns the base URL of the API, without a trailing slash.
     pub fn base_url(&self) -> String {
-        self.settings.base_url.clone()
+        self.setup.base_url.clone()
     }
 
-    /// The address of the token endpoint.
+    /// Returns the URL of the token endpoint.
     pub fn oauth_url(&self) -> String {
-        self.settings.oauth_url()
+        self.setup.oauth_url()
     }
 
-    /// The client id of credentials that may do everything.
+    /// Returns the client id of the initial credentials, which have all permissions.
     pub fn client_id(&self) -> String {
-        self.settings.client_id.clone()
+        self.setup.client_id.clone()
     }
 
-    /// The secret of these credentials.
+    /// Returns the client secret of the initial credentials.
     pub fn client_secret(&self) -> String {
-        self.settings.client_secret.clone()
+        self.setup.client_secret.clone()
     }
 
-    /// The variables by which a program comes to use the sandbox.
+    /// Returns the environment variables that configure a client for the sandbox.
     pub fn environment(&self) -> Vec<(String, String)> {
         let mut variables = vec![
             ("CAMUNDA_CONSOLE_CLIENT_ID".to_owned(), self.client_id()),
@@ -270,6 +515,9 @@ impl Sandbox {
                 API_AUDIENCE.to_owned(),
             ),
             ("CAMUNDA_OAUTH_URL".to_owned(), self.oauth_url()),
+            // Required by @camunda8/sdk, although it does not use them for this API.
+            ("ZEEBE_CLIENT_ID".to_owned(), self.client_id()),
+            ("ZEEBE_CLIENT_SECRET".to_owned(), self.client_secret()),
         ];
         let mut add_path = |name: &str, path: PathBuf| {
             variables.push((name.to_owned(), path.to_string_lossy().into_owned()));
@@ -284,52 +532,128 @@ impl Sandbox {
         variables
     }
 
-    /// What has reached the sandbox since its start or last reset.
+    /// Returns the request counters since the start or the last reset.
     pub fn stats(&self) -> Stats {
         self.shared.state().stats.clone()
     }
 
-    /// Starts afresh: clusters, members, tokens, bans, faults, counters and clock. Settings and
-    /// credentials are those of the start.
+    /// Resets clusters, members, tokens, bans, faults, counters and clock. Settings and the initial
+    /// credentials are kept.
     pub fn reset(&self) {
-        self.shared.state().reset();
+        let mut state = self.shared.state();
+        state.reset();
+        *self.shared.log() = RequestLog::default();
     }
 
-    /// Makes requests go wrong.
-    pub fn add_fault(&self, fault: Fault) {
-        self.shared.state().faults.add(fault);
+    /// Resets as [`reset`](Self::reset), but keeps all credentials and their tokens, so that
+    /// clients of earlier tests still work.
+    pub fn reset_keeping_credentials(&self) {
+        let mut state = self.shared.state();
+        state.reset_keeping_credentials();
+        *self.shared.log() = RequestLog::default();
     }
 
-    /// Makes nothing go wrong any more.
+    /// Adds a fault.
+    ///
+    /// # Panics
+    ///
+    /// [`try_add_fault`](Self::try_add_fault) fails.
+    #[track_caller]
+    pub fn add_fault(&self, fault: Fault) -> AddedFault {
+        match self.try_add_fault(fault) {
+            Ok(fault) => fault,
+            Err(problem) => panic!("add fault: {problem}"),
+        }
+    }
+
+    /// Adds a fault.
+    ///
+    /// # Errors
+    ///
+    /// The fault cannot be injected into any request, for example because its operation does not
+    /// exist, or it has no effect.
+    pub fn try_add_fault(&self, fault: Fault) -> Result<AddedFault, String> {
+        fault.check()?;
+        let id = self.shared.state().faults.add(fault);
+        Ok(AddedFault {
+            shared: Arc::clone(&self.shared),
+            id,
+        })
+    }
+
+    /// Returns the faults that were never injected, as `GET /_sandbox/faults` does.
+    pub fn unused_faults(&self) -> Vec<Value> {
+        self.shared.state().faults.list(true)
+    }
+
+    /// Returns the latest requests to the API and the token endpoint, oldest first: at most 10,000
+    /// since the start or the last reset.
+    pub fn requests(&self) -> Vec<RequestRecord> {
+        self.shared.log().records(&Filter::default())
+    }
+
+    /// Returns the latest requests of an operation, for example `PATCH /clusters/{clusterUuid}` or
+    /// `token`.
+    ///
+    /// # Panics
+    ///
+    /// The operation does not exist.
+    #[track_caller]
+    pub fn requests_to(&self, operation: &str) -> Vec<RequestRecord> {
+        let filter = Filter {
+            operation: Some(operation.into()),
+            ..Filter::default()
+        };
+        if let Err(problem) = filter.check() {
+            panic!("list requests: {problem}");
+        }
+        self.shared.log().records(&filter)
+    }
+
+    /// Returns the state as `GET /_sandbox/state` does.
+    pub fn state(&self) -> Value {
+        snapshot::take(&self.shared.state())
+    }
+
+    /// Replaces the parts of the state that `state` has, as `PUT /_sandbox/state` does.
+    ///
+    /// # Errors
+    ///
+    /// The error message of the endpoint.
+    pub fn set_state(&self, state: Value) -> Result<(), String> {
+        snapshot::replace(&mut self.shared.state(), state).map_err(Response::into_message)
+    }
+
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.state().faults.clear();
     }
 
-    /// Makes a cluster that is `Healthy` at once, and answers its id.
+    /// Creates a cluster with status `Healthy` and returns its id.
     ///
-    /// The fields are laid over the cluster as a JSON merge patch; unknown ones and unknown words
-    /// are welcome. `null` removes a field.
+    /// `fields` is applied to the cluster as a JSON merge patch; unknown fields and values are
+    /// allowed. `null` removes a field.
     ///
     /// # Panics
     ///
-    /// Where the fields are no object, or their `uuid` is taken or no string.
+    /// `fields` is not an object, or its `uuid` exists already or is not a string.
     pub fn create_cluster(&self, fields: Value) -> String {
         self.shared
             .state()
             .insert_cluster(object(fields))
-            .expect("the cluster can be made")
+            .unwrap_or_else(|problem| panic!("create cluster: {problem}"))
     }
 
-    /// Makes so many clusters that are `Healthy`, and answers their ids.
+    /// Creates `count` clusters with status `Healthy` and returns their ids.
     pub fn create_clusters(&self, count: u64) -> Vec<String> {
         control::create_clusters(&mut self.shared.state(), count)
     }
 
-    /// Lays fields over a cluster as a JSON merge patch.
+    /// Applies a JSON merge patch to a cluster.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster, or the fields are no object.
+    /// The cluster does not exist, or `fields` is not an object.
     pub fn update_cluster(&self, cluster: &str, fields: Value) {
         accepted(control::update_cluster(
             &mut self.shared.state(),
@@ -338,11 +662,11 @@ impl Sandbox {
         ));
     }
 
-    /// Makes a backup that is complete, with these fields laid over it, and answers its id.
+    /// Creates a complete backup, overrides `fields` in it, and returns its id.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster, or the fields are no object.
+    /// The cluster does not exist, or `fields` is not an object.
     pub fn create_backup(&self, cluster: &str, fields: Value) -> String {
         accepted(control::create_backup(
             &mut self.shared.state(),
@@ -351,21 +675,21 @@ impl Sandbox {
         ))
     }
 
-    /// Sets the status of a cluster, such as `{"ready": "Unhealthy"}`, until an operation
-    /// changes it. Components that aren't named take the word of `ready`.
+    /// Sets the status of a cluster, for example `{"ready": "Unhealthy"}`, until an operation
+    /// changes it. Components that are not listed get the value of `ready`.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster, or the words are no object.
-    pub fn set_status(&self, cluster: &str, words: Value) {
-        self.with_cluster(cluster, |cluster| cluster.set_status(object(words)));
+    /// The cluster does not exist, or `values` is not an object.
+    pub fn set_status(&self, cluster: &str, values: Value) {
+        self.with_cluster(cluster, |cluster| cluster.set_status(object(values)));
     }
 
-    /// Says what kind of cluster it is.
+    /// Sets the kind of a cluster.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster.
+    /// The cluster does not exist.
     pub fn set_kind(&self, cluster: &str, kind: ClusterKind) {
         self.with_cluster(cluster, |cluster| {
             cluster.enterprise = kind.enterprise;
@@ -374,21 +698,26 @@ impl Sandbox {
         });
     }
 
-    /// Gives a cluster to another organisation, or back.
+    /// Moves a cluster to another organisation, or back.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster.
+    /// The cluster does not exist.
     pub fn set_other_organisation(&self, cluster: &str, other: bool) {
-        self.with_cluster(cluster, |cluster| cluster.other_organisation = other);
+        let organisation = match other {
+            true => OTHER_ORGANISATION,
+            false => &self.setup.organisation,
+        };
+        self.with_cluster(cluster, |cluster| {
+            cluster.organisation = organisation.into()
+        });
     }
 
-    /// Sees to it that there is a newer generation than the cluster's, and answers the newest
-    /// one's id.
+    /// Ensures that a newer generation than the cluster's exists, and returns the id of the newest.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster, or its channel is unknown.
+    /// The cluster does not exist, or its channel is unknown.
     pub fn make_upgrade_available(&self, cluster: &str) -> String {
         let newest = control::make_upgrade_available(&mut self.shared.state(), cluster);
         accepted(newest)["uuid"]
@@ -397,11 +726,11 @@ impl Sandbox {
             .to_owned()
     }
 
-    /// Blocks a cluster's upgrades for this reason, until this next step is done.
+    /// Blocks upgrades of a cluster with this reason and next step.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster.
+    /// The cluster does not exist.
     pub fn set_upgrade_gate(&self, cluster: &str, reason: &str, next_step: &str) {
         let gate = UpgradeGate {
             reason: reason.into(),
@@ -410,93 +739,96 @@ impl Sandbox {
         self.with_cluster(cluster, |cluster| cluster.upgrade_gate = Some(gate));
     }
 
-    /// Blocks a cluster's upgrades no longer.
+    /// Removes the upgrade gate of a cluster.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster.
+    /// The cluster does not exist.
     pub fn clear_upgrade_gate(&self, cluster: &str) {
         self.with_cluster(cluster, |cluster| cluster.upgrade_gate = None);
     }
 
-    /// Lets so many changes to a cluster's secrets find another one in progress; `None` for all
-    /// that come.
+    /// Rejects this number of changes to a cluster's secrets with 409, as if another change were in
+    /// progress; `None` rejects all.
     ///
     /// # Panics
     ///
-    /// Where there is no such cluster.
+    /// The cluster does not exist.
     pub fn set_secrets_busy(&self, cluster: &str, times: Option<u64>) {
         self.with_cluster(cluster, |cluster| {
             cluster.secrets_busy = times.map_or(Busy::Always, Busy::For);
         });
     }
 
-    /// The limits as they are now.
+    /// Returns the current limits.
     pub fn limits(&self) -> Limits {
         self.shared.state().limits.clone()
     }
 
-    /// Sets how much the organisation may have.
+    /// Sets the limits of the organisation.
     pub fn set_limits(&self, limits: Limits) {
         self.shared.state().limits = limits;
     }
 
-    /// Hands out credentials with these permissions and no others.
+    /// Creates credentials with these permissions only.
     pub fn add_credentials(&self, permissions: &[Permission]) -> Credentials {
-        let (client_id, client_secret) = self.shared.state().add_credentials(permissions.to_vec());
+        let (client_id, client_secret) = self
+            .shared
+            .state()
+            .add_credentials(permissions.to_vec(), None);
         Credentials {
             client_id,
             client_secret,
         }
     }
 
-    /// Gives [`client_id`](Self::client_id) a new secret, and answers it. The one of
-    /// [`client_secret`](Self::client_secret) is wrong until the next reset. Tokens live on.
+    /// Replaces the secret of the initial credentials and returns the new one.
+    /// [`client_secret`](Self::client_secret) is invalid until the next reset. Tokens stay valid.
     pub fn rotate_secret(&self) -> String {
         control::rotate_secret(&mut self.shared.state())
     }
 
-    /// Lets no token that was handed out so far be good for anything any more.
+    /// Revokes all issued tokens.
     pub fn revoke_tokens(&self) {
         self.shared.state().tokens.clear();
     }
 
-    /// Puts the sandbox's clock forward, by which it measures everything but the delays of faults
-    /// and of held back answers. A hundred years in all is the most.
+    /// Advances the sandbox's clock, by at most 100 years in total. It applies to everything except
+    /// the delays of faults and of rejections.
     pub fn advance(&self, by: Duration) {
         self.shared.state().clock.advance(by);
     }
 
-    /// Whether activity events come as a JSON string of CSV, as the service's description has it.
-    /// To begin with they come as raw CSV.
+    /// Sets whether `GET /activity/csv` returns a JSON string with the CSV, as the API description
+    /// says, instead of raw CSV. Default: false.
     pub fn set_csv_as_json_string(&self, as_json_string: bool) {
         self.shared.state().csv_as_json_string = as_json_string;
     }
 
-    /// Sets under which name or names clusters show their IP allowlists.
+    /// Sets the name of the IP allowlist field in cluster responses.
     pub fn set_allowlist_field(&self, field: AllowlistField) {
         self.shared.state().allowlist_field = field;
     }
 
-    /// Sets the answer of `GET /meta/ip-ranges`.
+    /// Sets the response body of `GET /meta/ip-ranges`.
     pub fn set_ip_ranges(&self, ip_ranges: Value) {
         self.shared.state().ip_ranges = ip_ranges;
     }
 
-    /// Does what `POST /_sandbox/control` does with this object, and gives its answer.
+    /// Applies changes as `POST /_sandbox/control` does, and returns its response body.
     ///
     /// # Errors
     ///
-    /// The message with which the endpoint refuses it.
+    /// The error message of the endpoint.
     pub fn control(&self, changes: Value) -> Result<Value, String> {
-        control::apply(&mut self.shared.state(), object(changes)).map_err(Answer::into_message)
+        control::apply(&mut self.shared.state(), object(changes)).map_err(Response::into_message)
     }
 
     fn with_cluster(&self, uuid: &str, change: impl FnOnce(&mut Cluster)) {
         let mut state = self.shared.state();
         match state.cluster(uuid) {
             Some(cluster) => change(cluster),
-            None => panic!("there is no cluster {uuid}"),
+            None => panic!("cluster {uuid} not found"),
         }
     }
 }
@@ -514,7 +846,7 @@ impl fmt::Debug for Sandbox {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = formatter.debug_struct("Sandbox");
         debug
-            .field("base_url", &self.settings.base_url)
+            .field("base_url", &self.setup.base_url)
             .finish_non_exhaustive()
     }
 }
@@ -531,10 +863,10 @@ impl fmt::Debug for Credentials {
 fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
-        other => panic!("{other} is no object"),
+        other => panic!("not a JSON object: {other}"),
     }
 }
 
-fn accepted<T>(result: Result<T, Answer>) -> T {
-    result.unwrap_or_else(|refusal| panic!("{}", refusal.into_message()))
+fn accepted<T>(result: Result<T, Response>) -> T {
+    result.unwrap_or_else(|rejection| panic!("{}", rejection.into_message()))
 }

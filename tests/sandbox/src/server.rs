@@ -1,6 +1,7 @@
-//! From connections to answers: routing, counting, faults, delivery.
+//! HTTP server: connections, routing, counting, fault injection, delivery.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +10,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{RawPathParams, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::Response as HttpResponse;
 use axum::routing::{MethodFilter, on};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -20,83 +22,103 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
-use tokio_rustls::TlsAcceptor;
 
-use crate::answer::Answer;
 use crate::control;
 use crate::delivery::{Connection, Script};
-use crate::faults::{Delivery, TOKEN_OPERATION};
+use crate::faults::{Candidate, Delivery, Effect, TOKEN_OPERATION, UNKNOWN_OPERATION};
 use crate::oauth::{self, TokenRequest};
+use crate::openapi;
 use crate::operations::{self, Operation};
+use crate::request_log::{Entry, RequestLog};
+use crate::response::Response;
 use crate::state::State;
+use crate::tls::Acceptors;
 
-/// The longest request body that is read.
-const LONGEST_BODY: usize = 4 * 1024 * 1024;
+/// Maximum length of a request body, in bytes.
+const MAX_BODY_LENGTH: usize = 4 * 1024 * 1024;
 
-/// How long to wait after the system had no descriptor left for a connection.
+/// Delay after `accept` failed, for example because no file descriptor was available.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What all connections share.
+/// State shared by all connections.
 pub(crate) struct Shared {
     state: Mutex<State>,
+    log: Mutex<RequestLog>,
+    /// Whether to write a line per request to stderr.
+    verbose: bool,
+    /// Whether to serve the page at `/`.
+    ui: bool,
 }
 
 impl Shared {
-    pub(crate) fn new(state: State) -> Self {
+    pub(crate) fn new(state: State, verbose: bool, ui: bool) -> Self {
         Self {
             state: Mutex::new(state),
+            log: Mutex::default(),
+            verbose,
+            ui,
         }
     }
 
-    /// A panic in one request is no reason to refuse all the others.
+    /// Ignores poisoning: a panic in one request must not fail all later requests.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Locked after the state, if both are.
+    pub(crate) fn log(&self) -> MutexGuard<'_, RequestLog> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Serves until it is dropped.
-pub(crate) async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Shared>) {
+/// Accepts and serves connections until the future is dropped.
+pub(crate) async fn serve(listener: TcpListener, tls: Option<Acceptors>, shared: Arc<Shared>) {
     let router = router(&shared);
     loop {
-        let Ok((tcp, _)) = listener.accept().await else {
+        let Ok((tcp, peer)) = listener.accept().await else {
             sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (tls, router) = (tls.clone(), router.clone());
+        let (tls, router, shared) = (tls.clone(), router.clone(), Arc::clone(&shared));
         tokio::spawn(async move {
-            // Answers go out in one piece, and waiting for more would only delay them.
+            // Responses are written in one piece; Nagle would only delay them.
             let _ = tcp.set_nodelay(true);
             let connection = match tls {
                 None => Connection::Plain(tcp),
-                Some(tls) => match tls.accept(tcp).await {
-                    Ok(tls) => Connection::Tls(Box::new(tls)),
-                    Err(_) => return,
-                },
+                Some(tls) => {
+                    let fault = shared.state().settings.certificate_fault;
+                    match tls.get(fault).accept(tcp).await {
+                        Ok(tls) => Connection::Tls(Box::new(tls)),
+                        Err(_) => return,
+                    }
+                }
             };
-            serve_connection(connection, router).await;
+            serve_connection(connection, peer, router).await;
         });
     }
 }
 
-/// What a request knows of the connection that it came by.
+/// Connection data attached to each request.
 #[derive(Clone)]
 struct Origin {
-    take_over: mpsc::UnboundedSender<Script>,
+    script_sender: mpsc::UnboundedSender<Script>,
     counted: Arc<AtomicBool>,
+    peer: SocketAddr,
 }
 
 impl Origin {
-    /// True for the first request of a connection only.
+    /// Returns true only for the first request of the connection.
     fn is_first(&self) -> bool {
         !self.counted.swap(true, Ordering::Relaxed)
     }
 }
 
-async fn serve_connection(mut connection: Connection, router: Router) {
-    let (take_over, mut scripts) = mpsc::unbounded_channel();
+async fn serve_connection(mut connection: Connection, peer: SocketAddr, router: Router) {
+    let (script_sender, mut scripts) = mpsc::unbounded_channel();
     let origin = Origin {
-        take_over,
+        script_sender,
         counted: Arc::default(),
+        peer,
     };
     let service = TowerToHyperService::new(router);
     loop {
@@ -126,24 +148,24 @@ async fn serve_connection(mut connection: Connection, router: Router) {
     }
 }
 
-/// Where a request was routed to.
+/// Route of a request.
 #[derive(Clone, Copy)]
 enum Target {
     Token,
     Operation(&'static Operation),
-    /// No path of the API's.
+    /// Unknown path.
     Unknown,
-    /// A path of the API's, but not with this method.
+    /// Known path, unsupported method.
     WrongMethod,
 }
 
 impl Target {
-    /// The name by which faults and counters know it.
+    /// Returns the operation name for faults and counters.
     fn name(self) -> String {
         match self {
             Self::Token => TOKEN_OPERATION.into(),
-            Self::Operation(operation) => format!("{} {}", operation.method, operation.path),
-            Self::Unknown | Self::WrongMethod => "unknown".into(),
+            Self::Operation(operation) => operation.name(),
+            Self::Unknown | Self::WrongMethod => UNKNOWN_OPERATION.into(),
         }
     }
 }
@@ -151,15 +173,16 @@ impl Target {
 fn router(shared: &Arc<Shared>) -> Router {
     let to = |target: Target| {
         let shared = Arc::clone(shared);
+        let name: Arc<str> = target.name().into();
         move |parameters: Result<RawPathParams, _>, request: Request| {
-            // Segments that decode to no UTF-8 name nothing that there is.
-            let (target, parameters) = match parameters {
-                Ok(parameters) => (target, decoded(&parameters)),
+            // A path segment that is not valid UTF-8 matches no resource.
+            let (target, name, parameters) = match parameters {
+                Ok(parameters) => (target, Arc::clone(&name), decoded(&parameters)),
                 Err::<_, axum::extract::rejection::RawPathParamsRejection>(_) => {
-                    (Target::Unknown, Vec::new())
+                    (Target::Unknown, UNKNOWN_OPERATION.into(), Vec::new())
                 }
             };
-            answer(Arc::clone(&shared), target, parameters, request)
+            respond(Arc::clone(&shared), target, name, parameters, request)
         }
     };
     let mut router = Router::new()
@@ -180,15 +203,43 @@ fn router(shared: &Arc<Shared>) -> Router {
             router = router.route(path, on(method, to(Target::Operation(operation))));
         }
     }
-    let control = Arc::clone(shared);
+    router = router.method_not_allowed_fallback(to(Target::WrongMethod));
+    let add = |router: Router, path: &str, respond: fn(&Shared) -> Response| {
+        let shared = Arc::clone(shared);
+        let respond = move || {
+            let response = http_response(respond(&shared), shared.state().now());
+            std::future::ready(Ok::<_, Infallible>(response))
+        };
+        router.route(path, axum::routing::get(respond))
+    };
+    router = add(router, "/.well-known/jwks.json", |shared| {
+        oauth::key_set(&shared.state())
+    });
+    router = add(router, "/.well-known/openid-configuration", |shared| {
+        oauth::metadata(&shared.state())
+    });
+    router = add(router, "/openapi.json", |shared| {
+        Response::ok(&openapi::description(&shared.state().setup.base_url))
+    });
+    if shared.ui {
+        router = add(router, "/", |_| {
+            let mut page = Response::html(include_str!("ui.html"));
+            // The page has inline scripts and styles only, and talks to this server only.
+            page.set_header(
+                "content-security-policy",
+                "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; \
+                 style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; \
+                 base-uri 'none'; form-action 'none'",
+            );
+            page
+        });
+    }
+    for path in ["/_sandbox", "/_sandbox/", "/_sandbox/{*path}"] {
+        let control = Arc::clone(shared);
+        let respond = move |request: Request| control_response(Arc::clone(&control), request);
+        router = router.route(path, axum::routing::any(respond));
+    }
     router
-        .method_not_allowed_fallback(to(Target::WrongMethod))
-        .route(
-            "/_sandbox/{control}",
-            axum::routing::any(move |request: Request| {
-                control_answer(Arc::clone(&control), request)
-            }),
-        )
 }
 
 fn decoded(parameters: &RawPathParams) -> Vec<(String, String)> {
@@ -198,138 +249,206 @@ fn decoded(parameters: &RawPathParams) -> Vec<(String, String)> {
         .collect()
 }
 
-async fn control_answer(shared: Arc<Shared>, request: Request) -> Result<Response, Infallible> {
+async fn control_response(
+    shared: Arc<Shared>,
+    request: Request,
+) -> Result<HttpResponse, Infallible> {
     let (head, body) = request.into_parts();
-    let answer = match to_bytes(body, LONGEST_BODY).await {
-        Ok(body) => control::answer(&mut shared.state(), &head.method, head.uri.path(), &body),
-        Err(_) => Answer::message(413, "the request body is too long"),
+    let response = match read(body).await {
+        Ok(_) if is_cross_origin(&head.headers) => {
+            Response::message(403, "requests of pages from other origins are rejected")
+        }
+        Ok(body) => control::respond(&shared, &head.method, &head.uri, &body),
+        Err(rejection) => rejection,
     };
     let now = shared.state().now();
-    Ok(response(answer, now))
+    Ok(http_response(response, now))
 }
 
-/// Answers a request to the API or the token endpoint.
-async fn answer(
+/// Returns whether a browser sent the request for a page of another server.
+fn is_cross_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = text(headers, header::ORIGIN) else {
+        return false;
+    };
+    let origin = origin.split_once("://").map(|(_, host)| host);
+    origin != text(headers, header::HOST)
+}
+
+/// Reads a request body.
+///
+/// # Errors
+///
+/// 413 if it is longer than [`MAX_BODY_LENGTH`], 400 if its encoding is invalid.
+async fn read(body: Body) -> Result<Bytes, Response> {
+    to_bytes(body, MAX_BODY_LENGTH).await.map_err(|error| {
+        let is_too_long = std::error::Error::source(&error)
+            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        if is_too_long {
+            Response::message(413, "the request body is too long")
+        } else {
+            Response::message(400, "the request body is incomplete or not validly encoded")
+        }
+    })
+}
+
+/// Handles a request to the API or the token endpoint.
+async fn respond(
     shared: Arc<Shared>,
     target: Target,
+    operation: Arc<str>,
     parameters: Vec<(String, String)>,
     request: Request,
-) -> Result<Response, Infallible> {
+) -> Result<HttpResponse, Infallible> {
     let (head, body) = request.into_parts();
-    let origin = head.extensions.get::<Origin>().cloned();
-    let body = to_bytes(body, LONGEST_BODY).await;
+    let origin = head.extensions.get::<Origin>();
+    let body = read(body).await;
+    let content = body.as_ref().cloned().unwrap_or_default();
+    let authorization = text(&head.headers, header::AUTHORIZATION);
+    let content_type = text(&head.headers, header::CONTENT_TYPE);
 
     let mut token_request = None;
-    let mut refused = None;
-    let effect = {
+    let mut rejected = None;
+    let (entry, effect) = {
         let mut state = shared.state();
-        if origin.as_ref().is_none_or(Origin::is_first) {
+        if origin.is_none_or(Origin::is_first) {
             state.stats.connections += 1;
         }
-        let name = target.name();
+        let entry = shared.log().add(
+            state.now(),
+            operation,
+            &head,
+            &content,
+            origin.map(|origin| origin.peer),
+        );
         if let Target::Token = target {
-            let body = body.as_ref().map_or(&b""[..], |body| body);
-            let request = TokenRequest::read(text(&head.headers, header::CONTENT_TYPE), body);
+            let request = TokenRequest::read(content_type, authorization, &content);
             let audience = request.as_ref().ok().and_then(TokenRequest::audience);
-            refused = oauth::admit(&mut state, audience).err();
+            if let Some(client_id) = request.as_ref().ok().and_then(TokenRequest::client_id) {
+                let _ = entry.client_id.set(client_id.into());
+            }
+            rejected = oauth::admit(&mut state, audience).err();
             token_request = Some(request);
         } else {
-            state.stats.requests += 1;
-            *state
-                .stats
-                .requests_by_operation
-                .entry(name.clone())
-                .or_default() += 1;
+            state.stats.count(&entry.operation);
         }
-        match refused {
+        let effect = match rejected {
             Some(_) => None,
-            None => state
-                .faults
-                .strike(&name, head.method.as_str(), head.uri.path()),
-        }
+            None => inject(&mut state, &entry, &head, &content),
+        };
+        (entry, effect)
     };
 
     let delay = effect
         .as_ref()
         .map_or(Duration::ZERO, |effect| effect.delay);
-    let delay_first = effect
-        .as_ref()
-        .is_some_and(|effect| effect.strikes_before());
+    let delay_first = effect.as_ref().is_some_and(|effect| effect.is_before());
     if delay_first {
         wait(delay).await;
     }
     let prevented = effect
         .as_ref()
         .is_some_and(|effect| effect.prevents_effect());
-    let true_answer = if let Some(refused) = refused {
-        Some(refused)
+    let true_response = if let Some(rejected) = rejected {
+        Some(rejected)
     } else if prevented {
         None
     } else {
-        Some(match (&body, token_request) {
-            (Err(_), _) => Answer::message(413, "the request body is too long"),
-            (Ok(_), Some(request)) => oauth::answer(&mut shared.state(), request),
-            (Ok(body), None) => api_answer(&shared, target, parameters, &head.headers, body),
+        Some(match (body, token_request) {
+            (Err(rejection), _) => rejection,
+            (Ok(_), Some(request)) => oauth::respond(&mut shared.state(), request),
+            (Ok(_), None) => {
+                let request = operations::Request {
+                    parameters,
+                    caller: oauth::caller(&shared.state(), authorization),
+                    content_type,
+                    body: &content,
+                };
+                if let Some(client_id) = &request.caller {
+                    let _ = entry.client_id.set(Arc::clone(client_id));
+                }
+                match target {
+                    Target::Operation(operation) => {
+                        operation.respond(&mut shared.state(), &request)
+                    }
+                    Target::WrongMethod => Response::message(405, "method not allowed"),
+                    Target::Token | Target::Unknown => Response::message(404, "path not found"),
+                }
+            }
         })
     };
-    if let Some(answer) = &true_answer {
-        wait(answer.held_back).await;
+    if let Some(response) = &true_response {
+        wait(response.delay).await;
     }
     if !delay_first {
         wait(delay).await;
     }
 
     let now = shared.state().now();
-    let granted = true_answer
+    let granted = true_response
         .as_ref()
-        .is_some_and(|answer| answer.status == 200);
-    let delivery = match (effect, true_answer) {
-        (None, answer) => Delivery::Proper(answer.unwrap_or_else(|| Answer::empty(500))),
-        (Some(effect), answer) => effect.deliver(answer, now),
+        .is_some_and(|response| response.status == 200);
+    let delivery = match (effect, true_response) {
+        (None, response) => Delivery::Http(response.unwrap_or_else(|| Response::empty(500))),
+        (Some(effect), response) => effect.deliver(response, now),
     };
     let granted = match &delivery {
-        Delivery::Proper(answer) => answer.status == 200,
-        Delivery::Improper(_) => granted,
+        Delivery::Http(response) => response.status == 200,
+        Delivery::Script(_) => granted,
     };
     if matches!(target, Target::Token) && !granted {
-        shared.state().stats.refused_token_requests += 1;
+        shared.state().stats.rejected_token_requests += 1;
     }
-    let answer = match (delivery, origin) {
-        (Delivery::Proper(answer), _) => answer,
-        (Delivery::Improper(script), Some(origin)) => {
-            // The connection ends this wait, as it drops what it was serving.
-            let _ = origin.take_over.send(script);
+    let status = match &delivery {
+        Delivery::Http(response) => Some(response.status),
+        Delivery::Script(script) => script.status,
+    };
+    if let Some(status) = status {
+        entry.complete(status);
+    }
+    if shared.verbose {
+        eprintln!("{}", entry.line());
+    }
+    let response = match (delivery, origin) {
+        (Delivery::Http(response), _) => response,
+        (Delivery::Script(script), Some(origin)) => {
+            // The connection task drops this future when it runs the script.
+            let _ = origin.script_sender.send(script);
             std::future::pending().await
         }
-        (Delivery::Improper(_), None) => Answer::empty(500),
+        (Delivery::Script(_), None) => Response::empty(500),
     };
-    Ok(response(answer, now))
+    Ok(http_response(response, now))
 }
 
-/// Even the shortest sleep takes a millisecond, which no request without one should pay for.
+/// Returns the effect of the fault to inject, and notes the fault in the log.
+fn inject(state: &mut State, entry: &Entry, head: &Parts, content: &[u8]) -> Option<Arc<Effect>> {
+    if state.faults.is_empty() {
+        return None;
+    }
+    let mut faults = std::mem::take(&mut state.faults);
+    let candidate = Candidate {
+        operation: &entry.operation,
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        headers: &head.headers,
+        body: content,
+    };
+    let client_id = || match entry.client_id.get() {
+        Some(client_id) => Some(client_id.to_string()),
+        None => oauth::caller(state, text(&head.headers, header::AUTHORIZATION))
+            .map(|client_id| client_id.to_string()),
+    };
+    let injected = faults.inject(&candidate, client_id);
+    state.faults = faults;
+    let (id, effect) = injected?;
+    let _ = entry.fault.set(id);
+    Some(effect)
+}
+
+/// Sleeps, but not for zero: the shortest sleep takes 1 ms.
 async fn wait(duration: Duration) {
     if !duration.is_zero() {
         sleep(duration).await;
-    }
-}
-
-fn api_answer(
-    shared: &Shared,
-    target: Target,
-    parameters: Vec<(String, String)>,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Answer {
-    let request = operations::Request {
-        parameters,
-        authorization: text(headers, header::AUTHORIZATION),
-        content_type: text(headers, header::CONTENT_TYPE),
-        body,
-    };
-    match target {
-        Target::Operation(operation) => operation.answer(&mut shared.state(), &request),
-        Target::WrongMethod => Answer::message(405, "no such method here"),
-        Target::Token | Target::Unknown => Answer::message(404, "no such path"),
     }
 }
 
@@ -337,15 +456,15 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn response(mut answer: Answer, now: Duration) -> Response {
-    answer.set_date(now);
-    let mut response = Response::new(Body::from(answer.body));
-    *response.status_mut() =
-        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in answer.headers {
+fn http_response(mut response: Response, now: Duration) -> HttpResponse {
+    response.set_date(now);
+    let mut http = HttpResponse::new(Body::from(response.body));
+    *http.status_mut() =
+        StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in response.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
+            http.headers_mut().insert(name, value);
         }
     }
-    response
+    http
 }

@@ -1,51 +1,94 @@
-//! Everything that the sandbox knows and remembers.
+//! State of the sandbox.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::catalog::{Catalog, Generation, PlanType, Region};
 use crate::clock::{Clock, iso8601};
-use crate::cluster::{AllowlistField, Cluster};
+use crate::cluster::{AllowlistField, Cluster, Clusters};
 use crate::faults::Faults;
-use crate::oauth::{Token, TokenGate};
+use crate::oauth::{SigningKey, TokenRateLimiter, Tokens};
 use crate::permissions::Permission;
 use crate::random::Random;
+use crate::snapshot;
 use crate::stats::Stats;
-use crate::status::Status;
+use crate::status::{HEALTHY, Status};
+use crate::tls::CertificateFault;
 
-/// What the builder has settled.
-#[derive(Clone)]
-pub(crate) struct Settings {
-    pub(crate) healthy_after: Duration,
-    pub(crate) token_lifetime: Duration,
-    pub(crate) token_rate_limit: bool,
-    pub(crate) ban: Duration,
-    pub(crate) hold_back: Duration,
+/// Organisation that `other_organisation` moves clusters to.
+pub(crate) const OTHER_ORGANISATION: &str = "00000000-0000-4000-8000-000000000001";
+
+/// Fixed properties of a sandbox, from the builder.
+pub(crate) struct Setup {
+    /// Settings after the start and after a reset.
+    pub(crate) settings: Settings,
     pub(crate) base_url: String,
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
+    /// Id of the organisation of the initial credentials.
+    pub(crate) organisation: String,
+    pub(crate) seed: Option<u64>,
+    /// Time of the clock after the start and after a reset. Default: the system time.
+    pub(crate) start_time: Option<Duration>,
+    pub(crate) frozen_clock: bool,
+    /// State after the start and after a reset, in the format of `PUT /_sandbox/state`.
+    pub(crate) initial_state: Option<Value>,
+    /// Key that signs access tokens, if they are signed.
+    pub(crate) signing_key: Option<SigningKey>,
 }
 
-impl Settings {
+impl Setup {
     pub(crate) fn oauth_url(&self) -> String {
         format!("{}/oauth/token", self.base_url)
     }
 }
 
-/// How much of everything the organisation may have. `None` is no limit.
+/// Settings that the control API can change.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) healthy_after: Duration,
+    /// Number of polls after which a status change is complete, instead of `healthy_after`.
+    pub(crate) healthy_at_poll: Option<u64>,
+    /// Final status of created clusters.
+    pub(crate) creation_result: String,
+    pub(crate) token_lifetime: Duration,
+    pub(crate) token_rate_limit: bool,
+    pub(crate) ban: Duration,
+    pub(crate) rejection_delay: Duration,
+    /// Defect of the server certificate, with TLS.
+    pub(crate) certificate_fault: Option<CertificateFault>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            healthy_after: Duration::from_millis(300),
+            healthy_at_poll: None,
+            creation_result: HEALTHY.into(),
+            token_lifetime: Duration::from_secs(24 * 60 * 60),
+            token_rate_limit: true,
+            ban: Duration::from_secs(5),
+            rejection_delay: Duration::from_secs(2),
+            certificate_fault: None,
+        }
+    }
+}
+
+/// Limits of the organisation. `None` means unlimited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Clients per cluster; 100 to begin with.
+    /// Maximum number of clients per cluster. Default: 100.
     pub max_clients: Option<u64>,
-    /// Connector secrets per cluster; 100 to begin with.
+    /// Maximum number of connector secrets per cluster. Default: 100.
     pub max_secrets: Option<u64>,
-    /// Clusters that can still be created; no limit to begin with.
+    /// Clusters that can still be created. Default: unlimited.
     pub reservations_left: Option<u64>,
-    /// Members that can still be invited; no limit to begin with.
+    /// Members that can still be invited. Default: unlimited.
     pub seats_left: Option<u64>,
-    /// Whether clusters can be created at all; true to begin with.
+    /// Whether cluster creation is available. Default: true.
     pub cluster_creation_available: bool,
 }
 
@@ -61,34 +104,45 @@ impl Default for Limits {
     }
 }
 
-/// Credentials for this API.
+/// API credentials with their permissions.
+#[derive(Clone)]
 pub(crate) struct ConsoleCredentials {
-    pub(crate) client_id: String,
     pub(crate) client_secret: String,
-    pub(crate) permissions: Vec<Permission>,
+    pub(crate) permissions: Arc<[Permission]>,
+    /// Id of the organisation that the credentials belong to.
+    pub(crate) organisation: Arc<str>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Member {
+    pub(crate) organisation: String,
     pub(crate) name: String,
     pub(crate) email: String,
     pub(crate) roles: Vec<String>,
     pub(crate) invite_pending: bool,
 }
 
+#[derive(Clone)]
 pub(crate) struct State {
+    pub(crate) setup: Arc<Setup>,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
+    /// Generator of resource ids and secrets.
     pub(crate) random: Random,
-    pub(crate) organisation: String,
+    /// Generator of credentials and tokens, so that token requests do not change resource ids.
+    pub(crate) token_random: Random,
 
-    pub(crate) credentials: Vec<ConsoleCredentials>,
-    pub(crate) tokens: HashMap<String, Token>,
-    pub(crate) token_gate: TokenGate,
-    /// Client ids and secrets that were refused before.
-    pub(crate) refused: HashSet<(String, String)>,
+    /// Credentials by client id.
+    pub(crate) credentials: BTreeMap<String, ConsoleCredentials>,
+    pub(crate) tokens: Tokens,
+    pub(crate) token_rate_limiter: TokenRateLimiter,
+    /// Client ids and secrets that were rejected before.
+    pub(crate) rejected: HashSet<(String, String)>,
 
     pub(crate) catalog: Catalog,
-    pub(crate) clusters: Vec<Cluster>,
+    pub(crate) clusters: Clusters,
+    /// Cluster of each cluster client. An entry may outlive its client.
+    pub(crate) client_clusters: HashMap<String, String>,
     pub(crate) members: Vec<Member>,
     pub(crate) audit_events: Vec<Value>,
     pub(crate) ip_ranges: Value,
@@ -101,30 +155,48 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(settings: Settings) -> Self {
-        let mut random = Random::new();
+    /// Returns the initial state.
+    ///
+    /// # Errors
+    ///
+    /// The state that the builder was given is invalid.
+    pub(crate) fn new(setup: Arc<Setup>) -> Result<Self, String> {
+        let mut state = Self::without_initial_state(setup);
+        if let Some(initial) = state.setup.initial_state.clone() {
+            snapshot::replace(&mut state, initial).map_err(|rejection| rejection.into_message())?;
+        }
+        Ok(state)
+    }
+
+    fn without_initial_state(setup: Arc<Setup>) -> Self {
+        let (random, token_random) = match setup.seed {
+            None => (Random::new(), Random::new()),
+            Some(seed) => (Random::from_seed(seed), Random::from_seed(!seed)),
+        };
         let credentials = ConsoleCredentials {
-            client_id: settings.client_id.clone(),
-            client_secret: settings.client_secret.clone(),
-            permissions: Permission::ALL.to_vec(),
+            client_secret: setup.client_secret.clone(),
+            permissions: Permission::ALL.into(),
+            organisation: setup.organisation.as_str().into(),
         };
         let owner = Member {
+            organisation: setup.organisation.clone(),
             name: "Olivia Owner".into(),
             email: "olivia.owner@example.com".into(),
             roles: vec!["owner".into()],
             invite_pending: false,
         };
         Self {
-            settings,
-            clock: Clock::new(),
-            organisation: random.uuid(),
+            settings: setup.settings.clone(),
+            clock: Clock::new(setup.start_time, setup.frozen_clock),
             random,
-            credentials: vec![credentials],
-            tokens: HashMap::new(),
-            token_gate: TokenGate::default(),
-            refused: HashSet::new(),
+            token_random,
+            credentials: BTreeMap::from_iter([(setup.client_id.clone(), credentials)]),
+            tokens: Tokens::default(),
+            token_rate_limiter: TokenRateLimiter::default(),
+            rejected: HashSet::new(),
             catalog: Catalog::new(),
-            clusters: Vec::new(),
+            clusters: Clusters::default(),
+            client_clusters: HashMap::new(),
             members: vec![owner],
             audit_events: Vec::new(),
             ip_ranges: json!({ "web-modeler": ["192.0.2.10/32", "198.51.100.0/28"] }),
@@ -133,41 +205,67 @@ impl State {
             allowlist_field: AllowlistField::default(),
             faults: Faults::default(),
             stats: Stats::default(),
+            setup,
         }
     }
 
-    /// Forgets everything but the settings and the credentials that were handed out at the start.
+    /// Restores the initial state, which was valid at the start.
     pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.settings.clone());
+        if let Ok(initial) = Self::new(Arc::clone(&self.setup)) {
+            *self = initial;
+        }
+    }
+
+    /// Restores the initial state, but keeps all credentials and their tokens.
+    pub(crate) fn reset_keeping_credentials(&mut self) {
+        let mut credentials = std::mem::take(&mut self.credentials);
+        let tokens = std::mem::take(&mut self.tokens);
+        let token_random = self.token_random.clone();
+        self.reset();
+        credentials.extend(
+            std::mem::take(&mut self.credentials)
+                .into_iter()
+                .filter(|(client_id, _)| *client_id != self.setup.client_id),
+        );
+        self.credentials = credentials;
+        self.tokens = tokens;
+        self.token_random = token_random;
     }
 
     pub(crate) fn now(&self) -> Duration {
         self.clock.now()
     }
 
-    /// The cluster as it is now, whoever it belongs to.
+    /// Returns the cluster in its current state, regardless of its organisation.
     pub(crate) fn cluster(&mut self, uuid: &str) -> Option<&mut Cluster> {
         let now = self.now();
-        let cluster = self
-            .clusters
-            .iter_mut()
-            .find(|cluster| cluster.uuid == uuid)?;
+        let cluster = self.clusters.get_mut(uuid)?;
         cluster.settle(now);
-        (!cluster.is_gone(now)).then_some(cluster)
+        (!cluster.is_deleted(now)).then_some(cluster)
     }
 
-    /// Makes a cluster that is `Healthy` from the start, with any of its fields overridden.
+    /// Creates a cluster with status `Healthy` and applies the overrides.
     ///
-    /// Refuses an id that is taken or no string.
+    /// `healthy_at_poll` is not a field: with it, the cluster is `Creating` until that poll.
+    ///
+    /// # Errors
+    ///
+    /// The `uuid` exists already or is not a string, or a field has an invalid type. The state is
+    /// unchanged then.
     pub(crate) fn insert_cluster(
         &mut self,
         mut overrides: Map<String, Value>,
     ) -> Result<String, String> {
-        let uuid = match overrides.remove("uuid") {
-            None => self.random.uuid(),
-            Some(Value::String(uuid)) if self.cluster(&uuid).is_none() => uuid,
-            Some(Value::String(uuid)) => return Err(format!("there is a cluster {uuid} already")),
-            Some(_) => return Err("the uuid of a cluster is a string".into()),
+        let given_uuid = match overrides.remove("uuid") {
+            None => None,
+            Some(Value::String(uuid)) if self.cluster(&uuid).is_none() => Some(uuid),
+            Some(Value::String(uuid)) => return Err(format!("cluster {uuid} already exists")),
+            Some(_) => return Err("the uuid of a cluster must be a string".into()),
+        };
+        let polls = match overrides.remove("healthy_at_poll").map(|it| it.as_u64()) {
+            None => None,
+            Some(Some(polls @ 1..)) => Some(polls),
+            Some(_) => return Err("field \"healthy_at_poll\" must be a positive integer".into()),
         };
         let named = |field: &str| overrides.get(field).and_then(|it| it["uuid"].as_str());
         let plan = match named("planType") {
@@ -186,7 +284,10 @@ impl State {
         let generation = channel
             .and_then(|channel| channel.generations.first())
             .cloned();
-        let mut cluster = self.new_cluster(uuid.clone(), "cluster", plan, region);
+        let mut random = self.random.clone();
+        let uuid = given_uuid.unwrap_or_else(|| random.uuid());
+        let organisation = self.setup.organisation.clone();
+        let mut cluster = self.new_cluster(uuid.clone(), &organisation, "cluster", plan, region);
         cluster
             .document
             .insert("channel".into(), channel_resource.unwrap_or_default());
@@ -194,15 +295,25 @@ impl State {
             "generation".into(),
             generation.as_ref().map(Generation::resource).into(),
         );
-        cluster.merge(overrides);
-        self.clusters.push(cluster);
+        cluster.merge(overrides)?;
+        let now = self.now();
+        if polls.is_some() {
+            let settings = Settings {
+                healthy_at_poll: polls,
+                ..self.settings.clone()
+            };
+            cluster.begin("Creating", HEALTHY, now, &settings);
+        }
+        self.random = random;
+        self.clusters.push(cluster, now);
         Ok(uuid)
     }
 
-    /// A cluster with what every cluster has, `Healthy`, with neither channel nor generation.
+    /// Returns a `Healthy` cluster with the common fields, without channel and generation.
     pub(crate) fn new_cluster(
         &self,
         uuid: String,
+        organisation: &str,
         name: &str,
         plan: Option<&PlanType>,
         region: Option<&Region>,
@@ -210,10 +321,10 @@ impl State {
         let host = "bru-2";
         let component = |component: &str| format!("https://{host}.{component}.camunda.io/{uuid}");
         let mut links = json!({
-            "console": format!("https://console.cloud.camunda.io/org/{}/cluster/{uuid}", self.organisation),
+            "console": format!("https://console.cloud.camunda.io/org/{organisation}/cluster/{uuid}"),
             "connectors": component("connectors"),
             "identity": component("identity"),
-            "oauth": self.settings.oauth_url(),
+            "oauth": self.setup.oauth_url(),
             "operate": component("operate"),
             "tasklist": component("tasklist"),
             "zeebe": format!("{uuid}.{host}.zeebe.camunda.io:443"),
@@ -225,7 +336,7 @@ impl State {
         let document = Map::from_iter([
             ("uuid".into(), uuid.as_str().into()),
             ("name".into(), name.into()),
-            ("ownerId".into(), self.organisation.as_str().into()),
+            ("ownerId".into(), organisation.into()),
             ("created".into(), iso8601(self.now()).into()),
             ("autoUpdate".into(), false.into()),
             ("region".into(), region.map(Region::resource).into()),
@@ -240,21 +351,34 @@ impl State {
                 json!({ "type": "Provider", "status": "Ready" }),
             ),
         ]);
-        let mut cluster = Cluster::new(uuid, document, Status::same("Healthy", optimize));
+        let mut cluster = Cluster::new(
+            uuid,
+            organisation.into(),
+            document,
+            Status::same(HEALTHY, optimize),
+        );
         cluster.enterprise = plan.is_some_and(|plan| plan.enterprise);
         cluster.aws = region.is_some_and(|region| region.provider == "AWS");
         cluster
     }
 
-    /// Hands out credentials with these permissions: client id and client secret.
-    pub(crate) fn add_credentials(&mut self, permissions: Vec<Permission>) -> (String, String) {
-        let client_id = self.random.characters(32);
-        let client_secret = self.random.characters(64);
-        self.credentials.push(ConsoleCredentials {
-            client_id: client_id.clone(),
-            client_secret: client_secret.clone(),
-            permissions,
-        });
+    /// Creates credentials with these permissions. Returns client id and client secret.
+    pub(crate) fn add_credentials(
+        &mut self,
+        permissions: Vec<Permission>,
+        organisation: Option<String>,
+    ) -> (String, String) {
+        let client_id = self.token_random.characters(32);
+        let client_secret = self.token_random.characters(64);
+        let organisation = organisation.as_deref().unwrap_or(&self.setup.organisation);
+        self.credentials.insert(
+            client_id.clone(),
+            ConsoleCredentials {
+                client_secret: client_secret.clone(),
+                permissions: permissions.into(),
+                organisation: organisation.into(),
+            },
+        );
         (client_id, client_secret)
     }
 }

@@ -1,37 +1,46 @@
-//! What the sandbox counts.
+//! Request counters.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// What has reached the sandbox since its start or last reset, control requests left out.
+/// Requests received since the start or the last reset. Control requests are not counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Requests to the token endpoint, refused ones included.
+    /// Requests to the token endpoint, including rejected ones.
     pub token_requests: u64,
-    /// The same by the audience that they ask for, where it could be read.
+    /// Token requests by requested audience, if it could be parsed.
     pub token_requests_by_audience: BTreeMap<String, u64>,
-    /// Token requests that were refused, for whatever reason: any status but 200.
-    pub refused_token_requests: u64,
-    /// Token requests that were refused with 429, by the rate limit or its ban.
+    /// Token requests with a response status other than 200.
+    pub rejected_token_requests: u64,
+    /// Token requests rejected with 429 by the rate limit or a ban.
     pub rate_limited_token_requests: u64,
-    /// When each token request arrived, in milliseconds of real time since the start or reset.
+    /// Arrival time of each token request, in milliseconds of real time since the start or reset.
     pub token_request_times_ms: Vec<u64>,
-    /// Requests to the API, whatever came of them.
+    /// Requests to the API, with any response.
     pub requests: u64,
-    /// The same by operation, such as `GET /clusters/{clusterUuid}`. Those that belong to no
-    /// operation are counted under `unknown`.
+    /// API requests by operation, for example `GET /clusters/{clusterUuid}`. Requests that match
+    /// no operation are counted under `unknown`.
     pub requests_by_operation: BTreeMap<String, u64>,
-    /// Connections that carried at least one of these requests.
+    /// Connections with at least one counted request.
     pub connections: u64,
 }
 
 impl Stats {
+    /// Counts a request to an operation of the API.
+    pub(crate) fn count(&mut self, operation: &str) {
+        self.requests += 1;
+        match self.requests_by_operation.get_mut(operation) {
+            Some(count) => *count += 1,
+            None => drop(self.requests_by_operation.insert(operation.into(), 1)),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "token_requests": self.token_requests,
             "token_requests_by_audience": self.token_requests_by_audience,
-            "refused_token_requests": self.refused_token_requests,
+            "rejected_token_requests": self.rejected_token_requests,
             "rate_limited_token_requests": self.rate_limited_token_requests,
             "token_request_times_ms": self.token_request_times_ms,
             "requests": self.requests,

@@ -1,31 +1,38 @@
-//! The status words of a cluster and how they change as time goes by.
+//! Cluster status over time.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+/// Field of the status of the cluster as a whole.
 pub(crate) const READY: &str = "ready";
 
-/// What `status` says from one moment on, written down in advance.
+/// Status value of a cluster or component in operation.
+pub(crate) const HEALTHY: &str = "Healthy";
+
+/// Values until a time.
+pub(crate) type Step = (Duration, Map<String, Value>);
+
+/// Precomputed timeline of the `status` object.
 #[derive(Clone)]
 pub(crate) struct Status {
-    /// The words until a time, in order of time.
-    steps: Vec<(Duration, Map<String, Value>)>,
-    /// The words after all of these.
+    /// Ascending by time.
+    steps: Vec<Step>,
+    /// Values after the last step.
     last: Map<String, Value>,
 }
 
 impl Status {
-    /// These words until an operation changes them.
-    pub(crate) fn fixed(words: Map<String, Value>) -> Self {
+    /// Returns a constant status.
+    pub(crate) fn fixed(values: Map<String, Value>) -> Self {
         Self {
             steps: Vec::new(),
-            last: words,
+            last: values,
         }
     }
 
-    /// The same word for the cluster and each of its components, until an operation changes it.
-    pub(crate) fn same(word: &str, optimize: bool) -> Self {
+    /// Returns a constant status with the same value for the cluster and all components.
+    pub(crate) fn same(value: &str, optimize: bool) -> Self {
         let components = [
             READY,
             "zeebeStatus",
@@ -38,16 +45,22 @@ impl Status {
             components
                 .into_iter()
                 .filter(|component| optimize || *component != "optimizeStatus")
-                .map(|component| (component.into(), word.into()))
+                .map(|component| (component.into(), value.into()))
                 .collect(),
         )
     }
 
-    /// Every component gets to `Healthy` from `word`, one after the other, the cluster last.
+    /// Returns a timeline from `value` to `result`: components in sequence, the cluster last.
     #[must_use]
-    pub(crate) fn towards_healthy(&self, word: &str, from: Duration, takes: Duration) -> Self {
-        let mut words = self.all(word);
-        let components: Vec<String> = words
+    pub(crate) fn towards(
+        &self,
+        value: &str,
+        result: &str,
+        from: Duration,
+        takes: Duration,
+    ) -> Self {
+        let mut values = self.all(value);
+        let components: Vec<String> = values
             .keys()
             .filter(|component| *component != READY)
             .cloned()
@@ -57,41 +70,41 @@ impl Status {
         let mut until = from;
         for component in components {
             until += share;
-            steps.push((until, words.clone()));
-            words.insert(component, "Healthy".into());
+            steps.push((until, values.clone()));
+            values.insert(component, result.into());
         }
-        steps.push((from + takes, words));
+        steps.push((from + takes, values));
         Self {
             steps,
-            last: self.all("Healthy"),
+            last: self.all(result),
         }
     }
 
-    /// What a restore does to the cluster that it restores: suspended, then resumed.
+    /// Returns the timeline of a restore: suspended, then resumed.
     #[must_use]
     pub(crate) fn during_restore(&self, from: Duration, takes: Duration) -> Self {
         let suspended = takes * 3 / 4;
-        let mut status = self.towards_healthy("Resuming", from + suspended, takes - suspended);
+        let mut status = self.towards("Resuming", HEALTHY, from + suspended, takes - suspended);
         status
             .steps
             .insert(0, (from + suspended, self.all("Suspended")));
         status
     }
 
-    /// One word for everything, for good.
+    /// Returns a constant status with the same components.
     #[must_use]
-    pub(crate) fn all_fixed(&self, word: &str) -> Self {
-        Self::fixed(self.all(word))
+    pub(crate) fn all_fixed(&self, value: &str) -> Self {
+        Self::fixed(self.all(value))
     }
 
     pub(crate) fn at(&self, now: Duration) -> &Map<String, Value> {
         self.steps
             .iter()
             .find(|(until, _)| now < *until)
-            .map_or(&self.last, |(_, words)| words)
+            .map_or(&self.last, |(_, values)| values)
     }
 
-    /// The word for the cluster as a whole.
+    /// Returns the status of the cluster as a whole.
     pub(crate) fn ready(&self, now: Duration) -> &str {
         self.at(now)
             .get(READY)
@@ -99,10 +112,19 @@ impl Status {
             .unwrap_or_default()
     }
 
-    fn all(&self, word: &str) -> Map<String, Value> {
+    /// Returns the steps and the values after the last step.
+    pub(crate) fn parts(&self) -> (&[Step], &Map<String, Value>) {
+        (&self.steps, &self.last)
+    }
+
+    pub(crate) fn from_parts(steps: Vec<Step>, last: Map<String, Value>) -> Self {
+        Self { steps, last }
+    }
+
+    fn all(&self, value: &str) -> Map<String, Value> {
         self.last
             .keys()
-            .map(|component| (component.clone(), word.into()))
+            .map(|component| (component.clone(), value.into()))
             .collect()
     }
 }
@@ -112,10 +134,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn components_get_healthy_before_the_cluster_does() {
+    fn towards_makes_components_healthy_before_the_cluster() {
         let takes = Duration::from_millis(600);
-        let status = Status::same("Creating", true).towards_healthy(
+        let status = Status::same("Creating", true).towards(
             "Creating",
+            HEALTHY,
             Duration::from_secs(10),
             takes,
         );
@@ -133,9 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn no_time_at_all_is_enough() {
-        let status = Status::same("Creating", false).towards_healthy(
+    fn towards_is_immediate_with_zero_duration() {
+        let status = Status::same("Creating", false).towards(
             "Creating",
+            HEALTHY,
             Duration::ZERO,
             Duration::ZERO,
         );

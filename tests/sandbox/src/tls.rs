@@ -1,6 +1,6 @@
-//! A certificate authority of the sandbox's own, and the certificates that it hands out.
+//! Certificate authority of the sandbox and its certificates.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,75 +17,161 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::random::Random;
 
-/// What a server with TLS needs, and the files that its clients need.
+/// Defect of the server certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateFault {
+    /// `expired`: the certificate expired in 2000.
+    Expired,
+    /// `wrong_name`: the certificate is for another host.
+    WrongName,
+    /// `unknown_ca`: the certificate is from an authority that no client trusts.
+    UnknownCa,
+}
+
+impl CertificateFault {
+    /// All faults.
+    pub const ALL: [Self; 3] = [Self::Expired, Self::WrongName, Self::UnknownCa];
+
+    /// Returns the name used by the control API and the command line, for example `expired`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::WrongName => "wrong_name",
+            Self::UnknownCa => "unknown_ca",
+        }
+    }
+
+    /// Returns the fault with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fault| fault.name() == name)
+    }
+}
+
+/// TLS acceptors of the server and certificate files for clients.
 pub(crate) struct Tls {
-    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) acceptors: Acceptors,
     pub(crate) files: Files,
 }
 
+/// One acceptor per certificate, so that no session of another certificate is resumed.
+#[derive(Clone)]
+pub(crate) struct Acceptors {
+    valid: TlsAcceptor,
+    defective: [TlsAcceptor; 3],
+}
+
+impl Acceptors {
+    pub(crate) fn get(&self, fault: Option<CertificateFault>) -> &TlsAcceptor {
+        match fault {
+            None => &self.valid,
+            Some(CertificateFault::Expired) => &self.defective[0],
+            Some(CertificateFault::WrongName) => &self.defective[1],
+            Some(CertificateFault::UnknownCa) => &self.defective[2],
+        }
+    }
+}
+
 impl Tls {
-    /// Makes an authority and a certificate for the server, and where clients have to show
-    /// certificates one for them.
-    pub(crate) fn new(client_certificates: bool) -> io::Result<Self> {
-        let mut root = CertificateParams::default();
-        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        root.distinguished_name
-            .push(DnType::CommonName, "camunda-admin-sandbox root");
-        let root_key = KeyPair::generate().map_err(io::Error::other)?;
-        let root_certificate = root.self_signed(&root_key).map_err(io::Error::other)?;
-        let authority = Issuer::new(root, root_key);
-
+    /// Creates an authority and server certificates, and with `client_certificates` a client
+    /// certificate. The certificates are also valid for `host`.
+    pub(crate) fn new(client_certificates: bool, host: &str) -> io::Result<Self> {
+        let (authority, root) = new_authority("camunda-admin-sandbox root")?;
         let files = Files::create()?;
-        files.write(ROOT, &root_certificate.pem())?;
+        files.write(ROOT, &root.pem())?;
 
-        let provider = Arc::new(ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?;
-        let builder = if client_certificates {
+        let mut trusted = None;
+        if client_certificates {
             let names = ["sandbox client".to_owned()];
-            let (certificate, key) =
-                issue(&authority, &names, ExtendedKeyUsagePurpose::ClientAuth)?;
+            let usage = ExtendedKeyUsagePurpose::ClientAuth;
+            let (certificate, key) = issue(&authority, &names, usage, false)?;
             files.write(CLIENT_CERTIFICATE, &certificate.pem())?;
             files.write(CLIENT_KEY, &key.serialize_pem())?;
             let mut roots = RootCertStore::empty();
-            roots
-                .add(root_certificate.der().clone())
-                .map_err(io::Error::other)?;
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map_err(io::Error::other)?;
-            builder.with_client_cert_verifier(verifier)
-        } else {
-            builder.with_no_client_auth()
-        };
+            roots.add(root.der().clone()).map_err(io::Error::other)?;
+            trusted = Some(Arc::new(roots));
+        }
 
-        let names = ["localhost", "127.0.0.1", "::1", "sandbox.test"].map(String::from);
-        let (certificate, key) = issue(&authority, &names, ExtendedKeyUsagePurpose::ServerAuth)?;
-        let chain = vec![certificate.der().clone()];
-        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let mut config = builder
-            .with_single_cert(chain, key)
-            .map_err(io::Error::other)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let mut names = ["localhost", "127.0.0.1", "::1", "sandbox.test"]
+            .map(String::from)
+            .to_vec();
+        if !names.iter().any(|name| name == host) {
+            names.push(host.to_owned());
+        }
+        let other_names = ["other.invalid".to_owned()];
+        let (unknown_authority, _) = new_authority("camunda-admin-sandbox unknown root")?;
+        let acceptor = |authority: &Issuer<'_, KeyPair>, names: &[String], is_expired: bool| {
+            let usage = ExtendedKeyUsagePurpose::ServerAuth;
+            let (certificate, key) = issue(authority, names, usage, is_expired)?;
+            new_acceptor(&certificate, &key, trusted.clone())
+        };
         Ok(Self {
-            acceptor: TlsAcceptor::from(Arc::new(config)),
+            acceptors: Acceptors {
+                valid: acceptor(&authority, &names, false)?,
+                defective: [
+                    acceptor(&authority, &names, true)?,
+                    acceptor(&authority, &other_names, false)?,
+                    acceptor(&unknown_authority, &names, false)?,
+                ],
+            },
             files,
         })
     }
+}
+
+fn new_authority(name: &str) -> io::Result<(Issuer<'static, KeyPair>, rcgen::Certificate)> {
+    let mut root = CertificateParams::default();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    root.distinguished_name.push(DnType::CommonName, name);
+    let key = KeyPair::generate().map_err(io::Error::other)?;
+    let certificate = root.self_signed(&key).map_err(io::Error::other)?;
+    Ok((Issuer::new(root, key), certificate))
+}
+
+/// Returns an acceptor with this certificate, which requires a client certificate if there are
+/// trusted roots.
+fn new_acceptor(
+    certificate: &rcgen::Certificate,
+    key: &KeyPair,
+    trusted: Option<Arc<RootCertStore>>,
+) -> io::Result<TlsAcceptor> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?;
+    let builder = match trusted {
+        None => builder.with_no_client_auth(),
+        Some(roots) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
+                .build()
+                .map_err(io::Error::other)?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let chain = vec![certificate.der().clone()];
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(io::Error::other)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 fn issue(
     authority: &Issuer<'_, KeyPair>,
     names: &[String],
     usage: ExtendedKeyUsagePurpose,
+    is_expired: bool,
 ) -> io::Result<(rcgen::Certificate, KeyPair)> {
     let mut leaf = CertificateParams::new(names).map_err(io::Error::other)?;
     leaf.distinguished_name
         .push(DnType::CommonName, "camunda-admin-sandbox");
     leaf.use_authority_key_identifier_extension = true;
     leaf.extended_key_usages = vec![usage];
+    if is_expired {
+        leaf.not_before = rcgen::date_time_ymd(1999, 1, 1);
+        leaf.not_after = rcgen::date_time_ymd(2000, 1, 1);
+    }
     let key = KeyPair::generate().map_err(io::Error::other)?;
     let certificate = leaf.signed_by(&key, authority).map_err(io::Error::other)?;
     Ok((certificate, key))
@@ -95,35 +181,70 @@ const ROOT: &str = "root.pem";
 const CLIENT_CERTIFICATE: &str = "client.pem";
 const CLIENT_KEY: &str = "client.key";
 
-/// The files for clients, in a directory of their own that goes when this is dropped.
+/// File that is locked while the sandbox runs.
+const LOCK: &str = "lock";
+
+const DIRECTORY_PREFIX: &str = "camunda-admin-sandbox-";
+
+/// Certificate files for clients, in a temporary directory that is removed on drop.
+///
+/// The directory of a sandbox that was killed is removed by the next one: its lock is free.
 pub(crate) struct Files {
     directory: PathBuf,
+    _lock: File,
 }
 
 impl Files {
     fn create() -> io::Result<Self> {
-        let name = format!("camunda-admin-sandbox-{}", Random::new().uuid());
-        let directory = std::env::temp_dir().join(name);
-        fs::create_dir(&directory)?;
-        Ok(Self { directory })
+        let parent = std::env::temp_dir();
+        remove_abandoned(&parent);
+        let directory = parent.join(format!("{DIRECTORY_PREFIX}{}", Random::new().uuid()));
+        let in_directory = |error: io::Error| {
+            let message = format!(
+                "create certificate directory {}: {error}",
+                directory.display()
+            );
+            io::Error::new(error.kind(), message)
+        };
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        // Another sandbox would remove a directory with this prefix before it is locked.
+        let starting = parent.join(format!(".{DIRECTORY_PREFIX}{}", Random::new().uuid()));
+        builder.create(&starting).map_err(in_directory)?;
+        let lock = File::create_new(starting.join(LOCK))
+            .and_then(|lock| lock.lock().map(|()| lock))
+            .and_then(|lock| fs::rename(&starting, &directory).map(|()| lock))
+            .map_err(|error| {
+                let _ = fs::remove_dir_all(&starting);
+                in_directory(error)
+            })?;
+        Ok(Self {
+            directory,
+            _lock: lock,
+        })
     }
 
     fn write(&self, name: &str, pem: &str) -> io::Result<()> {
+        let path = self.directory.join(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         options
-            .open(self.directory.join(name))?
-            .write_all(pem.as_bytes())
+            .open(&path)
+            .and_then(|mut file| file.write_all(pem.as_bytes()))
+            .map_err(|error| {
+                io::Error::new(error.kind(), format!("write {}: {error}", path.display()))
+            })
     }
 
-    /// The certificate by which clients come to trust the server.
+    /// Returns the path of the root certificate.
     pub(crate) fn root(&self) -> PathBuf {
         self.directory.join(ROOT)
     }
 
-    /// The certificate and the key that clients have to show, where they have to.
+    /// Returns the paths of the client certificate and its key, if client certificates are required.
     pub(crate) fn client(&self) -> Option<(PathBuf, PathBuf)> {
         let certificate = self.directory.join(CLIENT_CERTIFICATE);
         Path::exists(&certificate).then(|| (certificate, self.directory.join(CLIENT_KEY)))
@@ -133,5 +254,42 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Returns whether a file belongs to the user of this process.
+#[cfg(unix)]
+fn is_own(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::uid(metadata) == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn is_own(_: &fs::Metadata) -> bool {
+    true
+}
+
+/// Removes the directories of this user's sandboxes that were killed. Ignores errors.
+fn remove_abandoned(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_named = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(DIRECTORY_PREFIX));
+        let directory = entry.path();
+        let is_ours = |path: &Path, is_kind: fn(&fs::Metadata) -> bool| {
+            fs::symlink_metadata(path).is_ok_and(|metadata| is_kind(&metadata) && is_own(&metadata))
+        };
+        if !is_named
+            || !is_ours(&directory, fs::Metadata::is_dir)
+            || !is_ours(&directory.join(LOCK), fs::Metadata::is_file)
+        {
+            continue;
+        }
+        let Ok(lock) = OpenOptions::new().write(true).open(directory.join(LOCK)) else {
+            continue;
+        };
+        if lock.try_lock().is_ok() {
+            let _ = fs::remove_dir_all(&directory);
+        }
     }
 }

@@ -1664,10 +1664,10 @@ _monitoring_client = MonitoringClient._decode
 class CreatedMonitoringClient(Model):
     """Monitoring client with its password, which the API returns only once."""
 
+    # Its id.
+    uuid: str
     # Password, which the API returns only once.
     password: str = field(repr=False)
-    # Its id.
-    uuid: str = ""
     # Its name.
     name: str = ""
     # Its user name.
@@ -1691,8 +1691,8 @@ class CreatedMonitoringClient(Model):
         pop = data.pop
         result: CreatedMonitoringClient = new_object(CreatedMonitoringClient)
         set_fields(result, "__dict__", {
+            "uuid": pop("uuid"),
             "password": pop("password"),
-            "uuid": pop("uuid", None) or "",
             "name": pop("name", None) or "",
             "username": pop("username", None) or "",
             "created": pop("created", None) or "",

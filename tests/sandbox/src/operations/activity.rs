@@ -1,11 +1,11 @@
-//! The audit log, as JSON and as CSV.
+//! Audit log as JSON and CSV.
 
 use serde_json::Value;
 
 use super::Call;
-use crate::answer::Answer;
+use crate::response::Response;
 
-/// The columns of the CSV: the fields of an event.
+/// CSV columns: the fields of an event.
 const COLUMNS: [&str; 13] = [
     "service",
     "orgId",
@@ -22,14 +22,14 @@ const COLUMNS: [&str; 13] = [
     "timestamp",
 ];
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    Ok(Answer::ok(&Value::Array(call.state.audit_events.clone())))
+pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
+    Ok(Response::ok(&own_events(call).cloned().collect()))
 }
 
-/// Raw CSV, or a JSON string of it where a test wants what the description says.
-pub(super) fn csv(call: &mut Call<'_>) -> Result<Answer, Answer> {
+/// Returns raw CSV, or a JSON string with the CSV if `csv_as_json_string` is set.
+pub(super) fn csv(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut csv = COLUMNS.join(",") + "\r\n";
-    for event in &call.state.audit_events {
+    for event in own_events(call) {
         let row = COLUMNS.map(|column| match &event[column] {
             Value::Null => String::new(),
             Value::String(text) => quoted(text),
@@ -39,12 +39,19 @@ pub(super) fn csv(call: &mut Call<'_>) -> Result<Answer, Answer> {
         csv.push_str("\r\n");
     }
     if call.state.csv_as_json_string {
-        return Ok(Answer::ok(&Value::String(csv)));
+        return Ok(Response::ok(&Value::String(csv)));
     }
-    Ok(Answer::csv(csv))
+    Ok(Response::csv(csv))
 }
 
-/// Quotes a field where RFC 4180 wants quotes.
+/// Returns the events of the caller's organisation.
+fn own_events<'a>(call: &'a Call<'_>) -> impl Iterator<Item = &'a Value> {
+    let organisation = &call.organisation;
+    let events = call.state.audit_events.iter();
+    events.filter(|event| event["orgId"] == **organisation)
+}
+
+/// Quotes a field if RFC 4180 requires it.
 fn quoted(text: &str) -> String {
     if text.contains(['"', ',', '\r', '\n']) {
         return format!("\"{}\"", text.replace('"', "\"\""));

@@ -1,28 +1,28 @@
-//! Backups, restores from them, and the schedule by which they are made.
+//! Backups, restores and the backup schedule.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::{Call, Change, array, cron, not_found};
-use crate::answer::Answer;
 use crate::clock::iso8601;
 use crate::cluster::{Backup, Restore};
+use crate::response::Response;
 
-/// The shortest time between two backups of a cluster.
+/// Minimum time between two backups of a cluster.
 const BACKUP_INTERVAL: Duration = Duration::from_secs(15 * 60);
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let backups = &call.own_cluster()?.backups;
-    Ok(Answer::ok(&array(
-        backups.iter().map(|backup| backup.answer(now)),
+    Ok(Response::ok(&array(
+        backups.iter().map(|backup| backup.to_json(now)),
     )))
 }
 
 /// Creates a backup. One within 15 minutes of the last one is rejected with 409, which is this
 /// sandbox's choice: the reference documents the limit, but no status for it.
-pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     let (now, takes) = (call.now, call.state.settings.healthy_after);
     let uuid = call.state.random.uuid();
     let cluster = call.cluster()?;
@@ -31,7 +31,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
         .is_some_and(|last| now.saturating_sub(last) < BACKUP_INTERVAL)
     {
         let message = "at most one backup can be made every 15 minutes";
-        return Err(Answer::message(409, message));
+        return Err(Response::message(409, message));
     }
     cluster.last_backup_at = Some(now);
     let backup = Backup {
@@ -47,13 +47,13 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
         optimize: cluster.has_optimize(),
         overrides: Map::new(),
     };
-    let answer = backup.answer(now);
+    let response = backup.to_json(now);
     cluster.backups.push(backup);
     call.record(Change::Created, "backup", &uuid, "created backup");
-    Ok(Answer::ok(&answer))
+    Ok(Response::ok(&response))
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let uuid = call.parameter("backupId");
     let backups = &mut call.own_cluster()?.backups;
@@ -61,12 +61,12 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
         .iter()
         .position(|backup| backup.uuid == uuid)
         .ok_or_else(|| not_found("backup", uuid))?;
-    let answer = backups.remove(index).answer(now);
+    let response = backups.remove(index).to_json(now);
     call.record(Change::Deleted, "backup", uuid, "deleted backup");
-    Ok(Answer::ok(&answer))
+    Ok(Response::ok(&response))
 }
 
-pub(super) fn restore_status(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn restore_status(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let backup_id = call.parameter("backupId");
     let restores = &call.own_cluster()?.restores;
@@ -75,15 +75,15 @@ pub(super) fn restore_status(call: &mut Call<'_>) -> Result<Answer, Answer> {
         .rev()
         .find(|restore| restore.backup_id == backup_id);
     match latest {
-        Some(restore) => Ok(Answer::ok(&restore.answer(now))),
-        None => Err(Answer::message(
+        Some(restore) => Ok(Response::ok(&restore.to_json(now))),
+        None => Err(Response::message(
             404,
             format!("no restore was triggered for {backup_id}"),
         )),
     }
 }
 
-pub(super) fn restore(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn restore(call: &mut Call<'_>) -> Result<Response, Response> {
     let (now, takes) = (call.now, call.state.settings.healthy_after);
     let backup_id = call.parameter("backupId");
     let uuid = call.state.random.uuid();
@@ -96,10 +96,10 @@ pub(super) fn restore(call: &mut Call<'_>) -> Result<Answer, Answer> {
     let complete = backup.is_complete(now);
     let generation = backup.generation_uuid().to_owned();
     if !complete {
-        return Err(Answer::message(409, "the backup is not complete"));
+        return Err(Response::message(409, "the backup is not complete"));
     }
     if !call.state.catalog.knows_generation(&generation) {
-        return Err(Answer::message(
+        return Err(Response::message(
             409,
             "the backup is of an unknown generation",
         ));
@@ -110,7 +110,7 @@ pub(super) fn restore(call: &mut Call<'_>) -> Result<Answer, Answer> {
         .iter()
         .any(|restore| restore.is_in_flight(now))
     {
-        return Err(Answer::message(409, "a restore is in flight already"));
+        return Err(Response::message(409, "a restore is in flight already"));
     }
     let restore = Restore {
         uuid,
@@ -118,32 +118,33 @@ pub(super) fn restore(call: &mut Call<'_>) -> Result<Answer, Answer> {
         started: now,
         takes,
     };
-    let answer = restore.answer(now);
+    let response = restore.to_json(now);
     cluster.restores.push(restore);
     cluster.status = cluster.status.during_restore(now, takes);
+    cluster.pending_polls = None;
     call.record(Change::Updated, "backup", backup_id, "restored from backup");
-    Ok(Answer::ok(&answer))
+    Ok(Response::ok(&response))
 }
 
-pub(super) fn schedule(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn schedule(call: &mut Call<'_>) -> Result<Response, Response> {
     match &call.own_cluster()?.backup_schedule {
-        Some(schedule) => Ok(Answer::ok(&schedule_answer(schedule))),
-        None => Err(Answer::message(404, "no backup schedule is configured")),
+        Some(schedule) => Ok(Response::ok(&schedule_response(schedule))),
+        None => Err(Response::message(404, "no backup schedule is configured")),
     }
 }
 
-pub(super) fn set_schedule(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn set_schedule(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
-    let schedule = fields.text("schedule")?;
+    let schedule = fields.string("schedule")?;
     fields.finish()?;
     if let Err(reason) = cron::check(&schedule) {
-        return Err(Answer::message(
+        return Err(Response::message(
             400,
             format!("not a valid cron expression: {reason}"),
         ));
     }
     let cluster = call.own_cluster()?;
-    let answer = schedule_answer(&schedule);
+    let response = schedule_response(&schedule);
     cluster.backup_schedule = Some(schedule);
     let uuid = cluster.uuid.clone();
     call.record(
@@ -152,10 +153,10 @@ pub(super) fn set_schedule(call: &mut Call<'_>) -> Result<Answer, Answer> {
         &uuid,
         "set backup schedule",
     );
-    Ok(Answer::ok(&answer))
+    Ok(Response::ok(&response))
 }
 
-pub(super) fn delete_schedule(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn delete_schedule(call: &mut Call<'_>) -> Result<Response, Response> {
     let cluster = call.own_cluster()?;
     let uuid = cluster.uuid.clone();
     if cluster.backup_schedule.take().is_some() {
@@ -166,9 +167,9 @@ pub(super) fn delete_schedule(call: &mut Call<'_>) -> Result<Answer, Answer> {
             "deleted backup schedule",
         );
     }
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-fn schedule_answer(schedule: &str) -> Value {
+fn schedule_response(schedule: &str) -> Value {
     json!({ "name": "backup-schedule", "schedule": schedule })
 }

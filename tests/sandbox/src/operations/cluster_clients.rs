@@ -1,30 +1,31 @@
-//! A cluster's clients: the credentials for its components.
+//! Cluster clients: credentials for cluster components.
 
 use serde_json::json;
 
 use super::{Call, Change, array, not_empty, not_found};
-use crate::answer::Answer;
 use crate::cluster::ClusterClient;
+use crate::response::Response;
 
-const PERMISSIONS: [&str; 5] = ["Zeebe", "Operate", "Tasklist", "Optimize", "Secrets"];
+/// Permissions that a client can have.
+pub(crate) const PERMISSIONS: [&str; 5] = ["Zeebe", "Operate", "Tasklist", "Optimize", "Secrets"];
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    Ok(Answer::ok(&array(call.own_cluster()?.clients.iter().map(
-        |client| {
+pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
+    Ok(Response::ok(&array(
+        call.own_cluster()?.clients.iter().map(|client| {
             json!({
                 "name": client.name,
                 "clientId": client.client_id,
                 "permissions": client.permissions,
             })
-        },
-    ))))
+        }),
+    )))
 }
 
-pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
-    let name = not_empty("clientName", fields.text("clientName")?)?;
+    let name = not_empty("clientName", fields.string("clientName")?)?;
     let permissions = fields
-        .optional_words("permissions", &PERMISSIONS)?
+        .optional_enum_values("permissions", &PERMISSIONS)?
         .filter(|permissions| !permissions.is_empty())
         .unwrap_or_else(|| PERMISSIONS.map(str::to_owned).to_vec());
     fields.finish()?;
@@ -35,16 +36,16 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
     let max_clients = call.state.limits.max_clients;
     let cluster = call.own_cluster()?;
     if cluster.clients.iter().any(|client| client.name == name) {
-        return Err(Answer::message(400, "client names must be unique"));
+        return Err(Response::message(400, "client names must be unique"));
     }
-    if max_clients.is_some_and(|most| cluster.clients.len() as u64 >= most) {
-        return Err(Answer::message(403, "maximum number of clients reached"));
+    if max_clients.is_some_and(|max| cluster.clients.len() as u64 >= max) {
+        return Err(Response::message(403, "maximum number of clients reached"));
     }
     let mut links = cluster.links();
     if let Some(links) = links.as_object_mut() {
         links.remove("identity");
     }
-    let answer = json!({
+    let response = json!({
         "name": name,
         "uuid": uuid,
         "clientId": client_id,
@@ -54,20 +55,23 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
         "links": links,
     });
     let audit = format!("created client {name}");
+    let cluster_uuid = cluster.uuid.clone();
+    let index_entry = (client_id.clone(), cluster_uuid);
     cluster.clients.push(ClusterClient {
         name,
         client_id,
         client_secret,
         permissions,
     });
+    call.state.client_clusters.extend([index_entry]);
     call.record(Change::Created, "client", &uuid, &audit);
-    Ok(Answer::ok(&answer))
+    Ok(Response::ok(&response))
 }
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let client_id = call.parameter("clientId");
-    let oauth_url = call.state.settings.oauth_url();
+    let oauth_url = call.state.setup.oauth_url();
     let cluster = call.own_cluster()?;
     let client = cluster
         .clients
@@ -75,9 +79,12 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Answer> {
         .find(|client| client.client_id == client_id)
         .ok_or_else(|| not_found("client", client_id))?;
     if cluster.ready(now) != "Healthy" {
-        return Err(Answer::message(412, "the cluster is not ready, try later"));
+        return Err(Response::message(
+            412,
+            "the cluster is not ready, try later",
+        ));
     }
-    Ok(Answer::ok(&json!({
+    Ok(Response::ok(&json!({
         "name": client.name,
         "ZEEBE_ADDRESS": cluster.links()["zeebe"],
         "ZEEBE_CLIENT_ID": client.client_id,
@@ -85,7 +92,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Answer> {
     })))
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let client_id = call.parameter("clientId");
     let clients = &mut call.own_cluster()?.clients;
     let index = clients
@@ -99,5 +106,5 @@ pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
         client_id,
         &format!("deleted client {}", client.name),
     );
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }

@@ -1,60 +1,61 @@
-//! Clusters themselves: made, seen, changed, woken, upgraded, deleted.
+//! Cluster operations.
 
 use serde_json::{Value, json};
 
 use super::{Call, Change, array, not_empty};
-use crate::answer::Answer;
 use crate::body::Fields;
 use crate::permissions::Permission;
-use crate::status::Status;
+use crate::response::Response;
+use crate::status::{HEALTHY, Status};
 
-/// The longest name of a cluster, in characters.
-const LONGEST_NAME: usize = 50;
+/// Maximum length of a cluster name, in characters.
+const MAX_NAME_LENGTH: usize = 50;
 
 const STAGES: [&str; 4] = ["dev", "test", "stage", "prod"];
 const ENCRYPTION_TYPES: [&str; 4] = ["Software", "Hardware", "Provider", "External"];
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let allowlist = call
         .may(Permission::IpAllowlist)
         .then_some(call.state.allowlist_field);
-    call.state.clusters.retain(|cluster| !cluster.is_gone(now));
+    call.state.clusters.remove_deleted(now);
+    let organisation = &call.organisation;
     let own = call
         .state
         .clusters
         .iter_mut()
-        .filter(|cluster| !cluster.other_organisation);
-    Ok(Answer::ok(&array(own.map(|cluster| {
+        .filter(|cluster| *cluster.organisation == **organisation);
+    Ok(Response::ok(&array(own.map(|cluster| {
         cluster.settle(now);
-        cluster.answer(now, allowlist)
+        cluster.to_json(now, allowlist)
     }))))
 }
 
-pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
-    let name = cluster_name(fields.text("name")?)?;
-    let channel_id = fields.text("channelId")?;
-    let generation_id = fields.text("generationId")?;
-    let region_id = fields.text("regionId")?;
-    let plan_type_id = fields.text("planTypeId")?;
-    let description = fields.optional_text("description")?;
+    let name = cluster_name(fields.string("name")?)?;
+    let channel_id = fields.string("channelId")?;
+    let generation_id = fields.string("generationId")?;
+    let region_id = fields.string("regionId")?;
+    let plan_type_id = fields.string("planTypeId")?;
+    let description = fields.optional_string("description")?;
     let auto_update = fields.optional_boolean("autoUpdate")?;
-    let backup_region_id = fields.optional_text("backupRegionId")?;
-    let encryption = fields.optional_word("encryption", &ENCRYPTION_TYPES)?;
+    let backup_region_id = fields.optional_string("backupRegionId")?;
+    let encryption = fields.optional_enum_value("encryption", &ENCRYPTION_TYPES)?;
     hardware_packages(&mut fields, "hardwarePackages")?;
-    let stage = fields.optional_word("stageLabel", &STAGES)?;
+    let stage = fields.optional_enum_value("stageLabel", &STAGES)?;
     fields.optional_boolean("identityBackendChecksEnabled")?;
     fields.finish()?;
 
     let limits = &mut call.state.limits;
     if !limits.cluster_creation_available {
-        return Err(Answer::message(
+        return Err(Response::message(
             503,
             "Cluster creation is not available at the moment",
         ));
     }
-    let invalid = |what: &str| Answer::message(400, format!("{what} is not valid"));
+    let invalid = |what: &str| Response::message(400, format!("{what} is not valid"));
     let catalog = &call.state.catalog;
     let plan = catalog
         .plan_type(&plan_type_id)
@@ -81,15 +82,16 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
     let generation = generation.resource();
     match &mut call.state.limits.reservations_left {
         None => {}
-        Some(0) => return Err(Answer::message(400, "No reservation left")),
+        Some(0) => return Err(Response::message(400, "No reservation left")),
         Some(left) => *left -= 1,
     }
 
-    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let now = call.now;
     let uuid = call.state.random.uuid();
-    let mut cluster = call
-        .state
-        .new_cluster(uuid.clone(), &name, Some(plan), Some(region));
+    let organisation = &call.organisation;
+    let mut cluster =
+        call.state
+            .new_cluster(uuid.clone(), organisation, &name, Some(plan), Some(region));
     let mut set = |field: &str, value: Value| cluster.document.insert(field.into(), value);
     set("channel", channel);
     set("generation", generation);
@@ -105,7 +107,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
     if let Some(stage) = stage {
         set("labels", json!([stage]));
     }
-    // A cluster with keys of its owner's can't be set up before it has them.
+    // Setup waits for the customer-managed keys.
     cluster.status = if encryption.as_deref() == Some("External") {
         set(
             "encryption",
@@ -119,38 +121,42 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
                 json!({ "type": encryption, "status": "Ready" }),
             );
         }
-        cluster.status.towards_healthy("Creating", now, takes)
+        let settings = &call.state.settings;
+        cluster.begin("Creating", &settings.creation_result, now, settings);
+        cluster.status
     };
-    call.state.clusters.push(cluster);
+    call.state.clusters.push(cluster, now);
     call.record(
         Change::Created,
         "cluster",
         &uuid,
         &format!("created cluster {name}"),
     );
-    Ok(Answer::ok(&json!({ "clusterId": uuid })))
+    Ok(Response::ok(&json!({ "clusterId": uuid })))
 }
 
-pub(super) fn parameters(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    Ok(Answer::ok(&call.state.catalog.parameters()))
+pub(super) fn parameters(call: &mut Call<'_>) -> Result<Response, Response> {
+    Ok(Response::ok(&call.state.catalog.parameters()))
 }
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let allowlist = call
         .may(Permission::IpAllowlist)
         .then_some(call.state.allowlist_field);
-    Ok(Answer::ok(&call.cluster()?.answer(now, allowlist)))
+    let cluster = call.cluster()?;
+    cluster.poll(now);
+    Ok(Response::ok(&cluster.to_json(now, allowlist)))
 }
 
-pub(super) fn update(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn update(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
     let name = fields
-        .optional_text("name")?
+        .optional_string("name")?
         .map(cluster_name)
         .transpose()?;
-    let description = fields.optional_text("description")?;
-    let stage = fields.optional_word("stageLabel", &STAGES)?;
+    let description = fields.optional_string("description")?;
+    let stage = fields.optional_enum_value("stageLabel", &STAGES)?;
     hardware_packages(&mut fields, "numberOfAllocatedHwPackages")?;
     fields.finish()?;
 
@@ -168,40 +174,40 @@ pub(super) fn update(call: &mut Call<'_>) -> Result<Answer, Answer> {
     }
     let uuid = cluster.uuid.clone();
     call.record(Change::Updated, "cluster", &uuid, "updated cluster");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-/// The cluster stays to be seen for half the time that it takes to make one.
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    let gone_at = call.now + call.state.settings.healthy_after / 2;
+/// The cluster remains visible for half of the creation time.
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
+    let deleted_at = call.now + call.state.settings.healthy_after / 2;
     let cluster = call.cluster()?;
-    cluster.gone_at.get_or_insert(gone_at);
+    cluster.deleted_at.get_or_insert(deleted_at);
     let uuid = cluster.uuid.clone();
     call.record(Change::Deleted, "cluster", &uuid, "deleted cluster");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-/// A cluster that isn't suspended stays as it is.
-pub(super) fn wake(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    let (now, takes) = (call.now, call.state.settings.healthy_after);
+/// Has no effect on a cluster that is not suspended.
+pub(super) fn wake(call: &mut Call<'_>) -> Result<Response, Response> {
+    let (now, settings) = (call.now, call.state.settings.clone());
     let cluster = call.cluster()?;
     if cluster.failed_over {
-        return Err(Answer::message(
+        return Err(Response::message(
             409,
             "the cluster was failed over and stays suspended",
         ));
     }
     if cluster.ready(now) == "Suspended" {
-        cluster.status = cluster.status.towards_healthy("Resuming", now, takes);
+        cluster.begin("Resuming", HEALTHY, now, &settings);
         let uuid = cluster.uuid.clone();
         call.record(Change::Updated, "cluster", &uuid, "woke cluster");
     }
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-/// The generation changes when the cluster is `Healthy` again.
-pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    let (now, takes) = (call.now, call.state.settings.healthy_after);
+/// The generation changes when the upgrade is complete.
+pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Response, Response> {
+    let (now, settings) = (call.now, call.state.settings.clone());
     let cluster = call.cluster()?;
     let uuid = cluster.uuid.clone();
     let cluster_name = cluster.name().to_owned();
@@ -218,13 +224,13 @@ pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Answer, Answer> {
         .channel(&channel)
         .and_then(|channel| channel.generations.first())
         .filter(|newest| newest.uuid != current)
-        .ok_or_else(|| Answer::message(400, "no upgrade is available"))?
+        .ok_or_else(|| Response::message(400, "no upgrade is available"))?
         .clone();
 
-    let organisation = call.state.organisation.clone();
+    let organisation = call.organisation.to_string();
     let cluster = call.cluster()?;
     if let Some(gate) = &cluster.upgrade_gate {
-        return Err(Answer::json(
+        return Err(Response::json(
             409,
             &json!({
                 "message": "the upgrade is blocked",
@@ -233,17 +239,17 @@ pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Answer, Answer> {
             }),
         ));
     }
-    if cluster.ready(now) != "Healthy" {
-        return Err(Answer::message(
+    if cluster.ready(now) != HEALTHY {
+        return Err(Response::message(
             412,
             "the cluster is not ready for an upgrade",
         ));
     }
-    cluster.upgrade = Some((now + takes, newest.resource()));
-    cluster.status = cluster.status.towards_healthy("Updating", now, takes);
+    cluster.begin("Updating", HEALTHY, now, &settings);
+    cluster.upgrade = Some((cluster.completion(now, &settings), newest.resource()));
     let audit = format!("upgraded cluster to {}", newest.name);
     call.record(Change::Updated, "cluster", &uuid, &audit);
-    Ok(Answer::ok(&json!({
+    Ok(Response::ok(&json!({
         "cluster": { "id": uuid, "name": cluster_name },
         "oldGeneration": { "id": old["uuid"], "name": old["name"] },
         "newGeneration": { "id": newest.uuid, "name": newest.name },
@@ -251,32 +257,35 @@ pub(super) fn upgrade(call: &mut Call<'_>) -> Result<Answer, Answer> {
     })))
 }
 
-pub(super) fn set_ip_allowlist(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn set_ip_allowlist(call: &mut Call<'_>) -> Result<Response, Response> {
     set_allowed_addresses(call, "ipallowlist")
 }
 
-pub(super) fn set_ip_whitelist(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn set_ip_whitelist(call: &mut Call<'_>) -> Result<Response, Response> {
     set_allowed_addresses(call, "ipwhitelist")
 }
 
-fn set_allowed_addresses(call: &mut Call<'_>, field: &str) -> Result<Answer, Answer> {
+fn set_allowed_addresses(call: &mut Call<'_>, field: &str) -> Result<Response, Response> {
     let mut fields = call.fields()?;
     let entries = fields.array(field)?;
     fields.finish()?;
     let mut allowlist = Vec::with_capacity(entries.len());
     for entry in entries {
         let Value::Object(entry) = entry else {
-            return Err(Answer::message(
+            return Err(Response::message(
                 400,
                 format!("field \"{field}\" must hold objects"),
             ));
         };
         let mut entry = Fields::from_object(entry);
-        let ip = entry.text("ip")?;
-        let description = entry.text("description")?;
+        let ip = entry.string("ip")?;
+        let description = entry.string("description")?;
         entry.finish()?;
         if let Some(wrong) = ip.split(',').map(str::trim).find(|cidr| !is_cidr(cidr)) {
-            return Err(Answer::message(400, format!("\"{wrong}\" is no CIDR")));
+            return Err(Response::message(
+                400,
+                format!("\"{wrong}\" is not a valid CIDR"),
+            ));
         }
         allowlist.push(json!({ "ip": ip, "description": description }));
     }
@@ -284,10 +293,10 @@ fn set_allowed_addresses(call: &mut Call<'_>, field: &str) -> Result<Answer, Ans
     cluster.ip_allowlist = allowlist;
     let uuid = cluster.uuid.clone();
     call.record(Change::Updated, "cluster", &uuid, "set IP allowlist");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-/// Whether it is an address with or without the length of its prefix.
+/// Returns whether `text` is an IP address with optional prefix length.
 fn is_cidr(text: &str) -> bool {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
@@ -296,23 +305,25 @@ fn is_cidr(text: &str) -> bool {
     let Ok(address) = address.parse::<std::net::IpAddr>() else {
         return false;
     };
-    let longest = if address.is_ipv4() { 32 } else { 128 };
+    let max_length = if address.is_ipv4() { 32 } else { 128 };
     prefix.is_none_or(|prefix| {
         prefix.bytes().all(|digit| digit.is_ascii_digit())
-            && prefix.parse::<u8>().is_ok_and(|length| length <= longest)
+            && prefix
+                .parse::<u8>()
+                .is_ok_and(|length| length <= max_length)
     })
 }
 
-fn cluster_name(name: String) -> Result<String, Answer> {
-    if name.chars().count() > LONGEST_NAME {
-        return Err(Answer::message(400, "Name is too long"));
+fn cluster_name(name: String) -> Result<String, Response> {
+    if name.chars().count() > MAX_NAME_LENGTH {
+        return Err(Response::message(400, "Name is too long"));
     }
     not_empty("name", name)
 }
 
-fn hardware_packages(fields: &mut Fields, name: &str) -> Result<(), Answer> {
+fn hardware_packages(fields: &mut Fields, name: &str) -> Result<(), Response> {
     match fields.optional_number(name)? {
-        Some(packages) if packages < 0.0 => Err(Answer::message(
+        Some(packages) if packages < 0.0 => Err(Response::message(
             400,
             format!("field \"{name}\" must not be negative"),
         )),
@@ -325,7 +336,7 @@ mod tests {
     use super::is_cidr;
 
     #[test]
-    fn addresses_and_ranges_are_told_from_anything_else() {
+    fn is_cidr_accepts_addresses_and_ranges_only() {
         for cidr in ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "0.0.0.0/0"] {
             assert!(is_cidr(cidr), "{cidr}");
         }

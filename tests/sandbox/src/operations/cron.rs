@@ -1,6 +1,6 @@
-//! Cron expressions, as far as a backup schedule may use them.
+//! Validation of cron expressions for backup schedules.
 
-/// The longest hole that has to be between two backups, in minutes.
+/// Minimum time between two backups, in minutes.
 const INTERVAL: u32 = 15;
 
 const MONTHS: [&str; 12] = [
@@ -8,8 +8,8 @@ const MONTHS: [&str; 12] = [
 ];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-/// Checks that it is a cron expression of five fields that fires every 15 minutes at most.
-pub(super) fn check(expression: &str) -> Result<(), String> {
+/// Checks that a cron expression has five fields and fires at most every 15 minutes.
+pub(crate) fn check(expression: &str) -> Result<(), String> {
     let fields: Vec<&str> = expression.split_ascii_whitespace().collect();
     let [minute, hour, day, month, weekday] = fields[..] else {
         return Err(format!("it has {} fields instead of 5", fields.len()));
@@ -24,7 +24,7 @@ pub(super) fn check(expression: &str) -> Result<(), String> {
     if minutes.windows(2).any(|pair| pair[1] - pair[0] < INTERVAL) {
         return Err(too_often);
     }
-    // Around the full hour, where two hours follow each other, midnight included.
+    // Gap across the full hour for consecutive hours, including midnight.
     let consecutive = hours.iter().any(|hour| hours.contains(&((hour + 1) % 24)));
     let around = minutes
         .first()
@@ -36,20 +36,20 @@ pub(super) fn check(expression: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The values that a field stands for, in order.
+/// Returns the values that a field matches, in ascending order.
 fn values(
     name: &str,
     field: &str,
     lowest: u32,
     highest: u32,
-    words: &[&str],
+    names: &[&str],
 ) -> Result<Vec<u32>, String> {
-    let wrong = || format!("\"{field}\" is no {name}");
+    let wrong = || format!("\"{field}\" is not a valid {name}");
     let number = |text: &str| -> Result<u32, String> {
-        let word = words
+        let name = names
             .iter()
-            .position(|word| word.eq_ignore_ascii_case(text));
-        if let Some(position) = word {
+            .position(|name| name.eq_ignore_ascii_case(text));
+        if let Some(position) = name {
             return Ok(position as u32 + lowest);
         }
         if text.is_empty() || !text.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -69,7 +69,7 @@ fn values(
         let (from, to) = match range.split_once('-') {
             _ if range == "*" => (lowest, highest),
             Some((from, to)) => (number(from)?, number(to)?),
-            // A step after a single value counts on to the end.
+            // A step after a single value extends to the maximum.
             None if step.is_some() => (number(range)?, highest),
             None => (number(range)?, number(range)?),
         };
@@ -96,7 +96,7 @@ mod tests {
     use super::check;
 
     #[test]
-    fn schedules_are_told_from_what_is_none() {
+    fn check_accepts_valid_schedules_only() {
         for good in [
             "0 2 * * *",
             "*/15 * * * *",

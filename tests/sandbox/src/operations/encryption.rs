@@ -1,30 +1,30 @@
 //! Customer-managed keys.
 
 use super::{Call, Change};
-use crate::answer::Answer;
 use crate::permissions::Permission;
+use crate::response::Response;
 
-pub(super) fn set(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    let (now, takes) = (call.now, call.state.settings.healthy_after);
+pub(super) fn set(call: &mut Call<'_>) -> Result<Response, Response> {
+    let (now, settings) = (call.now, call.state.settings.clone());
     let allowlist = call
         .may(Permission::IpAllowlist)
         .then_some(call.state.allowlist_field);
     let mut fields = call.fields()?;
-    let primary = fields.text("primaryEncryptionKeyId")?;
-    let secondary = fields.optional_text("secondaryEncryptionKeyId")?;
+    let primary = fields.string("primaryEncryptionKeyId")?;
+    let secondary = fields.optional_string("secondaryEncryptionKeyId")?;
     fields.finish()?;
 
     let cluster = call.cluster()?;
     if !cluster.enterprise {
-        return Err(Answer::message(
+        return Err(Response::message(
             403,
-            "the plan has no customer-managed keys",
+            "the plan does not support customer-managed keys",
         ));
     }
     if !cluster.aws {
-        return Err(Answer::message(
+        return Err(Response::message(
             403,
-            "customer-managed keys need a region of AWS",
+            "customer-managed keys require an AWS region",
         ));
     }
     if cluster
@@ -32,7 +32,7 @@ pub(super) fn set(call: &mut Call<'_>) -> Result<Answer, Answer> {
         .get("encryption")
         .is_none_or(|it| it["type"] != "External")
     {
-        return Err(Answer::message(
+        return Err(Response::message(
             409,
             "the cluster was not created with External encryption",
         ));
@@ -42,13 +42,13 @@ pub(super) fn set(call: &mut Call<'_>) -> Result<Answer, Answer> {
         (Some(secondary), true) => check_key(secondary, cluster.region_code("backupRegion"))?,
         (None, false) => {}
         (None, true) => {
-            return Err(Answer::message(
+            return Err(Response::message(
                 400,
                 "a dual-region cluster needs a second key",
             ));
         }
         (Some(_), false) => {
-            return Err(Answer::message(
+            return Err(Response::message(
                 400,
                 "only a dual-region cluster has a second key",
             ));
@@ -64,21 +64,21 @@ pub(super) fn set(call: &mut Call<'_>) -> Result<Answer, Answer> {
         encryption["secondaryKeyArn"] = secondary.into();
     }
     cluster.document.insert("encryption".into(), encryption);
-    cluster.encryption_ready_at = Some(now + takes);
+    cluster.encryption_ready_at = Some(now + settings.healthy_after);
     if cluster.ready(now) == "WaitingForInput" {
-        cluster.status = cluster.status.towards_healthy("Creating", now, takes);
+        cluster.begin("Creating", &settings.creation_result, now, &settings);
     }
     cluster.settle(now);
-    let answer = cluster.answer(now, allowlist);
+    let response = cluster.to_json(now, allowlist);
     let uuid = cluster.uuid.clone();
     call.record(Change::Updated, "cluster", &uuid, "set encryption keys");
-    Ok(Answer::ok(&answer))
+    Ok(Response::ok(&response))
 }
 
-/// Checks that it is the ARN of a key in the region: `arn:aws:kms:REGION:ACCOUNT:key/ID`.
-fn check_key(arn: &str, region: Option<&str>) -> Result<(), Answer> {
+/// Checks that `arn` is the ARN of a KMS key in the region: `arn:aws:kms:REGION:ACCOUNT:key/ID`.
+fn check_key(arn: &str, region: Option<&str>) -> Result<(), Response> {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let malformed = || Answer::message(400, "a key is named by its ARN, and this is none");
+    let malformed = || Response::message(400, "a key id must be the ARN of a KMS key");
     let [scheme, partition, service, key_region, account, resource] = parts[..] else {
         return Err(malformed());
     };
@@ -97,7 +97,7 @@ fn check_key(arn: &str, region: Option<&str>) -> Result<(), Answer> {
         return Err(malformed());
     }
     if region.is_some_and(|region| region != key_region) {
-        return Err(Answer::message(
+        return Err(Response::message(
             400,
             "the region of the key is not the cluster's",
         ));
@@ -110,7 +110,7 @@ mod tests {
     use super::check_key;
 
     #[test]
-    fn a_key_is_an_arn_in_the_region_of_its_cluster() {
+    fn check_key_accepts_only_arns_in_the_region() {
         let good = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
         assert!(check_key(good, Some("us-east-1")).is_ok());
         assert!(check_key(good, None).is_ok());

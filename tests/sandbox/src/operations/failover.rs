@@ -1,45 +1,48 @@
-//! Failover of a dual-region cluster into its other region. Its refusals are plain text.
+//! Failover of a dual-region cluster. Error responses are plain text.
 
 use serde_json::{Value, json};
 
 use super::{Call, Change, not_found};
-use crate::answer::Answer;
 use crate::cluster::Backup;
-use crate::status::Status;
+use crate::response::Response;
+use crate::status::{HEALTHY, Status};
 
-pub(super) fn trigger(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    fail_over(call).map_err(Answer::into_text)
+pub(super) fn trigger(call: &mut Call<'_>) -> Result<Response, Response> {
+    fail_over(call).map_err(Response::into_text)
 }
 
-fn fail_over(call: &mut Call<'_>) -> Result<Answer, Answer> {
+fn fail_over(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
-    let backup_ids = fields.texts("backupIds")?;
-    let restore_backup_id = fields.text("restoreBackupId")?;
+    let backup_ids = fields.strings("backupIds")?;
+    let restore_backup_id = fields.string("restoreBackupId")?;
     fields.finish()?;
     if backup_ids.is_empty() {
-        return Err(Answer::message(400, "backupIds must not be empty"));
+        return Err(Response::message(400, "backupIds must not be empty"));
     }
     if backup_ids.iter().any(String::is_empty) {
-        return Err(Answer::message(400, "a backup id must not be empty"));
+        return Err(Response::message(400, "a backup id must not be empty"));
     }
     if !backup_ids.contains(&restore_backup_id) {
-        return Err(Answer::message(
+        return Err(Response::message(
             400,
             "restoreBackupId must be one of backupIds",
         ));
     }
 
-    let (now, takes) = (call.now, call.state.settings.healthy_after);
+    let now = call.now;
     let new_uuid = call.state.random.uuid();
     let source = call.own_cluster()?;
     if source.failed_over {
-        return Err(Answer::message(409, "the cluster was failed over already"));
+        return Err(Response::message(
+            409,
+            "the cluster was failed over already",
+        ));
     }
     if !source.is_multi_region() {
-        return Err(Answer::message(422, "the cluster is not multi-region"));
+        return Err(Response::message(422, "the cluster is not multi-region"));
     }
     if !source.failover_available {
-        return Err(Answer::message(
+        return Err(Response::message(
             422,
             "the cluster's pair of regions has no failover",
         ));
@@ -47,12 +50,12 @@ fn fail_over(call: &mut Call<'_>) -> Result<Answer, Answer> {
     if let Some(unknown) = backup_ids.iter().find(|id| source.backup_is_unknown(id)) {
         return Err(not_found("backup", unknown));
     }
-    // A cluster that is unhealthy or suspended is what failover is for.
+    // Failover is allowed for unhealthy and suspended clusters.
     if matches!(
         source.ready(now),
         "Creating" | "Updating" | "WaitingForInput"
     ) {
-        return Err(Answer::message(
+        return Err(Response::message(
             409,
             "the cluster is not ready for failover yet",
         ));
@@ -65,7 +68,7 @@ fn fail_over(call: &mut Call<'_>) -> Result<Answer, Answer> {
     };
     if let Some(unfinished) = chosen().find(|backup| !backup.is_complete(now)) {
         let message = format!("backup {} is not complete yet", unfinished.uuid);
-        return Err(Answer::message(409, message));
+        return Err(Response::message(409, message));
     }
 
     let backups: Vec<Backup> = chosen().map(Backup::clone).collect();
@@ -74,15 +77,17 @@ fn fail_over(call: &mut Call<'_>) -> Result<Answer, Answer> {
     let enterprise = source.enterprise;
     let suspended = source.status.all_fixed("Suspended");
     source.status = suspended.clone();
+    source.pending_polls = None;
     source.failed_over = true;
 
     let region = source_document["backupRegion"].clone();
     let region_uuid = region["uuid"].as_str().unwrap_or_default();
     let region_entry = call.state.catalog.region(region_uuid);
+    let settings = call.state.settings.clone();
     let optimize = suspended.at(now).contains_key("optimizeStatus");
-    let mut cluster = call
-        .state
-        .new_cluster(new_uuid.clone(), "", None, region_entry);
+    let mut cluster =
+        call.state
+            .new_cluster(new_uuid.clone(), &call.organisation, "", None, region_entry);
     for field in [
         "name",
         "description",
@@ -98,10 +103,11 @@ fn fail_over(call: &mut Call<'_>) -> Result<Answer, Answer> {
         }
     }
     cluster.document.insert("region".into(), region);
-    cluster.status = Status::same("Creating", optimize).towards_healthy("Creating", now, takes);
+    cluster.status = Status::same("Creating", optimize);
+    cluster.begin("Creating", HEALTHY, now, &settings);
     cluster.enterprise = enterprise;
     cluster.backups = backups;
-    call.state.clusters.push(cluster);
+    call.state.clusters.push(cluster, now);
     call.record(
         Change::Updated,
         "cluster",
@@ -109,7 +115,7 @@ fn fail_over(call: &mut Call<'_>) -> Result<Answer, Answer> {
         "failed over cluster",
     );
     let done: Value = "ok".into();
-    Ok(Answer::ok(&json!({
+    Ok(Response::ok(&json!({
         "newClusterId": new_uuid,
         "results": { "backupClone": done, "restore": done },
     })))

@@ -1,9 +1,9 @@
-//! The organisation's members and pending invites.
+//! Organisation members and pending invites.
 
 use serde_json::json;
 
 use super::{Call, Change, array, not_found};
-use crate::answer::Answer;
+use crate::response::Response;
 use crate::state::Member;
 
 const ASSIGNABLE_ROLES: [&str; 7] = [
@@ -16,28 +16,32 @@ const ASSIGNABLE_ROLES: [&str; 7] = [
     "modeler",
 ];
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    Ok(Answer::ok(&array(call.state.members.iter().map(
-        |member| {
-            json!({
-                "name": member.name,
-                "email": member.email,
-                "roles": member.roles,
-                "invitePending": member.invite_pending,
-            })
-        },
-    ))))
+pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
+    let organisation = &call.organisation;
+    let own = call
+        .state
+        .members
+        .iter()
+        .filter(|member| *member.organisation == **organisation);
+    Ok(Response::ok(&array(own.map(|member| {
+        json!({
+            "name": member.name,
+            "email": member.email,
+            "roles": member.roles,
+            "invitePending": member.invite_pending,
+        })
+    }))))
 }
 
-pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
-    let roles = fields.texts("orgRoles")?;
+    let roles = fields.strings("orgRoles")?;
     fields.finish()?;
     if let Some(role) = roles
         .iter()
         .find(|role| !ASSIGNABLE_ROLES.contains(&role.as_str()))
     {
-        return Err(Answer::message(
+        return Err(Response::message(
             400,
             format!("role \"{role}\" is not valid"),
         ));
@@ -47,19 +51,20 @@ pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Answer, Answer> {
         .state
         .members
         .iter_mut()
-        .find(|member| member.email == email)
+        .find(|member| member.email == email && *member.organisation == *call.organisation)
     {
         member.roles = roles;
         call.record(Change::Updated, "member", email, "set roles of member");
-        return Ok(Answer::no_content());
+        return Ok(Response::no_content());
     }
     match &mut call.state.limits.seats_left {
         None => {}
-        Some(0) => return Err(Answer::message(403, "no seat left in the organisation")),
+        Some(0) => return Err(Response::message(403, "no seat left in the organisation")),
         Some(left) => *left -= 1,
     }
-    // Somebody who has yet to accept has given no name.
+    // The name is unknown until the invite is accepted.
     let invited = Member {
+        organisation: call.organisation.to_string(),
         name: String::new(),
         email: email.into(),
         roles,
@@ -67,20 +72,20 @@ pub(super) fn set_roles(call: &mut Call<'_>) -> Result<Answer, Answer> {
     };
     call.state.members.push(invited);
     call.record(Change::Created, "member", email, "invited member");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let email = call.parameter("email");
     let members = &mut call.state.members;
     let index = members
         .iter()
-        .position(|member| member.email == email)
+        .position(|member| member.email == email && *member.organisation == *call.organisation)
         .ok_or_else(|| not_found("member", email))?;
     members.remove(index);
     if let Some(left) = &mut call.state.limits.seats_left {
         *left = left.saturating_add(1);
     }
     call.record(Change::Deleted, "member", email, "removed member");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }

@@ -1,8 +1,8 @@
-//! What the service says about itself.
+//! Metadata of the API.
 
 use super::Call;
-use crate::answer::Answer;
+use crate::response::Response;
 
-pub(super) fn ip_ranges(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    Ok(Answer::ok(&call.state.ip_ranges))
+pub(super) fn ip_ranges(call: &mut Call<'_>) -> Result<Response, Response> {
+    Ok(Response::ok(&call.state.ip_ranges))
 }

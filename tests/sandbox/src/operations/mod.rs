@@ -1,7 +1,7 @@
-//! The operations of the API, one file per resource.
+//! Operations of the API, one file per resource.
 //!
-//! [`all`] is the table of them. A request gets to its operation only with a good token, the
-//! permission that the table names, and a body exactly where the table says so.
+//! [`all`] is the table of operations. A request reaches its operation only with a valid token, the
+//! permission from the table, and a body exactly if the table requires one.
 
 mod activity;
 mod backups;
@@ -16,36 +16,39 @@ mod monitoring;
 mod secrets;
 mod secure_connectivity;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::answer::Answer;
 use crate::body::Fields;
 use crate::cluster::Cluster;
-use crate::oauth;
 use crate::permissions::Permission;
+use crate::response::Response;
 use crate::state::State;
 
-/// One operation of the API.
+pub(crate) use cluster_clients::PERMISSIONS as CLIENT_PERMISSIONS;
+pub(crate) use cron::check as check_schedule;
+
+/// Operation of the API.
 pub(crate) struct Operation {
     pub(crate) method: &'static str,
-    /// With parameters in braces.
+    /// Path template with parameters in braces.
     pub(crate) path: &'static str,
     access: Access,
     body: Body,
-    run: fn(&mut Call<'_>) -> Result<Answer, Answer>,
+    run: fn(&mut Call<'_>) -> Result<Response, Response>,
 }
 
-/// Who may use an operation.
+/// Access rule of an operation.
 enum Access {
-    /// Anyone, without a token.
+    /// No token required.
     Open,
-    /// Credentials with this permission.
+    /// Requires a token with this permission.
     Needs(Permission),
 }
 
-/// Whether an operation takes a request body.
+/// Request body of an operation.
 #[derive(PartialEq)]
 enum Body {
     None,
@@ -58,7 +61,7 @@ impl Operation {
         path: &'static str,
         permission: Permission,
         body: Body,
-        run: fn(&mut Call<'_>) -> Result<Answer, Answer>,
+        run: fn(&mut Call<'_>) -> Result<Response, Response>,
     ) -> Self {
         Self {
             method,
@@ -72,7 +75,7 @@ impl Operation {
     const fn open(
         method: &'static str,
         path: &'static str,
-        run: fn(&mut Call<'_>) -> Result<Answer, Answer>,
+        run: fn(&mut Call<'_>) -> Result<Response, Response>,
     ) -> Self {
         Self {
             method,
@@ -83,60 +86,134 @@ impl Operation {
         }
     }
 
-    /// Answers a request whose path is this operation's.
-    pub(crate) fn answer(&self, state: &mut State, request: &Request<'_>) -> Answer {
-        self.try_answer(state, request)
-            .unwrap_or_else(|refusal| refusal)
+    /// Returns method and path template, for example `GET /clusters/{clusterUuid}`.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
     }
 
-    fn try_answer(&self, state: &mut State, request: &Request<'_>) -> Result<Answer, Answer> {
-        let caller = oauth::caller(state, request.authorization);
-        let mut permissions = Vec::new();
+    /// Returns the permission that the operation requires, if it requires a token.
+    pub(crate) fn permission(&self) -> Option<Permission> {
+        match self.access {
+            Access::Open => None,
+            Access::Needs(permission) => Some(permission),
+        }
+    }
+
+    pub(crate) fn has_body(&self) -> bool {
+        self.body == Body::Json
+    }
+
+    /// Handles a request for this operation.
+    pub(crate) fn respond(&self, state: &mut State, request: &Request<'_>) -> Response {
+        self.try_respond(state, request)
+            .unwrap_or_else(|rejection| rejection)
+    }
+
+    fn try_respond(&self, state: &mut State, request: &Request<'_>) -> Result<Response, Response> {
+        let mut credentials = None;
         if let Access::Needs(needed) = self.access {
-            let unauthorized = || Answer::message(401, "Unauthorized");
-            let caller = caller.as_deref().ok_or_else(unauthorized)?;
-            permissions = state
-                .credentials
-                .iter()
-                .find(|credentials| credentials.client_id == caller)
-                .map(|credentials| credentials.permissions.clone())
-                .ok_or_else(unauthorized)?;
-            if !permissions.contains(&needed) {
+            let unauthorized = || Response::message(401, "Unauthorized");
+            let caller = request.caller.as_deref().ok_or_else(unauthorized)?;
+            let known = state.credentials.get(caller).ok_or_else(unauthorized)?;
+            if !known.permissions.contains(&needed) {
                 let error = format!("the credentials lack the permission {}", needed.name());
-                return Err(Answer::error(403, error));
+                return Err(Response::error(403, error));
             }
+            credentials = Some((
+                Arc::clone(&known.permissions),
+                Arc::clone(&known.organisation),
+            ));
         }
         if self.body == Body::None && !request.body.is_empty() {
-            return Err(Answer::message(400, "no request body is expected"));
+            return Err(Response::message(400, "a request body is not allowed"));
         }
         let now = state.now();
-        let caller = caller.unwrap_or_default();
+        let (permissions, organisation) =
+            credentials.unwrap_or_else(|| (Arc::default(), Arc::default()));
         (self.run)(&mut Call {
             state,
             now,
-            caller,
+            organisation,
             permissions,
             request,
         })
     }
 }
 
-/// What an operation gets to see of a request.
+/// Returns the error message for an operation name that does not exist.
+pub(crate) fn unknown_operation(name: &str) -> String {
+    let mut message = format!("unknown operation \"{name}\"");
+    let meant = name
+        .split_once(' ')
+        .and_then(|(method, path)| matching(method, path))
+        .or_else(|| {
+            let method = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+            method.into_iter().find_map(|method| matching(method, name))
+        });
+    if let Some(meant) = meant {
+        message.push_str(&format!("; did you mean \"{}\"?", meant.name()));
+    }
+    message.push_str(" Expected one of: token, unknown");
+    for operation in all() {
+        message.push_str(", ");
+        message.push_str(&operation.name());
+    }
+    message
+}
+
+/// Returns the operation for a method and a concrete path, preferring paths without parameters.
+fn matching(method: &str, path: &str) -> Option<&'static Operation> {
+    let fits = |operation: &&Operation| {
+        let template: Vec<&str> = operation.path.split('/').collect();
+        let path: Vec<&str> = path.trim_end_matches('/').split('/').collect();
+        operation.method.eq_ignore_ascii_case(method)
+            && template.len() == path.len()
+            && template
+                .iter()
+                .zip(&path)
+                .all(|(template, segment)| template == segment || template.starts_with('{'))
+    };
+    all()
+        .iter()
+        .filter(fits)
+        .min_by_key(|operation| operation.path.matches('{').count())
+}
+
+/// Returns whether a path of the template can begin with the prefix.
+pub(crate) fn can_begin_with(template: &str, prefix: &str) -> bool {
+    let mut template = template.split('/');
+    let mut segments = prefix.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        let fits = template.next().is_some_and(|expected| {
+            expected.starts_with('{')
+                || expected == segment
+                || is_last && expected.starts_with(segment)
+        });
+        if !fits {
+            return false;
+        }
+    }
+    true
+}
+
+/// Request data available to an operation.
 pub(crate) struct Request<'a> {
-    /// The parameters in the path, decoded.
+    /// Decoded path parameters.
     pub(crate) parameters: Vec<(String, String)>,
-    pub(crate) authorization: Option<&'a str>,
+    /// Client id of the token, if it is valid.
+    pub(crate) caller: Option<Arc<str>>,
     pub(crate) content_type: Option<&'a str>,
     pub(crate) body: &'a [u8],
 }
 
-/// One call of an operation, by somebody who may make it.
+/// Authorized call of an operation.
 struct Call<'a> {
     state: &'a mut State,
     now: Duration,
-    /// The client id behind the token.
-    caller: String,
-    permissions: Vec<Permission>,
+    /// Organisation of the caller. Empty if the operation requires no token.
+    organisation: Arc<str>,
+    permissions: Arc<[Permission]>,
     request: &'a Request<'a>,
 }
 
@@ -149,7 +226,7 @@ impl<'a> Call<'a> {
             .map_or("", |(_, value)| value)
     }
 
-    fn fields(&self) -> Result<Fields, Answer> {
+    fn fields(&self) -> Result<Fields, Response> {
         Fields::read(self.request.content_type, self.request.body)
     }
 
@@ -157,34 +234,34 @@ impl<'a> Call<'a> {
         self.permissions.contains(&permission)
     }
 
-    /// The cluster in the path, for an operation that knows nothing of other organisations: 404
-    /// where it is another organisation's.
-    fn cluster(&mut self) -> Result<&mut Cluster, Answer> {
+    /// Returns the cluster in the path. A cluster of another organisation is 404: for operations
+    /// without a documented 403.
+    fn cluster(&mut self) -> Result<&mut Cluster, Response> {
         let uuid = self.parameter("clusterUuid");
         self.state
             .cluster(uuid)
-            .filter(|cluster| !cluster.other_organisation)
+            .filter(|cluster| *cluster.organisation == *self.organisation)
             .ok_or_else(|| not_found("cluster", uuid))
     }
 
-    /// The cluster in the path, for an operation that tells: 403 where it is another
-    /// organisation's.
-    fn own_cluster(&mut self) -> Result<&mut Cluster, Answer> {
+    /// Returns the cluster in the path. A cluster of another organisation is 403: for operations
+    /// that document it.
+    fn own_cluster(&mut self) -> Result<&mut Cluster, Response> {
         let uuid = self.parameter("clusterUuid");
         match self.state.cluster(uuid) {
             None => Err(not_found("cluster", uuid)),
-            Some(cluster) if cluster.other_organisation => {
-                Err(Answer::text(403, "You are not supposed to be here"))
+            Some(cluster) if *cluster.organisation != *self.organisation => {
+                Err(Response::text(403, "You are not supposed to be here"))
             }
             Some(cluster) => Ok(cluster),
         }
     }
 
-    /// Writes a change into the audit log.
+    /// Adds an event to the audit log.
     fn record(&mut self, change: Change, entity: &str, entity_id: &str, audit: &str) {
         let mut event = json!({
             "service": "console",
-            "orgId": self.state.organisation,
+            "orgId": &*self.organisation,
             "audit": audit,
             "auditType": match change {
                 Change::Created => "c",
@@ -193,7 +270,7 @@ impl<'a> Call<'a> {
             },
             "entity": entity,
             "entityId": entity_id,
-            "userId": self.caller,
+            "userId": self.request.caller.as_deref(),
             "timestamp": self.now.as_millis() as u64,
         });
         let cluster = self.parameter("clusterUuid");
@@ -205,7 +282,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What a change does, for the audit log.
+/// Type of a change in the audit log.
 #[derive(Clone, Copy)]
 enum Change {
     Created,
@@ -213,14 +290,14 @@ enum Change {
     Deleted,
 }
 
-fn not_found(kind: &str, id: &str) -> Answer {
-    Answer::message(404, format!("{kind} {id} not found"))
+fn not_found(kind: &str, id: &str) -> Response {
+    Response::message(404, format!("{kind} {id} not found"))
 }
 
-/// Refuses a name that is empty.
-fn not_empty(field: &str, text: String) -> Result<String, Answer> {
+/// Rejects an empty string.
+fn not_empty(field: &str, text: String) -> Result<String, Response> {
     if text.is_empty() {
-        return Err(Answer::message(
+        return Err(Response::message(
             400,
             format!("field \"{field}\" must not be empty"),
         ));
@@ -232,7 +309,7 @@ fn array(items: impl IntoIterator<Item = Value>) -> Value {
     items.into_iter().collect()
 }
 
-/// Every operation of the API.
+/// Returns all operations.
 pub(crate) fn all() -> &'static [Operation] {
     use Body::{Json, None};
     use Permission as P;
@@ -510,4 +587,45 @@ pub(crate) fn all() -> &'static [Operation] {
         Operation::open("GET", "/meta/ip-ranges", meta::ip_ranges),
     ];
     ALL
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn can_begin_with_compares_segments() {
+        let template = "/clusters/{clusterUuid}/clients";
+        for prefix in ["/", "/clus", "/clusters", "/clusters/a", "/clusters/a/cl"] {
+            assert!(can_begin_with(template, prefix), "{prefix}");
+        }
+        for prefix in [
+            "/members",
+            "/clusters/a/secrets",
+            "/clusters/a/clients/b",
+            "/clusterz",
+            "/cluster/a",
+        ] {
+            assert!(!can_begin_with(template, prefix), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn unknown_operation_suggests_template_for_concrete_path() {
+        for (name, meant) in [
+            ("GET /clusters/7a", "GET /clusters/{clusterUuid}"),
+            ("get /clusters/parameters", "GET /clusters/parameters"),
+            ("PATCH /clusters/7a/", "PATCH /clusters/{clusterUuid}"),
+            ("/members", "GET /members"),
+        ] {
+            let message = unknown_operation(name);
+            assert!(
+                message.contains(&format!("did you mean \"{meant}\"?")),
+                "{message}"
+            );
+        }
+        let message = unknown_operation("list clusters");
+        assert!(!message.contains("did you mean"), "{message}");
+        assert!(message.contains("GET /clusters,"), "{message}");
+    }
 }

@@ -1,29 +1,29 @@
-//! External monitoring: a cluster's metrics endpoint and who may read it.
+//! External monitoring: metrics endpoint and its clients.
 
 use serde_json::{Value, json};
 
 use super::{Call, Change, array, not_empty, not_found};
-use crate::answer::Answer;
 use crate::clock::iso8601;
 use crate::cluster::MonitoringClient;
+use crate::response::Response;
 
-pub(super) fn activate(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn activate(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let cluster = call.own_cluster()?;
     if cluster.monitoring_since.is_some() {
-        return Err(Answer::message(409, "monitoring is active already"));
+        return Err(Response::message(409, "monitoring is active already"));
     }
     cluster.monitoring_since = Some(now);
     let uuid = cluster.uuid.clone();
     call.record(Change::Created, "monitoring", &uuid, "activated monitoring");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-/// The clients stay, for when monitoring is activated again.
-pub(super) fn deactivate(call: &mut Call<'_>) -> Result<Answer, Answer> {
+/// The clients are kept and work again after reactivation.
+pub(super) fn deactivate(call: &mut Call<'_>) -> Result<Response, Response> {
     let cluster = call.own_cluster()?;
     if cluster.monitoring_since.take().is_none() {
-        return Err(Answer::message(409, "monitoring is not active"));
+        return Err(Response::message(409, "monitoring is not active"));
     }
     let uuid = cluster.uuid.clone();
     call.record(
@@ -32,10 +32,10 @@ pub(super) fn deactivate(call: &mut Call<'_>) -> Result<Answer, Answer> {
         &uuid,
         "deactivated monitoring",
     );
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
     let cluster = call.own_cluster()?;
     let status = match cluster.monitoring_since {
         None => json!({}),
@@ -58,14 +58,16 @@ pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Answer> {
         cluster
             .monitoring_clients
             .iter()
-            .map(MonitoringClient::answer),
+            .map(MonitoringClient::to_json),
     );
-    Ok(Answer::ok(&json!({ "clients": clients, "status": status })))
+    Ok(Response::ok(
+        &json!({ "clients": clients, "status": status }),
+    ))
 }
 
-pub(super) fn create_client(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn create_client(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
-    let username = not_empty("username", fields.text("username")?)?;
+    let username = not_empty("username", fields.string("username")?)?;
     fields.finish()?;
     let uuid = call.state.random.uuid();
     let password = call.state.random.characters(32);
@@ -74,9 +76,9 @@ pub(super) fn create_client(call: &mut Call<'_>) -> Result<Answer, Answer> {
         username,
         created: call.now,
         last_used: call.now,
-        created_by: call.caller.clone(),
+        created_by: call.request.caller.as_deref().unwrap_or_default().into(),
     };
-    let answer = with_password(&client, password);
+    let response = with_password(&client, password);
     call.cluster()?.monitoring_clients.push(client);
     call.record(
         Change::Created,
@@ -84,10 +86,10 @@ pub(super) fn create_client(call: &mut Call<'_>) -> Result<Answer, Answer> {
         &uuid,
         "created monitoring client",
     );
-    Ok(Answer::ok(&answer))
+    Ok(Response::ok(&response))
 }
 
-pub(super) fn delete_client(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn delete_client(call: &mut Call<'_>) -> Result<Response, Response> {
     let uuid = call.parameter("clientUuid");
     let index = client_index(call, uuid)?;
     call.own_cluster()?.monitoring_clients.remove(index);
@@ -97,24 +99,24 @@ pub(super) fn delete_client(call: &mut Call<'_>) -> Result<Answer, Answer> {
         uuid,
         "deleted monitoring client",
     );
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-pub(super) fn rotate_password(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn rotate_password(call: &mut Call<'_>) -> Result<Response, Response> {
     let uuid = call.parameter("clientUuid");
     let index = client_index(call, uuid)?;
     let password = call.state.random.characters(32);
-    let answer = with_password(&call.own_cluster()?.monitoring_clients[index], password);
+    let response = with_password(&call.own_cluster()?.monitoring_clients[index], password);
     call.record(
         Change::Updated,
         "monitoring client",
         uuid,
         "rotated monitoring password",
     );
-    Ok(Answer::ok(&answer))
+    Ok(Response::ok(&response))
 }
 
-fn client_index(call: &mut Call<'_>, uuid: &str) -> Result<usize, Answer> {
+fn client_index(call: &mut Call<'_>, uuid: &str) -> Result<usize, Response> {
     call.own_cluster()?
         .monitoring_clients
         .iter()
@@ -123,13 +125,13 @@ fn client_index(call: &mut Call<'_>, uuid: &str) -> Result<usize, Answer> {
 }
 
 fn with_password(client: &MonitoringClient, password: String) -> Value {
-    let mut answer = client.answer();
-    answer["password"] = password.into();
-    answer
+    let mut response = client.to_json();
+    response["password"] = password.into();
+    response
 }
 
 impl MonitoringClient {
-    fn answer(&self) -> Value {
+    fn to_json(&self) -> Value {
         json!({
             "uuid": self.uuid,
             "name": self.username,

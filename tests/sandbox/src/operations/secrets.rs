@@ -5,41 +5,41 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{Call, Change, not_empty, not_found};
-use crate::answer::Answer;
 use crate::cluster::{Cluster, Secret};
+use crate::response::Response;
 
-/// Names are shorter than this, in characters.
+/// Exclusive maximum length of a name, in characters.
 const NAME_LIMIT: usize = 50;
 
-/// How long a deleted secret is still listed.
+/// Time for which a deleted secret is still listed.
 const LISTED_AFTER_DELETION: Duration = Duration::from_millis(200);
 
-pub(super) fn list(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn list(call: &mut Call<'_>) -> Result<Response, Response> {
     let secrets: Map<String, Value> = call
         .own_cluster()?
         .secrets
         .iter()
         .map(|(name, secret)| (name.clone(), secret.value.as_str().into()))
         .collect();
-    Ok(Answer::ok(&secrets.into()))
+    Ok(Response::ok(&secrets.into()))
 }
 
-pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn create(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
-    let name = not_empty("secretName", fields.text("secretName")?)?;
-    let value = fields.text("secretValue")?;
+    let name = not_empty("secretName", fields.string("secretName")?)?;
+    let value = fields.string("secretValue")?;
     fields.finish()?;
     if name.chars().count() >= NAME_LIMIT {
-        return Err(Answer::message(
+        return Err(Response::message(
             400,
             "the name of a secret has at most 49 characters",
         ));
     }
     let max_secrets = call.state.limits.max_secrets;
     let cluster = call.own_cluster()?;
-    refuse_while_busy(cluster)?;
+    reject_while_busy(cluster)?;
     if is_present(cluster, &name) {
-        return Err(Answer::message(
+        return Err(Response::message(
             409,
             format!("secret {name} exists already"),
         ));
@@ -49,8 +49,8 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
         .values()
         .filter(|secret| secret.listed_until.is_none())
         .count();
-    if max_secrets.is_some_and(|most| present as u64 >= most) {
-        return Err(Answer::message(403, "maximum number of secrets reached"));
+    if max_secrets.is_some_and(|max| present as u64 >= max) {
+        return Err(Response::message(403, "maximum number of secrets reached"));
     }
     cluster.secrets.insert(
         name.clone(),
@@ -60,16 +60,16 @@ pub(super) fn create(call: &mut Call<'_>) -> Result<Answer, Answer> {
         },
     );
     call.record(Change::Created, "secret", &name, "created secret");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-pub(super) fn update(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn update(call: &mut Call<'_>) -> Result<Response, Response> {
     let mut fields = call.fields()?;
-    let value = fields.text("secretValue")?;
+    let value = fields.string("secretValue")?;
     fields.finish()?;
     let name = call.parameter("secretName");
     let cluster = call.own_cluster()?;
-    refuse_while_busy(cluster)?;
+    reject_while_busy(cluster)?;
     if !is_present(cluster, name) {
         return Err(not_found("secret", name));
     }
@@ -81,23 +81,23 @@ pub(super) fn update(call: &mut Call<'_>) -> Result<Answer, Answer> {
         },
     );
     call.record(Change::Updated, "secret", name, "updated secret");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-pub(super) fn delete(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn delete(call: &mut Call<'_>) -> Result<Response, Response> {
     let name = call.parameter("secretName");
     let listed_until = call.now + LISTED_AFTER_DELETION;
     let cluster = call.own_cluster()?;
-    refuse_while_busy(cluster)?;
+    reject_while_busy(cluster)?;
     match cluster.secrets.get_mut(name) {
         Some(secret) if secret.listed_until.is_none() => secret.listed_until = Some(listed_until),
         _ => return Err(not_found("secret", name)),
     }
     call.record(Change::Deleted, "secret", name, "deleted secret");
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-/// Whether there is such a secret that hasn't been deleted.
+/// Returns whether the secret exists and is not deleted.
 fn is_present(cluster: &Cluster, name: &str) -> bool {
     cluster
         .secrets
@@ -105,10 +105,10 @@ fn is_present(cluster: &Cluster, name: &str) -> bool {
         .is_some_and(|secret| secret.listed_until.is_none())
 }
 
-fn refuse_while_busy(cluster: &mut Cluster) -> Result<(), Answer> {
-    if cluster.secrets_busy.refuse() {
+fn reject_while_busy(cluster: &mut Cluster) -> Result<(), Response> {
+    if cluster.secrets_busy.reject() {
         let message = "another change to the secrets is in progress, try again";
-        return Err(Answer::message(409, message));
+        return Err(Response::message(409, message));
     }
     Ok(())
 }

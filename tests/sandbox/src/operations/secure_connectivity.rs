@@ -1,31 +1,31 @@
-//! Secure connectivity: a private endpoint of the cluster's.
+//! Secure connectivity: private endpoint of a cluster.
 
 use serde_json::{Value, json};
 
 use super::{Call, Change};
-use crate::answer::Answer;
 use crate::clock::iso8601;
 use crate::cluster::{Cluster, SecureConnectivity};
+use crate::response::Response;
 
-pub(super) fn get(call: &mut Call<'_>) -> Result<Answer, Answer> {
-    let organisation = call.state.organisation.clone();
+pub(super) fn get(call: &mut Call<'_>) -> Result<Response, Response> {
+    let organisation = call.organisation.to_string();
     let cluster = call.own_cluster()?;
     let status = match &cluster.secure_connectivity {
         None => json!({}),
         Some(connectivity) => details(cluster, connectivity, &organisation),
     };
-    Ok(Answer::ok(&json!({ "status": status })))
+    Ok(Response::ok(&json!({ "status": status })))
 }
 
-pub(super) fn activate(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn activate(call: &mut Call<'_>) -> Result<Response, Response> {
     let now = call.now;
     let mut fields = call.fields()?;
-    let allowed_principals = fields.texts("allowedPrincipals")?;
-    let allowed_regions = fields.texts("allowedRegions")?;
+    let allowed_principals = fields.strings("allowedPrincipals")?;
+    let allowed_regions = fields.strings("allowedRegions")?;
     fields.finish()?;
     let cluster = call.own_cluster()?;
     if cluster.secure_connectivity.is_some() {
-        return Err(Answer::message(
+        return Err(Response::message(
             409,
             "secure connectivity is active already",
         ));
@@ -42,13 +42,13 @@ pub(super) fn activate(call: &mut Call<'_>) -> Result<Answer, Answer> {
         &uuid,
         "activated secure connectivity",
     );
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
-pub(super) fn deactivate(call: &mut Call<'_>) -> Result<Answer, Answer> {
+pub(super) fn deactivate(call: &mut Call<'_>) -> Result<Response, Response> {
     let cluster = call.own_cluster()?;
     if cluster.secure_connectivity.take().is_none() {
-        return Err(Answer::message(409, "secure connectivity is not active"));
+        return Err(Response::message(409, "secure connectivity is not active"));
     }
     let uuid = cluster.uuid.clone();
     call.record(
@@ -57,7 +57,7 @@ pub(super) fn deactivate(call: &mut Call<'_>) -> Result<Answer, Answer> {
         &uuid,
         "deactivated secure connectivity",
     );
-    Ok(Answer::no_content())
+    Ok(Response::no_content())
 }
 
 fn details(cluster: &Cluster, connectivity: &SecureConnectivity, organisation: &str) -> Value {

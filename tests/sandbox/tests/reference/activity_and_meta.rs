@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::api::{Api, send};
 
 #[test]
-fn changes_are_in_the_audit_log() {
+fn audit_log_lists_changes() {
     let api = Api::new();
     assert_eq!(api.get("/activity/json").expect(200).json(), json!([]));
     let cluster = api.cluster();
@@ -46,7 +46,7 @@ fn changes_are_in_the_audit_log() {
 }
 
 #[test]
-fn ip_ranges_need_no_token() {
+fn ip_ranges_require_no_token() {
     let api = Api::new();
     let ranges = || {
         send(&api.sandbox, "GET", "/meta/ip-ranges", &[], b"")

@@ -1,4 +1,4 @@
-//! A caller of the API that does nothing for itself: every byte it sends is the test's.
+//! Minimal HTTP client: sends exactly the bytes that a test specifies.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use camunda_admin_sandbox::{Permission, Sandbox, SandboxBuilder};
 use serde_json::{Value, json};
 
-/// Longer than anything takes that goes well.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time limit for operations that are expected to succeed.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Api {
     pub(crate) sandbox: Sandbox,
@@ -16,7 +16,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// A sandbox whose life cycles go by its clock only, and which doesn't limit token requests.
+    /// Starts a sandbox with slow life cycles, to be advanced by its clock, and without token rate
+    /// limit.
     pub(crate) fn new() -> Self {
         Self::with(Sandbox::builder().healthy_after(Duration::from_secs(600)))
     }
@@ -28,7 +29,7 @@ impl Api {
         Self { sandbox, token }
     }
 
-    /// Gets another token: for after a reset, or when the clock has gone too far.
+    /// Requests a new token, after a reset or after expiry.
     pub(crate) fn renew_token(&mut self) {
         let sandbox = &self.sandbox;
         self.token = token(sandbox, &sandbox.client_id(), &sandbox.client_secret());
@@ -38,7 +39,7 @@ impl Api {
         &self.token
     }
 
-    /// A token of credentials that have only these permissions.
+    /// Requests a token for new credentials with these permissions only.
     pub(crate) fn limited_token(&self, permissions: &[Permission]) -> String {
         let credentials = self.sandbox.add_credentials(permissions);
         token(
@@ -84,17 +85,17 @@ impl Api {
         send(&self.sandbox, method, path, &headers, body.as_bytes())
     }
 
-    /// Puts the clock forward by as long as it takes to make a cluster.
+    /// Advances the clock by more than the cluster creation time.
     pub(crate) fn settle(&self) {
         self.sandbox.advance(Duration::from_secs(601));
     }
 
-    /// A cluster that is healthy and can be anything: enterprise plan, AWS, two regions.
+    /// Creates a healthy cluster: enterprise plan, AWS region.
     pub(crate) fn cluster(&self) -> String {
         self.sandbox.create_cluster(json!({}))
     }
 
-    /// What `POST /clusters` needs, from what the parameters offer.
+    /// Returns a valid body for `POST /clusters`.
     pub(crate) fn new_cluster(&self) -> Value {
         let parameters = self.get("/clusters/parameters").expect(200).json();
         let channel = &parameters["channels"][0];
@@ -108,7 +109,7 @@ impl Api {
     }
 }
 
-/// Gets a token for the API.
+/// Requests a token for the API.
 pub(crate) fn token(sandbox: &Sandbox, client_id: &str, client_secret: &str) -> String {
     let reply = request_token(sandbox, "api.cloud.camunda.io", client_id, client_secret);
     reply.expect(200).json()["access_token"]
@@ -139,7 +140,7 @@ pub(crate) fn request_token(
     )
 }
 
-/// Sends one request on a connection of its own.
+/// Sends one request on a new connection.
 pub(crate) fn send(
     sandbox: &Sandbox,
     method: &str,
@@ -147,7 +148,7 @@ pub(crate) fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Reply {
-    try_send(sandbox, method, path, headers, body).expect("an answer comes")
+    try_send(sandbox, method, path, headers, body).expect("send request")
 }
 
 pub(crate) fn try_send(
@@ -160,7 +161,7 @@ pub(crate) fn try_send(
     Connection::open(sandbox).exchange(method, path, headers, body)
 }
 
-/// A connection that stays open between requests.
+/// Persistent connection.
 pub(crate) struct Connection<S: Read + Write = TcpStream> {
     pub(crate) stream: BufReader<S>,
 }
@@ -168,8 +169,8 @@ pub(crate) struct Connection<S: Read + Write = TcpStream> {
 impl Connection {
     pub(crate) fn open(sandbox: &Sandbox) -> Self {
         let address = sandbox.base_url().split_once("//").unwrap().1.to_owned();
-        let stream = TcpStream::connect(address).expect("the sandbox listens");
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let stream = TcpStream::connect(address).expect("connect to sandbox");
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         Self {
             stream: BufReader::new(stream),
         }
@@ -214,7 +215,7 @@ impl<S: Read + Write> Connection<S> {
         self.stream.get_mut().write_all(&request)
     }
 
-    /// Reads one answer. One that is cut short is an error.
+    /// Reads one response. Returns an error if it is truncated.
     pub(crate) fn receive(&mut self) -> io::Result<Reply> {
         let status_line = self.line()?;
         let status = status_line
@@ -265,9 +266,9 @@ impl Reply {
         self
     }
 
-    /// Expects a refusal whose message has this in it.
+    /// Checks status and message of an error response.
     #[track_caller]
-    pub(crate) fn refused(self, status: u16, message: &str) {
+    pub(crate) fn rejected(self, status: u16, message: &str) {
         let reply = self.expect(status);
         assert!(
             reply.text().contains(message),
@@ -276,9 +277,17 @@ impl Reply {
         );
     }
 
+    /// Checks that the response is a client error with this message.
+    #[track_caller]
+    pub(crate) fn expect_message(self, message: &str) {
+        assert!((400..500).contains(&self.status), "{}", self.text());
+        let status = self.status;
+        self.rejected(status, message);
+    }
+
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.text()))
     }
 
     pub(crate) fn text(&self) -> String {
@@ -298,7 +307,7 @@ impl Reply {
     }
 }
 
-/// The names of an object's fields, sorted.
+/// Returns the sorted field names of an object.
 #[track_caller]
 pub(crate) fn names(object: &Value) -> Vec<&str> {
     let fields = object.as_object().expect("an object");
@@ -307,12 +316,12 @@ pub(crate) fn names(object: &Value) -> Vec<&str> {
     names
 }
 
-/// Waits for something that has to come true soon.
+/// Waits until the condition is true, for at most [`TIMEOUT`].
 #[track_caller]
 pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !condition() {
-        assert!(Instant::now() < deadline, "{what} did not come true");
+        assert!(Instant::now() < deadline, "timeout waiting for: {what}");
         std::thread::yield_now();
     }
 }

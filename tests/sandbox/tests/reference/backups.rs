@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::api::{Api, names};
 
 #[test]
-fn a_backup_gets_complete() {
+fn backup_completes() {
     let api = Api::new();
     let cluster = api.cluster();
     let backups = format!("/clusters/{cluster}/backups");
@@ -37,37 +37,37 @@ fn a_backup_gets_complete() {
 
     let path = format!("{backups}/{}", backup["uuid"].as_str().unwrap());
     assert_eq!(api.delete(&path).expect(200).json(), list[0]);
-    api.delete(&path).refused(404, "backup");
+    api.delete(&path).rejected(404, "backup");
     assert_eq!(api.get(&backups).json(), json!([]));
 }
 
 #[test]
-fn a_cluster_is_backed_up_every_15_minutes_at_most() {
+fn backup_is_rejected_within_15_minutes() {
     let api = Api::new();
     let backups = format!("/clusters/{}/backups", api.cluster());
     let create = || api.call("POST", &backups, None);
     create().expect(200);
-    create().refused(409, "15 minutes");
+    create().rejected(409, "15 minutes");
     api.sandbox.advance(Duration::from_secs(15 * 60 - 30));
-    create().refused(409, "15 minutes");
+    create().rejected(409, "15 minutes");
     api.sandbox.advance(Duration::from_secs(30));
     create().expect(200);
 }
 
 #[test]
-fn a_restore_goes_through_its_states_and_takes_the_cluster_along() {
+fn restore_passes_states_and_suspends_cluster() {
     let api = Api::new();
     let cluster = api.cluster();
     let backup = api.sandbox.create_backup(&cluster, json!({}));
     let path = format!("/clusters/{cluster}/backups/{backup}/restore");
-    api.get(&path).refused(404, "no restore");
+    api.get(&path).rejected(404, "no restore");
     let restore = api.call("POST", &path, None).expect(200).json();
     assert_eq!(
         names(&restore),
         ["backupId", "startTimestamp", "state", "uuid"]
     );
     assert_eq!(restore["backupId"], backup.as_str());
-    api.call("POST", &path, None).refused(409, "in flight");
+    api.call("POST", &path, None).rejected(409, "in flight");
 
     let ready = || {
         let cluster = api.get(&format!("/clusters/{cluster}")).expect(200).json();
@@ -106,7 +106,7 @@ fn a_restore_goes_through_its_states_and_takes_the_cluster_along() {
 }
 
 #[test]
-fn a_restore_is_refused_where_the_description_says_so() {
+fn restore_is_rejected_as_documented() {
     let api = Api::new();
     let cluster = api.cluster();
     let restore = |fields: Value| {
@@ -117,17 +117,17 @@ fn a_restore_is_refused_where_the_description_says_so() {
             None,
         )
     };
-    restore(json!({ "generationUuid": "long ago" })).refused(409, "unknown generation");
-    restore(json!({ "status": "In progress" })).refused(409, "not complete");
+    restore(json!({ "generationUuid": "long ago" })).rejected(409, "unknown generation");
+    restore(json!({ "status": "In progress" })).rejected(409, "not complete");
     restore(json!({})).expect(200);
 }
 
 #[test]
-fn there_is_one_schedule_at_most() {
+fn schedule_is_replaced_and_deleted() {
     let api = Api::new();
     let path = format!("/clusters/{}/backups/schedule", api.cluster());
     let set = |schedule: &str| api.put(&path, json!({ "schedule": schedule }));
-    api.get(&path).refused(404, "no backup schedule");
+    api.get(&path).rejected(404, "no backup schedule");
     api.delete(&path).expect(204);
     let schedule = set("0 2 * * *").expect(200).json();
     assert_eq!(names(&schedule), ["name", "schedule"]);
@@ -137,9 +137,9 @@ fn there_is_one_schedule_at_most() {
         api.get(&path).expect(200).json()["schedule"],
         "*/15 * * * *"
     );
-    set("*/5 * * * *").refused(400, "cron");
-    set("every night").refused(400, "cron");
-    set("0 2 * * * *").refused(400, "cron");
+    set("*/5 * * * *").rejected(400, "cron");
+    set("every night").rejected(400, "cron");
+    set("0 2 * * * *").rejected(400, "cron");
     api.delete(&path).expect(204);
     api.get(&path).expect(404);
 }

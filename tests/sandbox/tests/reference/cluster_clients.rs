@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::api::{Api, names, request_token};
 
 #[test]
-fn a_client_shows_its_secret_once_and_its_permissions_only_in_the_list() {
+fn client_secret_is_returned_once() {
     let api = Api::new();
     let cluster = api.cluster();
     let clients = format!("/clusters/{cluster}/clients");
@@ -54,13 +54,13 @@ fn a_client_shows_its_secret_once_and_its_permissions_only_in_the_list() {
     });
     assert_eq!(details, expected);
     api.delete(&client).expect(204);
-    api.get(&client).refused(404, "client");
-    api.delete(&client).refused(404, "client");
+    api.get(&client).rejected(404, "client");
+    api.delete(&client).rejected(404, "client");
     assert_eq!(api.get(&clients).json(), json!([]));
 }
 
 #[test]
-fn no_permissions_are_all_of_them() {
+fn client_without_permissions_gets_all() {
     let api = Api::new();
     let clients = format!("/clusters/{}/clients", api.cluster());
     let all = json!(["Zeebe", "Operate", "Tasklist", "Optimize", "Secrets"]);
@@ -77,25 +77,25 @@ fn no_permissions_are_all_of_them() {
 }
 
 #[test]
-fn a_client_is_refused_where_the_description_says_so() {
+fn client_creation_is_rejected_as_documented() {
     let api = Api::new();
     let clients = format!("/clusters/{}/clients", api.cluster());
     let create = |name: &str| api.post(&clients, json!({ "clientName": name }));
     create("a").expect(200);
-    create("a").refused(400, "unique");
-    create("").refused(400, "clientName");
+    create("a").rejected(400, "unique");
+    create("").rejected(400, "clientName");
     let body = json!({ "clientName": "b", "permissions": ["Everything"] });
-    api.post(&clients, body).refused(400, "Everything");
+    api.post(&clients, body).rejected(400, "Everything");
     api.sandbox.set_limits(Limits {
         max_clients: Some(2),
         ..Limits::default()
     });
     create("b").expect(200);
-    create("c").refused(403, "maximum number of clients");
+    create("c").rejected(403, "maximum number of clients");
 }
 
 #[test]
-fn details_are_to_be_had_of_a_cluster_that_is_ready() {
+fn client_details_require_healthy_cluster() {
     let api = Api::new();
     let cluster = api.cluster();
     let clients = format!("/clusters/{cluster}/clients");
@@ -106,14 +106,14 @@ fn details_are_to_be_had_of_a_cluster_that_is_ready() {
     let client = format!("{clients}/{}", created["clientId"].as_str().unwrap());
     api.sandbox
         .set_status(&cluster, json!({ "ready": "Creating" }));
-    api.get(&client).refused(412, "not ready");
+    api.get(&client).rejected(412, "not ready");
     api.sandbox
         .set_status(&cluster, json!({ "ready": "Healthy" }));
     api.get(&client).expect(200);
 }
 
 #[test]
-fn a_client_gets_tokens_for_the_components_that_it_may_use() {
+fn client_gets_tokens_for_permitted_components() {
     let api = Api::new();
     let cluster = api.cluster();
     let clients = format!("/clusters/{cluster}/clients");

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::api::{Api, names};
 
 fn create(api: &Api, body: Value) -> String {
-    let answer = api.post("/clusters", body).expect(200).json();
-    assert_eq!(names(&answer), ["clusterId"]);
-    answer["clusterId"].as_str().unwrap().to_owned()
+    let response = api.post("/clusters", body).expect(200).json();
+    assert_eq!(names(&response), ["clusterId"]);
+    response["clusterId"].as_str().unwrap().to_owned()
 }
 
 fn cluster(api: &Api, uuid: &str) -> Value {
@@ -23,7 +23,7 @@ fn ready(api: &Api, uuid: &str) -> String {
 }
 
 #[test]
-fn the_parameters_offer_what_clusters_are_made_of() {
+fn parameters_list_creation_options() {
     let api = Api::new();
     let parameters = api.get("/clusters/parameters").expect(200).json();
     assert_eq!(
@@ -51,7 +51,7 @@ fn the_parameters_offer_what_clusters_are_made_of() {
 }
 
 #[test]
-fn a_cluster_is_made_of_what_was_asked_for() {
+fn created_cluster_has_requested_fields() {
     let api = Api::new();
     let parameters = api.get("/clusters/parameters").expect(200).json();
     let mut request = api.new_cluster();
@@ -117,7 +117,7 @@ fn a_cluster_is_made_of_what_was_asked_for() {
 }
 
 #[test]
-fn the_option_of_a_backup_region_can_be_named_as_well() {
+fn backup_region_accepts_option_id() {
     let api = Api::new();
     let parameters = api.get("/clusters/parameters").expect(200).json();
     let option = &parameters["regions"][0]["backups"][0];
@@ -131,7 +131,7 @@ fn the_option_of_a_backup_region_can_be_named_as_well() {
 }
 
 #[test]
-fn a_new_cluster_gets_healthy_component_by_component() {
+fn new_cluster_becomes_healthy_by_component() {
     let api = Api::new();
     let uuid = create(&api, api.new_cluster());
     let healthy = || {
@@ -140,7 +140,7 @@ fn a_new_cluster_gets_healthy_component_by_component() {
             .as_object()
             .unwrap()
             .values()
-            .filter(|word| *word == "Healthy")
+            .filter(|value| *value == "Healthy")
             .count()
     };
     assert_eq!(ready(&api, &uuid), "Creating");
@@ -154,7 +154,7 @@ fn a_new_cluster_gets_healthy_component_by_component() {
 }
 
 #[test]
-fn a_trial_has_no_optimize() {
+fn trial_cluster_has_no_optimize() {
     let api = Api::new();
     let mut request = api.new_cluster();
     request["planTypeId"] =
@@ -169,7 +169,7 @@ fn a_trial_has_no_optimize() {
 }
 
 #[test]
-fn creation_is_refused_where_the_description_says_so() {
+fn cluster_creation_is_rejected_as_documented() {
     let api = Api::new();
     let with = |name: &str, value: Value| {
         let mut request = api.new_cluster();
@@ -178,23 +178,23 @@ fn creation_is_refused_where_the_description_says_so() {
     };
     with("name", json!("n".repeat(50))).expect(200);
     with("name", json!("\u{e9}".repeat(50))).expect(200);
-    with("name", json!("n".repeat(51))).refused(400, "Name is too long");
-    with("name", json!("")).refused(400, "name");
-    with("planTypeId", json!("nothing")).refused(400, "Plan type");
-    with("regionId", json!("nothing")).refused(400, "Region");
-    with("channelId", json!("nothing")).refused(400, "Channel");
-    with("generationId", json!("nothing")).refused(400, "Generation");
-    with("backupRegionId", json!("nothing")).refused(400, "Backup region");
-    with("encryption", json!("Rot13")).refused(400, "encryption");
-    with("stageLabel", json!("production")).refused(400, "stageLabel");
-    with("hardwarePackages", json!("1")).refused(400, "hardwarePackages");
-    with("hardwarePackages", json!(-1)).refused(400, "hardwarePackages");
+    with("name", json!("n".repeat(51))).rejected(400, "Name is too long");
+    with("name", json!("")).rejected(400, "name");
+    with("planTypeId", json!("nothing")).rejected(400, "Plan type");
+    with("regionId", json!("nothing")).rejected(400, "Region");
+    with("channelId", json!("nothing")).rejected(400, "Channel");
+    with("generationId", json!("nothing")).rejected(400, "Generation");
+    with("backupRegionId", json!("nothing")).rejected(400, "Backup region");
+    with("encryption", json!("Rot13")).rejected(400, "encryption");
+    with("stageLabel", json!("production")).rejected(400, "stageLabel");
+    with("hardwarePackages", json!("1")).rejected(400, "hardwarePackages");
+    with("hardwarePackages", json!(-1)).rejected(400, "hardwarePackages");
     let other_channel = &api.get("/clusters/parameters").json()["channels"][1];
     with(
         "generationId",
         other_channel["defaultGeneration"]["uuid"].clone(),
     )
-    .refused(400, "Generation");
+    .rejected(400, "Generation");
 
     api.sandbox.set_limits(Limits {
         reservations_left: Some(1),
@@ -202,18 +202,18 @@ fn creation_is_refused_where_the_description_says_so() {
     });
     api.post("/clusters", api.new_cluster()).expect(200);
     api.post("/clusters", api.new_cluster())
-        .refused(400, "No reservation left");
+        .rejected(400, "No reservation left");
     api.sandbox.set_limits(Limits {
         cluster_creation_available: false,
         ..Limits::default()
     });
     api.post("/clusters", api.new_cluster())
-        .refused(503, "not available");
+        .rejected(503, "not available");
     assert_eq!(api.get("/clusters").json().as_array().unwrap().len(), 3);
 }
 
 #[test]
-fn an_update_changes_only_what_it_names() {
+fn update_changes_only_given_fields() {
     let api = Api::new();
     let uuid = api
         .sandbox
@@ -229,12 +229,12 @@ fn an_update_changes_only_what_it_names() {
     assert!(cluster(&api, &uuid).get("description").is_none());
     assert_eq!(cluster(&api, &uuid)["labels"], json!(["dev"]));
     update(json!({})).expect(204);
-    update(json!({ "name": "n".repeat(51) })).refused(400, "Name is too long");
-    update(json!({ "stageLabel": "qa" })).refused(400, "stageLabel");
+    update(json!({ "name": "n".repeat(51) })).rejected(400, "Name is too long");
+    update(json!({ "stageLabel": "qa" })).rejected(400, "stageLabel");
 }
 
 #[test]
-fn a_deleted_cluster_is_there_for_a_while_and_then_gone() {
+fn deleted_cluster_disappears_after_delay() {
     let api = Api::new();
     let uuid = api.cluster();
     let path = format!("/clusters/{uuid}");
@@ -248,7 +248,7 @@ fn a_deleted_cluster_is_there_for_a_while_and_then_gone() {
 }
 
 #[test]
-fn a_suspended_cluster_is_woken() {
+fn suspended_cluster_resumes() {
     let api = Api::new();
     let uuid = api
         .sandbox
@@ -268,7 +268,7 @@ fn a_suspended_cluster_is_woken() {
 }
 
 #[test]
-fn an_upgrade_leads_to_the_newest_generation() {
+fn upgrade_reaches_newest_generation() {
     let api = Api::new();
     let parameters = api.get("/clusters/parameters").json();
     let generations = &parameters["channels"][0]["allowedGenerations"];
@@ -279,21 +279,21 @@ fn an_upgrade_leads_to_the_newest_generation() {
     let upgrade = || api.call("PUT", &format!("/clusters/{uuid}/upgrade"), None);
 
     api.sandbox
-        .set_upgrade_gate(&uuid, "elasticsearch is too old", "ask support");
-    let refusal = upgrade().expect(409).json();
-    assert_eq!(refusal["reason"], "elasticsearch is too old");
-    assert_eq!(refusal["nextStep"], "ask support");
+        .set_upgrade_gate(&uuid, "elasticsearch is too old", "contact support");
+    let rejection = upgrade().expect(409).json();
+    assert_eq!(rejection["reason"], "elasticsearch is too old");
+    assert_eq!(rejection["nextStep"], "contact support");
     api.sandbox.clear_upgrade_gate(&uuid);
 
     api.sandbox
         .set_status(&uuid, json!({ "ready": "Unhealthy" }));
-    upgrade().refused(412, "not ready");
+    upgrade().rejected(412, "not ready");
     api.sandbox.set_status(&uuid, json!({ "ready": "Healthy" }));
 
-    let answer = upgrade().expect(200).json();
+    let response = upgrade().expect(200).json();
     let organisation = cluster(&api, &uuid)["ownerId"].clone();
     assert_eq!(
-        answer,
+        response,
         json!({
             "cluster": { "id": uuid, "name": "c" },
             "oldGeneration": { "id": old["uuid"], "name": old["name"] },
@@ -303,14 +303,14 @@ fn an_upgrade_leads_to_the_newest_generation() {
     );
     assert_eq!(ready(&api, &uuid), "Updating");
     assert_eq!(cluster(&api, &uuid)["generation"], old);
-    upgrade().refused(412, "not ready");
+    upgrade().rejected(412, "not ready");
     api.settle();
     assert_eq!(ready(&api, &uuid), "Healthy");
     assert_eq!(
         cluster(&api, &uuid)["generation"]["uuid"],
         generations[0]["uuid"]
     );
-    upgrade().refused(400, "no upgrade");
+    upgrade().rejected(400, "no upgrade");
 
     let newest = api.sandbox.make_upgrade_available(&uuid);
     assert_eq!(
@@ -320,7 +320,7 @@ fn an_upgrade_leads_to_the_newest_generation() {
 }
 
 #[test]
-fn an_ip_allowlist_is_replaced_as_a_whole() {
+fn ip_allowlist_is_replaced() {
     let api = Api::new();
     let uuid = api.cluster();
     let path = format!("/clusters/{uuid}/ipallowlist");
@@ -352,14 +352,14 @@ fn an_ip_allowlist_is_replaced_as_a_whole() {
     assert_eq!(cluster(&api, &uuid)["ipallowlist"], json!([]));
 
     let put = |entry: Value| api.put(&path, json!({ "ipallowlist": [entry] }));
-    put(json!({ "ip": "10.0.0.0/33", "description": "" })).refused(400, "10.0.0.0/33");
-    put(json!({ "ip": "10.0.0.0/8" })).refused(400, "description");
-    put(json!({ "ip": "10.0.0.0/8", "description": "", "note": "" })).refused(400, "note");
-    put(json!("10.0.0.0/8")).refused(400, "ipallowlist");
+    put(json!({ "ip": "10.0.0.0/33", "description": "" })).rejected(400, "10.0.0.0/33");
+    put(json!({ "ip": "10.0.0.0/8" })).rejected(400, "description");
+    put(json!({ "ip": "10.0.0.0/8", "description": "", "note": "" })).rejected(400, "note");
+    put(json!("10.0.0.0/8")).rejected(400, "ipallowlist");
 }
 
 #[test]
-fn clusters_of_other_organisations_are_not_listed() {
+fn list_excludes_other_organisations() {
     let api = Api::new();
     let uuid = api.cluster();
     api.sandbox.set_other_organisation(&uuid, true);

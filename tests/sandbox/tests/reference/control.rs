@@ -20,7 +20,7 @@ fn made(api: &Api, changes: Value) -> Value {
 }
 
 #[test]
-fn stats_leave_control_requests_out() {
+fn stats_exclude_control_requests() {
     let api = Api::new();
     api.get("/clusters").expect(200);
     let stats = || {
@@ -34,7 +34,7 @@ fn stats_leave_control_requests_out() {
         [
             "connections",
             "rate_limited_token_requests",
-            "refused_token_requests",
+            "rejected_token_requests",
             "requests",
             "requests_by_operation",
             "token_request_times_ms",
@@ -48,7 +48,7 @@ fn stats_leave_control_requests_out() {
 }
 
 #[test]
-fn a_reset_starts_afresh() {
+fn reset_restores_initial_state() {
     let mut api = Api::new();
     api.cluster();
     api.sandbox.add_fault(Fault::on_any().status(500).always());
@@ -61,7 +61,7 @@ fn a_reset_starts_afresh() {
 }
 
 #[test]
-fn faults_are_added_and_cleared() {
+fn faults_are_added_and_removed() {
     let api = Api::new();
     let add = |fault: &Value| {
         send(
@@ -72,7 +72,7 @@ fn faults_are_added_and_cleared() {
             fault.to_string().as_bytes(),
         )
     };
-    add(&json!({ "operation": "GET /clusters", "status": 503, "times": null })).expect(204);
+    add(&json!({ "operation": "GET /clusters", "status": 503, "times": null })).expect(201);
     api.get("/clusters").expect(503);
     api.get("/clusters").expect(503);
     send(&api.sandbox, "DELETE", "/_sandbox/faults", &[], b"").expect(204);
@@ -85,7 +85,7 @@ fn faults_are_added_and_cleared() {
         "extra_fields": { "d": 3 }, "replace": { "/a/b": null }, "remove": ["/c"],
         "slow_body": 0, "informational": false, "stall": false, "reset": false, "garbage": false,
     });
-    add(&everything).expect(204);
+    add(&everything).expect(201);
     api.get("/clusters").expect(200);
     let reply = api.get("/clusters").expect(418);
     assert_eq!(
@@ -95,9 +95,9 @@ fn faults_are_added_and_cleared() {
     assert_eq!(reply.json(), json!({ "a": { "b": null, "d": 3 }, "d": 3 }));
     api.sandbox.clear_faults();
 
-    add(&json!({ "operation": "GET /clusters", "body_base64": "//79" })).expect(204);
+    add(&json!({ "operation": "GET /clusters", "body_base64": "//79" })).expect(201);
     assert_eq!(api.get("/clusters").expect(200).body, b"\xff\xfe\xfd");
-    add(&json!({ "operation": "GET /clusters", "body": "text" })).expect(204);
+    add(&json!({ "operation": "GET /clusters", "body": "text" })).expect(201);
     assert_eq!(api.get("/clusters").expect(200).text(), "text");
 
     for (wrong, name) in [
@@ -109,15 +109,15 @@ fn faults_are_added_and_cleared() {
         (json!({ "body_base64": "!" }), "body_base64"),
         (json!([]), "object"),
     ] {
-        add(&wrong).refused(400, name);
+        add(&wrong).rejected(400, name);
         assert!(Fault::from_json(wrong).unwrap_err().contains(name));
     }
 }
 
 #[test]
-fn clusters_are_made_with_any_fields() {
+fn cluster_control_accepts_any_fields() {
     let api = Api::new();
-    let answer = made(
+    let response = made(
         &api,
         json!({ "cluster": {
             "uuid": "mine", "name": "n", "new": [1], "labels": null, "links": { "new": "x" },
@@ -125,7 +125,7 @@ fn clusters_are_made_with_any_fields() {
             "ipallowlist": [{ "ip": "10.0.0.0/8", "description": "" }], "ipwhitelist": [],
         }}),
     );
-    assert_eq!(answer, json!({ "uuid": "mine" }));
+    assert_eq!(response, json!({ "uuid": "mine" }));
     let cluster = api.get("/clusters/mine").expect(200).json();
     assert_eq!(cluster["new"], json!([1]));
     assert_eq!(cluster["links"]["new"], "x");
@@ -135,8 +135,8 @@ fn clusters_are_made_with_any_fields() {
     assert_eq!(cluster["status"]["newStatus"], "Odd");
     assert_eq!(cluster["ipallowlist"][0]["ip"], "10.0.0.0/8");
     assert_eq!(cluster["ipwhitelist"], json!([]));
-    control(&api, json!({ "cluster": { "uuid": "mine" } })).refused(400, "already");
-    control(&api, json!({ "cluster": { "uuid": 7 } })).refused(400, "string");
+    control(&api, json!({ "cluster": { "uuid": "mine" } })).rejected(400, "already");
+    control(&api, json!({ "cluster": { "uuid": 7 } })).rejected(400, "string");
 
     made(
         &api,
@@ -163,7 +163,7 @@ fn clusters_are_made_with_any_fields() {
 }
 
 #[test]
-fn everything_else_is_set() {
+fn controls_change_state() {
     let mut api = Api::new();
     let uuid = made(&api, json!({ "cluster": {} }))["uuid"]
         .as_str()
@@ -184,7 +184,7 @@ fn everything_else_is_set() {
     let gate = json!({ "cluster": uuid, "reason": "r", "next_step": "n" });
     made(&api, json!({ "upgrade_gate": gate }));
     api.call("PUT", &format!("{path}/upgrade"), None)
-        .refused(409, "\"reason\":\"r\"");
+        .rejected(409, "\"reason\":\"r\"");
     made(&api, json!({ "upgrade_gate": { "cluster": uuid } }));
     api.call("PUT", &format!("{path}/upgrade"), None)
         .expect(200);
@@ -214,7 +214,7 @@ fn everything_else_is_set() {
     );
     let key = json!({ "primaryEncryptionKeyId": "k" });
     api.put(&format!("{path}/encryption"), key)
-        .refused(403, "plan");
+        .rejected(403, "plan");
     made(&api, json!({ "other_organisation": { "cluster": uuid } }));
     api.get(&path).expect(404);
     made(
@@ -259,13 +259,13 @@ fn everything_else_is_set() {
 }
 
 #[test]
-fn controls_that_make_no_sense_are_refused() {
+fn invalid_controls_are_rejected() {
     let api = Api::new();
     for (changes, message) in [
         (json!({ "clutser": {} }), "clutser"),
         (
             json!({ "status": { "cluster": "nothing" } }),
-            "no cluster nothing",
+            "cluster nothing not found",
         ),
         (json!({ "status": {} }), "cluster"),
         (json!({ "limits": { "max_pods": 1 } }), "max_pods"),
@@ -292,12 +292,12 @@ fn controls_that_make_no_sense_are_refused() {
             .contains("unknown control")
     );
     send(&api.sandbox, "POST", "/_sandbox/control", &[], b"{").expect(400);
-    send(&api.sandbox, "PUT", "/_sandbox/control", &[], b"{}").expect(404);
+    send(&api.sandbox, "PUT", "/_sandbox/control", &[], b"{}").rejected(405, "POST");
     send(&api.sandbox, "GET", "/_sandbox/nothing", &[], b"").expect(404);
 }
 
 #[test]
-fn time_without_end_does_no_harm() {
+fn maximum_durations_do_not_overflow() {
     let api = Api::with(
         camunda_admin_sandbox::Sandbox::builder()
             .healthy_after(Duration::MAX)

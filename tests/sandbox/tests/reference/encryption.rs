@@ -22,12 +22,12 @@ fn external(backup_region: Value) -> Value {
 }
 
 #[test]
-fn a_cluster_with_external_encryption_waits_for_its_key() {
+fn cluster_with_external_encryption_waits_for_key() {
     let api = Api::new();
     let mut request = api.new_cluster();
     request["encryption"] = json!("External");
-    let answer = api.post("/clusters", request).expect(200).json();
-    let uuid = answer["clusterId"].as_str().unwrap();
+    let response = api.post("/clusters", request).expect(200).json();
+    let uuid = response["clusterId"].as_str().unwrap();
     let cluster = || api.get(&format!("/clusters/{uuid}")).expect(200).json();
     api.settle();
     assert_eq!(cluster()["status"]["ready"], "WaitingForInput");
@@ -36,36 +36,36 @@ fn a_cluster_with_external_encryption_waits_for_its_key() {
         "ExternalEncryptionKeyNotSupplied"
     );
 
-    let answer = set(&api, uuid, KEY, None).expect(200).json();
+    let response = set(&api, uuid, KEY, None).expect(200).json();
     let not_ready = json!({
         "type": "External",
         "status": "ExternalEncryptionKeyNotReady",
         "primaryKeyArn": KEY,
     });
-    assert_eq!(answer["encryption"], not_ready);
-    assert_eq!(answer["status"]["ready"], "Creating");
+    assert_eq!(response["encryption"], not_ready);
+    assert_eq!(response["status"]["ready"], "Creating");
     api.settle();
     assert_eq!(cluster()["encryption"]["status"], "Ready");
     assert_eq!(cluster()["status"]["ready"], "Healthy");
 }
 
 #[test]
-fn a_dual_region_cluster_has_two_keys_and_no_other_has() {
+fn secondary_key_requires_dual_region() {
     let api = Api::new();
     let dual = json!({ "uuid": "r", "name": "Ohio, North America (us-east-2)" });
     let dual = api.sandbox.create_cluster(external(dual));
     let single = api.sandbox.create_cluster(external(Value::Null));
-    set(&api, &dual, KEY, None).refused(400, "second key");
-    set(&api, &single, KEY, Some(OTHER_KEY)).refused(400, "second key");
-    set(&api, &dual, KEY, Some(KEY)).refused(400, "region");
-    set(&api, &single, OTHER_KEY, None).refused(400, "region");
-    set(&api, &single, "my-key", None).refused(400, "ARN");
-    let answer = set(&api, &dual, KEY, Some(OTHER_KEY)).expect(200).json();
-    assert_eq!(answer["encryption"]["secondaryKeyArn"], OTHER_KEY);
+    set(&api, &dual, KEY, None).rejected(400, "second key");
+    set(&api, &single, KEY, Some(OTHER_KEY)).rejected(400, "second key");
+    set(&api, &dual, KEY, Some(KEY)).rejected(400, "region");
+    set(&api, &single, OTHER_KEY, None).rejected(400, "region");
+    set(&api, &single, "my-key", None).rejected(400, "ARN");
+    let response = set(&api, &dual, KEY, Some(OTHER_KEY)).expect(200).json();
+    assert_eq!(response["encryption"]["secondaryKeyArn"], OTHER_KEY);
 }
 
 #[test]
-fn keys_need_the_plan_the_provider_and_the_kind_of_encryption() {
+fn keys_require_plan_provider_and_encryption_type() {
     let api = Api::new();
     let uuid = api.sandbox.create_cluster(external(Value::Null));
     let kind = |enterprise, aws| {
@@ -77,14 +77,14 @@ fn keys_need_the_plan_the_provider_and_the_kind_of_encryption() {
         api.sandbox.set_kind(&uuid, kind);
     };
     kind(false, true);
-    set(&api, &uuid, KEY, None).refused(403, "plan");
+    set(&api, &uuid, KEY, None).rejected(403, "plan");
     kind(true, false);
-    set(&api, &uuid, KEY, None).refused(403, "AWS");
-    set(&api, &api.cluster(), KEY, None).refused(409, "External");
+    set(&api, &uuid, KEY, None).rejected(403, "AWS");
+    set(&api, &api.cluster(), KEY, None).rejected(409, "External");
 
     let parameters = api.get("/clusters/parameters").json();
     let trial = json!({ "planType": parameters["clusterPlanTypes"][1] });
-    set(&api, &api.sandbox.create_cluster(trial), KEY, None).refused(403, "plan");
+    set(&api, &api.sandbox.create_cluster(trial), KEY, None).rejected(403, "plan");
     let google = json!({ "region": parameters["regions"][2] });
-    set(&api, &api.sandbox.create_cluster(google), KEY, None).refused(403, "AWS");
+    set(&api, &api.sandbox.create_cluster(google), KEY, None).rejected(403, "AWS");
 }

@@ -12,28 +12,28 @@ fn dual_region(api: &Api) -> String {
     let parameters = api.get("/clusters/parameters").json();
     let mut request = api.new_cluster();
     request["backupRegionId"] = parameters["regions"][0]["backups"][0]["regions"][0]["id"].clone();
-    let answer = api.post("/clusters", request).expect(200).json();
-    answer["clusterId"].as_str().unwrap().to_owned()
+    let response = api.post("/clusters", request).expect(200).json();
+    response["clusterId"].as_str().unwrap().to_owned()
 }
 
 #[test]
-fn failover_makes_a_new_cluster_and_suspends_the_old_one_for_good() {
+fn failover_creates_cluster_and_suspends_source() {
     let api = Api::new();
     let source = dual_region(&api);
     let backup = api.sandbox.create_backup(&source, json!({}));
-    fail_over(&api, &source, &[&backup], &backup).refused(409, "not ready");
+    fail_over(&api, &source, &[&backup], &backup).rejected(409, "not ready");
     api.settle();
 
     let cluster = |uuid: &str| api.get(&format!("/clusters/{uuid}")).expect(200).json();
     let before = cluster(&source);
-    let answer = fail_over(&api, &source, &[&backup], &backup)
+    let response = fail_over(&api, &source, &[&backup], &backup)
         .expect(200)
         .json();
     assert_eq!(
-        answer["results"],
+        response["results"],
         json!({ "backupClone": "ok", "restore": "ok" })
     );
-    let new = answer["newClusterId"].as_str().unwrap();
+    let new = response["newClusterId"].as_str().unwrap();
     assert_eq!(cluster(new)["region"], before["backupRegion"]);
     assert_eq!(cluster(new)["name"], before["name"]);
     assert_eq!(cluster(new)["status"]["ready"], "Creating");
@@ -44,7 +44,7 @@ fn failover_makes_a_new_cluster_and_suspends_the_old_one_for_good() {
     assert_eq!(backups[0]["uuid"], backup.as_str());
 
     assert_eq!(cluster(&source)["status"]["ready"], "Suspended");
-    fail_over(&api, &source, &[&backup], &backup).refused(409, "already");
+    fail_over(&api, &source, &[&backup], &backup).rejected(409, "already");
     api.call("PUT", &format!("/clusters/{source}/wake"), None)
         .expect(409);
     api.settle();
@@ -53,7 +53,7 @@ fn failover_makes_a_new_cluster_and_suspends_the_old_one_for_good() {
 }
 
 #[test]
-fn failover_is_refused_in_plain_text() {
+fn failover_errors_are_plain_text() {
     let api = Api::new();
     let source = dual_region(&api);
     api.settle();
@@ -71,7 +71,7 @@ fn failover_is_refused_in_plain_text() {
             "{}",
             reply.text()
         );
-        reply.refused(status, message);
+        reply.rejected(status, message);
     };
     is_text(
         fail_over(&api, &source, &[], &backup),

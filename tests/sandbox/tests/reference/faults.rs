@@ -45,7 +45,7 @@ fn client_count(api: &Api, cluster: &str) -> usize {
 }
 
 #[test]
-fn a_status_comes_with_headers_and_any_body() {
+fn fault_sets_status_headers_and_body() {
     let api = Api::new();
     let fault = Fault::on(LIST)
         .status(502)
@@ -61,7 +61,7 @@ fn a_status_comes_with_headers_and_any_body() {
 }
 
 #[test]
-fn a_prevented_request_has_no_effect_and_another_has() {
+fn fault_prevents_effect_only_before() {
     let api = Api::new();
     let cluster = api.cluster();
     let clients = format!("/clusters/{cluster}/clients");
@@ -93,7 +93,7 @@ fn a_prevented_request_has_no_effect_and_another_has() {
 }
 
 #[test]
-fn a_true_answer_is_altered() {
+fn fault_edits_original_response() {
     let api = Api::new();
     let cluster = api.cluster();
     let clients = format!("/clusters/{cluster}/clients");
@@ -106,17 +106,17 @@ fn a_true_answer_is_altered() {
     api.sandbox.add_fault(fault);
     let reply = api.post(&clients, json!({ "clientName": "a" })).expect(200);
     assert_eq!(reply.header("x-request-id"), Some("abc"));
-    let answer = reply.json();
-    assert!(answer.get("uuid").is_none());
-    assert!(answer["permissions"].is_null());
-    assert_eq!(answer["links"]["zeebe"], 7);
-    assert_eq!(answer["links"]["new"], json!({ "a": 1 }));
-    assert_eq!(answer["new"], json!({ "a": 1 }));
+    let response = reply.json();
+    assert!(response.get("uuid").is_none());
+    assert!(response["permissions"].is_null());
+    assert_eq!(response["links"]["zeebe"], 7);
+    assert_eq!(response["links"]["new"], json!({ "a": 1 }));
+    assert_eq!(response["new"], json!({ "a": 1 }));
     assert_eq!(client_count(&api, &cluster), 1);
 }
 
 #[test]
-fn a_delay_comes_before_the_effect_or_after() {
+fn fault_delays_before_or_after_effect() {
     let api = Api::new();
     let delay = Duration::from_millis(100);
     api.sandbox.add_fault(Fault::on(LIST).delay(delay).times(2));
@@ -126,7 +126,7 @@ fn a_delay_comes_before_the_effect_or_after() {
         assert!(start.elapsed() >= delay);
     }
 
-    // Who hangs up meanwhile has prevented the effect, or not.
+    // The client disconnects during the delay.
     let cluster = api.cluster();
     let clients = format!("/clusters/{cluster}/clients");
     let hang_up = |name: &str, when: When| {
@@ -157,15 +157,15 @@ fn a_delay_comes_before_the_effect_or_after() {
 }
 
 #[test]
-fn a_stall_lasts_until_the_client_gives_up() {
+fn fault_stalls_until_client_disconnects() {
     let api = Api::new();
     api.sandbox.add_fault(Fault::on(LIST).stall());
     let mut connection = Connection::open(&api.sandbox);
-    let patience = Duration::from_millis(100);
+    let timeout = Duration::from_millis(100);
     connection
         .stream
         .get_ref()
-        .set_read_timeout(Some(patience))
+        .set_read_timeout(Some(timeout))
         .unwrap();
     let error = try_with(&mut connection, &api, "GET", "/clusters", None).unwrap_err();
     assert!(
@@ -176,7 +176,7 @@ fn a_stall_lasts_until_the_client_gives_up() {
 }
 
 #[test]
-fn a_body_is_cut_short() {
+fn fault_truncates_body() {
     let api = Api::new();
     api.cluster();
     api.sandbox.add_fault(Fault::on(LIST).cut_body(10));
@@ -189,11 +189,11 @@ fn a_body_is_cut_short() {
 
     api.sandbox.add_fault(Fault::on(LIST).cut_body(10).stall());
     let mut connection = Connection::open(&api.sandbox);
-    let patience = Duration::from_millis(100);
+    let timeout = Duration::from_millis(100);
     connection
         .stream
         .get_ref()
-        .set_read_timeout(Some(patience))
+        .set_read_timeout(Some(timeout))
         .unwrap();
     let error = try_with(&mut connection, &api, "GET", "/clusters", None).unwrap_err();
     assert!(
@@ -203,7 +203,7 @@ fn a_body_is_cut_short() {
 }
 
 #[test]
-fn a_body_comes_slowly_on_a_connection_that_lives_on() {
+fn fault_sends_body_slowly_and_keeps_connection() {
     let api = Api::new();
     let mut connection = Connection::open(&api.sandbox);
     let interval = Duration::from_millis(30);
@@ -225,7 +225,7 @@ fn a_body_comes_slowly_on_a_connection_that_lives_on() {
 }
 
 #[test]
-fn a_length_is_a_lie() {
+fn fault_sends_wrong_content_length() {
     let api = Api::new();
     api.sandbox
         .add_fault(Fault::on(LIST).wrong_content_length(100));
@@ -236,7 +236,7 @@ fn a_length_is_a_lie() {
 }
 
 #[test]
-fn a_body_is_huge() {
+fn fault_sends_huge_body() {
     let api = Api::new();
     api.sandbox.add_fault(Fault::on(LIST).huge_body(3_000_000));
     let reply = try_list(&api).unwrap();
@@ -245,7 +245,7 @@ fn a_body_is_huge() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_without_a_word() {
+fn fault_closes_idle_connection() {
     let api = Api::new();
     api.sandbox
         .add_fault(Fault::on(LIST).close_after(Duration::ZERO));
@@ -257,7 +257,7 @@ fn an_idle_connection_is_closed_without_a_word() {
 }
 
 #[test]
-fn garbage_is_no_http() {
+fn fault_sends_garbage() {
     let api = Api::new();
     api.sandbox
         .add_fault(Fault::on(LIST).garbage("220 smtp.example.com\r\n"));
@@ -293,9 +293,9 @@ fn faults_match_and_count() {
 }
 
 #[test]
-fn the_token_endpoint_has_faults_of_its_own() {
+fn faults_apply_to_token_endpoint_separately() {
     let sandbox = Sandbox::builder().token_rate_limit(false).start();
-    let ask = || {
+    let request = || {
         let (id, secret) = (sandbox.client_id(), sandbox.client_secret());
         request_token(&sandbox, "api.cloud.camunda.io", &id, &secret)
     };
@@ -308,15 +308,15 @@ fn the_token_endpoint_has_faults_of_its_own() {
     );
     sandbox.add_fault(Fault::on_token().replace("/expires_in", json!(u64::MAX)));
     sandbox.add_fault(Fault::on_token().remove("/expires_in"));
-    assert_eq!(ask().expect(401).text(), "<html>");
-    assert_eq!(ask().expect(200).json()["expires_in"], u64::MAX);
-    assert!(ask().expect(200).json().get("expires_in").is_none());
-    ask().expect(200);
-    assert_eq!(sandbox.stats().refused_token_requests, 1);
+    assert_eq!(request().expect(401).text(), "<html>");
+    assert_eq!(request().expect(200).json()["expires_in"], u64::MAX);
+    assert!(request().expect(200).json().get("expires_in").is_none());
+    request().expect(200);
+    assert_eq!(sandbox.stats().rejected_token_requests, 1);
 }
 
 #[test]
-fn many_at_once_are_served_and_counted() {
+fn concurrent_requests_are_served_and_counted() {
     let api = Api::new();
     api.cluster();
     thread::scope(|scope| {
@@ -335,7 +335,7 @@ fn many_at_once_are_served_and_counted() {
 }
 
 #[test]
-fn a_dropped_sandbox_closes_its_connections() {
+fn dropped_sandbox_closes_connections() {
     let api = Api::new();
     let mut idle = Connection::open(&api.sandbox);
     try_with(&mut idle, &api, "GET", "/clusters", None).unwrap();

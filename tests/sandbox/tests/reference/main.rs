@@ -1,4 +1,4 @@
-//! Holds the sandbox against the description of the API, status by status.
+//! Compares the sandbox with the API description, status by status.
 
 mod activity_and_meta;
 mod api;
@@ -15,7 +15,10 @@ mod limited;
 mod members;
 mod monitoring;
 mod operations;
+mod requests;
 mod secrets;
 mod secure_connectivity;
+mod server;
+mod state;
 mod tls;
 mod token_endpoint;

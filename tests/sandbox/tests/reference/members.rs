@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::api::{Api, names};
 
 #[test]
-fn members_are_invited_changed_and_removed() {
+fn members_are_invited_updated_and_removed() {
     let api = Api::new();
     let owner = &api.get("/members").expect(200).json()[0];
     assert_eq!(names(owner), ["email", "invitePending", "name", "roles"]);
@@ -19,18 +19,18 @@ fn members_are_invited_changed_and_removed() {
     assert_eq!(invited["invitePending"], true);
     set(&["modeler"]).expect(204);
     assert_eq!(api.get("/members").json()[1]["roles"], json!(["modeler"]));
-    set(&["owner"]).refused(400, "owner");
-    set(&["member"]).refused(400, "member");
+    set(&["owner"]).rejected(400, "owner");
+    set(&["member"]).rejected(400, "member");
     for discouraged in ["operationsengineer", "taskuser", "developer", "visitor"] {
         set(&[discouraged]).expect(204);
     }
     api.delete("/members/ann@example.com").expect(204);
     api.delete("/members/ann@example.com")
-        .refused(404, "member");
+        .rejected(404, "member");
 }
 
 #[test]
-fn there_are_as_many_members_as_seats() {
+fn invites_are_limited_by_seats() {
     let api = Api::new();
     api.sandbox.set_limits(Limits {
         seats_left: Some(1),
@@ -39,7 +39,7 @@ fn there_are_as_many_members_as_seats() {
     let roles = || json!({ "orgRoles": ["admin"] });
     api.post("/members/a@example.com", roles()).expect(204);
     api.post("/members/b@example.com", roles())
-        .refused(403, "no seat left");
+        .rejected(403, "no seat left");
     api.post("/members/a@example.com", roles()).expect(204);
     api.delete("/members/a@example.com").expect(204);
     api.post("/members/b@example.com", roles()).expect(204);

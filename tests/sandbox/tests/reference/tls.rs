@@ -1,7 +1,7 @@
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use camunda_admin_sandbox::Sandbox;
+use camunda_admin_sandbox::{CertificateFault, Sandbox};
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -49,7 +49,7 @@ fn ip_ranges(sandbox: &Sandbox, host: &str, show_certificate: bool) -> std::io::
 }
 
 #[test]
-fn a_sandbox_serves_https_with_an_authority_of_its_own() {
+fn tls_uses_own_certificate_authority() {
     let sandbox = Sandbox::builder().tls(true).start();
     assert!(variable(&sandbox, "CAMUNDA_CUSTOM_CERT_CHAIN_PATH").is_none());
     for host in ["127.0.0.1", "localhost"] {
@@ -64,15 +64,52 @@ fn a_sandbox_serves_https_with_an_authority_of_its_own() {
 }
 
 #[test]
-fn a_sandbox_can_ask_for_certificates() {
+fn client_certificates_are_required() {
     let sandbox = Sandbox::builder().client_certificates(true).start();
     ip_ranges(&sandbox, "127.0.0.1", false).unwrap_err();
     ip_ranges(&sandbox, "127.0.0.1", true).unwrap().expect(200);
 }
 
 #[test]
-fn a_sandbox_without_tls_names_no_certificate() {
+fn environment_without_tls_has_no_certificates() {
     let sandbox = Sandbox::start();
     assert!(sandbox.base_url().starts_with("http://127.0.0.1:"));
     assert!(variable(&sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH").is_none());
+}
+
+#[test]
+fn certificate_faults_fail_verification_until_removed() {
+    for (fault, name, message) in [
+        (CertificateFault::Expired, "expired", "Expired"),
+        (CertificateFault::WrongName, "wrong_name", "NotValidForName"),
+        (CertificateFault::UnknownCa, "unknown_ca", "UnknownIssuer"),
+    ] {
+        let sandbox = Sandbox::builder().certificate_fault(fault).start();
+        let check = || {
+            let error = ip_ranges(&sandbox, "127.0.0.1", false).unwrap_err();
+            let text = format!("{error:?}");
+            assert!(text.contains(message), "{text}");
+        };
+        check();
+        let set = |fault: serde_json::Value| {
+            let settings = serde_json::json!({ "certificate_fault": fault });
+            let changes = serde_json::json!({ "settings": settings });
+            sandbox.control(changes).unwrap();
+        };
+        set(serde_json::Value::Null);
+        ip_ranges(&sandbox, "127.0.0.1", false).unwrap().expect(200);
+        set(name.into());
+        check();
+    }
+}
+
+#[test]
+fn certificate_is_valid_for_public_host() {
+    let sandbox = Sandbox::builder()
+        .tls(true)
+        .public_url("https://api.test")
+        .start();
+    let root = variable(&sandbox, "CAMUNDA_CUSTOM_ROOT_CERT_PATH").unwrap();
+    assert!(std::path::Path::new(&root).exists());
+    assert_eq!(sandbox.base_url(), "https://api.test");
 }

@@ -1,4 +1,4 @@
-//! What the sandbox answers to one request, before any fault has its way with it.
+//! Response to one request, before faults are applied.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 
 use crate::clock::http_date;
 
-/// An answer: a refusal as well as a success.
+/// HTTP response, success or error.
 #[derive(Clone)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
-    /// Names in lower case, each at most once.
+    /// Header names are lower case and unique.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// How long the answer is kept from the client.
-    pub(crate) held_back: Duration,
+    /// Delay before the response is sent.
+    pub(crate) delay: Duration,
 }
 
-impl Answer {
+impl Response {
     fn new(status: u16, content_type: Option<&str>, body: Vec<u8>) -> Self {
         let headers = content_type
             .map(|value| ("content-type".into(), value.into()))
@@ -27,7 +27,7 @@ impl Answer {
             status,
             headers,
             body,
-            held_back: Duration::ZERO,
+            delay: Duration::ZERO,
         }
     }
 
@@ -59,21 +59,29 @@ impl Answer {
         )
     }
 
+    pub(crate) fn html(text: &str) -> Self {
+        Self::new(
+            200,
+            Some("text/html; charset=utf-8"),
+            text.as_bytes().into(),
+        )
+    }
+
     pub(crate) fn csv(text: String) -> Self {
         Self::new(200, Some("text/csv; charset=utf-8"), text.into_bytes())
     }
 
-    /// A refusal in the service's usual form.
+    /// Error response with `{"message": …}`, the usual form of the API.
     pub(crate) fn message(status: u16, message: impl Into<String>) -> Self {
         Self::json(status, &json!({ "message": message.into() }))
     }
 
-    /// A refusal in the form that the service's gateway uses.
+    /// Error response with `{"error": …}`, the form of the API's gateway.
     pub(crate) fn error(status: u16, error: impl Into<String>) -> Self {
         Self::json(status, &json!({ "error": error.into() }))
     }
 
-    /// The same refusal with its message as bare text.
+    /// Converts an error response to plain text.
     pub(crate) fn into_text(self) -> Self {
         let parsed: Option<Value> = serde_json::from_slice(&self.body).ok();
         match parsed.as_ref().and_then(|body| body["message"].as_str()) {
@@ -82,24 +90,30 @@ impl Answer {
         }
     }
 
-    /// The message of a refusal.
+    /// Returns the message of an error response.
     pub(crate) fn into_message(self) -> String {
         String::from_utf8_lossy(&self.into_text().body).into_owned()
     }
 
-    pub(crate) fn held_back(mut self, by: Duration) -> Self {
-        self.held_back = by;
+    /// Prefixes the message of an error response with the position of the problem.
+    pub(crate) fn within(self, position: &str) -> Self {
+        let status = self.status;
+        Self::message(status, format!("{position}: {}", self.into_message()))
+    }
+
+    pub(crate) fn delayed(mut self, delay: Duration) -> Self {
+        self.delay = delay;
         self
     }
 
-    /// Says when it was made, unless that is said already.
+    /// Sets the `Date` header unless it is set.
     pub(crate) fn set_date(&mut self, now: Duration) {
         if self.headers.iter().all(|(name, _)| name != "date") {
             self.set_header("date", &http_date(now));
         }
     }
 
-    /// Replaces the header or adds it.
+    /// Sets a header, replacing an existing one.
     pub(crate) fn set_header(&mut self, name: &str, value: &str) {
         let name = name.to_ascii_lowercase();
         self.headers.retain(|(present, _)| *present != name);

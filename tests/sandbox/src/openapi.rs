@@ -1,0 +1,438 @@
+//! OpenAPI description of the API, the token endpoint and the control API.
+//!
+//! Objects and operations are from the API reference, see `schemas.txt` and [`ROWS`].
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use crate::operations;
+
+/// Objects and enumerations of the API, one per line.
+///
+/// `Name: field type, field? type` has optional fields with a question mark; `[T]` is an array.
+/// `Name = a | b` is an enumeration.
+const SCHEMAS: &str = include_str!("schemas.txt");
+
+/// Documented properties of an operation.
+struct Row {
+    operation: &'static str,
+    summary: &'static str,
+    /// Object of the request body, or empty.
+    request: &'static str,
+    status: &'static str,
+    /// Type of the response body, or empty.
+    response: &'static str,
+    /// Documented error statuses, separated by spaces.
+    errors: &'static str,
+}
+
+impl Row {
+    const fn new(
+        operation: &'static str,
+        summary: &'static str,
+        request: &'static str,
+        status: &'static str,
+        response: &'static str,
+        errors: &'static str,
+    ) -> Self {
+        Self {
+            operation,
+            summary,
+            request,
+            status,
+            response,
+            errors,
+        }
+    }
+}
+
+#[rustfmt::skip]
+const ROWS: [Row; 43] = [
+    Row::new("GET /clusters", "list clusters", "", "200", "[Cluster]", ""),
+    Row::new("POST /clusters", "create cluster", "CreateCluster", "200", "CreatedCluster", "400 503"),
+    Row::new("GET /clusters/parameters", "list creation parameters", "", "200", "Parameters", ""),
+    Row::new("GET /clusters/{clusterUuid}", "get cluster", "", "200", "Cluster", "404"),
+    Row::new("PATCH /clusters/{clusterUuid}", "update cluster", "UpdateCluster", "204", "", "404"),
+    Row::new("DELETE /clusters/{clusterUuid}", "delete cluster", "", "204", "", "404"),
+    Row::new("PUT /clusters/{clusterUuid}/wake", "wake cluster", "", "204", "", ""),
+    Row::new("PUT /clusters/{clusterUuid}/upgrade", "upgrade cluster", "", "200", "GenerationUpgrade", "400 404 409 412"),
+    Row::new("PUT /clusters/{clusterUuid}/encryption", "update cluster encryption", "UpdateEncryption", "200", "Cluster", "400 403 404 409"),
+    Row::new("PUT /clusters/{clusterUuid}/ipallowlist", "set IP allowlist", "UpdateIpAllowlist", "204", "", ""),
+    Row::new("PUT /clusters/{clusterUuid}/ipwhitelist", "set IP whitelist", "UpdateIpWhitelist", "204", "", ""),
+    Row::new("POST /clusters/{clusterUuid}/failover", "trigger failover", "TriggerFailover", "200", "FailoverResult", "400 403 404 409 422"),
+    Row::new("GET /clusters/{clusterUuid}/clients", "list clients", "", "200", "[ClusterClient]", "403 404"),
+    Row::new("POST /clusters/{clusterUuid}/clients", "create client", "CreateClusterClient", "200", "CreatedClusterClient", "400 403 404"),
+    Row::new("GET /clusters/{clusterUuid}/clients/{clientId}", "get client", "", "200", "ClusterClientConnectionDetails", "403 404 412"),
+    Row::new("DELETE /clusters/{clusterUuid}/clients/{clientId}", "delete client", "", "204", "", "403 404"),
+    Row::new("GET /clusters/{clusterUuid}/backups", "list backups", "", "200", "[Backup]", "403 404"),
+    Row::new("POST /clusters/{clusterUuid}/backups", "create backup", "", "200", "Backup", "404"),
+    Row::new("DELETE /clusters/{clusterUuid}/backups/{backupId}", "delete backup", "", "200", "Backup", "403"),
+    Row::new("GET /clusters/{clusterUuid}/backups/{backupId}/restore", "get restore", "", "200", "Restore", "403 404"),
+    Row::new("POST /clusters/{clusterUuid}/backups/{backupId}/restore", "restore from backup", "", "200", "Restore", "403 404 409"),
+    Row::new("GET /clusters/{clusterUuid}/backups/schedule", "get backup schedule", "", "200", "BackupSchedule", "403 404"),
+    Row::new("PUT /clusters/{clusterUuid}/backups/schedule", "set backup schedule", "SetBackupSchedule", "200", "BackupSchedule", "400 403 404"),
+    Row::new("DELETE /clusters/{clusterUuid}/backups/schedule", "delete backup schedule", "", "204", "", "403 404"),
+    Row::new("GET /clusters/{clusterUuid}/secrets", "list secrets", "", "200", "{string}", "403 404"),
+    Row::new("POST /clusters/{clusterUuid}/secrets", "create secret", "CreateSecret", "204", "", "400 403 404 409"),
+    Row::new("PUT /clusters/{clusterUuid}/secrets/{secretName}", "update secret", "UpdateSecret", "204", "", "403 404 409"),
+    Row::new("DELETE /clusters/{clusterUuid}/secrets/{secretName}", "delete secret", "", "204", "", "403 409"),
+    Row::new("POST /clusters/{clusterUuid}/monitoring", "activate monitoring", "", "204", "", "403 404 409"),
+    Row::new("DELETE /clusters/{clusterUuid}/monitoring", "deactivate monitoring", "", "204", "", "403 404 409"),
+    Row::new("GET /clusters/{clusterUuid}/monitoring/clients", "list monitoring clients", "", "200", "Monitoring", "403 404"),
+    Row::new("POST /clusters/{clusterUuid}/monitoring/clients", "create monitoring client", "CreateMonitoringClient", "200", "CreatedMonitoringClient", "404"),
+    Row::new("DELETE /clusters/{clusterUuid}/monitoring/clients/{clientUuid}", "delete monitoring client", "", "204", "", "403 404"),
+    Row::new("POST /clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate", "rotate monitoring client password", "", "200", "CreatedMonitoringClient", "403 404"),
+    Row::new("GET /clusters/{clusterUuid}/secure-connectivity", "get secure connectivity", "", "200", "SecureConnectivityStatus", "403 404"),
+    Row::new("POST /clusters/{clusterUuid}/secure-connectivity", "activate secure connectivity", "ActivateSecureConnectivity", "204", "", "403 404 409"),
+    Row::new("DELETE /clusters/{clusterUuid}/secure-connectivity", "deactivate secure connectivity", "", "204", "", "403 404 409"),
+    Row::new("GET /members", "list members", "", "200", "[Member]", "403"),
+    Row::new("POST /members/{email}", "set member roles", "SetMemberRoles", "204", "", "400 403"),
+    Row::new("DELETE /members/{email}", "delete member", "", "204", "", "403 404"),
+    Row::new("GET /activity/json", "list activity events", "", "200", "[AuditEvent]", "403"),
+    Row::new("GET /activity/csv", "activity events as CSV", "", "200", "csv", "403"),
+    Row::new("GET /meta/ip-ranges", "list egress IP ranges", "", "200", "IpRanges", ""),
+];
+
+/// Control requests: method, path, summary, description of the JSON body.
+const CONTROLS: [(&str, &str, &str, &str); 15] = [
+    (
+        "get",
+        "/_sandbox/health",
+        "report that the server is running",
+        "",
+    ),
+    ("get", "/_sandbox/stats", "get request counters", ""),
+    ("get", "/_sandbox/requests", "list received requests", ""),
+    ("delete", "/_sandbox/requests", "clear the request log", ""),
+    ("get", "/_sandbox/faults", "list faults", ""),
+    (
+        "post",
+        "/_sandbox/faults",
+        "add a fault",
+        "conditions and effects",
+    ),
+    ("delete", "/_sandbox/faults", "remove all faults", ""),
+    ("get", "/_sandbox/faults/{id}", "get a fault", ""),
+    ("delete", "/_sandbox/faults/{id}", "remove a fault", ""),
+    (
+        "post",
+        "/_sandbox/control",
+        "change the state",
+        "changes by name",
+    ),
+    ("get", "/_sandbox/state", "get the state", ""),
+    (
+        "put",
+        "/_sandbox/state",
+        "replace the state",
+        "state, or parts of it",
+    ),
+    ("get", "/_sandbox/clock", "get the clock", ""),
+    (
+        "post",
+        "/_sandbox/clock",
+        "change the clock",
+        "now, advance_ms, frozen",
+    ),
+    (
+        "post",
+        "/_sandbox/reset",
+        "restore the initial state",
+        "keep_credentials",
+    ),
+];
+
+/// Returns the OpenAPI description of a server with this base URL.
+pub(crate) fn description(base_url: &str) -> Value {
+    let mut paths = Map::new();
+    let mut add = |method: &str, path: &str, operation: Value| {
+        let entry = paths.entry(path).or_insert_with(|| json!({}));
+        entry[method.to_ascii_lowercase()] = operation;
+    };
+    for operation in operations::all() {
+        let name = operation.name();
+        if let Some(row) = ROWS.iter().find(|row| row.operation == name) {
+            let described = describe(operation, row);
+            add(operation.method, operation.path, described);
+        }
+    }
+    add("post", "/oauth/token", token_endpoint());
+    for (path, summary) in [
+        ("/.well-known/jwks.json", "get the keys of signed tokens"),
+        (
+            "/.well-known/openid-configuration",
+            "get the OAuth metadata",
+        ),
+    ] {
+        add("get", path, simple("OAuth", "get", path, summary, ""));
+    }
+    for (method, path, summary, body) in CONTROLS {
+        add(method, path, simple("Control", method, path, summary, body));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Camunda 8 Administration API (mock server)",
+            "version": env!("CARGO_PKG_VERSION"),
+        },
+        "servers": [{ "url": base_url }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas(),
+            "securitySchemes": {
+                "token": {
+                    "type": "oauth2",
+                    "flows": { "clientCredentials": {
+                        "tokenUrl": format!("{base_url}/oauth/token"),
+                        "scopes": {},
+                    } },
+                },
+            },
+        },
+    })
+}
+
+fn describe(operation: &operations::Operation, row: &Row) -> Value {
+    let mut described = json!({
+        "operationId": camel_case(row.summary),
+        "summary": row.summary,
+        "tags": [tag(operation.path)],
+        "parameters": parameters(operation.path),
+    });
+    if operation.has_body() {
+        described["requestBody"] = json_body(schema(row.request));
+    }
+    let mut responses = Map::new();
+    let mut success = json!({ "description": reason(row.status) });
+    if row.response == "csv" {
+        success["content"] = json!({ "text/csv": { "schema": { "type": "string" } } });
+    } else if !row.response.is_empty() {
+        success["content"] = json!({ "application/json": { "schema": schema(row.response) } });
+    }
+    responses.insert(row.status.into(), success);
+    let mut errors: Vec<&str> = row.errors.split_whitespace().collect();
+    if operation.has_body() {
+        errors.extend(["400", "415"]);
+    }
+    match operation.permission() {
+        None => described["security"] = json!([]),
+        Some(permission) => {
+            described["security"] = json!([{ "token": [] }]);
+            described["description"] =
+                format!("Requires the permission `{}`.", permission.name()).into();
+            errors.extend(["401", "403"]);
+        }
+    }
+    for status in errors {
+        responses.insert(status.into(), error_response(status));
+    }
+    described["responses"] = responses.into();
+    described
+}
+
+fn token_endpoint() -> Value {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "grant_type": { "const": "client_credentials" },
+            "audience": { "type": "string" },
+            "client_id": { "type": "string" },
+            "client_secret": { "type": "string" },
+            "scope": { "type": "string" },
+        },
+        "required": ["grant_type", "audience"],
+    });
+    let mut responses = json!({ "200": {
+        "description": "OK",
+        "content": { "application/json": { "schema": {
+            "type": "object",
+            "properties": {
+                "access_token": { "type": "string" },
+                "expires_in": { "type": "integer" },
+                "token_type": { "const": "Bearer" },
+                "scope": { "type": "string" },
+            },
+            "required": ["access_token", "expires_in", "token_type"],
+        } } },
+    } });
+    for status in ["400", "401", "403", "415", "429"] {
+        responses[status] = error_response(status);
+    }
+    json!({
+        "operationId": "requestToken",
+        "summary": "request an access token",
+        "tags": ["OAuth"],
+        "security": [],
+        "requestBody": {
+            "required": true,
+            "content": {
+                "application/json": { "schema": schema },
+                "application/x-www-form-urlencoded": { "schema": schema },
+            },
+        },
+        "responses": responses,
+    })
+}
+
+fn simple(tag: &str, method: &str, path: &str, summary: &str, body: &str) -> Value {
+    let mut described = json!({
+        "operationId": camel_case(summary),
+        "summary": summary,
+        "tags": [tag],
+        "parameters": parameters(path),
+        "security": [],
+        "responses": { "default": {
+            "description": "Response",
+            "content": { "application/json": { "schema": {} } },
+        } },
+    });
+    if method != "get" && !body.is_empty() {
+        described["requestBody"] = json_body(json!({ "type": "object", "description": body }));
+    }
+    if path == "/_sandbox/requests" && method == "get" {
+        let filters = [
+            "operation",
+            "method",
+            "path",
+            "client_id",
+            "status",
+            "after",
+            "limit",
+        ];
+        described["parameters"] = filters.map(query_parameter).to_vec().into();
+    }
+    if path == "/_sandbox/faults" && method == "get" {
+        described["parameters"] = json!([query_parameter("unused")]);
+    }
+    described
+}
+
+fn query_parameter(name: &str) -> Value {
+    json!({ "name": name, "in": "query", "schema": { "type": "string" } })
+}
+
+fn json_body(schema: Value) -> Value {
+    json!({ "required": true, "content": { "application/json": { "schema": schema } } })
+}
+
+fn error_response(status: &str) -> Value {
+    json!({
+        "description": reason(status),
+        "content": { "application/json": { "schema": {
+            "type": "object",
+            "properties": {
+                "message": { "type": "string" },
+                "error": { "type": "string" },
+            },
+        } } },
+    })
+}
+
+fn reason(status: &str) -> &'static str {
+    StatusCode::from_bytes(status.as_bytes())
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Response")
+}
+
+fn parameters(path: &str) -> Vec<Value> {
+    path.split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+        })
+        .collect()
+}
+
+fn tag(path: &str) -> &'static str {
+    let mut segments = path.split('/').skip(1);
+    match (segments.next(), segments.nth(1)) {
+        (Some("members"), _) => "Members",
+        (Some("activity"), _) => "Activity",
+        (Some("meta"), _) => "Meta",
+        (_, Some("clients")) => "Clients",
+        (_, Some("backups")) => "Backups",
+        (_, Some("secrets")) => "Secrets",
+        (_, Some("monitoring")) => "Monitoring",
+        (_, Some("secure-connectivity")) => "Secure connectivity",
+        _ => "Clusters",
+    }
+}
+
+/// Converts a summary such as `list clusters` to an identifier.
+fn camel_case(summary: &str) -> String {
+    let mut parts = summary.split(' ');
+    let mut identifier = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (first, rest) = part.split_at(1);
+        identifier.push_str(&first.to_ascii_uppercase());
+        identifier.push_str(rest);
+    }
+    identifier.replace(',', "")
+}
+
+/// Returns the schema of a type such as `string`, `[Cluster]` or `{string}`.
+fn schema(name: &str) -> Value {
+    if let Some(item) = name.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+        return json!({ "type": "array", "items": schema(item) });
+    }
+    if let Some(value) = name.strip_prefix('{').and_then(|it| it.strip_suffix('}')) {
+        return json!({ "type": "object", "additionalProperties": schema(value) });
+    }
+    match name {
+        "string" => json!({ "type": "string" }),
+        "datetime" => json!({ "type": "string", "format": "date-time" }),
+        "bool" => json!({ "type": "boolean" }),
+        "number" => json!({ "type": "number" }),
+        "any" => json!({}),
+        "FailoverStep" => json!({ "oneOf": [
+            { "const": "ok" },
+            { "type": "object", "properties": { "error": { "type": "string" } } },
+        ] }),
+        name => json!({ "$ref": format!("#/components/schemas/{name}") }),
+    }
+}
+
+fn schemas() -> Value {
+    let mut schemas = Map::new();
+    for line in SCHEMAS.lines() {
+        if let Some((name, values)) = line.split_once(" = ") {
+            let values: Vec<&str> = values.split(" | ").collect();
+            schemas.insert(name.into(), json!({ "type": "string", "enum": values }));
+        } else if let Some((name, fields)) = line.split_once(": ") {
+            let mut properties = Map::new();
+            let mut required = Vec::new();
+            for field in fields.split(", ") {
+                let Some((name, kind)) = field.split_once(' ') else {
+                    continue;
+                };
+                let optional = name.strip_suffix('?');
+                if optional.is_none() {
+                    required.push(name);
+                }
+                properties.insert(optional.unwrap_or(name).into(), schema(kind));
+            }
+            let mut object = json!({ "type": "object", "properties": properties });
+            if !required.is_empty() {
+                object["required"] = required.into();
+            }
+            schemas.insert(name.into(), object);
+        }
+    }
+    schemas.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_cover_all_operations() {
+        for operation in operations::all() {
+            let name = operation.name();
+            let row = ROWS.iter().find(|row| row.operation == name).unwrap();
+            assert_eq!(operation.has_body(), !row.request.is_empty(), "{name}");
+        }
+        assert_eq!(ROWS.len(), operations::all().len());
+    }
+}

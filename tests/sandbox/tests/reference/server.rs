@@ -1,0 +1,231 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use camunda_admin_sandbox::Sandbox;
+use serde_json::{Value, json};
+
+use crate::api::{Api, TIMEOUT, send};
+
+fn port(sandbox: &Sandbox) -> u16 {
+    let base_url = sandbox.base_url();
+    base_url.rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn try_start_returns_error_when_port_in_use() {
+    let sandbox = Sandbox::start();
+    let port = port(&sandbox);
+    let check = || {
+        let error = Sandbox::builder().port(port).try_start().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        let message = error.to_string();
+        assert!(
+            message.contains(&format!("listen on 127.0.0.1:{port}: ")),
+            "{message}"
+        );
+    };
+    check();
+    // Dropping a runtime inside of another one panics.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    runtime.block_on(async { check() });
+    runtime.block_on(async { drop(Sandbox::start()) });
+}
+
+#[test]
+fn public_url_replaces_address_in_environment_and_links() {
+    let api = Api::with(Sandbox::builder());
+    assert_eq!(
+        api.sandbox.base_url(),
+        format!("http://127.0.0.1:{}", port(&api.sandbox))
+    );
+    let sandbox = Sandbox::builder()
+        .host("0.0.0.0".parse().unwrap())
+        .public_url("http://sandbox.example:8080/")
+        .start();
+    assert_eq!(sandbox.base_url(), "http://sandbox.example:8080");
+    assert_eq!(
+        sandbox.oauth_url(),
+        "http://sandbox.example:8080/oauth/token"
+    );
+    let sandbox = Sandbox::builder().host("0.0.0.0".parse().unwrap()).start();
+    assert!(sandbox.base_url().starts_with("http://127.0.0.1:"));
+    send(&sandbox, "GET", "/_sandbox/health", &[], b"").expect(200);
+}
+
+#[test]
+fn health_reports_version() {
+    let sandbox = Sandbox::start();
+    let health = send(&sandbox, "GET", "/_sandbox/health", &[], b"").expect(200);
+    let expected = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
+    assert_eq!(health.json(), expected);
+}
+
+#[test]
+fn control_rejects_pages_of_other_origins() {
+    let api = Api::new();
+    let change = |origin: &str| {
+        let headers = [("origin", origin)];
+        send(&api.sandbox, "POST", "/_sandbox/control", &headers, b"{}").status
+    };
+    assert_eq!(change("http://sandbox"), 200);
+    assert_eq!(change("https://example.com"), 403);
+    assert_eq!(change("null"), 403);
+}
+
+#[test]
+fn unknown_control_paths_name_the_known_ones() {
+    let api = Api::new();
+    send(&api.sandbox, "GET", "/_sandbox/request", &[], b"").rejected(404, "/_sandbox/requests");
+    send(&api.sandbox, "GET", "/_sandbox/", &[], b"").rejected(404, "/_sandbox/requests");
+    send(&api.sandbox, "PATCH", "/_sandbox/state", &[], b"").rejected(405, "GET, PUT");
+    send(&api.sandbox, "GET", "/_sandbox/stats?a=1", &[], b"").rejected(400, "\\\"a\\\"");
+}
+
+#[test]
+fn invalid_chunk_is_400_and_long_body_is_413() {
+    let api = Api::new();
+    let exchange = |body: &[u8], headers: &str, path: &str| {
+        let address = api
+            .sandbox
+            .base_url()
+            .split_once("//")
+            .unwrap()
+            .1
+            .to_owned();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\n{headers}\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        // The server may close the connection before it has read a long body.
+        let _ = stream.write_all(body);
+        let mut response = Vec::new();
+        let _ = stream.take(12).read_to_end(&mut response);
+        String::from_utf8(response).unwrap()
+    };
+    for path in ["/_sandbox/control", "/oauth/token", "/clusters"] {
+        let chunked = "transfer-encoding: chunked";
+        assert_eq!(exchange(b"zz\r\n", chunked, path), "HTTP/1.1 400");
+        let length = "content-length: 4194305";
+        assert_eq!(
+            exchange(&vec![b' '; 4_194_305], length, path),
+            "HTTP/1.1 413"
+        );
+    }
+}
+
+#[test]
+fn page_is_served_unless_disabled() {
+    let sandbox = Sandbox::start();
+    let page = send(&sandbox, "GET", "/", &[], b"").expect(200);
+    assert!(
+        page.header("content-type")
+            .unwrap()
+            .starts_with("text/html")
+    );
+    assert!(page.header("content-security-policy").is_some());
+    assert!(!page.text().contains("src=\"http"));
+    let sandbox = Sandbox::builder().ui(false).start();
+    send(&sandbox, "GET", "/", &[], b"").expect(404);
+    assert_eq!(sandbox.stats().requests, 1);
+}
+
+#[test]
+fn openapi_describes_all_operations() {
+    let api = Api::new();
+    let description = send(&api.sandbox, "GET", "/openapi.json", &[], b"")
+        .expect(200)
+        .json();
+    assert_eq!(description["openapi"], "3.1.0");
+    assert_eq!(description["servers"][0]["url"], api.sandbox.base_url());
+    let paths = description["paths"].as_object().unwrap();
+    let operations = |is_control: bool| {
+        let paths = paths.iter();
+        let paths = paths.filter(|(path, _)| path.starts_with("/_sandbox/") == is_control);
+        let count = paths.map(|(_, methods)| methods.as_object().unwrap().len());
+        count.sum::<usize>()
+    };
+    // 43 operations, the token endpoint and two documents below /.well-known/.
+    assert_eq!(operations(false), 46);
+    assert_eq!(operations(true), 15);
+    for (path, methods) in paths {
+        for (method, operation) in methods.as_object().unwrap() {
+            assert!(operation["operationId"].is_string(), "{method} {path}");
+            assert!(!operation["responses"].as_object().unwrap().is_empty());
+            let parameters = operation["parameters"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            let in_path = parameters.iter().filter(|it| it["in"] == "path").count();
+            assert_eq!(in_path, path.matches('{').count(), "{method} {path}");
+        }
+    }
+    let create = &paths["/clusters"]["post"];
+    let body = &create["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(body["$ref"], "#/components/schemas/CreateCluster");
+    assert_eq!(
+        description["components"]["schemas"]["CreateCluster"]["required"],
+        json!([
+            "name",
+            "channelId",
+            "generationId",
+            "regionId",
+            "planTypeId"
+        ])
+    );
+    assert_eq!(
+        create["responses"]["503"]["description"],
+        "Service Unavailable"
+    );
+    assert_eq!(create["security"], json!([{ "token": [] }]));
+    assert_eq!(paths["/meta/ip-ranges"]["get"]["security"], json!([]));
+    let text = description.to_string();
+    let references = text.matches("\"$ref\":\"#/components/").count();
+    assert!(references > 0);
+    let resolved = |value: &Value| {
+        let pointer = value.as_str().unwrap().trim_start_matches('#');
+        description.pointer(pointer).is_some()
+    };
+    fn each_reference(value: &Value, check: &impl Fn(&Value) -> bool) {
+        match value {
+            Value::Object(fields) => {
+                if let Some(reference) = fields.get("$ref") {
+                    assert!(check(reference), "{reference}");
+                }
+                fields
+                    .values()
+                    .for_each(|field| each_reference(field, check));
+            }
+            Value::Array(items) => items.iter().for_each(|item| each_reference(item, check)),
+            _ => {}
+        }
+    }
+    each_reference(&description, &resolved);
+}
+
+#[test]
+fn last_of_many_clusters_is_found_as_fast_as_the_first() {
+    let api = Api::new();
+    let uuids = api.sandbox.create_clusters(10_001);
+    let mut connection = crate::api::Connection::open(&api.sandbox);
+    let authorization = format!("Bearer {}", api.token());
+    let headers = [("authorization", authorization.as_str())];
+    let mut fastest = |uuid: &str| {
+        let path = format!("/clusters/{uuid}");
+        let measure = |_| {
+            let start = std::time::Instant::now();
+            let reply = connection.exchange("GET", &path, &headers, b"").unwrap();
+            assert_eq!(reply.status, 200);
+            start.elapsed()
+        };
+        (0..200).map(measure).min().unwrap()
+    };
+    let first = fastest(&uuids[0]);
+    let last = fastest(&uuids[10_000]);
+    assert!(
+        last < first * 2 + Duration::from_micros(50),
+        "first {first:?}, last {last:?}"
+    );
+}
