@@ -3895,7 +3895,7 @@ class TokenStore {
   virtual Lock try_lock(const std::string& name, std::chrono::milliseconds lease) = 0;
   /// Returns the kind and the location of the store for logs and diagnostics, without passwords.
   /// Called once.
-  virtual std::string describe() const { return "custom store"; }
+  virtual std::string describe() const { return "custom token store"; }
 };
 
 /// Whether the library may retry a request, for AdminClient::request_with_idempotency().

@@ -167,7 +167,8 @@ impl AdminClient {
     #[cfg(feature = "capi")]
     pub(crate) fn invalidate_token(&self, audience: Option<&str>, token: &Token) -> Result<()> {
         let own = self.transport.config().audience();
-        self.token_source(audience.unwrap_or(own))?.invalidate(token);
+        self.token_source(audience.unwrap_or(own))?
+            .invalidate(token);
         Ok(())
     }
 

@@ -90,7 +90,7 @@ void call_succeeds_when_the_store_throws() {
   bool reported = false;
   const Value stores = admin.diagnostics()["stores"];
   for (std::size_t i = 0; i < stores.size(); ++i) {
-    if (stores[i]["store"].str() != "custom store") continue;
+    if (stores[i]["store"].str() != "custom token store") continue;
     reported = true;
     CHECK(!stores[i]["usable"].boolean(true));
     CHECK_PART(std::string(stores[i]["last_error"].json()).c_str(), "No space left");

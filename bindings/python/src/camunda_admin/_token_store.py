@@ -57,7 +57,7 @@ class TokenStore(abc.ABC):
 
     def describe(self) -> str:
         """Return the kind and the location of the store, without passwords, for logs and diagnostics."""
-        return "the program's own store"
+        return "custom token store"
 
 
 def use_store(config: Optional[int], store: TokenStore) -> None:
