@@ -182,9 +182,9 @@ fn functions() -> String {
         "//! The C functions of the operations and waiters.\n\
          \n\
          use std::ffi::{c_char, c_void};\n\n\
-         use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
          use crate::api::backups::BackupId;\n\
          use crate::api::clusters::ClusterId;\n\
+         use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
          use crate::api::{secrets, secure_connectivity};\n\
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
