@@ -51,10 +51,11 @@ class Store : public TokenStore {
 
 class Failing : public TokenStore {
  public:
-  std::optional<std::string> get(const std::string&) override {
+  std::optional<std::string> get(const std::string&) override { throw 1; }
+  /* The last call: a failed read or lock does not stop writes. */
+  void put(const std::string&, std::string_view, std::chrono::milliseconds) override {
     throw std::system_error(std::make_error_code(std::errc::no_space_on_device));
   }
-  void put(const std::string&, std::string_view, std::chrono::milliseconds) override { throw 1; }
   Lock try_lock(const std::string&, std::chrono::milliseconds) override { throw 2; }
 };
 
