@@ -165,6 +165,9 @@ void cluster_clients_and_credentials() {
 }
 
 void credentials_from_env_reads_the_variables() {
+  // The mock server's environment has them, for `@camunda8/sdk`.
+  unsetenv("ZEEBE_CLIENT_ID");
+  unsetenv("ZEEBE_CLIENT_SECRET");
   bool missing = false;
   try {
     ClusterCredentials::from_env();

@@ -99,7 +99,7 @@ class EndToEnd(SandboxTest):
             "from camunda_admin import ClusterCredentials; "
             "print(dict(ClusterCredentials.from_env()))"
         )
-        ran = self.run_python(program, ZEEBE_CLIENT_ID="a")
+        ran = self.run_python(program, ZEEBE_CLIENT_ID="a", ZEEBE_CLIENT_SECRET="")
         self.assertIn("ConfigError", ran.stderr)
         self.assertIn("ZEEBE_CLIENT_SECRET", ran.stderr)
         ran = self.run_python(
