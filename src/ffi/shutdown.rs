@@ -1,5 +1,5 @@
 //! `camunda_shutdown`: shuts down clients as a group. Every callback of the host runs through
-//! [`call_back`].
+//! `call_back`.
 //!
 //! Language runtimes such as Python terminate the remaining threads at process exit: a thread that then
 //! enters the runtime is unwound (`pthread_exit`), through the frames of this library if it entered

@@ -1,6 +1,6 @@
 //! `camunda_value`: JSON responses, as an immutable tree over the bytes of the response.
 //!
-//! The index is built when a part is first read, see [`tree`](super::tree). Strings and the JSON of
+//! The index is built when a part is first read, see `tree.rs`. Strings and the JSON of
 //! parts are returned NUL-terminated, and created when first read.
 
 use std::ffi::c_char;
