@@ -4372,8 +4372,7 @@ class AdminClientBuilder {
   AdminClientBuilder&& scope(std::string_view value) && {
     return std::move(scope(value));
   }
-  /// Sets the token store: `auto` (default), `memory`, a directory, or a Redis or Valkey URL if the
-  /// library was built with the feature `redis`.
+  /// Sets the token store: `auto` (default), `memory`, a directory, or a Redis or Valkey URL.
   AdminClientBuilder& token_cache(std::string_view value) & { return set("token_cache", value); }
   /// @copydoc token_cache
   AdminClientBuilder&& token_cache(std::string_view value) && {

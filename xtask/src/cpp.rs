@@ -130,7 +130,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("scope", "Sets the scope of token requests. Default: none."),
     (
         "token_cache",
-        "Sets the token store: `auto` (default), `memory`, a directory, or a Redis or Valkey URL if the library was built with the feature `redis`.",
+        "Sets the token store: `auto` (default), `memory`, a directory, or a Redis or Valkey URL.",
     ),
     (
         "ca_file",

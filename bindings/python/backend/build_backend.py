@@ -44,7 +44,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     for path in sorted(SOURCES.iterdir()):
         if path.suffix == ".py" or path.name == "py.typed":
             files[f"{NAME}/{path.name}"] = path.read_bytes()
-    library = find_library(features(config_settings))
+    library = find_library()
     files[f"{NAME}/{library_name()}"] = library.read_bytes()
     for name, text in metadata().items():
         files[f"{dist_info()}/{name}"] = text.encode()
@@ -74,24 +74,17 @@ def build_sdist(sdist_directory, config_settings=None):
     )
 
 
-def features(config_settings):
-    """Return the cargo features: `capi`, and those of `--config-settings features=…`."""
-    more = (config_settings or {}).get("features", "")
-    # A setting that is given several times is a list.
-    return ",".join(["capi", more] if isinstance(more, str) else ["capi", *more]).rstrip(",")
-
-
-def find_library(features):
+def find_library():
     given = os.environ.get("CAMUNDA_ADMIN_LIBRARY")
     if given:
         library = Path(given)
         if not library.is_file():
             raise SystemExit(f"CAMUNDA_ADMIN_LIBRARY: {given} is not a file")
         return library
-    return build_library(features)
+    return build_library()
 
 
-def build_library(features):
+def build_library():
     manifest = CRATE / "Cargo.toml"
     if not manifest.is_file():
         raise SystemExit(f"no Rust sources in {CRATE}; install from a clone of the repository")
@@ -101,7 +94,7 @@ def build_library(features):
             "cargo not found; install Rust (https://rustup.rs), or set CAMUNDA_ADMIN_LIBRARY to a "
             "built library"
         )
-    command = [cargo, "build", "--release", "--lib", "--features", features]
+    command = [cargo, "build", "--release", "--lib", "--features", "capi"]
     command += ["--manifest-path", str(manifest), "--message-format", "json-render-diagnostics"]
     # In the crate's folder, so that its toolchain and cargo settings apply.
     built = subprocess.run(command, cwd=CRATE, stdout=subprocess.PIPE, check=False)

@@ -194,8 +194,8 @@ class AdminClient(AdminOperations, Closeable):
         scope: OAuth scope. Default: none.
         token_cache: Where tokens are shared. `auto`: files in the user's cache directory. `memory`: this
             process only. A directory: a path object, or a string that has a separator or begins with
-            `.` or `~`. A `redis://`, `rediss://`, `valkey://` or `valkeys://` URL, if the library was
-            built with the feature. A `TokenStore`. Default: `auto`.
+            `.` or `~`. A `redis://`, `rediss://`, `valkey://` or `valkeys://` URL. A `TokenStore`.
+            Default: `auto`.
         timeout: Deadline of a call in seconds, including token requests and retries. Default: 60.
         ca_file: PEM file of certificate authorities that replace those of the platform.
         client_cert: PEM file of a client certificate (mTLS).
