@@ -5,8 +5,9 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use camunda_admin::{AdminClient, AdminClientBuilder, ErrorKind, Outcome};
+use camunda_admin::{AdminClient, AdminClientBuilder, ErrorKind, Outcome, Wait};
 use camunda_admin_sandbox::Sandbox;
 
 use crate::settings::in_a_process;
@@ -275,6 +276,26 @@ fn proxy_that_rejects_the_connection_is_named_and_not_retried() {
         // No byte of the API request was sent.
         assert_eq!((error.attempts(), proxy.heads().len()), (0, 1), "{message}");
     }
+}
+
+#[test]
+fn waiter_fails_immediately_behind_a_proxy_that_rejects_the_connection() {
+    let sandbox = Sandbox::builder().tls(true).start();
+    let proxy = ConnectProxy::rejecting(AUTHENTICATION_REQUIRED);
+    let settings = builder(&sandbox).proxy(&proxy.url("user:hunter2@"));
+    let admin = settings.oauth_url(&sandbox.oauth_url()).build().unwrap();
+    let wait = Wait::new().timeout(Duration::from_secs(1800));
+    let id = "some-cluster".parse().unwrap();
+    let error = admin.cluster(&id).wait_until_healthy(&wait).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.contains("wait until healthy: cluster some-cluster")
+            && message.contains("requires authentication (HTTP 407)")
+            && !message.contains("hunter2"),
+        "{message}"
+    );
+    assert_eq!(error.outcome(), Outcome::NotSent);
+    assert_eq!(proxy.heads().len(), 1);
 }
 
 #[test]
