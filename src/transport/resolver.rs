@@ -505,8 +505,8 @@ mod tests {
         use crate::fork::tests::forked_child::{Child, fork};
         use crate::limited::{PROGRAM_LIMIT, run_to_end};
 
-        // In a process of its own: other tests create threads all the time, and a child that is forked
-        // meanwhile can inherit locks of the C library that its own threads need.
+        // In a process of its own: beside tests that create threads all the time, some children hang,
+        // probably because they inherit locks of the C library that their own threads need.
         const ALONE: &str = "CAMUNDA_TEST_LOOKUP_IN_CHILD";
         if std::env::var_os(ALONE).is_none() {
             let mut command = Command::new(std::env::current_exe().unwrap());
