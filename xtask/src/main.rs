@@ -9,6 +9,7 @@ mod cpp;
 mod python;
 #[cfg(test)]
 mod rust_docs;
+mod site;
 
 use std::fs;
 use std::io;
@@ -74,6 +75,7 @@ fn generate() -> Vec<Generated> {
         python::models(),
         python::operations(),
         python::prototypes(&header.text),
+        site::operations(),
         operations,
         header,
     ]
