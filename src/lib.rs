@@ -79,6 +79,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod abandonable;
 #[warn(
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
