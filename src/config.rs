@@ -298,6 +298,11 @@ impl Config {
         &self.base_url
     }
 
+    #[cfg(feature = "cli")]
+    pub(crate) fn oauth_url(&self) -> &str {
+        &self.oauth_url
+    }
+
     pub(crate) fn audience(&self) -> &str {
         &self.audience
     }
