@@ -9,8 +9,11 @@
 //! A store error never fails an API call: it is logged once as a warning, shown in the diagnostics,
 //! and the process continues without the ability that failed.
 
-#[cfg(unix)]
+#[cfg_attr(windows, path = "file_windows.rs")]
 mod file;
+mod file_names;
+#[cfg(test)]
+mod file_tests;
 mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
@@ -66,7 +69,7 @@ impl StoreChain {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a URL is not valid.
     pub(crate) fn new(choice: &TokenCacheConfig, clock: &Clock) -> Result<Self, Error> {
         let files = match directory(choice) {
-            Some(directory) => files(&directory, clock),
+            Some(directory) => Some(files(&directory, clock)),
             None => {
                 if needs_directory(choice) {
                     warn_once_without_home();
@@ -205,30 +208,27 @@ fn needs_directory(choice: &TokenCacheConfig) -> bool {
     )
 }
 
-/// Returns `$XDG_CACHE_HOME/camunda-admin` or `$HOME/.cache/camunda-admin`; `None` if neither
-/// variable is an absolute path.
+/// Returns `$XDG_CACHE_HOME/camunda-admin` or `$HOME/.cache/camunda-admin`, on Windows
+/// `%LOCALAPPDATA%\camunda-admin`; `None` if none of these variables is an absolute path.
 fn default_directory() -> Option<PathBuf> {
     let absolute = |name| {
         env::var_os(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
-    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    let caches = if cfg!(windows) {
+        absolute("LOCALAPPDATA")?
+    } else {
+        absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?
+    };
     Some(caches.join("camunda-admin"))
 }
 
-#[cfg(unix)]
-fn files(directory: &Path, clock: &Clock) -> Option<Store> {
+fn files(directory: &Path, clock: &Clock) -> Store {
     let store = Arc::new(file::FileStore::new(directory));
     let mut files = Store::new(store.clone(), false, clock);
     files.times = Some(store);
-    Some(files)
-}
-
-/// Not supported: the owner and permissions of a file cannot be checked here.
-#[cfg(not(unix))]
-fn files(_directory: &Path, _clock: &Clock) -> Option<Store> {
-    None
+    files
 }
 
 #[cfg(feature = "redis")]
@@ -700,9 +700,12 @@ fn warn_once_without_home() {
     use std::sync::atomic::{AtomicBool, Ordering};
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
+        let variables = match cfg!(windows) {
+            true => "LOCALAPPDATA is not set",
+            false => "neither XDG_CACHE_HOME nor HOME is set",
+        };
         log::warn!(
-            "token store not available, tokens are not shared between processes: neither \
-             XDG_CACHE_HOME nor HOME is set"
+            "token store not available, tokens are not shared between processes: {variables}"
         );
     }
 }
