@@ -24,15 +24,15 @@ use std::fs;
 use std::io;
 use std::mem;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread;
 use std::time::Duration;
 
 use redis::{Cmd, FromRedisValue, Value, cmd, from_redis_value};
 
 use super::redis_connection::{Budget, Connection, Server, to_io_error};
 use super::{REMOTE_STORE_TIMEOUT, ServerClock};
+use crate::abandonable::{AbandonableThread, ThreadLimit};
 use crate::auth::time::millis;
 use crate::auth::{StoreLock, StoreTls, TokenStore};
 use crate::fork::{Mutex, MutexGuard};
@@ -42,8 +42,8 @@ use crate::secret::Secret;
 /// Maximum duration of any operation.
 pub(super) const OPERATION_TIMEOUT: Duration = REMOTE_STORE_TIMEOUT;
 
-/// Maximum number of threads that connect at the same time: with more, connecting is stuck.
-const MAX_CONNECTING_THREADS: usize = 32;
+/// The threads that resolve the host name and connect: with more, connecting is stuck.
+static CONNECT_THREADS: ThreadLimit = ThreadLimit::new("camunda-redis", 32);
 
 /// Maximum number of queued releases: with more, the server cannot be reached.
 const MAX_QUEUED_RELEASES: usize = 64;
@@ -78,8 +78,6 @@ pub(crate) struct RedisStore(Arc<Inner>);
 struct Inner {
     server: Server,
     idle: Mutex<IdleState>,
-    /// Number of threads that resolve the host name and connect.
-    connecting: AtomicUsize,
     /// Prefix of the owners of all locks that this store takes.
     owner: String,
     locks: AtomicU64,
@@ -112,7 +110,6 @@ impl RedisStore {
         Ok(RedisStore(Arc::new(Inner {
             server,
             idle: Mutex::default(),
-            connecting: AtomicUsize::new(0),
             // A second store of the same process is a different owner. Without random numbers, the
             // process id and the counter distinguish owners as well.
             owner: format!(
@@ -251,38 +248,29 @@ impl RedisStore {
     /// has no timeout.
     fn connect(&self, budget: Budget) -> io::Result<TimedConnection> {
         let (sender, connected) = mpsc::channel();
-        self.start_connecting(sender)?;
-        connected
+        let thread = self.start_connecting(sender)?;
+        let connection = connected
             .recv_timeout(budget.remaining()?)
-            .map_err(|_| late("connecting takes too long"))?
+            .map_err(|_| late("connecting takes too long"))?;
+        thread.join();
+        connection
     }
 
     /// Connects on another thread. A connection that is not received becomes the idle one.
     fn start_connecting(
         &self,
         sender: mpsc::Sender<io::Result<TimedConnection>>,
-    ) -> io::Result<()> {
-        let done = |inner: &Inner| inner.connecting.fetch_sub(1, Ordering::SeqCst);
-        if self.0.connecting.fetch_add(1, Ordering::SeqCst) >= MAX_CONNECTING_THREADS {
-            done(&self.0);
-            return Err(late("still connecting"));
-        }
+    ) -> io::Result<AbandonableThread> {
+        let permit = CONNECT_THREADS.acquire();
+        let permit = permit.ok_or_else(|| late("still connecting"))?;
         let inner = Arc::clone(&self.0);
-        let spawned = thread::Builder::new()
-            .name("camunda-redis".into())
-            .spawn(move || {
-                let connection = inner.open_connection();
-                done(&inner);
-                // If it took too long, the next caller can use it.
-                if let Err(mpsc::SendError(Ok(connection))) = sender.send(connection) {
-                    inner.make_idle(connection, ());
-                }
-            });
-        if let Err(error) = spawned {
-            done(&self.0);
-            return Err(error);
-        }
-        Ok(())
+        permit.start(move || {
+            let connection = inner.open_connection();
+            // If it took too long, the next caller can use it.
+            if let Err(mpsc::SendError(Ok(connection))) = sender.send(connection) {
+                inner.make_idle(connection, ());
+            }
+        })
     }
 }
 
