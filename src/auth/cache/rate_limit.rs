@@ -237,7 +237,8 @@ impl SharedRateLimiter {
     ) -> Duration {
         let blocked_until = {
             let mut rate_limiter = self.lock();
-            rate_limiter.rate_limited(clock.now(), retry_after, clock.jitter());
+            let (now, remaining) = (clock.now(), clock.remaining(call));
+            rate_limiter.rate_limited(now, retry_after, remaining, clock.jitter());
             rate_limiter.next_allowed_at()
         };
         // Callers in the queue have to see their later permits.
