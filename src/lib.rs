@@ -131,6 +131,7 @@ mod random;
     clippy::return_self_not_must_use
 )]
 mod secret;
+mod secret_file;
 mod token_config;
 mod token_store;
 mod transport;

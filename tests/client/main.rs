@@ -1,6 +1,7 @@
 //! Tests of the Rust client against the mock server.
 
 mod bad_input;
+mod credentials;
 #[path = "../support/deadline_check.rs"]
 mod deadline_check;
 mod deadlines;

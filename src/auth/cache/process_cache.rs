@@ -331,6 +331,11 @@ pub(crate) struct TokenCacheHandle {
 }
 
 impl TokenCacheHandle {
+    /// Returns the parameters of the token requests.
+    pub(crate) fn request(&self) -> &TokenRequest {
+        &self.request
+    }
+
     /// Returns a valid token.
     ///
     /// Returns the cached token in well under a microsecond if it is not due for refresh. Otherwise
