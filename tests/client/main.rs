@@ -17,6 +17,8 @@ mod proxies;
 mod requests;
 mod round_trip;
 mod settings;
+#[cfg(unix)]
+mod sharing;
 mod transport;
 #[path = "../support/unreachable_ports.rs"]
 mod unreachable_ports;

@@ -369,7 +369,9 @@ impl TokenCacheHandle {
         }
         self.wait_for_token(endpoint, call).map_err(|error| {
             match (error.kind(), self.current().stores.problem()) {
-                (ErrorKind::RateLimited, Some(problem)) => error.with_detail(&problem),
+                (ErrorKind::RateLimited, Some(problem)) => {
+                    error.ending_with(format!("tokens are not shared: {problem}"))
+                }
                 _ => error,
             }
         })

@@ -113,7 +113,7 @@ impl StoreChain {
     pub(crate) fn problem(&self) -> Option<String> {
         let failing = self.tiers.iter().filter_map(|tier| {
             let error = tier.health().last_error.clone()?;
-            (!tier.is_usable()).then(|| format!("token store {}: {error}", tier.store.describe()))
+            (!tier.is_usable()).then(|| format!("{}: {error}", tier.store.describe()))
         });
         let problems: Vec<_> = failing.collect();
         (!problems.is_empty()).then(|| problems.join("; "))
