@@ -154,6 +154,7 @@ mod documentation {
     struct Testing;
 }
 
+mod abandonable;
 #[warn(
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
@@ -208,6 +209,7 @@ mod random;
     clippy::return_self_not_must_use
 )]
 mod secret;
+mod secret_file;
 mod token_config;
 mod token_store;
 mod transport;
