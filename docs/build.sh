@@ -24,7 +24,7 @@ if [ "${1-}" = --all ]; then
   RUSTDOCFLAGS="-D warnings" cargo doc --all-features --no-deps --quiet
   mkdir "$extra/rust" "$extra/c"
   cp -r "$target/doc/." "$extra/rust/"
-  { cat docs/Doxyfile; echo "OUTPUT_DIRECTORY=$extra/c"; } | doxygen - >/dev/null
+  { cat docs/Doxyfile; printf "%s\n" "OUTPUT_DIRECTORY=$extra/c" HTML_OUTPUT=. WARN_AS_ERROR=FAIL_ON_WARNINGS; } | doxygen - >/dev/null
 fi
 [ "${1-}" = --all ] || extra=
 SITE_EXTRA=${extra:+$(realpath "$extra")} "$environment/bin/sphinx-build" --quiet --fail-on-warning --keep-going \
