@@ -40,8 +40,45 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** The version of this header. */
+/** The version of this header. camunda_version() returns that of the library. */
 #define CAMUNDA_VERSION "0.1.0"
+
+/** The major version of this header, a number for `#if`. */
+#define CAMUNDA_VERSION_MAJOR 0
+
+/** The minor version of this header, a number for `#if`. */
+#define CAMUNDA_VERSION_MINOR 1
+
+/** The patch version of this header, a number for `#if`. */
+#define CAMUNDA_VERSION_PATCH 0
+
+/**
+ * The version of this header as one number for `#if`: 1000000 times the major version, plus 1000 times
+ * the minor version, plus the patch version.
+ */
+#define CAMUNDA_VERSION_NUMBER 1000
+
+/**
+ * Attribute of the functions that can fail or return an object that the caller owns: the compiler
+ * warns if a program ignores the result. To replace it, define it before the `#include`, for example
+ * as nothing.
+ *
+ * To ignore a result deliberately, cast it to void; gcc accepts that from C23 on only. In older C,
+ * assign the result to a variable.
+ */
+#ifndef CAMUNDA_NODISCARD
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#define CAMUNDA_NODISCARD [[nodiscard]]
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202000L
+#define CAMUNDA_NODISCARD [[nodiscard]]
+#elif defined(_MSVC_LANG) && _MSVC_LANG >= 201703L
+#define CAMUNDA_NODISCARD [[nodiscard]]
+#elif defined(__GNUC__)
+#define CAMUNDA_NODISCARD __attribute__((warn_unused_result))
+#else
+#define CAMUNDA_NODISCARD
+#endif
+#endif
 
 /**
  * The ABI version of this header. It increases with every change that breaks programs built against
@@ -459,11 +496,23 @@ const char *camunda_version(void);
 uint32_t camunda_abi_version(void);
 
 /**
+ * Compares `abi` with the ABI version of the loaded library. Returns CAMUNDA_STATUS_CONFIG if they
+ * differ; the message has both.
+ *
+ * A program need not call it: the header makes camunda_config_from_env(),
+ * camunda_config_from_env_file(), camunda_config_from_credentials() and camunda_admin_new() call it
+ * first, with CAMUNDA_ABI_VERSION.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_abi_check(uint32_t abi, camunda_error **error);
+
+/**
  * Creates a client from settings. Reads the files that the settings name; sends no request.
  *
  * On success, `*admin` is a new client. Free it with camunda_admin_free(). Returns
  * CAMUNDA_STATUS_CONFIG if a setting is missing or invalid; the message names it.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_new(const camunda_config *config,
                                  camunda_admin **admin,
                                  camunda_error **error);
@@ -474,6 +523,7 @@ camunda_status camunda_admin_new(const camunda_config *config,
  *
  * On success, `*stats` is a new value, an object. Free it with camunda_value_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_stats(const camunda_admin *admin,
                                    camunda_value **stats,
                                    camunda_error **error);
@@ -484,6 +534,7 @@ camunda_status camunda_admin_stats(const camunda_admin *admin,
  *
  * On success, `*diagnostics` is a new value, an object. Free it with camunda_value_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
                                          camunda_value **diagnostics,
                                          camunda_error **error);
@@ -494,6 +545,7 @@ camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
  * Console; without it, calls fail with CAMUNDA_STATUS_AUTHENTICATION and send nothing until
  * camunda_error_retry_after() has elapsed. Does nothing if the client has no credentials.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_clear_auth_failure(const camunda_admin *admin,
                                                 camunda_error **error);
 
@@ -501,6 +553,7 @@ camunda_status camunda_admin_clear_auth_failure(const camunda_admin *admin,
  * Removes the client's access token from memory and from the token store, so that the next call
  * requests a new one.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_invalidate_tokens(const camunda_admin *admin, camunda_error **error);
 
 /**
@@ -511,6 +564,7 @@ void camunda_admin_free(camunda_admin *admin);
 /**
  * Returns new options with the defaults. Free them with camunda_call_options_free().
  */
+CAMUNDA_NODISCARD
 camunda_call_options *camunda_call_options_new(void);
 
 /**
@@ -518,6 +572,7 @@ camunda_call_options *camunda_call_options_new(void);
  * body; for a waiter, the whole wait. Default: the setting `timeout` of the client (60 s); for a
  * waiter, 30 minutes.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_timeout(camunda_call_options *call,
                                                 double timeout,
                                                 camunda_error **error);
@@ -526,6 +581,7 @@ camunda_status camunda_call_options_set_timeout(camunda_call_options *call,
  * Sets the maximum delay between two polls of a waiter in seconds; default: 10 s. A longer `Retry-After`
  * of the API is honored; one beyond the deadline fails the wait immediately.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_max_poll_interval(camunda_call_options *call,
                                                           double interval,
                                                           camunda_error **error);
@@ -533,6 +589,7 @@ camunda_status camunda_call_options_set_max_poll_interval(camunda_call_options *
 /**
  * Sets the handle that cancels the call. NULL removes it. The handle may be freed during the call.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_cancel(camunda_call_options *call,
                                                const camunda_cancel *cancel,
                                                camunda_error **error);
@@ -541,6 +598,7 @@ camunda_status camunda_call_options_set_cancel(camunda_call_options *call,
  * Sets the progress callback of a waiter. NULL removes it. `user` is passed to each callback
  * unchanged.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_progress(camunda_call_options *call,
                                                  camunda_progress_fn progress,
                                                  void *user,
@@ -549,6 +607,7 @@ camunda_status camunda_call_options_set_progress(camunda_call_options *call,
 /**
  * Sets the interrupt check of a call. NULL removes it. `user` is passed to each callback unchanged.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_interrupt_check(camunda_call_options *call,
                                                         camunda_interrupt_check_fn interrupt,
                                                         void *user,
@@ -562,6 +621,7 @@ void camunda_call_options_free(camunda_call_options *call);
 /**
  * Returns a new handle that cancels nothing yet. Free it with camunda_cancel_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_cancel *camunda_cancel_new(void);
 
 /**
@@ -588,8 +648,10 @@ void camunda_cancel_free(camunda_cancel *cancel);
 
 /**
  * Returns new settings with the defaults. Reads no environment variable. Free them with
- * camunda_config_free().
+ * camunda_config_free(). NULL if the ABI version of the loaded library is not that of the header; then
+ * camunda_admin_new() returns an error with both versions.
  */
+CAMUNDA_NODISCARD
 camunda_config *camunda_config_new(void);
 
 /**
@@ -604,6 +666,7 @@ camunda_config *camunda_config_new(void);
  * CAMUNDA_CUSTOM_USER_AGENT_STRING. Returns CAMUNDA_STATUS_CONFIG if a variable is missing or invalid;
  * the message names it. No other thread may change the environment during the call.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_from_env(camunda_config **config,
                                        camunda_error **error);
 
@@ -613,6 +676,7 @@ camunda_status camunda_config_from_env(camunda_config **config,
  *
  * On success, `*config` is a new object. Free it with camunda_config_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_from_env_file(const char *path,
                                             camunda_config **config,
                                             camunda_error **error);
@@ -626,6 +690,7 @@ camunda_status camunda_config_from_env_file(const char *path,
  * camunda_credentials_from_env() returned. On success, `*config` is a new object. Free it with
  * camunda_config_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_from_credentials(const camunda_value *credentials,
                                                camunda_config **config,
                                                camunda_error **error);
@@ -641,6 +706,7 @@ camunda_status camunda_config_from_credentials(const camunda_value *credentials,
  * Returns CAMUNDA_STATUS_CONFIG for an unknown key or an invalid value, and then changes nothing. The
  * message names the key.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_set(camunda_config *config,
                                   const char *key,
                                   const char *value,
@@ -653,6 +719,7 @@ camunda_status camunda_config_set(camunda_config *config,
  * callback unchanged. The callback runs on the calling thread, during calls only. It must be
  * thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_set_log(camunda_config *config,
                                       int32_t level,
                                       camunda_log_fn log,
@@ -666,6 +733,7 @@ camunda_status camunda_config_set_log(camunda_config *config,
  * Returns CAMUNDA_STATUS_INVALID_ARGUMENT if `store->size` is too small or a required function is NULL,
  * and then changes nothing and does not call `store->free`. The message names the function.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_set_token_store(camunda_config *config,
                                               const camunda_token_store *store,
                                               void *user,
@@ -675,6 +743,7 @@ camunda_status camunda_config_set_token_store(camunda_config *config,
  * Sets the handle that shuts down clients created from these settings, see camunda_shutdown_start().
  * NULL removes it. Set it before a token store. The handle may be freed while the clients are in use.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_set_shutdown(camunda_config *config,
                                            const camunda_shutdown *shutdown,
                                            camunda_error **error);
@@ -692,6 +761,7 @@ void camunda_config_free(camunda_config *config);
  * camunda_cluster_get(). On success, `*credentials` is a new value that contains the client secret.
  * Free it with camunda_value_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_credentials_from_client(const camunda_value *created,
                                                const camunda_value *cluster,
                                                camunda_value **credentials,
@@ -706,6 +776,7 @@ camunda_status camunda_credentials_from_client(const camunda_value *created,
  * a file. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for an invalid variable name or a value that
  * contains a NUL, before it creates the file.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_credentials_write(const camunda_value *credentials,
                                          const char *path,
                                          camunda_error **error);
@@ -717,6 +788,7 @@ camunda_status camunda_credentials_write(const camunda_value *credentials,
  * On success, `*credentials` is a new value, an object of the variables that contains the client
  * secret. Free it with camunda_value_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_credentials_read(const char *path,
                                         camunda_value **credentials,
                                         camunda_error **error);
@@ -730,8 +802,28 @@ camunda_status camunda_credentials_read(const char *path,
  * secret. Free it with camunda_value_free(). Returns CAMUNDA_STATUS_CONFIG if a variable is missing or
  * not UTF-8; the message names it. No other thread may change the environment during the call.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_credentials_from_env(camunda_value **credentials,
                                             camunda_error **error);
+
+/**
+ * Returns the name of a status in lower case, for logs: `not_found` for CAMUNDA_STATUS_NOT_FOUND, `ok`
+ * for CAMUNDA_STATUS_OK, `unrecognized` for a value that this version does not know. A static string.
+ * Do not free it.
+ */
+const char *camunda_status_name(camunda_status status);
+
+/**
+ * Returns the name of a stage in lower case, for logs: `token` for CAMUNDA_STAGE_TOKEN, `unrecognized`
+ * for a value that this version does not know. A static string. Do not free it.
+ */
+const char *camunda_stage_name(int32_t stage);
+
+/**
+ * Returns the name of an outcome in lower case, for logs: `not_sent` for CAMUNDA_OUTCOME_NOT_SENT,
+ * `unrecognized` for a value that this version does not know. A static string. Do not free it.
+ */
+const char *camunda_outcome_name(int32_t outcome);
 
 /**
  * Returns the status code. CAMUNDA_STATUS_OK if `error` is NULL.
@@ -831,11 +923,13 @@ void camunda_error_free(camunda_error *error);
 /**
  * Returns a new, empty object. Free it with camunda_object_free().
  */
+CAMUNDA_NODISCARD
 camunda_object *camunda_object_new(void);
 
 /**
  * Sets a field to a string. The strings are copied.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_str(camunda_object *object,
                                       const char *key,
                                       const char *value,
@@ -845,6 +939,7 @@ camunda_status camunda_object_set_str(camunda_object *object,
  * Sets a field to a number. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity, which JSON
  * cannot represent.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_number(camunda_object *object,
                                          const char *key,
                                          double value,
@@ -853,6 +948,7 @@ camunda_status camunda_object_set_number(camunda_object *object,
 /**
  * Sets a field to an integer.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_integer(camunda_object *object,
                                           const char *key,
                                           int64_t value,
@@ -861,6 +957,7 @@ camunda_status camunda_object_set_integer(camunda_object *object,
 /**
  * Sets a field to `true` or `false`.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_bool(camunda_object *object,
                                        const char *key,
                                        bool value,
@@ -870,6 +967,7 @@ camunda_status camunda_object_set_bool(camunda_object *object,
  * Sets a field to an array of `count` NUL-terminated strings. `values` may be NULL if `count` is 0. The
  * strings are copied.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_strings(camunda_object *object,
                                           const char *key,
                                           const char *const *values,
@@ -880,6 +978,7 @@ camunda_status camunda_object_set_strings(camunda_object *object,
  * Sets a field to a JSON value, given as `json_len` bytes of UTF-8, which are copied. Returns
  * CAMUNDA_STATUS_INVALID_ARGUMENT if they are not JSON.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_json(camunda_object *object,
                                        const char *key,
                                        const char *json,
@@ -917,6 +1016,7 @@ void camunda_object_free(camunda_object *object);
  * it cannot be written afterwards. In that case the client exists, and camunda_error_body() returns the
  * response with its secret.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin,
                                                       const camunda_call_options *call,
                                                       const char *cluster_uuid,
@@ -935,6 +1035,7 @@ camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin
  * If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
  * allowlist. Free it with camunda_value_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
                                                    const camunda_call_options *call,
                                                    const char *cluster_uuid,
@@ -950,6 +1051,7 @@ camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
  * If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
  * allowlist. Free it with camunda_value_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *admin,
                                                         const camunda_call_options *call,
                                                         const char *cluster_uuid,
@@ -966,6 +1068,7 @@ camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *adm
  * `json_len` bytes, or NULL. If `call` is NULL, default options apply. On success, `*value` is a new
  * value: the response, or `null` if it has no body. Free it with camunda_value_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_request(const camunda_admin *admin,
                                const camunda_call_options *call,
                                int32_t idempotency,
@@ -985,6 +1088,7 @@ camunda_status camunda_request(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_list(const camunda_admin *admin,
                                     const camunda_call_options *call,
                                     camunda_value **value,
@@ -1006,6 +1110,7 @@ camunda_status camunda_cluster_list(const camunda_admin *admin,
  * - 400 name too long; plan type, region, channel or generation not valid; no reservation left
  * - 503 cluster creation is not available
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_create(const camunda_admin *admin,
                                       const camunda_call_options *call,
                                       const char *json,
@@ -1023,6 +1128,7 @@ camunda_status camunda_cluster_create(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_parameters(const camunda_admin *admin,
                                           const camunda_call_options *call,
                                           camunda_value **value,
@@ -1040,6 +1146,7 @@ camunda_status camunda_cluster_parameters(const camunda_admin *admin,
  * Error responses of the API:
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_get(const camunda_admin *admin,
                                    const camunda_call_options *call,
                                    const char *cluster_uuid,
@@ -1059,6 +1166,7 @@ camunda_status camunda_cluster_get(const camunda_admin *admin,
  * Error responses of the API:
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_update(const camunda_admin *admin,
                                       const camunda_call_options *call,
                                       const char *cluster_uuid,
@@ -1077,6 +1185,7 @@ camunda_status camunda_cluster_update(const camunda_admin *admin,
  * Error responses of the API:
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_delete(const camunda_admin *admin,
                                       const camunda_call_options *call,
                                       const char *cluster_uuid,
@@ -1090,6 +1199,7 @@ camunda_status camunda_cluster_delete(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wake(const camunda_admin *admin,
                                     const camunda_call_options *call,
                                     const char *cluster_uuid,
@@ -1110,6 +1220,7 @@ camunda_status camunda_cluster_wake(const camunda_admin *admin,
  * - 409 an upgrade gate blocks it; the body names the reason and the next step
  * - 412 cluster not ready for an upgrade
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
                                        const camunda_call_options *call,
                                        const char *cluster_uuid,
@@ -1134,6 +1245,7 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
  * - 404 no such cluster
  * - 409 cluster was not created with External encryption
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
                                               const camunda_call_options *call,
                                               const char *cluster_uuid,
@@ -1153,6 +1265,7 @@ camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
                                                 const camunda_call_options *call,
                                                 const char *cluster_uuid,
@@ -1179,6 +1292,7 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
  * - 409 already failed over, or not ready yet (see message)
  * - 422 not multi-region, or its region pair has no failover
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
                                          const camunda_call_options *call,
                                          const char *cluster_uuid,
@@ -1201,6 +1315,7 @@ camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_list(const camunda_admin *admin,
                                            const camunda_call_options *call,
                                            const char *cluster_uuid,
@@ -1224,6 +1339,7 @@ camunda_status camunda_cluster_client_list(const camunda_admin *admin,
  * - 403 maximum number of clients reached, or cluster belongs to another organisation
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_create(const camunda_admin *admin,
                                              const camunda_call_options *call,
                                              const char *cluster_uuid,
@@ -1247,6 +1363,7 @@ camunda_status camunda_cluster_client_create(const camunda_admin *admin,
  * - 404 no such cluster or client
  * - 412 cluster not ready; try later
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_get(const camunda_admin *admin,
                                           const camunda_call_options *call,
                                           const char *cluster_uuid,
@@ -1266,6 +1383,7 @@ camunda_status camunda_cluster_client_get(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or client
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
                                              const camunda_call_options *call,
                                              const char *cluster_uuid,
@@ -1285,6 +1403,7 @@ camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_list(const camunda_admin *admin,
                                    const camunda_call_options *call,
                                    const char *cluster_uuid,
@@ -1303,6 +1422,7 @@ camunda_status camunda_backup_list(const camunda_admin *admin,
  * Error responses of the API:
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_create(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *cluster_uuid,
@@ -1321,6 +1441,7 @@ camunda_status camunda_backup_create(const camunda_admin *admin,
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_delete(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *cluster_uuid,
@@ -1341,6 +1462,7 @@ camunda_status camunda_backup_delete(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no restore was ever triggered for this backup
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_restore_status(const camunda_admin *admin,
                                              const camunda_call_options *call,
                                              const char *cluster_uuid,
@@ -1363,6 +1485,7 @@ camunda_status camunda_backup_restore_status(const camunda_admin *admin,
  * - 404 no such cluster or backup
  * - 409 backup of an unknown generation, or a restore in flight
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_restore(const camunda_admin *admin,
                                       const camunda_call_options *call,
                                       const char *cluster_uuid,
@@ -1383,6 +1506,7 @@ camunda_status camunda_backup_restore(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no schedule configured
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_schedule(const camunda_admin *admin,
                                        const camunda_call_options *call,
                                        const char *cluster_uuid,
@@ -1406,6 +1530,7 @@ camunda_status camunda_backup_schedule(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
                                            const camunda_call_options *call,
                                            const char *cluster_uuid,
@@ -1426,6 +1551,7 @@ camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
                                               const camunda_call_options *call,
                                               const char *cluster_uuid,
@@ -1445,6 +1571,7 @@ camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secret_list(const camunda_admin *admin,
                                    const camunda_call_options *call,
                                    const char *cluster_uuid,
@@ -1467,6 +1594,7 @@ camunda_status camunda_secret_list(const camunda_admin *admin,
  * - 404 no such cluster
  * - 409 name taken, or another change to the secrets is in progress (then retry)
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secret_create(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *cluster_uuid,
@@ -1489,6 +1617,7 @@ camunda_status camunda_secret_create(const camunda_admin *admin,
  * - 404 no such cluster
  * - 409 another change to the secrets is in progress, retry
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secret_update(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *cluster_uuid,
@@ -1509,6 +1638,7 @@ camunda_status camunda_secret_update(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 409 another change to the secrets is in progress, retry
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secret_delete(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *cluster_uuid,
@@ -1528,6 +1658,7 @@ camunda_status camunda_secret_delete(const camunda_admin *admin,
  * - 404 no such cluster
  * - 409 already active
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_activate(const camunda_admin *admin,
                                            const camunda_call_options *call,
                                            const char *cluster_uuid,
@@ -1546,6 +1677,7 @@ camunda_status camunda_monitoring_activate(const camunda_admin *admin,
  * - 404 no such cluster
  * - 409 not active
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
                                              const camunda_call_options *call,
                                              const char *cluster_uuid,
@@ -1565,6 +1697,7 @@ camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_get(const camunda_admin *admin,
                                       const camunda_call_options *call,
                                       const char *cluster_uuid,
@@ -1586,6 +1719,7 @@ camunda_status camunda_monitoring_get(const camunda_admin *admin,
  * Error responses of the API:
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
                                                 const camunda_call_options *call,
                                                 const char *cluster_uuid,
@@ -1606,6 +1740,7 @@ camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no such client
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
                                                 const camunda_call_options *call,
                                                 const char *cluster_uuid,
@@ -1628,6 +1763,7 @@ camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no such client
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
                                                   const camunda_call_options *call,
                                                   const char *cluster_uuid,
@@ -1649,6 +1785,7 @@ camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
                                                const camunda_call_options *call,
                                                const char *cluster_uuid,
@@ -1670,6 +1807,7 @@ camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
  * - 404 no such cluster
  * - 409 already active
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
                                                     const camunda_call_options *call,
                                                     const char *cluster_uuid,
@@ -1690,6 +1828,7 @@ camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
  * - 404 no such cluster
  * - 409 not active
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secure_connectivity_deactivate(const camunda_admin *admin,
                                                       const camunda_call_options *call,
                                                       const char *cluster_uuid,
@@ -1707,6 +1846,7 @@ camunda_status camunda_secure_connectivity_deactivate(const camunda_admin *admin
  * Error responses of the API:
  * - 403 missing permission
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_member_list(const camunda_admin *admin,
                                    const camunda_call_options *call,
                                    camunda_value **value,
@@ -1727,6 +1867,7 @@ camunda_status camunda_member_list(const camunda_admin *admin,
  * - 400 a role is not valid
  * - 403 missing permission, or no seat left
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_member_set_roles(const camunda_admin *admin,
                                         const camunda_call_options *call,
                                         const char *email,
@@ -1746,6 +1887,7 @@ camunda_status camunda_member_set_roles(const camunda_admin *admin,
  * - 403 missing permission
  * - 404 not a member of the organisation
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_member_delete(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *email,
@@ -1763,6 +1905,7 @@ camunda_status camunda_member_delete(const camunda_admin *admin,
  * Error responses of the API:
  * - 403 missing permission
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_activity_list(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      camunda_value **value,
@@ -1781,6 +1924,7 @@ camunda_status camunda_activity_list(const camunda_admin *admin,
  * Error responses of the API:
  * - 403 missing permission
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_activity_csv(const camunda_admin *admin,
                                     const camunda_call_options *call,
                                     camunda_write_fn sink,
@@ -1797,6 +1941,7 @@ camunda_status camunda_activity_csv(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_ip_ranges(const camunda_admin *admin,
                                  const camunda_call_options *call,
                                  camunda_value **value,
@@ -1816,6 +1961,7 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
                                                   const camunda_call_options *call,
                                                   const char *cluster_uuid,
@@ -1834,6 +1980,7 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
                                                   const camunda_call_options *call,
                                                   const char *cluster_uuid,
@@ -1854,6 +2001,7 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
                                                    const camunda_call_options *call,
                                                    const char *cluster_uuid,
@@ -1875,6 +2023,7 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
                                                 const camunda_call_options *call,
                                                 const char *cluster_uuid,
@@ -1895,6 +2044,7 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
                                                     const camunda_call_options *call,
                                                     const char *cluster_uuid,
@@ -1915,6 +2065,7 @@ camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
                                                   const camunda_call_options *call,
                                                   const char *cluster_uuid,
@@ -1936,6 +2087,7 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
  * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
  * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
                                                   const camunda_call_options *call,
                                                   const char *cluster_uuid,
@@ -1947,6 +2099,7 @@ camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
  * Returns a new shutdown handle. Free it with camunda_shutdown_free(). Add clients to it with
  * camunda_config_set_shutdown().
  */
+CAMUNDA_NODISCARD
 camunda_shutdown *camunda_shutdown_new(void);
 
 /**
@@ -1985,6 +2138,7 @@ void camunda_shutdown_free(camunda_shutdown *shutdown);
  * If `call` is NULL, default options apply. On success, `*token` is a new token. Free it with
  * camunda_token_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_token(const camunda_admin *admin,
                                    const camunda_call_options *call,
                                    const char *audience,
@@ -1996,6 +2150,7 @@ camunda_status camunda_admin_token(const camunda_admin *admin,
  * newer one has replaced it. The next camunda_admin_token() requests a new one. `audience` must be the
  * one of the call that returned the token.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_invalidate_token(const camunda_admin *admin,
                                               const char *audience,
                                               const camunda_token *token,
@@ -2097,6 +2252,7 @@ const char *camunda_value_json(const camunda_value *value,
  * On success, `*value` is a new value. Free it with camunda_value_free(). Returns
  * CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON in UTF-8.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_value_parse(const char *json,
                                    size_t json_len,
                                    camunda_value **value,
@@ -2107,6 +2263,65 @@ camunda_status camunda_value_parse(const char *json,
  * part. NULL is ignored.
  */
 void camunda_value_free(camunda_value *value);
+
+/** @cond */
+#if defined(__cplusplus) && __cplusplus >= 201103L
+#define CAMUNDA_NULL nullptr
+#else
+#define CAMUNDA_NULL NULL
+#endif
+
+CAMUNDA_NODISCARD
+static inline camunda_config *camunda_config_new_checked(void) {
+  if (camunda_abi_version() != CAMUNDA_ABI_VERSION) return CAMUNDA_NULL;
+  return camunda_config_new();
+}
+
+CAMUNDA_NODISCARD
+static inline camunda_status camunda_config_from_env_checked(
+    camunda_config **config, camunda_error **error) {
+  const camunda_status status = camunda_abi_check(CAMUNDA_ABI_VERSION, error);
+  if (status == CAMUNDA_STATUS_OK) return camunda_config_from_env(config, error);
+  if (config != CAMUNDA_NULL) *config = CAMUNDA_NULL;
+  return status;
+}
+
+CAMUNDA_NODISCARD
+static inline camunda_status camunda_config_from_env_file_checked(
+    const char *path, camunda_config **config, camunda_error **error) {
+  const camunda_status status = camunda_abi_check(CAMUNDA_ABI_VERSION, error);
+  if (status == CAMUNDA_STATUS_OK) return camunda_config_from_env_file(path, config, error);
+  if (config != CAMUNDA_NULL) *config = CAMUNDA_NULL;
+  return status;
+}
+
+CAMUNDA_NODISCARD
+static inline camunda_status camunda_config_from_credentials_checked(
+    const camunda_value *credentials, camunda_config **config, camunda_error **error) {
+  const camunda_status status = camunda_abi_check(CAMUNDA_ABI_VERSION, error);
+  if (status == CAMUNDA_STATUS_OK) {
+    return camunda_config_from_credentials(credentials, config, error);
+  }
+  if (config != CAMUNDA_NULL) *config = CAMUNDA_NULL;
+  return status;
+}
+
+CAMUNDA_NODISCARD
+static inline camunda_status camunda_admin_new_checked(
+    const camunda_config *config, camunda_admin **admin, camunda_error **error) {
+  const camunda_status status = camunda_abi_check(CAMUNDA_ABI_VERSION, error);
+  if (status == CAMUNDA_STATUS_OK) return camunda_admin_new(config, admin, error);
+  if (admin != CAMUNDA_NULL) *admin = CAMUNDA_NULL;
+  return status;
+}
+
+#undef CAMUNDA_NULL
+#define camunda_config_new camunda_config_new_checked
+#define camunda_config_from_env camunda_config_from_env_checked
+#define camunda_config_from_env_file camunda_config_from_env_file_checked
+#define camunda_config_from_credentials camunda_config_from_credentials_checked
+#define camunda_admin_new camunda_admin_new_checked
+/** @endcond */
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS, Waiter};
 
-use crate::{Generated, NOTICE, root};
+use crate::{Generated, NOTICE, c_header, root};
 
 /// Generates `src/ffi/operations.rs`: one exported function for each operation and each waiter.
 pub(crate) fn operations() -> Generated {
@@ -16,8 +16,9 @@ pub(crate) fn operations() -> Generated {
     }
 }
 
-/// Generates the C header from `src/ffi`, with `operations` instead of the file on disk.
-pub(crate) fn header(operations: &str) -> Generated {
+/// Generates the declarations of the C header from `src/ffi`, with `operations` instead of the file on
+/// disk.
+pub(crate) fn declarations(operations: &str) -> String {
     let sources = tempfile::tempdir().expect("a temporary folder can be created");
     // All of src: modules of src/ffi refer to files outside it.
     copy_folder(&root().join("src"), sources.path());
@@ -28,10 +29,7 @@ pub(crate) fn header(operations: &str) -> Generated {
         cbindgen::Config::from_file(root().join("cbindgen.toml")).expect("cbindgen.toml is valid");
     let conventions = config.header.unwrap_or_default();
     config.header = Some(format!("/* {NOTICE} */\n{}", conventions.trim_start()));
-    config.after_includes = Some(format!(
-        "\n/** The version of this header. */\n#define CAMUNDA_VERSION \"{}\"",
-        env!("CARGO_PKG_VERSION")
-    ));
+    config.after_includes = Some(c_header::preamble(env!("CARGO_PKG_VERSION")));
     let mut header = Vec::new();
     cbindgen::Builder::new()
         .with_config(config)
@@ -39,9 +37,14 @@ pub(crate) fn header(operations: &str) -> Generated {
         .generate()
         .expect("src/ffi can be expressed in C")
         .write(&mut header);
+    String::from_utf8(header).expect("the sources are UTF-8")
+}
+
+/// Generates the C header of its declarations.
+pub(crate) fn header(declarations: &str) -> Generated {
     Generated {
         path: "include/camunda_admin.h",
-        text: String::from_utf8(header).expect("the sources are UTF-8"),
+        text: c_header::complete(declarations),
     }
 }
 
@@ -153,6 +156,7 @@ fn module_of(function: &str) -> &'static str {
     let modules = ["config", "admin", "call", "value", "object", "credentials"];
     let prefixed = |module: &&&str| function.starts_with(&format!("camunda_{module}_"));
     match function {
+        "camunda_abi_check" => "crate::ffi",
         "camunda_admin_token" | "camunda_admin_invalidate_token" => "token",
         name if known(name) => "operations",
         _ => modules

@@ -14,6 +14,7 @@ fn exported_function_returns_internal_error_on_panic() {
     // SAFETY: the panic precedes every access to an argument.
     let statuses = unsafe {
         [
+            ("camunda_abi_check", crate::ffi::camunda_abi_check(0, null_mut())),
             ("camunda_admin_new", admin::camunda_admin_new(null(), null_mut(), null_mut())),
             ("camunda_admin_stats", admin::camunda_admin_stats(null(), null_mut(), null_mut())),
             ("camunda_admin_diagnostics", admin::camunda_admin_diagnostics(null(), null_mut(), null_mut())),
