@@ -986,6 +986,45 @@ camunda_status camunda_object_set_json(camunda_object *object,
                                        camunda_error **error);
 
 /**
+ * Sets a field to an object, whose current content is copied.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_object_set_object(camunda_object *object,
+                                         const char *key,
+                                         const camunda_object *value,
+                                         camunda_error **error);
+
+/**
+ * Appends a string to the array in a field; if the field is absent, it becomes an array with this
+ * element. The strings are copied. Returns CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value
+ * that is not an array.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_object_append_str(camunda_object *object,
+                                         const char *key,
+                                         const char *value,
+                                         camunda_error **error);
+
+/**
+ * Appends an integer to the array in a field, as camunda_object_append_str().
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_object_append_integer(camunda_object *object,
+                                             const char *key,
+                                             int64_t value,
+                                             camunda_error **error);
+
+/**
+ * Appends an object, whose current content is copied, to the array in a field, as
+ * camunda_object_append_str().
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_object_append_object(camunda_object *object,
+                                            const char *key,
+                                            const camunda_object *value,
+                                            camunda_error **error);
+
+/**
  * Returns the JSON of the object, NUL-terminated. If `len` is not NULL, `*len` is set to the length
  * without the NUL. Borrowed from `object` until it is changed or freed. NULL if `object` is NULL.
  */
@@ -2094,6 +2133,63 @@ camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
                                                   const char *backup_id,
                                                   camunda_value **value,
                                                   camunda_error **error);
+
+/**
+ * Returns the string at a path such as `status.ready`, in UTF-8 and NUL-terminated. `fallback`, which
+ * may be NULL, if no string is there. Borrowed from `value`.
+ *
+ * See camunda_value_path() for paths. A string with a NUL character ends at it; camunda_value_str()
+ * returns the length.
+ */
+const char *camunda_value_path_str(const camunda_value *value,
+                                   const char *path,
+                                   const char *fallback);
+
+/**
+ * Returns the integer at a path such as `channels.0.priority`. `fallback` if the path leads to no
+ * number, to a fraction, or to a number out of range. See camunda_value_path() for paths.
+ */
+int64_t camunda_value_path_integer(const camunda_value *value, const char *path, int64_t fallback);
+
+/**
+ * Returns the boolean at a path such as `encryption.enabled`. `fallback` if no boolean is there. See
+ * camunda_value_path() for paths.
+ */
+bool camunda_value_path_bool(const camunda_value *value,
+                             const char *path,
+                             bool fallback);
+
+/**
+ * Returns the next element of an array, or the value of the next field of an object, and advances
+ * `*position`. Set it to 0 before the first call; pass other values unchanged. NULL after the last
+ * element, and if `value` or `position` is NULL. Borrowed from `value`.
+ *
+ * @code
+ * size_t position = 0;
+ * const camunda_value *cluster;
+ * while ((cluster = camunda_value_next(clusters, &position)) != NULL) {
+ *   puts(camunda_value_path_str(cluster, "name", ""));
+ * }
+ * @endcode
+ */
+const camunda_value *camunda_value_next(const camunda_value *value, size_t *position);
+
+/**
+ * Returns the value of the next field of an object, stores its name, NUL-terminated, in `*key`, and
+ * advances `*position`. Set it to 0 before the first call; pass other values unchanged. NULL after the
+ * last field, and if `value` is not an object or a pointer is NULL; then `*key` is NULL. Both are
+ * borrowed from `value`.
+ *
+ * @code
+ * size_t position = 0;
+ * const char *name;
+ * const camunda_value *secret;
+ * while ((secret = camunda_value_next_field(secrets, &position, &name)) != NULL) puts(name);
+ * @endcode
+ */
+const camunda_value *camunda_value_next_field(const camunda_value *value,
+                                              size_t *position,
+                                              const char **key);
 
 /**
  * Returns a new shutdown handle. Free it with camunda_shutdown_free(). Add clients to it with

@@ -18,6 +18,7 @@ pub mod log;
 pub mod object;
 pub mod operation;
 pub mod operations;
+pub mod readers;
 pub mod shutdown;
 pub mod token;
 pub mod token_store;

@@ -256,6 +256,24 @@ def declare(library: CDLL) -> None:
         c_size_t,
         POINTER(c_void_p),
     ]
+    library.camunda_object_set_object.restype = c_int32
+    library.camunda_object_set_object.argtypes = [c_void_p, c_char_p, c_void_p, POINTER(c_void_p)]
+    library.camunda_object_append_str.restype = c_int32
+    library.camunda_object_append_str.argtypes = [c_void_p, c_char_p, c_char_p, POINTER(c_void_p)]
+    library.camunda_object_append_integer.restype = c_int32
+    library.camunda_object_append_integer.argtypes = [
+        c_void_p,
+        c_char_p,
+        c_int64,
+        POINTER(c_void_p),
+    ]
+    library.camunda_object_append_object.restype = c_int32
+    library.camunda_object_append_object.argtypes = [
+        c_void_p,
+        c_char_p,
+        c_void_p,
+        POINTER(c_void_p),
+    ]
     library.camunda_object_json.restype = c_void_p
     library.camunda_object_json.argtypes = [c_void_p, POINTER(c_size_t)]
     library.camunda_object_free.restype = None
@@ -682,6 +700,16 @@ def declare(library: CDLL) -> None:
         POINTER(c_void_p),
         POINTER(c_void_p),
     ]
+    library.camunda_value_path_str.restype = c_char_p
+    library.camunda_value_path_str.argtypes = [c_void_p, c_char_p, c_char_p]
+    library.camunda_value_path_integer.restype = c_int64
+    library.camunda_value_path_integer.argtypes = [c_void_p, c_char_p, c_int64]
+    library.camunda_value_path_bool.restype = c_bool
+    library.camunda_value_path_bool.argtypes = [c_void_p, c_char_p, c_bool]
+    library.camunda_value_next.restype = c_void_p
+    library.camunda_value_next.argtypes = [c_void_p, POINTER(c_size_t)]
+    library.camunda_value_next_field.restype = c_void_p
+    library.camunda_value_next_field.argtypes = [c_void_p, POINTER(c_size_t), POINTER(c_char_p)]
     library.camunda_shutdown_new.restype = c_void_p
     library.camunda_shutdown_new.argtypes = []
     library.camunda_shutdown_start.restype = c_bool
