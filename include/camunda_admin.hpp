@@ -5383,6 +5383,7 @@ inline Restore Backups::wait_until_restored(const BackupId& backup, const Wait<R
 
 }  // namespace camunda
 
+/// @cond
 template <>
 struct std::hash<camunda::ClusterId> : camunda::detail::HashId<camunda::ClusterId> {};
 template <>
@@ -5391,5 +5392,6 @@ template <>
 struct std::hash<camunda::BackupId> : camunda::detail::HashId<camunda::BackupId> {};
 template <>
 struct std::hash<camunda::MonitoringClientId> : camunda::detail::HashId<camunda::MonitoringClientId> {};
+/// @endcond
 
 #endif  // CAMUNDA_ADMIN_HPP

@@ -14,7 +14,7 @@ pub type camunda_status = i32;
 
 /// Success.
 pub const CAMUNDA_STATUS_OK: camunda_status = 0;
-/// An argument is invalid: NULL, empty, not UTF-8, of the wrong type, or a `.` or `..` path segment.
+/// An argument is invalid: NULL, empty, not UTF-8, of the wrong type, or a dot segment of a path.
 pub const CAMUNDA_STATUS_INVALID_ARGUMENT: camunda_status = 1;
 /// A setting is missing or invalid; the message names it.
 pub const CAMUNDA_STATUS_CONFIG: camunda_status = 2;

@@ -245,3 +245,38 @@ int main() {
         assert!(line.contains(ABI_MESSAGE), "{line}");
     }
 }
+
+/// The reference of both headers is complete: Doxygen warns about undocumented declarations, wrong
+/// parameter names and broken links.
+#[test]
+fn doxygen_accepts_the_headers_without_a_warning() {
+    let Some(doxygen) = tool("doxygen") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let settings = fs::read_to_string(top().join("docs/Doxyfile")).unwrap();
+    let path = folder.path().display();
+    let config = folder.path().join("Doxyfile");
+    let log = folder.path().join("warnings");
+    fs::write(
+        &config,
+        format!(
+            "{settings}\nOUTPUT_DIRECTORY = {path}\nWARN_LOGFILE = {}\n",
+            log.display()
+        ),
+    )
+    .unwrap();
+    let mut command = Command::new(doxygen);
+    command.arg(config).current_dir(top());
+    run(command);
+    let warnings = fs::read_to_string(log).unwrap();
+    assert!(warnings.is_empty(), "{warnings}");
+    let c = fs::read_to_string(folder.path().join("html/camunda__admin_8h.html")).unwrap();
+    assert!(
+        c.contains("camunda_cluster_create"),
+        "the C header is missing"
+    );
+    let index = fs::read_to_string(folder.path().join("html/annotated.html")).unwrap();
+    assert!(index.contains("AdminClient"), "the C++ header is missing");
+    assert!(!index.contains("1_1detail"), "internal classes are shown");
+}

@@ -1,6 +1,8 @@
 //! Completes the C header that cbindgen generates: version numbers, `CAMUNDA_NODISCARD`, and the check
 //! of the ABI version.
 
+use crate::c_bodies;
+
 /// Text before the first declaration.
 pub(crate) fn preamble(version: &str) -> String {
     let parts: Vec<u32> = version
@@ -72,7 +74,7 @@ pub(crate) fn complete(plain: &str) -> String {
     let end = text
         .rfind("#ifdef __cplusplus\n}")
         .expect("the header closes `extern \"C\"`");
-    text.insert_str(end, ABI_CHECK);
+    text.insert_str(end, &format!("{}{ABI_CHECK}", c_bodies::constants()));
     text
 }
 

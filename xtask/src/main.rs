@@ -5,6 +5,7 @@
 //! with the names of the files that differ.
 
 mod c;
+mod c_bodies;
 mod c_header;
 mod cpp;
 mod python;
