@@ -548,13 +548,11 @@ Owned<T> make(Call&& call) {
 
 /// Throws ConfigError if the loaded library has another ABI version than this header.
 inline void check_abi() {
-  static const std::uint32_t found = camunda_abi_version();
-  if (found != CAMUNDA_ABI_VERSION) {
-    raise(Status::Config, Stage::Config, Outcome::NotSent,
-          "this program was compiled for ABI " + std::to_string(CAMUNDA_ABI_VERSION) +
-              " of camunda_admin (version " CAMUNDA_VERSION "), and the library that was loaded has ABI " +
-              std::to_string(found) + " (version " + camunda_version() + ")");
-  }
+  static const bool checked = [] {
+    run([](camunda_error** error) { return camunda_abi_check(CAMUNDA_ABI_VERSION, error); });
+    return true;
+  }();
+  static_cast<void>(checked);
 }
 
 /// Returns a string as a C string. Throws InvalidArgumentError if it contains a NUL.
@@ -5399,6 +5397,7 @@ inline Restore Backups::wait_until_restored(const BackupId& backup, const Wait<R
 
 }  // namespace camunda
 
+/// @cond
 template <>
 struct std::hash<camunda::ClusterId> : camunda::detail::HashId<camunda::ClusterId> {};
 template <>
@@ -5407,5 +5406,6 @@ template <>
 struct std::hash<camunda::BackupId> : camunda::detail::HashId<camunda::BackupId> {};
 template <>
 struct std::hash<camunda::MonitoringClientId> : camunda::detail::HashId<camunda::MonitoringClientId> {};
+/// @endcond
 
 #endif  // CAMUNDA_ADMIN_HPP
