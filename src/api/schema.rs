@@ -20,6 +20,8 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum JsonSchema {
     Text,
+    /// Time as a string; any string is accepted.
+    Timestamp,
     /// String that no error message may quote.
     Secret,
     Bool,
@@ -38,6 +40,8 @@ pub(crate) enum JsonSchema {
 /// Types with a [`JsonSchema`].
 pub(crate) trait HasSchema {
     const SCHEMA: JsonSchema;
+    /// Whether an empty string means that there is no value.
+    const EMPTY_IS_ABSENT: bool = false;
 }
 
 macro_rules! schemas {
@@ -109,7 +113,7 @@ impl<'de> DeserializeSeed<'de> for Check<'_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.schema {
-            JsonSchema::Text => deserializer.deserialize_str(self),
+            JsonSchema::Text | JsonSchema::Timestamp => deserializer.deserialize_str(self),
             JsonSchema::Secret => Secret::deserialize(deserializer).map(drop),
             JsonSchema::Bool => bool::deserialize(deserializer).map(drop),
             JsonSchema::U32 => u32::deserialize(deserializer).map(drop),
@@ -155,6 +159,10 @@ impl<'de> Visitor<'de> for Check<'_> {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.schema {
+            // An empty string counts as absent.
+            JsonSchema::Optional(JsonSchema::Described(Description::Id { .. })) => {
+                self.of(JsonSchema::Text).deserialize(deserializer)
+            }
             JsonSchema::Optional(schema) => self.of(*schema).deserialize(deserializer),
             _ => Err(de::Error::invalid_type(de::Unexpected::Option, &self)),
         }
