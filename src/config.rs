@@ -298,6 +298,11 @@ impl Config {
         &self.base_url
     }
 
+    #[cfg(feature = "cli")]
+    pub(crate) fn oauth_url(&self) -> &str {
+        &self.oauth_url
+    }
+
     pub(crate) fn audience(&self) -> &str {
         &self.audience
     }
@@ -496,16 +501,21 @@ fn edit_distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
+/// Name of the variable that contains the home directory.
+const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+
 /// Returns the absolute path of a directory. `~` is the home directory; a relative path is resolved
 /// against the current directory.
 fn absolute(directory: &Path) -> Result<PathBuf> {
     let directory = match directory.strip_prefix("~") {
         Ok(rest) => {
-            let home = std::env::var_os("HOME")
+            let home = std::env::var_os(HOME)
                 .map(PathBuf::from)
                 .filter(|home| home.is_absolute())
                 .ok_or_else(|| {
-                    Error::config("`token_cache`: `~` requires the variable HOME, which is not set")
+                    Error::config(format!(
+                        "`token_cache`: `~` requires the variable {HOME}, which is not set"
+                    ))
                 })?;
             match rest.as_os_str().is_empty() {
                 true => home,
@@ -729,7 +739,7 @@ mod tests {
     #[test]
     fn token_cache_directory_is_resolved_when_the_settings_are_completed() {
         let current = std::env::current_dir().unwrap();
-        let home = PathBuf::from(std::env::var_os("HOME").expect("HOME is set"));
+        let home = PathBuf::from(std::env::var_os(HOME).expect("it is set"));
         for (value, expected) in [
             ("/var/cache/tokens", PathBuf::from("/var/cache/tokens")),
             ("./tokens", current.join("tokens")),

@@ -135,6 +135,12 @@ impl AdminClient {
         self.token_source(audience)?.access_token()
     }
 
+    /// Returns the audience of the client's own tokens, those for the Administration API.
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        self.transport.config().audience()
+    }
+
     /// Returns a reusable source of access tokens of this client's credentials for an audience.
     ///
     /// # Errors
@@ -708,6 +714,11 @@ impl AdminClientBuilder {
             transport,
             options: CallOptions::new(),
         })
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Creates a client without consuming the builder.

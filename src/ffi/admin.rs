@@ -40,7 +40,7 @@ impl camunda_admin {
 pub(super) fn encode(value: &impl Serialize) -> Result<OwnedValue> {
     let json =
         to_json(value).map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
-    camunda_value::of_valid(json.into_bytes())
+    camunda_value::parse(json.into_bytes())
 }
 
 /// Creates a client from settings. Reads the files that the settings name; sends no request.

@@ -12,6 +12,8 @@ mod exchange;
 pub(crate) mod fuzzing;
 mod logs;
 mod pem;
+#[cfg(feature = "cli")]
+pub(crate) mod probe;
 mod resolver;
 mod response;
 mod retry;

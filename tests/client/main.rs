@@ -4,6 +4,8 @@ mod bad_input;
 #[path = "../support/deadline_check.rs"]
 mod deadline_check;
 mod deadlines;
+#[cfg(feature = "cli")]
+mod doctor;
 mod end_to_end;
 mod env_files;
 #[path = "../support/limited.rs"]

@@ -3,8 +3,11 @@
 //! A store error never fails an API call: it is logged once as a warning, shown in the diagnostics,
 //! and the process continues without the store.
 
-#[cfg(unix)]
+#[cfg_attr(windows, path = "file_windows.rs")]
 mod file;
+mod file_names;
+#[cfg(test)]
+mod file_tests;
 mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
@@ -12,7 +15,7 @@ mod redis;
 use std::env;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,10 +62,11 @@ impl StoreChain {
         };
         let mut tiers = Vec::new();
         if let Some(directory) = directory(choice) {
-            tiers.extend(files(&directory).map(|(store, times)| StoreTier {
-                times: Some(times),
+            let store = Arc::new(file::FileStore::new(&directory));
+            tiers.push(StoreTier {
+                times: Some(store.clone()),
                 ..tier(store, false)
-            }));
+            });
         } else if needs_directory(choice) {
             warn_once_without_home();
         }
@@ -149,30 +153,20 @@ fn needs_directory(choice: &TokenCacheConfig) -> bool {
     )
 }
 
-/// Returns `$XDG_CACHE_HOME/camunda-admin` or `$HOME/.cache/camunda-admin`; `None` if neither
-/// variable is an absolute path.
+/// Returns `$XDG_CACHE_HOME/camunda-admin` or `$HOME/.cache/camunda-admin`, on Windows
+/// `%LOCALAPPDATA%\camunda-admin`; `None` if none of these variables is an absolute path.
 fn default_directory() -> Option<PathBuf> {
     let absolute = |name| {
         env::var_os(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
-    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    let caches = if cfg!(windows) {
+        absolute("LOCALAPPDATA")?
+    } else {
+        absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?
+    };
     Some(caches.join("camunda-admin"))
-}
-
-type Files = (Arc<dyn TokenStore>, Arc<dyn Timestamps>);
-
-#[cfg(unix)]
-fn files(directory: &Path) -> Option<Files> {
-    let store = Arc::new(file::FileStore::new(directory));
-    Some((store.clone(), store))
-}
-
-/// Not supported: the owner and permissions of a file cannot be checked here.
-#[cfg(not(unix))]
-fn files(_directory: &Path) -> Option<Files> {
-    None
 }
 
 #[cfg(feature = "redis")]
@@ -452,9 +446,12 @@ fn warn_once_without_home() {
     use std::sync::atomic::{AtomicBool, Ordering};
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
+        let variables = match cfg!(windows) {
+            true => "LOCALAPPDATA is not set",
+            false => "neither XDG_CACHE_HOME nor HOME is set",
+        };
         log::warn!(
-            "token store not available, tokens are not shared between processes: neither \
-             XDG_CACHE_HOME nor HOME is set"
+            "token store not available, tokens are not shared between processes: {variables}"
         );
     }
 }
