@@ -29,7 +29,7 @@ use crate::credentials::{
 };
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Zeroizing, to_json};
-use crate::transport::{Idempotency, Method, Request, Stats, Transport};
+use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 
 /// Client for the Camunda 8 Administration API.
 ///
@@ -443,10 +443,10 @@ fn no_credentials() -> Error {
 }
 
 fn token_cache(config: &Config, audience: &str) -> Result<Option<Arc<TokenCacheHandle>>> {
-    config
-        .token_request(audience)
-        .map(|request| auth::token_cache_handle(request, config.token_cache()))
-        .transpose()
+    let Some(request) = config.token_request(audience) else {
+        return Ok(None);
+    };
+    auth::token_cache_handle(request, &transport::token_cache_config(config)?).map(Some)
 }
 
 /// Builder of an [`AdminClient`].
