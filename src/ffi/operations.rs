@@ -5,7 +5,7 @@
 use std::ffi::{c_char, c_void};
 
 use crate::api::backups::BackupId;
-use crate::api::clusters::ClusterId;
+use crate::api::clusters::{ClusterId, GenerationId};
 use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};
 use crate::api::{secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;
@@ -1994,7 +1994,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(|admin, [cluster_uuid, generation_id], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_upgraded(generation_id, &operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("generationId", generation_id)], Some(value), error) }
+    unsafe { operation::wait(|admin, [cluster_uuid, generation_id], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_upgraded(&GenerationId::new(generation_id)?, &operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("generationId", generation_id)], Some(value), error) }
 }
 
 /// Wait until woken.

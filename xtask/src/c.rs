@@ -187,7 +187,7 @@ fn functions() -> String {
          \n\
          use std::ffi::{c_char, c_void};\n\n\
          use crate::api::backups::BackupId;\n\
-         use crate::api::clusters::ClusterId;\n\
+         use crate::api::clusters::{ClusterId, GenerationId};\n\
          use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
          use crate::api::{secrets, secure_connectivity};\n\
          use crate::ffi::admin::camunda_admin;\n\
@@ -365,6 +365,7 @@ fn waiter_call(waiter: &Waiter) -> String {
     let typed = |name: &str| match name {
         "clusterUuid" => format!("&ClusterId::new({})?", snake(name)),
         "backupId" => format!("&BackupId::new({})?", snake(name)),
+        "generationId" => format!("&GenerationId::new({})?", snake(name)),
         _ => snake(name),
     };
     let (place, method) = waiter.call.rsplit_once('.').unwrap();
