@@ -510,6 +510,7 @@ fn json_type(rust_type: &str) -> String {
         "bool" => "boolean".to_owned(),
         "Number" | "u32" | "u64" | "i64" | "f64" => "number".to_owned(),
         "Json" => "any".to_owned(),
+        "Timestamp" => "string, time in RFC 3339".to_owned(),
         name => {
             let description = TYPES.iter().find(|known| known.name() == name);
             match description {
