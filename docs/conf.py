@@ -65,6 +65,12 @@ def prepare(app, docname, source):
     source[0] = OUTSIDE.sub(lambda link: link.group(1) if "`" in link.group(1) else f"{link.group(1)} (`{link.group(2)}`)", text)
 
 
+def prepare_included(app, path, docname, source):
+    """Adapt the links of a file of the root folder that a page includes."""
+    source[0] = source[0].replace("](docs/", "](")
+
+
 def setup(app):
     """Register the events."""
     app.connect("source-read", prepare)
+    app.connect("include-read", prepare_included)
