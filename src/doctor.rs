@@ -43,6 +43,8 @@ const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const VARIABLES: &[(&str, &str)] = &[
     ("CAMUNDA_CONSOLE_CLIENT_ID", "client_id"),
     ("CAMUNDA_CONSOLE_CLIENT_SECRET", "client_secret"),
+    ("CAMUNDA_CONSOLE_CLIENT_SECRET_FILE", "client_secret_file"),
+    ("CAMUNDA_CONSOLE_ACCESS_TOKEN", "access_token"),
     ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
     ("CAMUNDA_OAUTH_URL", "oauth_url"),
     ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
@@ -649,6 +651,14 @@ fn settings(
         }
     }
     let defaults = Config::default();
+    let alternatives: &[(&str, &[&str])] = &[
+        ("client_id", &["access_token"]),
+        ("client_secret", &["access_token", "client_secret_file"]),
+    ];
+    let is_replaced = |settings: &[Setting], key: &str| {
+        let replaced_by = alternatives.iter().find(|(replaced, _)| *replaced == key);
+        replaced_by.is_some_and(|(_, by)| settings.iter().any(|it| by.contains(&it.key)))
+    };
     for (key, value) in [
         ("client_id", None),
         ("client_secret", None),
@@ -657,7 +667,7 @@ fn settings(
         ("audience", Some(defaults.audience())),
         ("token_cache", Some("auto")),
     ] {
-        if !settings.iter().any(|setting| setting.key == key) {
+        if !settings.iter().any(|setting| setting.key == key) && !is_replaced(&settings, key) {
             settings.push(Setting {
                 key,
                 value: value.map(str::to_owned),
@@ -849,6 +859,31 @@ mod tests {
         for name in read.into_inner() {
             assert!(VARIABLES.iter().any(|(known, _)| *known == name), "{name}");
         }
+    }
+
+    #[test]
+    fn settings_lack_credentials_that_others_replace() {
+        let keys = |values: &[(&str, &str)]| {
+            let found = settings(&variables(values), &variables(&[]));
+            assert!(
+                found
+                    .iter()
+                    .all(|it| it.value.as_deref() != Some("hunter2"))
+            );
+            let credentials = found.iter().map(|it| it.key);
+            credentials
+                .filter(|key| key.starts_with("client_") || *key == "access_token")
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&[]), ["client_id", "client_secret"]);
+        assert_eq!(
+            keys(&[("CAMUNDA_CONSOLE_ACCESS_TOKEN", "hunter2")]),
+            ["access_token"]
+        );
+        assert_eq!(
+            keys(&[("CAMUNDA_CONSOLE_CLIENT_SECRET_FILE", "/run/secret")]),
+            ["client_secret_file", "client_id"]
+        );
     }
 
     #[test]
