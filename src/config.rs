@@ -196,7 +196,11 @@ impl Config {
                 TokenCacheConfig::Directory(path) => Some(path),
                 _ => None,
             };
-            config.token_cache = TokenCacheConfig::Redis { url, directory };
+            config.token_cache = TokenCacheConfig::Redis {
+                url,
+                directory,
+                tls: None,
+            };
         }
         Ok(config)
     }
@@ -493,6 +497,7 @@ fn token_cache(value: &str) -> Result<TokenCacheConfig> {
     if let Some(url) = redis_url(value) {
         let url = Secret::new(plain("token_cache", &url)?);
         return Ok(TokenCacheConfig::Redis {
+            tls: None,
             url,
             directory: None,
         });

@@ -46,9 +46,20 @@ pub(crate) enum TokenCacheConfig {
     Redis {
         url: Secret,
         directory: Option<PathBuf>,
+        /// For a `rediss://` or `valkeys://` URL.
+        tls: Option<StoreTls>,
     },
     /// The caller's own store.
     Custom(Arc<dyn TokenStore>),
+}
+
+/// TLS settings of connections to a token store.
+#[derive(Clone)]
+pub(crate) struct StoreTls {
+    /// Distinguishes settings: clients with equal ones share a store.
+    pub(crate) id: String,
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub(crate) config: Arc<rustls::ClientConfig>,
 }
 
 impl fmt::Debug for TokenCacheConfig {
@@ -57,11 +68,11 @@ impl fmt::Debug for TokenCacheConfig {
             TokenCacheConfig::Auto => f.write_str("Auto"),
             TokenCacheConfig::Memory => f.write_str("Memory"),
             TokenCacheConfig::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
-            TokenCacheConfig::Redis { url, directory } => f
+            TokenCacheConfig::Redis { url, directory, .. } => f
                 .debug_struct("Redis")
                 .field("url", url)
                 .field("directory", directory)
-                .finish(),
+                .finish_non_exhaustive(),
             TokenCacheConfig::Custom(store) => {
                 f.debug_tuple("Custom").field(&store.describe()).finish()
             }

@@ -29,7 +29,7 @@ use crate::credentials::{
 };
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Zeroizing, to_json};
-use crate::transport::{Idempotency, Method, Request, Stats, Transport};
+use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 
 /// Client for the Camunda 8 Administration API.
 ///
@@ -158,7 +158,7 @@ impl AdminClient {
         let tokens = match audience == config.audience() {
             true => own.clone(),
             false => own
-                .for_audience(audience, config.token_cache())?
+                .for_audience(audience, &transport::token_cache_config(config)?)?
                 .ok_or_else(|| {
                     Error::config(format!(
                         "`access_token` is for the audience {} only; set `client_id` and \
@@ -459,10 +459,10 @@ fn no_credentials() -> Error {
 /// Returns the source of tokens for the settings, or `None` without credentials. Reads the file of
 /// `client_secret_file`.
 fn token_provider(config: &Config) -> Result<Option<TokenProvider>> {
-    let cache = config.token_cache();
     if let Some(token) = config.access_token() {
         return Ok(TokenProvider::supplied(token));
     }
+    let cache = &transport::token_cache_config(config)?;
     if let Some(file) = config.client_secret_file() {
         return config
             .token_request(file.read()?)

@@ -38,7 +38,9 @@ pub use token::Token;
 use crate::call::CallContext;
 use crate::error::Error;
 use crate::secret::Secret;
-pub(crate) use crate::token_config::{TokenCacheConfig, TokenRequest, TokenRequestFormat};
+pub(crate) use crate::token_config::{
+    StoreTls, TokenCacheConfig, TokenRequest, TokenRequestFormat,
+};
 pub(crate) use crate::token_store::{StoreLock, TokenStore};
 
 /// Sends one token request; implemented by the transport.

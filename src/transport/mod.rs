@@ -26,7 +26,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::auth::{Token, TokenProvider};
+use crate::auth::{StoreTls, Token, TokenCacheConfig, TokenProvider};
 use crate::call::CallContext;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
@@ -110,6 +110,25 @@ pub(crate) struct Request<'a> {
     /// Error responses that the API documents for the operation: HTTP status and reason. After one of
     /// these with a 5xx status the operation was not executed.
     pub(crate) documented_rejections: &'a [(u16, &'static str)],
+}
+
+/// Returns the token stores of a configuration, with its TLS settings for those that need them.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`] if a certificate or key cannot be used.
+pub(crate) fn token_cache_config(config: &Config) -> Result<TokenCacheConfig> {
+    let mut choice = config.token_cache().clone();
+    if let TokenCacheConfig::Redis { url, tls, .. } = &mut choice
+        && (url.expose().starts_with("rediss:") || url.expose().starts_with("valkeys:"))
+    {
+        let files = [config.ca_file(), config.client_cert(), config.client_key()];
+        *tls = Some(StoreTls {
+            id: format!("{files:?}"),
+            config: tls::client_config(config)?,
+        });
+    }
+    Ok(choice)
 }
 
 /// The HTTP connections, counters and token provider that all clones of a client share.

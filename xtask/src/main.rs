@@ -7,6 +7,8 @@
 //! `cargo xtask licenses` writes the licenses of the dependencies, with the same option.
 
 mod c;
+mod c_bodies;
+mod c_header;
 mod cpp;
 mod licenses;
 mod python;
@@ -71,14 +73,15 @@ fn root() -> PathBuf {
 /// Generates every file in memory.
 fn generate() -> Vec<Generated> {
     let operations = c::operations();
-    let header = c::header(&operations.text);
+    let declarations = c::declarations(&operations.text);
+    let header = c::header(&declarations);
     vec![
-        c::panics(&header.text),
-        c::symbols(&header.text),
+        c::panics(&declarations),
+        c::symbols(&declarations),
         cpp::header(),
         python::models(),
         python::operations(),
-        python::prototypes(&header.text),
+        python::prototypes(&declarations),
         operations,
         header,
     ]

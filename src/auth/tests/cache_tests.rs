@@ -879,6 +879,7 @@ fn invariant_10_no_secret_remains_in_memory() {
         token: Some(stored),
         auth_failure: None,
         refresh_pause: None,
+        unshared: false,
     };
     let cipher = RecordCipher::new(&request(), CacheKey::of(&request()));
     let sealed = cipher.seal(&record).unwrap();

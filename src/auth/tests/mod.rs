@@ -12,6 +12,8 @@ mod lone_process_tests;
 mod model_tests;
 #[cfg(all(test, unix))]
 mod multi_process_tests;
+#[cfg(all(test, unix, feature = "redis"))]
+mod redis_tests;
 #[cfg(test)]
 mod shuttle_tests;
 #[cfg(test)]
