@@ -1,4 +1,4 @@
-// Fleet benchmark: Camunda's SDK for Node, used as in its README. Lists the clusters once.
+// Benchmark of many processes: Camunda's SDK for Node, used as in its README. Lists the clusters once.
 
 const { Camunda8 } = require('@camunda8/sdk')
 

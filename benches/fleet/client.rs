@@ -1,4 +1,4 @@
-//! Fleet benchmark: lists the clusters once, within the deadline `FLEET_TIMEOUT` in seconds.
+//! Benchmark of many processes: lists the clusters once, within the deadline `FLEET_TIMEOUT` in seconds.
 
 use std::time::Duration;
 

@@ -163,7 +163,7 @@ def picture(results, processes, note):
         f'aria-label="Processes that are done, over time">',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="24" font-size="15" font-weight="bold" fill="#1f2328">'
-        f"{processes} processes start at once behind one IP address</text>",
+        f"{processes} processes start together behind one IP address</text>",
         f'<text x="{LEFT}" y="42" fill="#59636e">{escape(note)}</text>',
     ]
     for count in range(0, processes + 1, max(processes // 5, 1)):

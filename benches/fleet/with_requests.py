@@ -1,4 +1,4 @@
-"""Fleet benchmark: requests, with a token per process. Lists the clusters once."""
+"""Benchmark of many processes: requests, with a token per process. Lists the clusters once."""
 
 import os
 
