@@ -136,6 +136,7 @@ mod random;
     clippy::return_self_not_must_use
 )]
 mod secret;
+mod secret_file;
 mod token_config;
 mod token_store;
 mod transport;

@@ -330,6 +330,11 @@ pub(crate) struct TokenCacheHandle {
 }
 
 impl TokenCacheHandle {
+    /// Returns the parameters of the token requests.
+    pub(crate) fn request(&self) -> &TokenRequest {
+        &self.request
+    }
+
     /// Returns a valid token.
     ///
     /// Returns the cached token in well under a microsecond if it is not due for refresh. Otherwise
@@ -370,7 +375,9 @@ impl TokenCacheHandle {
         }
         self.wait_for_token(endpoint, call).map_err(|error| {
             match (error.kind(), self.current().stores.problem()) {
-                (ErrorKind::RateLimited, Some(problem)) => error.with_detail(&problem),
+                (ErrorKind::RateLimited, Some(problem)) => {
+                    error.ending_with(format!("tokens are not shared: {problem}"))
+                }
                 _ => error,
             }
         })

@@ -373,8 +373,10 @@ impl SharedRateLimiter {
     ) -> (Duration, bool) {
         let clock = sharing.clock;
         let blocked_until = {
-            let rate_limiter = &mut self.lock().rate_limiter;
-            rate_limiter.rate_limited(clock.now(), retry_after, clock.jitter());
+            let mut state = self.lock();
+            let (now, remaining) = (clock.now(), clock.remaining(sharing.call));
+            let rate_limiter = &mut state.rate_limiter;
+            rate_limiter.rate_limited(now, retry_after, remaining, clock.jitter());
             rate_limiter.next_allowed_at()
         };
         // Callers in the queue have to see their later permits.

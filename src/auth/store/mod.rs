@@ -172,7 +172,7 @@ impl StoreChain {
         self.shared.as_ref()?.health().problem()?;
         let failing = self.all().filter_map(|store| {
             let error = store.health().problem()?.to_owned();
-            Some(format!("token store {}: {error}", store.describe()))
+            Some(format!("{}: {error}", store.describe()))
         });
         let problems: Vec<_> = failing.collect();
         (!problems.is_empty()).then(|| problems.join("; "))

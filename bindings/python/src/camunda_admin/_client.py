@@ -133,7 +133,7 @@ def _setting(key: str, value: Any) -> str:
     if isinstance(value, os.PathLike) and key == "token_cache":
         # Made absolute, since a string without a separator, such as "tokens", is not read as a path.
         return os.path.abspath(os.path.expanduser(str(os.fspath(value))))
-    if isinstance(value, os.PathLike) and key in ("ca_file", "client_cert", "client_key"):
+    if isinstance(value, os.PathLike) and key in ("client_secret_file", "ca_file", "client_cert", "client_key"):
         return str(os.fspath(value))
     if isinstance(value, str):
         return value
@@ -185,8 +185,13 @@ class AdminClient(AdminOperations, Closeable):
     logged.
 
     Args:
-        client_id: OAuth client id. Default: none; only `ip_ranges` can be called then.
-        client_secret: OAuth client secret; required with `client_id`.
+        client_id: OAuth client id. Default: none; without `access_token`, only `ip_ranges` can be
+            called then.
+        client_secret: OAuth client secret; this or `client_secret_file` is required with `client_id`.
+        client_secret_file: File with the client secret: one line of UTF-8, at most 64 KiB. It is read
+            again when the token endpoint rejects the credentials.
+        access_token: Access token that is used unmodified, instead of the credentials. No token request
+            is sent. When the API rejects it, calls raise `AuthenticationError`.
         base_url: URL of the API. Default: `https://api.cloud.camunda.io`.
         oauth_url: URL of the token endpoint. Default:
             `https://login.cloud.camunda.io/oauth/token`.
@@ -217,6 +222,8 @@ class AdminClient(AdminOperations, Closeable):
         *,
         client_id: Optional[str] = None,
         client_secret: Optional[str] = None,
+        client_secret_file: Union[str, "os.PathLike[str]", None] = None,
+        access_token: Optional[str] = None,
         base_url: Optional[str] = None,
         oauth_url: Optional[str] = None,
         audience: Optional[str] = None,
@@ -233,6 +240,7 @@ class AdminClient(AdminOperations, Closeable):
     ) -> None:
         # Before any call that can fail: the URL of a proxy or a store may contain a password.
         client_secret, proxy = hide(client_secret), hide(proxy)
+        access_token = hide(access_token)
         token_cache = hide(token_cache) if isinstance(token_cache, str) else token_cache
         settings = dict(locals())
         config = _own_config(lib.camunda_config_new())
@@ -243,7 +251,8 @@ class AdminClient(AdminOperations, Closeable):
     def from_env(cls) -> "AdminClient":
         """Create a client from the environment variables of Camunda's SDKs.
 
-        Required: `CAMUNDA_CONSOLE_CLIENT_ID` and `CAMUNDA_CONSOLE_CLIENT_SECRET`. Optional:
+        Required: `CAMUNDA_CONSOLE_CLIENT_ID`, and `CAMUNDA_CONSOLE_CLIENT_SECRET` or
+        `CAMUNDA_CONSOLE_CLIENT_SECRET_FILE`; or `CAMUNDA_CONSOLE_ACCESS_TOKEN`. Optional:
         `CAMUNDA_CONSOLE_BASE_URL`, `CAMUNDA_CONSOLE_OAUTH_AUDIENCE`, `CAMUNDA_OAUTH_URL`,
         `CAMUNDA_TOKEN_SCOPE`, `CAMUNDA_TOKEN_CACHE_DIR`, `CAMUNDA_TOKEN_DISK_CACHE_DISABLE`,
         `CAMUNDA_TOKEN_CACHE_REDIS_URL`, `CAMUNDA_CUSTOM_ROOT_CERT_PATH`,
@@ -318,10 +327,11 @@ class AdminClient(AdminOperations, Closeable):
         """Return an access token of this client's credentials.
 
         It comes from the cache that the calls use. A token request is sent only if no valid token is
-        cached.
+        cached. A client with an `access_token` returns that one.
 
         Args:
-            audience: OAuth audience. Default: that of this client.
+            audience: OAuth audience. Default: that of this client, and the only one with an
+                `access_token`.
 
         Raises:
             CamundaError: no token could be obtained.
@@ -391,12 +401,16 @@ class AdminClient(AdminOperations, Closeable):
         Call it after the credentials were fixed in the Console: the next call then sends a token
         request. Without it, calls fail with `AuthenticationError` and send nothing until
         `CamundaError.retry_after` has elapsed. The failure is cleared in memory and in the token store.
+        Does nothing for a client with an `access_token`.
         """
         handle, error = self._connection.handle(), c_void_p()
         check(lib.camunda_admin_clear_auth_failure(handle.pointer, byref(error)), error)
 
     def invalidate_tokens(self) -> None:
-        """Remove this client's token from memory and the token store; the next call requests a new one."""
+        """Remove this client's token from memory and the token store; the next call requests a new one.
+
+        Does nothing for a client with an `access_token`.
+        """
         handle, error = self._connection.handle(), c_void_p()
         check(lib.camunda_admin_invalidate_tokens(handle.pointer, byref(error)), error)
 
@@ -422,6 +436,8 @@ class AdminClient(AdminOperations, Closeable):
 _KEYS = (
     "client_id",
     "client_secret",
+    "client_secret_file",
+    "access_token",
     "base_url",
     "oauth_url",
     "audience",
