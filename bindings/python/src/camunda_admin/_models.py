@@ -11,8 +11,14 @@ from ._methods import ClusterMethods, CreatedClusterClientMethods, IpRangesMetho
 __all__ = [
     "FailoverStep",
     "Number",
-    "NamedResource",
-    "NamedId",
+    "ChannelRef",
+    "GenerationRef",
+    "RegionRef",
+    "BackupRegionRef",
+    "PlanTypeRef",
+    "PlanType",
+    "UpgradedCluster",
+    "UpgradedGeneration",
     "GenerationClassification",
     "Generation",
     "Channel",
@@ -67,8 +73,8 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class NamedResource(Model):
-    """Id and name of a resource, such as a generation, a region or a plan type."""
+class ChannelRef(Model):
+    """Channel of a cluster: its id and name."""
 
     # Its id.
     uuid: str = ""
@@ -79,11 +85,11 @@ class NamedResource(Model):
     extra: Dict[str, Any] = field(default_factory=dict, repr=False)
 
     @staticmethod
-    def _decode(data: Optional[Dict[str, Any]]) -> "NamedResource":
+    def _decode(data: Optional[Dict[str, Any]]) -> "ChannelRef":
         data = {} if data is None else data
         nulls = null_fields(data)
         pop = data.pop
-        result: NamedResource = new_object(NamedResource)
+        result: ChannelRef = new_object(ChannelRef)
         set_fields(result, "__dict__", {
             "uuid": pop("uuid", None) or "",
             "name": pop("name", None) or "",
@@ -105,15 +111,15 @@ class NamedResource(Model):
         return result
 
 
-_named_resource = NamedResource._decode
+_channel_ref = ChannelRef._decode
 
 
 @dataclass(frozen=True)
-class NamedId(Model):
-    """Id and name of a resource in the response of an upgrade."""
+class GenerationRef(Model):
+    """Generation of a cluster: its id and name."""
 
     # Its id.
-    id: str = ""
+    uuid: str = ""
     # Its name, as the Console shows it.
     name: str = ""
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
@@ -121,11 +127,221 @@ class NamedId(Model):
     extra: Dict[str, Any] = field(default_factory=dict, repr=False)
 
     @staticmethod
-    def _decode(data: Optional[Dict[str, Any]]) -> "NamedId":
+    def _decode(data: Optional[Dict[str, Any]]) -> "GenerationRef":
         data = {} if data is None else data
         nulls = null_fields(data)
         pop = data.pop
-        result: NamedId = new_object(NamedId)
+        result: GenerationRef = new_object(GenerationRef)
+        set_fields(result, "__dict__", {
+            "uuid": pop("uuid", None) or "",
+            "name": pop("name", None) or "",
+            "extra": data or {},
+        })
+        if nulls:
+            result.__dict__["_nulls"] = nulls
+        return result
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return all fields by their JSON names, including unknown ones and those that were null."""
+        result: Dict[str, Any] = {
+            "uuid": self.uuid,
+            "name": self.name,
+        }
+        for name in self.__dict__.get("_nulls", ()):
+            result[name] = None
+        result.update(self.extra)
+        return result
+
+
+_generation_ref = GenerationRef._decode
+
+
+@dataclass(frozen=True)
+class RegionRef(Model):
+    """Region of a cluster: its id and name."""
+
+    # Its id.
+    uuid: str = ""
+    # Its name, as the Console shows it.
+    name: str = ""
+    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
+    # one of them may be a secret.
+    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def _decode(data: Optional[Dict[str, Any]]) -> "RegionRef":
+        data = {} if data is None else data
+        nulls = null_fields(data)
+        pop = data.pop
+        result: RegionRef = new_object(RegionRef)
+        set_fields(result, "__dict__", {
+            "uuid": pop("uuid", None) or "",
+            "name": pop("name", None) or "",
+            "extra": data or {},
+        })
+        if nulls:
+            result.__dict__["_nulls"] = nulls
+        return result
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return all fields by their JSON names, including unknown ones and those that were null."""
+        result: Dict[str, Any] = {
+            "uuid": self.uuid,
+            "name": self.name,
+        }
+        for name in self.__dict__.get("_nulls", ()):
+            result[name] = None
+        result.update(self.extra)
+        return result
+
+
+_region_ref = RegionRef._decode
+
+
+@dataclass(frozen=True)
+class BackupRegionRef(Model):
+    """Region of a cluster's backups: its id and name."""
+
+    # Its id.
+    uuid: str = ""
+    # Its name, as the Console shows it.
+    name: str = ""
+    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
+    # one of them may be a secret.
+    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def _decode(data: Optional[Dict[str, Any]]) -> "BackupRegionRef":
+        data = {} if data is None else data
+        nulls = null_fields(data)
+        pop = data.pop
+        result: BackupRegionRef = new_object(BackupRegionRef)
+        set_fields(result, "__dict__", {
+            "uuid": pop("uuid", None) or "",
+            "name": pop("name", None) or "",
+            "extra": data or {},
+        })
+        if nulls:
+            result.__dict__["_nulls"] = nulls
+        return result
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return all fields by their JSON names, including unknown ones and those that were null."""
+        result: Dict[str, Any] = {
+            "uuid": self.uuid,
+            "name": self.name,
+        }
+        for name in self.__dict__.get("_nulls", ()):
+            result[name] = None
+        result.update(self.extra)
+        return result
+
+
+_backup_region_ref = BackupRegionRef._decode
+
+
+@dataclass(frozen=True)
+class PlanTypeRef(Model):
+    """Plan type of a cluster: its id and name."""
+
+    # Its id.
+    uuid: str = ""
+    # Its name, as the Console shows it.
+    name: str = ""
+    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
+    # one of them may be a secret.
+    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def _decode(data: Optional[Dict[str, Any]]) -> "PlanTypeRef":
+        data = {} if data is None else data
+        nulls = null_fields(data)
+        pop = data.pop
+        result: PlanTypeRef = new_object(PlanTypeRef)
+        set_fields(result, "__dict__", {
+            "uuid": pop("uuid", None) or "",
+            "name": pop("name", None) or "",
+            "extra": data or {},
+        })
+        if nulls:
+            result.__dict__["_nulls"] = nulls
+        return result
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return all fields by their JSON names, including unknown ones and those that were null."""
+        result: Dict[str, Any] = {
+            "uuid": self.uuid,
+            "name": self.name,
+        }
+        for name in self.__dict__.get("_nulls", ()):
+            result[name] = None
+        result.update(self.extra)
+        return result
+
+
+_plan_type_ref = PlanTypeRef._decode
+
+
+@dataclass(frozen=True)
+class PlanType(Model):
+    """Plan type: the size of a cluster."""
+
+    # Its id, for `plan_type_id` when a cluster is created.
+    uuid: str
+    # Its name, as the Console shows it.
+    name: str = ""
+    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
+    # one of them may be a secret.
+    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def _decode(data: Optional[Dict[str, Any]]) -> "PlanType":
+        data = {} if data is None else data
+        nulls = null_fields(data)
+        pop = data.pop
+        result: PlanType = new_object(PlanType)
+        set_fields(result, "__dict__", {
+            "uuid": pop("uuid"),
+            "name": pop("name", None) or "",
+            "extra": data or {},
+        })
+        if nulls:
+            result.__dict__["_nulls"] = nulls
+        return result
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return all fields by their JSON names, including unknown ones and those that were null."""
+        result: Dict[str, Any] = {
+            "uuid": self.uuid,
+            "name": self.name,
+        }
+        for name in self.__dict__.get("_nulls", ()):
+            result[name] = None
+        result.update(self.extra)
+        return result
+
+
+_plan_type = PlanType._decode
+
+
+@dataclass(frozen=True)
+class UpgradedCluster(Model):
+    """Cluster in the response of an upgrade: its id and name."""
+
+    # Its id.
+    id: str = ""
+    # Its name.
+    name: str = ""
+    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
+    # one of them may be a secret.
+    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def _decode(data: Optional[Dict[str, Any]]) -> "UpgradedCluster":
+        data = {} if data is None else data
+        nulls = null_fields(data)
+        pop = data.pop
+        result: UpgradedCluster = new_object(UpgradedCluster)
         set_fields(result, "__dict__", {
             "id": pop("id", None) or "",
             "name": pop("name", None) or "",
@@ -147,7 +363,49 @@ class NamedId(Model):
         return result
 
 
-_named_id = NamedId._decode
+_upgraded_cluster = UpgradedCluster._decode
+
+
+@dataclass(frozen=True)
+class UpgradedGeneration(Model):
+    """Generation in the response of an upgrade: its id and name."""
+
+    # Its id.
+    id: str
+    # Its name, as the Console shows it.
+    name: str = ""
+    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
+    # one of them may be a secret.
+    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def _decode(data: Optional[Dict[str, Any]]) -> "UpgradedGeneration":
+        data = {} if data is None else data
+        nulls = null_fields(data)
+        pop = data.pop
+        result: UpgradedGeneration = new_object(UpgradedGeneration)
+        set_fields(result, "__dict__", {
+            "id": pop("id"),
+            "name": pop("name", None) or "",
+            "extra": data or {},
+        })
+        if nulls:
+            result.__dict__["_nulls"] = nulls
+        return result
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return all fields by their JSON names, including unknown ones and those that were null."""
+        result: Dict[str, Any] = {
+            "id": self.id,
+            "name": self.name,
+        }
+        for name in self.__dict__.get("_nulls", ()):
+            result[name] = None
+        result.update(self.extra)
+        return result
+
+
+_upgraded_generation = UpgradedGeneration._decode
 
 
 class GenerationClassification(OpenEnum):
@@ -174,7 +432,7 @@ class Generation(Model):
     """Generation: a Camunda version that a cluster can run."""
 
     # Its id, for `generation_id` when a cluster is created.
-    uuid: str = ""
+    uuid: str
     # Its name, such as `Camunda 8.8.1`.
     name: str = ""
     # Reason why the organisation may use it.
@@ -190,7 +448,7 @@ class Generation(Model):
         pop = data.pop
         result: Generation = new_object(Generation)
         set_fields(result, "__dict__", {
-            "uuid": pop("uuid", None) or "",
+            "uuid": pop("uuid"),
             "name": pop("name", None) or "",
             "classification": (
                 None
@@ -225,11 +483,11 @@ class Channel(Model):
     """Channel: a series of generations that clusters follow."""
 
     # Its id, for `channel_id` when a cluster is created.
-    uuid: str = ""
+    uuid: str
+    # Default generation of new clusters.
+    default_generation: Generation
     # Its name, such as `Stable`.
     name: str = ""
-    # Default generation of new clusters.
-    default_generation: NamedResource = field(default_factory=lambda: _named_resource(None))
     # Generations that may be used for new clusters.
     allowed_generations: List[Generation] = field(default_factory=list)
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
@@ -243,9 +501,9 @@ class Channel(Model):
         pop = data.pop
         result: Channel = new_object(Channel)
         set_fields(result, "__dict__", {
-            "uuid": pop("uuid", None) or "",
+            "uuid": pop("uuid"),
+            "default_generation": _generation(pop("defaultGeneration")),
             "name": pop("name", None) or "",
-            "default_generation": _named_resource(pop("defaultGeneration", None)),
             "allowed_generations": [_generation(v) for v in pop("allowedGenerations", None) or ()],
             "extra": data or {},
         })
@@ -275,7 +533,7 @@ class BackupRegionOption(Model):
     """Region in which the backups of another region can be stored."""
 
     # Its id, for `backup_region_id` when a cluster is created.
-    id: str = ""
+    id: str
     # Its name, as the Console shows it.
     label: str = ""
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
@@ -289,7 +547,7 @@ class BackupRegionOption(Model):
         pop = data.pop
         result: BackupRegionOption = new_object(BackupRegionOption)
         set_fields(result, "__dict__", {
-            "id": pop("id", None) or "",
+            "id": pop("id"),
             "label": pop("label", None) or "",
             "extra": data or {},
         })
@@ -359,7 +617,7 @@ class Region(Model):
     """Region: a cloud provider's location in which clusters run."""
 
     # Its id, for `region_id` when a cluster is created.
-    uuid: str = ""
+    uuid: str
     # Its name, as the Console shows it.
     name: str = ""
     # The cloud provider, such as `AWS`.
@@ -377,7 +635,7 @@ class Region(Model):
         pop = data.pop
         result: Region = new_object(Region)
         set_fields(result, "__dict__", {
-            "uuid": pop("uuid", None) or "",
+            "uuid": pop("uuid"),
             "name": pop("name", None) or "",
             "provider": pop("provider", None) or "",
             "backups": (
@@ -416,7 +674,7 @@ class Parameters(Model):
     # Channels with their generations.
     channels: List[Channel] = field(default_factory=list)
     # Plan types.
-    cluster_plan_types: List[NamedResource] = field(default_factory=list)
+    cluster_plan_types: List[PlanType] = field(default_factory=list)
     # Regions.
     regions: List[Region] = field(default_factory=list)
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
@@ -431,7 +689,7 @@ class Parameters(Model):
         result: Parameters = new_object(Parameters)
         set_fields(result, "__dict__", {
             "channels": [_channel(v) for v in pop("channels", None) or ()],
-            "cluster_plan_types": [_named_resource(v) for v in pop("clusterPlanTypes", None) or ()],
+            "cluster_plan_types": [_plan_type(v) for v in pop("clusterPlanTypes", None) or ()],
             "regions": [_region(v) for v in pop("regions", None) or ()],
             "extra": data or {},
         })
@@ -803,20 +1061,20 @@ class Cluster(ClusterMethods):
     description: Optional[str] = None
     # The organisation that owns it.
     owner_id: str = ""
-    # Creation time: RFC 3339, UTC.
+    # Creation time.
     created: str = ""
     # Whether it is automatically upgraded to the newest generation of its channel.
     auto_update: bool = False
     # The channel that it follows.
-    channel: NamedResource = field(default_factory=lambda: _named_resource(None))
+    channel: ChannelRef = field(default_factory=lambda: _channel_ref(None))
     # The generation that it runs.
-    generation: NamedResource = field(default_factory=lambda: _named_resource(None))
+    generation: GenerationRef = field(default_factory=lambda: _generation_ref(None))
     # Region in which it runs.
-    region: NamedResource = field(default_factory=lambda: _named_resource(None))
+    region: RegionRef = field(default_factory=lambda: _region_ref(None))
     # Region in which its backups are stored.
-    backup_region: Optional[NamedResource] = None
+    backup_region: Optional[BackupRegionRef] = None
     # Its plan type.
-    plan_type: NamedResource = field(default_factory=lambda: _named_resource(None))
+    plan_type: PlanTypeRef = field(default_factory=lambda: _plan_type_ref(None))
     # Its labels, its stage among them.
     labels: Optional[List[str]] = None
     # URLs of its components.
@@ -846,15 +1104,15 @@ class Cluster(ClusterMethods):
             "owner_id": pop("ownerId", None) or "",
             "created": pop("created", None) or "",
             "auto_update": pop("autoUpdate", None) or False,
-            "channel": _named_resource(pop("channel", None)),
-            "generation": _named_resource(pop("generation", None)),
-            "region": _named_resource(pop("region", None)),
+            "channel": _channel_ref(pop("channel", None)),
+            "generation": _generation_ref(pop("generation", None)),
+            "region": _region_ref(pop("region", None)),
             "backup_region": (
                 None
                 if (v := pop("backupRegion", None)) is None
-                else _named_resource(v)
+                else _backup_region_ref(v)
             ),
-            "plan_type": _named_resource(pop("planType", None)),
+            "plan_type": _plan_type_ref(pop("planType", None)),
             "labels": pop("labels", None),
             "links": _cluster_links(pop("links", None)),
             "status": _cluster_status(pop("status", None)),
@@ -979,12 +1237,12 @@ _created_cluster = CreatedCluster._decode
 class GenerationUpgrade(Model):
     """Response to an upgrade."""
 
-    # The cluster.
-    cluster: NamedId = field(default_factory=lambda: _named_id(None))
     # Generation before the upgrade.
-    old_generation: NamedId = field(default_factory=lambda: _named_id(None))
-    # Generation after the upgrade.
-    new_generation: NamedId = field(default_factory=lambda: _named_id(None))
+    old_generation: UpgradedGeneration
+    # Generation after the upgrade, for `wait_until_upgraded`.
+    new_generation: UpgradedGeneration
+    # The cluster.
+    cluster: UpgradedCluster = field(default_factory=lambda: _upgraded_cluster(None))
     # The organisation that owns it.
     org_id: str = ""
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
@@ -998,9 +1256,9 @@ class GenerationUpgrade(Model):
         pop = data.pop
         result: GenerationUpgrade = new_object(GenerationUpgrade)
         set_fields(result, "__dict__", {
-            "cluster": _named_id(pop("cluster", None)),
-            "old_generation": _named_id(pop("oldGeneration", None)),
-            "new_generation": _named_id(pop("newGeneration", None)),
+            "old_generation": _upgraded_generation(pop("oldGeneration")),
+            "new_generation": _upgraded_generation(pop("newGeneration")),
+            "cluster": _upgraded_cluster(pop("cluster", None)),
             "org_id": pop("orgId", None) or "",
             "extra": data or {},
         })
@@ -1423,9 +1681,9 @@ class Backup(Model):
     uuid: str
     # Its name.
     name: str = ""
-    # Start time: RFC 3339, UTC.
+    # Start time.
     created: str = ""
-    # Completion time: RFC 3339, UTC; empty until then.
+    # Completion time; absent until then.
     completed: str = ""
     # Status.
     status: BackupStatus = BackupStatus("")
@@ -1552,9 +1810,9 @@ class Restore(Model):
     backup_id: str = ""
     # Status.
     state: RestoreState = RestoreState("")
-    # Start time: RFC 3339, UTC.
+    # Start time.
     start_timestamp: Optional[str] = None
-    # End time: RFC 3339, UTC.
+    # End time.
     completion_timestamp: Optional[str] = None
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
@@ -1608,9 +1866,9 @@ class MonitoringClient(Model):
     name: str = ""
     # Its user name.
     username: str = ""
-    # Creation time: RFC 3339, UTC.
+    # Creation time.
     created: str = ""
-    # Time of the last use: RFC 3339, UTC; empty if never used.
+    # Time of the last use; absent if never used.
     last_used: str = ""
     # Id of the user who created it.
     created_by: str = ""
@@ -1672,9 +1930,9 @@ class CreatedMonitoringClient(Model):
     name: str = ""
     # Its user name.
     username: str = ""
-    # Creation time: RFC 3339, UTC.
+    # Creation time.
     created: str = ""
-    # Time of the last use: RFC 3339, UTC; empty if never used.
+    # Time of the last use; absent if never used.
     last_used: str = ""
     # Id of the user who created it.
     created_by: str = ""
@@ -2042,7 +2300,7 @@ class Condition(Model):
     reason: str = ""
     # Human-readable message.
     message: str = ""
-    # Time of the last change: RFC 3339, UTC.
+    # Time of the last change.
     last_transition_time: str = ""
     # Revision of the configuration that it reflects.
     observed_generation: Number = 0
@@ -2150,7 +2408,7 @@ class EndpointConnection(Model):
     owner: str = ""
     # State of the connection.
     state: str = ""
-    # Time of the last change: RFC 3339, UTC.
+    # Creation time.
     creation_timestamp: str = ""
     # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
     # one of them may be a secret.
