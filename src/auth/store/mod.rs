@@ -84,7 +84,10 @@ impl StoreChain {
         Ok(match choice {
             TokenCacheConfig::Redis { url, tls, .. } => StoreChain {
                 shared: Some(redis(url, tls, clock)?),
-                fallback: files,
+                fallback: files.map(|files| Store {
+                    is_fallback: true,
+                    ..files
+                }),
                 missing_files: is_missing.then_some(StoreRole::Fallback),
             },
             TokenCacheConfig::Custom(store) => StoreChain {
@@ -171,8 +174,9 @@ impl StoreChain {
     }
 
     /// Returns the failing stores and their errors, for the error of a call that has to wait
-    /// because of them.
+    /// because of them; `None` if the shared store works.
     pub(crate) fn problem(&self) -> Option<String> {
+        self.shared.as_ref()?.health().problem()?;
         let failing = self.all().filter_map(|store| {
             let error = store.health().problem()?.to_owned();
             Some(format!("{}: {error}", store.describe()))
@@ -184,15 +188,9 @@ impl StoreChain {
     }
 
     pub(crate) fn reports(&self) -> impl Iterator<Item = StoreReport> {
-        let is_shared = |store: &Store| {
-            let shared = self.shared.as_ref();
-            shared.is_some_and(|shared| std::ptr::eq(shared, store))
-        };
         let missing = self.missing_files.iter();
         let missing = missing.map(|role| StoreReport::missing(FILES, *role, NO_DIRECTORY));
-        self.all()
-            .map(move |store| store.report(is_shared(store)))
-            .chain(missing)
+        self.all().map(Store::report).chain(missing)
     }
 }
 
@@ -376,6 +374,7 @@ pub(crate) struct Store {
     server: Option<Arc<dyn ServerClock>>,
     /// Whether it is shared with other hosts, and may be slow.
     is_remote: bool,
+    is_fallback: bool,
     clock: Clock,
     health: Mutex<Health>,
     /// Distinguishes the stores of this process.
@@ -468,6 +467,7 @@ impl Store {
             times: None,
             server: None,
             is_remote,
+            is_fallback: false,
             clock: clock.clone(),
             health: Mutex::default(),
             number: STORES.fetch_add(1, Ordering::Relaxed),
@@ -565,14 +565,14 @@ impl Store {
     }
 
     /// Returns the state of the store for the diagnostics.
-    fn report(&self, is_shared: bool) -> StoreReport {
+    fn report(&self) -> StoreReport {
         let health = self.health();
         let error = |ability| health.error(ability).map(str::to_owned);
         StoreReport {
             store: self.store.describe(),
-            role: match is_shared {
-                true => StoreRole::Shared,
-                false => StoreRole::Fallback,
+            role: match self.is_fallback {
+                true => StoreRole::Fallback,
+                false => StoreRole::Shared,
             },
             usable: health.problem().is_none(),
             can_lock: health.error(Ability::Lock).is_none(),
@@ -655,10 +655,12 @@ impl Store {
             let suspended = suspension.failed(error, initial, now);
             (suspended, health.failures == 1)
         };
-        // One warning; later failures are in the diagnostics.
-        let level = match first {
-            true => log::Level::Warn,
-            false => log::Level::Debug,
+        // One warning; later failures are in the diagnostics. The shared store may work without its
+        // fallback, for example in a container without a writable directory.
+        let level = match (first, self.is_fallback) {
+            (true, false) => log::Level::Warn,
+            (true, true) => log::Level::Info,
+            (false, _) => log::Level::Debug,
         };
         log::log!(
             level,
@@ -726,12 +728,12 @@ mod tests {
             ));
         }
         // An operation would have failed.
-        assert_eq!(shared.report(true).failures, 0);
+        assert_eq!(shared.report().failures, 0);
         assert!(shared.read(&call(), "a").is_none());
         // After a failure, no call reads the store.
         store.reads_fail.store(false, Ordering::SeqCst);
         assert!(shared.read(&call(), "a").is_none());
-        assert_eq!(shared.report(true).failures, 1);
+        assert_eq!(shared.report().failures, 1);
     }
 
     #[test]
@@ -747,7 +749,7 @@ mod tests {
         assert_eq!(read.as_deref(), Some(&b"1"[..]));
         let lock = shared.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
         assert!(matches!(lock, LockResult::Acquired(_)), "{lock:?}");
-        let report = shared.report(true);
+        let report = shared.report();
         assert!(!report.usable && report.can_lock && report.can_read && !report.can_write);
         assert!(stores.problem().unwrap().contains("failed by the test"));
     }
@@ -785,7 +787,7 @@ mod tests {
         assert!(matches!(lock, LockResult::Failed), "{lock:?}");
         assert_eq!(store.0.load(Ordering::SeqCst), 1);
         assert!(stores.is_cut_off());
-        let report = shared.report(true);
+        let report = shared.report();
         assert!(!report.can_lock && !report.can_read && !report.can_write);
         assert_eq!(report.lock_error.as_deref(), Some("timed out"));
     }
