@@ -118,6 +118,14 @@ pub(crate) trait Describe {
 /// order of their fields and duplicates.
 ///
 /// The value may contain secrets, so its memory is zeroized on drop.
+///
+/// ```
+/// use camunda_admin::Json;
+///
+/// let json = Json::new(r#"{"price": 1.10}"#)?;
+/// assert_eq!(json.as_str(), r#"{"price": 1.10}"#);
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Json(
     /// `None` is `null`.

@@ -14,6 +14,7 @@ mod licenses;
 mod python;
 #[cfg(test)]
 mod rust_docs;
+mod site;
 
 use std::fs;
 use std::io;
@@ -82,6 +83,7 @@ fn generate() -> Vec<Generated> {
         python::models(),
         python::operations(),
         python::prototypes(&declarations),
+        site::operations(),
         operations,
         header,
     ]
