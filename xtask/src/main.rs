@@ -71,6 +71,7 @@ fn generate() -> Vec<Generated> {
         c::panics(&header.text),
         c::symbols(&header.text),
         cpp::header(),
+        python::init(),
         python::models(),
         python::operations(),
         python::prototypes(&header.text),
