@@ -492,14 +492,15 @@ camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
  * Clears the stored authentication failure of this client's credentials, in memory and in the token
  * store, so that the next call sends a token request. Call it after the credentials were fixed in the
  * Console; without it, calls fail with CAMUNDA_STATUS_AUTHENTICATION and send nothing until
- * camunda_error_retry_after() has elapsed. Does nothing if the client has no credentials.
+ * camunda_error_retry_after() has elapsed. Does nothing if the client has an `access_token` or no
+ * credentials.
  */
 camunda_status camunda_admin_clear_auth_failure(const camunda_admin *admin,
                                                 camunda_error **error);
 
 /**
  * Removes the client's access token from memory and from the token store, so that the next call
- * requests a new one.
+ * requests a new one. Does nothing if the client has an `access_token` or no credentials.
  */
 camunda_status camunda_admin_invalidate_tokens(const camunda_admin *admin, camunda_error **error);
 
@@ -597,7 +598,8 @@ camunda_config *camunda_config_new(void);
  *
  * On success, `*config` is a new object. Free it with camunda_config_free().
  *
- * CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET are required. Optional:
+ * Required: CAMUNDA_CONSOLE_CLIENT_ID, and CAMUNDA_CONSOLE_CLIENT_SECRET or
+ * CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or CAMUNDA_CONSOLE_ACCESS_TOKEN. Optional:
  * CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL, CAMUNDA_TOKEN_SCOPE,
  * CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE, CAMUNDA_TOKEN_CACHE_REDIS_URL,
  * CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH, CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and
@@ -631,8 +633,10 @@ camunda_status camunda_config_from_credentials(const camunda_value *credentials,
                                                camunda_error **error);
 
 /**
- * Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
- * `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
+ * Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `client_secret_file`
+ * (contains the secret instead of `client_secret`; read again when the credentials are rejected),
+ * `access_token` (used unmodified instead of credentials, without token requests), `base_url`,
+ * `oauth_url`, `audience`, `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
  * with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL), `timeout` (seconds,
  * decimals allowed; default: 60), `ca_file` (certificates in PEM, trusted instead of the
  * platform's), `client_cert`, `client_key` (not encrypted), `proxy`, `user_agent`,

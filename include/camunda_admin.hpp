@@ -4335,17 +4335,31 @@ class AdminClientBuilder {
     return std::move(set(key, value));
   }
 
-  /// Sets the client id. Required.
+  /// Sets the client id. Required without an access token.
   AdminClientBuilder& client_id(std::string_view value) & { return set("client_id", value); }
   /// @copydoc client_id
   AdminClientBuilder&& client_id(std::string_view value) && {
     return std::move(client_id(value));
   }
-  /// Sets the client secret. Required.
+  /// Sets the client secret. Required with the client id, unless client_secret_file() is set.
   AdminClientBuilder& client_secret(const Secret& secret) & { return set("client_secret", secret.expose()); }
   /// @copydoc client_secret
   AdminClientBuilder&& client_secret(const Secret& secret) && {
     return std::move(client_secret(secret));
+  }
+  /// Sets a file with the client secret: one line of UTF-8, at most 64 KiB. The client reads it
+  /// again when the token endpoint rejects the credentials.
+  AdminClientBuilder& client_secret_file(std::string_view value) & { return set("client_secret_file", value); }
+  /// @copydoc client_secret_file
+  AdminClientBuilder&& client_secret_file(std::string_view value) && {
+    return std::move(client_secret_file(value));
+  }
+  /// Sets an access token that is used unmodified, instead of credentials. The client then sends no
+  /// token request.
+  AdminClientBuilder& access_token(const Secret& token) & { return set("access_token", token.expose()); }
+  /// @copydoc access_token
+  AdminClientBuilder&& access_token(const Secret& token) && {
+    return std::move(access_token(token));
   }
   /// Sets the URL of the API. `http://` is accepted for this machine only. Default:
   /// `https://api.cloud.camunda.io`.

@@ -125,6 +125,8 @@ struct Inner {
     permanent: bool,
     /// Whether the message quotes another error, its HTTP status included.
     quotes: bool,
+    /// A sentence that ends the displayed error.
+    ending: Option<String>,
     underlying: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -237,6 +239,7 @@ impl Error {
             unconfirmed: false,
             permanent: false,
             quotes: false,
+            ending: None,
             underlying: None,
         }))
     }
@@ -390,6 +393,12 @@ impl Error {
         self
     }
 
+    /// Adds a sentence to the end of the displayed error.
+    pub(crate) fn ending_with(mut self, ending: String) -> Self {
+        self.0.ending = Some(ending);
+        self
+    }
+
     pub(crate) fn with_http_status(mut self, status: u16) -> Self {
         self.0.http_status = Some(status);
         self
@@ -509,6 +518,9 @@ impl fmt::Display for Error {
             && !inner.quotes
         {
             write!(f, "; retry after {:.1} s", wait.as_secs_f64())?;
+        }
+        if let Some(ending) = &inner.ending {
+            write!(f, "; {ending}")?;
         }
         Ok(())
     }

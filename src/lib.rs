@@ -61,6 +61,8 @@
 //! - `redis`: token stores in Redis or Valkey.
 //! - `capi`: exports the C ABI of `include/camunda_admin.h`. Without it the crate exports no C
 //!   symbol, and its only `unsafe` code is the module that detects forks.
+//! - `cli`: the program `camunda-admin` (`doctor` checks the environment, `token` prints an access
+//!   token) and the module `doctor`.
 //!
 //! # Forks
 //!
@@ -79,6 +81,7 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+mod abandonable;
 #[warn(
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
@@ -106,6 +109,8 @@ mod credentials;
 #[cfg(test)]
 #[path = "../tests/support/deadline_check.rs"]
 mod deadline_check;
+#[cfg(feature = "cli")]
+pub mod doctor;
 #[warn(
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
@@ -131,6 +136,7 @@ mod random;
     clippy::return_self_not_must_use
 )]
 mod secret;
+mod secret_file;
 mod token_config;
 mod token_store;
 mod transport;

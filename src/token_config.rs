@@ -46,9 +46,19 @@ pub(crate) enum TokenCacheConfig {
     Redis {
         url: Secret,
         directory: Option<PathBuf>,
+        /// For a `rediss://` or `valkeys://` URL.
+        tls: Option<StoreTls>,
     },
     /// The caller's own store.
     Custom(Arc<dyn TokenStore>),
+}
+
+/// TLS settings of connections to a token store.
+#[derive(Clone)]
+pub(crate) struct StoreTls {
+    /// Distinguishes settings: clients with equal ones share a store.
+    pub(crate) id: String,
+    pub(crate) config: Arc<rustls::ClientConfig>,
 }
 
 impl fmt::Debug for TokenCacheConfig {
@@ -57,11 +67,11 @@ impl fmt::Debug for TokenCacheConfig {
             TokenCacheConfig::Auto => f.write_str("Auto"),
             TokenCacheConfig::Memory => f.write_str("Memory"),
             TokenCacheConfig::Directory(path) => f.debug_tuple("Directory").field(path).finish(),
-            TokenCacheConfig::Redis { url, directory } => f
+            TokenCacheConfig::Redis { url, directory, .. } => f
                 .debug_struct("Redis")
                 .field("url", url)
                 .field("directory", directory)
-                .finish(),
+                .finish_non_exhaustive(),
             TokenCacheConfig::Custom(store) => {
                 f.debug_tuple("Custom").field(&store.describe()).finish()
             }

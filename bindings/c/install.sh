@@ -1,41 +1,180 @@
 #!/bin/sh
 # Installs the C and C++ library, after `cargo build --release --features capi`:
 #
-#   sh bindings/c/install.sh PREFIX
+#   sh bindings/c/install.sh [OPTIONS] [PREFIX]
 #
-# Installs headers to PREFIX/include, libraries to PREFIX/lib, and the files of pkg-config and CMake to
-# PREFIX/lib/pkgconfig and PREFIX/lib/cmake. LIBRARY_DIR is the directory of the built libraries
-# (default: target/release). DESTDIR is a staging directory that is prepended to PREFIX.
+#   --prefix DIR       directory of the installation, default /usr/local; the same as PREFIX
+#   --libdir DIR       directory of the libraries, default lib; for example lib/x86_64-linux-gnu
+#   --includedir DIR   directory of the headers, default include
+#   --docdir DIR       directory of the licence, default share/doc/camunda_admin
+#
+# Relative directories are below the prefix. An installation with only relative directories can be moved.
+#
+# Environment: LIBRARY_DIR is the directory of the built libraries (default: the folder `release` of
+# CARGO_TARGET_DIR, else of `target`). DESTDIR is a staging directory that is prepended to all paths.
+# STRIP is the program that removes debug information from the static library (default: strip).
+#
+# Installs nothing if a file is missing. The shared library is required, the static one is optional.
 set -eu
 
-if [ $# -ne 1 ]; then
-  echo "usage: sh install.sh PREFIX" >&2
-  exit 2
-fi
-prefix=$1
-top=$(cd "$(dirname "$0")/../.." && pwd)
-libraries=${LIBRARY_DIR:-$top/target/release}
-root=${DESTDIR:-}$prefix
-version=$(sed -n 's/^#define CAMUNDA_VERSION "\(.*\)"$/\1/p' "$top/include/camunda_admin.h")
-
-fill() {
-  sed -e "s|@PREFIX@|$prefix|" -e "s|@VERSION@|$version|" "$1" > "$2"
+fail() {
+  echo "install.sh: $1" >&2
+  exit "${2:-1}"
 }
 
-mkdir -p "$root/include" "$root/lib/pkgconfig" "$root/lib/cmake/camunda_admin"
-cp "$top/include/camunda_admin.h" "$top/include/camunda_admin.hpp" "$root/include/"
-for library in libcamunda_admin.so libcamunda_admin.dylib libcamunda_admin.a; do
-  if [ -e "$libraries/$library" ]; then
-    # Replaces the file, since a running program may have mapped the old one.
-    rm -f "$root/lib/$library"
-    cp "$libraries/$library" "$root/lib/"
+prefix=
+libdir=lib
+includedir=include
+docdir=share/doc/camunda_admin
+while [ $# -gt 0 ]; do
+  case $1 in
+    --prefix=* | --libdir=* | --includedir=* | --docdir=*)
+      name=${1%%=*}
+      value=${1#*=}
+      ;;
+    --prefix | --libdir | --includedir | --docdir)
+      [ $# -ge 2 ] || fail "$1 requires a directory" 2
+      name=$1
+      value=$2
+      shift
+      ;;
+    --help | -h)
+      sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0"
+      exit 0
+      ;;
+    -*) fail "unknown option $1; see --help" 2 ;;
+    *)
+      [ -z "$prefix" ] || fail "more than one prefix: $prefix, $1" 2
+      name=--prefix
+      value=$1
+      ;;
+  esac
+  [ -n "$value" ] || fail "$name requires a directory" 2
+  case $name in
+    --prefix) prefix=$value ;;
+    --libdir) libdir=$value ;;
+    --includedir) includedir=$value ;;
+    --docdir) docdir=$value ;;
+  esac
+  shift
+done
+prefix=${prefix:-/usr/local}
+case $prefix in
+  /) ;;
+  */) prefix=${prefix%/} ;;
+esac
+case $prefix in
+  /*) ;;
+  *) prefix=$(pwd)/$prefix ;;
+esac
+
+top=$(cd "$(dirname "$0")/../.." && pwd)
+libraries=${LIBRARY_DIR:-${CARGO_TARGET_DIR:-$top/target}/release}
+version=$(sed -n 's/^#define CAMUNDA_VERSION "\(.*\)"$/\1/p' "$top/include/camunda_admin.h")
+[ -n "$version" ] || fail "no version in $top/include/camunda_admin.h"
+case $version in
+  0.*) abi=0.$(echo "$version" | cut -d. -f2) ;;
+  *) abi=${version%%.*} ;;
+esac
+
+# Returns the path of a directory, and how a file in `libdir` plus some components reaches it.
+below_prefix() {
+  case $1 in
+    /*) echo "$1" ;;
+    *) echo "$prefix/$1" ;;
+  esac
+}
+# Returns one `..` for each component of a relative path.
+up() {
+  echo "$1" | sed -e 's|/*$||' -e 's|[^/][^/]*|..|g'
+}
+lib=$(below_prefix "$libdir")
+include=$(below_prefix "$includedir")
+doc=$(below_prefix "$docdir")
+case $libdir:$includedir in
+  /*:* | *:/*)
+    pc_prefix=$prefix
+    pc_lib=$lib
+    pc_include=$include
+    cmake_include=$include
+    ;;
+  *)
+    pc_prefix="\${pcfiledir}/$(up "$libdir/pkgconfig")"
+    pc_lib="\${prefix}/$libdir"
+    pc_include="\${prefix}/$includedir"
+    cmake_include="\${CMAKE_CURRENT_LIST_DIR}/$(up "$libdir/cmake/camunda_admin")/$includedir"
+    ;;
+esac
+
+archive=$libraries/libcamunda_admin.a
+shared=
+for candidate in libcamunda_admin.so libcamunda_admin.dylib camunda_admin.dll; do
+  if [ -f "$libraries/$candidate" ]; then
+    shared=$candidate
+    break
   fi
 done
-if ! [ -e "$root/lib/libcamunda_admin.a" ]; then
-  echo "no library in $libraries: build it with cargo build --release --features capi" >&2
-  exit 1
+[ -n "$shared" ] || fail "no library in $libraries; build it with cargo build --release --features capi"
+for file in LICENSE include/camunda_admin.h include/camunda_admin.hpp \
+  bindings/c/camunda_admin.pc.in bindings/c/camunda_admin-static.pc.in \
+  bindings/c/camunda_admin-config.cmake.in bindings/c/camunda_admin-config-version.cmake.in \
+  bindings/c/camunda_admin-targets.cmake; do
+  [ -r "$top/$file" ] || fail "$top/$file does not exist"
+done
+# A library without the C ABI exports nothing.
+grep -q camunda_abi_version "$libraries/$shared" \
+  || fail "$libraries/$shared has no C ABI; build it with cargo build --release --features capi"
+
+root=${DESTDIR:-}
+# Replaces a file instead of writing into it, since a running program may have mapped the old one.
+put() {
+  rm -f "$root$3"
+  cp "$2" "$root$3"
+  chmod "$1" "$root$3"
+}
+link() {
+  rm -f "$root$2"
+  ln -s "$1" "$root$2"
+}
+fill() {
+  rm -f "$root$2"
+  sed -e "s|@PREFIX@|$pc_prefix|" -e "s|@LIBDIR@|$pc_lib|" -e "s|@INCLUDEDIR@|$pc_include|" \
+    -e "s|@CMAKE_INCLUDE_DIR@|$cmake_include|" -e "s|@VERSION@|$version|" "$1" > "$root$2"
+  chmod 644 "$root$2"
+}
+
+mkdir -p "$root$include" "$root$lib/pkgconfig" "$root$lib/cmake/camunda_admin" "$root$doc"
+case $shared in
+  *.so)
+    put 755 "$libraries/$shared" "$lib/libcamunda_admin.so.$version"
+    link "libcamunda_admin.so.$version" "$lib/libcamunda_admin.so.$abi"
+    link "libcamunda_admin.so.$abi" "$lib/libcamunda_admin.so"
+    ;;
+  *.dylib)
+    put 755 "$libraries/$shared" "$lib/libcamunda_admin.$version.dylib"
+    link "libcamunda_admin.$version.dylib" "$lib/libcamunda_admin.$abi.dylib"
+    link "libcamunda_admin.$abi.dylib" "$lib/libcamunda_admin.dylib"
+    ;;
+  *.dll)
+    mkdir -p "$root$prefix/bin"
+    put 755 "$libraries/$shared" "$prefix/bin/camunda_admin.dll"
+    if [ -f "$libraries/libcamunda_admin.dll.a" ]; then
+      put 644 "$libraries/libcamunda_admin.dll.a" "$lib/libcamunda_admin.dll.a"
+    fi
+    ;;
+esac
+if [ -f "$archive" ]; then
+  put 644 "$archive" "$lib/libcamunda_admin.a"
+  "${STRIP:-strip}" -S "$root$lib/libcamunda_admin.a" 2>/dev/null \
+    || echo "install.sh: static library not stripped: ${STRIP:-strip} failed" >&2
+  fill "$top/bindings/c/camunda_admin-static.pc.in" "$lib/pkgconfig/camunda_admin-static.pc"
 fi
-fill "$top/bindings/c/camunda_admin.pc.in" "$root/lib/pkgconfig/camunda_admin.pc"
+put 644 "$top/include/camunda_admin.h" "$include/camunda_admin.h"
+put 644 "$top/include/camunda_admin.hpp" "$include/camunda_admin.hpp"
+fill "$top/bindings/c/camunda_admin.pc.in" "$lib/pkgconfig/camunda_admin.pc"
+cmake=$lib/cmake/camunda_admin
+fill "$top/bindings/c/camunda_admin-config.cmake.in" "$cmake/camunda_admin-config.cmake"
 fill "$top/bindings/c/camunda_admin-config-version.cmake.in" \
-  "$root/lib/cmake/camunda_admin/camunda_admin-config-version.cmake"
-cp "$top/bindings/c/camunda_admin-config.cmake" "$root/lib/cmake/camunda_admin/"
+  "$cmake/camunda_admin-config-version.cmake"
+put 644 "$top/bindings/c/camunda_admin-targets.cmake" "$cmake/camunda_admin-targets.cmake"
+put 644 "$top/LICENSE" "$doc/LICENSE"

@@ -21,7 +21,7 @@ use crate::api::object::{Json, has_dot_segment};
 use crate::api::operation::{self, Operation};
 use crate::api::secrets::ClusterSecrets;
 use crate::api::secure_connectivity::SecureConnectivity;
-use crate::auth::{self, Token, TokenCacheHandle, TokenStore};
+use crate::auth::{self, Token, TokenProvider, TokenStore};
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
 use crate::credentials::{
@@ -29,7 +29,7 @@ use crate::credentials::{
 };
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Zeroizing, to_json};
-use crate::transport::{Idempotency, Method, Request, Stats, Transport};
+use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 
 /// Client for the Camunda 8 Administration API.
 ///
@@ -124,15 +124,23 @@ impl AdminClient {
     /// is the audience of the Administration API and of the Web Modeler API.
     ///
     /// The token comes from the same cache as the tokens of the API calls. A token request is sent
-    /// only if the cache and the token store have no valid token.
+    /// only if the cache and the token store have no valid token. If the client has an
+    /// [`access_token`](AdminClientBuilder::access_token), returns that one for the audience of the
+    /// client.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] if the audience is empty; [`ErrorKind::Config`] without
-    /// credentials; [`ErrorKind::Authentication`], [`ErrorKind::RateLimited`],
+    /// credentials, or for another audience with an `access_token`; [`ErrorKind::Authentication`], [`ErrorKind::RateLimited`],
     /// [`ErrorKind::Network`] or [`ErrorKind::Timeout`] if the token request fails.
     pub fn token(&self, audience: &str) -> Result<Token> {
         self.token_source(audience)?.access_token()
+    }
+
+    /// Returns the audience of the client's own tokens, those for the Administration API.
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        self.transport.config().audience()
     }
 
     /// Returns a reusable source of access tokens of this client's credentials for an audience.
@@ -145,11 +153,23 @@ impl AdminClient {
         if audience.is_empty() {
             return Err(Error::invalid_argument("audience is empty"));
         }
-        let token_cache =
-            token_cache(self.transport.config(), audience)?.ok_or_else(no_credentials)?;
+        let own = self.transport.tokens().ok_or_else(no_credentials)?;
+        let config = self.transport.config();
+        let tokens = match audience == config.audience() {
+            true => own.clone(),
+            false => own
+                .for_audience(audience, &transport::token_cache_config(config)?)?
+                .ok_or_else(|| {
+                    Error::config(format!(
+                        "`access_token` is for the audience {} only; set `client_id` and \
+                         `client_secret` instead of it",
+                        config.audience()
+                    ))
+                })?,
+        };
         Ok(TokenSource {
             transport: self.transport.clone(),
-            token_cache,
+            tokens,
             options: self.options.clone(),
         })
     }
@@ -157,8 +177,8 @@ impl AdminClient {
     /// Returns a token for an audience; without one, for the audience of the client.
     #[cfg(feature = "capi")]
     pub(crate) fn token_for(&self, audience: Option<&str>) -> Result<Token> {
-        match (audience, self.transport.token_cache()) {
-            (None, Some(token_cache)) => token_cache.token(&*self.transport, &self.call()),
+        match (audience, self.transport.tokens()) {
+            (None, Some(tokens)) => tokens.token(&*self.transport, &self.call()),
             (None, None) => Err(no_credentials()),
             (Some(audience), _) => self.token(audience),
         }
@@ -275,18 +295,18 @@ impl AdminClient {
     ///
     /// Call it after the credentials were fixed in the Console. Without it, calls fail with
     /// [`ErrorKind::Authentication`] and send nothing until [`Error::retry_after`] has elapsed.
-    /// Does nothing if the client has no credentials.
+    /// Does nothing if the client has an `access_token` or no credentials.
     pub fn clear_auth_failure(&self) {
-        if let Some(token_cache) = self.transport.token_cache() {
-            token_cache.clear_auth_failure(&self.call());
+        if let Some(tokens) = self.transport.tokens() {
+            tokens.clear_auth_failure(&self.call());
         }
     }
 
     /// Discards this client's token, in memory and in the token store, so that the next call
-    /// requests a new one.
+    /// requests a new one. Does nothing if the client has an `access_token` or no credentials.
     pub fn invalidate_tokens(&self) {
-        if let Some(token_cache) = self.transport.token_cache() {
-            token_cache.forget(&self.call());
+        if let Some(tokens) = self.transport.tokens() {
+            tokens.forget(&self.call());
         }
     }
 
@@ -433,13 +453,26 @@ pub(super) fn check_path(path: &str) -> Result<()> {
 }
 
 fn no_credentials() -> Error {
-    Error::config("no credentials: set `client_id` and `client_secret`")
+    Error::config("no credentials: set `client_id` and `client_secret`, or `access_token`")
 }
 
-fn token_cache(config: &Config, audience: &str) -> Result<Option<Arc<TokenCacheHandle>>> {
+/// Returns the source of tokens for the settings, or `None` without credentials. Reads the file of
+/// `client_secret_file`.
+fn token_provider(config: &Config) -> Result<Option<TokenProvider>> {
+    if let Some(token) = config.access_token() {
+        return Ok(TokenProvider::supplied(token));
+    }
+    let cache = &transport::token_cache_config(config)?;
+    if let Some(file) = config.client_secret_file() {
+        return config
+            .token_request(file.read()?)
+            .map(|request| TokenProvider::secret_file(file.clone(), request, cache))
+            .transpose();
+    }
     config
-        .token_request(audience)
-        .map(|request| auth::token_cache_handle(request, config.token_cache()))
+        .client_secret()
+        .and_then(|secret| config.token_request(secret.clone()))
+        .map(|request| TokenProvider::credentials(request, cache))
         .transpose()
 }
 
@@ -463,8 +496,10 @@ impl AdminClientBuilder {
     ///
     /// | variable | setting |
     /// |---|---|
-    /// | `CAMUNDA_CONSOLE_CLIENT_ID` | `client_id`, required |
-    /// | `CAMUNDA_CONSOLE_CLIENT_SECRET` | `client_secret`, required |
+    /// | `CAMUNDA_CONSOLE_CLIENT_ID` | `client_id`, required without an access token |
+    /// | `CAMUNDA_CONSOLE_CLIENT_SECRET` | `client_secret`; this or the next is required with the client id |
+    /// | `CAMUNDA_CONSOLE_CLIENT_SECRET_FILE` | `client_secret_file` |
+    /// | `CAMUNDA_CONSOLE_ACCESS_TOKEN` | `access_token`, used instead of the credentials |
     /// | `CAMUNDA_CONSOLE_BASE_URL` | `base_url` |
     /// | `CAMUNDA_CONSOLE_OAUTH_AUDIENCE` | `audience` |
     /// | `CAMUNDA_OAUTH_URL` | `oauth_url` |
@@ -521,8 +556,8 @@ impl AdminClientBuilder {
 
     /// Sets a setting by its key. All values are strings.
     ///
-    /// Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`, `scope`,
-    /// `token_cache`, `timeout` (seconds, decimals allowed), `ca_file`, `client_cert`,
+    /// Keys: `client_id`, `client_secret`, `client_secret_file`, `access_token`, `base_url`,
+    /// `oauth_url`, `audience`, `scope`, `token_cache`, `timeout` (seconds, decimals allowed), `ca_file`, `client_cert`,
     /// `client_key`,
     /// `proxy`, `user_agent`, `token_request_format` (`json` or `form`), `max_response_bytes`.
     ///
@@ -543,13 +578,8 @@ impl AdminClientBuilder {
         let audience = credentials
             .get("ZEEBE_TOKEN_AUDIENCE")
             .unwrap_or("zeebe.camunda.io");
-        for (key, value) in [
-            ("client_id", id.expose()),
-            ("client_secret", secret.expose()),
-            ("oauth_url", url.expose()),
-        ] {
-            self.set(key, value)?;
-        }
+        self.config.set_credentials(id.expose(), secret.expose())?;
+        self.set("oauth_url", url.expose())?;
         if !self.config.audience_is_chosen() {
             self.set("audience", audience)?;
         }
@@ -570,8 +600,8 @@ impl AdminClientBuilder {
         self
     }
 
-    /// `client_id`: OAuth client id. Required, together with `client_secret`, for requests with a
-    /// token.
+    /// `client_id`: OAuth client id. Required, together with `client_secret` or
+    /// `client_secret_file`, for requests with a token, unless `access_token` is set.
     pub fn client_id(self, id: &str) -> Self {
         self.with("client_id", id)
     }
@@ -580,6 +610,28 @@ impl AdminClientBuilder {
     pub fn client_secret(self, secret: impl Into<crate::Secret>) -> Self {
         let secret = secret.into();
         self.with("client_secret", secret.expose())
+    }
+
+    /// `client_secret_file`: file that contains the client secret, instead of `client_secret`.
+    ///
+    /// For secrets that a container platform mounts. [`build`](Self::build) reads the file, and the
+    /// client reads it again when the token endpoint rejects the credentials: after a rotation, the
+    /// call continues with the new secret. Line breaks at the end are not part of the secret. The file
+    /// is a regular file of one line in UTF-8, at most 64 KiB. If other users can read it, the library
+    /// logs one warning. A relative path is resolved by `build`.
+    pub fn client_secret_file(self, path: impl AsRef<Path>) -> Self {
+        self.with_path("client_secret_file", path.as_ref())
+    }
+
+    /// `access_token`: access token for the API, used unmodified instead of client credentials.
+    ///
+    /// The client sends no token request, and does not store the token. If credentials are set too, the
+    /// token is used and they are ignored. When the API rejects the token, calls fail with
+    /// [`ErrorKind::Authentication`]; create a client with a new token then. The providing side gets
+    /// the token from [`AdminClient::token`].
+    pub fn access_token(self, token: impl Into<crate::Secret>) -> Self {
+        let token = token.into();
+        self.with("access_token", token.expose())
     }
 
     /// `base_url`: URL of the API, default `https://api.cloud.camunda.io`. `http://` is allowed for
@@ -681,8 +733,8 @@ impl AdminClientBuilder {
         self.with("max_response_bytes", &bytes.to_string())
     }
 
-    /// Creates the client. Reads the files of `ca_file`, `client_cert` and `client_key`, and sends
-    /// no request.
+    /// Creates the client. Reads the files of `client_secret_file`, `ca_file`, `client_cert` and
+    /// `client_key`, and sends no request.
     ///
     /// # Errors
     ///
@@ -702,12 +754,17 @@ impl AdminClientBuilder {
             warn_if_open_to_others(CREDENTIAL_FILE, file);
         }
         let config = config.clone().resolved()?;
-        let token_cache = token_cache(&config, config.audience())?;
-        let transport = Arc::new(Transport::new(config, token_cache)?);
+        let tokens = token_provider(&config)?;
+        let transport = Arc::new(Transport::new(config, tokens)?);
         Ok(AdminClient {
             transport,
             options: CallOptions::new(),
         })
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// Creates a client without consuming the builder.
@@ -780,7 +837,7 @@ impl<'a> ClusterHandle<'a> {
 #[derive(Clone)]
 pub struct TokenSource {
     transport: Arc<Transport>,
-    token_cache: Arc<TokenCacheHandle>,
+    tokens: TokenProvider,
     options: CallOptions,
 }
 
@@ -800,7 +857,8 @@ impl TokenSource {
     ///
     /// An [`audience`](AdminClientBuilder::audience) in `settings` replaces that of the
     /// credentials, for example to get tokens for Operate. `client_id`, `client_secret` and
-    /// `oauth_url` are those of the credentials.
+    /// `oauth_url` are those of the credentials; `client_secret_file` and `access_token` in
+    /// `settings` are ignored.
     ///
     /// # Errors
     ///
@@ -814,11 +872,11 @@ impl TokenSource {
             return Err(error);
         }
         let config = settings.with_credentials(credentials)?.config.resolved()?;
-        let token_cache = token_cache(&config, config.audience())?.ok_or_else(no_credentials)?;
+        let tokens = token_provider(&config)?.ok_or_else(no_credentials)?;
         let transport = Arc::new(Transport::new(config, None)?);
         Ok(TokenSource {
             transport,
-            token_cache,
+            tokens,
             options: CallOptions::new(),
         })
     }
@@ -830,7 +888,7 @@ impl TokenSource {
     pub fn with(&self, options: CallOptions) -> TokenSource {
         TokenSource {
             transport: self.transport.clone(),
-            token_cache: self.token_cache.clone(),
+            tokens: self.tokens.clone(),
             options: self.options.merged(options),
         }
     }
@@ -850,13 +908,13 @@ impl TokenSource {
     /// [`ErrorKind::Authentication`], [`ErrorKind::RateLimited`], [`ErrorKind::Network`] or
     /// [`ErrorKind::Timeout`] if the token request fails; [`ErrorKind::Cancelled`].
     pub fn access_token(&self) -> Result<Token> {
-        self.token_cache.token(&*self.transport, &self.call())
+        self.tokens.token(&*self.transport, &self.call())
     }
 
     /// Discards a token that a server rejected, in memory and in the token store, unless a newer
     /// one is cached. The next [`access_token`](Self::access_token) requests a new one.
     pub fn invalidate(&self, token: &Token) {
-        self.token_cache.reject(token, &self.call());
+        self.tokens.reject(token, &self.call());
     }
 
     fn call(&self) -> CallContext {

@@ -9,13 +9,16 @@ pub(crate) mod backups;
 pub(crate) mod cluster_clients;
 pub(crate) mod clusters;
 mod error_path;
+pub(crate) mod json_index;
+pub(crate) mod json_text;
+pub(crate) mod json_walk;
 pub(crate) mod members;
 pub(crate) mod meta;
 pub(crate) mod monitoring;
 pub(crate) mod object;
 pub(crate) mod operation;
 mod polling;
-mod schema;
+pub(crate) mod schema;
 pub(crate) mod secrets;
 pub(crate) mod secure_connectivity;
 #[cfg(any(test, fuzzing))]

@@ -385,7 +385,7 @@ macro_rules! api_object {
 
         $crate::api::object::api_object!(@default $direction $name { $($presence $field)* } $($field)*);
 
-        // `schema::check` marks the fields that are present in the bits of a `u64`.
+        // The walk marks the fields that are present in the bits of a `u64`.
         const _: () = assert!(<[&str]>::len(&[$($json),*]) <= u64::BITS as usize);
 
         impl $crate::api::object::Describe for $name {

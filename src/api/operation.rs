@@ -10,8 +10,13 @@ use serde::de::{Deserialize, DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::api::error_path;
+#[cfg(feature = "capi")]
+use crate::api::json_index::Index;
+use crate::api::json_index::MAX_BYTES;
+use crate::api::json_walk::{Walked, walk};
 use crate::api::object::{Describe, Description, check_segment};
-use crate::api::schema::{self, HasSchema, JsonSchema, UnknownField};
+use crate::api::schema::{HasSchema, JsonSchema, UnknownField};
+use crate::api::secrets::Secrets;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::Zeroizing;
 use crate::transport::{Idempotency, Method};
@@ -183,15 +188,19 @@ impl Operation {
         decode(&response).map_err(|problem| self.decode_error(problem, response))
     }
 
-    /// Validates a response against its schema.
+    /// Validates a response against its schema. Returns the response and its index; the index is
+    /// `None` if the operation has no response in JSON.
     #[cfg(feature = "capi")]
-    pub(crate) fn validate_response(&self, response: &Zeroizing<Vec<u8>>) -> Result<()> {
-        match &self.response {
-            Some(schema) => match schema.check(response) {
-                Ok(_) => Ok(()),
-                Err(problem) => Err(self.decode_error(problem, response.clone())),
+    pub(crate) fn index_response(
+        &self,
+        response: Zeroizing<Vec<u8>>,
+    ) -> Result<(Zeroizing<Vec<u8>>, Option<Index>)> {
+        match self.response.as_ref().and_then(|body| body.json.as_ref()) {
+            Some(json) => match json.walk(&response) {
+                Ok(walked) => Ok((response, Some(walked.index))),
+                Err(problem) => Err(self.decode_error(problem, response)),
             },
-            None => Ok(()),
+            None => Ok((response, None)),
         }
     }
 
@@ -238,41 +247,70 @@ pub struct BodySchema {
     /// Structure of the body.
     pub kind: BodyKind,
     /// `None` if the body is not JSON.
-    schema: Option<JsonSchema>,
+    json: Option<JsonBody>,
 }
 
-impl BodySchema {
-    pub(crate) const fn object<T: Describe + HasSchema>() -> BodySchema {
-        BodySchema {
-            kind: BodyKind::Object(T::DESCRIPTION),
-            schema: Some(T::SCHEMA),
+/// A body in JSON.
+#[derive(Debug)]
+struct JsonBody {
+    schema: JsonSchema,
+    /// Returns the error of the decoder, or `Ok` if there is none.
+    decode: fn(&[u8]) -> Result<(), String>,
+}
+
+impl JsonBody {
+    const fn of<T: DeserializeOwned>(schema: JsonSchema) -> JsonBody {
+        JsonBody {
+            schema,
+            decode: |json| decode::<T>(json).map(drop),
         }
     }
 
-    pub(crate) const fn list<T: Describe + HasSchema>() -> BodySchema {
+    /// Validates a body. Fails with the error of the decoder.
+    fn walk(&self, json: &[u8]) -> Result<Walked, String> {
+        let start = json.len() - strip_bom(json).len();
+        walk(self.schema, json, start).ok_or_else(|| match (self.decode)(json) {
+            Err(problem) => problem,
+            Ok(()) if json.len() > MAX_BYTES => format!("it has more than {MAX_BYTES} bytes"),
+            Ok(()) => "it does not match its description".to_owned(),
+        })
+    }
+}
+
+impl BodySchema {
+    pub(crate) const fn object<T: Describe + HasSchema + DeserializeOwned>() -> BodySchema {
+        BodySchema {
+            kind: BodyKind::Object(T::DESCRIPTION),
+            json: Some(JsonBody::of::<T>(T::SCHEMA)),
+        }
+    }
+
+    pub(crate) const fn list<T: Describe + HasSchema + DeserializeOwned>() -> BodySchema {
         BodySchema {
             kind: BodyKind::List(T::DESCRIPTION),
-            schema: Some(Vec::<T>::SCHEMA),
+            json: Some(JsonBody::of::<Vec<T>>(Vec::<T>::SCHEMA)),
         }
     }
 
     pub(crate) const fn secrets() -> BodySchema {
         BodySchema {
             kind: BodyKind::Secrets,
-            schema: Some(crate::api::secrets::Secrets::SCHEMA),
+            json: Some(JsonBody::of::<Secrets>(Secrets::SCHEMA)),
         }
     }
 
     pub(crate) const fn csv() -> BodySchema {
         BodySchema {
             kind: BodyKind::Csv,
-            schema: None,
+            json: None,
         }
     }
 
     fn check(&self, json: &[u8]) -> Result<Option<UnknownField>, String> {
-        self.schema
-            .map_or(Ok(None), |schema| schema::check(schema, json))
+        match &self.json {
+            Some(body) => Ok(body.walk(json)?.unknown),
+            None => Ok(None),
+        }
     }
 }
 

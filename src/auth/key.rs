@@ -6,8 +6,13 @@ use ring::{digest, hkdf, hmac};
 
 use super::TokenRequest;
 
-/// Domain separation: distinguishes keys derived here from any other use of the same secret.
+/// Domain separation: distinguishes keys derived here from any other use of the same secret. Changes
+/// with the format of token records, so that the names of two formats differ.
 pub(crate) const DOMAIN: &[u8] = b"camunda-admin token cache 2";
+
+/// Domain separation of the names of rate limit records. Never changes: all versions of the library
+/// have to share one rate limit.
+const RATE_LIMIT_DOMAIN: &[u8] = b"camunda-admin token cache 2";
 
 /// Prefix of the names of token records in a token store.
 pub(crate) const TOKEN_PREFIX: &str = "token-";
@@ -43,6 +48,12 @@ impl CacheKey {
     /// guessed offline. [`label`] is for those.
     pub(crate) fn digest(&self) -> String {
         hex(&self.0[..16])
+    }
+
+    /// Returns the digest in the names of records that are used instead, if another version of the
+    /// library uses the first.
+    pub(crate) fn second_digest(&self) -> String {
+        hex(&self.0[16..])
     }
 }
 
@@ -115,13 +126,13 @@ impl TokenHostKey {
     /// Returns a digest of lower-case hexadecimal digits.
     pub(crate) fn digest(&self) -> String {
         let mut context = digest::Context::new(&digest::SHA256);
-        context.update(DOMAIN);
+        context.update(RATE_LIMIT_DOMAIN);
         context.update(self.0.as_bytes());
         hex(&context.finish().as_ref()[..16])
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

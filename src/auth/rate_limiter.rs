@@ -13,32 +13,42 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::record::{MAX_BLOCK, RateLimitRecord, RateLimitTimes};
-use super::time::Timestamp;
+use super::time::{Timestamp, millis};
 use crate::backoff::exponential;
 
 /// Minimum time between two token requests.
 pub(crate) const MIN_REQUEST_INTERVAL: Duration = Duration::from_millis(1_100);
 
 /// How long a 429 blocks requests, if its `Retry-After` is not longer; doubles with every
-/// consecutive 429 up to [`MAX_OWN_BLOCK`].
+/// consecutive 429 up to [`MAX_429_BLOCK`].
 const INITIAL_429_BLOCK: Duration = Duration::from_secs(60);
-const MAX_OWN_BLOCK: Duration = Duration::from_secs(600);
+const MAX_429_BLOCK: Duration = Duration::from_secs(600);
 
 /// Maximum `Retry-After` that is applied.
 const MAX_SERVER_BLOCK: Duration = Duration::from_secs(3600);
 
-/// Jitter adds up to 1/10 of a block, so that hosts behind one IP address do not send at the same
-/// time.
-const JITTER_SHARE: u32 = 10;
+/// A block is longer by a random share of this window, which doubles too: processes behind one IP
+/// address that do not know of each other would otherwise send at the same time, and block the
+/// address again. Chosen by the simulation in `tests/lone_process_tests.rs`.
+const INITIAL_429_WINDOW: Duration = Duration::from_secs(120);
+const MAX_429_WINDOW: Duration = Duration::from_secs(3000);
 
-const _: () = assert!(
-    MAX_SERVER_BLOCK.as_secs() + MAX_SERVER_BLOCK.as_secs() / JITTER_SHARE as u64
-        <= MAX_BLOCK.as_secs()
-);
+/// Time that a call needs for its token request after the block.
+const REQUEST_TIME: Duration = Duration::from_secs(5);
+/// Minimum length of a window that is cut for the deadline of a call: calls with the same deadline
+/// must not send at the same time.
+const MIN_429_WINDOW: Duration = Duration::from_secs(10);
+
+const _: () = assert!(MAX_SERVER_BLOCK.as_secs() <= MAX_BLOCK.as_secs());
+const _: () = assert!(MAX_429_BLOCK.as_secs() + MAX_429_WINDOW.as_secs() <= MAX_BLOCK.as_secs());
 
 /// A place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct QueueTicket(u64);
+
+/// Two 429s that are not further apart are the same one, read from two stores: conversions between
+/// clocks are not exact.
+const SAME_429: Duration = Duration::from_secs(2);
 
 /// State of one rate limiter. All times are of the monotonic clock: neither a step of the wall
 /// clock nor a suspended machine grants a permit too early.
@@ -46,17 +56,25 @@ pub(crate) struct QueueTicket(u64);
 pub(crate) struct RateLimiter {
     /// When the last request was sent, or its response received.
     last_request: Option<Duration>,
+    /// The same according to records of other credentials, which cannot be verified.
+    unverified_request: Option<Duration>,
+    /// When the last 429 was received, and until when it blocks; zero if there was none.
+    blocked_at: Duration,
     blocked_until: Duration,
     /// 429s in a row.
     consecutive_429s: u32,
     queue: BTreeSet<QueueTicket>,
     tickets: u64,
-    /// The state that is shared with other processes.
-    shared: RateLimitRecord,
-    /// The record that was merged last.
-    last_merged: RateLimitRecord,
-    /// The timestamps that were merged last.
-    last_merged_times: RateLimitTimes,
+}
+
+/// What was last read from one store, or written to it. Times are of the store's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct MergedState {
+    record: RateLimitRecord,
+    /// `blocked_at` of the record on the monotonic clock.
+    blocked_at: Duration,
+    times: RateLimitTimes,
+    unverified_request_at: u64,
 }
 
 impl RateLimiter {
@@ -96,7 +114,6 @@ impl RateLimiter {
     /// Records a request. Must be called before it is sent, since one that fails counts too.
     pub(crate) fn record_request(&mut self, now: Timestamp) {
         self.last_request = Some(now.mono);
-        self.shared.last_request_at = now.wall_millis();
     }
 
     /// Records a response that is not a 429.
@@ -113,89 +130,128 @@ impl RateLimiter {
         }
     }
 
-    /// Blocks requests after a 429. `jitter` is a random number from 0 to 1.
+    /// Blocks requests after a 429. `remaining` is the time that the call has left, `jitter` a random
+    /// number from 0 to 1.
     pub(crate) fn rate_limited(
         &mut self,
         now: Timestamp,
         retry_after: Option<Duration>,
+        remaining: Duration,
         jitter: f64,
     ) {
         let consecutive = self.consecutive_429s.saturating_add(1);
-        let own = exponential(INITIAL_429_BLOCK, consecutive, MAX_OWN_BLOCK);
-        let from_server = retry_after.unwrap_or_default().min(MAX_SERVER_BLOCK);
-        let block = own.max(from_server);
-        let block = block + (block / JITTER_SHARE).mul_f64(jitter.clamp(0.0, 1.0));
         self.consecutive_429s = consecutive;
-        let until = now.after(block);
+        let until = now.after(block_after_429(consecutive, retry_after, remaining, jitter));
         if until.mono > self.blocked_until {
             self.blocked_until = until.mono;
-            self.shared.blocked_at = now.wall_millis();
-            self.shared.blocked_until = until.wall_millis();
+            self.blocked_at = now.mono;
         }
     }
 
-    /// Returns the record for other processes to [`merge`](RateLimiter::merge).
-    pub(crate) fn record(&self) -> RateLimitRecord {
-        RateLimitRecord {
+    /// Returns the record for other processes to [`merge`](RateLimiter::merge); `now` is the time
+    /// of the store that it is written to.
+    pub(crate) fn record(&self, merged: &mut MergedState, now: Timestamp) -> RateLimitRecord {
+        let was_blocked = self.blocked_at > Duration::ZERO;
+        let record = RateLimitRecord {
+            last_request_at: self.last_request.map_or(0, |at| store_millis(at, now)),
+            blocked_at: if was_blocked {
+                store_millis(self.blocked_at, now)
+            } else {
+                0
+            },
+            blocked_until: if was_blocked {
+                store_millis(self.blocked_until, now)
+            } else {
+                0
+            },
             consecutive_429s: self.consecutive_429s,
-            ..self.shared
-        }
+        };
+        merged.record = record;
+        merged.blocked_at = self.blocked_at;
+        record
     }
 
-    /// Merges the record of another process.
+    /// Merges the record of another process; `now` is the time of the store that it was read from.
     ///
-    /// A timestamp is compared with the wall clock once, when it is first seen, and is kept on the
-    /// monotonic clock from then on: one from the future, written with a wrong clock, delays
+    /// A timestamp is compared with the store's clock once, when it is first seen, and is kept on
+    /// the monotonic clock from then on: one from the future, written with a wrong clock, delays
     /// requests no longer than one from now.
-    pub(crate) fn merge(&mut self, record: RateLimitRecord, now: Timestamp) {
-        if record.last_request_at != self.last_merged.last_request_at
-            && record.last_request_at != self.shared.last_request_at
-        {
-            let age =
-                Duration::from_millis(now.wall_millis().saturating_sub(record.last_request_at));
-            let last = now.mono.saturating_sub(age);
-            if self.last_request < Some(last) {
-                self.last_request = Some(last);
-                self.shared.last_request_at = record.last_request_at;
-            }
+    pub(crate) fn merge(
+        &mut self,
+        record: RateLimitRecord,
+        merged: &mut MergedState,
+        now: Timestamp,
+    ) {
+        if record.last_request_at != merged.record.last_request_at {
+            self.last_request = self
+                .last_request
+                .max(Some(mono_of(record.last_request_at, now)));
         }
         let block = |record: &RateLimitRecord| (record.blocked_at, record.blocked_until);
-        if block(&record) != block(&self.last_merged) && block(&record) != block(&self.shared) {
+        if block(&record) != block(&merged.record) {
             let until = now.mono.saturating_add(record.block_remaining(now));
-            // An expired block is merged too, so that it is not new again after a step of the
-            // clock.
-            let later = until > self.blocked_until || !self.blocked(now);
-            if later && record.blocked_at > 0 {
+            merged.blocked_at = match record.blocked_at {
+                0 => Duration::ZERO,
+                at => mono_of(at, now),
+            };
+            if record.blocked_at > 0 && (until > self.blocked_until || !self.blocked(now)) {
                 self.blocked_until = self.blocked_until.max(until);
-                (self.shared.blocked_at, self.shared.blocked_until) = block(&record);
+                // Even if a clock that was set back makes it look older than an earlier one.
+                self.blocked_at = self.blocked_at.max(merged.blocked_at);
+                merged.blocked_at = self.blocked_at;
             }
         }
-        // Last: a block that was just merged counts, even if a clock that was set back makes it
-        // look older than an earlier one.
-        if record.blocked_at >= self.shared.blocked_at {
+        if merged.blocked_at.saturating_add(SAME_429) >= self.blocked_at {
             self.consecutive_429s = record.consecutive_429s;
         }
-        self.last_merged = record;
+        merged.record = record;
+    }
+
+    /// Merges the last request of a record that cannot be verified. It delays requests only as long
+    /// as callers respect [`unverified_until`](Self::unverified_until).
+    pub(crate) fn merge_unverified(
+        &mut self,
+        last_request_at: u64,
+        merged: &mut MergedState,
+        now: Timestamp,
+    ) {
+        if last_request_at != merged.unverified_request_at {
+            merged.unverified_request_at = last_request_at;
+            let last = Some(mono_of(last_request_at, now));
+            self.unverified_request = self.unverified_request.max(last);
+        }
+    }
+
+    /// Returns the earliest time of a request that respects unverified records too.
+    pub(crate) fn unverified_until(&self) -> Duration {
+        self.unverified_request.map_or(Duration::ZERO, |last| {
+            last.saturating_add(MIN_REQUEST_INTERVAL)
+        })
     }
 
     /// Applies the timestamps of a process that could not write its record.
-    pub(crate) fn merge_times(&mut self, times: RateLimitTimes, now: Timestamp) {
-        if times == self.last_merged_times {
+    pub(crate) fn merge_times(
+        &mut self,
+        times: RateLimitTimes,
+        merged: &mut MergedState,
+        now: Timestamp,
+    ) {
+        if times == merged.times {
             return;
         }
-        self.last_merged_times = times;
-        let age = Duration::from_millis(now.wall_millis().saturating_sub(times.last_request_at));
-        let last = now.mono.saturating_sub(age);
-        if times.last_request_at != self.shared.last_request_at && self.last_request < Some(last) {
-            self.last_request = Some(last);
-            self.shared.last_request_at = times.last_request_at;
+        merged.times = times;
+        if times.last_request_at != merged.record.last_request_at {
+            self.last_request = self
+                .last_request
+                .max(Some(mono_of(times.last_request_at, now)));
         }
         let left = times.block_remaining(now);
-        let until = now.mono.saturating_add(left);
-        if !left.is_zero() && times.blocked_until > self.shared.blocked_until {
-            self.blocked_until = self.blocked_until.max(until);
-            self.shared.blocked_at = times.last_request_at;
-            self.shared.blocked_until = times.blocked_until;
+        if !left.is_zero() && times.blocked_until > merged.record.blocked_until {
+            let until = now.mono.saturating_add(left);
+            if until > self.blocked_until {
+                self.blocked_until = until;
+                self.blocked_at = self.blocked_at.max(mono_of(times.last_request_at, now));
+            }
             self.consecutive_429s = self.consecutive_429s.max(1);
         }
     }
@@ -219,14 +275,56 @@ impl RateLimiter {
     pub(crate) fn inherited(&self) -> RateLimiter {
         RateLimiter {
             last_request: self.last_request,
+            blocked_at: self.blocked_at,
             blocked_until: self.blocked_until,
             consecutive_429s: self.consecutive_429s,
-            shared: self.shared,
-            last_merged: self.last_merged,
-            last_merged_times: self.last_merged_times,
             ..RateLimiter::default()
         }
     }
+}
+
+/// Converts a time of the monotonic clock to milliseconds of a store's clock.
+fn store_millis(mono: Duration, now: Timestamp) -> u64 {
+    let wall = match mono.checked_sub(now.mono) {
+        Some(ahead) => now.wall.saturating_add(ahead),
+        None => now.wall.saturating_sub(now.mono - mono),
+    };
+    millis(wall)
+}
+
+/// Converts milliseconds of a store's clock to a time of the monotonic clock. A time from the future
+/// is now.
+fn mono_of(store_millis: u64, now: Timestamp) -> Duration {
+    let age = now.wall_millis().saturating_sub(store_millis);
+    now.mono.saturating_sub(Duration::from_millis(age))
+}
+
+/// Returns how long requests are blocked after `consecutive` 429s in a row, received by a call with
+/// this remaining time. `jitter` is a random number from 0 to 1.
+///
+/// If the call would be over before the longest possible block, the block is cut so that the call can
+/// send another request before its deadline, and one more if there is time. No block is shorter than
+/// the first one or `Retry-After`.
+pub(super) fn block_after_429(
+    consecutive: u32,
+    retry_after: Option<Duration>,
+    remaining: Duration,
+    jitter: f64,
+) -> Duration {
+    let from_server = retry_after.unwrap_or_default().min(MAX_SERVER_BLOCK);
+    let mut least = exponential(INITIAL_429_BLOCK, consecutive, MAX_429_BLOCK).max(from_server);
+    let mut most = least + exponential(INITIAL_429_WINDOW, consecutive, MAX_429_WINDOW);
+    let first = INITIAL_429_BLOCK.max(from_server);
+    let usable = remaining.saturating_sub(REQUEST_TIME);
+    if usable < most && usable >= first + MIN_429_WINDOW {
+        let one_more = first + REQUEST_TIME;
+        least = first;
+        most = match usable >= first + one_more + INITIAL_429_WINDOW / 2 {
+            true => usable - one_more,
+            false => usable,
+        };
+    }
+    (least + (most - least).mul_f64(jitter.clamp(0.0, 1.0))).min(MAX_BLOCK)
 }
 
 #[cfg(test)]
@@ -238,8 +336,46 @@ mod tests {
         wall: Duration::from_secs(1_780_000_000),
     };
 
+    /// Remaining time of a call, longer than any block.
+    const LONG: Duration = Duration::from_secs(24 * 3_600);
+
     fn at(millis: u64) -> Timestamp {
         START.after(Duration::from_millis(millis))
+    }
+
+    /// The rate limiter of a process, and what it has read from the store.
+    #[derive(Default)]
+    struct Process {
+        rate_limiter: RateLimiter,
+        merged: MergedState,
+    }
+
+    impl Process {
+        fn record(&mut self, now: Timestamp) -> RateLimitRecord {
+            self.rate_limiter.record(&mut self.merged, now)
+        }
+
+        fn merge(&mut self, record: RateLimitRecord, now: Timestamp) {
+            self.rate_limiter.merge(record, &mut self.merged, now);
+        }
+
+        fn merge_times(&mut self, times: RateLimitTimes, now: Timestamp) {
+            self.rate_limiter.merge_times(times, &mut self.merged, now);
+        }
+    }
+
+    impl std::ops::Deref for Process {
+        type Target = RateLimiter;
+
+        fn deref(&self) -> &RateLimiter {
+            &self.rate_limiter
+        }
+    }
+
+    impl std::ops::DerefMut for Process {
+        fn deref_mut(&mut self) -> &mut RateLimiter {
+            &mut self.rate_limiter
+        }
     }
 
     #[test]
@@ -293,7 +429,7 @@ mod tests {
         let mut rate_limiter = RateLimiter::default();
         let mut now = START;
         for seconds in [60, 120, 240, 480, 600, 600] {
-            rate_limiter.rate_limited(now, Some(Duration::from_secs(5)), 0.0);
+            rate_limiter.rate_limited(now, Some(Duration::from_secs(5)), LONG, 0.0);
             assert!(rate_limiter.blocked(now));
             assert_eq!(
                 rate_limiter.next_allowed_at() - now.mono,
@@ -303,59 +439,113 @@ mod tests {
             assert!(!rate_limiter.blocked(now));
         }
         rate_limiter.response_received(now, now);
-        rate_limiter.rate_limited(now, Some(Duration::from_secs(90)), 1.0);
+        rate_limiter.rate_limited(now, Some(Duration::from_secs(90)), LONG, 1.0);
         assert_eq!(
             rate_limiter.next_allowed_at() - now.mono,
-            Duration::from_secs(99)
+            Duration::from_secs(90 + 120)
         );
-        rate_limiter.rate_limited(now, Some(Duration::MAX), 1.0);
-        assert_eq!(rate_limiter.next_allowed_at() - now.mono, MAX_BLOCK);
+        rate_limiter.rate_limited(now, Some(Duration::MAX), LONG, 1.0);
+        assert_eq!(
+            rate_limiter.next_allowed_at() - now.mono,
+            Duration::from_secs(3_600 + 240)
+        );
+    }
+
+    #[test]
+    fn block_after_429_is_spread_over_a_window_that_doubles() {
+        for (consecutive, least, most) in [
+            (1, 60, 180),
+            (2, 120, 360),
+            (3, 240, 720),
+            (4, 480, 1_440),
+            (5, 600, 2_520),
+            (6, 600, 3_600),
+            (u32::MAX, 600, 3_600),
+        ] {
+            let block = |jitter| block_after_429(consecutive, None, LONG, jitter).as_secs();
+            assert_eq!(
+                (block(0.0), block(0.5), block(1.0)),
+                (least, (least + most) / 2, most),
+                "{consecutive}"
+            );
+        }
+    }
+
+    #[test]
+    fn block_after_429_lets_the_call_send_again_before_its_deadline() {
+        for (retry_after, remaining, least, most) in [
+            // The longest block ends before the deadline.
+            (None, 365, 120, 360),
+            // Another block of 60 s and a request fit after the longest one.
+            (None, 364, 60, 294),
+            (None, 190, 60, 120),
+            // They do not fit.
+            (None, 189, 60, 184),
+            (None, 75, 60, 70),
+            // The call fails in any case.
+            (None, 74, 120, 360),
+            (None, 60, 120, 360),
+            (None, 0, 120, 360),
+            (Some(100), 364, 100, 254),
+            (Some(100), 269, 100, 264),
+            (Some(100), 114, 120, 360),
+        ] {
+            let block = |jitter| {
+                let retry_after = retry_after.map(Duration::from_secs);
+                block_after_429(2, retry_after, Duration::from_secs(remaining), jitter).as_secs()
+            };
+            assert_eq!(
+                (block(0.0), block(1.0)),
+                (least, most),
+                "{retry_after:?} {remaining}"
+            );
+        }
     }
 
     #[test]
     fn merge_applies_requests_and_blocks_of_another_process() {
-        let mut other = RateLimiter::default();
+        let mut other = Process::default();
         other.record_request(at(0));
-        let mut rate_limiter = RateLimiter::default();
-        rate_limiter.merge(other.record(), at(300));
+        let mut rate_limiter = Process::default();
+        rate_limiter.merge(other.record(at(0)), at(300));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
-        other.rate_limited(at(400), None, 0.0);
-        rate_limiter.merge(other.record(), at(500));
+        other.rate_limited(at(400), None, LONG, 0.0);
+        rate_limiter.merge(other.record(at(400)), at(500));
         assert_eq!(rate_limiter.next_allowed_at(), at(60_400).mono);
-        rate_limiter.rate_limited(at(60_400), None, 0.0);
+        rate_limiter.rate_limited(at(60_400), None, LONG, 0.0);
         assert_eq!(rate_limiter.next_allowed_at(), at(180_400).mono);
         rate_limiter.response_received(at(180_400), at(180_500));
-        other.merge(rate_limiter.record(), at(180_600));
-        other.rate_limited(at(180_600), None, 0.0);
+        other.merge(rate_limiter.record(at(180_500)), at(180_600));
+        other.rate_limited(at(180_600), None, LONG, 0.0);
         assert_eq!(other.next_allowed_at(), at(240_600).mono);
     }
 
     #[test]
     fn merge_times_applies_spacing_and_block_of_another_process() {
-        let mut other = RateLimiter::default();
+        let mut other = Process::default();
         other.record_request(at(0));
-        let mut rate_limiter = RateLimiter::default();
-        rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(300));
+        let mut rate_limiter = Process::default();
+        rate_limiter.merge_times(RateLimitTimes::from(other.record(at(0))), at(300));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
-        other.rate_limited(at(400), None, 0.0);
-        rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(500));
+        other.rate_limited(at(400), None, LONG, 0.0);
+        rate_limiter.merge_times(RateLimitTimes::from(other.record(at(400))), at(500));
         assert!(rate_limiter.blocked(at(500)));
         assert_eq!(rate_limiter.next_allowed_at(), at(60_400).mono);
         assert_eq!(rate_limiter.consecutive_429s(), 1);
         // Learning the same again, or an older record, changes nothing.
-        rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(60_300));
+        rate_limiter.merge_times(RateLimitTimes::from(other.record(at(400))), at(60_300));
         rate_limiter.merge(RateLimitRecord::default(), at(60_300));
         assert_eq!(rate_limiter.next_allowed_at(), at(60_400).mono);
     }
 
     #[test]
     fn merge_times_counts_a_timestamp_from_the_future_once() {
-        let mut other = RateLimiter::default();
+        let mut other = Process::default();
         other.record_request(at(3_600_000));
-        let mut rate_limiter = RateLimiter::default();
-        rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(0));
+        let mut rate_limiter = Process::default();
+        rate_limiter.merge_times(RateLimitTimes::from(other.record(at(3_600_000))), at(0));
         rate_limiter.merge(RateLimitRecord::default(), at(500));
-        rate_limiter.merge_times(RateLimitTimes::from(other.record()), at(900));
+        rate_limiter.merge_times(RateLimitTimes::from(other.record(at(3_600_000))), at(900));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
         let later = RateLimitTimes {
             last_request_at: at(0).wall_millis(),
@@ -367,17 +557,17 @@ mod tests {
 
     #[test]
     fn merge_counts_a_429_after_the_clock_was_set_back() {
-        let mut rate_limiter = RateLimiter::default();
-        rate_limiter.rate_limited(START, None, 0.0);
-        let mut other = RateLimiter::default();
-        other.merge(rate_limiter.record(), START);
+        let mut rate_limiter = Process::default();
+        rate_limiter.rate_limited(START, None, LONG, 0.0);
+        let mut other = Process::default();
+        other.merge(rate_limiter.record(START), START);
         // By more than has elapsed: the second 429 seems to be older than the first.
         let set_back = |millis| Timestamp {
             wall: at(millis).wall - Duration::from_secs(3_600),
             ..at(millis)
         };
-        rate_limiter.rate_limited(set_back(60_000), None, 0.0);
-        other.merge(rate_limiter.record(), set_back(60_000));
+        rate_limiter.rate_limited(set_back(60_000), None, LONG, 0.0);
+        other.merge(rate_limiter.record(set_back(60_000)), set_back(60_000));
         assert_eq!(
             (rate_limiter.consecutive_429s(), other.consecutive_429s()),
             (2, 2)
@@ -387,27 +577,27 @@ mod tests {
 
     #[test]
     fn merge_counts_a_timestamp_from_the_future_as_now() {
-        let mut other = RateLimiter::default();
+        let mut other = Process::default();
         other.record_request(at(3_600_000));
-        let mut rate_limiter = RateLimiter::default();
-        rate_limiter.merge(other.record(), at(0));
-        rate_limiter.merge(other.record(), at(900));
+        let mut rate_limiter = Process::default();
+        rate_limiter.merge(other.record(at(3_600_000)), at(0));
+        rate_limiter.merge(other.record(at(3_600_000)), at(900));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
         // Nor does a block that begins later than the maximum length of blocks.
-        other.rate_limited(at(24 * 3_600_000), None, 0.0);
-        rate_limiter.merge(other.record(), at(900));
+        other.rate_limited(at(24 * 3_600_000), None, LONG, 0.0);
+        rate_limiter.merge(other.record(at(24 * 3_600_000)), at(900));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
     }
 
     #[test]
     fn merge_ignores_known_records_after_a_step_of_the_clock() {
-        let mut rate_limiter = RateLimiter::default();
-        rate_limiter.rate_limited(START, None, 0.0);
-        let mut other = RateLimiter::default();
-        other.merge(rate_limiter.record(), START);
+        let mut rate_limiter = Process::default();
+        rate_limiter.rate_limited(START, None, LONG, 0.0);
+        let mut other = Process::default();
+        other.merge(rate_limiter.record(START), START);
         for wall in [Duration::ZERO, START.wall + Duration::from_secs(9_000)] {
             let now = Timestamp { wall, ..at(1_000) };
-            let record = rate_limiter.record();
+            let record = rate_limiter.record(START);
             rate_limiter.merge(record, now);
             other.merge(record, now);
             assert_eq!(
@@ -415,5 +605,55 @@ mod tests {
                 (at(60_000).mono, at(60_000).mono)
             );
         }
+    }
+
+    /// The same time on a machine whose wall clock differs.
+    fn skewed(now: Timestamp, millis: i64) -> Timestamp {
+        let wall = now.wall_millis().saturating_add_signed(millis);
+        Timestamp {
+            wall: Duration::from_millis(wall),
+            ..now
+        }
+    }
+
+    #[test]
+    fn merge_restarts_no_block_that_is_read_from_another_store_too() {
+        let mut writer = Process::default();
+        writer.rate_limited(START, None, LONG, 0.0);
+        let mut reader = Process::default();
+        // The clock of the second store is five minutes behind.
+        let mut other_store = MergedState::default();
+        let behind = |now| skewed(now, -300_000);
+        let second = writer.rate_limiter.record(&mut other_store, behind(START));
+        reader.merge(writer.record(START), at(1_000));
+        let mut merged = MergedState::default();
+        let now = behind(at(2_000));
+        reader.rate_limiter.merge(second, &mut merged, now);
+        assert_eq!(reader.next_allowed_at(), at(60_000).mono);
+        assert_eq!(reader.consecutive_429s(), 1);
+        // A response resets the count in both.
+        writer.response_received(at(60_000), at(60_100));
+        let reset = writer
+            .rate_limiter
+            .record(&mut other_store, behind(at(60_100)));
+        reader
+            .rate_limiter
+            .merge(reset, &mut merged, behind(at(60_200)));
+        assert_eq!(reader.consecutive_429s(), 0);
+    }
+
+    #[test]
+    fn merge_unverified_does_not_delay_verified_requests() {
+        let mut process = Process::default();
+        let mut merged = MergedState::default();
+        let forged = at(24 * 3_600_000).wall_millis();
+        for millis in [0, 500] {
+            process
+                .rate_limiter
+                .merge_unverified(forged, &mut merged, at(millis));
+        }
+        // From the future: counts once, as now.
+        assert_eq!(process.unverified_until(), at(1_100).mono);
+        assert!(process.next_allowed_at() <= START.mono);
     }
 }

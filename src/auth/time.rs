@@ -65,6 +65,9 @@ const MONOTONIC_OFFSET: Duration = Duration::from_secs(1 << 32);
 pub(crate) enum Clock {
     /// The machine's clocks.
     Real,
+    /// The machine's clocks, with a wall clock that is ahead by milliseconds.
+    #[cfg(test)]
+    Skewed(i64),
     /// Moved by the test that owns it.
     #[cfg(test)]
     Simulated(std::sync::Arc<ManualClock>),
@@ -75,6 +78,8 @@ impl Clock {
         match self {
             Clock::Real => real::now(),
             #[cfg(test)]
+            Clock::Skewed(millis) => skewed(real::now(), *millis),
+            #[cfg(test)]
             Clock::Simulated(simulation) => simulation.now(),
         }
     }
@@ -84,6 +89,8 @@ impl Clock {
         match self {
             Clock::Real => real::now_coarse(),
             #[cfg(test)]
+            Clock::Skewed(millis) => skewed(real::now_coarse(), *millis),
+            #[cfg(test)]
             Clock::Simulated(simulation) => simulation.now(),
         }
     }
@@ -92,6 +99,8 @@ impl Clock {
     pub(crate) fn remaining(&self, call: &CallContext) -> Duration {
         match self {
             Clock::Real => call.remaining(),
+            #[cfg(test)]
+            Clock::Skewed(_) => call.remaining(),
             #[cfg(test)]
             Clock::Simulated(simulation) => simulation
                 .remaining_override
@@ -105,6 +114,8 @@ impl Clock {
         match self {
             Clock::Real => crate::random::jitter(),
             #[cfg(test)]
+            Clock::Skewed(_) => crate::random::jitter(),
+            #[cfg(test)]
             Clock::Simulated(_) => 0.0,
         }
     }
@@ -114,8 +125,19 @@ impl Clock {
         match self {
             Clock::Real => duration,
             #[cfg(test)]
+            Clock::Skewed(_) => duration,
+            #[cfg(test)]
             Clock::Simulated(simulation) => simulation.real_wait(duration),
         }
+    }
+}
+
+#[cfg(test)]
+fn skewed(now: Timestamp, millis: i64) -> Timestamp {
+    let wall = now.wall_millis().saturating_add_signed(millis);
+    Timestamp {
+        wall: Duration::from_millis(wall),
+        ..now
     }
 }
 

@@ -150,7 +150,7 @@ fn bounded(seconds: f64) -> Duration {
 /// Returns the `exp` claim of a JWT, in seconds since 1970; `None` for anything that is not a JWT.
 ///
 /// The signature is not checked: anyone who can forge the response can forge `expires_in` too.
-fn jwt_expiry(token: &str) -> Option<f64> {
+pub(super) fn jwt_expiry(token: &str) -> Option<f64> {
     #[derive(Deserialize)]
     struct Claims {
         exp: f64,

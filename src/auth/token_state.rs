@@ -18,9 +18,9 @@ use crate::error::{Error, ErrorKind, Outcome, Stage};
 
 /// A token is refreshed when this share of its lifetime is left …
 const REFRESH_LEAD_DIVISOR: u32 = 5;
-/// … but at most this long before it expires. Exceeds the longest 429 block without `Retry-After`
-/// (`MAX_OWN_BLOCK`, 10 min + 10 %), so that the block ends before the token expires. Not larger,
-/// because every early refresh costs a token request.
+/// … but at most this long before it expires. Exceeds the first two 429 blocks without `Retry-After`
+/// (at most 3 min and 6 min), so that a refresh has three attempts before the token expires. Not
+/// larger, because every early refresh costs a token request.
 const MAX_REFRESH_LEAD: Duration = Duration::from_secs(15 * 60);
 /// Random part of the lead, so that processes do not refresh at the same time.
 const REFRESH_JITTER: f64 = 0.25;

@@ -74,7 +74,8 @@ unsafe fn make(
 ///
 /// On success, `*config` is a new object. Free it with camunda_config_free().
 ///
-/// CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET are required. Optional:
+/// Required: CAMUNDA_CONSOLE_CLIENT_ID, and CAMUNDA_CONSOLE_CLIENT_SECRET or
+/// CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or CAMUNDA_CONSOLE_ACCESS_TOKEN. Optional:
 /// CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL, CAMUNDA_TOKEN_SCOPE,
 /// CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE, CAMUNDA_TOKEN_CACHE_REDIS_URL,
 /// CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH, CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and
@@ -129,8 +130,10 @@ pub unsafe extern "C" fn camunda_config_from_credentials(
     }
 }
 
-/// Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
-/// `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
+/// Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `client_secret_file`
+/// (contains the secret instead of `client_secret`; read again when the credentials are rejected),
+/// `access_token` (used unmodified instead of credentials, without token requests), `base_url`,
+/// `oauth_url`, `audience`, `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
 /// with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL), `timeout` (seconds,
 /// decimals allowed; default: 60), `ca_file` (certificates in PEM, trusted instead of the
 /// platform's), `client_cert`, `client_key` (not encrypted), `proxy`, `user_agent`,

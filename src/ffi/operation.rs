@@ -68,15 +68,17 @@ pub(super) unsafe fn run(
             let value = value.map(|value| required("value", value)).transpose()?;
             let client = admin.with(call.as_ref().map(camunda_call_options::options));
             let body = body.map(|body| Zeroizing::new(body.to_vec()));
-            let response = admin.logging(|| {
+            let (response, index) = admin.logging(|| {
                 client.execute(operation, &arguments, body, |response| {
-                    operation.validate_response(&response)?;
-                    Ok(response)
+                    operation.index_response(response)
                 })
             })?;
             if let Some(value) = value {
-                // `validate_response` has checked that it is JSON.
-                return_owned(value, camunda_value::of_valid(response)?);
+                let response = match index {
+                    Some(index) => camunda_value::indexed(response, index),
+                    None => camunda_value::parse(response)?,
+                };
+                return_owned(value, response);
             }
             Ok(())
         })
@@ -233,7 +235,7 @@ pub unsafe extern "C" fn camunda_cluster_client_create_env_file(
                 let cluster = client.cluster(&id);
                 cluster.clients().create_env_file_from(path, body)
             })?;
-            return_owned(value, camunda_value::of_valid(response)?);
+            return_owned(value, camunda_value::parse(response)?);
             Ok(())
         })
     }

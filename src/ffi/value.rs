@@ -1,7 +1,7 @@
 //! `camunda_value`: JSON responses, as an immutable tree over the bytes of the response.
 //!
-//! The index is built when a part is first read, see `tree.rs`. Strings and the JSON of
-//! parts are returned NUL-terminated, and created when first read.
+//! The index of a response is built while the response is validated, see `api/json_walk.rs`. Strings and
+//! the JSON of parts are returned NUL-terminated, and created when first read.
 
 use std::ffi::c_char;
 use std::fmt;
@@ -10,12 +10,15 @@ use std::ptr::{self, NonNull};
 
 use serde_json::value::RawValue;
 
+use crate::api::json_index::{Index, MAX_BYTES};
+use crate::api::json_walk::walk;
 use crate::api::operation::strip_bom;
+use crate::api::schema::JsonSchema;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{Owner, bytes, catch_panic_or, required, return_owned, set_null, text};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::guard::catch_panic;
-use crate::ffi::tree::{Entry, Kind, MAX_BYTES, Node, Root};
+use crate::ffi::tree::{Kind, Node, Root, Slot};
 use crate::secret::Zeroizing;
 
 /// `null`, or a NULL pointer.
@@ -37,7 +40,7 @@ pub const CAMUNDA_KIND_OBJECT: i32 = 5;
 /// invalid after it is freed. Immutable; several threads may read it concurrently. If an object has a
 /// key twice, the last one applies. A value uses at most eight times the size of its JSON in memory,
 /// plus the copies that camunda_value_json() makes of parts.
-pub struct camunda_value(#[expect(dead_code, reason = "read by its address")] Entry);
+pub struct camunda_value(#[expect(dead_code, reason = "read by its address")] Slot);
 
 impl camunda_value {
     /// Takes ownership of JSON bytes.
@@ -45,18 +48,26 @@ impl camunda_value {
     /// # Errors
     /// `InvalidArgument` if they are not one JSON value in UTF-8.
     pub(super) fn parse(json: Zeroizing<Vec<u8>>) -> Result<OwnedValue> {
-        let value = camunda_value::of_valid(json)?;
-        serde_json::from_str::<&RawValue>(value.json()).map_err(not_json)?;
-        Ok(value)
-    }
-
-    /// Takes ownership of bytes that were already validated as one JSON value.
-    pub(super) fn of_valid(json: Zeroizing<Vec<u8>>) -> Result<OwnedValue> {
-        let mut owned = json;
-        let length = owned.len();
-        if length > MAX_BYTES {
+        if json.len() > MAX_BYTES {
             return Err(not_json(format!("it has more than {MAX_BYTES} bytes")));
         }
+        let text = strip_bom(&json);
+        match walk(JsonSchema::Any, &json, json.len() - text.len()) {
+            Some(walked) => Ok(camunda_value::indexed(json, walked.index)),
+            None => Err(match std::str::from_utf8(text) {
+                Err(error) => not_json(error),
+                Ok(text) => match serde_json::from_str::<&RawValue>(text) {
+                    Err(error) => not_json(error),
+                    Ok(_) => not_json("its index cannot be built"),
+                },
+            }),
+        }
+    }
+
+    /// Takes ownership of JSON bytes and their index.
+    pub(super) fn indexed(json: Zeroizing<Vec<u8>>, index: Index) -> OwnedValue {
+        let mut owned = json;
+        let length = owned.len();
         // A reallocation would leave a copy of the bytes in freed memory.
         if owned.capacity() == length {
             let mut grown = Zeroizing::new(Vec::with_capacity(length + 1));
@@ -64,10 +75,8 @@ impl camunda_value {
             owned = grown;
         }
         owned.push(0);
-        let json = strip_bom(&owned[..length]);
-        std::str::from_utf8(json).map_err(not_json)?;
-        let start = length - json.len();
-        Ok(OwnedValue(Root::new(owned, start)))
+        let start = length - strip_bom(&owned[..length]).len();
+        OwnedValue(Root::new(owned, start, index))
     }
 
     /// Returns the node of this value.
@@ -99,7 +108,7 @@ impl Deref for OwnedValue {
     type Target = camunda_value;
 
     fn deref(&self) -> &camunda_value {
-        // SAFETY: the root is valid until this is dropped, and `camunda_value` wraps an `Entry`.
+        // SAFETY: the root is valid until this is dropped, and `camunda_value` wraps a `Slot`.
         unsafe { &*self.0.as_ref().whole().cast() }
     }
 }
@@ -504,7 +513,7 @@ mod tests {
         ] {
             let mut bytes = Some(Zeroizing::new(json.clone().into_bytes()));
             let costs = allocation_counter::measure(|| {
-                let value = camunda_value::of_valid(bytes.take().unwrap()).unwrap();
+                let value = camunda_value::parse(bytes.take().unwrap()).unwrap();
                 let node = value.node();
                 // Nested values are skipped: the allocations of this loop would count as well.
                 if node.len() > 2 {
@@ -569,12 +578,13 @@ mod tests {
     }
 
     #[test]
-    fn node_is_null_when_bytes_are_not_json() {
+    fn parse_rejects_bytes_that_are_not_json() {
         for bytes in ["", "]", "[", "[}", "{\"a\"}", "\"a", "1 2", "[1"] {
-            let value = camunda_value::of_valid(Zeroizing::new(bytes.into())).unwrap();
-            let node = value.node();
-            assert_eq!((node.kind(), node.len()), (Kind::Null, 0), "{bytes}");
-            assert_eq!(node.json(), bytes);
+            let error = camunda_value::parse(Zeroizing::new(bytes.into())).unwrap_err();
+            assert!(
+                error.message().starts_with("not JSON: "),
+                "{bytes}: {error}"
+            );
         }
     }
 }

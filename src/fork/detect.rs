@@ -30,11 +30,19 @@ static INCONSISTENT: AtomicU32 = AtomicU32::new(0);
 /// The last generation that began while another part of the program was [`InUse`].
 static INTERRUPTED: AtomicU32 = AtomicU32::new(0);
 static USES: AtomicU64 = AtomicU64::new(0);
+/// Number of [`ForkSensitive`] values.
+static SENSITIVE: AtomicU64 = AtomicU64::new(0);
+/// Number of forks that wait for sensitive work or are in progress: none begins meanwhile.
+static PREPARING: AtomicU32 = AtomicU32::new(0);
 static WATCHED: AtomicBool = AtomicBool::new(false);
 
 /// Maximum time that a fork waits for critical sections. They last microseconds; the limit is for a
 /// thread that a debugger stopped, or that left a section by `longjmp`.
 const QUIESCENCE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Maximum time that a fork waits for [`ForkSensitive`] work. The locks in question are held for
+/// microseconds; a thread that runs longer is waiting for a DNS server and holds none.
+const SENSITIVE_TIMEOUT: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// Number of sections that this thread is in.
@@ -129,6 +137,47 @@ impl Drop for InUse {
     }
 }
 
+/// Work on another thread that takes locks which the library cannot free in a child: name resolution
+/// takes one of glibc (`resolv_conf.c`), and in a Rust program the start and the end of a thread take
+/// one of std (its table of stack guards). A child that inherits such a lock hangs in its own first
+/// lookup, so a fork waits up to [`SENSITIVE_TIMEOUT`] for the end of the work.
+#[derive(Debug)]
+pub(crate) struct ForkSensitive {
+    generation: u32,
+}
+
+impl ForkSensitive {
+    /// Waits for the end of a fork in progress, so it must not be called inside a [`Section`].
+    pub(crate) fn begin() -> Self {
+        watch();
+        loop {
+            SENSITIVE.fetch_add(1, Ordering::SeqCst);
+            if PREPARING.load(Ordering::SeqCst) == 0 {
+                break;
+            }
+            SENSITIVE.fetch_sub(1, Ordering::SeqCst);
+            wait_until(None, || PREPARING.load(Ordering::Relaxed) == 0);
+        }
+        ForkSensitive {
+            generation: generation(),
+        }
+    }
+
+    /// Returns whether the work belongs to the parent of this process.
+    pub(crate) fn is_inherited(&self) -> bool {
+        self.generation != generation()
+    }
+}
+
+impl Drop for ForkSensitive {
+    fn drop(&mut self) {
+        // A child starts at zero.
+        if !self.is_inherited() {
+            SENSITIVE.fetch_sub(1, Ordering::Release);
+        }
+    }
+}
+
 /// The generation since which data that is used outside of critical sections cannot be trusted to be
 /// consistent.
 pub(super) fn interrupted_since() -> u32 {
@@ -188,15 +237,22 @@ pub(super) fn watch() {
 
 /// Waits until no other thread is in a section, and keeps them out.
 extern "C" fn prepare() {
+    let begun = Instant::now();
+    // First, with sections open, because sensitive work may enter one before it ends.
+    PREPARING.fetch_add(1, Ordering::SeqCst);
+    wait_until(Some(begun + SENSITIVE_TIMEOUT), || {
+        SENSITIVE.load(Ordering::SeqCst) == 0
+    });
     STATE.fetch_add(FORK, Ordering::AcqRel);
     // A signal handler or a callback can fork on a thread that is in a section itself.
     let own = u64::from(DEPTH.get());
-    let deadline = Instant::now() + QUIESCENCE_TIMEOUT;
-    QUIET.set(wait_until(Some(deadline), || sections() <= own));
+    let deadline = Some(begun + QUIESCENCE_TIMEOUT);
+    QUIET.set(wait_until(deadline, || sections() <= own));
 }
 
 extern "C" fn in_parent() {
     STATE.fetch_sub(FORK, Ordering::Release);
+    PREPARING.fetch_sub(1, Ordering::Release);
 }
 
 extern "C" fn in_child() {
@@ -209,6 +265,8 @@ extern "C" fn in_child() {
 fn begin_generation(quiet: bool) {
     let own = u64::from(DEPTH.get());
     STATE.store(sections().min(own), Ordering::Release);
+    SENSITIVE.store(0, Ordering::Release);
+    PREPARING.store(0, Ordering::Release);
     let generation = GENERATION.load(Ordering::Relaxed).wrapping_add(1);
     if USES.swap(0, Ordering::AcqRel) > 0 || !quiet {
         INTERRUPTED.store(generation, Ordering::Release);
@@ -362,6 +420,16 @@ mod tests {
             }
             stop.store(true, Ordering::Relaxed);
         });
+    }
+
+    #[test]
+    fn fork_waits_for_sensitive_work_for_a_limited_time() {
+        let work = ForkSensitive::begin();
+        let begun = Instant::now();
+        let child = fork(|| SENSITIVE.load(Ordering::SeqCst) == 0);
+        assert_eq!(child.wait(), Child::Passed);
+        assert!(begun.elapsed() >= SENSITIVE_TIMEOUT);
+        drop(work);
     }
 
     #[test]

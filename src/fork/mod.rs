@@ -12,9 +12,13 @@
 //! `vfork`, `posix_spawn` and `fork` followed by `exec` need none of this and are not disturbed. On
 //! systems without `fork` there is one generation, and critical sections cost nothing.
 //!
-//! One hazard remains: `parking_lot` queues all waiting threads of a program in one table, so a Rust
-//! program whose own threads block on `parking_lot` locks during a fork can leave that table locked
-//! in the child.
+//! - A fork waits, for a limited time, for the library's own DNS lookups, because they take locks of
+//!   the C library ([`ForkSensitive`]).
+//!
+//! Hazards remain where the program's own threads hold such locks during a fork: a thread that
+//! resolves a name can leave glibc's resolver locked in the child; in a Rust program, a thread that
+//! starts or ends can leave std's table of threads locked, and threads that block on `parking_lot`
+//! locks can leave its table of waiting threads locked. A call in such a child fails at its deadline.
 //!
 //! Must not depend on any other module of the library.
 
@@ -30,10 +34,10 @@ pub(crate) mod tests;
 #[cfg(unix)]
 pub(crate) use descriptor::ProcessOwned;
 #[cfg(unix)]
-pub(crate) use detect::{InUse, Section, generation};
+pub(crate) use detect::{ForkSensitive, InUse, Section, generation};
 pub(crate) use mutex::{Mutex, MutexGuard};
 #[cfg(not(unix))]
-pub(crate) use no_fork::{InUse, ProcessOwned, Section, generation};
+pub(crate) use no_fork::{ForkSensitive, InUse, ProcessOwned, Section, generation};
 pub(crate) use per_process::PerProcess;
 
 #[cfg(unix)]
@@ -68,6 +72,20 @@ mod no_fork {
     impl InUse {
         pub(crate) fn begin() -> Self {
             InUse
+        }
+    }
+
+    /// See the Unix implementation.
+    #[derive(Debug)]
+    pub(crate) struct ForkSensitive;
+
+    impl ForkSensitive {
+        pub(crate) fn begin() -> Self {
+            ForkSensitive
+        }
+
+        pub(crate) fn is_inherited(&self) -> bool {
+            false
         }
     }
 

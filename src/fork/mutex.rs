@@ -43,12 +43,6 @@ impl<T> Mutex<T> {
         })
     }
 
-    /// Returns the value without locking: nothing else refers to the mutex.
-    #[cfg(feature = "capi")]
-    pub(crate) fn get_mut(&mut self) -> &mut T {
-        self.0.get_mut()
-    }
-
     /// Locks before the deadline, or returns `None`. Without a deadline, waits indefinitely.
     pub(crate) fn try_lock_until(&self, deadline: Option<Instant>) -> Option<MutexGuard<'_, T>> {
         let section = Section::enter_until(deadline)?;

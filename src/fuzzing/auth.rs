@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::TokenResponse;
 use super::cache::cached_from_record;
 use super::key::CacheKey;
-use super::rate_limiter::{MIN_REQUEST_INTERVAL, RateLimiter};
-use super::record::{MAX_BLOCK, RateLimitRecord, RecordCipher, TokenRecord};
+use super::rate_limiter::{MIN_REQUEST_INTERVAL, MergedState, RateLimiter};
+use super::record::{MAX_BLOCK, RateLimitSigner, RecordCipher, StoredRateLimit, TokenRecord};
 use super::tests::test_support::request;
 use super::time::Timestamp;
 use super::token::{MAX_LIFETIME, Token, base64_url, jwt, lifetime};
@@ -44,16 +44,23 @@ pub(crate) fn any_record(data: &[u8]) {
             assert_eq!(known, (ErrorKind::Authentication, Outcome::NotSent));
         }
     }
-    if let Some(rate_limit) = RateLimitRecord::decode(data) {
+    if let Some(stored) = StoredRateLimit::decode(data) {
         assert_eq!(
-            RateLimitRecord::decode(&rate_limit.encode()),
-            Some(rate_limit)
+            StoredRateLimit::decode(&stored.encode()).as_ref(),
+            Some(&stored)
         );
+        let signer = RateLimitSigner::new(&request());
+        assert_eq!(stored.verify(&signer, NOW).0, None);
+        let mut signed = stored.clone();
+        signed.set_signed(stored.state, &signer, NOW);
+        assert_eq!(signed.verify(&signer, NOW).0, Some(stored.state));
+        let rate_limit = stored.state;
         let mut rate_limiter = RateLimiter::default();
-        rate_limiter.merge(rate_limit, NOW);
+        let merged = &mut MergedState::default();
+        rate_limiter.merge(rate_limit, merged, NOW);
         assert!(rate_limiter.permit_at(None, NOW) <= NOW.mono + MAX_BLOCK + MIN_REQUEST_INTERVAL);
-        rate_limiter.rate_limited(NOW, None, 1.0);
-        rate_limiter.merge(rate_limit, NOW);
+        rate_limiter.rate_limited(NOW, None, Duration::MAX, 1.0);
+        rate_limiter.merge(rate_limit, merged, NOW);
         assert!(rate_limiter.permit_at(None, NOW) <= NOW.mono + MAX_BLOCK + MIN_REQUEST_INTERVAL);
     }
 }

@@ -9,6 +9,7 @@ use super::config::{camunda_config_free, camunda_config_new, camunda_config_set}
 use super::error::*;
 use super::object::*;
 use super::value::*;
+use crate::api::operation::strip_bom;
 use crate::config::{Config, KEYS, is_loopback};
 
 /// Takes a length and as many bytes from the front.
@@ -57,6 +58,9 @@ pub(crate) fn any_value(mut data: &[u8]) {
     unsafe {
         let status = camunda_value_parse(data.as_ptr().cast(), data.len(), &mut value, &mut error);
         check_and_free_error(status, error);
+        let text = std::str::from_utf8(strip_bom(data)).ok();
+        let is_json = text.is_some_and(|text| serde_json::from_str::<&RawValue>(text).is_ok());
+        assert_eq!(!value.is_null(), is_json);
         if value.is_null() {
             return;
         }
@@ -286,7 +290,7 @@ fn check_setting(key: &str, value: &str) {
         assert!(!header.contains(['\r', '\n', '\0']));
     }
     http::HeaderValue::from_str(config.user_agent()).unwrap();
-    let request = config.token_request("audience").unwrap();
+    let request = config.token_request("made up".into()).unwrap();
     for url in [config.base_url(), &request.token_url] {
         let url: http::Uri = format!("{url}/path").parse().unwrap();
         let plain = url.scheme_str() == Some("http");

@@ -139,6 +139,17 @@ impl Agents {
         }
     }
 
+    /// Returns the proxy for a URL that is not a loopback URL, without user name and password, and the
+    /// setting or variable that names it.
+    #[cfg(feature = "cli")]
+    pub(super) fn proxy_for(&self, uri: &ureq::http::Uri) -> Option<(String, &'static str)> {
+        let proxy = self.settings.proxy.as_ref()?;
+        if proxy.is_no_proxy(uri) {
+            return None;
+        }
+        Some((shown_proxy(proxy), self.settings.proxy_source))
+    }
+
     /// Removes all addresses from the DNS cache, so that the next connection resolves names again.
     pub(super) fn clear_dns_cache(&self) {
         self.resolver.clear();
@@ -218,6 +229,16 @@ fn invalid_proxy_url(setting: &str) -> Error {
     Error::config(format!(
         "{setting} is not a valid URL of an HTTP proxy; expected for example http://proxy:3128"
     ))
+}
+
+/// Returns the URL of a proxy without its user name and password.
+pub(super) fn shown_proxy(proxy: &Proxy) -> String {
+    format!(
+        "{}://{}:{}",
+        proxy.protocol().to_string().to_ascii_lowercase(),
+        proxy.host(),
+        proxy.port()
+    )
 }
 
 /// First connector of the chain: records that a connection is being established.

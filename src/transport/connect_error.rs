@@ -6,6 +6,7 @@ use std::io;
 use rustls::{AlertDescription, InvalidMessage, PeerIncompatible};
 use ureq::Proxy;
 
+use super::agent::shown_proxy;
 use super::response::reason;
 use crate::error::ErrorKind;
 
@@ -99,12 +100,7 @@ impl ProxyFailure {
             _ => None,
         };
         ProxyFailure {
-            proxy: format!(
-                "{}://{}:{}",
-                proxy.protocol().to_string().to_ascii_lowercase(),
-                proxy.host(),
-                proxy.port()
-            ),
+            proxy: shown_proxy(proxy),
             source,
             status,
             error: Box::new(error),

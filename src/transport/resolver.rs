@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,8 +17,8 @@ use ureq::unversioned::transport::NextTimeout;
 
 use super::connect_error::ConnectError;
 use super::exchange::ExchangeGuard;
+use crate::abandonable::{AbandonableThread, ThreadLimit, ThreadPermit};
 use crate::config::is_loopback;
-use crate::fork::generation;
 
 /// How long addresses are used before the name is resolved again.
 const DNS_CACHE_TTL: Duration = Duration::from_secs(60);
@@ -30,15 +29,15 @@ const MAX_LOOKUPS: u32 = 16;
 /// Interval at which a call that waits for a permit tries again.
 const PERMIT_POLL: Duration = Duration::from_millis(20);
 
-/// The permits of all resolvers of this process.
-static LOOKUP_PERMITS: Permits = Permits::new(MAX_LOOKUPS);
+/// The threads of all resolvers of this process.
+static LOOKUP_THREADS: ThreadLimit = ThreadLimit::new("camunda-resolver", MAX_LOOKUPS);
 
 /// A resolver for one set of agents.
 #[derive(Clone)]
 pub(super) struct CachingResolver {
     names: Arc<Mutex<Names>>,
     find: Arc<Find>,
-    permits: &'static Permits,
+    threads: &'static ThreadLimit,
 }
 
 /// Resolves `host:port`; may block indefinitely.
@@ -57,11 +56,13 @@ struct Lookup {
     /// The addresses once it has ended; `None` inside if it failed.
     result: Mutex<Option<Option<Vec<SocketAddr>>>>,
     ended: Condvar,
+    /// Joined by the first caller that has the result.
+    thread: Mutex<Option<AbandonableThread>>,
 }
 
 impl Default for CachingResolver {
     fn default() -> Self {
-        CachingResolver::with(&LOOKUP_PERMITS, |name| {
+        CachingResolver::with(&LOOKUP_THREADS, |name| {
             Ok(name.to_socket_addrs()?.collect())
         })
     }
@@ -69,13 +70,13 @@ impl Default for CachingResolver {
 
 impl CachingResolver {
     fn with(
-        permits: &'static Permits,
+        threads: &'static ThreadLimit,
         find: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
         CachingResolver {
             names: Arc::default(),
             find: Arc::new(find),
-            permits,
+            threads,
         }
     }
 
@@ -111,7 +112,7 @@ impl CachingResolver {
                 {
                     break lookup.clone();
                 }
-                if let Some(permit) = self.permits.acquire() {
+                if let Some(permit) = self.threads.acquire() {
                     break self.start(&mut names, name, permit)?;
                 }
             }
@@ -125,36 +126,37 @@ impl CachingResolver {
         &self,
         names: &mut Names,
         name: String,
-        permit: Permit,
+        permit: ThreadPermit,
     ) -> Result<Arc<Lookup>, ureq::Error> {
         let lookup = Arc::new(Lookup {
             began: Instant::now(),
             result: Mutex::new(None),
             ended: Condvar::new(),
+            thread: Mutex::new(None),
         });
         let (resolver, own, key) = (self.clone(), lookup.clone(), name.clone());
-        std::thread::Builder::new()
-            .name("camunda-resolver".into())
-            .spawn(move || {
-                let addresses = (resolver.find)(&key)
-                    .inspect_err(|error| log::debug!("name not resolved: error={error}"))
-                    .ok();
-                drop(permit);
-                let mut names = lock(&resolver.names);
-                if names
-                    .in_progress
-                    .get(&key)
-                    .is_some_and(|current| Arc::ptr_eq(current, &own))
-                {
-                    names.in_progress.remove(&key);
-                }
-                if let Some(addresses) = &addresses {
-                    names.known.insert(key, (Instant::now(), addresses.clone()));
-                }
-                drop(names);
-                *lock(&own.result) = Some(addresses);
-                own.ended.notify_all();
-            })?;
+        // Locked so that the thread's result is not received before the thread is known.
+        let mut thread = lock(&lookup.thread);
+        *thread = Some(permit.start(move || {
+            let addresses = (resolver.find)(&key)
+                .inspect_err(|error| log::debug!("name not resolved: error={error}"))
+                .ok();
+            let mut names = lock(&resolver.names);
+            if names
+                .in_progress
+                .get(&key)
+                .is_some_and(|current| Arc::ptr_eq(current, &own))
+            {
+                names.in_progress.remove(&key);
+            }
+            if let Some(addresses) = &addresses {
+                names.known.insert(key, (Instant::now(), addresses.clone()));
+            }
+            drop(names);
+            *lock(&own.result) = Some(addresses);
+            own.ended.notify_all();
+        })?);
+        drop(thread);
         names.in_progress.insert(name, lookup.clone());
         Ok(lookup)
     }
@@ -163,11 +165,18 @@ impl CachingResolver {
 impl Lookup {
     /// Waits for the addresses until the current call of this thread ends.
     fn wait(&self) -> Result<Vec<SocketAddr>, ureq::Error> {
+        let addresses = self.wait_for_result()?;
+        if let Some(thread) = lock(&self.thread).take() {
+            thread.join();
+        }
+        addresses.ok_or(ureq::Error::HostNotFound)
+    }
+
+    fn wait_for_result(&self) -> Result<Option<Vec<SocketAddr>>, ureq::Error> {
         let mut result = lock(&self.result);
         loop {
             match &*result {
-                Some(Some(addresses)) => return Ok(addresses.clone()),
-                Some(None) => return Err(ureq::Error::HostNotFound),
+                Some(addresses) => return Ok(addresses.clone()),
                 None => {
                     let waited = self.ended.wait_timeout(result, ExchangeGuard::next_wait()?);
                     result = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -186,67 +195,6 @@ impl fmt::Debug for CachingResolver {
 /// Locks a mutex and ignores its poisoning: no code that can panic runs while it is locked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A limit on the number of threads, by process: a forked child has none of its parent's threads.
-struct Permits {
-    /// The fork generation of the process, and below it the number of permits in use.
-    used: AtomicU64,
-    limit: u32,
-}
-
-/// A permit to run one thread; returned when dropped.
-struct Permit {
-    permits: &'static Permits,
-    process: u32,
-}
-
-impl Permits {
-    const fn new(limit: u32) -> Self {
-        Permits {
-            used: AtomicU64::new(0),
-            limit,
-        }
-    }
-
-    fn acquire(&'static self) -> Option<Permit> {
-        let process = generation();
-        let acquired = self
-            .used
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
-                let count = Permits::count(used, process);
-                (count < self.limit).then(|| Permits::packed(process, count + 1))
-            });
-        // Not `then_some`, which would create, and drop, a permit in any case.
-        acquired.is_ok().then(|| Permit {
-            permits: self,
-            process,
-        })
-    }
-
-    fn count(used: u64, process: u32) -> u32 {
-        if used >> 32 == u64::from(process) {
-            used as u32
-        } else {
-            0
-        }
-    }
-
-    fn packed(process: u32, count: u32) -> u64 {
-        u64::from(process) << 32 | u64::from(count)
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let _ = self
-            .permits
-            .used
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
-                let count = Permits::count(used, self.process).checked_sub(1)?;
-                Some(Permits::packed(self.process, count))
-            });
-    }
 }
 
 impl Resolver for CachingResolver {
@@ -286,15 +234,15 @@ impl Resolver for CachingResolver {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     use super::*;
     use crate::call::{CallContext, CallOptions, Cancel, StopReason};
     use crate::deadline_check::in_time;
 
-    fn permits(limit: u32) -> &'static Permits {
-        Box::leak(Box::new(Permits::new(limit)))
+    fn threads(limit: u32) -> &'static ThreadLimit {
+        Box::leak(Box::new(ThreadLimit::new("camunda-resolver", limit)))
     }
 
     /// Resolves a name whose lookup does not end, and returns why the call ended. Sends to `started`
@@ -304,7 +252,7 @@ mod tests {
         let never = Mutex::new(never);
         let call = CallContext::start(options, Duration::from_secs(60));
         let exchange = ExchangeGuard::enter(&call);
-        let resolver = CachingResolver::with(permits(1), move |_| {
+        let resolver = CachingResolver::with(threads(1), move |_| {
             started.send(()).unwrap();
             let _ = lock(&never).recv();
             Ok(Vec::new())
@@ -347,7 +295,7 @@ mod tests {
     /// Returns a resolver whose lookups wait until the sender is dropped, the number of started lookups,
     /// and a receiver that gets a message when one starts.
     fn blocked_resolver(
-        permits: &'static Permits,
+        threads: &'static ThreadLimit,
     ) -> (
         CachingResolver,
         mpsc::Sender<()>,
@@ -358,7 +306,7 @@ mod tests {
         let (begin, begun) = mpsc::channel();
         let count = Arc::new(AtomicUsize::new(0));
         let (released, counted) = (Mutex::new(released), count.clone());
-        let resolver = CachingResolver::with(permits, move |name| {
+        let resolver = CachingResolver::with(threads, move |name| {
             counted.fetch_add(1, Ordering::SeqCst);
             begin.send(()).unwrap();
             let _ = lock(&released).recv();
@@ -378,7 +326,7 @@ mod tests {
 
     #[test]
     fn concurrent_calls_share_one_lookup_of_a_name() {
-        let (resolver, release, count, begun) = blocked_resolver(permits(4));
+        let (resolver, release, count, begun) = blocked_resolver(threads(4));
         let callers: Vec<_> = (0..8)
             .map(|_| {
                 let resolver = resolver.clone();
@@ -404,7 +352,7 @@ mod tests {
 
     #[test]
     fn lookups_wait_when_all_permits_are_in_use() {
-        let (resolver, release, count, begun) = blocked_resolver(permits(2));
+        let (resolver, release, count, begun) = blocked_resolver(threads(2));
         let look_up = |host: usize| {
             let resolver = resolver.clone();
             std::thread::spawn(move || resolver.look_up(format!("{host}.example:443")))
@@ -430,22 +378,9 @@ mod tests {
     }
 
     #[test]
-    fn permits_of_another_process_do_not_count() {
-        let permits = permits(1);
-        let parent = generation().wrapping_add(1);
-        permits
-            .used
-            .store(Permits::packed(parent, 1), Ordering::SeqCst);
-        let permit = permits.acquire().unwrap();
-        assert!(permits.acquire().is_none());
-        drop(permit);
-        assert!(permits.acquire().is_some());
-    }
-
-    #[test]
     fn prefer_moves_a_connected_address_to_the_front() {
         let addresses = [1, 2, 3].map(|host| SocketAddr::from(([192, 0, 2, host], 443)));
-        let resolver = CachingResolver::with(permits(1), move |_| Ok(addresses.to_vec()));
+        let resolver = CachingResolver::with(threads(1), move |_| Ok(addresses.to_vec()));
         let look_up = || resolver.look_up("many.example:443".into()).unwrap();
         assert_eq!(look_up(), addresses);
         resolver.prefer(addresses[2]);
@@ -465,7 +400,7 @@ mod tests {
         ]
         .map(|address| address.parse::<SocketAddr>().unwrap());
         let resolve = |url: &str, addresses: Vec<SocketAddr>| {
-            let resolver = CachingResolver::with(permits(1), move |_| Ok(addresses.clone()));
+            let resolver = CachingResolver::with(threads(1), move |_| Ok(addresses.clone()));
             let timeout = NextTimeout {
                 after: ureq::unversioned::transport::time::Duration::NotHappening,
                 reason: ureq::Timeout::Resolve,
@@ -496,17 +431,32 @@ mod tests {
         }
     }
 
+    /// Returns whether 20 lookups of different names, each bounded by a timeout, succeed.
     #[cfg(unix)]
-    #[test]
-    fn lookup_completes_in_child_of_parent_whose_threads_use_parking_lot() {
+    fn look_up_often(find: impl Fn() -> Vec<SocketAddr> + Send + Sync + 'static) -> bool {
+        let options = CallOptions::new().timeout(Duration::from_secs(10));
+        let call = CallContext::start(&options, Duration::from_secs(60));
+        let _exchange = ExchangeGuard::enter(&call);
+        let resolver = CachingResolver::with(threads(4), move |_| Ok(find()));
+        (0..20).all(|host| resolver.look_up(format!("{host}.example:443")).is_ok())
+    }
+
+    /// Runs `work` on eight threads, forks children that look names up, and checks that all of them
+    /// succeed.
+    ///
+    /// Does so in a process of its own: in a Rust program a child can hang in the start of a thread if
+    /// the program's own threads, here those of other tests, start or end during the fork.
+    #[cfg(unix)]
+    fn check_children_of_busy_parent(
+        work: impl Fn() + Sync,
+        find: impl Fn() -> Vec<SocketAddr> + Send + Sync + Copy + 'static,
+    ) {
         use std::process::Command;
         use std::sync::atomic::AtomicBool;
 
         use crate::fork::tests::forked_child::{Child, fork};
         use crate::limited::{PROGRAM_LIMIT, run_to_end};
 
-        // In a process of its own: beside tests that create threads all the time, some children hang,
-        // probably because they inherit locks of the C library that their own threads need.
         const ALONE: &str = "CAMUNDA_TEST_LOOKUP_IN_CHILD";
         if std::env::var_os(ALONE).is_none() {
             let mut command = Command::new(std::env::current_exe().unwrap());
@@ -517,30 +467,18 @@ mod tests {
             assert!(ended.stdout.contains("1 passed"), "{}", ended.stdout);
             return;
         }
-        let look_up_often = || {
-            let options = CallOptions::new();
-            let call = CallContext::start(&options, Duration::from_secs(60));
-            let _exchange = ExchangeGuard::enter(&call);
-            let resolver = CachingResolver::with(permits(4), |_| {
-                std::thread::sleep(Duration::from_micros(100));
-                Ok(Vec::new())
-            });
-            (0..20).all(|host| resolver.look_up(format!("{host}.example:443")).is_ok())
-        };
         let stop = AtomicBool::new(false);
-        let mutex = parking_lot::Mutex::new(());
         let ends = std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     while !stop.load(Ordering::Relaxed) {
-                        let _guard = mutex.lock();
-                        std::thread::yield_now();
+                        work();
                     }
                 });
             }
             let mut ends = Vec::new();
             for _ in 0..6 {
-                let children: Vec<_> = (0..10).map(|_| fork(look_up_often)).collect();
+                let children: Vec<_> = (0..10).map(|_| fork(move || look_up_often(find))).collect();
                 ends.extend(children.into_iter().map(|child| child.wait()));
             }
             stop.store(true, Ordering::Relaxed);
@@ -548,5 +486,27 @@ mod tests {
         });
         let hung = ends.iter().filter(|end| **end != Child::Passed).count();
         assert_eq!(hung, 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lookup_completes_in_child_of_parent_whose_threads_use_parking_lot() {
+        let mutex = parking_lot::Mutex::new(());
+        let work = || {
+            let _guard = mutex.lock();
+            std::thread::yield_now();
+        };
+        check_children_of_busy_parent(work, || {
+            std::thread::sleep(Duration::from_micros(100));
+            Vec::new()
+        });
+    }
+
+    /// glibc and std have locks for name resolution and for threads, which a child must not inherit.
+    #[cfg(unix)]
+    #[test]
+    fn lookup_completes_in_child_of_parent_that_looks_names_up() {
+        let find = || "localhost:80".to_socket_addrs().unwrap().collect();
+        check_children_of_busy_parent(move || assert!(look_up_often(find)), find);
     }
 }

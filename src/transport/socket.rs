@@ -4,12 +4,11 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketFlags, SocketType};
+use socket2::{Domain, Protocol, Type};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport,
 };
@@ -24,7 +23,9 @@ use crate::fork::ProcessOwned;
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: ProcessOwned<TcpStream>,
+    #[cfg(unix)]
     read_timeout: Option<Duration>,
+    #[cfg(unix)]
     write_timeout: Option<Duration>,
 }
 
@@ -32,7 +33,9 @@ impl Socket {
     fn new(stream: TcpStream) -> Self {
         Socket {
             stream: ProcessOwned::new(stream),
+            #[cfg(unix)]
             read_timeout: None,
+            #[cfg(unix)]
             write_timeout: None,
         }
     }
@@ -40,24 +43,68 @@ impl Socket {
     /// Returns whether an idle connection can be reused: the peer has neither closed it nor sent
     /// anything.
     pub(super) fn is_reusable(&self) -> bool {
-        let peeked = rustix::net::recv(
-            &*self.stream,
-            &mut [0u8; 1][..],
-            RecvFlags::PEEK | RecvFlags::DONTWAIT,
-        );
-        matches!(peeked, Err(Errno::AGAIN))
+        let mut polled = [PollFd::new(&*self.stream, PollFlags::IN)];
+        matches!(poll(&mut polled, Some(&Timespec::default())), Ok(0))
+    }
+}
+
+/// Waits by the socket's own timeouts, so that a read or write that can proceed is one system call.
+#[cfg(unix)]
+impl Socket {
+    fn read_within(&mut self, step: Duration, buffer: &mut [u8]) -> io::Result<usize> {
+        let step = Some(step);
+        if self.read_timeout != step {
+            self.stream.set_read_timeout(step)?;
+            self.read_timeout = step;
+        }
+        self.stream.read(buffer)
+    }
+
+    fn write_within(&mut self, step: Duration, buffer: &[u8]) -> io::Result<usize> {
+        let step = Some(step);
+        if self.write_timeout != step {
+            self.stream.set_write_timeout(step)?;
+            self.write_timeout = step;
+        }
+        self.stream.write(buffer)
+    }
+}
+
+/// Waits for a non-blocking socket: Windows specifies that a socket must not be used any more after one
+/// of its timeouts.
+#[cfg(windows)]
+impl Socket {
+    fn read_within(&mut self, step: Duration, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.wait_for(PollFlags::IN, step)?;
+                self.stream.read(buffer)
+            }
+            done => done,
+        }
+    }
+
+    fn write_within(&mut self, step: Duration, buffer: &[u8]) -> io::Result<usize> {
+        match self.stream.write(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.wait_for(PollFlags::OUT, step)?;
+                self.stream.write(buffer)
+            }
+            done => done,
+        }
+    }
+
+    fn wait_for(&self, event: PollFlags, step: Duration) -> io::Result<()> {
+        let step = Timespec::try_from(step).map_err(io::Error::other)?;
+        poll(&mut [PollFd::new(&*self.stream, event)], Some(&step))?;
+        Ok(())
     }
 }
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let step = Some(ExchangeGuard::next_wait()?);
-            if self.read_timeout != step {
-                self.stream.set_read_timeout(step)?;
-                self.read_timeout = step;
-            }
-            match self.stream.read(buffer) {
+            match self.read_within(ExchangeGuard::next_wait()?, buffer) {
                 Err(error) if is_wait_timeout(&error) => {}
                 Ok(count) => {
                     ExchangeGuard::count_received(count);
@@ -72,12 +119,7 @@ impl Read for Socket {
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         loop {
-            let step = Some(ExchangeGuard::next_wait()?);
-            if self.write_timeout != step {
-                self.stream.set_write_timeout(step)?;
-                self.write_timeout = step;
-            }
-            match self.stream.write(buffer) {
+            match self.write_within(ExchangeGuard::next_wait()?, buffer) {
                 Err(error) if is_wait_timeout(&error) => {}
                 Ok(count) => {
                     ExchangeGuard::count_written(count);
@@ -183,7 +225,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// The sockets are non-blocking, because a blocking `connect` cannot be cancelled.
 fn connect(addresses: &[SocketAddr]) -> io::Result<(SocketAddr, TcpStream)> {
     let mut waiting = interleaved(addresses).into_iter().peekable();
-    let mut attempts: Vec<(SocketAddr, OwnedFd)> = Vec::new();
+    let mut attempts: Vec<(SocketAddr, socket2::Socket)> = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::ConnectionRefused);
     let mut next_at = Instant::now();
     loop {
@@ -249,30 +291,34 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 }
 
 /// Starts to connect. Returns the socket and whether it is already connected.
-fn begin_to_connect(address: SocketAddr) -> io::Result<(OwnedFd, bool)> {
-    let family = match address {
-        SocketAddr::V4(_) => rustix::net::AddressFamily::INET,
-        SocketAddr::V6(_) => rustix::net::AddressFamily::INET6,
-    };
-    let socket = rustix::net::socket_with(
-        family,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?;
-    match rustix::net::connect(&socket, &address) {
+fn begin_to_connect(address: SocketAddr) -> io::Result<(socket2::Socket, bool)> {
+    let domain = Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
         Ok(()) => Ok((socket, true)),
-        Err(Errno::INPROGRESS | Errno::INTR) => Ok((socket, false)),
-        Err(error) => Err(error.into()),
+        Err(error) if is_connecting(&error) => Ok((socket, false)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether the error of a non-blocking `connect` means that it continues.
+fn is_connecting(error: &io::Error) -> bool {
+    let code = Errno::from_io_error(error);
+    match code {
+        Some(Errno::INPROGRESS | Errno::INTR) => true,
+        Some(Errno::WOULDBLOCK) => cfg!(windows),
+        _ => false,
     }
 }
 
 /// Converts a connected socket to a stream, or returns why it is not connected.
-fn finish(socket: OwnedFd) -> io::Result<TcpStream> {
+fn finish(socket: socket2::Socket) -> io::Result<TcpStream> {
     let stream = TcpStream::from(socket);
     if let Some(error) = stream.take_error()? {
         return Err(error);
     }
+    #[cfg(unix)]
     stream.set_nonblocking(false)?;
     stream.set_nodelay(true)?;
     Ok(stream)

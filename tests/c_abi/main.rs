@@ -7,6 +7,7 @@
 #[path = "../support/cargo.rs"]
 mod cargo;
 mod header;
+mod install;
 mod library;
 #[path = "../support/limited.rs"]
 #[allow(dead_code)]
@@ -18,7 +19,6 @@ mod tools;
 
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
 use std::process::Command;
 
 use library::library;
@@ -289,91 +289,6 @@ fn fork_succeeds_after_the_library_was_unloaded() {
     let mut command = Command::new(binary);
     command.arg(&library().shared);
     run(command);
-}
-
-/// Installs the library with its install script.
-fn install(prefix: &Path) {
-    let mut command = Command::new("sh");
-    command.arg(top().join("bindings/c/install.sh")).arg(prefix);
-    command
-        .env("LIBRARY_DIR", library().folder())
-        .env_remove("DESTDIR");
-    run(command);
-}
-
-#[test]
-fn pkg_config_finds_installed_library() {
-    let (Some(pkg_config), Some(compiler)) = (tool("pkg-config"), tool("cc")) else {
-        return;
-    };
-    let stage = tempfile::tempdir().unwrap();
-    install(stage.path());
-    for (statically, linked) in [(false, "shared"), (true, "static")] {
-        let mut command = Command::new(&pkg_config);
-        command.args(["--cflags", "--libs", "camunda_admin"]);
-        command.env("PKG_CONFIG_PATH", stage.path().join("lib/pkgconfig"));
-        if statically {
-            command.arg("--static");
-            // A linker prefers the shared library if it finds both.
-            fs::remove_file(stage.path().join("lib/libcamunda_admin.so")).unwrap();
-        }
-        let flags = run(command);
-        let binary = stage.path().join(linked);
-        let mut command = Command::new(&compiler);
-        command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]);
-        command
-            .arg(top().join("tests/c/objects.c"))
-            .arg("-o")
-            .arg(&binary);
-        command.args(flags.split_whitespace());
-        run(command);
-        let mut command = Command::new(binary);
-        command.env("LD_LIBRARY_PATH", stage.path().join("lib"));
-        run(command);
-    }
-}
-
-#[test]
-fn cmake_finds_installed_library() {
-    let Some(cmake) = tool("cmake") else { return };
-    let stage = tempfile::tempdir().unwrap();
-    install(stage.path());
-    let project = stage.path().join("project");
-    fs::create_dir(&project).unwrap();
-    fs::write(
-        project.join("CMakeLists.txt"),
-        "cmake_minimum_required(VERSION 3.14)\n\
-         project(consumer C CXX)\n\
-         find_package(camunda_admin 0.1 REQUIRED)\n\
-         add_executable(c_consumer c_consumer.c)\n\
-         target_link_libraries(c_consumer PRIVATE camunda_admin::camunda_admin)\n\
-         add_executable(cpp_consumer cpp_consumer.cpp)\n\
-         target_compile_features(cpp_consumer PRIVATE cxx_std_17)\n\
-         target_link_libraries(cpp_consumer PRIVATE camunda_admin::camunda_admin)\n",
-    )
-    .unwrap();
-    fs::write(
-        project.join("c_consumer.c"),
-        "#include <camunda_admin.h>\n\
-         int main(void) { return camunda_abi_version() == CAMUNDA_ABI_VERSION ? 0 : 1; }\n",
-    )
-    .unwrap();
-    fs::write(
-        project.join("cpp_consumer.cpp"),
-        "#include <camunda_admin.hpp>\n\
-         int main() { return camunda::Value::parse(\"[1]\")[0].integer() == 1 ? 0 : 1; }\n",
-    )
-    .unwrap();
-    let build = stage.path().join("build");
-    let mut command = Command::new(&cmake);
-    command.arg("-S").arg(&project).arg("-B").arg(&build);
-    command.arg(format!("-DCMAKE_PREFIX_PATH={}", stage.path().display()));
-    run(command);
-    let mut command = Command::new(&cmake);
-    command.arg("--build").arg(&build);
-    run(command);
-    run(Command::new(build.join("c_consumer")));
-    run(Command::new(build.join("cpp_consumer")));
 }
 
 /// The C++ header compares the ABI versions before it uses the library.

@@ -116,7 +116,9 @@ fn list(admin: &AdminClient) -> Error {
 /// that is set when bytes arrive.
 fn silent_server(reads: bool) -> (SocketAddr, Arc<AtomicBool>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 4096).unwrap();
+    socket2::SockRef::from(&listener)
+        .set_recv_buffer_size(4096)
+        .unwrap();
     let address = listener.local_addr().unwrap();
     let arrived = Arc::new(AtomicBool::new(false));
     let seen = arrived.clone();

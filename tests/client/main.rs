@@ -1,9 +1,12 @@
 //! Tests of the Rust client against the mock server.
 
 mod bad_input;
+mod credentials;
 #[path = "../support/deadline_check.rs"]
 mod deadline_check;
 mod deadlines;
+#[cfg(feature = "cli")]
+mod doctor;
 mod end_to_end;
 mod env_files;
 #[path = "../support/limited.rs"]
@@ -16,6 +19,8 @@ mod proxies;
 mod requests;
 mod round_trip;
 mod settings;
+#[cfg(unix)]
+mod sharing;
 mod transport;
 #[path = "../support/unreachable_ports.rs"]
 mod unreachable_ports;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::net::sockopt::set_socket_linger;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use socket2::SockRef;
 
 /// The point at which a fault is injected into a connection, and the action there.
 #[derive(Clone)]
@@ -260,7 +260,7 @@ impl Wire {
 
     /// Makes the connection end with a reset when it is dropped.
     pub(crate) fn reset(&mut self) {
-        let _ = set_socket_linger(self.tcp(), Some(Duration::ZERO));
+        let _ = SockRef::from(&*self.tcp()).set_linger(Some(Duration::ZERO));
         if let Wire::Tls(stream) = self {
             // Nothing may be sent when the connection closes.
             let _ = stream.sock.shutdown(std::net::Shutdown::Read);

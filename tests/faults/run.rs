@@ -1,9 +1,9 @@
 //! Runs one call with an injected fault, observes it at the client and at the server, and checks the
 //! rules that hold for every fault.
 
+use socket2::Socket;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ pub(crate) struct Fixture {
     authority: Authority,
     cluster: ClusterId,
     pattern: CreateCluster,
-    closed_port: (OwnedFd, SocketAddr),
+    closed_port: (Socket, SocketAddr),
     unresponsive_port: UnresponsivePort,
     /// Class, name of what was created or set, and reported outcome of each call.
     reported: Mutex<Vec<(Class, String, Option<Outcome>)>>,

@@ -1,22 +1,21 @@
 //! TCP ports that reject connections, or do not respond to them.
 
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketType};
+use socket2::{Domain, Socket, Type};
 
 /// A port whose listener has a full backlog, so that connection attempts get no response.
 pub(crate) struct UnresponsivePort {
     address: SocketAddr,
-    _listener: OwnedFd,
+    _listener: Socket,
     _queued: Vec<TcpStream>,
 }
 
 impl UnresponsivePort {
     pub(crate) fn new() -> UnresponsivePort {
         let (listener, address) = closed_port();
-        rustix::net::listen(&listener, 0).unwrap();
+        listener.listen(0).unwrap();
         let mut queued = Vec::new();
         while !is_full(address) {
             queued.extend(TcpStream::connect_timeout(&address, CONNECT_TIMEOUT));
@@ -56,9 +55,10 @@ fn is_full(address: SocketAddr) -> bool {
 }
 
 /// Returns a bound port without a listener, and the socket that reserves it.
-pub(crate) fn closed_port() -> (OwnedFd, SocketAddr) {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = rustix::net::getsockname(&socket).unwrap();
-    (socket, address.try_into().unwrap())
+pub(crate) fn closed_port() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&address.into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
 }

@@ -7,8 +7,9 @@ use super::rate_limit::SharedRateLimiter;
 use super::sync::{Mutex, MutexGuard, Signal};
 use crate::auth::TokenCacheConfig;
 use crate::auth::diagnostics::TokenReport;
+use crate::auth::record::TokenRecord;
 use crate::auth::store::StoreChain;
-use crate::auth::time::{Clock, Timestamp};
+use crate::auth::time::{Clock, Timestamp, millis};
 use crate::auth::token_state::TokenState;
 
 /// An entry of the cache: a token state with its lock.
@@ -25,6 +26,73 @@ pub(in crate::auth) struct CacheEntry {
     /// Distinguishes entries of one process that have the same names.
     pub(super) number: u64,
     pub(super) counters: Arc<Counters>,
+    pub(super) unshared: Unshared,
+}
+
+/// What the shared store does not have because it was not available.
+#[derive(Debug, Default)]
+pub(super) struct Unshared {
+    state: Mutex<UnsharedState>,
+    /// When to write it to the shared store (monotonic, in milliseconds); zero if there is nothing.
+    write_at: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct UnsharedState {
+    record: Option<TokenRecord>,
+    rate_limit: bool,
+}
+
+/// How often a process tries to write to the shared store what that does not have.
+const WRITE_BACK_INTERVAL_MS: u64 = 1_000;
+
+impl Unshared {
+    /// Records whether the shared store has a record.
+    pub(super) fn set_record(&self, record: &TokenRecord, is_shared: bool, now: Timestamp) {
+        let mut state = self.state.lock();
+        state.record = (!is_shared).then(|| record.clone());
+        self.schedule(&state, now);
+    }
+
+    /// Changes the record that the shared store does not have.
+    pub(super) fn update(&self, change: impl FnOnce(&mut TokenRecord) -> bool) {
+        if let Some(record) = &mut self.state.lock().record {
+            change(record);
+        }
+    }
+
+    /// Records whether the shared store has the state of the rate limiter.
+    pub(super) fn set_rate_limit(&self, is_shared: bool, now: Timestamp) {
+        let mut state = self.state.lock();
+        state.rate_limit = !is_shared;
+        self.schedule(&state, now);
+    }
+
+    fn schedule(&self, state: &UnsharedState, now: Timestamp) {
+        let at = match state.record.is_some() || state.rate_limit {
+            true => millis(now.mono) + WRITE_BACK_INTERVAL_MS,
+            false => 0,
+        };
+        self.write_at.store(at, Ordering::Relaxed);
+    }
+
+    /// Returns whether it is time to write; to one caller at a time. Cheap enough for every call.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        let at = self.write_at.load(Ordering::Relaxed);
+        if at == 0 || millis(now.mono) < at {
+            return false;
+        }
+        let next = millis(now.mono) + WRITE_BACK_INTERVAL_MS;
+        self.write_at
+            .compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Returns the record, and whether the state of the rate limiter is missing too.
+    pub(super) fn get(&self) -> (Option<TokenRecord>, bool) {
+        let state = self.state.lock();
+        (state.record.clone(), state.rate_limit)
+    }
 }
 
 /// Names of an entry in the diagnostics; none of them depends on the client secret.

@@ -5,10 +5,13 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::entry::{CacheEntry, count};
-use super::rate_limit::Permit;
+use super::rate_limit::{Permit, Sharing};
+use crate::auth::StoreLock;
 use crate::auth::key::CacheKey;
-use crate::auth::record::{StoredAuthFailure, StoredPause, StoredToken, TokenRecord};
-use crate::auth::store::{HeldLocks, MergedRecord, RecordStore, StoreTier};
+use crate::auth::record::{
+    RateLimitSigner, StoredAuthFailure, StoredPause, StoredToken, TokenRecord,
+};
+use crate::auth::store::{FoundRecord, LockResult, ReadScope, RecordStore, Store};
 use crate::auth::time::Timestamp;
 use crate::auth::token::{Token, lifetime};
 use crate::auth::token_state::{CachedToken, FetchId, TokenState, rate_limited};
@@ -38,8 +41,8 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(35);
 /// delayed that long.
 const REPEATED_REFRESH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Maximum random delay of a token request while no remote store is available, so that hosts do not
-/// send at the same time.
+/// Maximum random delay of a token request while the shared store is not available, so that hosts do
+/// not send at the same time.
 const MAX_START_JITTER: Duration = Duration::from_secs(5);
 
 /// Delay of the next refresh after one was deferred.
@@ -65,9 +68,10 @@ pub(super) struct TokenFetch<'a> {
 }
 
 /// Result of waiting for the fetch lock.
-enum FetchLock<'a> {
-    /// This process holds the lock and sends the request; with the record read under the lock.
-    Acquired(HeldLocks<'a>, TokenRecord),
+enum FetchLock {
+    /// This process sends the request; with the record read under the lock. It has no lock if no
+    /// store can lock, or the owner of the lock holds it for too long.
+    Acquired(Option<StoreLock>, TokenRecord),
     /// No request is needed: another process has stored a token, or the token state has the reason
     /// why there is none.
     Resolved(Option<Token>),
@@ -95,16 +99,23 @@ impl<'a> TokenFetch<'a> {
         call: &CallContext,
     ) -> Result<Option<Token>, Error> {
         let entry = self.entry;
-        let record_store = RecordStore::new(&entry.stores, request, key);
-        let (locks, known) = match &record_store {
-            Some(record_store) => match self.acquire_fetch_lock(record_store, call)? {
-                FetchLock::Acquired(locks, known) => (locks, known),
+        let signer = RateLimitSigner::new(request);
+        let sharing = Sharing {
+            stores: &entry.stores,
+            signer: &signer,
+            clock: &entry.clock,
+            call,
+        };
+        let record_store = RecordStore::new(&entry.stores, &entry.clock, request, key);
+        let (lock, known) = match &record_store {
+            Some(record_store) => match self.acquire_fetch_lock(record_store, sharing)? {
+                FetchLock::Acquired(lock, known) => (lock, known),
                 FetchLock::Resolved(token) => return Ok(token),
             },
             None => Default::default(),
         };
         let may_block = self.purpose == Purpose::Fetch;
-        if may_block && entry.stores.all_remote_unavailable() {
+        if may_block && entry.stores.is_cut_off() {
             // Other hosts send requests now too, and this process cannot see them.
             let delay = MAX_START_JITTER.min(entry.clock.remaining(call) / 4);
             let delay = delay.mul_f64(entry.clock.jitter());
@@ -116,25 +127,19 @@ impl<'a> TokenFetch<'a> {
         let is_resolved = || {
             let known = record_store
                 .as_ref()
-                .map(|record_store| record_store.read(call, |_| false));
+                .map(|record_store| record_store.read(call, ReadScope::Shared));
             found = known.filter(|known| self.is_resolved_by(&known.record));
             found.is_some()
         };
-        let permit = entry.rate_limiter.acquire(
-            &entry.stores,
-            &entry.clock,
-            call,
-            may_block,
-            expect,
-            is_resolved,
-        );
+        let permit = entry
+            .rate_limiter
+            .acquire(sharing, may_block, expect, is_resolved);
         let sent = match permit {
             Permit::Granted(sent) => sent,
             Permit::NotNeeded => {
                 let resolved = record_store.as_ref().zip(found);
-                let resolved = resolved.and_then(|(record_store, found)| {
-                    self.merge(call, record_store, &locks, &found)
-                });
+                let resolved = resolved
+                    .and_then(|(record_store, found)| self.merge(call, record_store, &found));
                 return Ok(resolved.flatten());
             }
             Permit::AfterDeadline(wait) if !may_block => {
@@ -150,7 +155,10 @@ impl<'a> TokenFetch<'a> {
         }
         let share = |record: &TokenRecord| {
             if let Some(record_store) = &record_store {
-                record_store.write(call, &locks, record, entry.clock.now());
+                let is_shared = record_store.write(call, record);
+                entry
+                    .unshared
+                    .set_record(record, is_shared, entry.clock.now());
             }
         };
         let limited = match self.purpose {
@@ -169,10 +177,8 @@ impl<'a> TokenFetch<'a> {
                 log_obtained(&request.audience, &token, now, "token endpoint");
                 self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
                 share(&record);
-                drop(locks);
-                entry
-                    .rate_limiter
-                    .response_received(&entry.stores, &entry.clock, call, sent);
+                drop(lock);
+                entry.rate_limiter.response_received(sharing, sent);
                 Ok(Some(token))
             }
             Err(FetchError { cause, error }) => {
@@ -184,54 +190,56 @@ impl<'a> TokenFetch<'a> {
                     self.refresh_timed_out(known, share, now);
                     return Ok(None);
                 }
-                self.handle_failure(known, share, call, now, cause, error, sent)
+                self.handle_failure(known, share, sharing, now, cause, error, sent)
             }
         }
     }
 
     /// Waits until no other process that shares a store fetches this entry's token, and takes the
     /// fetch lock. Ends early if the other process has stored a result.
-    fn acquire_fetch_lock<'s>(
+    fn acquire_fetch_lock(
         &mut self,
-        record_store: &RecordStore<'s>,
-        call: &CallContext,
-    ) -> Result<FetchLock<'s>, Error> {
+        record_store: &RecordStore<'_>,
+        sharing: Sharing<'_>,
+    ) -> Result<FetchLock, Error> {
         let entry = self.entry;
+        let call = sharing.call;
         let lock_timeout = FETCH_LOCK_TIMEOUT.min(entry.clock.remaining(call) / 3 * 2);
         let mut give_up_at = entry.clock.now().mono.saturating_add(lock_timeout);
-        let mut locks = HeldLocks::default();
         let mut poll = INITIAL_POLL;
-        // Reading needs no lock, and the stores may have a token already.
-        let max_generation = entry.lock().max_generation();
-        let now = entry.clock.now();
-        let known = record_store.read(call, |record| {
-            record.generation > max_generation
-                && record
-                    .token
-                    .as_ref()
-                    .is_some_and(|token| token.lifetime(now).is_some())
-        });
-        if let Some(resolved) = self.merge(call, record_store, &locks, &known) {
+        // Reading needs no lock, and the shared store may have a token already.
+        let known = record_store.read(call, ReadScope::Shared);
+        if let Some(resolved) = self.merge(call, record_store, &known) {
             return Ok(FetchLock::Resolved(resolved));
         }
         let lease = entry.clock.remaining(call).saturating_add(LEASE_MARGIN);
         let lease = lease.min(MAX_LEASE);
         let mut overdue = false;
         loop {
-            let complete = record_store.try_lock(call, &mut locks, lease)
-                || (overdue && record_store.try_lock_in_place_of_owner(call, &mut locks, lease));
-            let known = record_store.read(call, |_| false);
-            if let Some(resolved) = self.merge(call, record_store, &locks, &known) {
+            let mut lock = record_store.try_lock(call, lease);
+            if overdue && matches!(lock, LockResult::Contended) {
+                lock = record_store.try_second_lock(call, lease);
+            }
+            let scope = match lock {
+                LockResult::Contended => ReadScope::Shared,
+                LockResult::Acquired(_) | LockResult::Failed => ReadScope::All,
+            };
+            let known = record_store.read(call, scope);
+            if let Some(resolved) = self.merge(call, record_store, &known) {
                 return Ok(FetchLock::Resolved(resolved));
             }
-            if complete {
-                return Ok(FetchLock::Acquired(locks, known.record));
+            match lock {
+                LockResult::Acquired(lock) => {
+                    return Ok(FetchLock::Acquired(Some(lock), known.record));
+                }
+                LockResult::Failed => return Ok(FetchLock::Acquired(None, known.record)),
+                LockResult::Contended => {}
             }
             if self.purpose == Purpose::Refresh {
                 self.defer_refresh(Duration::ZERO);
                 return Ok(FetchLock::Resolved(None));
             }
-            entry.rate_limiter.merge(&entry.stores, &entry.clock, call);
+            entry.rate_limiter.merge(sharing);
             let now = entry.clock.now();
             let wait = entry.rate_limiter.permit_at(now).saturating_sub(now.mono);
             if wait > entry.clock.remaining(call) {
@@ -243,8 +251,8 @@ impl<'a> TokenFetch<'a> {
                         "token lock timed out, requesting without it: audience={:?}",
                         entry.audience(),
                     );
-                    record_store.override_busy(call, &mut locks);
-                    return Ok(FetchLock::Acquired(locks, known.record));
+                    let known = record_store.read(call, ReadScope::All);
+                    return Ok(FetchLock::Acquired(None, known.record));
                 }
                 // One waiting process continues in place of the owner, the others wait for that
                 // one.
@@ -262,12 +270,11 @@ impl<'a> TokenFetch<'a> {
     }
 
     /// Ends the request with the result of another process, if there is one.
-    fn merge<'s>(
+    fn merge(
         &mut self,
         call: &CallContext,
-        record_store: &RecordStore<'s>,
-        locks: &HeldLocks<'s>,
-        known: &MergedRecord<'s>,
+        record_store: &RecordStore<'_>,
+        known: &FoundRecord<'_>,
     ) -> Option<Option<Token>> {
         let entry = self.entry;
         let now = entry.clock.now();
@@ -275,10 +282,10 @@ impl<'a> TokenFetch<'a> {
         if let Some(cached) = self.newer_token(record, now) {
             count(&entry.counters.shared);
             let token = cached.token.clone();
-            let source = known.source.map(StoreTier::describe).unwrap_or_default();
+            let source = known.source.map(Store::describe).unwrap_or_default();
             log_obtained(entry.audience(), &token, now, &source);
             self.finish(|token_state, fetch_id| token_state.fetch_succeeded(fetch_id, cached));
-            record_store.backfill(call, locks, known, now);
+            record_store.propagate(call, known);
             return Some(Some(token));
         }
         if let Some((auth_failure, left)) = self.auth_failure(record, now) {
@@ -291,6 +298,7 @@ impl<'a> TokenFetch<'a> {
                     auth_failure.error(),
                 );
             });
+            record_store.propagate(call, known);
             return Some(None);
         }
         let pause = self.pause(record, now)?;
@@ -386,13 +394,14 @@ impl<'a> TokenFetch<'a> {
         mut self,
         mut known: TokenRecord,
         share: impl Fn(&TokenRecord),
-        call: &CallContext,
+        sharing: Sharing<'_>,
         now: Timestamp,
         cause: TokenErrorKind,
         error: Error,
         sent: Timestamp,
     ) -> Result<Option<Token>, Error> {
         let entry = self.entry;
+        let call = sharing.call;
         let error = error.with_outcome(Outcome::NotSent);
         let jitter = entry.clock.jitter();
         match cause {
@@ -400,18 +409,14 @@ impl<'a> TokenFetch<'a> {
                 self.finish(|token_state, fetch_id| {
                     token_state.fetch_failed(fetch_id, now, error, jitter)
                 });
-                entry
-                    .rate_limiter
-                    .response_received(&entry.stores, &entry.clock, call, sent);
+                entry.rate_limiter.response_received(sharing, sent);
                 Ok(None)
             }
             TokenErrorKind::Permanent => {
                 self.finish(|token_state, fetch_id| {
                     token_state.fetch_failed(fetch_id, now, error.clone(), jitter)
                 });
-                entry
-                    .rate_limiter
-                    .response_received(&entry.stores, &entry.clock, call, sent);
+                entry.rate_limiter.response_received(sharing, sent);
                 Err(error)
             }
             TokenErrorKind::InvalidClient => {
@@ -430,16 +435,13 @@ impl<'a> TokenFetch<'a> {
                 let (window, count) = rejected;
                 known.auth_failure = Some(StoredAuthFailure::new(now, window, count, &shown));
                 share(&known);
-                entry
-                    .rate_limiter
-                    .response_received(&entry.stores, &entry.clock, call, sent);
+                entry.rate_limiter.response_received(sharing, sent);
                 Ok(None)
             }
             TokenErrorKind::RateLimited { retry_after } => {
-                let blocked_until =
-                    entry
-                        .rate_limiter
-                        .rate_limited(&entry.stores, &entry.clock, call, retry_after);
+                let (blocked_until, is_shared) =
+                    entry.rate_limiter.rate_limited(sharing, retry_after);
+                entry.unshared.set_rate_limit(is_shared, entry.clock.now());
                 let wait = blocked_until.saturating_sub(now.mono);
                 if wait > entry.clock.remaining(call) {
                     return Err(error.with_retry_after(Some(wait)));
@@ -522,6 +524,7 @@ fn token_of_response(
         token: Some(stored),
         auth_failure: None,
         refresh_pause: None,
+        unshared: false,
     };
     Ok((CachedToken::new(token, life, life, now, jitter), record))
 }

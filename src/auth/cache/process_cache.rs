@@ -13,13 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::entry::{CacheEntry, Counters, EntryNames, count};
+use super::entry::{CacheEntry, Counters, EntryNames, Unshared, count};
 use super::fetch::{Purpose, TokenFetch, stopped};
-use super::rate_limit::SharedRateLimiter;
+use super::rate_limit::{SharedRateLimiter, Sharing};
 use super::sync::{Mutex, Signal, lock_inherited};
 use crate::auth::diagnostics::{CounterReport, Diagnostics};
 use crate::auth::key::{CacheKey, TokenHostKey, label};
 use crate::auth::rate_limiter::RateLimiter;
+use crate::auth::record::{RateLimitSigner, TokenRecord};
 use crate::auth::store::{RecordStore, StoreChain, StoreId};
 use crate::auth::time::Clock;
 use crate::auth::token::Token;
@@ -228,6 +229,7 @@ impl Cache {
             names: names.clone(),
             number: self.entries_created.fetch_add(1, Ordering::Relaxed) + 1,
             counters: Arc::clone(&self.counters),
+            unshared: Unshared::default(),
         })
     }
 }
@@ -302,10 +304,7 @@ impl Cache {
                 .iter()
                 .map(|rate_limiter| rate_limiter.report(now))
                 .collect(),
-            stores: stores
-                .iter()
-                .flat_map(|stores| stores.reports(now))
-                .collect(),
+            stores: stores.iter().flat_map(|stores| stores.reports()).collect(),
             counters: CounterReport {
                 token_requests: read(&self.counters.token_requests),
                 refreshes: read(&self.counters.refreshes),
@@ -331,6 +330,11 @@ pub(crate) struct TokenCacheHandle {
 }
 
 impl TokenCacheHandle {
+    /// Returns the parameters of the token requests.
+    pub(crate) fn request(&self) -> &TokenRequest {
+        &self.request
+    }
+
     /// Returns a valid token.
     ///
     /// Returns the cached token in well under a microsecond if it is not due for refresh. Otherwise
@@ -360,11 +364,20 @@ impl TokenCacheHandle {
         if let Some(mut token_state) = entry.token_state.try_lock()
             && let Some(token) = token_state.fresh(now)
         {
+            drop(token_state);
+            if entry.unshared.is_due(now) {
+                self.write_back(entry, call);
+            }
             return Ok(token);
+        }
+        if entry.unshared.is_due(now) {
+            self.write_back(entry, call);
         }
         self.wait_for_token(endpoint, call).map_err(|error| {
             match (error.kind(), self.current().stores.problem()) {
-                (ErrorKind::RateLimited, Some(problem)) => error.with_detail(&problem),
+                (ErrorKind::RateLimited, Some(problem)) => {
+                    error.ending_with(format!("tokens are not shared: {problem}"))
+                }
                 _ => error,
             }
         })
@@ -439,11 +452,9 @@ impl TokenCacheHandle {
         let generation = token.generation();
         if entry.lock().reject(generation, now) {
             count(&entry.counters.rejections);
-            if let Some(record_store) = self.record_store(entry) {
-                record_store.update(call, now, |record| {
-                    record.generation == generation && record.token.take().is_some()
-                });
-            }
+            self.update_records(entry, call, |record| {
+                record.generation == generation && record.token.take().is_some()
+            });
         }
     }
 
@@ -453,26 +464,61 @@ impl TokenCacheHandle {
         let entry = self.current();
         let now = entry.clock.now();
         entry.lock().clear_auth_failure(now);
-        if let Some(record_store) = self.record_store(entry) {
-            record_store.update(call, now, |record| {
-                let refused = record.auth_failure.take().is_some();
-                record.refresh_pause.take().is_some() || refused
-            });
-        }
+        self.update_records(entry, call, |record| {
+            let refused = record.auth_failure.take().is_some();
+            record.refresh_pause.take().is_some() || refused
+        });
     }
 
     /// Drops the token, in memory and in the stores.
     pub(crate) fn forget(&self, call: &CallContext) {
         let entry = self.current();
-        let now = entry.clock.now();
         entry.lock().forget();
+        self.update_records(entry, call, |record| record.token.take().is_some());
+    }
+
+    /// Changes the stored records, and the one that has not been stored yet.
+    fn update_records(
+        &self,
+        entry: &CacheEntry,
+        call: &CallContext,
+        change: impl Fn(&mut TokenRecord) -> bool,
+    ) {
+        entry.unshared.update(&change);
         if let Some(record_store) = self.record_store(entry) {
-            record_store.update(call, now, |record| record.token.take().is_some());
+            record_store.update(call, change);
         }
     }
 
     fn record_store<'a>(&self, entry: &'a CacheEntry) -> Option<RecordStore<'a>> {
-        RecordStore::new(&entry.stores, &self.request, self.key)
+        RecordStore::new(&entry.stores, &entry.clock, &self.request, self.key)
+    }
+
+    /// Writes to the shared store what was obtained while it was not available, if it works again.
+    fn write_back(&self, entry: &CacheEntry, call: &CallContext) {
+        let Some(record_store) = self.record_store(entry) else {
+            return;
+        };
+        if !entry.stores.may_write_back(call) {
+            return;
+        }
+        let (record, rate_limit) = entry.unshared.get();
+        if let Some(record) = record {
+            let is_shared = record_store.write(call, &record);
+            entry
+                .unshared
+                .set_record(&record, is_shared, entry.clock.now());
+        }
+        if rate_limit {
+            let sharing = Sharing {
+                stores: &entry.stores,
+                signer: &RateLimitSigner::new(&self.request),
+                clock: &entry.clock,
+                call,
+            };
+            let is_shared = entry.rate_limiter.share(sharing, |_| {});
+            entry.unshared.set_rate_limit(is_shared, entry.clock.now());
+        }
     }
 
     /// Returns the entry of this process, which may be a child of the process that created `self`.

@@ -1,14 +1,18 @@
 //! Waiting for a permit of the rate limiter: among the threads of this process, then among all
 //! processes that share a store.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use super::sync::{Mutex, MutexGuard, Signal, lock_inherited};
+use crate::auth::StoreLock;
 use crate::auth::diagnostics::RateLimiterReport;
 use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
-use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
-use crate::auth::store::{Ability, HeldLocks, SHORT_LEASE, StoreChain};
+use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, MergedState, QueueTicket, RateLimiter};
+use crate::auth::record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
+use crate::auth::store::{LockResult, SHORT_LEASE, Store, StoreChain, StoreTime};
 use crate::auth::time::{Clock, Timestamp};
 use crate::call::{CallContext, StopReason};
 
@@ -19,17 +23,56 @@ const LOCK_POLL: Duration = Duration::from_millis(2);
 /// Few, so that the lock does not delay a call whose response has arrived.
 const MAX_LOCK_RETRIES: u32 = 10;
 
-/// Time to live of a rate limit record.
-const RATE_RECORD_TTL: Duration = Duration::from_secs(2 * 3600);
+/// Maximum time that records which this process cannot verify delay one request. Long enough for
+/// several client secrets that share a store, short enough that a tenant who writes such records
+/// all the time does not block the others.
+const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(10);
 
 /// A rate limiter with its lock.
 #[derive(Debug)]
 pub(super) struct SharedRateLimiter {
     pub(super) key: TokenHostKey,
     name: String,
-    state: Mutex<RateLimiter>,
+    state: Mutex<State>,
+    /// Whether the log has a warning about a record that cannot be verified.
+    warned_of_unverified: AtomicBool,
     /// Notified when the queue moves or requests are blocked.
     changed: Signal,
+}
+
+/// The state machine, and what was last read from or written to each store, by its number.
+#[derive(Debug, Default)]
+struct State {
+    rate_limiter: RateLimiter,
+    merged: BTreeMap<u64, MergedState>,
+}
+
+/// How the processes of one configuration share a rate limit.
+#[derive(Clone, Copy)]
+pub(super) struct Sharing<'a> {
+    pub(super) stores: &'a StoreChain,
+    pub(super) signer: &'a RateLimitSigner,
+    pub(super) clock: &'a Clock,
+    pub(super) call: &'a CallContext,
+}
+
+/// The record of a store, as it was read.
+struct ReadRecord<'a> {
+    store: &'a Store,
+    stored: StoredRateLimit,
+    time: StoreTime,
+}
+
+/// Result of trying to get a permit from the stores.
+enum StorePermit {
+    Granted(Timestamp),
+    /// Another process was faster; the rate limiter then knows its request.
+    Refused,
+    /// According to a record that cannot be verified, another process was faster. The request may
+    /// be sent after this time.
+    Unverified(Duration),
+    /// The call has ended.
+    Stopped,
 }
 
 /// Result of waiting for a permit.
@@ -50,7 +93,11 @@ impl SharedRateLimiter {
         SharedRateLimiter {
             key,
             name,
-            state: Mutex::new(rate_limiter),
+            state: Mutex::new(State {
+                rate_limiter,
+                merged: BTreeMap::new(),
+            }),
+            warned_of_unverified: AtomicBool::new(false),
             changed: Signal::new(),
         }
     }
@@ -58,18 +105,18 @@ impl SharedRateLimiter {
     /// Returns the rate limiter of a forked child; a new one if the parent's is locked.
     pub(super) fn inherited(&self) -> SharedRateLimiter {
         let rate_limiter = lock_inherited(&self.state)
-            .map(|rate_limiter| rate_limiter.inherited())
+            .map(|state| state.rate_limiter.inherited())
             .unwrap_or_default();
         SharedRateLimiter::new(self.key.clone(), rate_limiter)
     }
 
     /// Returns the time (monotonic) of the permit for a caller who joins the queue now.
     pub(super) fn permit_at(&self, now: Timestamp) -> Duration {
-        self.lock().permit_at(None, now)
+        self.lock().rate_limiter.permit_at(None, now)
     }
 
     pub(super) fn report(&self, now: Timestamp) -> RateLimiterReport {
-        let rate_limiter = self.lock();
+        let rate_limiter = &self.lock().rate_limiter;
         RateLimiterReport {
             token_host: self.key.as_str().to_owned(),
             next_request_in: rate_limiter
@@ -88,17 +135,18 @@ impl SharedRateLimiter {
     /// held during either callback.
     pub(super) fn acquire(
         &self,
-        stores: &StoreChain,
-        clock: &Clock,
-        call: &CallContext,
+        sharing: Sharing<'_>,
         may_block: bool,
         expect: impl Fn(Duration),
         mut is_resolved: impl FnMut() -> bool,
     ) -> Permit {
+        let Sharing { clock, call, .. } = sharing;
         let queued = QueueGuard {
             limiter: self,
-            ticket: self.lock().enqueue(),
+            ticket: self.lock().rate_limiter.enqueue(),
         };
+        // Half of the time, so that the other half remains for the request.
+        let mut unverified_budget = MAX_UNVERIFIED_DELAY.min(clock.remaining(call) / 2);
         let mut expected = Duration::ZERO;
         let mut has_waited = false;
         loop {
@@ -107,12 +155,13 @@ impl SharedRateLimiter {
                 Err(stop) => return Permit::Cancelled(stop),
             };
             let now = clock.now();
-            let mut rate_limiter = self.lock();
+            let mut state = self.lock();
+            let rate_limiter = &mut state.rate_limiter;
             let permit_at = rate_limiter.permit_at(Some(queued.ticket), now);
             let wait = permit_at.saturating_sub(now.mono);
             let ends = wait.is_zero() || !may_block || wait > clock.remaining(call);
             if ends && has_waited {
-                drop(rate_limiter);
+                drop(state);
                 if is_resolved() {
                     return Permit::NotNeeded;
                 }
@@ -120,18 +169,25 @@ impl SharedRateLimiter {
                 continue;
             }
             if wait.is_zero() {
-                if stores.is_empty() {
+                if sharing.stores.is_empty() {
                     rate_limiter.record_request(now);
                     return Permit::Granted(now);
                 }
-                drop(rate_limiter);
-                match self.acquire_in_stores(stores, clock, call, queued.ticket) {
-                    Some(now) => return Permit::Granted(now),
-                    None => {
-                        has_waited = true;
-                        continue;
+                drop(state);
+                has_waited = true;
+                match self.acquire_in_stores(sharing, queued.ticket, unverified_budget) {
+                    StorePermit::Granted(now) => return Permit::Granted(now),
+                    StorePermit::Unverified(wait) if !may_block => {
+                        return Permit::AfterDeadline(wait);
                     }
+                    StorePermit::Unverified(wait) => {
+                        unverified_budget -= wait;
+                        // A call that ends is noticed at the beginning of the loop.
+                        let _ = call.sleep(clock.real_wait(wait));
+                    }
+                    StorePermit::Refused | StorePermit::Stopped => {}
                 }
+                continue;
             }
             if ends {
                 return Permit::AfterDeadline(wait);
@@ -139,146 +195,220 @@ impl SharedRateLimiter {
             has_waited = true;
             if permit_at.abs_diff(expected) < MIN_REQUEST_INTERVAL / 4 {
                 let epoch = self.changed.epoch();
-                drop(rate_limiter);
+                drop(state);
                 self.changed
                     .wait_timeout(epoch, step.min(clock.real_wait(wait)));
             } else {
                 // Called without this lock; then the loop checks again, as the state may have
                 // changed.
-                drop(rate_limiter);
+                drop(state);
                 expected = permit_at;
                 expect(permit_at);
             }
         }
     }
 
-    /// Records the permit in the stores too. Returns `None` if another process was faster, which
-    /// the rate limiter then knows. Only the first of the queue gets here, so one thread of a
+    /// Records the permit in the stores too. Respects records that cannot be verified if the wait
+    /// is within `unverified_budget`. Only the first of the queue gets here, so one thread of a
     /// process at a time.
     fn acquire_in_stores(
         &self,
-        stores: &StoreChain,
-        clock: &Clock,
-        call: &CallContext,
+        sharing: Sharing<'_>,
         ticket: QueueTicket,
-    ) -> Option<Timestamp> {
-        let mut locks = HeldLocks::default();
-        let began = clock.now().mono;
-        while !locks.acquire(stores, call, &self.name, SHORT_LEASE) {
-            let waited = clock.now().mono.saturating_sub(began);
-            if waited >= LOCK_TIMEOUT && locks.acquire_second(stores, call, &self.name, SHORT_LEASE)
-            {
-                break;
-            }
-            if waited >= 2 * LOCK_TIMEOUT {
-                locks.override_busy(stores, call);
-                break;
-            }
-            call.sleep(clock.real_wait(LOCK_POLL)).ok()?;
-        }
-        self.merge(stores, clock, call);
+        unverified_budget: Duration,
+    ) -> StorePermit {
+        let clock = sharing.clock;
+        let Ok(_lock) = self.lock_in_stores(sharing) else {
+            return StorePermit::Stopped;
+        };
+        let records = self.read_and_merge(sharing);
         let now = clock.now();
-        let record = {
-            let mut rate_limiter = self.lock();
+        {
+            let mut state = self.lock();
+            let rate_limiter = &mut state.rate_limiter;
             if rate_limiter.permit_at(Some(ticket), now) > now.mono {
-                return None;
+                return StorePermit::Refused;
+            }
+            let unverified = rate_limiter.unverified_until().saturating_sub(now.mono);
+            if !unverified.is_zero() && unverified <= unverified_budget {
+                return StorePermit::Unverified(unverified);
             }
             rate_limiter.record_request(now);
-            rate_limiter.record()
-        };
-        for tier in stores.usable(call) {
-            // Without a lock, a concurrent write may overwrite this one; without the write, no
-            // other process would see the request.
-            if locks.contains(tier) || !tier.can(Ability::Lock) {
-                tier.put_rate_limit(call, &self.name, record, RATE_RECORD_TTL);
+        }
+        self.write(sharing, records);
+        StorePermit::Granted(now)
+    }
+
+    /// Takes the rate limiter's lock in the stores. Returns `None` if no store can lock, or its
+    /// owner holds the lock for too long.
+    fn lock_in_stores(&self, sharing: Sharing<'_>) -> Result<Option<StoreLock>, StopReason> {
+        let Sharing {
+            stores,
+            clock,
+            call,
+            ..
+        } = sharing;
+        let began = clock.now().mono;
+        loop {
+            let mut lock = stores.try_lock(call, &self.name, SHORT_LEASE);
+            let waited = clock.now().mono.saturating_sub(began);
+            if matches!(lock, LockResult::Contended) && waited >= LOCK_TIMEOUT {
+                lock = stores.try_second_lock(call, &self.name, SHORT_LEASE);
+            }
+            match lock {
+                LockResult::Acquired(lock) => return Ok(Some(lock)),
+                LockResult::Failed => return Ok(None),
+                LockResult::Contended if waited >= 2 * LOCK_TIMEOUT => return Ok(None),
+                LockResult::Contended => call.sleep(clock.real_wait(LOCK_POLL))?,
             }
         }
-        Some(now)
     }
 
     /// Merges the records of other processes.
-    pub(super) fn merge(&self, stores: &StoreChain, clock: &Clock, call: &CallContext) {
-        for tier in stores.usable(call) {
-            let (record, times) = tier.rate_limit(call, &self.name);
-            let now = clock.now();
-            let mut rate_limiter = self.lock();
-            if let Some(record) = record {
-                rate_limiter.merge(record, now);
+    pub(super) fn merge(&self, sharing: Sharing<'_>) {
+        self.read_and_merge(sharing);
+    }
+
+    /// Reads the records of all stores and merges them: the fallback may have a request or a block
+    /// that the shared store does not have.
+    fn read_and_merge<'a>(&self, sharing: Sharing<'a>) -> Vec<ReadRecord<'a>> {
+        let Sharing {
+            stores,
+            signer,
+            clock,
+            call,
+        } = sharing;
+        let mut records = Vec::new();
+        for store in stores.all() {
+            let read = store.read(call, &self.name);
+            let times = store.rate_limit_times(&self.name);
+            let local = StoreTime::local(clock.now());
+            let (value, time) = read.map_or((None, local), |read| (read.value, read.time));
+            let stored = value.and_then(|value| StoredRateLimit::decode(&value));
+            let now = time.earliest(clock.now().mono);
+            let mut unverified_block = false;
+            {
+                let mut state = self.lock();
+                let State {
+                    rate_limiter,
+                    merged,
+                } = &mut *state;
+                let merged = merged.entry(store.number).or_default();
+                if let Some(stored) = &stored {
+                    if store.is_multi_tenant() {
+                        let (verified, unverified) = stored.verify(signer, now);
+                        if let Some(record) = verified {
+                            rate_limiter.merge(record, merged, now);
+                        }
+                        if unverified.last_request_at > 0 {
+                            let last = unverified.last_request_at;
+                            rate_limiter.merge_unverified(last, merged, now);
+                        }
+                        unverified_block = unverified.blocks;
+                    } else {
+                        rate_limiter.merge(stored.state, merged, now);
+                    }
+                }
+                if let Some(times) = times {
+                    rate_limiter.merge_times(times, merged, now);
+                }
             }
-            if let Some(times) = times {
-                rate_limiter.merge_times(times, now);
+            if unverified_block && !self.warned_of_unverified.swap(true, Ordering::Relaxed) {
+                log::warn!(
+                    "rate limit record not verified, its block is ignored: store={} token_host={}",
+                    store.describe(),
+                    self.key.as_str()
+                );
             }
+            records.push(ReadRecord {
+                store,
+                stored: stored.unwrap_or_default(),
+                time,
+            });
         }
+        records
+    }
+
+    /// Writes the record to the stores: to the fallback too, for when the shared store becomes
+    /// unavailable. Returns whether the shared store has it.
+    fn write(&self, sharing: Sharing<'_>, records: Vec<ReadRecord<'_>>) -> bool {
+        let mut is_shared = false;
+        for (index, mut record) in records.into_iter().enumerate() {
+            let store = record.store;
+            let now = record.time.latest(sharing.clock.now().mono);
+            let state = {
+                let mut state = self.lock();
+                let State {
+                    rate_limiter,
+                    merged,
+                } = &mut *state;
+                rate_limiter.record(merged.entry(store.number).or_default(), now)
+            };
+            match store.is_multi_tenant() {
+                true => record.stored.set_signed(state, sharing.signer, now),
+                false => record.stored.set(state),
+            }
+            let stored = &record.stored;
+            let written = store.put_rate_limit(sharing.call, &self.name, stored, RATE_RECORD_TTL);
+            is_shared |= written && index == 0;
+        }
+        is_shared
     }
 
     /// Records a response that is not a 429, here and in the stores.
-    pub(super) fn response_received(
-        &self,
-        stores: &StoreChain,
-        clock: &Clock,
-        call: &CallContext,
-        sent: Timestamp,
-    ) {
-        let now = clock.now();
+    pub(super) fn response_received(&self, sharing: Sharing<'_>, sent: Timestamp) -> bool {
+        let now = sharing.clock.now();
         // Other processes wrote their records before this response.
-        self.share(stores, clock, call, |rate_limiter| {
+        self.share(sharing, |rate_limiter| {
             rate_limiter.response_received(sent, now)
-        });
+        })
     }
 
     /// Blocks requests after a 429, here and in the stores. Returns when the block ends
-    /// (monotonic).
+    /// (monotonic), and whether the shared store has it.
     pub(super) fn rate_limited(
         &self,
-        stores: &StoreChain,
-        clock: &Clock,
-        call: &CallContext,
+        sharing: Sharing<'_>,
         retry_after: Option<Duration>,
-    ) -> Duration {
+    ) -> (Duration, bool) {
+        let clock = sharing.clock;
         let blocked_until = {
-            let mut rate_limiter = self.lock();
-            rate_limiter.rate_limited(clock.now(), retry_after, clock.jitter());
+            let mut state = self.lock();
+            let (now, remaining) = (clock.now(), clock.remaining(sharing.call));
+            let rate_limiter = &mut state.rate_limiter;
+            rate_limiter.rate_limited(now, retry_after, remaining, clock.jitter());
             rate_limiter.next_allowed_at()
         };
         // Callers in the queue have to see their later permits.
         self.changed.notify_all();
-        self.share(stores, clock, call, |_| {});
-        blocked_until
+        (blocked_until, self.share(sharing, |_| {}))
     }
 
     /// Applies an event and writes the record to the stores. If another process holds the lock for
     /// too long, the record is written without it: losing a timestamp is less harmful than a 429
-    /// that other processes do not see.
-    fn share(
-        &self,
-        stores: &StoreChain,
-        clock: &Clock,
-        call: &CallContext,
-        event: impl FnOnce(&mut RateLimiter),
-    ) {
+    /// that other processes do not see. Returns whether the shared store has the record.
+    pub(super) fn share(&self, sharing: Sharing<'_>, event: impl FnOnce(&mut RateLimiter)) -> bool {
+        let Sharing { stores, call, .. } = sharing;
         if stores.is_empty() {
-            event(&mut self.lock());
-            return;
+            event(&mut self.lock().rate_limiter);
+            return true;
         }
-        let mut locks = HeldLocks::default();
+        let mut lock = LockResult::Contended;
         for _ in 0..MAX_LOCK_RETRIES {
-            if locks.acquire(stores, call, &self.name, SHORT_LEASE) {
-                break;
+            lock = stores.try_lock(call, &self.name, SHORT_LEASE);
+            match lock {
+                LockResult::Contended => thread::sleep(LOCK_POLL),
+                _ => break,
             }
-            thread::sleep(LOCK_POLL);
         }
-        self.merge(stores, clock, call);
-        let record = {
-            let mut rate_limiter = self.lock();
-            event(&mut rate_limiter);
-            rate_limiter.record()
-        };
-        for tier in stores.usable(call) {
-            tier.put_rate_limit(call, &self.name, record, RATE_RECORD_TTL);
-        }
+        let records = self.read_and_merge(sharing);
+        event(&mut self.lock().rate_limiter);
+        let is_shared = self.write(sharing, records);
+        drop(lock);
+        is_shared
     }
 
-    fn lock(&self) -> MutexGuard<'_, RateLimiter> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 }
@@ -291,7 +421,7 @@ struct QueueGuard<'a> {
 
 impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
-        self.limiter.lock().dequeue(self.ticket);
+        self.limiter.lock().rate_limiter.dequeue(self.ticket);
         self.limiter.changed.notify_all();
     }
 }

@@ -1,4 +1,4 @@
-//! Token store in files: shared by all processes of one user on one machine.
+//! Token store in files, on Unix: shared by all processes of one user on one machine.
 //!
 //! The directory must belong to the user and not be writable by others, or it is not used; it is
 //! created only below a directory of the same user. Files whose names the store does not create
@@ -24,26 +24,11 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, Timespec};
 use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::Timestamps;
-use crate::auth::key::{RATE_LIMIT_PREFIX, TOKEN_PREFIX};
+use super::file_names::{LOCK, MAX_VALUE_BYTES, TEMP_SUFFIX, VALUE, retention};
 use crate::auth::record::RateLimitTimes;
 use crate::auth::{StoreLock, TokenStore};
 use crate::fork::ProcessOwned;
 use crate::random;
-
-/// Larger files are not read; a token is a few KiB.
-const MAX_VALUE_BYTES: u64 = 1024 * 1024;
-
-/// Values that were not replaced for this long belong to credentials that are no longer used.
-const VALUE_TTL: Duration = Duration::from_secs(60 * 24 * 3600);
-/// Temporary files of terminated processes are removed after this long.
-const TEMP_FILE_TTL: Duration = Duration::from_secs(3600);
-
-const VALUE: &str = "value";
-const LOCK: &str = "lock";
-const TEMP_SUFFIX: &str = "new";
-/// Hexadecimal digits of the digest in a name, and of the random number in a temporary file's name.
-const NAME_DIGITS: usize = 32;
-const RANDOM_DIGITS: usize = 16;
 
 /// Flags for opening directories.
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -76,9 +61,27 @@ impl FileStore {
 
     /// Opens the directory and checks that no other user can change its files.
     fn open_existing(&self) -> io::Result<OwnedFd> {
-        let directory = rustix::fs::open(&self.path, DIRECTORY, Mode::empty())?;
-        check_private(&directory)?;
+        let directory = rustix::fs::open(&self.path, DIRECTORY, Mode::empty())
+            .map_err(|error| self.open_error(error))?;
+        check_private(&directory, &self.path)?;
         Ok(directory)
+    }
+
+    /// Returns the error of a directory that cannot be opened, with its remedy if it is a symbolic
+    /// link, which another user could replace.
+    fn open_error(&self, error: rustix::io::Errno) -> io::Error {
+        let is_link = matches!(error, rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR)
+            && std::fs::symlink_metadata(&self.path).is_ok_and(|it| it.is_symlink());
+        match (is_link, std::fs::canonicalize(&self.path)) {
+            (true, Ok(target)) => permission_denied(&format!(
+                "directory not used: it is a symbolic link; use {}",
+                target.display()
+            )),
+            (true, Err(_)) => permission_denied(
+                "directory not used: it is a symbolic link to a directory that does not exist",
+            ),
+            (false, _) => error.into(),
+        }
     }
 
     /// Creates the directory and those above it that are missing, mode 0700.
@@ -123,7 +126,7 @@ impl FileStore {
                 Err(error) => return Err(error.into()),
             }
             directory = rustix::fs::openat(&directory, name, DIRECTORY, Mode::empty())?;
-            check_private(&directory)?;
+            check_private(&directory, &self.path)?;
         }
         Ok(directory)
     }
@@ -156,41 +159,23 @@ impl FileStore {
     }
 }
 
-/// Returns how long a file of this name is kept; `None` if [`FileStore::put`] does not create such
-/// names: the directory may contain files of other programs.
-fn retention(file: &str) -> Option<Duration> {
-    let is_hex = |text: &str, length| {
-        text.len() == length
-            && text
-                .bytes()
-                .all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let (stem, extension) = file.rsplit_once('.')?;
-    let rest = [TOKEN_PREFIX, RATE_LIMIT_PREFIX]
-        .into_iter()
-        .find_map(|prefix| stem.strip_prefix(prefix))?;
-    match extension {
-        VALUE => is_hex(rest, NAME_DIGITS).then_some(VALUE_TTL),
-        TEMP_SUFFIX => {
-            let (digest, random) = rest.split_once('-')?;
-            (is_hex(digest, NAME_DIGITS) && is_hex(random, RANDOM_DIGITS)).then_some(TEMP_FILE_TTL)
-        }
-        _ => None,
-    }
-}
-
 /// Checks that a directory belongs to this user and that no other user can change its files.
-fn check_private(directory: &OwnedFd) -> io::Result<()> {
+fn check_private(directory: &OwnedFd, path: &Path) -> io::Result<()> {
     let stat = rustix::fs::fstat(directory)?;
-    if stat.st_uid != geteuid().as_raw() {
-        return Err(permission_denied(
-            "directory not used: it belongs to another user",
-        ));
+    let user = geteuid().as_raw();
+    if stat.st_uid != user {
+        return Err(permission_denied(&format!(
+            "directory not used: it belongs to user {}, this process runs as user {user}; choose a \
+             directory of user {user}",
+            stat.st_uid
+        )));
     }
     if stat.st_mode & 0o022 != 0 {
-        return Err(permission_denied(
-            "directory not used: other users can write to it",
-        ));
+        return Err(permission_denied(&format!(
+            "directory not used: other users can write to it (mode {:04o}); run `chmod 700 {}`",
+            stat.st_mode & 0o7777,
+            path.display()
+        )));
     }
     Ok(())
 }
@@ -387,110 +372,14 @@ impl Drop for FileLock {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::fs::{self, FileTimes};
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
     use super::*;
-    use crate::auth::key::{CacheKey, TokenHostKey};
-    use crate::auth::tests::test_support::{left_out, request};
+    use crate::auth::tests::test_support::left_out;
 
     const TTL: Duration = Duration::from_secs(3600);
     const OTHER_USER: u32 = 65534;
-
-    #[test]
-    fn put_removes_only_old_files_with_names_of_the_store() {
-        const HOUR: u64 = 3600;
-        const DAY: u64 = 24 * HOUR;
-        let table = [
-            // Created by the store.
-            (
-                "token-0123456789abcdef0123456789abcdef.value",
-                61 * DAY,
-                false,
-            ),
-            (
-                "token-0123456789abcdef0123456789abcde0.value",
-                59 * DAY,
-                true,
-            ),
-            (
-                "rate-limit-0123456789abcdef0123456789abcdef.value",
-                61 * DAY,
-                false,
-            ),
-            (
-                "rate-limit-0123456789abcdef0123456789abcdef.lock",
-                61 * DAY,
-                true,
-            ),
-            (
-                "token-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
-                2 * HOUR,
-                false,
-            ),
-            (
-                "rate-limit-0123456789abcdef0123456789abcdef-0123456789abcdef.new",
-                HOUR / 2,
-                true,
-            ),
-            // Created by other programs.
-            ("notes.new", 61 * DAY, true),
-            ("face.value", 61 * DAY, true),
-            ("token-.value", 61 * DAY, true),
-            ("token-0123456789abcdef.value", 61 * DAY, true),
-            (
-                "token-0123456789ABCDEF0123456789ABCDEF.value",
-                61 * DAY,
-                true,
-            ),
-            (
-                "token-0123456789abcdef0123456789abcdeg.value",
-                61 * DAY,
-                true,
-            ),
-            (
-                "other-0123456789abcdef0123456789abcdef.value",
-                61 * DAY,
-                true,
-            ),
-            ("token-0123456789abcdef0123456789abcdef.new", 61 * DAY, true),
-            (
-                "token-0123456789abcdef0123456789abcdef-0.new",
-                61 * DAY,
-                true,
-            ),
-            (
-                "x.token-0123456789abcdef0123456789abcdef.value",
-                61 * DAY,
-                true,
-            ),
-        ];
-        let made = request();
-        for name in [
-            format!("token-{}", CacheKey::of(&made).digest()),
-            format!("rate-limit-{}", TokenHostKey::of(&made.token_url).digest()),
-        ] {
-            assert!(retention(&format!("{name}.value")).is_some(), "{name}");
-        }
-        let place = tempfile::tempdir().unwrap();
-        for (name, age, _) in table {
-            let file = File::create(place.path().join(name)).unwrap();
-            let modified = SystemTime::now() - Duration::from_secs(age);
-            file.set_times(FileTimes::new().set_modified(modified))
-                .unwrap();
-        }
-        let store = FileStore::new(place.path());
-        store.put("token-new", b"1", TTL).unwrap();
-        let left: BTreeSet<_> = fs::read_dir(place.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        for (name, _, stays) in table {
-            assert_eq!(left.contains(name), stays, "{name}");
-        }
-        assert_eq!(store.get("token-new").unwrap().as_deref(), Some(&b"1"[..]));
-    }
 
     #[test]
     fn put_creates_missing_directories_for_this_user_alone() {
@@ -540,5 +429,49 @@ mod tests {
         fs::set_permissions(home.path(), PermissionsExt::from_mode(0o1777)).unwrap();
         store.put("token-1", b"1", TTL).unwrap_err();
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn directory_that_is_not_used_is_reported_with_reason_and_remedy() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path().canonicalize().unwrap();
+        let (open, link, broken) = (place.join("open"), place.join("link"), place.join("broken"));
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, PermissionsExt::from_mode(0o775)).unwrap();
+        symlink(&open, &link).unwrap();
+        symlink(place.join("missing"), &broken).unwrap();
+        let check = |path: &Path, expected: &str| {
+            let store = FileStore::new(path);
+            for error in [
+                store.put("token-1", b"1", TTL).unwrap_err(),
+                store.try_lock("token-1", TTL).unwrap_err(),
+                store.get("token-1").unwrap_err(),
+            ] {
+                assert_eq!(error.to_string(), format!("directory not used: {expected}"));
+            }
+        };
+        check(
+            &open,
+            &format!(
+                "other users can write to it (mode 0775); run `chmod 700 {}`",
+                open.display()
+            ),
+        );
+        check(
+            &link,
+            &format!("it is a symbolic link; use {}", open.display()),
+        );
+        check(
+            &broken,
+            "it is a symbolic link to a directory that does not exist",
+        );
+        if !geteuid().is_root() {
+            return left_out("directories of other users, which needs root", false);
+        }
+        chown(&open, Some(OTHER_USER), Some(OTHER_USER)).unwrap();
+        check(
+            &open,
+            "it belongs to user 65534, this process runs as user 0; choose a directory of user 0",
+        );
     }
 }

@@ -1,46 +1,64 @@
 //! Token stores: share tokens and rate limits between processes and hosts.
 //!
+//! A configuration has one shared store. If that is remote (Redis), files are its fallback: they are
+//! used for whatever the shared store cannot do at the moment, and what is obtained meanwhile is
+//! written to the shared store when it works again. Locks exist in one of the two at a time. The
+//! fallback also has copies of what was read from or written to the shared store, so that a process
+//! that starts while that is not available sends no request.
+//!
 //! A store error never fails an API call: it is logged once as a warning, shown in the diagnostics,
-//! and the process continues without the store.
+//! and the process continues without the ability that failed.
 
-#[cfg(unix)]
+#[cfg_attr(windows, path = "file_windows.rs")]
 mod file;
+mod file_names;
+#[cfg(test)]
+mod file_tests;
 mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_connection;
 
 use std::env;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ring::digest;
 
-use super::record::{RateLimitRecord, RateLimitTimes};
+use super::record::{RateLimitTimes, StoredRateLimit};
 use super::time::{Clock, Timestamp};
-use super::{StoreLock, TokenCacheConfig, TokenStore};
+use super::{StoreLock, StoreTls, TokenCacheConfig, TokenStore};
+use crate::backoff::exponential;
 use crate::call::CallContext;
 use crate::error::Error;
 use crate::fork::{Mutex, MutexGuard};
 use crate::secret::Secret;
 
-pub(crate) use record_store::{HeldLocks, MergedRecord, RecordStore, SHORT_LEASE};
+pub(crate) use record_store::{FoundRecord, ReadScope, RecordStore, SHORT_LEASE};
 #[cfg(all(test, feature = "redis"))]
 pub(crate) use redis::RedisStore;
 
 /// How long an ability of a store is not used after it failed.
-const CIRCUIT_OPEN_TIME: Duration = Duration::from_secs(30);
+const SUSPENSION: Duration = Duration::from_secs(30);
+
+/// The same for the first failure of a server; doubles with every consecutive failure up to
+/// [`SUSPENSION`]. Shorter, because other hosts go on using the server.
+const INITIAL_SERVER_SUSPENSION: Duration = Duration::from_secs(1);
 
 /// Time that an operation of a remote store may take. The store is skipped for a call that has less
 /// time left.
 const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// The stores of one configuration, nearest first.
+/// The stores of one configuration.
 #[derive(Debug, Default)]
 pub(crate) struct StoreChain {
-    tiers: Vec<StoreTier>,
+    shared: Option<Store>,
+    fallback: Option<Store>,
 }
 
 impl StoreChain {
@@ -50,36 +68,39 @@ impl StoreChain {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) if a URL is not valid.
     pub(crate) fn new(choice: &TokenCacheConfig, clock: &Clock) -> Result<Self, Error> {
-        let tier = |store, is_remote| StoreTier {
-            store,
-            times: None,
-            is_remote,
-            clock: clock.clone(),
-            health: Mutex::default(),
+        let files = match directory(choice) {
+            Some(directory) => Some(files(&directory, clock)),
+            None => {
+                if needs_directory(choice) {
+                    warn_once_without_home();
+                }
+                None
+            }
         };
-        let mut tiers = Vec::new();
-        if let Some(directory) = directory(choice) {
-            tiers.extend(files(&directory).map(|(store, times)| StoreTier {
-                times: Some(times),
-                ..tier(store, false)
-            }));
-        } else if needs_directory(choice) {
-            warn_once_without_home();
-        }
-        match choice {
-            TokenCacheConfig::Redis { url, .. } => tiers.push(tier(redis(url)?, true)),
-            TokenCacheConfig::Custom(store) => tiers.push(tier(Arc::clone(store), true)),
-            _ => {}
-        }
-        Ok(StoreChain { tiers })
+        Ok(match choice {
+            TokenCacheConfig::Redis { url, tls, .. } => StoreChain {
+                shared: Some(redis(url, tls, clock)?),
+                fallback: files,
+            },
+            TokenCacheConfig::Custom(store) => StoreChain {
+                shared: Some(Store::new(Arc::clone(store), true, clock)),
+                fallback: None,
+            },
+            _ => StoreChain {
+                shared: files,
+                fallback: None,
+            },
+        })
     }
 
     /// Returns the identity of the stores of a configuration. Contains no part of a URL.
     pub(crate) fn id(choice: &TokenCacheConfig) -> StoreId {
         let shared = match choice {
-            TokenCacheConfig::Redis { url, .. } => {
-                let digest = digest::digest(&digest::SHA256, url.expose().as_bytes());
-                SharedStoreId::Redis(digest.as_ref().to_vec())
+            TokenCacheConfig::Redis { url, tls, .. } => {
+                let mut context = digest::Context::new(&digest::SHA256);
+                context.update(url.expose().as_bytes());
+                let tls = tls.as_ref().map(|tls| tls.id.clone());
+                SharedStoreId::Redis(context.finish().as_ref().to_vec(), tls)
             }
             TokenCacheConfig::Custom(store) => {
                 SharedStoreId::Custom(Arc::as_ptr(store).cast::<()>().addr())
@@ -92,35 +113,73 @@ impl StoreChain {
         }
     }
 
-    /// Returns the stores that may be used for a call.
-    pub(crate) fn usable(&self, call: &CallContext) -> impl Iterator<Item = &StoreTier> {
-        self.tiers.iter().filter(|tier| tier.accepts(call))
+    /// Returns the shared store, then its fallback.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Store> {
+        self.shared.iter().chain(&self.fallback)
+    }
+
+    pub(crate) fn shared(&self) -> Option<&Store> {
+        self.shared.as_ref()
+    }
+
+    pub(crate) fn fallback(&self) -> Option<&Store> {
+        self.fallback.as_ref()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.tiers.is_empty()
+        self.shared.is_none() && self.fallback.is_none()
     }
 
-    /// Returns whether there are remote stores, none of which is available: other hosts may then
-    /// send requests at the same time.
-    pub(crate) fn all_remote_unavailable(&self) -> bool {
-        let mut is_remote = self.tiers.iter().filter(|tier| tier.is_remote).peekable();
-        is_remote.peek().is_some() && is_remote.all(|tier| !tier.is_usable())
+    /// Tries to take the lock of a name, in the first store that can lock.
+    pub(crate) fn try_lock(&self, call: &CallContext, name: &str, lease: Duration) -> LockResult {
+        self.all()
+            .map(|store| store.try_lock(call, name, lease))
+            .find(|result| !matches!(result, LockResult::Failed))
+            .unwrap_or(LockResult::Failed)
+    }
+
+    /// As [`try_lock`](Self::try_lock) under a second name, for callers who no longer wait for the
+    /// owner of the first: one of them at a time continues in its place.
+    pub(crate) fn try_second_lock(
+        &self,
+        call: &CallContext,
+        name: &str,
+        lease: Duration,
+    ) -> LockResult {
+        self.try_lock(call, &format!("{name}-second"), lease)
+    }
+
+    /// Returns whether the shared store is remote and lacks an ability: other hosts may then send
+    /// requests at the same time.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let shared = self.shared.as_ref();
+        shared.is_some_and(|store| store.is_remote && !store.is_usable())
+    }
+
+    /// Returns whether the shared store can be written to now. Cheap: reads the health only.
+    pub(crate) fn may_write_back(&self, call: &CallContext) -> bool {
+        self.shared
+            .as_ref()
+            .is_some_and(|store| store.accepts(call) && store.is_usable())
     }
 
     /// Returns the failing stores and their errors, for the error of a call that has to wait
     /// because of them.
     pub(crate) fn problem(&self) -> Option<String> {
-        let failing = self.tiers.iter().filter_map(|tier| {
-            let error = tier.health().last_error.clone()?;
-            (!tier.is_usable()).then(|| format!("token store {}: {error}", tier.store.describe()))
+        let failing = self.all().filter_map(|store| {
+            let error = store.health().problem()?.to_owned();
+            Some(format!("{}: {error}", store.describe()))
         });
         let problems: Vec<_> = failing.collect();
         (!problems.is_empty()).then(|| problems.join("; "))
     }
 
-    pub(crate) fn reports(&self, now: Timestamp) -> impl Iterator<Item = StoreReport> {
-        self.tiers.iter().map(move |tier| tier.report(now))
+    pub(crate) fn reports(&self) -> impl Iterator<Item = StoreReport> {
+        let is_shared = |store: &Store| {
+            let shared = self.shared.as_ref();
+            shared.is_some_and(|shared| std::ptr::eq(shared, store))
+        };
+        self.all().map(move |store| store.report(is_shared(store)))
     }
 }
 
@@ -149,42 +208,44 @@ fn needs_directory(choice: &TokenCacheConfig) -> bool {
     )
 }
 
-/// Returns `$XDG_CACHE_HOME/camunda-admin` or `$HOME/.cache/camunda-admin`; `None` if neither
-/// variable is an absolute path.
+/// Returns `$XDG_CACHE_HOME/camunda-admin` or `$HOME/.cache/camunda-admin`, on Windows
+/// `%LOCALAPPDATA%\camunda-admin`; `None` if none of these variables is an absolute path.
 fn default_directory() -> Option<PathBuf> {
     let absolute = |name| {
         env::var_os(name)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
-    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    let caches = if cfg!(windows) {
+        absolute("LOCALAPPDATA")?
+    } else {
+        absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?
+    };
     Some(caches.join("camunda-admin"))
 }
 
-type Files = (Arc<dyn TokenStore>, Arc<dyn Timestamps>);
-
-#[cfg(unix)]
-fn files(directory: &Path) -> Option<Files> {
+fn files(directory: &Path, clock: &Clock) -> Store {
     let store = Arc::new(file::FileStore::new(directory));
-    Some((store.clone(), store))
-}
-
-/// Not supported: the owner and permissions of a file cannot be checked here.
-#[cfg(not(unix))]
-fn files(_directory: &Path) -> Option<Files> {
-    None
+    let mut files = Store::new(store.clone(), false, clock);
+    files.times = Some(store);
+    files
 }
 
 #[cfg(feature = "redis")]
-fn redis(url: &Secret) -> Result<Arc<dyn TokenStore>, Error> {
-    match redis::RedisStore::new(url) {
-        Ok(store) => Ok(Arc::new(store)),
+fn redis(url: &Secret, tls: &Option<StoreTls>, clock: &Clock) -> Result<Store, Error> {
+    match redis::RedisStore::new(url, tls.as_ref()) {
+        Ok(store) => {
+            let store = Arc::new(store);
+            let mut shared = Store::new(store.clone(), true, clock);
+            shared.server = Some(store);
+            Ok(shared)
+        }
         Err(why) => Err(Error::config(format!("`token_cache`: the URL {why}"))),
     }
 }
 
 #[cfg(not(feature = "redis"))]
-fn redis(_url: &Secret) -> Result<Arc<dyn TokenStore>, Error> {
+fn redis(_url: &Secret, _tls: &Option<StoreTls>, _clock: &Clock) -> Result<Store, Error> {
     Err(Error::config(
         "`token_cache`: this library was built without support for Redis (cargo feature `redis`)",
     ))
@@ -201,8 +262,8 @@ pub(crate) struct StoreId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum SharedStoreId {
     None,
-    /// Digest of the URL.
-    Redis(Vec<u8>),
+    /// Digest of the URL, and the identity of the TLS settings.
+    Redis(Vec<u8>, Option<String>),
     /// Address of the object, which is unique while the configuration refers to it.
     Custom(usize),
 }
@@ -214,6 +275,65 @@ pub(crate) trait Timestamps: Send + Sync {
 
     /// Returns the timestamps of a lock; `None` if they were never set.
     fn times(&self, name: &str) -> io::Result<Option<RateLimitTimes>>;
+}
+
+/// Reads of a store that has a clock of its own.
+pub(crate) trait ServerClock: Send + Sync {
+    /// Returns the value of a name as [`TokenStore::get`] does, and the server's time since 1970;
+    /// `None` if the server does not report it.
+    fn get_with_time(&self, name: &str) -> io::Result<(Option<Vec<u8>>, Option<Duration>)>;
+}
+
+/// The time of a store's clock, as it was reported.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoreTime {
+    /// Time since 1970.
+    time: Duration,
+    /// The moments (monotonic) between which the store reported it.
+    sent: Duration,
+    received: Duration,
+}
+
+impl StoreTime {
+    /// Returns the time of a store that uses this machine's clock.
+    pub(crate) fn local(now: Timestamp) -> Self {
+        StoreTime {
+            time: now.wall,
+            sent: now.mono,
+            received: now.mono,
+        }
+    }
+
+    /// Returns the store's time at a moment (monotonic), at the earliest. With it, the age of a
+    /// record is not overestimated.
+    pub(crate) fn earliest(self, mono: Duration) -> Timestamp {
+        Timestamp {
+            mono,
+            wall: self.time.saturating_add(mono.saturating_sub(self.received)),
+        }
+    }
+
+    /// Returns the store's time at a moment (monotonic), at the latest. A record that is written
+    /// with it does not appear older than it is.
+    pub(crate) fn latest(self, mono: Duration) -> Timestamp {
+        Timestamp {
+            mono,
+            wall: self.time.saturating_add(mono.saturating_sub(self.sent)),
+        }
+    }
+
+    /// Returns by how many milliseconds the store's clock is ahead of this machine's.
+    pub(crate) fn ahead_of(self, now: Timestamp) -> i64 {
+        let store = self.earliest(now.mono).wall_millis();
+        i64::try_from(i128::from(store) - i128::from(now.wall_millis())).unwrap_or(0)
+    }
+}
+
+/// A value of a store, or its absence, at a time of the store's clock.
+#[derive(Debug)]
+pub(crate) struct StoredValue {
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) time: StoreTime,
 }
 
 /// An ability of a store. Each may fail while the others work: a full disk can be locked and read.
@@ -236,27 +356,65 @@ impl Ability {
     }
 }
 
-/// One store with its circuit breaker.
-pub(crate) struct StoreTier {
+/// One store with its health.
+pub(crate) struct Store {
     store: Arc<dyn TokenStore>,
     times: Option<Arc<dyn Timestamps>>,
+    server: Option<Arc<dyn ServerClock>>,
     /// Whether it is shared with other hosts, and may be slow.
     is_remote: bool,
     clock: Clock,
-    health: Mutex<CircuitBreaker>,
+    health: Mutex<Health>,
+    /// Distinguishes the stores of this process.
+    pub(crate) number: u64,
 }
 
+/// Health of a store, ability by ability.
 #[derive(Debug, Default)]
-struct CircuitBreaker {
-    /// When each [`Ability`] is used again (monotonic); zero if it never failed.
-    suspended_until: [Duration; 3],
+struct Health {
+    abilities: [Suspension; 3],
+    /// Suspends all abilities.
+    reach: Suspension,
     failures: u64,
     last_error: Option<String>,
 }
 
-impl CircuitBreaker {
+/// Whether something failed when it was last used.
+#[derive(Debug, Default)]
+struct Suspension {
+    error: Option<String>,
+    /// Consecutive failures.
+    count: u32,
+    /// When it is tried again (monotonic).
+    until: Duration,
+}
+
+impl Suspension {
+    fn failed(&mut self, error: &io::Error, initial: Duration, now: Timestamp) -> Duration {
+        self.count = self.count.saturating_add(1);
+        self.error = Some(error.to_string());
+        let length = exponential(initial, self.count, SUSPENSION);
+        self.until = now.mono.saturating_add(length);
+        length
+    }
+}
+
+impl Health {
+    /// Returns whether an ability may be used: it works, or it is time to try again.
     fn can(&self, ability: Ability, now: Timestamp) -> bool {
-        now.mono >= self.suspended_until[ability as usize]
+        let may_try = |it: &Suspension| it.error.is_none() || now.mono >= it.until;
+        may_try(&self.reach) && may_try(&self.abilities[ability as usize])
+    }
+
+    /// Returns why an ability failed when it was last used.
+    fn error(&self, ability: Ability) -> Option<&str> {
+        let own = &self.abilities[ability as usize];
+        self.reach.error.as_deref().or(own.error.as_deref())
+    }
+
+    /// Returns why the first ability that does not work failed.
+    fn problem(&self) -> Option<&str> {
+        Ability::ALL.into_iter().find_map(|it| self.error(it))
     }
 }
 
@@ -285,18 +443,37 @@ pub(crate) enum LockResult {
     Acquired(StoreLock),
     /// Another owner holds the lock.
     Contended,
-    /// The store failed or was skipped.
+    /// No store could be used.
     Failed,
 }
 
-impl StoreTier {
-    /// Returns whether it has all of its abilities.
-    fn is_usable(&self) -> bool {
+impl Store {
+    fn new(store: Arc<dyn TokenStore>, is_remote: bool, clock: &Clock) -> Self {
+        static STORES: AtomicU64 = AtomicU64::new(0);
+        Store {
+            store,
+            times: None,
+            server: None,
+            is_remote,
+            clock: clock.clone(),
+            health: Mutex::default(),
+            number: STORES.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// Returns whether all of its abilities may be used.
+    pub(crate) fn is_usable(&self) -> bool {
         Ability::ALL.into_iter().all(|ability| self.can(ability))
     }
 
     pub(crate) fn can(&self, ability: Ability) -> bool {
         self.health().can(ability, self.clock.now())
+    }
+
+    /// Returns whether tenants other than this user can write to the store, so that its records
+    /// have to be verified.
+    pub(crate) fn is_multi_tenant(&self) -> bool {
+        self.server.is_some()
     }
 
     /// Returns whether the store may be used for a call. Its operations cannot be interrupted, so
@@ -305,9 +482,27 @@ impl StoreTier {
         !self.is_remote || (call.check().is_ok() && call.remaining() >= REMOTE_STORE_TIMEOUT)
     }
 
-    pub(crate) fn get(&self, call: &CallContext, name: &str) -> Option<Vec<u8>> {
-        self.guarded(call, Ability::Read, || self.store.get(name))
-            .flatten()
+    /// Returns a value and the store's time; `None` if the store failed or was skipped.
+    pub(crate) fn read(&self, call: &CallContext, name: &str) -> Option<StoredValue> {
+        self.guarded(call, Ability::Read, || {
+            let Some(server) = &self.server else {
+                let value = self.store.get(name)?;
+                let time = StoreTime::local(self.clock.now());
+                return Ok(StoredValue { value, time });
+            };
+            let sent = self.clock.now();
+            let (value, time) = server.get_with_time(name)?;
+            let received = self.clock.now();
+            let time = time.map(|time| StoreTime {
+                time,
+                sent: sent.mono,
+                received: received.mono,
+            });
+            Ok(StoredValue {
+                value,
+                time: time.unwrap_or(StoreTime::local(received)),
+            })
+        })
     }
 
     /// Returns whether the value was stored.
@@ -317,37 +512,30 @@ impl StoreTier {
     }
 
     /// Stores the record of a rate limiter: as a value, or as timestamps if that cannot be written,
-    /// so that the rate limit holds on a full disk.
+    /// so that the rate limit holds on a full disk. Returns whether the value was stored.
     pub(crate) fn put_rate_limit(
         &self,
         call: &CallContext,
         name: &str,
-        record: RateLimitRecord,
+        record: &StoredRateLimit,
         ttl: Duration,
-    ) {
-        if !self.put(call, name, &record.encode(), ttl)
+    ) -> bool {
+        let stored = self.put(call, name, &record.encode(), ttl);
+        if !stored
             && let Some(times) = &self.times
-            && let Err(error) = times.set_times(name, record.into())
+            && let Err(error) = times.set_times(name, record.state.into())
         {
             log::debug!(
                 "rate limit not stored: store={} error={error}",
                 self.store.describe()
             );
         }
+        stored
     }
 
-    /// Returns the stored state of a rate limiter, in both of its forms.
-    pub(crate) fn rate_limit(
-        &self,
-        call: &CallContext,
-        name: &str,
-    ) -> (Option<RateLimitRecord>, Option<RateLimitTimes>) {
-        let record = self.get(call, name);
-        let times = self.times.as_ref();
-        (
-            record.and_then(|text| RateLimitRecord::decode(&text)),
-            times.and_then(|times| times.times(name).ok().flatten()),
-        )
+    /// Returns the timestamps of a process that could not write its rate limit record.
+    pub(crate) fn rate_limit_times(&self, name: &str) -> Option<RateLimitTimes> {
+        self.times.as_ref()?.times(name).ok().flatten()
     }
 
     pub(crate) fn try_lock(&self, call: &CallContext, name: &str, lease: Duration) -> LockResult {
@@ -364,14 +552,22 @@ impl StoreTier {
     }
 
     /// Returns the state of the store for the diagnostics.
-    pub(crate) fn report(&self, now: Timestamp) -> StoreReport {
+    fn report(&self, is_shared: bool) -> StoreReport {
         let health = self.health();
+        let error = |ability| health.error(ability).map(str::to_owned);
         StoreReport {
             store: self.store.describe(),
-            usable: Ability::ALL.into_iter().all(|it| health.can(it, now)),
-            can_lock: health.can(Ability::Lock, now),
-            can_read: health.can(Ability::Read, now),
-            can_write: health.can(Ability::Write, now),
+            role: match is_shared {
+                true => StoreRole::Shared,
+                false => StoreRole::Fallback,
+            },
+            usable: health.problem().is_none(),
+            can_lock: health.error(Ability::Lock).is_none(),
+            can_read: health.error(Ability::Read).is_none(),
+            can_write: health.error(Ability::Write).is_none(),
+            lock_error: error(Ability::Lock),
+            read_error: error(Ability::Read),
+            write_error: error(Ability::Write),
             failures: health.failures,
             last_error: health.last_error.clone(),
         }
@@ -379,33 +575,72 @@ impl StoreTier {
 
     /// Runs `operation` on the store. Returns `None` if the store fails, or the ability is suspended
     /// after a failure. Skips a remote store, also with `None`, if the call is cancelled or has less
-    /// than [`REMOTE_STORE_TIMEOUT`] left. A failure is logged and suspends the ability for [`CIRCUIT_OPEN_TIME`];
-    /// one that says that a remote store cannot be reached suspends all of its abilities.
+    /// than [`REMOTE_STORE_TIMEOUT`] left.
+    ///
+    /// An operation of a server that worked before is tried twice if it takes too long. A failure is
+    /// logged and suspends the ability for [`SUSPENSION`], or less at first for a server; one that
+    /// says that a remote store cannot be reached suspends all of its abilities.
     fn guarded<T>(
         &self,
         call: &CallContext,
         ability: Ability,
-        operation: impl FnOnce() -> io::Result<T>,
+        operation: impl Fn() -> io::Result<T>,
     ) -> Option<T> {
         // Each time, as one call needs several operations in a row.
         if !self.accepts(call) || !self.can(ability) {
             return None;
         }
-        let error = match operation() {
-            Ok(value) => return Some(value),
-            Err(error) => error,
-        };
-        let until = self.clock.now().mono.saturating_add(CIRCUIT_OPEN_TIME);
-        let first = {
-            let mut health = self.health();
-            if self.is_remote && is_unreachable(&error) {
-                health.suspended_until = [until; 3];
-            } else {
-                health.suspended_until[ability as usize] = until;
+        let mut result = operation();
+        let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+        // On a loaded machine or network, the next response may be in time. Without the server, this
+        // process could send a request that another host sends too.
+        if self.server.is_some()
+            && result.as_ref().is_err_and(is_late)
+            && self.health().problem().is_none()
+            && self.accepts(call)
+        {
+            result = operation();
+        }
+        match result {
+            Ok(value) => {
+                self.worked(ability);
+                Some(value)
             }
+            Err(error) => {
+                self.failed(ability, &error);
+                None
+            }
+        }
+    }
+
+    fn worked(&self, ability: Ability) {
+        let mut health = self.health();
+        let failed_before = health.problem().is_some();
+        health.reach = Suspension::default();
+        health.abilities[ability as usize] = Suspension::default();
+        let recovered = failed_before && health.problem().is_none();
+        drop(health);
+        if recovered {
+            log::info!("token store works again: store={}", self.store.describe());
+        }
+    }
+
+    fn failed(&self, ability: Ability, error: &io::Error) {
+        let now = self.clock.now();
+        let (suspended, first) = {
+            let mut health = self.health();
             health.failures += 1;
             health.last_error = Some(error.to_string());
-            health.failures == 1
+            let suspension = match self.is_remote && is_unreachable(error) {
+                true => &mut health.reach,
+                false => &mut health.abilities[ability as usize],
+            };
+            let initial = match self.server {
+                Some(_) => INITIAL_SERVER_SUSPENSION,
+                None => SUSPENSION,
+            };
+            let suspended = suspension.failed(error, initial, now);
+            (suspended, health.failures == 1)
         };
         // One warning; later failures are in the diagnostics.
         let level = match first {
@@ -416,34 +651,47 @@ impl StoreTier {
             level,
             "token store failed, not used to {} for {} s: store={} error={error}",
             ability.name(),
-            CIRCUIT_OPEN_TIME.as_secs(),
+            suspended.as_secs(),
             self.store.describe()
         );
-        None
     }
 
-    fn health(&self) -> MutexGuard<'_, CircuitBreaker> {
+    fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock()
     }
 }
 
-impl fmt::Debug for StoreTier {
+impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreTier")
+        f.debug_struct("Store")
             .field("store", &self.store.describe())
             .finish_non_exhaustive()
     }
+}
+
+/// What a store is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StoreRole {
+    Shared,
+    /// For what the shared store cannot do.
+    Fallback,
 }
 
 /// State of one store, for the diagnostics.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct StoreReport {
     pub(crate) store: String,
-    /// Whether it has all three abilities.
+    pub(crate) role: StoreRole,
+    /// Whether it has all three abilities: none failed when it was last used.
     pub(crate) usable: bool,
     pub(crate) can_lock: bool,
     pub(crate) can_read: bool,
     pub(crate) can_write: bool,
+    /// Why it cannot.
+    pub(crate) lock_error: Option<String>,
+    pub(crate) read_error: Option<String>,
+    pub(crate) write_error: Option<String>,
     pub(crate) failures: u64,
     pub(crate) last_error: Option<String>,
 }
@@ -452,9 +700,12 @@ fn warn_once_without_home() {
     use std::sync::atomic::{AtomicBool, Ordering};
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
+        let variables = match cfg!(windows) {
+            true => "LOCALAPPDATA is not set",
+            false => "neither XDG_CACHE_HOME nor HOME is set",
+        };
         log::warn!(
-            "token store not available, tokens are not shared between processes: neither \
-             XDG_CACHE_HOME nor HOME is set"
+            "token store not available, tokens are not shared between processes: {variables}"
         );
     }
 }
@@ -471,7 +722,7 @@ mod tests {
     fn remote_store_is_skipped_for_calls_that_cannot_wait() {
         let store = Arc::new(MemoryStore::default());
         let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
-        let tier = stores.usable(&call()).next().expect("a usable store");
+        let shared = stores.shared().expect("a store");
         let cancel = Cancel::new();
         cancel.cancel();
         let cancelled = CallContext::start(
@@ -480,36 +731,36 @@ mod tests {
         );
         store.everything_fails(true);
         for call in [&cancelled, &call_within(REMOTE_STORE_TIMEOUT)] {
-            assert_eq!(stores.usable(call).count(), 0);
-            assert_eq!(tier.get(call, "a"), None);
-            tier.put(call, "a", b"1", REMOTE_STORE_TIMEOUT);
+            assert!(shared.read(call, "a").is_none());
+            shared.put(call, "a", b"1", REMOTE_STORE_TIMEOUT);
             assert!(matches!(
-                tier.try_lock(call, "a", REMOTE_STORE_TIMEOUT),
+                shared.try_lock(call, "a", REMOTE_STORE_TIMEOUT),
                 LockResult::Failed
             ));
         }
         // An operation would have failed.
-        assert_eq!(tier.report(Clock::Real.now()).failures, 0);
-        assert_eq!(tier.get(&call(), "a"), None);
+        assert_eq!(shared.report(true).failures, 0);
+        assert!(shared.read(&call(), "a").is_none());
         // After a failure, no call reads the store.
         store.reads_fail.store(false, Ordering::SeqCst);
-        assert_eq!(tier.get(&call(), "a"), None);
-        assert_eq!(tier.report(Clock::Real.now()).failures, 1);
+        assert!(shared.read(&call(), "a").is_none());
+        assert_eq!(shared.report(true).failures, 1);
     }
 
     #[test]
     fn store_that_cannot_write_still_locks_and_reads() {
         let store = Arc::new(MemoryStore::default());
         let stores = StoreChain::new(&store.choice(), &Clock::Real).unwrap();
-        let tier = stores.usable(&call()).next().expect("a usable store");
-        assert!(tier.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
+        let shared = stores.shared().expect("a store");
+        assert!(shared.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
         store.writes_fail.store(true, Ordering::SeqCst);
-        assert!(!tier.put(&call(), "a", b"2", REMOTE_STORE_TIMEOUT));
-        assert!(!tier.can(Ability::Write));
-        assert_eq!(tier.get(&call(), "a").as_deref(), Some(&b"1"[..]));
-        let lock = tier.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
+        assert!(!shared.put(&call(), "a", b"2", REMOTE_STORE_TIMEOUT));
+        assert!(!shared.can(Ability::Write));
+        let read = shared.read(&call(), "a").and_then(|read| read.value);
+        assert_eq!(read.as_deref(), Some(&b"1"[..]));
+        let lock = shared.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
         assert!(matches!(lock, LockResult::Acquired(_)), "{lock:?}");
-        let report = tier.report(Clock::Real.now());
+        let report = shared.report(true);
         assert!(!report.usable && report.can_lock && report.can_read && !report.can_write);
         assert!(stores.problem().unwrap().contains("failed by the test"));
     }
@@ -540,12 +791,15 @@ mod tests {
         let store = Arc::new(Unreachable(0.into()));
         let choice = TokenCacheConfig::Custom(store.clone());
         let stores = StoreChain::new(&choice, &Clock::Real).unwrap();
-        let tier = stores.usable(&call()).next().expect("a usable store");
-        assert_eq!(tier.get(&call(), "a"), None);
-        assert!(!tier.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
-        let lock = tier.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
+        let shared = stores.shared().expect("a store");
+        assert!(shared.read(&call(), "a").is_none());
+        assert!(!shared.put(&call(), "a", b"1", REMOTE_STORE_TIMEOUT));
+        let lock = shared.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
         assert!(matches!(lock, LockResult::Failed), "{lock:?}");
         assert_eq!(store.0.load(Ordering::SeqCst), 1);
-        assert!(stores.all_remote_unavailable());
+        assert!(stores.is_cut_off());
+        let report = shared.report(true);
+        assert!(!report.can_lock && !report.can_read && !report.can_write);
+        assert_eq!(report.lock_error.as_deref(), Some("timed out"));
     }
 }

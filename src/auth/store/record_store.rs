@@ -1,12 +1,12 @@
-//! The record of one cache key in all stores: read and merged, encrypted and written under lock.
+//! The record of one cache key in the stores: read, encrypted and written.
 
 use std::time::Duration;
 
-use super::{Ability, LockResult, StoreChain, StoreTier};
+use super::{LockResult, Store, StoreChain, StoreTime};
+use crate::auth::TokenRequest;
 use crate::auth::key::{CacheKey, TOKEN_PREFIX};
-use crate::auth::record::{RecordCipher, StoredAuthFailure, TokenRecord};
-use crate::auth::time::Timestamp;
-use crate::auth::{StoreLock, TokenRequest};
+use crate::auth::record::{RecordCipher, StoredAuthFailure, TokenRecord, is_of_other_version};
+use crate::auth::time::Clock;
 use crate::call::CallContext;
 
 /// How long a record is kept after its content expired, for its generation and its number of
@@ -19,262 +19,208 @@ pub(crate) const SHORT_LEASE: Duration = Duration::from_secs(2);
 /// Timeout of an update.
 const UPDATE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Access to the record of one cache key.
+/// Access to the record of one cache key. Records are read and written in the time of this machine;
+/// the times in a store are those of the store's clock.
 pub(crate) struct RecordStore<'a> {
     stores: &'a StoreChain,
+    clock: &'a Clock,
     cipher: RecordCipher,
     name: String,
+    /// Used instead if another version of the library has a record under the first name.
+    second_name: String,
 }
 
-/// The records of all stores, merged.
-pub(crate) struct MergedRecord<'a> {
+/// The stores that a caller reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadScope {
+    /// The shared store; the fallback only if the shared store lacks an ability.
+    Shared,
+    /// The fallback too, for what was obtained while the shared store was not available: before a
+    /// token request is sent.
+    All,
+}
+
+/// The newest record of the stores.
+#[derive(Debug, Default)]
+pub(crate) struct FoundRecord<'a> {
     pub(crate) record: TokenRecord,
-    /// The nearest store that has this record.
-    pub(crate) source: Option<&'a StoreTier>,
-    /// Stores with an older record.
-    stale_tiers: Vec<&'a StoreTier>,
+    /// The store that has the token.
+    pub(crate) source: Option<&'a Store>,
+    /// Whether a part of it is in the fallback only.
+    is_unshared: bool,
+}
+
+/// One record in one store.
+struct StoredRecord {
+    record: Option<TokenRecord>,
+    /// The name to write it under.
+    name: String,
+    time: StoreTime,
+}
+
+impl StoredRecord {
+    fn generation(&self) -> u64 {
+        self.record.as_ref().map_or(0, |record| record.generation)
+    }
 }
 
 impl<'a> RecordStore<'a> {
     /// Returns `None` if there are no stores.
     pub(crate) fn new(
         stores: &'a StoreChain,
+        clock: &'a Clock,
         request: &TokenRequest,
         key: CacheKey,
     ) -> Option<Self> {
         let record_store = || RecordStore {
             stores,
+            clock,
             cipher: RecordCipher::new(request, key),
             name: format!("{TOKEN_PREFIX}{}", key.digest()),
+            second_name: format!("{TOKEN_PREFIX}{}", key.second_digest()),
         };
         (!stores.is_empty()).then(record_store)
     }
 
-    /// Tries to take the missing locks; see [`HeldLocks::acquire`].
-    pub(crate) fn try_lock(
-        &self,
-        call: &CallContext,
-        locks: &mut HeldLocks<'a>,
-        lease: Duration,
-    ) -> bool {
-        locks.acquire(self.stores, call, &self.name, lease)
+    /// Tries to take the lock of the record.
+    pub(crate) fn try_lock(&self, call: &CallContext, lease: Duration) -> LockResult {
+        self.stores.try_lock(call, &self.name, lease)
     }
 
-    /// Tries to take the missing locks under a second name, for callers who no longer wait for the
-    /// owner of the first: one of them at a time continues in its place.
-    pub(crate) fn try_lock_in_place_of_owner(
-        &self,
-        call: &CallContext,
-        locks: &mut HeldLocks<'a>,
-        lease: Duration,
-    ) -> bool {
-        locks.acquire_second(self.stores, call, &self.name, lease)
+    /// See [`StoreChain::try_second_lock`].
+    pub(crate) fn try_second_lock(&self, call: &CallContext, lease: Duration) -> LockResult {
+        self.stores.try_second_lock(call, &self.name, lease)
     }
 
-    /// Continues without the locks that another process holds; see [`HeldLocks::override_busy`].
-    pub(crate) fn override_busy(&self, call: &CallContext, locks: &mut HeldLocks<'a>) {
-        locks.override_busy(self.stores, call);
+    /// Reads the record.
+    pub(crate) fn read(&self, call: &CallContext, scope: ReadScope) -> FoundRecord<'a> {
+        let mut found = FoundRecord::default();
+        let shared = self.stores.shared();
+        let stored = shared.and_then(|shared| self.read_from(call, shared));
+        let needs_fallback =
+            scope == ReadScope::All || stored.is_none() || self.stores.is_cut_off();
+        let original = stored.and_then(|stored| stored.record);
+        let has_shared_record = original.is_some();
+        if let Some(record) = original {
+            found.record = record;
+            found.source = shared;
+        }
+        if let Some(fallback) = self.stores.fallback()
+            && needs_fallback
+            && let Some(stored) = self.read_from(call, fallback)
+            && let Some(record) = stored.record
+            // A copy counts only without the original, which another host may have changed.
+            && (record.unshared || !has_shared_record)
+            && merge(&mut found.record, record)
+        {
+            found.source = Some(fallback);
+            found.is_unshared = true;
+        }
+        found
     }
 
-    /// Reads the stores, nearest first, until the merged record `is_enough`.
-    pub(crate) fn read(
-        &self,
-        call: &CallContext,
-        is_enough: impl Fn(&TokenRecord) -> bool,
-    ) -> MergedRecord<'a> {
-        let mut record = TokenRecord::default();
-        let mut read = Vec::new();
-        for tier in self.stores.usable(call) {
-            let stored = self.record(call, tier).unwrap_or_default();
-            read.push((tier, stored.generation));
-            merge(&mut record, stored);
-            if is_enough(&record) {
-                break;
+    /// Shares a record that was found: writes it to the shared store if only the fallback has it,
+    /// and a copy to the fallback otherwise.
+    pub(crate) fn propagate(&self, call: &CallContext, found: &FoundRecord<'a>) {
+        let Some(fallback) = self.stores.fallback() else {
+            return;
+        };
+        if !found.is_unshared {
+            let known = self.read_from(call, fallback);
+            if known.is_none_or(|known| known.generation() < found.record.generation) {
+                self.put(call, fallback, &found.record, false);
             }
-        }
-        let source = read
-            .iter()
-            .find(|(_, generation)| *generation == record.generation)
-            .map(|(tier, _)| *tier);
-        read.retain(|(_, generation)| *generation < record.generation);
-        MergedRecord {
-            record,
-            source,
-            stale_tiers: read.into_iter().map(|(tier, _)| tier).collect(),
+        } else if self.stores.may_write_back(call) {
+            self.write(call, &found.record);
         }
     }
 
-    /// Writes the merged record to the stores with an older one, for example from a remote store to
-    /// files.
-    pub(crate) fn backfill(
-        &self,
-        call: &CallContext,
-        locks: &HeldLocks<'a>,
-        known: &MergedRecord<'a>,
-        now: Timestamp,
-    ) {
-        let Some((sealed, ttl)) = self.sealed(&known.record, now) else {
-            return;
-        };
-        for tier in &known.stale_tiers {
-            let _lock = match locks.contains(tier) {
-                true => None,
-                false => match tier.try_lock(call, &self.name, SHORT_LEASE) {
-                    LockResult::Acquired(lock) => Some(lock),
-                    LockResult::Contended | LockResult::Failed => continue,
-                },
-            };
-            self.put(call, tier, &sealed, ttl, known.record.generation);
+    /// Writes a record to the shared store, and to its fallback. Returns whether the shared store
+    /// has it, or a newer one.
+    pub(crate) fn write(&self, call: &CallContext, record: &TokenRecord) -> bool {
+        let put = |store, unshared| self.put(call, store, record, unshared);
+        let is_shared = self.stores.shared().is_some_and(|store| put(store, false));
+        if let Some(fallback) = self.stores.fallback() {
+            put(fallback, !is_shared);
         }
+        is_shared
     }
 
-    /// Writes a record to every store whose lock is held or overridden.
-    pub(crate) fn write(
-        &self,
-        call: &CallContext,
-        locks: &HeldLocks<'a>,
-        record: &TokenRecord,
-        now: Timestamp,
-    ) {
-        let Some((sealed, ttl)) = self.sealed(record, now) else {
-            return;
-        };
-        for tier in self.stores.usable(call).filter(|tier| locks.contains(tier)) {
-            self.put(call, tier, &sealed, ttl, record.generation);
-        }
-    }
-
-    /// Changes the record in every store whose lock is free; an owner of the lock is about to write
+    /// Changes the record in each store whose lock is free; an owner of the lock is about to write
     /// a newer one.
-    pub(crate) fn update(
-        &self,
-        call: &CallContext,
-        now: Timestamp,
-        change: impl Fn(&mut TokenRecord) -> bool,
-    ) {
+    pub(crate) fn update(&self, call: &CallContext, change: impl Fn(&mut TokenRecord) -> bool) {
         let call = &call.with_max_timeout(UPDATE_TIMEOUT);
-        for tier in self.stores.usable(call) {
-            if let LockResult::Acquired(_lock) = tier.try_lock(call, &self.name, SHORT_LEASE)
-                && let Some(mut record) = self.record(call, tier)
+        for store in self.stores.all() {
+            if let LockResult::Acquired(_lock) = store.try_lock(call, &self.name, SHORT_LEASE)
+                && let Some(stored) = self.read_from(call, store)
+                && let Some(mut record) = stored.record
                 && change(&mut record)
-                && let Some((sealed, ttl)) = self.sealed(&record, now)
             {
-                self.put(call, tier, &sealed, ttl, record.generation);
+                let unshared = record.unshared;
+                self.put(call, store, &record, unshared);
             }
         }
-    }
-
-    /// Returns the sealed record and its time to live.
-    fn sealed(&self, record: &TokenRecord, now: Timestamp) -> Option<(Vec<u8>, Duration)> {
-        let token = record.token.as_ref().map_or(0, |token| token.expires_at);
-        let auth_failure = record
-            .auth_failure
-            .as_ref()
-            .map_or(0, |auth_failure| auth_failure.until);
-        let pause = record.refresh_pause.map_or(0, |pause| pause.until);
-        let until_expiry = token
-            .max(auth_failure)
-            .max(pause)
-            .saturating_sub(now.wall_millis());
-        Some((
-            self.cipher.seal(record)?,
-            RECORD_GRACE + Duration::from_millis(until_expiry),
-        ))
     }
 
     /// Writes a record unless the store has a newer one: after its lease, the lock may have had
-    /// another owner.
-    fn put(
-        &self,
-        call: &CallContext,
-        tier: &StoreTier,
-        sealed: &[u8],
-        ttl: Duration,
-        generation: u64,
-    ) {
-        if self
-            .record(call, tier)
-            .is_none_or(|stored| stored.generation <= generation)
-        {
-            tier.put(call, &self.name, sealed, ttl);
-        }
+    /// another owner, and the fallback is written without its lock. Returns whether the store has
+    /// it, or a newer one.
+    fn put(&self, call: &CallContext, store: &Store, record: &TokenRecord, unshared: bool) -> bool {
+        let now = self.clock.now();
+        let (name, time) = match self.read_from(call, store) {
+            Some(stored) => {
+                if stored.generation() > record.generation {
+                    return true;
+                }
+                (stored.name, stored.time)
+            }
+            None => (self.name.clone(), StoreTime::local(now)),
+        };
+        let record = TokenRecord {
+            unshared,
+            ..record.clone()
+        };
+        let until_expiry = record.last_expiry().saturating_sub(now.wall_millis());
+        let ttl = RECORD_GRACE.saturating_add(Duration::from_millis(until_expiry));
+        let sealed = self.cipher.seal(&record.shifted(time.ahead_of(now)));
+        sealed.is_some_and(|sealed| store.put(call, &name, &sealed, ttl))
     }
 
-    fn record(&self, call: &CallContext, tier: &StoreTier) -> Option<TokenRecord> {
-        self.cipher.open(&tier.get(call, &self.name)?)
+    /// Returns `None` if the store failed or was skipped.
+    fn read_from(&self, call: &CallContext, store: &Store) -> Option<StoredRecord> {
+        let mut stored = store.read(call, &self.name)?;
+        let mut name = &self.name;
+        if stored.value.as_deref().is_some_and(is_of_other_version) {
+            name = &self.second_name;
+            stored = store.read(call, name)?;
+        }
+        let record = stored.value.and_then(|value| self.cipher.open(&value));
+        let ahead = stored.time.ahead_of(self.clock.now());
+        Some(StoredRecord {
+            record: record.map(|record| record.shifted(-ahead)),
+            name: name.clone(),
+            time: stored.time,
+        })
     }
 }
 
-fn merge(known: &mut TokenRecord, other: TokenRecord) {
+/// Merges a record of the fallback. Returns whether it has anything newer.
+fn merge(known: &mut TokenRecord, other: TokenRecord) -> bool {
+    let mut merged = false;
     let rejected_at =
         |auth_failure: &Option<StoredAuthFailure>| auth_failure.as_ref().map_or(0, |it| it.at);
     if rejected_at(&other.auth_failure) > rejected_at(&known.auth_failure) {
         known.auth_failure = other.auth_failure;
+        merged = true;
     }
     if other.refresh_pause.map(|it| it.at) > known.refresh_pause.map(|it| it.at) {
         known.refresh_pause = other.refresh_pause;
+        merged = true;
     }
     if other.generation > known.generation {
         known.generation = other.generation;
         known.token = other.token;
+        merged = true;
     }
-}
-
-/// Locks of one name in several stores.
-#[derive(Debug, Default)]
-pub(crate) struct HeldLocks<'a> {
-    /// `None` for a lock that is overridden.
-    locks: Vec<(&'a StoreTier, Option<StoreLock>)>,
-}
-
-impl<'a> HeldLocks<'a> {
-    /// Tries to take the missing locks, nearest store first. Returns false if another owner holds one;
-    /// stores that fail are skipped.
-    pub(crate) fn acquire(
-        &mut self,
-        stores: &'a StoreChain,
-        call: &CallContext,
-        name: &str,
-        lease: Duration,
-    ) -> bool {
-        for tier in stores.usable(call) {
-            if self.contains(tier) {
-                continue;
-            }
-            match tier.try_lock(call, name, lease) {
-                LockResult::Acquired(lock) => self.locks.push((tier, Some(lock))),
-                LockResult::Contended => return false,
-                LockResult::Failed => {}
-            }
-        }
-        true
-    }
-
-    /// As [`acquire`](Self::acquire) under a second name, for callers who no longer wait for the
-    /// owner of the first.
-    pub(crate) fn acquire_second(
-        &mut self,
-        stores: &'a StoreChain,
-        call: &CallContext,
-        name: &str,
-        lease: Duration,
-    ) -> bool {
-        self.acquire(stores, call, &format!("{name}-second"), lease)
-    }
-
-    /// Treats missing locks as held, so that their stores are written to: the generation of a token
-    /// keeps an older one from replacing a newer one.
-    pub(crate) fn override_busy(&mut self, stores: &'a StoreChain, call: &CallContext) {
-        for tier in stores.usable(call) {
-            if !self.contains(tier) && tier.can(Ability::Lock) {
-                self.locks.push((tier, None));
-            }
-        }
-    }
-
-    pub(crate) fn contains(&self, tier: &StoreTier) -> bool {
-        self.locks
-            .iter()
-            .any(|(locked, _)| std::ptr::eq(*locked, tier))
-    }
+    merged
 }

@@ -1,8 +1,7 @@
 //! Token store in Redis or Valkey: shared by all hosts behind one source IP address.
 //!
 //! No operation takes longer than [`OPERATION_TIMEOUT`] in total: all its steps, connecting
-//! included, share one [`Budget`]. Only a response that arrives in pieces may take twice as long,
-//! as the budget left when it begins is the limit of each piece.
+//! included, share one [`Budget`].
 //!
 //! Values expire with their content. A lock is a key with a lease and a unique name of its owner,
 //! and is removed only by that owner, with a script. No caller waits for that: the next command on
@@ -13,37 +12,38 @@
 //! A command to take a lock whose response is late or lost may have taken it. So it is followed by
 //! the command that releases it, on the same connection and on a new one; and a lock of this store
 //! that none of its callers holds is taken from its former owner.
+//!
+//! Leases, expiry and the times in records are those of the server's clock.
+//!
+//! A command that a former primary rejects (`READONLY`) is sent again on a new connection, for which
+//! the host name is resolved again. A Redis Cluster is not supported: its nodes redirect commands,
+//! and this store has one connection.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::mem;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use redis::{
-    Client, Cmd, Connection, ConnectionAddr, FromRedisValue, RedisError, RedisResult, Value, cmd,
-    from_redis_value,
-};
+use redis::{Cmd, FromRedisValue, Value, cmd, from_redis_value};
 
-use super::REMOTE_STORE_TIMEOUT;
+use super::redis_connection::{Budget, Connection, Server, to_io_error};
+use super::{REMOTE_STORE_TIMEOUT, ServerClock};
+use crate::abandonable::{AbandonableThread, ThreadLimit};
 use crate::auth::time::millis;
-use crate::auth::{StoreLock, TokenStore};
+use crate::auth::{StoreLock, StoreTls, TokenStore};
 use crate::fork::{Mutex, MutexGuard};
 use crate::random;
 use crate::secret::Secret;
 
 /// Maximum duration of any operation.
-const OPERATION_TIMEOUT: Duration = REMOTE_STORE_TIMEOUT;
+pub(super) const OPERATION_TIMEOUT: Duration = REMOTE_STORE_TIMEOUT;
 
-/// Maximum time to pass a command to the system, which is immediate unless its send buffer is full.
-const SEND_TIMEOUT: Duration = Duration::from_millis(1);
-
-/// Maximum number of threads that connect at the same time: with more, connecting is stuck.
-const MAX_CONNECTING_THREADS: usize = 32;
+/// The threads that resolve the host name and connect: with more, connecting is stuck.
+static CONNECT_THREADS: ThreadLimit = ThreadLimit::new("camunda-redis", 32);
 
 /// Maximum number of queued releases: with more, the server cannot be reached.
 const MAX_QUEUED_RELEASES: usize = 64;
@@ -54,6 +54,9 @@ const PROC: &str = "/proc";
 /// Prefix of all keys, since a Redis is often shared.
 const PREFIX: &str = "camunda-admin:";
 
+/// Key with which permissions are checked.
+const CHECK_KEY: &str = "camunda-admin:check";
+
 /// Deletes a lock if the owner still holds it.
 const UNLOCK_SCRIPT: &str = "\
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
@@ -63,17 +66,18 @@ const STEAL_LOCK_SCRIPT: &str = "\
 if redis.call('GET', KEYS[1]) == ARGV[1] then \
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) return 1 end return 0";
 
+/// Fails unless the commands of the other scripts are permitted.
+const CHECK_SCRIPT: &str = "\
+redis.call('SET', KEYS[1], '', 'PX', 1) redis.call('GET', KEYS[1]) \
+return redis.call('DEL', KEYS[1])";
+
 /// A token store on a Redis or Valkey server.
 #[derive(Clone)]
 pub(crate) struct RedisStore(Arc<Inner>);
 
 struct Inner {
-    client: Client,
-    /// Address of the server, without user and password.
-    address: String,
+    server: Server,
     idle: Mutex<IdleState>,
-    /// Number of threads that resolve the host name and connect.
-    connecting: AtomicUsize,
     /// Prefix of the owners of all locks that this store takes.
     owner: String,
     locks: AtomicU64,
@@ -81,6 +85,8 @@ struct Inner {
     held_locks: Mutex<BTreeSet<String>>,
     /// Whether the server allowed this user to run a script. Checked again after a release failed.
     runs_scripts: AtomicBool,
+    /// Whether the permissions of this user were checked.
+    permissions_checked: AtomicBool,
 }
 
 /// The idle connection and queued releases.
@@ -93,22 +99,17 @@ struct IdleState {
 
 impl RedisStore {
     /// Creates a store. Sends nothing yet.
-    pub(crate) fn new(url: &Secret) -> Result<Self, String> {
-        // The error's message could contain the password.
-        let client = Client::open(url.expose()).map_err(
-            |_| "is not a valid Redis or Valkey URL, such as redis://:password@host:6379/0",
-        )?;
-        let address = client.get_connection_info().addr();
-        if matches!(address, ConnectionAddr::TcpTls { .. }) {
-            // The Redis client uses the process's default provider, which is not set if the program
-            // links several. One that is set already stays.
-            let _ = rustls::crypto::ring::default_provider().install_default();
+    pub(crate) fn new(url: &Secret, tls: Option<&StoreTls>) -> Result<Self, String> {
+        let server = Server::new(url, tls)?;
+        if server.sends_unencrypted_password() {
+            log::warn!(
+                "password is sent unencrypted, use rediss:// or valkeys://: store=Redis at {}",
+                server.address()
+            );
         }
         Ok(RedisStore(Arc::new(Inner {
-            address: address.to_string(),
-            client,
+            server,
             idle: Mutex::default(),
-            connecting: AtomicUsize::new(0),
             // A second store of the same process is a different owner. Without random numbers, the
             // process id and the counter distinguish owners as well.
             owner: format!(
@@ -119,72 +120,70 @@ impl RedisStore {
             locks: AtomicU64::new(0),
             held_locks: Mutex::default(),
             runs_scripts: AtomicBool::new(false),
+            permissions_checked: AtomicBool::new(false),
         })))
     }
 
     fn query<T: FromRedisValue>(&self, command: &Cmd, budget: Budget) -> io::Result<T> {
-        self.query_or_undo(command, budget, None)
+        let [response] = self.query_or_undo([command], budget, None)?;
+        decode(response?)
     }
 
-    /// As [`query`](Self::query), followed by `undo` on the same connection if there is no
-    /// response.
-    fn query_or_undo<T: FromRedisValue>(
+    /// Sends commands and reads their responses, followed by `undo` on the same connection if there
+    /// is no response.
+    fn query_or_undo<const N: usize>(
         &self,
-        command: &Cmd,
+        commands: [&Cmd; N],
         budget: Budget,
         undo: Option<&[u8]>,
-    ) -> io::Result<T> {
+    ) -> io::Result<[io::Result<Value>; N]> {
         let inner = &*self.0;
-        let failed = |mut connection: TimedConnection, error: RedisError| {
+        let failed = |mut connection: TimedConnection, error: io::Error| {
             if let Some(undo) = undo {
                 // If it fails too, the server has closed the connection.
                 let _ = connection.send_async(undo);
             }
-            Err(to_io_error(error))
+            Err(error)
         };
         let idle = inner.idle().connection.take();
         if let Some(mut connection) = idle {
-            match connection.query(inner, command, budget) {
-                Ok(response) => return Ok(inner.make_idle(connection, response)),
+            match connection.query(inner, commands, budget) {
+                // Dropped: the server is no longer the primary, and a new connection may lead to
+                // the one that is.
+                Ok(responses) if responses.iter().any(is_read_only) => {}
+                Ok(responses) => return Ok(inner.make_idle(connection, responses)),
                 // The server may have closed it while it was idle. The command may have been
                 // executed all the same, so all commands of this store are idempotent.
-                Err(error) if error.is_connection_dropped() => {}
-                Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
-                    return failed(connection, error);
-                }
-                Err(error) => return inner.make_idle(connection, Err(to_io_error(error))),
+                Err(error) if is_closed(&error) => {}
+                Err(error) => return failed(connection, error),
             }
         }
         let mut connection = self.connect(budget)?;
-        match connection.query(inner, command, budget) {
-            Ok(response) => Ok(inner.make_idle(connection, response)),
-            Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
-                failed(connection, error)
-            }
-            Err(error) => inner.make_idle(connection, Err(to_io_error(error))),
+        match connection.query(inner, commands, budget) {
+            Ok(responses) if responses.iter().any(is_read_only) => Ok(responses),
+            Ok(responses) => Ok(inner.make_idle(connection, responses)),
+            Err(error) => failed(connection, error),
         }
     }
 
     /// Checks that this user may run scripts, without which no lock could be released.
-    fn check_scripts(&self, key: &str, budget: Budget) -> io::Result<()> {
+    fn check_scripts(&self, budget: Budget) -> io::Result<()> {
         if self.0.runs_scripts.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // No owner has an empty name, so this deletes nothing.
-        let command = &mut cmd("EVAL");
-        let command = command.arg(UNLOCK_SCRIPT).arg(1).arg(key).arg("");
-        self.query::<i64>(command, budget).map_err(|error| {
-            let what = format!("locks need the command EVAL: {error}");
-            io::Error::new(error.kind(), what)
-        })?;
+        self.query::<i64>(&check_script(), budget)
+            .map_err(|error| {
+                let what = format!("locks need the commands EVAL, GET, SET and DEL: {error}");
+                io::Error::new(error.kind(), what)
+            })?;
         self.0.runs_scripts.store(true, Ordering::Relaxed);
         Ok(())
     }
 
     /// Tries to take the lock of a key for an owner. Returns whether it is held.
     fn acquire(&self, key: &str, owner: &str, lease: Duration) -> io::Result<bool> {
-        let budget = Budget::new();
-        self.check_scripts(key, budget)?;
+        let budget = Budget::new(OPERATION_TIMEOUT);
+        self.check_scripts(budget)?;
         let unlock = unlock(key, owner).get_packed_command();
         let mut set = cmd("SET");
         set.arg(key).arg(owner).arg("NX");
@@ -193,10 +192,10 @@ impl RedisStore {
             self.undo(&unlock);
             error
         };
-        let taken: Option<String> = self
-            .query_or_undo(&set, budget, Some(&unlock))
+        let [taken] = self
+            .query_or_undo([&set], budget, Some(&unlock))
             .map_err(undone)?;
-        if taken.is_some() {
+        if decode::<Option<String>>(taken?)?.is_some() {
             return Ok(true);
         }
         let other: Option<String> = self.query(cmd("GET").arg(key), budget).map_err(undone)?;
@@ -216,10 +215,10 @@ impl RedisStore {
             .arg(&other)
             .arg(owner)
             .arg(time_to_live(lease));
-        let taken: i64 = self
-            .query_or_undo(command, budget, Some(&unlock))
+        let [taken] = self
+            .query_or_undo([command], budget, Some(&unlock))
             .map_err(undone)?;
-        if taken == 1 {
+        if decode::<i64>(taken?)? == 1 {
             return Ok(true);
         }
         let now: Option<String> = self.query(cmd("GET").arg(key), budget).map_err(undone)?;
@@ -246,39 +245,32 @@ impl RedisStore {
     }
 
     /// Connects within the budget, on another thread that is abandoned on timeout: DNS resolution
-    /// has no timeout, and each step of a handshake has its own.
+    /// has no timeout.
     fn connect(&self, budget: Budget) -> io::Result<TimedConnection> {
         let (sender, connected) = mpsc::channel();
-        self.start_connecting(sender)?;
+        let thread = self.start_connecting(sender)?;
         let connection = connected
             .recv_timeout(budget.remaining()?)
             .map_err(|_| late("connecting takes too long"))?;
-        Ok(TimedConnection::new(connection.map_err(not_connected)?))
+        thread.join();
+        connection
     }
 
     /// Connects on another thread. A connection that is not received becomes the idle one.
-    fn start_connecting(&self, sender: mpsc::Sender<RedisResult<Connection>>) -> io::Result<()> {
-        let done = |inner: &Inner| inner.connecting.fetch_sub(1, Ordering::SeqCst);
-        if self.0.connecting.fetch_add(1, Ordering::SeqCst) >= MAX_CONNECTING_THREADS {
-            done(&self.0);
-            return Err(late("still connecting"));
-        }
+    fn start_connecting(
+        &self,
+        sender: mpsc::Sender<io::Result<TimedConnection>>,
+    ) -> io::Result<AbandonableThread> {
+        let permit = CONNECT_THREADS.acquire();
+        let permit = permit.ok_or_else(|| late("still connecting"))?;
         let inner = Arc::clone(&self.0);
-        let spawned = thread::Builder::new()
-            .name("camunda-redis".into())
-            .spawn(move || {
-                let connection = inner.client.get_connection_with_timeout(OPERATION_TIMEOUT);
-                done(&inner);
-                // If it took too long, the next caller can use it.
-                if let Err(mpsc::SendError(Ok(connection))) = sender.send(connection) {
-                    inner.make_idle(TimedConnection::new(connection), ());
-                }
-            });
-        if let Err(error) = spawned {
-            done(&self.0);
-            return Err(error);
-        }
-        Ok(())
+        permit.start(move || {
+            let connection = inner.open_connection();
+            // If it took too long, the next caller can use it.
+            if let Err(mpsc::SendError(Ok(connection))) = sender.send(connection) {
+                inner.make_idle(connection, ());
+            }
+        })
     }
 }
 
@@ -286,7 +278,87 @@ fn late(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
 
+/// Returns whether the server has closed the connection.
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof | WriteZero
+    )
+}
+
+fn is_read_only(response: &io::Result<Value>) -> bool {
+    let error = response.as_ref().err();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn decode<T: FromRedisValue>(response: Value) -> io::Result<T> {
+    from_redis_value(response).map_err(|error| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("unexpected response: {error}"),
+        )
+    })
+}
+
 impl Inner {
+    fn open_connection(&self) -> io::Result<TimedConnection> {
+        let budget = Budget::new(OPERATION_TIMEOUT);
+        let mut connection = TimedConnection {
+            connection: self.server.connect(budget)?,
+            pending_responses: 0,
+        };
+        if !self.permissions_checked.load(Ordering::Relaxed) {
+            self.check_permissions(&mut connection, budget)?;
+        }
+        Ok(connection)
+    }
+
+    /// Checks the permissions of this user once, and logs which are missing.
+    fn check_permissions(
+        &self,
+        connection: &mut TimedConnection,
+        budget: Budget,
+    ) -> io::Result<()> {
+        let mut set = cmd("SET");
+        set.arg(CHECK_KEY).arg("").arg("PX").arg(1);
+        let commands = [
+            ("GET", cmd("GET").arg(CHECK_KEY).to_owned()),
+            ("SET", set),
+            ("DEL", cmd("DEL").arg(CHECK_KEY).to_owned()),
+            ("EVAL", check_script()),
+            ("TIME", cmd("TIME")),
+        ];
+        let responses = connection.query(self, commands.each_ref().map(|it| &it.1), budget)?;
+        let is_denied = |response: &io::Result<Value>| {
+            let error = response.as_ref().err();
+            error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+        };
+        let missing: Vec<_> = commands
+            .iter()
+            .zip(&responses)
+            .filter(|(_, response)| is_denied(response))
+            .map(|((name, _), _)| *name)
+            .collect();
+        if responses[3].is_ok() {
+            self.runs_scripts.store(true, Ordering::Relaxed);
+        }
+        // Other errors say nothing about permissions.
+        if responses.iter().all(|it| it.is_ok() || is_denied(it))
+            && !self.permissions_checked.swap(true, Ordering::Relaxed)
+            && !missing.is_empty()
+        {
+            log::warn!(
+                "permissions missing, tokens are shared in part or not at all; allow the commands \
+                 GET, SET, DEL, EVAL and TIME and the keys {PREFIX}*: store=Redis at {} \
+                 missing={}",
+                self.server.address(),
+                missing.join(",")
+            );
+        }
+        Ok(())
+    }
+
     /// Makes a connection idle, after sending the queued releases on it. Returns `response`.
     fn make_idle<T>(&self, mut connection: TimedConnection, response: T) -> T {
         loop {
@@ -328,32 +400,6 @@ impl Inner {
     }
 }
 
-/// Deadline of one operation.
-#[derive(Clone, Copy)]
-struct Budget {
-    until: Instant,
-}
-
-impl Budget {
-    fn new() -> Self {
-        Budget {
-            until: Instant::now() + OPERATION_TIMEOUT,
-        }
-    }
-
-    fn remaining(self) -> io::Result<Duration> {
-        let left = self.until.saturating_duration_since(Instant::now());
-        // For a socket, zero means no timeout.
-        match left.is_zero() {
-            true => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "no response in time",
-            )),
-            false => Ok(left),
-        }
-    }
-}
-
 /// A connection, and the number of pending responses that no caller waits for.
 struct TimedConnection {
     connection: Connection,
@@ -361,21 +407,15 @@ struct TimedConnection {
 }
 
 impl TimedConnection {
-    fn new(connection: Connection) -> Self {
-        TimedConnection {
-            connection,
-            pending_responses: 0,
-        }
-    }
-
-    fn query<T: FromRedisValue>(
+    /// Sends commands together and reads their responses, some of which may be errors.
+    fn query<const N: usize>(
         &mut self,
         inner: &Inner,
-        command: &Cmd,
+        commands: [&Cmd; N],
         budget: Budget,
-    ) -> RedisResult<T> {
+    ) -> io::Result<[io::Result<Value>; N]> {
         while self.pending_responses > 0 {
-            let released = self.read_response(budget)?.extract_error();
+            let released = self.connection.read_response(budget)?;
             self.pending_responses -= 1;
             if let Err(error) = released {
                 log::debug!("lock not released: store=Redis error={error}");
@@ -383,34 +423,31 @@ impl TimedConnection {
                 inner.runs_scripts.store(false, Ordering::Relaxed);
             }
         }
-        self.send(&command.get_packed_command(), budget.remaining()?)?;
-        Ok(from_redis_value(
-            self.read_response(budget)?.extract_error()?,
-        )?)
+        let mut packed = Vec::new();
+        for command in commands {
+            packed.extend_from_slice(&command.get_packed_command());
+        }
+        self.connection.send(&packed, budget)?;
+        let mut responses = Vec::with_capacity(N);
+        for _ in 0..N {
+            let response = self.connection.read_response(budget)?;
+            responses.push(response.map_err(|error| to_io_error(&error)));
+        }
+        Ok(responses.try_into().expect("there is one for each command"))
     }
 
     /// Sends a command without waiting for its response.
-    fn send_async(&mut self, command: &[u8]) -> RedisResult<()> {
-        self.send(command, SEND_TIMEOUT)?;
+    fn send_async(&mut self, command: &[u8]) -> io::Result<()> {
+        self.connection.send_without_waiting(command)?;
         self.pending_responses += 1;
         Ok(())
-    }
-
-    fn send(&mut self, command: &[u8], timeout: Duration) -> RedisResult<()> {
-        self.connection.set_write_timeout(Some(timeout))?;
-        self.connection.send_packed_command(command)
-    }
-
-    fn read_response(&mut self, budget: Budget) -> RedisResult<Value> {
-        self.connection
-            .set_read_timeout(Some(budget.remaining()?))?;
-        self.connection.recv_response()
     }
 }
 
 impl TokenStore for RedisStore {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        self.query(cmd("GET").arg(value_key(name)), Budget::new())
+        let budget = Budget::new(OPERATION_TIMEOUT);
+        self.query(cmd("GET").arg(value_key(name)), budget)
     }
 
     fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()> {
@@ -420,7 +457,7 @@ impl TokenStore for RedisStore {
                 .arg(value)
                 .arg("PX")
                 .arg(time_to_live(ttl)),
-            Budget::new(),
+            Budget::new(OPERATION_TIMEOUT),
         )
     }
 
@@ -442,7 +479,26 @@ impl TokenStore for RedisStore {
     }
 
     fn describe(&self) -> String {
-        format!("Redis at {}", self.0.address)
+        format!("Redis at {}", self.0.server.address())
+    }
+}
+
+impl ServerClock for RedisStore {
+    fn get_with_time(&self, name: &str) -> io::Result<(Option<Vec<u8>>, Option<Duration>)> {
+        let budget = Budget::new(OPERATION_TIMEOUT);
+        let mut get = cmd("GET");
+        get.arg(value_key(name));
+        let [value, time] = self.query_or_undo([&get, &cmd("TIME")], budget, None)?;
+        let time = match time {
+            Ok(time) => {
+                let (seconds, micros) = decode::<(u64, u64)>(time)?;
+                Some(Duration::from_secs(seconds) + Duration::from_micros(micros))
+            }
+            // Logged when the permissions were checked.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+            Err(error) => return Err(error),
+        };
+        Ok((decode(value?)?, time))
     }
 }
 
@@ -467,6 +523,12 @@ fn unlock(key: &str, owner: &str) -> Cmd {
     command
 }
 
+fn check_script() -> Cmd {
+    let mut command = cmd("EVAL");
+    command.arg(CHECK_SCRIPT).arg(1).arg(CHECK_KEY);
+    command
+}
+
 fn value_key(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
@@ -478,26 +540,6 @@ fn lock_key(name: &str) -> String {
 /// Returns a time to live in milliseconds within the range that Redis accepts: positive and signed.
 fn time_to_live(duration: Duration) -> u64 {
     millis(duration).clamp(1, i64::MAX as u64)
-}
-
-fn to_io_error(error: RedisError) -> io::Error {
-    let kind = match () {
-        () if error.is_timeout() => io::ErrorKind::TimedOut,
-        () if error.is_connection_dropped() => io::ErrorKind::ConnectionReset,
-        () if error.is_io_error() => io::ErrorKind::NotConnected,
-        () => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error.to_string())
-}
-
-/// Converts an error while connecting, including rejected credentials, to one that means that the
-/// store cannot be reached.
-fn not_connected(error: RedisError) -> io::Error {
-    let kind = match error.is_timeout() {
-        true => io::ErrorKind::TimedOut,
-        false => io::ErrorKind::NotConnected,
-    };
-    io::Error::new(kind, error.to_string())
 }
 
 /// Returns a unique name of this process among all hosts: `machine/process/started/`, with which
@@ -628,9 +670,17 @@ mod tests {
 
     #[test]
     fn describe_and_errors_contain_no_password() {
-        let store = RedisStore::new(&Secret::from("redis://me:hunter2@redis.example:7000/3"));
-        assert_eq!(store.unwrap().describe(), "Redis at redis.example:7000");
-        let error = RedisStore::new(&Secret::from("http://me:hunter2@redis.example")).err();
-        assert!(!error.unwrap().contains("hunter2"));
+        let url = Secret::from("redis://me:hunter2@redis.example:7000/3");
+        let store = RedisStore::new(&url, None).unwrap();
+        assert_eq!(store.describe(), "Redis at redis.example:7000");
+        for url in [
+            "http://me:hunter2@redis.example",
+            "redis://me:hunter2@redis.example/x",
+            "redis://me:hunter2@redis.example/0#insecure",
+            "rediss://me:hunter2@",
+        ] {
+            let error = RedisStore::new(&Secret::from(url), None).err();
+            assert!(!error.unwrap().contains("hunter2"), "{url}");
+        }
     }
 }

@@ -175,8 +175,8 @@ fn invariant_09_child_does_not_wait_for_an_inherited_lock() {
     let locked = cached.lock();
     let child = Cache::inherited(&parents);
     assert_eq!(child.pid, std::process::id());
-    let childs = child.handle(request(), &MEMORY).unwrap();
-    assert!(childs.token(&*endpoint, &call()).is_ok());
+    let in_child = child.handle(request(), &MEMORY).unwrap();
+    assert!(in_child.token(&*endpoint, &call()).is_ok());
     drop(locked);
 }
 
@@ -189,8 +189,8 @@ fn child_inherits_the_token_when_the_store_fails() {
     let token = parents_slot.token(&*endpoint, &call()).unwrap();
     store.everything_fails(true);
     let child = Cache::inherited(&parents);
-    let childs = child.handle(request(), &store.choice()).unwrap();
-    let same = childs.token(&*endpoint, &call()).unwrap();
+    let in_child = child.handle(request(), &store.choice()).unwrap();
+    let same = in_child.token(&*endpoint, &call()).unwrap();
     assert_eq!(same.expose(), token.expose());
     assert_eq!(endpoint.requests(), 1);
 }
@@ -879,6 +879,7 @@ fn invariant_10_no_secret_remains_in_memory() {
         token: Some(stored),
         auth_failure: None,
         refresh_pause: None,
+        unshared: false,
     };
     let cipher = RecordCipher::new(&request(), CacheKey::of(&request()));
     let sealed = cipher.seal(&record).unwrap();

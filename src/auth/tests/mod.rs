@@ -7,9 +7,13 @@ mod cache_tests;
 #[cfg(all(test, unix))]
 mod fork_tests;
 #[cfg(test)]
+mod lone_process_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(all(test, unix))]
 mod multi_process_tests;
+#[cfg(all(test, unix, feature = "redis"))]
+mod redis_tests;
 #[cfg(test)]
 mod shuttle_tests;
 #[cfg(test)]

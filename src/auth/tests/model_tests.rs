@@ -10,7 +10,7 @@ use proptest::test_runner::FileFailurePersistence;
 
 use super::test_support::{MEMORY, MemoryStore, call, failure, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
-use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
+use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, MergedState, QueueTicket, RateLimiter};
 use crate::auth::record::{MAX_BLOCK, RateLimitRecord};
 use crate::auth::time::{Clock, ManualClock, Timestamp};
 use crate::auth::token::Token;
@@ -456,6 +456,7 @@ fn rate_limiter_event() -> impl Strategy<Value = RateLimiterEvent> {
 fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
     let simulation = ManualClock::frozen();
     let mut rate_limiters = [RateLimiter::default(), RateLimiter::default()];
+    let mut merged = [MergedState::default(); 2];
     let mut queues: [Vec<QueueTicket>; 2] = Default::default();
     let mut last_sent: [Option<Timestamp>; 2] = [None; 2];
     let mut shared = RateLimitRecord::default();
@@ -469,9 +470,9 @@ fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
             RateLimiterEvent::Jump(millis) => {
                 // Both merge the record before the clock is set: without that, they could convert
                 // it only with a correct clock.
-                rate_limiters
-                    .iter_mut()
-                    .for_each(|rate_limiter| rate_limiter.merge(shared, now));
+                for (rate_limiter, merged) in rate_limiters.iter_mut().zip(&mut merged) {
+                    rate_limiter.merge(shared, merged, now);
+                }
                 simulation.step_wall_clock(millis);
             }
             RateLimiterEvent::Enqueue(process) => {
@@ -488,7 +489,7 @@ fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
                 let Some(ticket) = queues[process].get(place).copied() else {
                     continue;
                 };
-                rate_limiter.merge(shared, now);
+                rate_limiter.merge(shared, &mut merged[process], now);
                 let permit_at = rate_limiter.permit_at(Some(ticket), now);
                 let ahead = MIN_REQUEST_INTERVAL * place as u32;
                 assert_eq!(
@@ -505,7 +506,7 @@ fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
                 assert!(now.mono >= no_request_before, "too early");
                 rate_limiter.record_request(now);
                 rate_limiter.dequeue(queues[process].remove(0));
-                shared = rate_limiter.record();
+                shared = rate_limiter.record(&mut merged[process], now);
                 last_sent[process] = Some(now);
                 no_request_before = no_request_before.max(now.mono + MIN_REQUEST_INTERVAL);
             }
@@ -514,9 +515,9 @@ fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
                     continue;
                 };
                 let rate_limiter = &mut rate_limiters[process];
-                rate_limiter.merge(shared, now);
+                rate_limiter.merge(shared, &mut merged[process], now);
                 rate_limiter.response_received(sent, now);
-                shared = rate_limiter.record();
+                shared = rate_limiter.record(&mut merged[process], now);
                 limited = 0;
                 if now.mono - sent.mono < MIN_REQUEST_INTERVAL {
                     no_request_before = no_request_before.max(now.mono + MIN_REQUEST_INTERVAL);
@@ -527,9 +528,9 @@ fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
                     continue;
                 }
                 let rate_limiter = &mut rate_limiters[process];
-                rate_limiter.merge(shared, now);
-                rate_limiter.rate_limited(now, retry_after.map(seconds), 0.0);
-                shared = rate_limiter.record();
+                rate_limiter.merge(shared, &mut merged[process], now);
+                rate_limiter.rate_limited(now, retry_after.map(seconds), Duration::MAX, 0.0);
+                shared = rate_limiter.record(&mut merged[process], now);
                 limited += 1;
                 let own = (60u64 << (limited - 1).min(10)).min(600);
                 let block = seconds(own.max(retry_after.unwrap_or(0).min(3600)));

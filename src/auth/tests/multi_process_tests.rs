@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::test_support::{call_within, failure, left_out, request};
-use crate::auth::cache::{diagnostics, token_cache_handle};
+use crate::auth::cache::Cache;
+use crate::auth::time::Clock;
 use crate::auth::{
     FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
 };
@@ -29,7 +31,7 @@ const VARIABLE: &str = "CAMUNDA_ADMIN_TEST_SCENARIO";
 const MARK: &str = "@@";
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-enum EndpointMode {
+pub(super) enum EndpointMode {
     Tokens,
     BadCredentials,
     RateLimited,
@@ -37,36 +39,44 @@ enum EndpointMode {
 
 /// What a process does in a test.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Scenario {
-    cache: PathBuf,
-    /// URL of an additional Redis; each process then has its own cache directory.
-    redis: Option<String>,
+pub(super) struct Scenario {
+    pub(super) cache: PathBuf,
+    /// URL of a Redis; each process is then a host with its own cache directory.
+    pub(super) redis: Option<String>,
+    /// Name of the host, whose processes share a cache directory.
+    pub(super) host: Option<String>,
+    /// By how many milliseconds the host's wall clock is ahead.
+    pub(super) clock_skew: i64,
     /// The log of requests, and the file whose creation starts all processes.
-    log: PathBuf,
-    go: PathBuf,
-    threads: usize,
-    calls: usize,
+    pub(super) log: PathBuf,
+    pub(super) go: PathBuf,
+    pub(super) threads: usize,
+    pub(super) calls: usize,
     /// Whether every thread of every process has its own credentials.
-    separate_credentials: bool,
-    client: String,
-    mode: EndpointMode,
+    pub(super) separate_credentials: bool,
+    pub(super) client: String,
+    pub(super) secret: String,
+    pub(super) mode: EndpointMode,
     /// Number of bytes added to each token.
-    padding: usize,
-    response_delay: Duration,
-    timeout: Duration,
+    pub(super) padding: usize,
+    pub(super) response_delay: Duration,
+    pub(super) timeout: Duration,
 }
 
 impl Scenario {
-    fn new(place: &TempDir) -> Self {
+    pub(super) fn new(place: &TempDir) -> Self {
         Scenario {
             cache: place.path().join("cache"),
             redis: None,
+            host: None,
+            clock_skew: 0,
             log: place.path().join("requests"),
             go: place.path().join("go"),
             threads: 8,
             calls: 1,
             separate_credentials: false,
             client: String::new(),
+            secret: "hunter2".to_owned(),
             mode: EndpointMode::Tokens,
             padding: 0,
             response_delay: Duration::from_millis(50),
@@ -75,7 +85,7 @@ impl Scenario {
     }
 
     /// Starts a process that runs this scenario and waits for the start file.
-    fn start(&self) -> ChildProcess {
+    pub(super) fn start(&self) -> ChildProcess {
         self.start_by(Command::new(std::env::current_exe().unwrap()))
     }
 
@@ -109,7 +119,7 @@ impl Scenario {
     }
 
     /// Creates the start file and returns the results of all processes.
-    fn run(&self, processes: Vec<ChildProcess>) -> Vec<Outcome> {
+    pub(super) fn run(&self, processes: Vec<ChildProcess>) -> Vec<Outcome> {
         fs::write(&self.go, "").unwrap();
         let outcomes = processes
             .into_iter()
@@ -120,7 +130,7 @@ impl Scenario {
     }
 
     /// Returns when each request was sent.
-    fn requests(&self) -> Vec<Duration> {
+    pub(super) fn requests(&self) -> Vec<Duration> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let mut sent: Vec<_> = log
             .lines()
@@ -132,13 +142,13 @@ impl Scenario {
 }
 
 /// A running process.
-struct ChildProcess {
+pub(super) struct ChildProcess {
     program: Limited,
     lines: BufReader<std::process::ChildStdout>,
 }
 
 impl ChildProcess {
-    fn finish(mut self) -> Vec<Outcome> {
+    pub(super) fn finish(mut self) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         while let Some(line) = read_mark(&mut self.lines) {
             outcomes.push(serde_json::from_str(&line).unwrap());
@@ -147,28 +157,31 @@ impl ChildProcess {
         outcomes
     }
 
-    fn signal(&self, signal: rustix::process::Signal) {
+    pub(super) fn signal(&self, signal: rustix::process::Signal) {
         let process = rustix::process::Pid::from_raw(self.program.id() as i32).unwrap();
         rustix::process::kill_process(process, signal).unwrap();
     }
 
-    fn kill(self) {
+    pub(super) fn kill(self) {
         self.program.kill();
     }
 }
 
 /// Result of a call.
 #[derive(Debug, Serialize, Deserialize)]
-struct Outcome {
-    result: Result<String, (String, String)>,
-    took: Duration,
+pub(super) struct Outcome {
+    pub(super) result: Result<String, (String, String)>,
+    pub(super) took: Duration,
     /// Number of store failures in the process so far.
-    store_failures: u64,
+    pub(super) store_failures: u64,
+    pub(super) retry_after: Option<Duration>,
+    /// Warnings in the log of the process so far.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Outcome {
     #[track_caller]
-    fn token(&self) -> &str {
+    pub(super) fn token(&self) -> &str {
         self.result.as_ref().expect("a token")
     }
 }
@@ -192,20 +205,43 @@ fn read_mark(lines: &mut impl BufRead) -> Option<String> {
 fn run_scenario() {
     let scenario = std::env::var(VARIABLE).expect("a scenario to play");
     let scenario: Scenario = serde_json::from_str(&scenario).unwrap();
+    log::set_logger(&WARNINGS).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let cache = Cache::new(Clock::Skewed(scenario.clock_skew));
     println!("{MARK}");
     while !scenario.go.exists() {
         thread::sleep(Duration::from_millis(1));
     }
     thread::scope(|scope| {
         for number in 0..scenario.threads {
-            let scenario = &scenario;
-            scope.spawn(move || run_thread(scenario, number));
+            let (scenario, cache) = (&scenario, &cache);
+            scope.spawn(move || run_thread(scenario, cache, number));
         }
     });
 }
 
-fn run_thread(scenario: &Scenario, number: usize) {
+/// Keeps the warnings of this process.
+struct Warnings(Mutex<Vec<String>>);
+
+static WARNINGS: Warnings = Warnings(Mutex::new(Vec::new()));
+
+impl log::Log for Warnings {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.0.lock().unwrap().push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn run_thread(scenario: &Scenario, cache: &Cache, number: usize) {
     let mut request = request();
+    request.client_secret = Secret::new(scenario.secret.clone());
     request.client_id += &scenario.client;
     if scenario.separate_credentials {
         request.audience = format!("{}-{number}", std::process::id());
@@ -213,20 +249,31 @@ fn run_thread(scenario: &Scenario, number: usize) {
     let choice = match &scenario.redis {
         None => TokenCacheConfig::Directory(scenario.cache.clone()),
         Some(url) => TokenCacheConfig::Redis {
+            tls: None,
             url: Secret::new(url.clone()),
-            directory: Some(scenario.cache.join(std::process::id().to_string())),
+            directory: Some(match &scenario.host {
+                None => scenario.cache.join(std::process::id().to_string()),
+                Some(host) => scenario.cache.join(host),
+            }),
         },
     };
-    let handle = token_cache_handle(request, &choice).unwrap();
+    let handle = cache.handle(request, &choice).unwrap();
     for _ in 0..scenario.calls {
         let started = Instant::now();
         let result = handle.token(scenario, &call_within(scenario.timeout));
         let outcome = Outcome {
+            retry_after: result.as_ref().err().and_then(|error| error.retry_after()),
+            warnings: WARNINGS.0.lock().unwrap().clone(),
             result: result
                 .map(|token| token.expose().to_owned())
                 .map_err(|error| (format!("{:?}", error.kind()), error.message().to_owned())),
             took: started.elapsed(),
-            store_failures: diagnostics().stores.iter().map(|it| it.failures).sum(),
+            store_failures: cache
+                .diagnostics()
+                .stores
+                .iter()
+                .map(|it| it.failures)
+                .sum(),
         };
         println!("{MARK}{}", serde_json::to_string(&outcome).unwrap());
     }
@@ -266,7 +313,7 @@ impl TokenEndpoint for Scenario {
     }
 }
 
-fn place() -> TempDir {
+pub(super) fn place() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -335,7 +382,7 @@ fn invariant_03_bad_credentials_send_one_request() {
 /// The timestamps were written shortly after each permit was granted, and a loaded machine can
 /// delay either of them; without a rate limit, the requests would be concurrent. The exact interval
 /// is tested with a simulated clock.
-fn assert_apart(one: Duration, other: Duration) {
+pub(super) fn assert_apart(one: Duration, other: Duration) {
     let apart = other - one;
     assert!(apart >= Duration::from_millis(500), "{apart:?}");
 }
@@ -629,11 +676,11 @@ fn may_mount() -> bool {
 }
 
 /// A file system without space, unmounted on drop.
-struct FullDisk(PathBuf);
+pub(super) struct FullDisk(PathBuf);
 
 impl FullDisk {
     /// Returns `None` if this process may not mount.
-    fn mount(at: &Path) -> Option<Self> {
+    pub(super) fn mount(at: &Path) -> Option<Self> {
         fs::create_dir(at).unwrap();
         let mut mount = Command::new("mount");
         mount
@@ -785,60 +832,69 @@ fn directory_of_another_user_is_not_used() {
 }
 
 #[cfg(feature = "redis")]
-mod with_redis {
+pub(super) mod with_redis {
     use std::cell::Cell;
     use std::io::{Read, copy};
     use std::mem;
     use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
     use std::sync::atomic::Ordering::SeqCst;
-    use std::sync::{Arc, Mutex};
 
     use redis::cmd;
     use rustix::process::{Pid, Signal, kill_process};
 
     use super::*;
-    use crate::auth::cache::Cache;
     use crate::auth::store::RedisStore;
-    use crate::auth::time::Clock;
     use crate::auth::{StoreLock, TokenStore};
     use crate::call::{CallOptions, Cancel};
     use crate::error::ErrorKind;
 
     /// A Redis server on a free port; killed on drop.
-    struct Redis {
-        server: Limited,
-        port: u16,
+    pub(in crate::auth) struct Redis {
+        pub(in crate::auth) server: Limited,
+        pub(in crate::auth) port: u16,
         _place: TempDir,
     }
 
     impl Redis {
         /// Returns `None` if `redis-server` is not installed.
-        fn start() -> Option<Self> {
+        pub(in crate::auth) fn start() -> Option<Self> {
             let path = std::env::var_os("PATH").unwrap_or_default();
             let mut folders = std::env::split_paths(&path);
             if !folders.any(|folder| folder.join("redis-server").is_file()) {
                 left_out("Redis, as redis-server is not installed", true);
                 return None;
             }
+            Self::start_on_a_free_port(&[])
+        }
+
+        /// Starts a server with further options.
+        pub(in crate::auth) fn start_on_a_free_port(options: &[&str]) -> Option<Self> {
             loop {
                 let socket = TcpListener::bind("127.0.0.1:0").unwrap();
                 let port = socket.local_addr().unwrap().port();
                 drop(socket);
-                if let Some(redis) = Self::start_at(port) {
+                if let Some(redis) = Self::start_with(port, options) {
                     return Some(redis);
                 }
             }
         }
 
         /// Returns `None` if another process has the port.
-        fn start_at(port: u16) -> Option<Self> {
+        pub(in crate::auth) fn start_at(port: u16) -> Option<Self> {
+            Self::start_with(port, &[])
+        }
+
+        /// As [`start_at`](Self::start_at), with further options.
+        pub(in crate::auth) fn start_with(port: u16, options: &[&str]) -> Option<Self> {
             let place = place();
             let mut command = Command::new("redis-server");
             command
                 .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
                 .args(["--save", "", "--appendonly", "no", "--dir"])
                 .arg(place.path())
+                .args(options)
                 .stdout(Stdio::null());
             let server = Limited::start(command, PROGRAM_LIMIT);
             let redis = Redis {
@@ -857,7 +913,7 @@ mod with_redis {
         }
 
         /// Returns whether this server responds, and not another one on the same port.
-        fn is_responding(&self) -> bool {
+        pub(in crate::auth) fn is_responding(&self) -> bool {
             let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) else {
                 return false;
             };
@@ -867,22 +923,22 @@ mod with_redis {
                 && response.contains(&format!("process_id:{}\r\n", self.server.id()))
         }
 
-        fn url(&self) -> String {
+        pub(in crate::auth) fn url(&self) -> String {
             format!("redis://127.0.0.1:{}/", self.port)
         }
 
-        fn store(&self) -> RedisStore {
-            RedisStore::new(&Secret::new(self.url())).unwrap()
+        pub(in crate::auth) fn store(&self) -> RedisStore {
+            RedisStore::new(&Secret::new(self.url()), None).unwrap()
         }
 
         /// Returns the matching keys.
-        fn keys(&self, pattern: &str) -> Vec<String> {
+        pub(in crate::auth) fn keys(&self, pattern: &str) -> Vec<String> {
             let client = redis::Client::open(self.url()).unwrap();
             let mut connection = client.get_connection().unwrap();
             cmd("KEYS").arg(pattern).query(&mut connection).unwrap()
         }
 
-        fn signal(&self, signal: Signal) {
+        pub(in crate::auth) fn signal(&self, signal: Signal) {
             let server = Pid::from_raw(self.server.id().cast_signed()).unwrap();
             kill_process(server, signal).unwrap();
         }
@@ -921,7 +977,7 @@ mod with_redis {
         assert!(redis.is_responding());
     }
 
-    fn scenario(place: &TempDir, redis: &Redis) -> Scenario {
+    pub(in crate::auth) fn scenario(place: &TempDir, redis: &Redis) -> Scenario {
         Scenario {
             redis: Some(redis.url()),
             // Different ones in every round, as the server keeps those before.
@@ -932,7 +988,7 @@ mod with_redis {
 
     /// Runs rounds until one has no store failure, and returns its requests and results: a loaded
     /// machine may exceed the time limits of a store, which is then skipped.
-    fn without_store_failures(
+    pub(in crate::auth) fn without_store_failures(
         round: impl Fn() -> (Vec<Duration>, Vec<Outcome>),
     ) -> (Vec<Duration>, Vec<Outcome>) {
         let mut rounds = (0..20).map(|_| round());
@@ -941,7 +997,7 @@ mod with_redis {
     }
 
     /// Repeats a test with another name while the server responds too late.
-    fn retry_while_late(test: impl Fn(&str) -> io::Result<()>) {
+    pub(in crate::auth) fn retry_while_late(test: impl Fn(&str) -> io::Result<()>) {
         let mut results = (0..20).map(|round| test(&round.to_string()));
         let late = |result: &io::Result<()>| {
             let error = result.as_ref().err();
@@ -1097,7 +1153,7 @@ mod with_redis {
         // Connecting, and two commands.
         assert_within(Duration::from_millis(350), || {
             let url = format!("redis://127.0.0.1:{proxy}/");
-            let store = RedisStore::new(&Secret::new(url)).unwrap();
+            let store = RedisStore::new(&Secret::new(url), None).unwrap();
             let started = Instant::now();
             assert!(store.try_lock("a", lease).is_err());
             started.elapsed()
@@ -1141,6 +1197,7 @@ mod with_redis {
                 tries += 1;
                 let place = place();
                 let choice = TokenCacheConfig::Redis {
+                    tls: None,
                     url: Secret::new(redis.url()),
                     directory: Some(place.path().join("cache")),
                 };
@@ -1283,7 +1340,7 @@ mod with_redis {
         }
 
         fn store(&self) -> RedisStore {
-            RedisStore::new(&Secret::new(self.url.clone())).unwrap()
+            RedisStore::new(&Secret::new(self.url.clone()), None).unwrap()
         }
     }
 
@@ -1385,7 +1442,7 @@ mod with_redis {
         };
         set_user("-@scripting");
         let url = format!("redis://limited:hunter2@127.0.0.1:{}/", redis.port);
-        let store = RedisStore::new(&Secret::new(url)).unwrap();
+        let store = RedisStore::new(&Secret::new(url), None).unwrap();
         let error = loop {
             match store.try_lock("a", lease) {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
@@ -1443,7 +1500,7 @@ mod with_redis {
     fn redis_store_resolves_host_names() {
         let Some(redis) = Redis::start() else { return };
         let url = format!("redis://localhost:{}/", redis.port);
-        let store = RedisStore::new(&Secret::new(url)).unwrap();
+        let store = RedisStore::new(&Secret::new(url), None).unwrap();
         while store.put("a", b"1", Duration::from_secs(60)).is_err() {
             thread::sleep(Duration::from_millis(1));
         }
@@ -1457,7 +1514,7 @@ mod with_redis {
     fn redis_error_of_rejected_credentials_contains_no_password() {
         let Some(redis) = Redis::start() else { return };
         let url = format!("redis://me:hunter2@127.0.0.1:{}/", redis.port);
-        let store = RedisStore::new(&Secret::new(url)).unwrap();
+        let store = RedisStore::new(&Secret::new(url), None).unwrap();
         let error = store.get("a").unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }

@@ -168,7 +168,7 @@ def _setting(key: str, value: Any) -> str:
         if isinstance(value, os.PathLike):
             path = os.fspath(value)
             if isinstance(path, str):
-                # Made absolute, since the library takes a string without a separator, such as "tokens", for a keyword.
+                # Made absolute, since the library takes a string without a separator for a keyword.
                 return os.path.abspath(os.path.expanduser(path)) if key == "token_cache" else path
         elif isinstance(value, str):
             return value
@@ -179,7 +179,7 @@ def _setting(key: str, value: Any) -> str:
     raise wrong_type(key, value, "a str")
 
 
-_PATHS = ("token_cache", "ca_file", "client_cert", "client_key")
+_PATHS = ("client_secret_file", "token_cache", "ca_file", "client_cert", "client_key")
 
 
 def _check_settings(settings: Any, known: Tuple[str, ...], caller: str) -> Dict[str, Any]:
@@ -199,12 +199,14 @@ def _check_settings(settings: Any, known: Tuple[str, ...], caller: str) -> Dict[
     return checked
 
 
-_SECRETS = ("client_secret", "proxy")
+_SECRETS = ("client_secret", "access_token", "proxy")
 
 
 def _description(settings: Mapping[str, Any], variables: Mapping[str, str]) -> str:
     """Return the server and the credentials of a client, for its `repr`."""
     url = settings.get("base_url") or variables.get("CAMUNDA_CONSOLE_BASE_URL") or _DEFAULT_BASE_URL
+    if settings.get("access_token") or variables.get("CAMUNDA_CONSOLE_ACCESS_TOKEN"):
+        return f"{url} with an access token"
     client_id = settings.get("client_id") or variables.get("CAMUNDA_CONSOLE_CLIENT_ID")
     return f"{url} as {client_id}" if client_id else f"{url} without credentials"
 
@@ -258,8 +260,13 @@ class AdminClient(AdminOperations, Closeable):
     logged.
 
     Args:
-        client_id: OAuth client id. Default: none; only `ip_ranges` can be called then.
-        client_secret: OAuth client secret; required with `client_id`.
+        client_id: OAuth client id. Default: none; without `access_token`, only `ip_ranges` can be
+            called then.
+        client_secret: OAuth client secret; this or `client_secret_file` is required with `client_id`.
+        client_secret_file: File with the client secret: one line of UTF-8, at most 64 KiB. It is read
+            again when the token endpoint rejects the credentials.
+        access_token: Access token that is used unmodified, instead of the credentials. No token request
+            is sent. When the API rejects it, calls raise `AuthenticationError`.
         base_url: URL of the API. Default: `https://api.cloud.camunda.io`.
         oauth_url: URL of the token endpoint. Default:
             `https://login.cloud.camunda.io/oauth/token`.
@@ -297,6 +304,8 @@ class AdminClient(AdminOperations, Closeable):
         *,
         client_id: Optional[str] = None,
         client_secret: Optional[str] = None,
+        client_secret_file: Optional[StrPath] = None,
+        access_token: Optional[str] = None,
         base_url: Optional[str] = None,
         oauth_url: Optional[str] = None,
         audience: Optional[str] = None,
@@ -313,6 +322,7 @@ class AdminClient(AdminOperations, Closeable):
     ) -> None:
         # Before any call that can fail: the URL of a proxy or a store may contain a password.
         client_secret, proxy = hide(client_secret), hide(proxy)
+        access_token = hide(access_token)
         token_cache = hide(token_cache) if isinstance(token_cache, str) else token_cache
         settings = dict(locals())
         config = _own_config(lib.camunda_config_new())
@@ -323,7 +333,8 @@ class AdminClient(AdminOperations, Closeable):
     def from_env(cls, **settings: Unpack[Settings]) -> AdminClient:
         """Create a client from the environment variables of Camunda's SDKs.
 
-        Required: `CAMUNDA_CONSOLE_CLIENT_ID` and `CAMUNDA_CONSOLE_CLIENT_SECRET`. Optional:
+        Required: `CAMUNDA_CONSOLE_CLIENT_ID`, and `CAMUNDA_CONSOLE_CLIENT_SECRET` or
+        `CAMUNDA_CONSOLE_CLIENT_SECRET_FILE`; or `CAMUNDA_CONSOLE_ACCESS_TOKEN`. Optional:
         `CAMUNDA_CONSOLE_BASE_URL`, `CAMUNDA_CONSOLE_OAUTH_AUDIENCE`, `CAMUNDA_OAUTH_URL`,
         `CAMUNDA_TOKEN_SCOPE`, `CAMUNDA_TOKEN_CACHE_DIR`, `CAMUNDA_TOKEN_DISK_CACHE_DISABLE`,
         `CAMUNDA_TOKEN_CACHE_REDIS_URL`, `CAMUNDA_CUSTOM_ROOT_CERT_PATH`,
@@ -340,7 +351,7 @@ class AdminClient(AdminOperations, Closeable):
         config, error = c_void_p(), c_void_p()
         checked = _check_settings(settings, _KEYS, "AdminClient.from_env")
         check(lib.camunda_config_from_env(byref(config), byref(error)), error)
-        return cls._of(_own_config(config.value), checked, os.environ)
+        return cls._of(_own_config(config.value), checked, _description(checked, os.environ))
 
     @classmethod
     def from_env_file(cls, path: StrPath, **settings: Unpack[Settings]) -> AdminClient:
@@ -363,16 +374,16 @@ class AdminClient(AdminOperations, Closeable):
             status = lib.camunda_config_from_env_file(encoded, byref(config), byref(error))
             check(status, error)
         owned = _own_config(config.value)
-        return cls._of(owned, checked, ClusterCredentials.from_env_file(path))
+        variables = ClusterCredentials.from_env_file(path)
+        return cls._of(owned, checked, _description(checked, variables))
 
     @classmethod
     def _of(
-        cls, config: NativeHandle, settings: Dict[str, Any], variables: Mapping[str, str]
+        cls, config: NativeHandle, settings: Dict[str, Any], description: str
     ) -> AdminClient:
         _configure(config, settings)
         admin = cls.__new__(cls)
-        shared = _connect(config, _description(settings, variables))
-        admin._use(Connection(shared, CallOptions()), True)
+        admin._use(Connection(_connect(config, description), CallOptions()), True)
         return admin
 
     def _use(self, connection: Connection, owns: bool) -> None:
@@ -419,10 +430,11 @@ class AdminClient(AdminOperations, Closeable):
         """Return an access token of this client's credentials.
 
         It comes from the cache that the calls use. A token request is sent only if no valid token is
-        cached.
+        cached. A client with an `access_token` returns that one.
 
         Args:
-            audience: OAuth audience. Default: that of this client.
+            audience: OAuth audience. Default: that of this client, and the only one with an
+                `access_token`.
 
         Raises:
             CamundaError: no token could be obtained.
@@ -503,12 +515,16 @@ class AdminClient(AdminOperations, Closeable):
         Call it after the credentials were fixed in the Console: the next call then sends a token
         request. Without it, calls fail with `AuthenticationError` and send nothing until
         `CamundaError.retry_after` has elapsed. The failure is cleared in memory and in the token store.
+        Does nothing for a client with an `access_token`.
         """
         handle, error = self._connection.handle(), c_void_p()
         check(lib.camunda_admin_clear_auth_failure(handle.pointer, byref(error)), error)
 
     def invalidate_tokens(self) -> None:
-        """Remove this client's token from memory and the token store; the next call requests a new one."""
+        """Remove this client's token from memory and the token store; the next call requests a new one.
+
+        Does nothing for a client with an `access_token`.
+        """
         handle, error = self._connection.handle(), c_void_p()
         check(lib.camunda_admin_invalidate_tokens(handle.pointer, byref(error)), error)
 
@@ -542,6 +558,8 @@ class AdminClient(AdminOperations, Closeable):
 _KEYS = (
     "client_id",
     "client_secret",
+    "client_secret_file",
+    "access_token",
     "base_url",
     "oauth_url",
     "audience",
@@ -560,7 +578,7 @@ _KEYS = (
 _TOKEN_KEYS = tuple(
     key
     for key in _KEYS
-    if key not in ("client_id", "client_secret", "base_url")
+    if key not in ("client_id", "client_secret", "client_secret_file", "access_token", "base_url")
 )
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -587,8 +605,8 @@ class TokenSource(Closeable):
 
     Args:
         credentials: The variables of a cluster client, such as a `ClusterCredentials`.
-        **settings: Settings of `AdminClient` other than `client_id`, `client_secret` and `base_url`:
-            `token_cache`, `timeout`, `ca_file`, `proxy`, ….
+        **settings: Settings of `AdminClient` for token requests: `token_cache`, `timeout`,
+            `ca_file`, `proxy`, …; all but the credentials and `base_url`.
 
     Raises:
         ConfigError: a variable or a setting is missing or not valid.

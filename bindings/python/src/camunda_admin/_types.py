@@ -92,6 +92,8 @@ class Settings(TokenSettings, total=False):
 
     client_id: Union[str, None]
     client_secret: Union[str, None]
+    client_secret_file: Union[StrPath, None]
+    access_token: Union[str, None]
     base_url: Union[str, None]
 
 

@@ -1,0 +1,138 @@
+//! Strings in JSON: where they end, and what their escapes mean.
+
+/// Returns the number of bytes at the start of `json` that stand for themselves in a string: up to
+/// the first quote, backslash or control character.
+#[inline]
+pub(crate) fn plain_length(json: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    // The highest bit of each byte that is zero, after bytes without one.
+    let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
+    let mut length = 0;
+    for chunk in json.chunks_exact(8) {
+        let bytes = u64::from_le_bytes(chunk.try_into().expect("8 bytes"));
+        let quote = zero(bytes ^ (ONES * u64::from(b'"')));
+        let backslash = zero(bytes ^ (ONES * u64::from(b'\\')));
+        let control = bytes.wrapping_sub(ONES * 0x20) & !bytes;
+        let special = (quote | backslash | control) & HIGH;
+        if special != 0 {
+            return length + (special.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
+    let rest = &json[length..];
+    length + rest.iter().position(is_special).unwrap_or(rest.len())
+}
+
+/// Returns the length of the escape at the start of `json`, or `None` if it is not valid. The
+/// halves of a surrogate pair are two escapes.
+pub(crate) fn escape_length(json: &[u8]) -> Option<usize> {
+    match json.get(1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
+        b'u' => code_unit(json).map(|_| 6),
+        _ => None,
+    }
+}
+
+/// Returns the decoded text of a string, or `None` if its escapes are not valid UTF-16.
+pub(crate) fn decoded(written: &[u8]) -> Option<String> {
+    let mut text = Vec::with_capacity(written.len());
+    if !unescape(written, &mut text) {
+        return None;
+    }
+    String::from_utf8(text).ok()
+}
+
+/// Returns whether the escapes of a string are valid UTF-16.
+pub(crate) fn is_valid(written: &[u8]) -> bool {
+    pieces(written).all(|piece| !matches!(piece, Piece::Unpaired))
+}
+
+/// Decodes the bytes between the quotes of a string. Returns whether all escapes are valid UTF-16. U+FFFD
+/// replaces those that are not, so the result is never longer than `written`.
+pub(crate) fn unescape(written: &[u8], text: &mut Vec<u8>) -> bool {
+    let mut is_valid = true;
+    for piece in pieces(written) {
+        match piece {
+            Piece::Bytes(bytes) => text.extend_from_slice(bytes),
+            Piece::Char(c) => {
+                let mut buffer = [0; 4];
+                text.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
+            }
+            Piece::Unpaired => {
+                is_valid = false;
+                text.extend_from_slice(REPLACEMENT);
+            }
+        }
+    }
+    is_valid
+}
+
+#[cfg(feature = "capi")]
+pub(crate) fn unescaped_length(written: &[u8]) -> usize {
+    pieces(written)
+        .map(|piece| match piece {
+            Piece::Bytes(bytes) => bytes.len(),
+            Piece::Char(c) => c.len_utf8(),
+            Piece::Unpaired => REPLACEMENT.len(),
+        })
+        .sum()
+}
+
+/// A part of a string: literal bytes, or the character of an escape.
+enum Piece<'a> {
+    Bytes(&'a [u8]),
+    Char(char),
+    /// An unpaired surrogate.
+    Unpaired,
+}
+
+/// U+FFFD.
+const REPLACEMENT: &[u8] = "\u{fffd}".as_bytes();
+
+fn pieces(mut rest: &[u8]) -> impl Iterator<Item = Piece<'_>> {
+    std::iter::from_fn(move || {
+        let plain = rest
+            .iter()
+            .position(|byte| *byte == b'\\')
+            .unwrap_or(rest.len());
+        if plain > 0 {
+            let (bytes, after) = rest.split_at(plain);
+            rest = after;
+            return Some(Piece::Bytes(bytes));
+        }
+        let escape = *rest.get(1)?;
+        let (piece, length) = match escape {
+            b'u' => match code_unit(rest) {
+                Some(high @ 0xd800..=0xdbff) => match code_unit(&rest[6..]) {
+                    Some(low @ 0xdc00..=0xdfff) => {
+                        let code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                        (char::from_u32(code), 12)
+                    }
+                    _ => (None, 6),
+                },
+                Some(code) => (char::from_u32(code), 6),
+                // Unreachable for valid JSON.
+                None => return None,
+            },
+            b'b' => (Some('\u{8}'), 2),
+            b'f' => (Some('\u{c}'), 2),
+            b'n' => (Some('\n'), 2),
+            b'r' => (Some('\r'), 2),
+            b't' => (Some('\t'), 2),
+            b'"' | b'\\' | b'/' => (Some(char::from(escape)), 2),
+            _ => return None,
+        };
+        rest = &rest[length..];
+        Some(piece.map_or(Piece::Unpaired, Piece::Char))
+    })
+}
+
+/// Decodes an escape such as `\u00e9` at the start of `json` to its code unit.
+fn code_unit(json: &[u8]) -> Option<u32> {
+    let digits = json.strip_prefix(b"\\u")?.get(..4)?;
+    digits.iter().try_fold(0, |code, digit| {
+        Some(code << 4 | char::from(*digit).to_digit(16)?)
+    })
+}

@@ -1,0 +1,361 @@
+//! A connection to a Redis or Valkey server: URL, TCP, TLS, authentication, and responses.
+//!
+//! Sockets and TLS are the library's own, so that every step has a deadline and the TLS settings are
+//! those of the API's connections. Parses URLs and responses with the `redis` crate.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use redis::{ConnectionInfo, IntoConnectionInfo, Parser, RedisError, Value, cmd};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+
+use crate::auth::StoreTls;
+use crate::secret::{Secret, Zeroizing};
+
+/// Maximum time to pass a command to the system if no caller waits for its response. That is
+/// immediate unless the send buffer is full.
+const SEND_TIMEOUT: Duration = Duration::from_millis(1);
+
+/// Deadline of one operation.
+#[derive(Clone, Copy)]
+pub(super) struct Budget {
+    until: Instant,
+}
+
+impl Budget {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Budget {
+            until: Instant::now() + timeout,
+        }
+    }
+
+    pub(super) fn remaining(self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        // For a socket, zero means no timeout.
+        match left.is_zero() {
+            true => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "no response in time",
+            )),
+            false => Ok(left),
+        }
+    }
+}
+
+/// Location and credentials of a server.
+pub(super) struct Server {
+    host: String,
+    port: u16,
+    info: ConnectionInfo,
+    tls: Option<StoreTls>,
+}
+
+impl Server {
+    /// # Errors
+    ///
+    /// What is wrong with the URL. Does not contain it, because of its password.
+    pub(super) fn new(url: &Secret, tls: Option<&StoreTls>) -> Result<Self, String> {
+        const EXAMPLE: &str =
+            "is not a valid Redis or Valkey URL, such as redis://:password@host:6379/0";
+        let (scheme, rest) = url.expose().split_once("://").ok_or(EXAMPLE)?;
+        let is_encrypted = match scheme {
+            "redis" | "valkey" => false,
+            "rediss" | "valkeys" => true,
+            _ => return Err(EXAMPLE.into()),
+        };
+        if rest.contains('#') {
+            return Err("has a fragment, which is not supported".into());
+        }
+        let plain = Zeroizing::new(format!("redis://{rest}"));
+        // The error's message could contain the password.
+        let info = plain.as_str().into_connection_info().map_err(|_| EXAMPLE)?;
+        let redis::ConnectionAddr::Tcp(host, port) = info.addr().clone() else {
+            return Err(EXAMPLE.into());
+        };
+        if is_encrypted && ServerName::try_from(host.as_str()).is_err() {
+            return Err("has a host name that no certificate can have".into());
+        }
+        let tls = match (is_encrypted, tls) {
+            (true, None) => return Err("needs TLS settings".into()),
+            (true, Some(tls)) => Some(tls.clone()),
+            (false, _) => None,
+        };
+        Ok(Server {
+            host,
+            port,
+            info,
+            tls,
+        })
+    }
+
+    /// Returns the host and port, without user and password.
+    pub(super) fn address(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// Returns whether a password is sent unencrypted to another machine.
+    pub(super) fn sends_unencrypted_password(&self) -> bool {
+        let is_loopback = match self.host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        };
+        self.tls.is_none() && !is_loopback && self.info.redis_settings().password().is_some()
+    }
+
+    /// Connects and authenticates. DNS resolution may exceed the budget.
+    pub(super) fn connect(&self, budget: Budget) -> io::Result<Connection> {
+        let mut connection = Connection {
+            stream: self.open(budget).map_err(not_connected)?,
+            parser: Parser::new(),
+        };
+        let settings = self.info.redis_settings();
+        let user = settings.username().unwrap_or_default();
+        let password = settings.password().unwrap_or_default();
+        // The capacity suffices: a buffer that grows leaves copies in memory.
+        let capacity = user.len() + password.len() + 128;
+        let mut handshake = Zeroizing::new(Vec::with_capacity(capacity));
+        let mut responses = 0;
+        if !password.is_empty() {
+            let arguments = ["AUTH", user, password].into_iter();
+            let arguments: Vec<_> = arguments.filter(|it| !it.is_empty()).collect();
+            write!(handshake, "*{}\r\n", arguments.len())?;
+            for argument in arguments {
+                write!(handshake, "${}\r\n{argument}\r\n", argument.len())?;
+            }
+            responses += 1;
+        }
+        if settings.db() != 0 {
+            handshake.extend(cmd("SELECT").arg(settings.db()).get_packed_command());
+            responses += 1;
+        }
+        if responses > 0 {
+            connection.send(&handshake, budget)?;
+        }
+        for _ in 0..responses {
+            let response = connection.read_response(budget)?;
+            response.map_err(|error| not_connected(to_io_error(&error)))?;
+        }
+        Ok(connection)
+    }
+
+    fn open(&self, budget: Budget) -> io::Result<Stream> {
+        let mut result = Err(io::Error::new(io::ErrorKind::NotFound, "host not found"));
+        for address in (self.host.as_str(), self.port).to_socket_addrs()? {
+            result = TcpStream::connect_timeout(&address, budget.remaining()?);
+            if result.is_ok() {
+                break;
+            }
+        }
+        let stream = result?;
+        stream.set_nodelay(true)?;
+        let socket = Socket { stream, budget };
+        let Some(tls) = &self.tls else {
+            return Ok(Stream::Plain(socket));
+        };
+        let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
+        let session = ClientConnection::new(tls.config.clone(), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(session, socket);
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+}
+
+/// A connection that sends commands and reads responses.
+pub(super) struct Connection {
+    stream: Stream,
+    parser: Parser,
+}
+
+impl Connection {
+    pub(super) fn send(&mut self, commands: &[u8], budget: Budget) -> io::Result<()> {
+        self.stream.socket().budget = budget;
+        self.stream.write_all(commands)?;
+        self.stream.flush()
+    }
+
+    /// Sends a command whose response no caller waits for.
+    pub(super) fn send_without_waiting(&mut self, command: &[u8]) -> io::Result<()> {
+        self.send(command, Budget::new(SEND_TIMEOUT))
+    }
+
+    /// Reads the next response, which may be an error of the server.
+    pub(super) fn read_response(
+        &mut self,
+        budget: Budget,
+    ) -> io::Result<Result<Value, RedisError>> {
+        self.stream.socket().budget = budget;
+        match self.parser.parse_value(&mut self.stream) {
+            Ok(response) => Ok(response.extract_error()),
+            Err(error) if error.is_timeout() => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "no response in time",
+            )),
+            Err(error) if error.is_connection_dropped() => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "connection closed by peer",
+            )),
+            Err(error) => Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                error.to_string(),
+            )),
+        }
+    }
+}
+
+enum Stream {
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+}
+
+impl Stream {
+    fn socket(&mut self) -> &mut Socket {
+        match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(stream) => &mut stream.sock,
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(socket) => socket.write(bytes),
+            Stream::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(socket) => socket.flush(),
+            Stream::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// A socket whose reads and writes end with a budget.
+struct Socket {
+    stream: TcpStream,
+    budget: Budget,
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream
+            .set_read_timeout(Some(self.budget.remaining()?))?;
+        self.stream.read(buffer).map_err(timed_out)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream
+            .set_write_timeout(Some(self.budget.remaining()?))?;
+        self.stream.write(bytes).map_err(timed_out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// Unix reports the timeout of a socket as an operation that would block.
+fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::new(io::ErrorKind::TimedOut, "no response in time"),
+        _ => error,
+    }
+}
+
+/// Converts an error while connecting, including rejected credentials, to one that means that the
+/// store cannot be reached.
+fn not_connected(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => error,
+        _ => io::Error::new(io::ErrorKind::NotConnected, error.to_string()),
+    }
+}
+
+/// Converts an error of the server. Its kind says what follows from it.
+pub(super) fn to_io_error(error: &RedisError) -> io::Error {
+    use io::ErrorKind::*;
+    let text = error.detail().unwrap_or_default();
+    let (kind, message) = match error.code().unwrap_or_default() {
+        "READONLY" => (
+            ReadOnlyFilesystem,
+            "the server is a read-only replica; use the URL of the primary".to_owned(),
+        ),
+        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" | "TRYAGAIN" => (
+            Unsupported,
+            "Redis Cluster is not supported; use the URL of a standalone server".to_owned(),
+        ),
+        "NOPERM" => (PermissionDenied, format!("permission denied: {text}")),
+        // Nothing works on such a server.
+        code @ ("LOADING" | "MASTERDOWN" | "NOAUTH" | "WRONGPASS") => {
+            (NotConnected, format!("{code}: {text}"))
+        }
+        "ERR" if text.starts_with("unknown command") => (
+            Unsupported,
+            format!(
+                "{text}; use the URL of a Redis or Valkey server, not of a Sentinel or another \
+                 service"
+            ),
+        ),
+        code => (Other, format!("{code}: {text}")),
+    };
+    io::Error::new(kind, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(url: &str) -> Server {
+        Server::new(&Secret::from(url), None).unwrap()
+    }
+
+    #[test]
+    fn server_is_located_by_its_url() {
+        #[rustfmt::skip]
+        let table = [
+            ("redis://host",                  "host:6379"),
+            ("valkey://:hunter2@host:7000/3", "host:7000"),
+            ("redis://me:hunter2@[::1]",      "[::1]:6379"),
+            ("valkey://10.0.0.1",             "10.0.0.1:6379"),
+        ];
+        for (url, address) in table {
+            assert_eq!(server(url).address(), address);
+        }
+    }
+
+    #[test]
+    fn unencrypted_password_is_detected_unless_it_stays_on_this_machine() {
+        #[rustfmt::skip]
+        let table = [
+            ("redis://:hunter2@redis.example",   true),
+            ("valkey://me:hunter2@10.0.0.1",     true),
+            ("redis://redis.example",            false),
+            ("redis://:hunter2@127.0.0.1",       false),
+            ("redis://:hunter2@[::1]",           false),
+            ("redis://:hunter2@localhost",       false),
+        ];
+        for (url, expected) in table {
+            assert_eq!(server(url).sends_unencrypted_password(), expected, "{url}");
+        }
+    }
+}

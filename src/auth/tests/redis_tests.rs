@@ -1,0 +1,734 @@
+//! Invariants of the token cache with several hosts and a Redis: clocks that differ, a server that
+//! is not available for a while, tenants that write to it, and mixed versions.
+
+use std::fs;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, cmd};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::multi_process_tests::with_redis::{
+    Redis, retry_while_late, scenario, without_store_failures,
+};
+use super::multi_process_tests::{EndpointMode, FullDisk, Outcome, Scenario, assert_apart, place};
+use super::test_support::{Endpoint, Reply, call, call_within, request};
+use crate::auth::cache::{Cache, TokenCacheHandle};
+use crate::auth::store::RedisStore;
+use crate::auth::time::Clock;
+use crate::auth::{TokenCacheConfig, TokenErrorKind, TokenStore};
+use crate::secret::Secret;
+
+/// Clocks that differ by minutes.
+const SKEWS: [i64; 4] = [0, 900_000, -600_000, 3_000];
+
+/// Starts a process on each of four hosts whose clocks differ.
+fn run_on_skewed_hosts(scenario: &Scenario) -> Vec<Outcome> {
+    let processes = SKEWS.map(|clock_skew| {
+        Scenario {
+            clock_skew,
+            ..scenario.clone()
+        }
+        .start()
+    });
+    scenario.run(processes.into())
+}
+
+fn assert_same_token(outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        assert_eq!(outcome.token(), outcomes[0].token());
+    }
+}
+
+impl Redis {
+    fn query<T: redis::FromRedisValue>(&self, command: &Cmd) -> T {
+        let client = redis::Client::open(self.url()).unwrap();
+        command
+            .query(&mut client.get_connection().unwrap())
+            .unwrap()
+    }
+
+    /// Returns the only key that matches.
+    fn key(&self, pattern: &str) -> String {
+        let keys = self.keys(pattern);
+        let mut keys = keys.into_iter().filter(|key| !key.ends_with(":lock"));
+        let key = keys.next().expect("such a key");
+        assert_eq!(keys.next(), None);
+        key
+    }
+
+    /// Returns milliseconds since 1970.
+    fn time(&self) -> u64 {
+        let (seconds, micros): (u64, u64) = self.query(&cmd("TIME"));
+        seconds * 1_000 + micros / 1_000
+    }
+}
+
+#[test]
+fn invariant_01_one_token_request_on_hosts_with_skewed_clocks() {
+    let Some(redis) = Redis::start() else { return };
+    let (requests, outcomes) = without_store_failures(|| {
+        let place = place();
+        let scenario = scenario(&place, &redis);
+        let mut outcomes = run_on_skewed_hosts(&scenario);
+        // And later.
+        outcomes.extend(run_on_skewed_hosts(&scenario));
+        (scenario.requests(), outcomes)
+    });
+    assert_eq!(outcomes.len(), 64);
+    assert_same_token(&outcomes);
+    assert_eq!(requests.len(), 1);
+}
+
+#[test]
+fn invariant_02_at_most_one_request_in_1100_ms_on_hosts_with_skewed_clocks() {
+    let Some(redis) = Redis::start() else { return };
+    let (requests, outcomes) = without_store_failures(|| {
+        let place = place();
+        let scenario = Scenario {
+            threads: 1,
+            separate_credentials: true,
+            ..scenario(&place, &redis)
+        };
+        let outcomes = run_on_skewed_hosts(&scenario);
+        (scenario.requests(), outcomes)
+    });
+    assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
+    assert_eq!(requests.len(), 4);
+    for pair in requests.windows(2) {
+        assert_apart(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn invariant_03_bad_credentials_send_one_request_on_hosts_with_skewed_clocks() {
+    let Some(redis) = Redis::start() else { return };
+    let (requests, outcomes) = without_store_failures(|| {
+        let place = place();
+        let scenario = Scenario {
+            mode: EndpointMode::BadCredentials,
+            threads: 4,
+            ..scenario(&place, &redis)
+        };
+        let mut outcomes = run_on_skewed_hosts(&scenario);
+        outcomes.extend(run_on_skewed_hosts(&scenario));
+        (scenario.requests(), outcomes)
+    });
+    for outcome in &outcomes {
+        let (kind, message) = outcome.result.as_ref().unwrap_err();
+        assert_eq!((&**kind, &**message), ("Authentication", "access_denied"));
+        let retry_after = outcome.retry_after.unwrap();
+        assert!(retry_after <= Duration::from_secs(31), "{retry_after:?}");
+    }
+    assert_eq!(requests.len(), 1);
+}
+
+#[test]
+fn rate_limit_of_a_429_applies_to_hosts_with_skewed_clocks() {
+    let Some(redis) = Redis::start() else { return };
+    let (requests, outcomes) = without_store_failures(|| {
+        let place = place();
+        let scenario = Scenario {
+            mode: EndpointMode::RateLimited,
+            separate_credentials: true,
+            threads: 1,
+            ..scenario(&place, &redis)
+        };
+        let mut outcomes = Vec::new();
+        // One after the other: each has to know the block of the first.
+        for clock_skew in SKEWS {
+            let scenario = Scenario {
+                clock_skew,
+                ..scenario.clone()
+            };
+            outcomes.extend(scenario.run(vec![scenario.start()]));
+        }
+        redis.query::<()>(&cmd("FLUSHALL"));
+        (scenario.requests(), outcomes)
+    });
+    for outcome in &outcomes {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "RateLimited");
+        let retry_after = outcome.retry_after.unwrap();
+        assert!(retry_after > Duration::from_secs(30), "{retry_after:?}");
+        assert!(retry_after <= Duration::from_secs(67), "{retry_after:?}");
+    }
+    assert_eq!(requests.len(), 1);
+}
+
+#[test]
+fn invariant_06_stopped_process_has_one_successor_on_hosts_with_skewed_clocks() {
+    let Some(redis) = Redis::start() else { return };
+    let (requests, outcomes) = without_store_failures(|| {
+        let place = place();
+        let stopped = Scenario {
+            threads: 1,
+            response_delay: Duration::from_secs(3600),
+            ..scenario(&place, &redis)
+        };
+        let owner = stopped.start();
+        fs::write(&stopped.go, "").unwrap();
+        while stopped.requests().is_empty() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        fs::remove_file(&stopped.go).unwrap();
+        owner.signal(Signal::STOP);
+        let scenario = Scenario {
+            threads: 1,
+            response_delay: Duration::from_millis(1_500),
+            timeout: Duration::from_secs(12),
+            ..scenario(&place, &redis)
+        };
+        let outcomes = run_on_skewed_hosts(&scenario);
+        owner.kill();
+        (scenario.requests(), outcomes)
+    });
+    assert_same_token(&outcomes);
+    // That of the stopped process, and one.
+    assert_eq!(requests.len(), 2);
+}
+
+#[test]
+fn invariant_01_one_token_request_when_redis_restarts() {
+    let (requests, outcomes) = without_store_failures_but(|| {
+        let redis = Redis::start()?;
+        let place = place();
+        let on = |host: &str| Scenario {
+            host: Some(host.to_owned()),
+            threads: 2,
+            ..scenario(&place, &redis)
+        };
+        let two = |scenario: &Scenario| scenario.run(vec![scenario.start(), scenario.start()]);
+        let (first, second) = (on("one"), on("two"));
+        let mut outcomes = two(&first);
+        let failures = |outcomes: &[Outcome]| outcomes.iter().any(|it| it.store_failures > 0);
+        if failures(&outcomes) {
+            return Some(Err(()));
+        }
+        let port = redis.port;
+        drop(redis);
+        // The host has a copy.
+        outcomes.extend(two(&first));
+        let Some(_redis) = Redis::start_at(port) else {
+            return Some(Err(()));
+        };
+        // The copy is written to the empty server, where the other host finds it.
+        let back = [two(&first), two(&second)];
+        if back.iter().any(|outcomes| failures(outcomes)) {
+            return Some(Err(()));
+        }
+        outcomes.extend(back.into_iter().flatten());
+        Some(Ok((first.requests(), outcomes)))
+    });
+    if outcomes.is_empty() {
+        return;
+    }
+    assert_eq!(outcomes.len(), 16);
+    assert_same_token(&outcomes);
+    assert_eq!(requests.len(), 1);
+}
+
+/// Runs rounds until one is not disturbed by a machine under load. Returns nothing if the test
+/// cannot be run.
+fn without_store_failures_but(
+    round: impl Fn() -> Option<Result<(Vec<Duration>, Vec<Outcome>), ()>>,
+) -> (Vec<Duration>, Vec<Outcome>) {
+    for _ in 0..20 {
+        match round() {
+            None => return Default::default(),
+            Some(Ok(result)) => return result,
+            Some(Err(())) => {}
+        }
+    }
+    panic!("a store failed in every round");
+}
+
+/// A proxy to a server, which can be cut off, or replaced by another server.
+struct Network {
+    url: String,
+    port: Arc<AtomicU16>,
+    is_cut: Arc<AtomicBool>,
+    connections: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Network {
+    fn to(redis: &Redis) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!(
+            "redis://127.0.0.1:{}/",
+            listener.local_addr().unwrap().port()
+        );
+        let network = Network {
+            url,
+            port: Arc::new(redis.port.into()),
+            is_cut: Arc::default(),
+            connections: Arc::default(),
+        };
+        let (port, is_cut, connections) = (
+            Arc::clone(&network.port),
+            Arc::clone(&network.is_cut),
+            Arc::clone(&network.connections),
+        );
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let server = TcpStream::connect(("127.0.0.1", port.load(Ordering::SeqCst)));
+                let (false, Ok(server)) = (is_cut.load(Ordering::SeqCst), server) else {
+                    continue;
+                };
+                let clone = |stream: &TcpStream| stream.try_clone().unwrap();
+                connections.lock().unwrap().push(clone(&client));
+                let (mut from, mut to) = (clone(&client), clone(&server));
+                thread::spawn(move || io::copy(&mut from, &mut to));
+                let (mut from, mut to) = (server, client);
+                thread::spawn(move || io::copy(&mut from, &mut to));
+            }
+        });
+        network
+    }
+
+    /// Closes all connections, and new ones too until it is undone.
+    fn cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::SeqCst);
+        for connection in self.connections.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    fn choice(&self, directory: &std::path::Path) -> TokenCacheConfig {
+        TokenCacheConfig::Redis {
+            url: Secret::new(self.url.clone()),
+            directory: Some(directory.to_owned()),
+            tls: None,
+        }
+    }
+}
+
+/// Calls `attempt` until it returns something, for at most a minute.
+#[track_caller]
+fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn token_obtained_during_a_partition_is_written_back() {
+    let Some(redis) = Redis::start() else { return };
+    let network = Network::to(&redis);
+    network.cut(true);
+    let place = place();
+    let scenario = Scenario {
+        threads: 1,
+        ..scenario(&place, &redis)
+    };
+    let mut request = request();
+    request.client_id += &scenario.client;
+    let cache = Cache::new(Clock::Skewed(-300_000));
+    let choice = network.choice(&place.path().join("partitioned"));
+    let handle = cache.handle(request, &choice).unwrap();
+    let endpoint = Endpoint::new(&Clock::Real, []);
+    let token = handle.token(&*endpoint, &call()).unwrap();
+    let stores = cache.diagnostics().stores;
+    assert!(!stores[0].usable && stores[1].usable, "{stores:?}");
+    assert_eq!(redis.keys("*"), Vec::<String>::new());
+    network.cut(false);
+    // The next calls use the cached token, and write it to the server.
+    eventually(|| {
+        let same = handle.token(&*endpoint, &call()).unwrap();
+        assert_eq!(same.expose(), token.expose());
+        (!redis.keys("camunda-admin:token-*").is_empty()).then_some(())
+    });
+    let outcomes = eventually(|| {
+        let outcomes = scenario.run(vec![scenario.start()]);
+        (outcomes[0].store_failures == 0).then_some(outcomes)
+    });
+    assert_eq!(outcomes[0].token(), token.expose());
+    assert_eq!((endpoint.requests(), scenario.requests().len()), (1, 0));
+}
+
+#[test]
+fn block_received_during_a_partition_is_written_back() {
+    let Some(redis) = Redis::start() else { return };
+    let network = Network::to(&redis);
+    network.cut(true);
+    let place = place();
+    let cache = Cache::new(Clock::Skewed(900_000));
+    let choice = network.choice(&place.path().join("partitioned"));
+    let handle = cache.handle(request(), &choice).unwrap();
+    let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after: None });
+    let endpoint = Endpoint::new(&Clock::Real, [limited]);
+    let ask = || {
+        let call = call_within(Duration::from_secs(20));
+        handle.token(&*endpoint, &call).unwrap_err().retry_after()
+    };
+    assert!(ask().is_some());
+    network.cut(false);
+    eventually(|| {
+        assert!(ask().is_some());
+        (!redis.keys("camunda-admin:rate-limit-*").is_empty()).then_some(())
+    });
+    let scenario = Scenario {
+        threads: 1,
+        separate_credentials: true,
+        ..scenario(&place, &redis)
+    };
+    let outcomes = scenario.run(vec![scenario.start(), scenario.start()]);
+    for outcome in outcomes.iter().filter(|it| it.store_failures == 0) {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "RateLimited");
+        assert!(outcome.retry_after <= Some(Duration::from_secs(67)));
+    }
+    assert_eq!(endpoint.requests(), 1);
+}
+
+#[test]
+fn rejected_token_of_a_partition_is_not_written_back() {
+    let Some(redis) = Redis::start() else { return };
+    let network = Network::to(&redis);
+    network.cut(true);
+    let place = place();
+    let choice = network.choice(&place.path().join("partitioned"));
+    let handle = Cache::new(Clock::Real).handle(request(), &choice).unwrap();
+    let endpoint = Endpoint::new(&Clock::Real, []);
+    let token = handle.token(&*endpoint, &call()).unwrap();
+    handle.reject(&token, &call());
+    network.cut(false);
+    let next = handle.token(&*endpoint, &call()).unwrap();
+    assert_ne!(next.expose(), token.expose());
+    let other = Cache::new(Clock::Real);
+    let choice = network.choice(&place.path().join("other"));
+    let other = other.handle(request(), &choice).unwrap();
+    let got = eventually(|| {
+        handle.token(&*endpoint, &call()).unwrap();
+        (!redis.keys("camunda-admin:token-*").is_empty()).then_some(())?;
+        Some(other.token(&*endpoint, &call()).unwrap())
+    });
+    assert_eq!(got.expose(), next.expose());
+}
+
+#[test]
+fn invariants_01_and_02_hold_on_a_host_with_a_full_disk() {
+    let Some(redis) = Redis::start() else { return };
+    let place = place();
+    let scenario = |separate_credentials| Scenario {
+        threads: 2,
+        host: Some(String::new()),
+        separate_credentials,
+        ..scenario(&place, &redis)
+    };
+    let Some(_disk) = FullDisk::mount(&scenario(false).cache) else {
+        return;
+    };
+    let one = scenario(false);
+    let outcomes = one.run((0..4).map(|_| one.start()).collect());
+    assert_same_token(&outcomes);
+    assert_eq!(one.requests().len(), 1);
+    let many = scenario(true);
+    let outcomes = many.run(vec![many.start(), many.start()]);
+    assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
+    let requests = many.requests();
+    assert_eq!(requests.len(), 5);
+    for pair in requests.windows(2) {
+        assert_apart(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn invariant_01_one_token_request_on_a_host_when_redis_is_full() {
+    let Some(redis) = Redis::start() else { return };
+    redis.query::<()>(cmd("CONFIG").arg("SET").arg("maxmemory").arg(1));
+    let place = place();
+    let scenario = Scenario {
+        host: Some("one".to_owned()),
+        threads: 2,
+        ..scenario(&place, &redis)
+    };
+    let outcomes = scenario.run((0..4).map(|_| scenario.start()).collect());
+    assert_same_token(&outcomes);
+    assert_eq!(scenario.requests().len(), 1);
+    let cache = Cache::new(Clock::Real);
+    let choice = TokenCacheConfig::Redis {
+        url: Secret::new(redis.url()),
+        directory: Some(scenario.cache.join("two")),
+        tls: None,
+    };
+    let handle = cache.handle(request(), &choice).unwrap();
+    let endpoint = Endpoint::new(&Clock::Real, []);
+    handle.token(&*endpoint, &call()).unwrap();
+    let report = &cache.diagnostics().stores[0];
+    if report.can_read {
+        assert!(!report.can_write && !report.can_lock, "{report:?}");
+        for error in [&report.lock_error, &report.write_error] {
+            assert!(error.as_ref().unwrap().contains("OOM"), "{report:?}");
+        }
+    }
+}
+
+/// Returns a handle on a host of its own.
+fn handle(redis: &Redis, place: &tempfile::TempDir, secret: &str) -> Arc<TokenCacheHandle> {
+    let choice = TokenCacheConfig::Redis {
+        url: Secret::new(redis.url()),
+        directory: Some(place.path().join(secret)),
+        tls: None,
+    };
+    let mut request = request();
+    request.client_secret = Secret::from(secret);
+    Cache::new(Clock::Real).handle(request, &choice).unwrap()
+}
+
+#[test]
+fn forged_rate_limit_record_blocks_no_request() {
+    let Some(redis) = Redis::start() else { return };
+    let first = place();
+    let endpoint = Endpoint::new(&Clock::Real, []);
+    eventually(|| {
+        let handle = handle(&redis, &first, "hunter2");
+        handle.token(&*endpoint, &call()).unwrap();
+        (!redis.keys("camunda-admin:rate-limit-*").is_empty()).then_some(())
+    });
+    let key = redis.key("camunda-admin:rate-limit-*");
+    let genuine: Vec<u8> = redis.query(cmd("GET").arg(&key));
+    let now = redis.time();
+    let block = json!({
+        "version": 1,
+        "last_request_at": now,
+        "blocked_at": now,
+        "blocked_until": now + 3_600_000,
+        "consecutive_429s": 9,
+    });
+    let mut changed: Value = serde_json::from_slice(&genuine).unwrap();
+    for (name, value) in block.as_object().unwrap() {
+        changed["signed"][0][name] = value.clone();
+        changed[name] = value.clone();
+    }
+    let mut added = block.clone();
+    added["signed"] = json!([{"key": "0123456789abcdef", "mac": "00"}, 7, null, {}]);
+    for forged in [block, changed, added] {
+        let place = place();
+        let scenario = Scenario {
+            threads: 2,
+            separate_credentials: true,
+            ..scenario(&place, &redis)
+        };
+        let outcomes = eventually(|| {
+            redis.query::<()>(cmd("SET").arg(&key).arg(forged.to_string()));
+            let outcomes = scenario.run(vec![scenario.start(), scenario.start()]);
+            outcomes
+                .iter()
+                .all(|it| it.store_failures == 0)
+                .then_some(outcomes)
+        });
+        for outcome in &outcomes {
+            outcome.token();
+            assert!(outcome.took < Duration::from_secs(15), "{outcomes:?}");
+            let warnings = outcome.warnings.iter();
+            let named = warnings.filter(|it| it.starts_with("rate limit record not verified"));
+            assert!(named.count() <= 1);
+        }
+        let all = outcomes.iter().flat_map(|it| &it.warnings);
+        let expected = format!(
+            "rate limit record not verified, its block is ignored: store=Redis at 127.0.0.1:{} \
+             token_host=https://login.example:443",
+            redis.port
+        );
+        assert!(all.clone().any(|it| *it == expected), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn tenant_who_writes_rate_limit_records_all_the_time_delays_requests_only() {
+    let Some(redis) = Redis::start() else { return };
+    let first = place();
+    let endpoint = Endpoint::new(&Clock::Real, []);
+    let other = handle(&redis, &first, "hunter3");
+    other.token(&*endpoint, &call()).unwrap();
+    let Some(key) = redis.keys("camunda-admin:rate-limit-*").pop() else {
+        return;
+    };
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                let record = json!({"last_request_at": redis.time()}).to_string();
+                redis.query::<()>(cmd("SET").arg(&key).arg(record));
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let started = Instant::now();
+        let token = handle(&redis, &first, "hunter2").token(&*endpoint, &call());
+        is_over.store(true, Ordering::SeqCst);
+        token.unwrap();
+        assert!(started.elapsed() < Duration::from_secs(20));
+    });
+}
+
+#[test]
+fn invariant_02_at_most_one_request_in_1100_ms_for_different_secrets() {
+    let Some(redis) = Redis::start() else { return };
+    let (requests, outcomes) = without_store_failures(|| {
+        let place = place();
+        let scenario = Scenario {
+            threads: 1,
+            ..scenario(&place, &redis)
+        };
+        let processes = ["a", "b", "c", "d"].map(|secret| {
+            Scenario {
+                secret: secret.to_owned(),
+                ..scenario.clone()
+            }
+            .start()
+        });
+        let outcomes = scenario.run(processes.into());
+        (scenario.requests(), outcomes)
+    });
+    assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
+    assert_eq!(requests.len(), 4);
+    for pair in requests.windows(2) {
+        assert_apart(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn token_record_of_another_version_is_ignored_and_kept() {
+    let Some(redis) = Redis::start() else { return };
+    let (requests, outcomes) = without_store_failures(|| {
+        let place = place();
+        let scenario = Scenario {
+            threads: 1,
+            ..scenario(&place, &redis)
+        };
+        redis.query::<()>(&cmd("FLUSHALL"));
+        let mut outcomes = scenario.run(vec![scenario.start()]);
+        if outcomes[0].store_failures > 0 {
+            return (Vec::new(), outcomes);
+        }
+        let key = redis.key("camunda-admin:token-*");
+        let later = b"cadmtok9 in a format of the future".to_vec();
+        redis.query::<()>(cmd("SET").arg(&key).arg(&later));
+        // It is not known to this version, whose processes share another record.
+        for _ in 0..2 {
+            outcomes.extend(scenario.run(vec![scenario.start(), scenario.start()]));
+        }
+        let kept: Vec<u8> = redis.query(cmd("GET").arg(&key));
+        assert_eq!(kept, later);
+        (scenario.requests(), outcomes)
+    });
+    assert_eq!(requests.len(), 2);
+    assert_same_token(&outcomes[1..]);
+}
+
+fn user(redis: &Redis, rules: &[&str]) -> RedisStore {
+    let mut command = cmd("ACL");
+    command.arg("SETUSER").arg("limited").arg("reset").arg("on");
+    redis.query::<()>(command.arg(">hunter2").arg(rules));
+    let url = format!("redis://limited:hunter2@127.0.0.1:{}/", redis.port);
+    RedisStore::new(&Secret::new(url), None).unwrap()
+}
+
+#[test]
+fn documented_permissions_suffice() {
+    let Some(redis) = Redis::start() else { return };
+    let rules = ["~camunda-admin:*", "+get", "+set", "+del", "+eval", "+time"];
+    let store = user(&redis, &rules);
+    let lease = Duration::from_secs(60);
+    retry_while_late(|name| {
+        drop(store.try_lock(name, lease)?);
+        store.put(name, b"1", lease)?;
+        assert_eq!(store.get(name)?.as_deref(), Some(&b"1"[..]));
+        // The response to the release is read by now.
+        assert!(store.try_lock(name, lease)?.is_some());
+        Ok(())
+    });
+}
+
+#[test]
+fn missing_permissions_are_named_once() {
+    let Some(redis) = Redis::start() else { return };
+    for (rules, missing) in [
+        (&["~camunda-admin:*", "+get", "+set"][..], "DEL,EVAL,TIME"),
+        (&["~other:*", "+@all"], "GET,SET,DEL,EVAL"),
+        (&["~camunda-admin:*", "+@all", "-time"], "TIME"),
+    ] {
+        user(&redis, rules);
+        let place = place();
+        let scenario = Scenario {
+            threads: 1,
+            calls: 2,
+            redis: Some(format!("redis://limited:hunter2@127.0.0.1:{}/", redis.port)),
+            ..scenario(&place, &redis)
+        };
+        let named = eventually(|| {
+            let outcomes = scenario.run(vec![scenario.start()]);
+            let warnings = &outcomes[1].warnings;
+            assert!(outcomes[1].result.is_ok());
+            assert!(warnings.iter().all(|it| !it.contains("hunter2")));
+            let mut named = warnings.iter().filter(|it| it.contains("missing="));
+            let first = named.next().cloned();
+            assert_eq!(named.next(), None);
+            first
+        });
+        let expected = format!("store=Redis at 127.0.0.1:{} missing={missing}", redis.port);
+        assert!(named.ends_with(&expected), "{named}");
+    }
+}
+
+#[test]
+fn store_follows_a_failover() {
+    let (Some(primary), Some(replica)) = (Redis::start(), Redis::start()) else {
+        return;
+    };
+    let network = Network::to(&primary);
+    let store = RedisStore::new(&Secret::new(network.url.clone()), None).unwrap();
+    let lease = Duration::from_secs(60);
+    retry_while_late(|name| store.put(name, b"1", lease));
+    // The name leads to the new primary; the connection to the old one is still open.
+    network.port.store(replica.port, Ordering::SeqCst);
+    let mut demote = cmd("REPLICAOF");
+    primary.query::<()>(demote.arg("127.0.0.1").arg(replica.port));
+    retry_while_late(|name| {
+        store.put(name, b"2", lease)?;
+        assert!(store.try_lock(name, lease)?.is_some());
+        Ok(())
+    });
+    assert!(!replica.keys("camunda-admin:*").is_empty());
+}
+
+#[test]
+fn servers_of_other_kinds_are_rejected_with_a_reason() {
+    if Redis::start().is_none() {
+        return;
+    }
+    let cluster = Redis::start_on_a_free_port(&["--cluster-enabled", "yes"]).unwrap();
+    let replica = Redis::start().unwrap();
+    let mut command = cmd("REPLICAOF");
+    replica.query::<()>(command.arg("127.0.0.1").arg(cluster.port));
+    for (redis, reason) in [
+        (
+            &cluster,
+            "Redis Cluster is not supported; use the URL of a standalone server",
+        ),
+        (
+            &replica,
+            "the server is a read-only replica; use the URL of the primary",
+        ),
+    ] {
+        let store = redis.store();
+        let error = eventually(|| {
+            let error = store.put("a", b"1", Duration::from_secs(60)).unwrap_err();
+            (error.kind() != io::ErrorKind::TimedOut).then_some(error)
+        });
+        assert_eq!(error.to_string(), reason);
+    }
+}

@@ -1,0 +1,345 @@
+//! Installs the library with `bindings/c/install.sh`, and uses the installation by pkg-config and CMake.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::library::library;
+use crate::limited::{Ended, SLOW_PROGRAM_LIMIT, run_to_end};
+use crate::tools::{run, tool, top};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+const C_PROGRAM: &str = "#include <camunda_admin.h>\n\
+     int main(void) { return camunda_abi_version() == CAMUNDA_ABI_VERSION ? 0 : 1; }\n";
+
+const CPP_PROGRAM: &str = "#include <camunda_admin.hpp>\n\
+     int main() { return camunda::Value::parse(\"[1]\")[0].integer() == 1 ? 0 : 1; }\n";
+
+fn install_command() -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg(top().join("bindings/c/install.sh"))
+        .env("LIBRARY_DIR", library().folder())
+        // Stripping the archive of a debug build takes seconds; only one test looks at the result.
+        .env("STRIP", "true")
+        .env_remove("DESTDIR");
+    command
+}
+
+fn install(prefix: &Path) {
+    let mut command = install_command();
+    command.arg(prefix);
+    run(command);
+}
+
+fn files_below(folder: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                let path = entry.path();
+                let path = path.strip_prefix(folder).unwrap();
+                found.insert(path.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn install_creates_versioned_library_links_and_licence() {
+    let stage = tempfile::tempdir().unwrap();
+    let mut command = install_command();
+    command
+        .args(["--prefix", "/opt/camunda", "--libdir=lib/triple"])
+        .env("DESTDIR", stage.path());
+    run(command);
+    let prefix = stage.path().join("opt/camunda");
+    let real = format!("lib/triple/libcamunda_admin.so.{VERSION}");
+    let expected = [
+        "include/camunda_admin.h",
+        "include/camunda_admin.hpp",
+        "lib/triple/cmake/camunda_admin/camunda_admin-config-version.cmake",
+        "lib/triple/cmake/camunda_admin/camunda_admin-config.cmake",
+        "lib/triple/cmake/camunda_admin/camunda_admin-targets.cmake",
+        "lib/triple/libcamunda_admin.a",
+        "lib/triple/libcamunda_admin.so",
+        "lib/triple/libcamunda_admin.so.0.1",
+        &real,
+        "lib/triple/pkgconfig/camunda_admin-static.pc",
+        "lib/triple/pkgconfig/camunda_admin.pc",
+        "share/doc/camunda_admin/LICENSE",
+    ];
+    let found = files_below(&prefix);
+    assert_eq!(found.iter().collect::<Vec<_>>(), expected);
+    let target = |link: &str| fs::read_link(prefix.join("lib/triple").join(link)).unwrap();
+    assert_eq!(
+        target("libcamunda_admin.so"),
+        Path::new("libcamunda_admin.so.0.1")
+    );
+    assert_eq!(
+        target("libcamunda_admin.so.0.1"),
+        Path::new(&real).file_name().unwrap()
+    );
+    let stage = stage.path().to_str().unwrap();
+    for text in found
+        .iter()
+        .filter(|it| it.ends_with(".pc") || it.ends_with(".cmake"))
+    {
+        let content = fs::read_to_string(prefix.join(text)).unwrap();
+        assert!(
+            !content.contains(stage) && !content.contains('@'),
+            "{text}:\n{content}"
+        );
+    }
+}
+
+#[test]
+fn install_changes_nothing_when_the_library_is_missing() {
+    let stage = tempfile::tempdir().unwrap();
+    let prefix = stage.path().join("prefix");
+    for (arguments, status, message) in [
+        (&["PREFIX"][..], 1, "cargo build --release --features capi"),
+        (&["--prefx", "/x"], 2, "unknown option --prefx"),
+        (&["--libdir"], 2, "--libdir requires a directory"),
+        (&["/x", "/y"], 2, "more than one prefix"),
+    ] {
+        let mut command = install_command();
+        command.env("LIBRARY_DIR", stage.path());
+        for argument in arguments {
+            match *argument {
+                "PREFIX" => command.arg(&prefix),
+                argument => command.arg(argument),
+            };
+        }
+        let ended = run_to_end(command, SLOW_PROGRAM_LIMIT);
+        assert_eq!(ended.status.code(), Some(status), "{}", ended.stderr);
+        assert!(ended.stderr.contains(message), "{}", ended.stderr);
+    }
+    assert_eq!(fs::read_dir(stage.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn shared_library_is_named_after_its_abi() {
+    let Some(readelf) = tool("readelf") else {
+        return;
+    };
+    let mut command = Command::new(readelf);
+    command.args(["-d", "-W"]).arg(&library().shared);
+    let read = run(command);
+    assert!(read.contains("soname: [libcamunda_admin.so.0.1]"), "{read}");
+}
+
+#[test]
+fn pkg_config_finds_moved_installation() {
+    let (Some(pkg_config), Some(compiler)) = (tool("pkg-config"), tool("cc")) else {
+        return;
+    };
+    let stage = tempfile::tempdir().unwrap();
+    let mut command = install_command();
+    command.arg(stage.path().join("first"));
+    command.args(["--libdir", "lib/triple"]);
+    run(command);
+    let moved = stage.path().join("moved");
+    fs::rename(stage.path().join("first"), &moved).unwrap();
+    let libraries = moved.join("lib/triple");
+    for (package, needs_shared) in [("camunda_admin", true), ("camunda_admin-static", false)] {
+        let mut command = Command::new(&pkg_config);
+        command.args(["--cflags", "--libs", package]);
+        command.env("PKG_CONFIG_PATH", libraries.join("pkgconfig"));
+        let flags = run(command);
+        let binary = stage.path().join(package);
+        let mut command = Command::new(&compiler);
+        command.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L"]);
+        command
+            .arg(top().join("tests/c/objects.c"))
+            .arg("-o")
+            .arg(&binary);
+        command.args(flags.split_whitespace());
+        run(command);
+        let mut command = Command::new(&binary);
+        command.env("LD_LIBRARY_PATH", &libraries);
+        run(command);
+        // Cargo sets it for tests, to a folder that contains the library.
+        let mut command = Command::new(&binary);
+        command.env_remove("LD_LIBRARY_PATH");
+        let ended = run_to_end(command, SLOW_PROGRAM_LIMIT);
+        assert_eq!(ended.status.success(), !needs_shared, "{}", ended.stderr);
+    }
+}
+
+/// A CMake project that uses an installation.
+struct Project {
+    folder: tempfile::TempDir,
+    cmake: PathBuf,
+}
+
+impl Project {
+    /// Writes a project that finds the package with these arguments and adds these targets.
+    fn new(find: &str, targets: &str) -> Option<Project> {
+        let cmake = tool("cmake")?;
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "cmake_minimum_required(VERSION 3.14)\nproject(consumer C CXX)\n\
+             find_package(camunda_admin {find})\n{targets}\n"
+        );
+        fs::write(folder.path().join("CMakeLists.txt"), text).unwrap();
+        fs::write(folder.path().join("program.c"), C_PROGRAM).unwrap();
+        fs::write(folder.path().join("program.cpp"), CPP_PROGRAM).unwrap();
+        Some(Project { folder, cmake })
+    }
+
+    fn build(&self) -> PathBuf {
+        self.folder.path().join("build")
+    }
+
+    fn configure(&self, prefix: &Path) -> Ended {
+        let mut command = Command::new(&self.cmake);
+        command.arg("-S").arg(self.folder.path());
+        command.arg("-B").arg(self.build());
+        command.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()));
+        run_to_end(command, SLOW_PROGRAM_LIMIT)
+    }
+
+    fn make(&self, prefix: &Path) {
+        let ended = self.configure(prefix);
+        assert!(ended.status.success(), "{}{}", ended.stdout, ended.stderr);
+        let mut command = Command::new(&self.cmake);
+        command.arg("--build").arg(self.build());
+        run(command);
+    }
+}
+
+#[test]
+fn cmake_links_shared_and_static_library_of_moved_installation() {
+    let targets = "set(CMAKE_CXX_STANDARD 14)\n\
+         add_executable(c_plain program.c)\n\
+         target_link_libraries(c_plain PRIVATE camunda_admin::camunda_admin)\n\
+         add_executable(cpp_shared program.cpp)\n\
+         target_link_libraries(cpp_shared PRIVATE camunda_admin::shared)\n\
+         add_executable(c_static program.c)\n\
+         target_link_libraries(c_static PRIVATE camunda_admin::static)\n\
+         add_library(plugin MODULE program.c)\n\
+         target_link_libraries(plugin PRIVATE camunda_admin::static)\n";
+    let Some(project) = Project::new("0.1 REQUIRED COMPONENTS shared static", targets) else {
+        return;
+    };
+    let stage = tempfile::tempdir().unwrap();
+    install(&stage.path().join("first"));
+    let moved = stage.path().join("moved");
+    fs::rename(stage.path().join("first"), &moved).unwrap();
+    project.make(&moved);
+    for program in ["c_plain", "cpp_shared", "c_static"] {
+        run(Command::new(project.build().join(program)));
+    }
+    let Some(nm) = tool("nm") else { return };
+    let mut command = Command::new(nm);
+    command.args(["-D", "--defined-only", "--format=posix"]);
+    command.arg(project.build().join("libplugin.so"));
+    let exported = run(command);
+    let names: Vec<_> = exported
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| !name.starts_with('_'))
+        .collect();
+    assert_eq!(names, ["main"], "of the archive: {exported}");
+}
+
+#[test]
+fn cmake_honours_versions_and_components() {
+    let stage = tempfile::tempdir().unwrap();
+    install(stage.path());
+    // Only the shared library.
+    let partial = tempfile::tempdir().unwrap();
+    install(partial.path());
+    fs::remove_file(partial.path().join("lib/libcamunda_admin.a")).unwrap();
+    let no_library = tempfile::tempdir().unwrap();
+    for (prefix, find, accepted, message) in [
+        (&stage, "", true, ""),
+        (&stage, "0.1", true, ""),
+        (&stage, "0.1.0 EXACT", true, ""),
+        (&stage, "0.1...0.3", true, ""),
+        (&stage, "0.1...<0.2", true, ""),
+        (&stage, "0.0.1...<0.1", false, "0.1.0"),
+        (&stage, "0.2", false, "0.1.0"),
+        (&stage, "0.0.9", false, "0.1.0"),
+        (&stage, "1", false, "0.1.0"),
+        (&stage, "0.1 COMPONENTS static", true, ""),
+        (
+            &stage,
+            "COMPONENTS python",
+            false,
+            "unknown component `python`",
+        ),
+        (&partial, "COMPONENTS shared", true, ""),
+        (&partial, "OPTIONAL_COMPONENTS static", true, ""),
+        (
+            &partial,
+            "COMPONENTS static",
+            false,
+            "static library is not installed",
+        ),
+        (&no_library, "", false, "camunda_admin"),
+    ] {
+        let Some(project) = Project::new(&format!("{find} REQUIRED"), "") else {
+            return;
+        };
+        let ended = project.configure(prefix.path());
+        assert_eq!(ended.status.success(), accepted, "{find}: {}", ended.stderr);
+        // CMake breaks lines.
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            words(&ended.stderr).contains(message),
+            "{find}: {}",
+            ended.stderr
+        );
+    }
+}
+
+/// The targets of a project that is included by `add_subdirectory` are those of `find_package`.
+#[test]
+fn cmake_defines_targets_of_subdirectory() {
+    let Some(cmake) = tool("cmake") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "cmake_minimum_required(VERSION 3.14)\nproject(consumer C CXX)\n\
+         add_subdirectory({} library)\n\
+         foreach(target shared static camunda_admin)\n\
+           if(NOT TARGET camunda_admin::${{target}})\n\
+             message(FATAL_ERROR \"no target camunda_admin::${{target}}\")\n\
+           endif()\n\
+         endforeach()\n\
+         add_executable(consumer program.c)\n\
+         target_link_libraries(consumer PRIVATE camunda_admin::camunda_admin)\n",
+        top().display()
+    );
+    fs::write(folder.path().join("CMakeLists.txt"), text).unwrap();
+    fs::write(folder.path().join("program.c"), C_PROGRAM).unwrap();
+    // In place of cargo, which would compile everything again: puts the library that is already built
+    // into the target folder.
+    let cargo = folder.path().join("cargo");
+    let script = format!(
+        "#!/bin/sh\nwhile [ \"$1\" != --target-dir ]; do shift; done\n\
+         mkdir -p \"$2/release\"\ncp -P {}/libcamunda_admin.* \"$2/release/\"\n",
+        library().folder().display()
+    );
+    fs::write(&cargo, script).unwrap();
+    let mut command = Command::new("chmod");
+    command.arg("755").arg(&cargo);
+    run(command);
+    let build = folder.path().join("build");
+    let mut command = Command::new(&cmake);
+    command.arg("-S").arg(folder.path()).arg("-B").arg(&build);
+    command.arg(format!("-DCARGO_EXECUTABLE={}", cargo.display()));
+    run(command);
+    let mut command = Command::new(&cmake);
+    command.arg("--build").arg(&build);
+    run(command);
+    run(Command::new(build.join("consumer")));
+}
