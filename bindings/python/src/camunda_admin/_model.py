@@ -100,10 +100,13 @@ class Model:
     def _object(self, name: str, kind: Type[M]) -> M:
         """Return the object of a field; an empty one if the field is absent."""
         value = self._data.get(name)
-        if value is None:
-            return kind._of(None)
-        result = value if isinstance(value, kind) else kind._of(value)
-        self._data[name] = result
+        if value.__class__ is kind:
+            found: M = value
+            return found
+        result: M = _new(kind)
+        _set_data(result, {} if value is None else value)
+        if value is not None:
+            self._data[name] = result
         return result
 
     def _objects(self, name: str, kind: Type[M]) -> Tuple[M, ...]:
