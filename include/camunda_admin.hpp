@@ -548,13 +548,11 @@ Owned<T> make(Call&& call) {
 
 /// Throws ConfigError if the loaded library has another ABI version than this header.
 inline void check_abi() {
-  static const std::uint32_t found = camunda_abi_version();
-  if (found != CAMUNDA_ABI_VERSION) {
-    raise(Status::Config, Stage::Config, Outcome::NotSent,
-          "this program was compiled for ABI " + std::to_string(CAMUNDA_ABI_VERSION) +
-              " of camunda_admin (version " CAMUNDA_VERSION "), and the library that was loaded has ABI " +
-              std::to_string(found) + " (version " + camunda_version() + ")");
-  }
+  static const bool checked = [] {
+    run([](camunda_error** error) { return camunda_abi_check(CAMUNDA_ABI_VERSION, error); });
+    return true;
+  }();
+  static_cast<void>(checked);
 }
 
 /// Returns a string as a C string. Throws InvalidArgumentError if it contains a NUL.
@@ -1304,16 +1302,76 @@ class ClusterCredentials;
 // The types of the API
 // ---------------------------------------------------------------------------------------------
 
+/// Id of an organisation.
+class OrganizationId : public detail::Id<OrganizationId> {
+ public:
+  using Id::Id;
+};
+
+/// Id of a user.
+class UserId : public detail::Id<UserId> {
+ public:
+  using Id::Id;
+};
+
+/// Id of a backup.
+class BackupId : public detail::Id<BackupId> {
+ public:
+  using Id::Id;
+};
+
+/// Id of a restore.
+class RestoreId : public detail::Id<RestoreId> {
+ public:
+  using Id::Id;
+};
+
 /// Id of a cluster.
 class ClusterId : public detail::Id<ClusterId> {
  public:
   using Id::Id;
 };
 
-/// Id and name of a resource, such as a generation, a region or a plan type.
-struct NamedResource {
+/// Id of a channel.
+class ChannelId : public detail::Id<ChannelId> {
+ public:
+  using Id::Id;
+};
+
+/// Id of a generation.
+class GenerationId : public detail::Id<GenerationId> {
+ public:
+  using Id::Id;
+};
+
+/// Id of a region in which clusters run.
+class RegionId : public detail::Id<RegionId> {
+ public:
+  using Id::Id;
+};
+
+/// Id of a region in which backups are stored.
+class BackupRegionId : public detail::Id<BackupRegionId> {
+ public:
+  using Id::Id;
+};
+
+/// Id of a backup option of a region.
+class BackupOptionId : public detail::Id<BackupOptionId> {
+ public:
+  using Id::Id;
+};
+
+/// Id of a plan type.
+class PlanTypeId : public detail::Id<PlanTypeId> {
+ public:
+  using Id::Id;
+};
+
+/// Channel of a cluster: its id and name.
+struct ChannelRef {
   /// Its id.
-  std::string uuid{};
+  ChannelId uuid{};
   /// Its name, as the Console shows it.
   std::string name{};
   /// Fields unknown to this version.
@@ -1321,30 +1379,30 @@ struct NamedResource {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static NamedResource from_json(std::string_view json);
+  static ChannelRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
   std::string to_json() const;
 };
 
 template <>
-struct detail::Fields<NamedResource> {
-  static constexpr Field<NamedResource> list[] = {
-      defaulted<&NamedResource::uuid>("uuid"),
-      defaulted<&NamedResource::name>("name"),
+struct detail::Fields<ChannelRef> {
+  static constexpr Field<ChannelRef> list[] = {
+      defaulted<&ChannelRef::uuid>("uuid"),
+      defaulted<&ChannelRef::name>("name"),
   };
 };
 
-inline NamedResource NamedResource::from_json(std::string_view json) {
-  return detail::from_json<NamedResource>(json);
+inline ChannelRef ChannelRef::from_json(std::string_view json) {
+  return detail::from_json<ChannelRef>(json);
 }
 
-inline std::string NamedResource::to_json() const { return detail::to_json(*this); }
+inline std::string ChannelRef::to_json() const { return detail::to_json(*this); }
 
-/// Id and name of a resource in the response of an upgrade.
-struct NamedId {
+/// Generation of a cluster: its id and name.
+struct GenerationRef {
   /// Its id.
-  std::string id{};
+  GenerationId uuid{};
   /// Its name, as the Console shows it.
   std::string name{};
   /// Fields unknown to this version.
@@ -1352,25 +1410,211 @@ struct NamedId {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static NamedId from_json(std::string_view json);
+  static GenerationRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
   std::string to_json() const;
 };
 
 template <>
-struct detail::Fields<NamedId> {
-  static constexpr Field<NamedId> list[] = {
-      defaulted<&NamedId::id>("id"),
-      defaulted<&NamedId::name>("name"),
+struct detail::Fields<GenerationRef> {
+  static constexpr Field<GenerationRef> list[] = {
+      defaulted<&GenerationRef::uuid>("uuid"),
+      defaulted<&GenerationRef::name>("name"),
   };
 };
 
-inline NamedId NamedId::from_json(std::string_view json) {
-  return detail::from_json<NamedId>(json);
+inline GenerationRef GenerationRef::from_json(std::string_view json) {
+  return detail::from_json<GenerationRef>(json);
 }
 
-inline std::string NamedId::to_json() const { return detail::to_json(*this); }
+inline std::string GenerationRef::to_json() const { return detail::to_json(*this); }
+
+/// Region of a cluster: its id and name.
+struct RegionRef {
+  /// Its id.
+  RegionId uuid{};
+  /// Its name, as the Console shows it.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  static RegionRef from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  std::string to_json() const;
+};
+
+template <>
+struct detail::Fields<RegionRef> {
+  static constexpr Field<RegionRef> list[] = {
+      defaulted<&RegionRef::uuid>("uuid"),
+      defaulted<&RegionRef::name>("name"),
+  };
+};
+
+inline RegionRef RegionRef::from_json(std::string_view json) {
+  return detail::from_json<RegionRef>(json);
+}
+
+inline std::string RegionRef::to_json() const { return detail::to_json(*this); }
+
+/// Region of a cluster's backups: its id and name.
+struct BackupRegionRef {
+  /// Its id.
+  BackupRegionId uuid{};
+  /// Its name, as the Console shows it.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  static BackupRegionRef from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  std::string to_json() const;
+};
+
+template <>
+struct detail::Fields<BackupRegionRef> {
+  static constexpr Field<BackupRegionRef> list[] = {
+      defaulted<&BackupRegionRef::uuid>("uuid"),
+      defaulted<&BackupRegionRef::name>("name"),
+  };
+};
+
+inline BackupRegionRef BackupRegionRef::from_json(std::string_view json) {
+  return detail::from_json<BackupRegionRef>(json);
+}
+
+inline std::string BackupRegionRef::to_json() const { return detail::to_json(*this); }
+
+/// Plan type of a cluster: its id and name.
+struct PlanTypeRef {
+  /// Its id.
+  PlanTypeId uuid{};
+  /// Its name, as the Console shows it.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  static PlanTypeRef from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  std::string to_json() const;
+};
+
+template <>
+struct detail::Fields<PlanTypeRef> {
+  static constexpr Field<PlanTypeRef> list[] = {
+      defaulted<&PlanTypeRef::uuid>("uuid"),
+      defaulted<&PlanTypeRef::name>("name"),
+  };
+};
+
+inline PlanTypeRef PlanTypeRef::from_json(std::string_view json) {
+  return detail::from_json<PlanTypeRef>(json);
+}
+
+inline std::string PlanTypeRef::to_json() const { return detail::to_json(*this); }
+
+/// Plan type: the size of a cluster.
+struct PlanType {
+  /// Its id, for `plan_type_id` when a cluster is created.
+  PlanTypeId uuid{};
+  /// Its name, as the Console shows it.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  static PlanType from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  std::string to_json() const;
+};
+
+template <>
+struct detail::Fields<PlanType> {
+  static constexpr Field<PlanType> list[] = {
+      required<&PlanType::uuid>("uuid"),
+      defaulted<&PlanType::name>("name"),
+  };
+};
+
+inline PlanType PlanType::from_json(std::string_view json) {
+  return detail::from_json<PlanType>(json);
+}
+
+inline std::string PlanType::to_json() const { return detail::to_json(*this); }
+
+/// Cluster in the response of an upgrade: its id and name.
+struct UpgradedCluster {
+  /// Its id.
+  ClusterId id{};
+  /// Its name.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  static UpgradedCluster from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  std::string to_json() const;
+};
+
+template <>
+struct detail::Fields<UpgradedCluster> {
+  static constexpr Field<UpgradedCluster> list[] = {
+      defaulted<&UpgradedCluster::id>("id"),
+      defaulted<&UpgradedCluster::name>("name"),
+  };
+};
+
+inline UpgradedCluster UpgradedCluster::from_json(std::string_view json) {
+  return detail::from_json<UpgradedCluster>(json);
+}
+
+inline std::string UpgradedCluster::to_json() const { return detail::to_json(*this); }
+
+/// Generation in the response of an upgrade: its id and name.
+struct UpgradedGeneration {
+  /// Its id.
+  GenerationId id{};
+  /// Its name, as the Console shows it.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  static UpgradedGeneration from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  std::string to_json() const;
+};
+
+template <>
+struct detail::Fields<UpgradedGeneration> {
+  static constexpr Field<UpgradedGeneration> list[] = {
+      required<&UpgradedGeneration::id>("id"),
+      defaulted<&UpgradedGeneration::name>("name"),
+  };
+};
+
+inline UpgradedGeneration UpgradedGeneration::from_json(std::string_view json) {
+  return detail::from_json<UpgradedGeneration>(json);
+}
+
+inline std::string UpgradedGeneration::to_json() const { return detail::to_json(*this); }
 
 /// Reason why an organisation may use a generation.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
@@ -1405,7 +1649,7 @@ class GenerationClassification : public detail::OpenEnum<GenerationClassificatio
 /// Generation: a Camunda version that a cluster can run.
 struct Generation {
   /// Its id, for `generation_id` when a cluster is created.
-  std::string uuid{};
+  GenerationId uuid{};
   /// Its name, such as `Camunda 8.8.1`.
   std::string name{};
   /// Reason why the organisation may use it.
@@ -1424,7 +1668,7 @@ struct Generation {
 template <>
 struct detail::Fields<Generation> {
   static constexpr Field<Generation> list[] = {
-      defaulted<&Generation::uuid>("uuid"),
+      required<&Generation::uuid>("uuid"),
       defaulted<&Generation::name>("name"),
       optional<&Generation::classification>("classification"),
   };
@@ -1439,11 +1683,11 @@ inline std::string Generation::to_json() const { return detail::to_json(*this); 
 /// Channel: a series of generations that clusters follow.
 struct Channel {
   /// Its id, for `channel_id` when a cluster is created.
-  std::string uuid{};
+  ChannelId uuid{};
   /// Its name, such as `Stable`.
   std::string name{};
   /// Default generation of new clusters.
-  NamedResource default_generation{};
+  Generation default_generation{};
   /// Generations that may be used for new clusters.
   std::vector<Generation> allowed_generations{};
   /// Fields unknown to this version.
@@ -1460,9 +1704,9 @@ struct Channel {
 template <>
 struct detail::Fields<Channel> {
   static constexpr Field<Channel> list[] = {
-      defaulted<&Channel::uuid>("uuid"),
+      required<&Channel::uuid>("uuid"),
       defaulted<&Channel::name>("name"),
-      defaulted<&Channel::default_generation>("defaultGeneration"),
+      required<&Channel::default_generation>("defaultGeneration"),
       defaulted<&Channel::allowed_generations>("allowedGenerations"),
   };
 };
@@ -1476,7 +1720,7 @@ inline std::string Channel::to_json() const { return detail::to_json(*this); }
 /// Region in which the backups of another region can be stored.
 struct BackupRegionOption {
   /// Its id, for `backup_region_id` when a cluster is created.
-  std::string id{};
+  BackupRegionId id{};
   /// Its name, as the Console shows it.
   std::string label{};
   /// Fields unknown to this version.
@@ -1493,7 +1737,7 @@ struct BackupRegionOption {
 template <>
 struct detail::Fields<BackupRegionOption> {
   static constexpr Field<BackupRegionOption> list[] = {
-      defaulted<&BackupRegionOption::id>("id"),
+      required<&BackupRegionOption::id>("id"),
       defaulted<&BackupRegionOption::label>("label"),
   };
 };
@@ -1507,7 +1751,7 @@ inline std::string BackupRegionOption::to_json() const { return detail::to_json(
 /// Option for where the backups of a region are stored.
 struct BackupOption {
   /// The id of the option.
-  std::string uuid{};
+  BackupOptionId uuid{};
   /// Regions of this option.
   std::vector<BackupRegionOption> regions{};
   /// Fields unknown to this version.
@@ -1538,7 +1782,7 @@ inline std::string BackupOption::to_json() const { return detail::to_json(*this)
 /// Region: a cloud provider's location in which clusters run.
 struct Region {
   /// Its id, for `region_id` when a cluster is created.
-  std::string uuid{};
+  RegionId uuid{};
   /// Its name, as the Console shows it.
   std::string name{};
   /// The cloud provider, such as `AWS`.
@@ -1559,7 +1803,7 @@ struct Region {
 template <>
 struct detail::Fields<Region> {
   static constexpr Field<Region> list[] = {
-      defaulted<&Region::uuid>("uuid"),
+      required<&Region::uuid>("uuid"),
       defaulted<&Region::name>("name"),
       defaulted<&Region::provider>("provider"),
       optional<&Region::backups>("backups"),
@@ -1577,7 +1821,7 @@ struct Parameters {
   /// Channels with their generations.
   std::vector<Channel> channels{};
   /// Plan types.
-  std::vector<NamedResource> cluster_plan_types{};
+  std::vector<PlanType> cluster_plan_types{};
   /// Regions.
   std::vector<Region> regions{};
   /// Fields unknown to this version.
@@ -1883,21 +2127,21 @@ struct Cluster {
   /// Description, set by the owner.
   std::optional<std::string> description{};
   /// The organisation that owns it.
-  std::string owner_id{};
-  /// Creation time: RFC 3339, UTC.
+  OrganizationId owner_id{};
+  /// Creation time.
   std::string created{};
   /// Whether it is automatically upgraded to the newest generation of its channel.
   bool auto_update{};
   /// The channel that it follows.
-  NamedResource channel{};
+  ChannelRef channel{};
   /// The generation that it runs.
-  NamedResource generation{};
+  GenerationRef generation{};
   /// Region in which it runs.
-  NamedResource region{};
+  RegionRef region{};
   /// Region in which its backups are stored.
-  std::optional<NamedResource> backup_region{};
+  std::optional<BackupRegionRef> backup_region{};
   /// Its plan type.
-  NamedResource plan_type{};
+  PlanTypeRef plan_type{};
   /// Its labels, its stage among them.
   std::optional<std::vector<std::string>> labels{};
   /// URLs of its components.
@@ -1990,19 +2234,19 @@ struct CreateCluster {
   /// Name; the API rejects names that are too long.
   std::string name{};
   /// Id of the channel to follow.
-  std::string channel_id{};
+  ChannelId channel_id{};
   /// Id of the generation, one of the channel's allowed generations.
-  std::string generation_id{};
+  GenerationId generation_id{};
   /// Id of the region.
-  std::string region_id{};
+  RegionId region_id{};
   /// Id of the plan type.
-  std::string plan_type_id{};
+  PlanTypeId plan_type_id{};
   /// Description of the cluster.
   std::optional<std::string> description{};
   /// Whether it is automatically upgraded to the newest generation of its channel.
   std::optional<bool> auto_update{};
   /// Id of the region in which its backups are stored, one of the region's backup options.
-  std::optional<std::string> backup_region_id{};
+  std::optional<BackupRegionId> backup_region_id{};
   /// Owner of the key that encrypts its data.
   std::optional<EncryptionKeyType> encryption{};
   /// Number of hardware packages.
@@ -2170,13 +2414,13 @@ inline std::string detail::UpdateIpAllowlist::to_json() const { return detail::t
 /// Response to an upgrade.
 struct GenerationUpgrade {
   /// The cluster.
-  NamedId cluster{};
+  UpgradedCluster cluster{};
   /// Generation before the upgrade.
-  NamedId old_generation{};
-  /// Generation after the upgrade.
-  NamedId new_generation{};
+  UpgradedGeneration old_generation{};
+  /// Generation after the upgrade, for `wait_until_upgraded`.
+  UpgradedGeneration new_generation{};
   /// The organisation that owns it.
-  std::string org_id{};
+  OrganizationId org_id{};
   /// Fields unknown to this version.
   Extra extra{};
 
@@ -2192,8 +2436,8 @@ template <>
 struct detail::Fields<GenerationUpgrade> {
   static constexpr Field<GenerationUpgrade> list[] = {
       defaulted<&GenerationUpgrade::cluster>("cluster"),
-      defaulted<&GenerationUpgrade::old_generation>("oldGeneration"),
-      defaulted<&GenerationUpgrade::new_generation>("newGeneration"),
+      required<&GenerationUpgrade::old_generation>("oldGeneration"),
+      required<&GenerationUpgrade::new_generation>("newGeneration"),
       defaulted<&GenerationUpgrade::org_id>("orgId"),
   };
 };
@@ -2207,9 +2451,9 @@ inline std::string GenerationUpgrade::to_json() const { return detail::to_json(*
 /// Request to fail over to a new cluster.
 struct TriggerFailover {
   /// Ids of the backups to copy.
-  std::vector<std::string> backup_ids{};
+  std::vector<BackupId> backup_ids{};
   /// Id of the backup to restore, one of `backup_ids`.
-  std::string restore_backup_id{};
+  BackupId restore_backup_id{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
@@ -2501,7 +2745,7 @@ struct ClusterClientConnectionDetails {
   /// Host and port of Zeebe.
   std::string zeebe_address{};
   /// OAuth client id.
-  std::string zeebe_client_id{};
+  ClusterClientId zeebe_client_id{};
   /// URL of the token endpoint.
   std::string zeebe_authorization_server_url{};
   /// Fields unknown to this version.
@@ -2530,12 +2774,6 @@ inline ClusterClientConnectionDetails ClusterClientConnectionDetails::from_json(
 }
 
 inline std::string ClusterClientConnectionDetails::to_json() const { return detail::to_json(*this); }
-
-/// Id of a backup.
-class BackupId : public detail::Id<BackupId> {
- public:
-  using Id::Id;
-};
 
 /// Status of a backup, or of a component's part of it.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
@@ -2611,9 +2849,9 @@ struct Backup {
   BackupId uuid{};
   /// Its name.
   std::string name{};
-  /// Start time: RFC 3339, UTC.
+  /// Start time.
   std::string created{};
-  /// Completion time: RFC 3339, UTC; empty until then.
+  /// Completion time; absent until then.
   std::string completed{};
   /// Status.
   BackupStatus status{};
@@ -2626,7 +2864,7 @@ struct Backup {
   /// Status of Optimize's part.
   BackupStatus optimize_status{};
   /// Id of the generation that the cluster ran.
-  std::optional<std::string> generation_uuid{};
+  std::optional<GenerationId> generation_uuid{};
   /// The name of that generation.
   std::optional<std::string> generation_name{};
   /// URL of the incident page, if the backup failed.
@@ -2728,14 +2966,14 @@ inline std::string BackupSchedule::to_json() const { return detail::to_json(*thi
 /// Restore of a backup.
 struct Restore {
   /// Its id.
-  std::string uuid{};
+  RestoreId uuid{};
   /// Id of the backup.
-  std::string backup_id{};
+  BackupId backup_id{};
   /// Status.
   RestoreState state{};
-  /// Start time: RFC 3339, UTC.
+  /// Start time.
   std::optional<std::string> start_timestamp{};
-  /// End time: RFC 3339, UTC.
+  /// End time.
   std::optional<std::string> completion_timestamp{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -2838,12 +3076,12 @@ struct MonitoringClient {
   std::string name{};
   /// Its user name.
   std::string username{};
-  /// Creation time: RFC 3339, UTC.
+  /// Creation time.
   std::string created{};
-  /// Time of the last use: RFC 3339, UTC; empty if never used.
+  /// Time of the last use; absent if never used.
   std::string last_used{};
   /// Id of the user who created it.
-  std::string created_by{};
+  UserId created_by{};
   /// Name of the user who created it.
   std::string created_by_name{};
   /// Fields unknown to this version.
@@ -2912,12 +3150,12 @@ struct CreatedMonitoringClient {
   std::string name{};
   /// Its user name.
   std::string username{};
-  /// Creation time: RFC 3339, UTC.
+  /// Creation time.
   std::string created{};
-  /// Time of the last use: RFC 3339, UTC; empty if never used.
+  /// Time of the last use; absent if never used.
   std::string last_used{};
   /// Id of the user who created it.
-  std::string created_by{};
+  UserId created_by{};
   /// Name of the user who created it.
   std::string created_by_name{};
   /// Password, which the API returns only once.
@@ -3081,7 +3319,7 @@ inline std::string ActivateSecureConnectivity::to_json() const { return detail::
 /// Label with the organisation's id.
 struct OrgLabel {
   /// The organisation.
-  std::string org_id{};
+  OrganizationId org_id{};
   /// Fields unknown to this version.
   Extra extra{};
 
@@ -3143,7 +3381,7 @@ inline std::string SecureConnectivityMetadata::to_json() const { return detail::
 /// A reference to a cluster.
 struct ClusterRef {
   /// Its id.
-  std::string id{};
+  ClusterId id{};
   /// Fields unknown to this version.
   Extra extra{};
 
@@ -3212,7 +3450,7 @@ struct Condition {
   std::string reason{};
   /// Human-readable message.
   std::string message{};
-  /// Time of the last change: RFC 3339, UTC.
+  /// Time of the last change.
   std::string last_transition_time{};
   /// Revision of the configuration that it reflects.
   Number observed_generation{};
@@ -3292,7 +3530,7 @@ struct EndpointConnection {
   std::string owner{};
   /// State of the connection.
   std::string state{};
-  /// Time of the last change: RFC 3339, UTC.
+  /// Creation time.
   std::string creation_timestamp{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3611,7 +3849,7 @@ struct AuditEvent {
   /// Service that logged the event.
   std::string service{};
   /// Id of the organisation.
-  std::string org_id{};
+  OrganizationId org_id{};
   /// Description of the change.
   std::string audit{};
   /// Type of the change.
@@ -3621,7 +3859,7 @@ struct AuditEvent {
   /// Id of the changed entity.
   std::string entity_id{};
   /// Id of the user.
-  std::string user_id{};
+  UserId user_id{};
   /// Type of the parent entity.
   std::optional<std::string> parent_entity{};
   /// Id of the parent entity.
@@ -4836,7 +5074,7 @@ class ClusterHandle {
   /// cluster waits for input of its owner or does not exist.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
   /// at the deadline of the wait.
-  Cluster wait_until_upgraded(std::string_view generation_id, const Wait<Cluster>& wait = {}) const;
+  Cluster wait_until_upgraded(const GenerationId& generation, const Wait<Cluster>& wait = {}) const;
   /// Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
   /// Fails immediately if the cluster waits for input of its owner or does not exist.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
@@ -5354,12 +5592,12 @@ inline void ClusterHandle::wait_until_deleted(const Wait<Cluster>& wait) const {
   });
 }
 
-inline Cluster ClusterHandle::wait_until_upgraded(std::string_view generation_id, const Wait<Cluster>& wait) const {
-  const detail::CText generation_id_text(generation_id, "generation_id");
+inline Cluster ClusterHandle::wait_until_upgraded(const GenerationId& generation, const Wait<Cluster>& wait) const {
   const detail::WaitHandle<Cluster> handle(admin_.options(), wait);
   return detail::call_value<Cluster>([&](camunda_value** value, camunda_error** error) {
     return camunda_cluster_wait_until_upgraded(admin_.get(), handle.get(),
-        detail::c_text(cluster_.str(), "cluster_uuid"), generation_id_text.get(), value, error);
+        detail::c_text(cluster_.str(), "cluster_uuid"),
+        detail::c_text(generation.str(), "generation_id"), value, error);
   });
 }
 
@@ -5399,13 +5637,33 @@ inline Restore Backups::wait_until_restored(const BackupId& backup, const Wait<R
 
 }  // namespace camunda
 
+/// @cond
 template <>
-struct std::hash<camunda::ClusterId> : camunda::detail::HashId<camunda::ClusterId> {};
+struct std::hash<camunda::OrganizationId> : camunda::detail::HashId<camunda::OrganizationId> {};
 template <>
-struct std::hash<camunda::ClusterClientId> : camunda::detail::HashId<camunda::ClusterClientId> {};
+struct std::hash<camunda::UserId> : camunda::detail::HashId<camunda::UserId> {};
 template <>
 struct std::hash<camunda::BackupId> : camunda::detail::HashId<camunda::BackupId> {};
 template <>
+struct std::hash<camunda::RestoreId> : camunda::detail::HashId<camunda::RestoreId> {};
+template <>
+struct std::hash<camunda::ClusterId> : camunda::detail::HashId<camunda::ClusterId> {};
+template <>
+struct std::hash<camunda::ChannelId> : camunda::detail::HashId<camunda::ChannelId> {};
+template <>
+struct std::hash<camunda::GenerationId> : camunda::detail::HashId<camunda::GenerationId> {};
+template <>
+struct std::hash<camunda::RegionId> : camunda::detail::HashId<camunda::RegionId> {};
+template <>
+struct std::hash<camunda::BackupRegionId> : camunda::detail::HashId<camunda::BackupRegionId> {};
+template <>
+struct std::hash<camunda::BackupOptionId> : camunda::detail::HashId<camunda::BackupOptionId> {};
+template <>
+struct std::hash<camunda::PlanTypeId> : camunda::detail::HashId<camunda::PlanTypeId> {};
+template <>
+struct std::hash<camunda::ClusterClientId> : camunda::detail::HashId<camunda::ClusterClientId> {};
+template <>
 struct std::hash<camunda::MonitoringClientId> : camunda::detail::HashId<camunda::MonitoringClientId> {};
+/// @endcond
 
 #endif  // CAMUNDA_ADMIN_HPP

@@ -154,6 +154,7 @@ pub use api::monitoring::ClusterMonitoring;
 pub use api::object::{Extra, ExtraIter, Json, Number};
 pub use api::secrets::{ClusterSecrets, Secrets};
 pub use api::secure_connectivity::SecureConnectivity;
+pub use api::timestamp::Timestamp;
 // The objects, enumerations and ids of the list in `api/mod.rs`.
 pub use api::types::*;
 pub use api::wait::Wait;

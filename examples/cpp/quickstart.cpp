@@ -101,7 +101,7 @@ void create_use_and_delete(const camunda::AdminClient& admin, const std::filesys
   const camunda::Parameters offer = admin.clusters().parameters();
   const camunda::Channel& channel = offer.channels.at(0);
   const camunda::Region& region = offer.regions.at(0);
-  const camunda::NamedResource& plan = offer.cluster_plan_types.at(0);
+  const camunda::PlanType& plan = offer.cluster_plan_types.at(0);
   std::cout << "Creating a cluster: " << channel.default_generation.name << ", " << region.name
             << ", " << plan.name << ".\n";
   camunda::CreateCluster request{"quickstart", channel.uuid, channel.default_generation.uuid,

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::api::admin::AdminClient;
+use crate::api::members::{OrganizationId, UserId};
 use crate::api::object::{Number, api_enum, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
@@ -27,7 +28,7 @@ api_object! {
         /// Service that logged the event.
         defaulted service: String = "service",
         /// Id of the organisation.
-        defaulted org_id: String = "orgId",
+        omittable org_id: Option<OrganizationId> = "orgId",
         /// Description of the change.
         defaulted audit: String = "audit",
         /// Type of the change.
@@ -37,7 +38,7 @@ api_object! {
         /// Id of the changed entity.
         defaulted entity_id: String = "entityId",
         /// Id of the user.
-        defaulted user_id: String = "userId",
+        omittable user_id: Option<UserId> = "userId",
         /// Type of the parent entity.
         optional parent_entity: Option<String> = "parentEntity",
         /// Id of the parent entity.

@@ -1,14 +1,20 @@
 //! Backups of a cluster: list, create, delete, restore, schedule.
 
 use crate::api::admin::AdminClient;
-use crate::api::clusters::ClusterId;
+use crate::api::clusters::{ClusterId, GenerationId};
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
+use crate::api::timestamp::Timestamp;
 use crate::error::Result;
 
 api_id! {
     /// Id of a backup.
     struct BackupId;
+}
+
+api_id! {
+    /// Id of a restore.
+    struct RestoreId;
 }
 
 api_enum! {
@@ -50,10 +56,10 @@ api_object! {
         required uuid: BackupId = "uuid",
         /// Its name.
         defaulted name: String = "name",
-        /// Start time: RFC 3339, UTC.
-        defaulted created: String = "created",
-        /// Completion time: RFC 3339, UTC; empty until then.
-        defaulted completed: String = "completed",
+        /// Start time.
+        defaulted created: Timestamp = "created",
+        /// Completion time; absent until then.
+        omittable completed: Option<Timestamp> = "completed",
         /// Status.
         defaulted status: BackupStatus = "status",
         /// Status of Zeebe's part.
@@ -65,7 +71,7 @@ api_object! {
         /// Status of Optimize's part.
         defaulted optimize_status: BackupStatus = "optimizeStatus",
         /// Id of the generation that the cluster ran.
-        optional generation_uuid: Option<String> = "generationUuid",
+        optional generation_uuid: Option<GenerationId> = "generationUuid",
         /// The name of that generation.
         optional generation_name: Option<String> = "generationName",
         /// URL of the incident page, if the backup failed.
@@ -95,15 +101,15 @@ api_object! {
     /// Restore of a backup.
     response struct Restore {
         /// Its id.
-        defaulted uuid: String = "uuid",
+        omittable uuid: Option<RestoreId> = "uuid",
         /// Id of the backup.
-        defaulted backup_id: String = "backupId",
+        omittable backup_id: Option<BackupId> = "backupId",
         /// Status.
         defaulted state: RestoreState = "state",
-        /// Start time: RFC 3339, UTC.
-        optional start_timestamp: Option<String> = "startTimestamp",
-        /// End time: RFC 3339, UTC.
-        optional completion_timestamp: Option<String> = "completionTimestamp",
+        /// Start time.
+        optional start_timestamp: Option<Timestamp> = "startTimestamp",
+        /// End time.
+        optional completion_timestamp: Option<Timestamp> = "completionTimestamp",
     }
 }
 

@@ -247,7 +247,7 @@ api_object! {
         /// Host and port of Zeebe.
         defaulted zeebe_address: String = "ZEEBE_ADDRESS",
         /// OAuth client id.
-        defaulted zeebe_client_id: String = "ZEEBE_CLIENT_ID",
+        omittable zeebe_client_id: Option<ClusterClientId> = "ZEEBE_CLIENT_ID",
         /// URL of the token endpoint.
         defaulted zeebe_authorization_server_url: String = "ZEEBE_AUTHORIZATION_SERVER_URL",
     }

@@ -1,8 +1,11 @@
 //! Clusters: types, and the operations on the list of clusters and on one cluster.
 
 use crate::api::admin::{AdminClient, ClusterHandle};
+use crate::api::backups::BackupId;
+use crate::api::members::OrganizationId;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
+use crate::api::timestamp::Timestamp;
 use crate::error::Result;
 use crate::transport::{Idempotency, Method};
 
@@ -11,21 +14,111 @@ api_id! {
     struct ClusterId;
 }
 
+api_id! {
+    /// Id of a channel.
+    struct ChannelId;
+}
+
+api_id! {
+    /// Id of a generation.
+    struct GenerationId;
+}
+
+api_id! {
+    /// Id of a region in which clusters run.
+    struct RegionId;
+}
+
+api_id! {
+    /// Id of a region in which backups are stored.
+    struct BackupRegionId;
+}
+
+api_id! {
+    /// Id of a backup option of a region.
+    struct BackupOptionId;
+}
+
+api_id! {
+    /// Id of a plan type.
+    struct PlanTypeId;
+}
+
 api_object! {
-    /// Id and name of a resource, such as a generation, a region or a plan type.
-    response struct NamedResource {
+    /// Channel of a cluster: its id and name.
+    response struct ChannelRef {
         /// Its id.
-        defaulted uuid: String = "uuid",
+        omittable uuid: Option<ChannelId> = "uuid",
         /// Its name, as the Console shows it.
         defaulted name: String = "name",
     }
 }
 
 api_object! {
-    /// Id and name of a resource in the response of an upgrade.
-    response struct NamedId {
+    /// Generation of a cluster: its id and name.
+    response struct GenerationRef {
         /// Its id.
-        defaulted id: String = "id",
+        omittable uuid: Option<GenerationId> = "uuid",
+        /// Its name, as the Console shows it.
+        defaulted name: String = "name",
+    }
+}
+
+api_object! {
+    /// Region of a cluster: its id and name.
+    response struct RegionRef {
+        /// Its id.
+        omittable uuid: Option<RegionId> = "uuid",
+        /// Its name, as the Console shows it.
+        defaulted name: String = "name",
+    }
+}
+
+api_object! {
+    /// Region of a cluster's backups: its id and name.
+    response struct BackupRegionRef {
+        /// Its id.
+        omittable uuid: Option<BackupRegionId> = "uuid",
+        /// Its name, as the Console shows it.
+        defaulted name: String = "name",
+    }
+}
+
+api_object! {
+    /// Plan type of a cluster: its id and name.
+    response struct PlanTypeRef {
+        /// Its id.
+        omittable uuid: Option<PlanTypeId> = "uuid",
+        /// Its name, as the Console shows it.
+        defaulted name: String = "name",
+    }
+}
+
+api_object! {
+    /// Plan type: the size of a cluster.
+    response struct PlanType {
+        /// Its id, for `plan_type_id` when a cluster is created.
+        required uuid: PlanTypeId = "uuid",
+        /// Its name, as the Console shows it.
+        defaulted name: String = "name",
+    }
+}
+
+api_object! {
+    /// Cluster in the response of an upgrade: its id and name.
+    response struct UpgradedCluster {
+        /// Its id.
+        omittable id: Option<ClusterId> = "id",
+        /// Its name.
+        defaulted name: String = "name",
+    }
+}
+
+api_object! {
+    /// Generation in the response of an upgrade: its id and name.
+    response struct UpgradedGeneration {
+        /// Its id.
+        required id: GenerationId = "id",
         /// Its name, as the Console shows it.
         defaulted name: String = "name",
     }
@@ -35,7 +128,7 @@ api_object! {
     /// Generation: a Camunda version that a cluster can run.
     response struct Generation {
         /// Its id, for `generation_id` when a cluster is created.
-        defaulted uuid: String = "uuid",
+        required uuid: GenerationId = "uuid",
         /// Its name, such as `Camunda 8.8.1`.
         defaulted name: String = "name",
         /// Reason why the organisation may use it.
@@ -47,11 +140,11 @@ api_object! {
     /// Channel: a series of generations that clusters follow.
     response struct Channel {
         /// Its id, for `channel_id` when a cluster is created.
-        defaulted uuid: String = "uuid",
+        required uuid: ChannelId = "uuid",
         /// Its name, such as `Stable`.
         defaulted name: String = "name",
         /// Default generation of new clusters.
-        defaulted default_generation: NamedResource = "defaultGeneration",
+        required default_generation: Generation = "defaultGeneration",
         /// Generations that may be used for new clusters.
         defaulted allowed_generations: Vec<Generation> = "allowedGenerations",
     }
@@ -61,7 +154,7 @@ api_object! {
     /// Region in which the backups of another region can be stored.
     response struct BackupRegionOption {
         /// Its id, for `backup_region_id` when a cluster is created.
-        defaulted id: String = "id",
+        required id: BackupRegionId = "id",
         /// Its name, as the Console shows it.
         defaulted label: String = "label",
     }
@@ -71,7 +164,7 @@ api_object! {
     /// Option for where the backups of a region are stored.
     response struct BackupOption {
         /// The id of the option.
-        defaulted uuid: String = "uuid",
+        omittable uuid: Option<BackupOptionId> = "uuid",
         /// Regions of this option.
         defaulted regions: Vec<BackupRegionOption> = "regions",
     }
@@ -81,7 +174,7 @@ api_object! {
     /// Region: a cloud provider's location in which clusters run.
     response struct Region {
         /// Its id, for `region_id` when a cluster is created.
-        defaulted uuid: String = "uuid",
+        required uuid: RegionId = "uuid",
         /// Its name, as the Console shows it.
         defaulted name: String = "name",
         /// The cloud provider, such as `AWS`.
@@ -97,7 +190,7 @@ api_object! {
         /// Channels with their generations.
         defaulted channels: Vec<Channel> = "channels",
         /// Plan types.
-        defaulted cluster_plan_types: Vec<NamedResource> = "clusterPlanTypes",
+        defaulted cluster_plan_types: Vec<PlanType> = "clusterPlanTypes",
         /// Regions.
         defaulted regions: Vec<Region> = "regions",
     }
@@ -188,21 +281,21 @@ api_object! {
         /// Description, set by the owner.
         optional description: Option<String> = "description",
         /// The organisation that owns it.
-        defaulted owner_id: String = "ownerId",
-        /// Creation time: RFC 3339, UTC.
-        defaulted created: String = "created",
+        omittable owner_id: Option<OrganizationId> = "ownerId",
+        /// Creation time.
+        defaulted created: Timestamp = "created",
         /// Whether it is automatically upgraded to the newest generation of its channel.
         defaulted auto_update: bool = "autoUpdate",
         /// The channel that it follows.
-        defaulted channel: NamedResource = "channel",
+        defaulted channel: ChannelRef = "channel",
         /// The generation that it runs.
-        defaulted generation: NamedResource = "generation",
+        defaulted generation: GenerationRef = "generation",
         /// Region in which it runs.
-        defaulted region: NamedResource = "region",
+        defaulted region: RegionRef = "region",
         /// Region in which its backups are stored.
-        optional backup_region: Option<NamedResource> = "backupRegion",
+        optional backup_region: Option<BackupRegionRef> = "backupRegion",
         /// Its plan type.
-        defaulted plan_type: NamedResource = "planType",
+        defaulted plan_type: PlanTypeRef = "planType",
         /// Its labels, its stage among them.
         optional labels: Option<Vec<String>> = "labels",
         /// URLs of its components.
@@ -233,19 +326,19 @@ api_object! {
         /// Name; the API rejects names that are too long.
         required name: String = "name",
         /// Id of the channel to follow.
-        required channel_id: String = "channelId",
+        required channel_id: ChannelId = "channelId",
         /// Id of the generation, one of the channel's allowed generations.
-        required generation_id: String = "generationId",
+        required generation_id: GenerationId = "generationId",
         /// Id of the region.
-        required region_id: String = "regionId",
+        required region_id: RegionId = "regionId",
         /// Id of the plan type.
-        required plan_type_id: String = "planTypeId",
+        required plan_type_id: PlanTypeId = "planTypeId",
         /// Description of the cluster.
         optional description: Option<String> = "description",
         /// Whether it is automatically upgraded to the newest generation of its channel.
         optional auto_update: Option<bool> = "autoUpdate",
         /// Id of the region in which its backups are stored, one of the region's backup options.
-        optional backup_region_id: Option<String> = "backupRegionId",
+        optional backup_region_id: Option<BackupRegionId> = "backupRegionId",
         /// Owner of the key that encrypts its data.
         optional encryption: Option<EncryptionKeyType> = "encryption",
         /// Number of hardware packages.
@@ -259,12 +352,38 @@ api_object! {
 
 impl CreateCluster {
     /// Creates a request with the required fields; [`Clusters::parameters`] returns the ids.
+    ///
+    /// Each kind of id is a type, so that swapped arguments do not compile:
+    ///
+    /// ```compile_fail
+    /// # use camunda_admin::{ChannelId, CreateCluster, GenerationId, PlanTypeId, RegionId};
+    /// # fn request(
+    /// #     channel: ChannelId,
+    /// #     generation: GenerationId,
+    /// #     region: RegionId,
+    /// #     plan_type: PlanTypeId,
+    /// # ) -> CreateCluster {
+    /// CreateCluster::new("orders", generation, channel, region, plan_type)
+    /// # }
+    /// ```
+    ///
+    /// ```
+    /// # use camunda_admin::{ChannelId, CreateCluster, GenerationId, PlanTypeId, RegionId};
+    /// # fn request(
+    /// #     channel: ChannelId,
+    /// #     generation: GenerationId,
+    /// #     region: RegionId,
+    /// #     plan_type: PlanTypeId,
+    /// # ) -> CreateCluster {
+    /// CreateCluster::new("orders", channel, generation, region, plan_type)
+    /// # }
+    /// ```
     pub fn new(
         name: impl Into<String>,
-        channel_id: impl Into<String>,
-        generation_id: impl Into<String>,
-        region_id: impl Into<String>,
-        plan_type_id: impl Into<String>,
+        channel_id: impl Into<ChannelId>,
+        generation_id: impl Into<GenerationId>,
+        region_id: impl Into<RegionId>,
+        plan_type_id: impl Into<PlanTypeId>,
     ) -> Self {
         CreateCluster {
             name: name.into(),
@@ -299,7 +418,7 @@ impl CreateCluster {
 
     /// Sets the region in which its backups are stored.
     #[must_use]
-    pub fn backup_region_id(mut self, region: impl Into<String>) -> Self {
+    pub fn backup_region_id(mut self, region: impl Into<BackupRegionId>) -> Self {
         self.backup_region_id = Some(region.into());
         self
     }
@@ -444,13 +563,13 @@ api_object! {
     /// Response to an upgrade.
     response struct GenerationUpgrade {
         /// The cluster.
-        defaulted cluster: NamedId = "cluster",
+        defaulted cluster: UpgradedCluster = "cluster",
         /// Generation before the upgrade.
-        defaulted old_generation: NamedId = "oldGeneration",
-        /// Generation after the upgrade.
-        defaulted new_generation: NamedId = "newGeneration",
+        required old_generation: UpgradedGeneration = "oldGeneration",
+        /// Generation after the upgrade, for `wait_until_upgraded`.
+        required new_generation: UpgradedGeneration = "newGeneration",
         /// The organisation that owns it.
-        defaulted org_id: String = "orgId",
+        omittable org_id: Option<OrganizationId> = "orgId",
     }
 }
 
@@ -458,17 +577,17 @@ api_object! {
     /// Request to fail over to a new cluster.
     request struct TriggerFailover {
         /// Ids of the backups to copy.
-        required backup_ids: Vec<String> = "backupIds",
+        required backup_ids: Vec<BackupId> = "backupIds",
         /// Id of the backup to restore, one of `backup_ids`.
-        required restore_backup_id: String = "restoreBackupId",
+        required restore_backup_id: BackupId = "restoreBackupId",
     }
 }
 
 impl TriggerFailover {
     /// Creates a request that copies the backups and restores one of them.
     pub fn new(
-        backup_ids: impl IntoIterator<Item = impl Into<String>>,
-        restore_backup_id: impl Into<String>,
+        backup_ids: impl IntoIterator<Item = impl Into<BackupId>>,
+        restore_backup_id: impl Into<BackupId>,
     ) -> Self {
         TriggerFailover {
             backup_ids: backup_ids.into_iter().map(Into::into).collect(),

@@ -174,6 +174,7 @@ impl Index {
     }
 
     /// Returns the entry of the whole text, which is the only one that is in no container.
+    #[cfg(feature = "capi")]
     pub(crate) fn whole(&self) -> Entry {
         self.slots
             .last()

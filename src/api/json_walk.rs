@@ -75,7 +75,7 @@ impl Walk<'_> {
     /// Walks through a value, whose first byte is the next one.
     fn value(&mut self, schema: JsonSchema) -> Option<()> {
         match schema {
-            JsonSchema::Text | JsonSchema::Secret => self.text().map(drop),
+            JsonSchema::Text | JsonSchema::Timestamp | JsonSchema::Secret => self.text().map(drop),
             JsonSchema::Bool => match self.byte() {
                 b't' => self.literal(b"true"),
                 _ => self.literal(b"false"),
@@ -98,6 +98,10 @@ impl Walk<'_> {
             JsonSchema::Map(schema) => self.map(*schema),
             JsonSchema::Optional(schema) => match self.byte() {
                 b'n' => self.literal(b"null"),
+                // An empty string counts as absent.
+                _ if matches!(schema, JsonSchema::Described(Description::Id { .. })) => {
+                    self.text().map(drop)
+                }
                 _ => self.value(*schema),
             },
         }

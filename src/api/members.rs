@@ -1,10 +1,20 @@
 //! Members of the organisation and their roles.
 
 use crate::api::admin::AdminClient;
-use crate::api::object::{api_enum, api_object};
+use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
 use crate::transport::Method;
+
+api_id! {
+    /// Id of an organisation.
+    struct OrganizationId;
+}
+
+api_id! {
+    /// Id of a user.
+    struct UserId;
+}
 
 api_enum! {
     /// Role of a member.

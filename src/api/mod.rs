@@ -23,6 +23,7 @@ pub(crate) mod secrets;
 pub(crate) mod secure_connectivity;
 #[cfg(any(test, fuzzing))]
 mod tests;
+pub(crate) mod timestamp;
 pub(crate) mod wait;
 
 #[cfg(any(test, fuzzing))]
@@ -56,7 +57,11 @@ macro_rules! types {
 }
 
 types! {
-    clusters: ClusterId NamedResource NamedId GenerationClassification Generation Channel
+    members: OrganizationId UserId;
+    backups: BackupId RestoreId;
+    clusters: ClusterId ChannelId GenerationId RegionId BackupRegionId BackupOptionId PlanTypeId
+        ChannelRef GenerationRef RegionRef BackupRegionRef PlanTypeRef PlanType
+        UpgradedCluster UpgradedGeneration GenerationClassification Generation Channel
         BackupRegionOption BackupOption Region Parameters IpAllowlistEntry ClusterLinks
         ClusterComponentStatus ClusterStatus EncryptionKeyType EncryptionStatus ClusterEncryption
         Cluster ClusterStage CreateCluster @internal CreatedCluster UpdateCluster UpdateEncryption
@@ -64,7 +69,7 @@ types! {
         FailoverResult;
     cluster_clients: ClusterClientId ClientPermission ClusterClient CreateClusterClient ClientLinks
         CreatedClusterClient ClusterClientConnectionDetails;
-    backups: BackupId BackupStatus RestoreState Backup @internal SetBackupSchedule BackupSchedule
+    backups: BackupStatus RestoreState Backup @internal SetBackupSchedule BackupSchedule
         Restore;
     secrets: @internal CreateSecret @internal UpdateSecret;
     monitoring: MonitoringClientId MonitoringClient @internal CreateMonitoringClient

@@ -2,8 +2,10 @@
 
 use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
+use crate::api::members::UserId;
 use crate::api::object::{Json, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
+use crate::api::timestamp::Timestamp;
 use crate::error::Result;
 use crate::secret::Secret;
 
@@ -21,12 +23,12 @@ api_object! {
         defaulted name: String = "name",
         /// Its user name.
         defaulted username: String = "username",
-        /// Creation time: RFC 3339, UTC.
-        defaulted created: String = "created",
-        /// Time of the last use: RFC 3339, UTC; empty if never used.
-        defaulted last_used: String = "lastUsed",
+        /// Creation time.
+        defaulted created: Timestamp = "created",
+        /// Time of the last use; absent if never used.
+        omittable last_used: Option<Timestamp> = "lastUsed",
         /// Id of the user who created it.
-        defaulted created_by: String = "createdBy",
+        omittable created_by: Option<UserId> = "createdBy",
         /// Name of the user who created it.
         defaulted created_by_name: String = "createdByName",
     }
@@ -49,12 +51,12 @@ api_object! {
         defaulted name: String = "name",
         /// Its user name.
         defaulted username: String = "username",
-        /// Creation time: RFC 3339, UTC.
-        defaulted created: String = "created",
-        /// Time of the last use: RFC 3339, UTC; empty if never used.
-        defaulted last_used: String = "lastUsed",
+        /// Creation time.
+        defaulted created: Timestamp = "created",
+        /// Time of the last use; absent if never used.
+        omittable last_used: Option<Timestamp> = "lastUsed",
         /// Id of the user who created it.
-        defaulted created_by: String = "createdBy",
+        omittable created_by: Option<UserId> = "createdBy",
         /// Name of the user who created it.
         defaulted created_by_name: String = "createdByName",
         /// Password, which the API returns only once.

@@ -7,12 +7,14 @@
 //! operations.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer};
+use serde::de::value::StrDeserializer;
+use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::api::schema::JsonSchema;
+use crate::api::schema::{HasSchema, JsonSchema};
 use crate::secret::Zeroizing;
 
 /// Whether a field of an object may be absent.
@@ -20,7 +22,8 @@ use crate::secret::Zeroizing;
 pub enum Presence {
     /// Required: decoding fails if the field is absent.
     Required,
-    /// Documented as required, but has its default value (empty) if absent or `null`.
+    /// Documented as required, but has its default value (empty) if absent or `null`. If the type in
+    /// Rust is an `Option`, the default is `None`, also for an empty string.
     Defaulted,
     /// May be absent; `null` counts as absent.
     Optional,
@@ -246,8 +249,9 @@ impl<'de> Deserialize<'de> for Number {
 
 /// Unknown fields of an object, with their unmodified values.
 ///
-/// Also stores which known fields were `null`, so that they are encoded unchanged; comparisons
-/// ignore that. `Debug` shows only names, since an unknown field may be a secret.
+/// Also stores which known fields were `null` or an empty string instead of a value, so that they
+/// are encoded unchanged; comparisons ignore that. `Debug` shows only names, since an unknown field
+/// may be a secret.
 #[derive(Clone, Default)]
 // Boxed, since most objects have no unknown fields: 8 bytes instead of 32.
 pub struct Extra(Option<Box<ExtraFields>>);
@@ -256,8 +260,80 @@ pub struct Extra(Option<Box<ExtraFields>>);
 #[derive(Clone, Default)]
 struct ExtraFields {
     unknown: Vec<(String, Json)>,
-    /// A bit for each known field that was `null`.
+    blanks: Blanks,
+}
+
+/// Known fields of an object that had no value: a bit for each field, by its position.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Blanks {
+    /// Fields that were `null`.
     nulls: u64,
+    /// Fields that were an empty string, which is not a value of their type.
+    empties: u64,
+}
+
+impl Blanks {
+    /// Records how the field at `position` was encoded; of duplicates, the last one counts. Returns
+    /// its value.
+    pub(crate) fn record<T>(&mut self, position: u32, value: FieldValue<T>) -> Option<T> {
+        let bit = 1 << position;
+        self.nulls &= !bit;
+        self.empties &= !bit;
+        match value {
+            FieldValue::Value(value) => return Some(value),
+            FieldValue::Null => self.nulls |= bit,
+            FieldValue::Empty => self.empties |= bit,
+        }
+        None
+    }
+
+    pub(crate) fn was_null(self, position: u32) -> bool {
+        self.nulls >> position & 1 != 0
+    }
+
+    pub(crate) fn was_empty(self, position: u32) -> bool {
+        self.empties >> position & 1 != 0
+    }
+}
+
+/// Value of a field that may be absent.
+pub(crate) enum FieldValue<T> {
+    Value(T),
+    Null,
+    /// An empty string, for a type with [`HasSchema::EMPTY_IS_ABSENT`].
+    Empty,
+}
+
+impl<'de, T: HasSchema + Deserialize<'de>> Deserialize<'de> for FieldValue<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !T::EMPTY_IS_ABSENT {
+            let value = Option::<T>::deserialize(deserializer)?;
+            return Ok(value.map_or(FieldValue::Null, FieldValue::Value));
+        }
+        struct StringVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for StringVisitor<T> {
+            type Value = FieldValue<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(FieldValue::Null)
+            }
+            fn visit_some<D: Deserializer<'de>>(
+                self,
+                deserializer: D,
+            ) -> Result<Self::Value, D::Error> {
+                deserializer.deserialize_str(self)
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                if text.is_empty() {
+                    return Ok(FieldValue::Empty);
+                }
+                T::deserialize(StrDeserializer::new(text)).map(FieldValue::Value)
+            }
+        }
+        deserializer.deserialize_option(StringVisitor(PhantomData))
+    }
 }
 
 impl Extra {
@@ -295,16 +371,18 @@ impl Extra {
         fields.unknown.push((name.into(), value));
     }
 
-    /// Stores which known fields were `null`.
-    pub(crate) fn set_nulls(&mut self, nulls: u64) {
-        if nulls != 0 {
-            self.0.get_or_insert_default().nulls = nulls;
+    /// Stores which known fields had no value.
+    pub(crate) fn set_blanks(&mut self, blanks: Blanks) {
+        if blanks != Blanks::default() {
+            self.0.get_or_insert_default().blanks = blanks;
         }
     }
 
-    /// Returns which known fields were `null`.
-    pub(crate) fn nulls(&self) -> u64 {
-        self.0.as_ref().map_or(0, |fields| fields.nulls)
+    /// Returns which known fields had no value.
+    pub(crate) fn blanks(&self) -> Blanks {
+        self.0
+            .as_ref()
+            .map_or_else(Blanks::default, |fields| fields.blanks)
     }
 
     pub(crate) fn encode<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
@@ -363,6 +441,10 @@ pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// `response struct` or `request struct`, then for each field: its presence, its name and type in
 /// Rust, and its name in JSON. Unknown fields are kept in `extra`. Of duplicate fields the last one
 /// wins, as in most JSON decoders.
+///
+/// Presences: `required`; `optional`, with an `Option` type; `defaulted`, documented as required but
+/// default if absent; `omittable`, the same with an `Option` type, for types without a default and
+/// for strings that are empty until there is a value.
 macro_rules! api_object {
     (
         $(#[doc = $doc:literal])*
@@ -418,12 +500,11 @@ macro_rules! api_object {
                 enum Index { $($field,)* }
 
                 #[allow(unused_variables, reason = "an object may have no field")]
-                let nulls = self.extra.nulls();
+                let blanks = self.extra.blanks();
                 let mut map = serializer.serialize_map(None)?;
                 $(
-                    let was_null = nulls >> (Index::$field as u32) & 1 != 0;
                     $crate::api::object::api_object!(
-                        @encode $presence map, $json, self.$field, was_null
+                        @encode $presence map, $json, self.$field, blanks, Index::$field as u32
                     );
                 )*
                 self.extra.encode(&mut map)?;
@@ -473,19 +554,18 @@ macro_rules! api_object {
                         $( let mut $field: Option<$type> = None; )*
                         let mut extra = $crate::api::object::Extra::default();
                         #[allow(unused_mut, reason = "an object may have no field")]
-                        let mut nulls = 0;
+                        let mut blanks = $crate::api::object::Blanks::default();
                         while let Some(key) = map.next_key::<Key>()? {
                             match key {
                                 $( Key::$field => {
-                                    let bit = 1 << (Index::$field as u32);
                                     $field = $crate::api::object::api_object!(
-                                        @decode $presence map, nulls, bit
+                                        @decode $presence map, blanks, Index::$field as u32
                                     );
                                 } )*
                                 Key::Unknown(name) => extra.insert(name, map.next_value()?),
                             }
                         }
-                        extra.set_nulls(nulls);
+                        extra.set_blanks(blanks);
                         Ok($name {
                             $( $field: $crate::api::object::api_object!(@settle $presence $field $json), )*
                             extra,
@@ -518,38 +598,35 @@ macro_rules! api_object {
     (@presence required) => { $crate::api::object::Presence::Required };
     (@presence defaulted) => { $crate::api::object::Presence::Defaulted };
     (@presence optional) => { $crate::api::object::Presence::Optional };
-    (@encode optional $map:ident, $json:literal, $value:expr, $was_null:ident) => {
-        if $value.is_some() || $was_null {
+    (@presence omittable) => { $crate::api::object::Presence::Defaulted };
+    (@encode omittable $($rest:tt)*) => {
+        $crate::api::object::api_object!(@encode optional $($rest)*)
+    };
+    (@encode optional $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
+        if $value.is_some() || $blanks.was_null($position) {
             $map.serialize_entry($json, &$value)?;
+        } else if $blanks.was_empty($position) {
+            $map.serialize_entry($json, "")?;
         }
     };
-    (@encode defaulted $map:ident, $json:literal, $value:expr, $was_null:ident) => {
+    (@encode defaulted $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
         // Unless the caller set it after decoding.
-        if $was_null && $crate::api::object::is_default(&$value) {
+        if $blanks.was_null($position) && $crate::api::object::is_default(&$value) {
             $map.serialize_entry($json, &())?;
         } else {
             $map.serialize_entry($json, &$value)?;
         }
     };
-    (@encode required $map:ident, $json:literal, $value:expr, $was_null:ident) => {
-        let _ = $was_null;
+    (@encode required $map:ident, $json:literal, $value:expr, $blanks:ident, $position:expr) => {
         $map.serialize_entry($json, &$value)?;
     };
-    (@decode required $map:ident, $nulls:ident, $bit:ident) => {{
-        let _: u64 = $bit;
-        Some($map.next_value()?)
-    }};
-    // `null` counts as absent; of duplicates the last one wins.
-    (@decode defaulted $map:ident, $nulls:ident, $bit:ident) => {{
-        let value = $map.next_value::<Option<_>>()?;
-        $nulls = if value.is_none() { $nulls | $bit } else { $nulls & !$bit };
-        value
-    }};
-    (@decode optional $map:ident, $nulls:ident, $bit:ident) => {{
-        let value = $map.next_value::<Option<_>>()?;
-        $nulls = if value.is_none() { $nulls | $bit } else { $nulls & !$bit };
-        Some(value)
-    }};
+    (@decode required $map:ident, $blanks:ident, $position:expr) => { Some($map.next_value()?) };
+    (@decode defaulted $map:ident, $blanks:ident, $position:expr) => {
+        $blanks.record($position, $map.next_value()?)
+    };
+    (@decode $optional:ident $map:ident, $blanks:ident, $position:expr) => {
+        Some($blanks.record($position, $map.next_value()?))
+    };
     (@settle required $field:ident $json:literal) => {
         $field.ok_or_else(|| serde::de::Error::missing_field($json))?
     };
@@ -723,6 +800,13 @@ macro_rules! api_id {
             }
         }
 
+        /// Clones the id, so that a function can take an id by value or by reference.
+        impl From<&$name> for $name {
+            fn from(id: &$name) -> $name {
+                id.clone()
+            }
+        }
+
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 self.as_str()
@@ -770,6 +854,7 @@ macro_rules! api_id {
             const SCHEMA: $crate::api::schema::JsonSchema = $crate::api::schema::JsonSchema::Described(
                 <$name as $crate::api::object::Describe>::DESCRIPTION,
             );
+            const EMPTY_IS_ABSENT: bool = true;
         }
     };
 }
@@ -831,6 +916,7 @@ pub(crate) fn has_dot_segment(path: &str) -> bool {
 #[allow(unreachable_pub)] // the macros declare public types
 mod tests {
     use super::*;
+    use crate::api::timestamp::Timestamp;
 
     api_object! {
         /// An item.
@@ -864,6 +950,20 @@ mod tests {
     api_id! {
         /// The id of an item.
         struct ItemId;
+    }
+
+    api_object! {
+        /// A visit.
+        response struct Visit {
+            /// Whose it was.
+            omittable owner: Option<ItemId> = "owner",
+            /// When it changed.
+            optional changed: Option<Timestamp> = "changed",
+            /// When it was used.
+            omittable used: Option<Timestamp> = "used",
+            /// When it was made.
+            defaulted made: Timestamp = "made",
+        }
     }
 
     fn item(json: &str) -> serde_json::Result<Item> {
@@ -914,6 +1014,36 @@ mod tests {
             serde_json::to_string(&twice).unwrap(),
             r#"{"id":"a","label":"b","color":"","size":null}"#
         );
+    }
+
+    #[test]
+    fn empty_id_or_time_counts_as_absent_and_is_encoded_as_empty_string() {
+        let json = r#"{"owner":"","changed":"","used":"","made":""}"#;
+        let mut visit: Visit = serde_json::from_str(json).unwrap();
+        assert_eq!(visit.owner, None);
+        assert_eq!(visit.changed, None);
+        assert_eq!(visit.used, None);
+        assert_eq!(visit.made.as_str(), "");
+        assert_eq!(serde_json::to_string(&visit).unwrap(), json);
+        visit.owner = Some(ItemId::new("a").unwrap());
+        assert_eq!(
+            serde_json::to_string(&visit).unwrap(),
+            r#"{"owner":"a","changed":"","used":"","made":""}"#
+        );
+        let json = r#"{"owner":null,"changed":"2024","used":null,"made":null}"#;
+        let visit: Visit = serde_json::from_str(json).unwrap();
+        assert_eq!(visit.owner, None);
+        assert_eq!(visit.changed.as_ref().map(Timestamp::as_str), Some("2024"));
+        assert_eq!(serde_json::to_string(&visit).unwrap(), json);
+        let absent: Visit = serde_json::from_str("{}").unwrap();
+        assert_eq!(serde_json::to_string(&absent).unwrap(), r#"{"made":""}"#);
+        let last: Visit = serde_json::from_str(r#"{"owner":"","owner":"b"}"#).unwrap();
+        assert_eq!(
+            serde_json::to_string(&last).unwrap(),
+            r#"{"owner":"b","made":""}"#
+        );
+        let error = serde_json::from_str::<Visit>(r#"{"owner":3}"#).unwrap_err();
+        assert!(error.to_string().contains("expected a string"), "{error}");
     }
 
     #[test]

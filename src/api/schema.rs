@@ -7,6 +7,8 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum JsonSchema {
     Text,
+    /// Time as a string; any string is accepted.
+    Timestamp,
     /// String that no error message may quote.
     Secret,
     Bool,
@@ -25,6 +27,8 @@ pub(crate) enum JsonSchema {
 /// Types with a [`JsonSchema`].
 pub(crate) trait HasSchema {
     const SCHEMA: JsonSchema;
+    /// Whether an empty string means that there is no value.
+    const EMPTY_IS_ABSENT: bool = false;
 }
 
 macro_rules! schemas {

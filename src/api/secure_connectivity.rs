@@ -2,8 +2,10 @@
 
 use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
+use crate::api::members::OrganizationId;
 use crate::api::object::{Json, Number, api_object};
 use crate::api::operation::{BodySchema, Operation};
+use crate::api::timestamp::Timestamp;
 use crate::error::Result;
 
 api_object! {
@@ -66,7 +68,7 @@ api_object! {
     /// Label with the organisation's id.
     response struct OrgLabel {
         /// The organisation.
-        defaulted org_id: String = "orgId",
+        omittable org_id: Option<OrganizationId> = "orgId",
     }
 }
 
@@ -86,7 +88,7 @@ api_object! {
     /// A reference to a cluster.
     response struct ClusterRef {
         /// Its id.
-        defaulted id: String = "id",
+        omittable id: Option<ClusterId> = "id",
     }
 }
 
@@ -119,8 +121,8 @@ api_object! {
         defaulted reason: String = "reason",
         /// Human-readable message.
         defaulted message: String = "message",
-        /// Time of the last change: RFC 3339, UTC.
-        defaulted last_transition_time: String = "lastTransitionTime",
+        /// Time of the last change.
+        defaulted last_transition_time: Timestamp = "lastTransitionTime",
         /// Revision of the configuration that it reflects.
         defaulted observed_generation: Number = "observedGeneration",
     }
@@ -151,8 +153,8 @@ api_object! {
         defaulted owner: String = "owner",
         /// State of the connection.
         defaulted state: String = "state",
-        /// Time of the last change: RFC 3339, UTC.
-        defaulted creation_timestamp: String = "creationTimestamp",
+        /// Creation time.
+        defaulted creation_timestamp: Timestamp = "creationTimestamp",
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::api::admin::{AdminClient, ClusterHandle};
 use crate::api::backups::{self, Backup, BackupId, BackupStatus, Backups, Restore, RestoreState};
-use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus};
+use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus, GenerationId};
 use crate::api::object::{Describe, Description};
 use crate::api::polling::{Action, Event, Polling};
 use crate::call::{CallContext, StopReason, current_thread};
@@ -305,14 +305,14 @@ impl ClusterHandle<'_> {
     /// [`ErrorKind::Cancelled`].
     pub fn wait_until_upgraded(
         &self,
-        generation_id: &str,
+        generation_id: &GenerationId,
         wait: &Wait<'_, Cluster>,
     ) -> Result<Cluster> {
         self.wait_for_health(
             &UPGRADED,
             wait,
             |_| None,
-            |cluster| cluster.generation.uuid == generation_id,
+            |cluster| cluster.generation.uuid.as_ref() == Some(generation_id),
         )
     }
 

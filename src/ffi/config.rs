@@ -4,10 +4,8 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use crate::api::admin::AdminClientBuilder;
-use crate::error::Result;
-use crate::ffi::boundary::{
-    catch_panic_or, free, handle, handle_mut, required, return_owned, set_null, text,
-};
+use crate::error::{Error, Result};
+use crate::ffi::boundary::{catch_panic_or, free, handle, required, return_owned, set_null, text};
 use crate::ffi::credentials;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::guard::catch_panic;
@@ -37,7 +35,8 @@ impl camunda_config {
 }
 
 /// Returns new settings with the defaults. Reads no environment variable. Free them with
-/// camunda_config_free().
+/// camunda_config_free(). NULL if the ABI version of the loaded library is not that of the header; then
+/// camunda_admin_new() returns an error with both versions.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_config_new() -> *mut camunda_config {
     catch_panic_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
@@ -130,6 +129,20 @@ pub unsafe extern "C" fn camunda_config_from_credentials(
     }
 }
 
+/// Borrows settings that a setter changes.
+///
+/// # Safety
+/// `config` is NULL, or valid for `'a` and not used elsewhere during it.
+unsafe fn settings<'a>(config: *mut camunda_config) -> Result<&'a mut camunda_config> {
+    // SAFETY: guaranteed by the caller.
+    unsafe { config.as_mut() }.ok_or_else(|| {
+        Error::invalid_argument(
+            "config is NULL; camunda_config_new() returns NULL if the program was compiled for \
+             another ABI version of the library",
+        )
+    })
+}
+
 /// Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `client_secret_file`
 /// (contains the secret instead of `client_secret`; read again when the credentials are rejected),
 /// `access_token` (used unmodified instead of credentials, without token requests), `base_url`,
@@ -151,7 +164,7 @@ pub unsafe extern "C" fn camunda_config_set(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
-            let config = handle_mut("config", config)?;
+            let config = settings(config)?;
             let (key, value) = (text("key", key)?, text("value", value)?);
             config.during_mut(|config| config.builder.set(key, value))
         })
@@ -174,7 +187,7 @@ pub unsafe extern "C" fn camunda_config_set_log(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
-            handle_mut("config", config)?.log = LogSink::new(level, log, user)?;
+            settings(config)?.log = LogSink::new(level, log, user)?;
             Ok(())
         })
     }
@@ -195,7 +208,7 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
-            let config = handle_mut("config", config)?;
+            let config = settings(config)?;
             config.during_mut(|config| {
                 let store = Store::new(store, user)?;
                 let builder = std::mem::take(&mut config.builder);
@@ -217,8 +230,7 @@ pub unsafe extern "C" fn camunda_config_set_shutdown(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
-            handle_mut("config", config)?.shutdown =
-                shutdown.as_ref().map(camunda_shutdown::shared);
+            settings(config)?.shutdown = shutdown.as_ref().map(camunda_shutdown::shared);
             Ok(())
         })
     }

@@ -91,7 +91,7 @@ void decode_error_has_the_path_of_the_value() {
 }
 
 void duplicate_field_takes_the_last_value() {
-  CHECK_STR(NamedResource::from_json(R"({"uuid":"a","uuid":"b"})").uuid.c_str(), "b");
+  CHECK_STR(PlanType::from_json(R"({"uuid":"a","uuid":"b"})").uuid.c_str(), "b");
   const ClusterLinks links = ClusterLinks::from_json(R"({"zeebe":"a","zeebe":null})");
   CHECK(!links.zeebe);
   CHECK_STR(Member::from_json(R"({"email":"e","new":1,"new":2})").extra.find("new")->str().c_str(), "2");

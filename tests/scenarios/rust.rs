@@ -5,7 +5,8 @@ use std::time::Duration;
 use camunda_admin::description::OPERATIONS;
 use camunda_admin::{
     AdminClient, AssignableRole, BackupId, CallOptions, ClusterClientId, ClusterHandle, ClusterId,
-    Error, Idempotency, IpAllowlistEntry, Json, Method, MonitoringClientId, Secret, Wait,
+    Error, GenerationId, Idempotency, IpAllowlistEntry, Json, Method, MonitoringClientId, Secret,
+    Wait,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -139,6 +140,10 @@ impl Request<'_> {
         BackupId::new(self.argument(1))
     }
 
+    fn generation(&self) -> Result<GenerationId, Error> {
+        GenerationId::new(self.argument(1))
+    }
+
     fn client(&self) -> Result<ClusterClientId, Error> {
         ClusterClientId::new(self.argument(1))
     }
@@ -251,7 +256,7 @@ fn cluster_call(
         [] fail_over(&request.body()?);
         [] wait_until_healthy(&request.wait());
         [] wait_until_deleted(&request.wait());
-        [] wait_until_upgraded(request.argument(1), &request.wait());
+        [] wait_until_upgraded(&request.generation()?, &request.wait());
         [] wait_until_woken(&request.wait());
         [] wait_until_encrypted(&request.wait());
         [clients] list();

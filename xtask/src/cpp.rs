@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use camunda_admin::description::{
-    BodyKind, Description, Direction, EnumValue, OPERATIONS, Operation, Presence, TYPES, WAITERS,
-    Waiter,
+    BodyKind, Description, Direction, EnumValue, Field, OPERATIONS, Operation, Presence, TYPES,
+    WAITERS, Waiter,
 };
 
 use crate::{Generated, NOTICE};
@@ -330,7 +330,7 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
         writeln!(
             text,
             "  {} {}{{}};",
-            cpp_type(field.rust_type),
+            field_type(field),
             cpp_name(field.name)
         )
         .unwrap();
@@ -391,6 +391,19 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
     .unwrap();
 }
 
+/// Returns the C++ type of a field. Ids and times that are documented as required are empty if
+/// absent.
+fn field_type(field: &Field) -> String {
+    let kind = cpp_type(field.rust_type);
+    let inner = kind
+        .strip_prefix("std::optional<")
+        .and_then(|rest| rest.strip_suffix('>'));
+    match (field.presence, inner) {
+        (Presence::Defaulted, Some(inner)) => inner.to_owned(),
+        _ => kind,
+    }
+}
+
 /// Returns the C++ type of a Rust type such as `Option < Vec < Generation > >`.
 fn cpp_type(rust_type: &str) -> String {
     let compact: String = rust_type.split_whitespace().collect();
@@ -408,7 +421,7 @@ fn cpp_type(rust_type: &str) -> String {
         return format!("std::vector<{inner}>");
     }
     match compact.as_str() {
-        "String" => "std::string".to_owned(),
+        "String" | "Timestamp" => "std::string".to_owned(),
         "u32" => "std::uint32_t".to_owned(),
         other => {
             let own = ["bool", "Secret", "Json", "Number", "FailoverStep"];
@@ -680,6 +693,7 @@ fn path_argument(name: &str, of_cluster: bool) -> Option<Argument> {
         "clientId" => Some("ClusterClientId"),
         "clientUuid" => Some("MonitoringClientId"),
         "backupId" => Some("BackupId"),
+        "generationId" => Some("GenerationId"),
         _ => None,
     };
     let snake = snake(name);
@@ -688,6 +702,7 @@ fn path_argument(name: &str, of_cluster: bool) -> Option<Argument> {
             let short = match name {
                 "clusterUuid" => "cluster",
                 "backupId" => "backup",
+                "generationId" => "generation",
                 _ => "client",
             };
             Argument {
@@ -729,7 +744,7 @@ fn arguments(operation: &Operation) -> Vec<Argument> {
                     "ipallowlist" => "entries",
                     short => short,
                 };
-                let (kind, value) = match cpp_type(field.rust_type).as_str() {
+                let (kind, value) = match field_type(field).as_str() {
                     "std::string" => ("std::string_view".to_owned(), short.to_owned()),
                     "Secret" => ("Secret".to_owned(), format!("std::move({short})")),
                     other => (

@@ -5,6 +5,8 @@
 //! with the names of the files that differ.
 
 mod c;
+mod c_bodies;
+mod c_header;
 mod cpp;
 mod python;
 #[cfg(test)]
@@ -66,15 +68,16 @@ fn root() -> PathBuf {
 /// Generates every file in memory.
 fn generate() -> Vec<Generated> {
     let operations = c::operations();
-    let header = c::header(&operations.text);
+    let declarations = c::declarations(&operations.text);
+    let header = c::header(&declarations);
     vec![
-        c::panics(&header.text),
-        c::symbols(&header.text),
+        c::panics(&declarations),
+        c::symbols(&declarations),
         cpp::header(),
         python::init(),
         python::models(),
         python::operations(),
-        python::prototypes(&header.text),
+        python::prototypes(&declarations),
         operations,
         header,
     ]

@@ -242,7 +242,8 @@ impl Type {
     fn of(field: &Field) -> (bool, Type) {
         let written: String = field.rust_type.split_whitespace().collect();
         match inside(&written, "Option") {
-            Some(inner) => (true, Type::parse(inner)),
+            // Ids and times that are documented as required are empty if absent.
+            Some(inner) => (field.presence == Presence::Optional, Type::parse(inner)),
             None => (false, Type::parse(&written)),
         }
     }

@@ -25,6 +25,7 @@ fn types_are_listed_after_the_types_of_their_fields() {
         "u32",
         "Option",
         "Vec",
+        "Timestamp",
         "Secret",
         "Json",
         "Number",

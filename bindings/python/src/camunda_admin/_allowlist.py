@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ._arguments import check_list, check_str, encode_str, invalid, wrong_type
+from ._arguments import check_list, check_str, empty, encode_str, invalid, wrong_type
 from ._models import IpAllowlistEntry
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ def _range(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise wrong_type(name, value, "a CIDR: a str, or an object of ipaddress")
     if not value:
-        raise invalid(name, "empty", "a CIDR")
+        raise empty(name, "a CIDR")
     return value
 
 

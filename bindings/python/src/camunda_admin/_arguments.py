@@ -25,6 +25,7 @@ __all__ = [
     "check_seconds",
     "check_str",
     "describe",
+    "empty",
     "encode_body",
     "encode_path",
     "encode_segment",
@@ -46,6 +47,11 @@ def wrong_type(name: str, value: object, expected: str) -> ArgumentTypeError:
 def invalid(name: str, problem: str, expected: Optional[str] = None) -> InvalidArgumentError:
     """Return the exception for an argument whose value is not valid."""
     return InvalidArgumentError(f"`{name}`: {problem}" + (f"; expected {expected}" if expected else ""))
+
+
+def empty(name: str, expected: str) -> InvalidArgumentError:
+    """Return the exception for an argument that is empty."""
+    return InvalidArgumentError(f"`{name}` is empty; expected {expected}")
 
 
 def describe(value: object) -> str:
@@ -92,7 +98,7 @@ def check_id(name: str, value: Any) -> str:
     """Return an id as a string. Accepts a `uuid.UUID`."""
     if isinstance(value, str):
         if not value:
-            raise invalid(name, "empty", "an id")
+            raise empty(name, "an id")
         return check_str(name, value)
     # An instance exists only if the program has imported the module.
     uuid = sys.modules.get("uuid")
@@ -105,7 +111,7 @@ def encode_segment(name: str, value: str) -> bytes:
     """Encode a string that becomes a segment of the request's path."""
     encoded = encode_str(name, value)
     if not encoded:
-        raise invalid(name, "empty", "a name")
+        raise empty(name, "a name")
     if (b"." in encoded or b"%" in encoded) and _has_dot_segment(encoded):
         raise invalid(
             name,
@@ -140,7 +146,7 @@ def encode_path(name: str, value: Any) -> bytes:
     if not isinstance(path, str):
         raise wrong_type(name, path, expected)
     if not path:
-        raise invalid(name, "empty", "the path of a file")
+        raise empty(name, "the path of a file")
     return encode_str(name, path)
 
 
@@ -194,7 +200,7 @@ def check_list(
         raise wrong_type(name, values, expected)
     result = [check(f"{name}[{number}]", value) for number, value in enumerate(values)]
     if advice is not None and not result:
-        raise InvalidArgumentError(f"`{name}`: empty list; {advice}")
+        raise InvalidArgumentError(f"`{name}` is an empty list; {advice}")
     return result
 
 

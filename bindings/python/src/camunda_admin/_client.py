@@ -10,6 +10,7 @@ from . import _callbacks, _prototypes
 from ._arguments import (
     check_seconds,
     describe,
+    empty,
     encode_body,
     encode_path,
     encode_str,
@@ -451,7 +452,7 @@ class AdminClient(AdminOperations, Closeable):
         source._connection = self._connection
         source._audience = None if audience is None else encode_str("audience", audience)
         if source._audience == b"":
-            raise invalid("audience", "empty", "an OAuth audience")
+            raise empty("audience", "an OAuth audience")
         source._last = None
         return source
 

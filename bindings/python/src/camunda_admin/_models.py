@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FailoverStep",
-    "NamedResource",
-    "NamedId",
+    "ChannelRef",
+    "GenerationRef",
+    "RegionRef",
+    "BackupRegionRef",
+    "PlanTypeRef",
+    "PlanType",
+    "UpgradedCluster",
+    "UpgradedGeneration",
     "GenerationClassification",
     "Generation",
     "Channel",
@@ -71,8 +77,8 @@ __all__ = [
 ]
 
 
-class NamedResource(Model):
-    """Id and name of a resource, such as a generation, a region or a plan type.
+class ChannelRef(Model):
+    """Channel of a cluster: its id and name.
 
     Attributes:
         uuid: Its id.
@@ -115,12 +121,233 @@ class NamedResource(Model):
         return self._data.get("name") or ""
 
 
-class NamedId(Model):
-    """Id and name of a resource in the response of an upgrade.
+class GenerationRef(Model):
+    """Generation of a cluster: its id and name.
+
+    Attributes:
+        uuid: Its id.
+        name: Its name, as the Console shows it.
+        extra: Fields that this version does not know, by their JSON names.
+    """
+
+    __slots__ = ()
+    __match_args__ = (
+        "uuid",
+        "name",
+    )
+    _names = {
+        "uuid": "uuid",
+        "name": "name",
+    }
+
+    def __init__(
+        self,
+        uuid: Optional[str] = None,
+        name: Optional[str] = None,
+        extra: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self._fill(
+            (
+                uuid,
+                name,
+            ),
+            extra,
+        )
+
+    @property
+    def uuid(self) -> str:
+        """Its id."""
+        return self._data.get("uuid") or ""
+
+    @property
+    def name(self) -> str:
+        """Its name, as the Console shows it."""
+        return self._data.get("name") or ""
+
+
+class RegionRef(Model):
+    """Region of a cluster: its id and name.
+
+    Attributes:
+        uuid: Its id.
+        name: Its name, as the Console shows it.
+        extra: Fields that this version does not know, by their JSON names.
+    """
+
+    __slots__ = ()
+    __match_args__ = (
+        "uuid",
+        "name",
+    )
+    _names = {
+        "uuid": "uuid",
+        "name": "name",
+    }
+
+    def __init__(
+        self,
+        uuid: Optional[str] = None,
+        name: Optional[str] = None,
+        extra: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self._fill(
+            (
+                uuid,
+                name,
+            ),
+            extra,
+        )
+
+    @property
+    def uuid(self) -> str:
+        """Its id."""
+        return self._data.get("uuid") or ""
+
+    @property
+    def name(self) -> str:
+        """Its name, as the Console shows it."""
+        return self._data.get("name") or ""
+
+
+class BackupRegionRef(Model):
+    """Region of a cluster's backups: its id and name.
+
+    Attributes:
+        uuid: Its id.
+        name: Its name, as the Console shows it.
+        extra: Fields that this version does not know, by their JSON names.
+    """
+
+    __slots__ = ()
+    __match_args__ = (
+        "uuid",
+        "name",
+    )
+    _names = {
+        "uuid": "uuid",
+        "name": "name",
+    }
+
+    def __init__(
+        self,
+        uuid: Optional[str] = None,
+        name: Optional[str] = None,
+        extra: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self._fill(
+            (
+                uuid,
+                name,
+            ),
+            extra,
+        )
+
+    @property
+    def uuid(self) -> str:
+        """Its id."""
+        return self._data.get("uuid") or ""
+
+    @property
+    def name(self) -> str:
+        """Its name, as the Console shows it."""
+        return self._data.get("name") or ""
+
+
+class PlanTypeRef(Model):
+    """Plan type of a cluster: its id and name.
+
+    Attributes:
+        uuid: Its id.
+        name: Its name, as the Console shows it.
+        extra: Fields that this version does not know, by their JSON names.
+    """
+
+    __slots__ = ()
+    __match_args__ = (
+        "uuid",
+        "name",
+    )
+    _names = {
+        "uuid": "uuid",
+        "name": "name",
+    }
+
+    def __init__(
+        self,
+        uuid: Optional[str] = None,
+        name: Optional[str] = None,
+        extra: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self._fill(
+            (
+                uuid,
+                name,
+            ),
+            extra,
+        )
+
+    @property
+    def uuid(self) -> str:
+        """Its id."""
+        return self._data.get("uuid") or ""
+
+    @property
+    def name(self) -> str:
+        """Its name, as the Console shows it."""
+        return self._data.get("name") or ""
+
+
+class PlanType(Model):
+    """Plan type: the size of a cluster.
+
+    Attributes:
+        uuid: Its id, for `plan_type_id` when a cluster is created.
+        name: Its name, as the Console shows it.
+        extra: Fields that this version does not know, by their JSON names.
+    """
+
+    __slots__ = ()
+    __match_args__ = (
+        "uuid",
+        "name",
+    )
+    _names = {
+        "uuid": "uuid",
+        "name": "name",
+    }
+    _required = ("uuid",)
+
+    def __init__(
+        self,
+        uuid: str,
+        name: Optional[str] = None,
+        extra: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self._fill(
+            (
+                uuid,
+                name,
+            ),
+            extra,
+        )
+
+    @property
+    def uuid(self) -> str:
+        """Its id, for `plan_type_id` when a cluster is created."""
+        return self._data.get("uuid") or ""
+
+    @property
+    def name(self) -> str:
+        """Its name, as the Console shows it."""
+        return self._data.get("name") or ""
+
+
+class UpgradedCluster(Model):
+    """Cluster in the response of an upgrade: its id and name.
 
     Attributes:
         id: Its id.
-        name: Its name, as the Console shows it.
+        name: Its name.
         extra: Fields that this version does not know, by their JSON names.
     """
 
@@ -137,6 +364,51 @@ class NamedId(Model):
     def __init__(
         self,
         id: Optional[str] = None,
+        name: Optional[str] = None,
+        extra: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self._fill(
+            (
+                id,
+                name,
+            ),
+            extra,
+        )
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self._data.get("id") or ""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._data.get("name") or ""
+
+
+class UpgradedGeneration(Model):
+    """Generation in the response of an upgrade: its id and name.
+
+    Attributes:
+        id: Its id.
+        name: Its name, as the Console shows it.
+        extra: Fields that this version does not know, by their JSON names.
+    """
+
+    __slots__ = ()
+    __match_args__ = (
+        "id",
+        "name",
+    )
+    _names = {
+        "id": "id",
+        "name": "name",
+    }
+    _required = ("id",)
+
+    def __init__(
+        self,
+        id: str,
         name: Optional[str] = None,
         extra: Optional[Mapping[str, Any]] = None,
     ) -> None:
@@ -207,10 +479,11 @@ class Generation(Model):
         "name": "name",
         "classification": "classification",
     }
+    _required = ("uuid",)
 
     def __init__(
         self,
-        uuid: Optional[str] = None,
+        uuid: str,
         name: Optional[str] = None,
         classification: Optional[str] = None,
         extra: Optional[Mapping[str, Any]] = None,
@@ -247,8 +520,8 @@ class Channel(Model):
 
     Attributes:
         uuid: Its id, for `channel_id` when a cluster is created.
-        name: Its name, such as `Stable`.
         default_generation: Default generation of new clusters.
+        name: Its name, such as `Stable`.
         allowed_generations: Generations that may be used for new clusters.
         extra: Fields that this version does not know, by their JSON names.
     """
@@ -256,30 +529,31 @@ class Channel(Model):
     __slots__ = ()
     __match_args__ = (
         "uuid",
-        "name",
         "default_generation",
+        "name",
         "allowed_generations",
     )
     _names = {
         "uuid": "uuid",
-        "name": "name",
         "default_generation": "defaultGeneration",
+        "name": "name",
         "allowed_generations": "allowedGenerations",
     }
+    _required = ("uuid", "default_generation",)
 
     def __init__(
         self,
-        uuid: Optional[str] = None,
+        uuid: str,
+        default_generation: Generation,
         name: Optional[str] = None,
-        default_generation: Optional[NamedResource] = None,
         allowed_generations: Optional[Iterable[Generation]] = None,
         extra: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self._fill(
             (
                 uuid,
-                name,
                 default_generation,
+                name,
                 allowed_generations,
             ),
             extra,
@@ -291,14 +565,14 @@ class Channel(Model):
         return self._data.get("uuid") or ""
 
     @property
+    def default_generation(self) -> Generation:
+        """Default generation of new clusters."""
+        return self._object("defaultGeneration", Generation)
+
+    @property
     def name(self) -> str:
         """Its name, such as `Stable`."""
         return self._data.get("name") or ""
-
-    @property
-    def default_generation(self) -> NamedResource:
-        """Default generation of new clusters."""
-        return self._object("defaultGeneration", NamedResource)
 
     @property
     def allowed_generations(self) -> Tuple[Generation, ...]:
@@ -324,10 +598,11 @@ class BackupRegionOption(Model):
         "id": "id",
         "label": "label",
     }
+    _required = ("id",)
 
     def __init__(
         self,
-        id: Optional[str] = None,
+        id: str,
         label: Optional[str] = None,
         extra: Optional[Mapping[str, Any]] = None,
     ) -> None:
@@ -418,10 +693,11 @@ class Region(Model):
         "provider": "provider",
         "backups": "backups",
     }
+    _required = ("uuid",)
 
     def __init__(
         self,
-        uuid: Optional[str] = None,
+        uuid: str,
         name: Optional[str] = None,
         provider: Optional[str] = None,
         backups: Optional[Iterable[BackupOption]] = None,
@@ -483,7 +759,7 @@ class Parameters(Model):
     def __init__(
         self,
         channels: Optional[Iterable[Channel]] = None,
-        cluster_plan_types: Optional[Iterable[NamedResource]] = None,
+        cluster_plan_types: Optional[Iterable[PlanType]] = None,
         regions: Optional[Iterable[Region]] = None,
         extra: Optional[Mapping[str, Any]] = None,
     ) -> None:
@@ -502,9 +778,9 @@ class Parameters(Model):
         return self._objects("channels", Channel)
 
     @property
-    def cluster_plan_types(self) -> Tuple[NamedResource, ...]:
+    def cluster_plan_types(self) -> Tuple[PlanType, ...]:
         """Plan types."""
-        return self._objects("clusterPlanTypes", NamedResource)
+        return self._objects("clusterPlanTypes", PlanType)
 
     @property
     def regions(self) -> Tuple[Region, ...]:
@@ -950,7 +1226,8 @@ class Cluster(ClusterMethods):
         name: Its name.
         description: Description, set by the owner.
         owner_id: The organisation that owns it.
-        created: Creation time: RFC 3339, UTC.
+        created: Creation time. None if the response has none, or one that is not a valid time;
+            `to_dict()` has its text.
         auto_update: Whether it is automatically upgraded to the newest generation of its
             channel.
         channel: The channel that it follows.
@@ -1016,13 +1293,13 @@ class Cluster(ClusterMethods):
         name: Optional[str] = None,
         description: Optional[str] = None,
         owner_id: Optional[str] = None,
-        created: Optional[str] = None,
+        created: Optional[datetime] = None,
         auto_update: Optional[bool] = None,
-        channel: Optional[NamedResource] = None,
-        generation: Optional[NamedResource] = None,
-        region: Optional[NamedResource] = None,
-        backup_region: Optional[NamedResource] = None,
-        plan_type: Optional[NamedResource] = None,
+        channel: Optional[ChannelRef] = None,
+        generation: Optional[GenerationRef] = None,
+        region: Optional[RegionRef] = None,
+        backup_region: Optional[BackupRegionRef] = None,
+        plan_type: Optional[PlanTypeRef] = None,
         labels: Optional[Iterable[str]] = None,
         links: Optional[ClusterLinks] = None,
         status: Optional[ClusterStatus] = None,
@@ -1075,9 +1352,11 @@ class Cluster(ClusterMethods):
         return self._data.get("ownerId") or ""
 
     @property
-    def created(self) -> str:
-        """Creation time: RFC 3339, UTC."""
-        return self._data.get("created") or ""
+    def created(self) -> Optional[datetime]:
+        """Creation time. None if the response has none, or one that is not a valid time;
+        `to_dict()` has its text.
+        """
+        return to_datetime(self._data.get("created"))
 
     @property
     def auto_update(self) -> bool:
@@ -1085,31 +1364,31 @@ class Cluster(ClusterMethods):
         return self._data.get("autoUpdate") or False
 
     @property
-    def channel(self) -> NamedResource:
+    def channel(self) -> ChannelRef:
         """The channel that it follows."""
-        return self._object("channel", NamedResource)
+        return self._object("channel", ChannelRef)
 
     @property
-    def generation(self) -> NamedResource:
+    def generation(self) -> GenerationRef:
         """The generation that it runs."""
-        return self._object("generation", NamedResource)
+        return self._object("generation", GenerationRef)
 
     @property
-    def region(self) -> NamedResource:
+    def region(self) -> RegionRef:
         """Region in which it runs."""
-        return self._object("region", NamedResource)
+        return self._object("region", RegionRef)
 
     @property
-    def backup_region(self) -> Optional[NamedResource]:
+    def backup_region(self) -> Optional[BackupRegionRef]:
         """Region in which its backups are stored."""
         if self._data.get("backupRegion") is None:
             return None
-        return self._object("backupRegion", NamedResource)
+        return self._object("backupRegion", BackupRegionRef)
 
     @property
-    def plan_type(self) -> NamedResource:
+    def plan_type(self) -> PlanTypeRef:
         """Its plan type."""
-        return self._object("planType", NamedResource)
+        return self._object("planType", PlanTypeRef)
 
     @property
     def labels(self) -> Optional[Tuple[str, ...]]:
@@ -1218,59 +1497,60 @@ class GenerationUpgrade(Model):
     """Response to an upgrade.
 
     Attributes:
-        cluster: The cluster.
         old_generation: Generation before the upgrade.
-        new_generation: Generation after the upgrade.
+        new_generation: Generation after the upgrade, for `wait_until_upgraded`.
+        cluster: The cluster.
         org_id: The organisation that owns it.
         extra: Fields that this version does not know, by their JSON names.
     """
 
     __slots__ = ()
     __match_args__ = (
-        "cluster",
         "old_generation",
         "new_generation",
+        "cluster",
         "org_id",
     )
     _names = {
-        "cluster": "cluster",
         "old_generation": "oldGeneration",
         "new_generation": "newGeneration",
+        "cluster": "cluster",
         "org_id": "orgId",
     }
+    _required = ("old_generation", "new_generation",)
 
     def __init__(
         self,
-        cluster: Optional[NamedId] = None,
-        old_generation: Optional[NamedId] = None,
-        new_generation: Optional[NamedId] = None,
+        old_generation: UpgradedGeneration,
+        new_generation: UpgradedGeneration,
+        cluster: Optional[UpgradedCluster] = None,
         org_id: Optional[str] = None,
         extra: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self._fill(
             (
-                cluster,
                 old_generation,
                 new_generation,
+                cluster,
                 org_id,
             ),
             extra,
         )
 
     @property
-    def cluster(self) -> NamedId:
-        """The cluster."""
-        return self._object("cluster", NamedId)
-
-    @property
-    def old_generation(self) -> NamedId:
+    def old_generation(self) -> UpgradedGeneration:
         """Generation before the upgrade."""
-        return self._object("oldGeneration", NamedId)
+        return self._object("oldGeneration", UpgradedGeneration)
 
     @property
-    def new_generation(self) -> NamedId:
-        """Generation after the upgrade."""
-        return self._object("newGeneration", NamedId)
+    def new_generation(self) -> UpgradedGeneration:
+        """Generation after the upgrade, for `wait_until_upgraded`."""
+        return self._object("newGeneration", UpgradedGeneration)
+
+    @property
+    def cluster(self) -> UpgradedCluster:
+        """The cluster."""
+        return self._object("cluster", UpgradedCluster)
 
     @property
     def org_id(self) -> str:
@@ -1788,8 +2068,10 @@ class Backup(Model):
     Attributes:
         uuid: Its id.
         name: Its name.
-        created: Start time: RFC 3339, UTC.
-        completed: Completion time: RFC 3339, UTC; empty until then.
+        created: Start time. None if the response has none, or one that is not a valid time;
+            `to_dict()` has its text.
+        completed: Completion time; absent until then. None if the response has none, or one
+            that is not a valid time; `to_dict()` has its text.
         status: Status.
         zeebe_status: Status of Zeebe's part.
         operate_status: Status of Operate's part.
@@ -1836,8 +2118,8 @@ class Backup(Model):
         self,
         uuid: str,
         name: Optional[str] = None,
-        created: Optional[str] = None,
-        completed: Optional[str] = None,
+        created: Optional[datetime] = None,
+        completed: Optional[datetime] = None,
         status: Optional[str] = None,
         zeebe_status: Optional[str] = None,
         operate_status: Optional[str] = None,
@@ -1877,14 +2159,18 @@ class Backup(Model):
         return self._data.get("name") or ""
 
     @property
-    def created(self) -> str:
-        """Start time: RFC 3339, UTC."""
-        return self._data.get("created") or ""
+    def created(self) -> Optional[datetime]:
+        """Start time. None if the response has none, or one that is not a valid time; `to_dict()`
+        has its text.
+        """
+        return to_datetime(self._data.get("created"))
 
     @property
-    def completed(self) -> str:
-        """Completion time: RFC 3339, UTC; empty until then."""
-        return self._data.get("completed") or ""
+    def completed(self) -> Optional[datetime]:
+        """Completion time; absent until then. None if the response has none, or one that is not a
+        valid time; `to_dict()` has its text.
+        """
+        return to_datetime(self._data.get("completed"))
 
     @property
     def status(self) -> BackupStatus:
@@ -1979,8 +2265,10 @@ class Restore(Model):
         uuid: Its id.
         backup_id: Id of the backup.
         state: Status.
-        start_timestamp: Start time: RFC 3339, UTC.
-        completion_timestamp: End time: RFC 3339, UTC.
+        start_timestamp: Start time. None if the response has none, or one that is not a valid
+            time; `to_dict()` has its text.
+        completion_timestamp: End time. None if the response has none, or one that is not a
+            valid time; `to_dict()` has its text.
         extra: Fields that this version does not know, by their JSON names.
     """
 
@@ -2005,8 +2293,8 @@ class Restore(Model):
         uuid: Optional[str] = None,
         backup_id: Optional[str] = None,
         state: Optional[str] = None,
-        start_timestamp: Optional[str] = None,
-        completion_timestamp: Optional[str] = None,
+        start_timestamp: Optional[datetime] = None,
+        completion_timestamp: Optional[datetime] = None,
         extra: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self._fill(
@@ -2036,14 +2324,18 @@ class Restore(Model):
         return _restore_state[self._data.get("state")]
 
     @property
-    def start_timestamp(self) -> Optional[str]:
-        """Start time: RFC 3339, UTC."""
-        return self._data.get("startTimestamp")
+    def start_timestamp(self) -> Optional[datetime]:
+        """Start time. None if the response has none, or one that is not a valid time; `to_dict()`
+        has its text.
+        """
+        return to_datetime(self._data.get("startTimestamp"))
 
     @property
-    def completion_timestamp(self) -> Optional[str]:
-        """End time: RFC 3339, UTC."""
-        return self._data.get("completionTimestamp")
+    def completion_timestamp(self) -> Optional[datetime]:
+        """End time. None if the response has none, or one that is not a valid time; `to_dict()`
+        has its text.
+        """
+        return to_datetime(self._data.get("completionTimestamp"))
 
 
 class MonitoringClient(Model):
@@ -2053,8 +2345,10 @@ class MonitoringClient(Model):
         uuid: Its id.
         name: Its name.
         username: Its user name.
-        created: Creation time: RFC 3339, UTC.
-        last_used: Time of the last use: RFC 3339, UTC; empty if never used.
+        created: Creation time. None if the response has none, or one that is not a valid time;
+            `to_dict()` has its text.
+        last_used: Time of the last use; absent if never used. None if the response has none, or
+            one that is not a valid time; `to_dict()` has its text.
         created_by: Id of the user who created it.
         created_by_name: Name of the user who created it.
         extra: Fields that this version does not know, by their JSON names.
@@ -2086,8 +2380,8 @@ class MonitoringClient(Model):
         uuid: str,
         name: Optional[str] = None,
         username: Optional[str] = None,
-        created: Optional[str] = None,
-        last_used: Optional[str] = None,
+        created: Optional[datetime] = None,
+        last_used: Optional[datetime] = None,
         created_by: Optional[str] = None,
         created_by_name: Optional[str] = None,
         extra: Optional[Mapping[str, Any]] = None,
@@ -2121,14 +2415,18 @@ class MonitoringClient(Model):
         return self._data.get("username") or ""
 
     @property
-    def created(self) -> str:
-        """Creation time: RFC 3339, UTC."""
-        return self._data.get("created") or ""
+    def created(self) -> Optional[datetime]:
+        """Creation time. None if the response has none, or one that is not a valid time;
+        `to_dict()` has its text.
+        """
+        return to_datetime(self._data.get("created"))
 
     @property
-    def last_used(self) -> str:
-        """Time of the last use: RFC 3339, UTC; empty if never used."""
-        return self._data.get("lastUsed") or ""
+    def last_used(self) -> Optional[datetime]:
+        """Time of the last use; absent if never used. None if the response has none, or one that
+        is not a valid time; `to_dict()` has its text.
+        """
+        return to_datetime(self._data.get("lastUsed"))
 
     @property
     def created_by(self) -> str:
@@ -2149,8 +2447,10 @@ class CreatedMonitoringClient(Model):
         password: Password, which the API returns only once.
         name: Its name.
         username: Its user name.
-        created: Creation time: RFC 3339, UTC.
-        last_used: Time of the last use: RFC 3339, UTC; empty if never used.
+        created: Creation time. None if the response has none, or one that is not a valid time;
+            `to_dict()` has its text.
+        last_used: Time of the last use; absent if never used. None if the response has none, or
+            one that is not a valid time; `to_dict()` has its text.
         created_by: Id of the user who created it.
         created_by_name: Name of the user who created it.
         extra: Fields that this version does not know, by their JSON names.
@@ -2186,8 +2486,8 @@ class CreatedMonitoringClient(Model):
         password: str,
         name: Optional[str] = None,
         username: Optional[str] = None,
-        created: Optional[str] = None,
-        last_used: Optional[str] = None,
+        created: Optional[datetime] = None,
+        last_used: Optional[datetime] = None,
         created_by: Optional[str] = None,
         created_by_name: Optional[str] = None,
         extra: Optional[Mapping[str, Any]] = None,
@@ -2227,14 +2527,18 @@ class CreatedMonitoringClient(Model):
         return self._data.get("username") or ""
 
     @property
-    def created(self) -> str:
-        """Creation time: RFC 3339, UTC."""
-        return self._data.get("created") or ""
+    def created(self) -> Optional[datetime]:
+        """Creation time. None if the response has none, or one that is not a valid time;
+        `to_dict()` has its text.
+        """
+        return to_datetime(self._data.get("created"))
 
     @property
-    def last_used(self) -> str:
-        """Time of the last use: RFC 3339, UTC; empty if never used."""
-        return self._data.get("lastUsed") or ""
+    def last_used(self) -> Optional[datetime]:
+        """Time of the last use; absent if never used. None if the response has none, or one that
+        is not a valid time; `to_dict()` has its text.
+        """
+        return to_datetime(self._data.get("lastUsed"))
 
     @property
     def created_by(self) -> str:
@@ -2577,7 +2881,8 @@ class Condition(Model):
         status: `True`, `False` or `Unknown`.
         reason: Reason, as an identifier.
         message: Human-readable message.
-        last_transition_time: Time of the last change: RFC 3339, UTC.
+        last_transition_time: Time of the last change. None if the response has none, or one
+            that is not a valid time; `to_dict()` has its text.
         observed_generation: Revision of the configuration that it reflects.
         extra: Fields that this version does not know, by their JSON names.
     """
@@ -2606,7 +2911,7 @@ class Condition(Model):
         status: Optional[str] = None,
         reason: Optional[str] = None,
         message: Optional[str] = None,
-        last_transition_time: Optional[str] = None,
+        last_transition_time: Optional[datetime] = None,
         observed_generation: Optional[Number] = None,
         extra: Optional[Mapping[str, Any]] = None,
     ) -> None:
@@ -2643,9 +2948,11 @@ class Condition(Model):
         return self._data.get("message") or ""
 
     @property
-    def last_transition_time(self) -> str:
-        """Time of the last change: RFC 3339, UTC."""
-        return self._data.get("lastTransitionTime") or ""
+    def last_transition_time(self) -> Optional[datetime]:
+        """Time of the last change. None if the response has none, or one that is not a valid time;
+        `to_dict()` has its text.
+        """
+        return to_datetime(self._data.get("lastTransitionTime"))
 
     @property
     def observed_generation(self) -> Number:
@@ -2725,7 +3032,8 @@ class EndpointConnection(Model):
         service_id: Id of the service.
         owner: Owner of the connecting endpoint.
         state: State of the connection.
-        creation_timestamp: Time of the last change: RFC 3339, UTC.
+        creation_timestamp: Creation time. None if the response has none, or one that is not a
+            valid time; `to_dict()` has its text.
         extra: Fields that this version does not know, by their JSON names.
     """
 
@@ -2751,7 +3059,7 @@ class EndpointConnection(Model):
         service_id: Optional[str] = None,
         owner: Optional[str] = None,
         state: Optional[str] = None,
-        creation_timestamp: Optional[str] = None,
+        creation_timestamp: Optional[datetime] = None,
         extra: Optional[Mapping[str, Any]] = None,
     ) -> None:
         self._fill(
@@ -2786,9 +3094,11 @@ class EndpointConnection(Model):
         return self._data.get("state") or ""
 
     @property
-    def creation_timestamp(self) -> str:
-        """Time of the last change: RFC 3339, UTC."""
-        return self._data.get("creationTimestamp") or ""
+    def creation_timestamp(self) -> Optional[datetime]:
+        """Creation time. None if the response has none, or one that is not a valid time;
+        `to_dict()` has its text.
+        """
+        return to_datetime(self._data.get("creationTimestamp"))
 
 
 class SecureConnectivityState(Model):
