@@ -80,6 +80,7 @@ fn generate() -> Vec<Generated> {
         c::panics(&declarations),
         c::symbols(&declarations),
         cpp::header(),
+        python::init(),
         python::models(),
         python::operations(),
         python::prototypes(&declarations),
