@@ -872,6 +872,31 @@ mod tests {
     }
 
     #[test]
+    fn settings_lack_credentials_that_others_replace() {
+        let keys = |values: &[(&str, &str)]| {
+            let found = settings(&variables(values), &variables(&[]));
+            assert!(
+                found
+                    .iter()
+                    .all(|it| it.value.as_deref() != Some("hunter2"))
+            );
+            let credentials = found.iter().map(|it| it.key);
+            credentials
+                .filter(|key| key.starts_with("client_") || *key == "access_token")
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&[]), ["client_id", "client_secret"]);
+        assert_eq!(
+            keys(&[("CAMUNDA_CONSOLE_ACCESS_TOKEN", "hunter2")]),
+            ["access_token"]
+        );
+        assert_eq!(
+            keys(&[("CAMUNDA_CONSOLE_CLIENT_SECRET_FILE", "/run/secret")]),
+            ["client_secret_file", "client_id"]
+        );
+    }
+
+    #[test]
     fn clock_skew_warns_from_30_s_and_fails_from_5_min() {
         for (skew, status, message) in [
             (

@@ -231,7 +231,10 @@ pub use api::timestamp::Timestamp;
 // The objects, enumerations and ids of the list in `api/mod.rs`.
 pub use api::types::*;
 pub use api::wait::Wait;
-pub use auth::Token;
+pub use auth::{
+    CounterReport, Diagnostics, RateLimiterReport, StoreReport, StoreRole, Token, TokenReport,
+    TokenStatus,
+};
 pub use call::{CallOptions, Cancel};
 pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};

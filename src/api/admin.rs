@@ -21,7 +21,7 @@ use crate::api::object::{Json, has_dot_segment};
 use crate::api::operation::{self, Operation};
 use crate::api::secrets::ClusterSecrets;
 use crate::api::secure_connectivity::SecureConnectivity;
-use crate::auth::{self, Token, TokenProvider, TokenStore};
+use crate::auth::{self, Diagnostics, Token, TokenProvider, TokenStore};
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
 use crate::credentials::{
@@ -291,13 +291,11 @@ impl AdminClient {
         self.transport.stats()
     }
 
-    /// Returns the state of all cached tokens, rate limiters and token stores of this process, as
-    /// JSON without secrets: `process_id`, `tokens`, `rate_limiters`, `stores` and `counters`.
-    /// Times are seconds from now.
+    /// Returns the state of all cached tokens, rate limiters and token stores of this process,
+    /// without secrets. A token in [`access_token`](AdminClientBuilder::access_token) is not cached.
     #[must_use]
-    pub fn diagnostics(&self) -> Json {
-        let json = serde_json::to_string(&auth::diagnostics()).unwrap_or_default();
-        Json::new(json).unwrap_or_default()
+    pub fn diagnostics(&self) -> Diagnostics {
+        auth::diagnostics()
     }
 
     /// Clears the stored authentication failure of this client's credentials, in memory and in the

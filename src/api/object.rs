@@ -897,6 +897,9 @@ pub(crate) fn check_segment(what: &str, text: &str) -> crate::Result<()> {
 /// Proxies decode `%2f` and resolve `..` before they forward a request, some of them more than
 /// once, and Java servers ignore what follows `;` in a segment.
 pub(crate) fn has_dot_segment(path: &str) -> bool {
+    if !path.bytes().any(|byte| matches!(byte, b'.' | b'%')) {
+        return false;
+    }
     let hex = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
     let mut decoded = Vec::new();
     for byte in path.bytes() {
