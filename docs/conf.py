@@ -24,13 +24,16 @@ myst_enable_extensions = ["colon_fence", "attrs_inline"]
 # Anchors of headings, as GitHub makes them.
 myst_heading_anchors = 4
 exclude_patterns = ["_build", "README.md"]
-suppress_warnings = []
+# The annotation `type` matches fields of this name, too.
+suppress_warnings = ["ref.python"]
 nitpicky = False
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
 
 # The reference needs no native library.
 autodoc_mock_imports = ["camunda_admin._native"]
+# A field is documented once, in the docstring of its class.
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 # Docstrings mark code as Markdown does.
