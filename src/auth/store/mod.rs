@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use ring::digest;
 
+use super::diagnostics::{StoreReport, StoreRole};
 use super::rate_limiter::MergedState;
 use super::record::{RateLimitTimes, StoredRateLimit};
 use super::time::{Clock, Timestamp};
@@ -60,6 +61,8 @@ const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 pub(crate) struct StoreChain {
     shared: Option<Store>,
     fallback: Option<Store>,
+    /// The role of the files that have no directory.
+    missing_files: Option<StoreRole>,
 }
 
 impl StoreChain {
@@ -78,6 +81,7 @@ impl StoreChain {
                 None
             }
         };
+        let is_missing = files.is_none() && needs_directory(choice);
         Ok(match choice {
             TokenCacheConfig::Redis { url, tls, .. } => StoreChain {
                 shared: Some(redis(url, tls, clock)?),
@@ -85,14 +89,17 @@ impl StoreChain {
                     is_fallback: true,
                     ..files
                 }),
+                missing_files: is_missing.then_some(StoreRole::Fallback),
             },
             TokenCacheConfig::Custom(store) => StoreChain {
                 shared: Some(Store::new(Arc::clone(store), true, clock)),
                 fallback: None,
+                missing_files: None,
             },
             _ => StoreChain {
                 shared: files,
                 fallback: None,
+                missing_files: is_missing.then_some(StoreRole::Shared),
             },
         })
     }
@@ -175,12 +182,16 @@ impl StoreChain {
             let error = store.health().problem()?.to_owned();
             Some(format!("{}: {error}", store.describe()))
         });
-        let problems: Vec<_> = failing.collect();
+        let missing = self.missing_files.iter();
+        let missing = missing.map(|_| format!("{FILES}: {NO_DIRECTORY}"));
+        let problems: Vec<_> = failing.chain(missing).collect();
         (!problems.is_empty()).then(|| problems.join("; "))
     }
 
     pub(crate) fn reports(&self) -> impl Iterator<Item = StoreReport> {
-        self.all().map(Store::report)
+        let missing = self.missing_files.iter();
+        let missing = missing.map(|role| StoreReport::missing(FILES, *role, NO_DIRECTORY));
+        self.all().map(Store::report).chain(missing)
     }
 }
 
@@ -678,44 +689,18 @@ impl fmt::Debug for Store {
     }
 }
 
-/// What a store is used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum StoreRole {
-    Shared,
-    /// For what the shared store cannot do.
-    Fallback,
-}
-
-/// State of one store, for the diagnostics.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct StoreReport {
-    pub(crate) store: String,
-    pub(crate) role: StoreRole,
-    /// Whether it has all three abilities: none failed when it was last used.
-    pub(crate) usable: bool,
-    pub(crate) can_lock: bool,
-    pub(crate) can_read: bool,
-    pub(crate) can_write: bool,
-    /// Why it cannot.
-    pub(crate) lock_error: Option<String>,
-    pub(crate) read_error: Option<String>,
-    pub(crate) write_error: Option<String>,
-    pub(crate) failures: u64,
-    pub(crate) last_error: Option<String>,
-}
+/// Store that does not exist because no variable leads to its directory.
+const FILES: &str = "files";
+const NO_DIRECTORY: &str = match cfg!(windows) {
+    true => "LOCALAPPDATA is not set",
+    false => "neither XDG_CACHE_HOME nor HOME is set",
+};
 
 fn warn_once_without_home() {
     use std::sync::atomic::{AtomicBool, Ordering};
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
-        let variables = match cfg!(windows) {
-            true => "LOCALAPPDATA is not set",
-            false => "neither XDG_CACHE_HOME nor HOME is set",
-        };
-        log::warn!(
-            "token store not available, tokens are not shared between processes: {variables}"
-        );
+        log::warn!("tokens are not shared: store={FILES:?} error={NO_DIRECTORY}");
     }
 }
 
