@@ -246,7 +246,7 @@ impl Transport {
             if let (Failure::Status { status: 401, .. }, Some(token), Some(token_cache)) =
                 (&failure, &token, &self.token_cache)
             {
-                token_cache.reject(token, call);
+                token_cache.invalidate(token, call);
                 // A 401 means that the operation was not executed, but a non-idempotent one is retried
                 // only if nothing was sent: it could create a second resource, which costs money.
                 if !replaced_token && request.idempotency != Idempotency::NonIdempotent {

@@ -65,7 +65,8 @@ def call(admin: AdminClient, request: Dict[str, Any]) -> Any:
     for step in path:
         target = getattr(target, step)
     if waits:
-        limits = {key: request[key] for key in ("timeout", "interval") if key in request}
+        names = {"timeout": "timeout", "interval": "max_poll_interval"}
+        limits = {names[key]: request[key] for key in names if key in request}
         return plain(target(*arguments, **limits))
     result = target(*arguments, **keywords(target, request.get("body", {})))
     if name == "clusters.create":

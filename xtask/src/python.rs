@@ -13,7 +13,7 @@ use camunda_admin::description::{
 
 use crate::{Generated, NOTICE};
 
-/// The classes with the operations: the prefix of their `call`, the class name, its docstring.
+/// The classes with the operations: the prefix of their `sdk_method`, the class name, its docstring.
 const PLACES: &[(&str, &str, &str)] = &[
     (
         "clusters",
@@ -85,7 +85,7 @@ const BY_POSITION: &[(&str, &[(&str, &str)])] = &[
     ("members.set_roles", &[("orgRoles", "roles")]),
 ];
 
-/// Operations that return one field of the response object: their `call`, and the field.
+/// Operations that return one field of the response object: their `sdk_method`, and the field.
 const ONE_FIELD: &[(&str, &str)] = &[("clusters.create", "cluster_id")];
 
 /// Response types with hand-written methods in `_methods.py`.
@@ -511,9 +511,9 @@ fn operations_text() -> String {
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
     for operation in OPERATIONS {
         let (place, name) = operation
-            .call
+            .sdk_method
             .rsplit_once('.')
-            .unwrap_or(("", operation.call));
+            .unwrap_or(("", operation.sdk_method));
         let csv = matches!(
             operation.response.as_ref().map(|schema| &schema.kind),
             Some(BodyKind::Csv)
@@ -525,7 +525,7 @@ fn operations_text() -> String {
         }
     }
     for waiter in WAITERS {
-        let (place, name) = waiter.call.rsplit_once('.').unwrap();
+        let (place, name) = waiter.sdk_method.rsplit_once('.').unwrap();
         push_waiter(places.entry(place).or_default(), waiter, name);
     }
     for (place, class, doc) in PLACES {
@@ -604,7 +604,7 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
     push_signature(text, name, &arguments, &[], &hint);
     let sections = [
         argument_section(&arguments),
-        error_section(operation.errors),
+        error_section(operation.documented_errors),
     ];
     push_doc(text, 8, &imperative(operation.doc), &sections);
     let in_body: Vec<_> = arguments
@@ -639,7 +639,10 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
             );
         }
     }
-    let mut passed = vec![format!("lib.{}", operation.c_name), quoted(operation.name)];
+    let mut passed = vec![
+        format!("lib.{}", operation.c_function),
+        quoted(operation.name),
+    ];
     passed.extend(decode.clone());
     passed.extend(has_id(operation.arguments()).then(|| "self._id".to_owned()));
     passed.extend(
@@ -705,13 +708,13 @@ fn push_csv(text: &mut String, operation: &Operation, name: &str) {
                 expects them.";
     let sections = [
         ("Args", vec![("file".to_owned(), file.to_owned())]),
-        error_section(operation.errors),
+        error_section(operation.documented_errors),
     ];
     push_doc(text, 8, &imperative(operation.doc), &sections);
     writeln!(
         text,
         "        return self._connection.call_csv(lib.{}, {}, file)",
-        operation.c_name,
+        operation.c_function,
         quoted(operation.name)
     )
     .unwrap();
@@ -723,7 +726,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     let hint = waiter.response.map_or("None", |resource| resource.name());
     let options = [
         "timeout: Optional[float] = None".to_owned(),
-        "interval: Optional[float] = None".into(),
+        "max_poll_interval: Optional[float] = None".into(),
         format!("progress: Progress[{shown}] = None"),
     ];
     push_signature(text, name, &arguments, &options, hint);
@@ -741,7 +744,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
                  30 minutes.",
             ),
             entry(
-                "interval",
+                "max_poll_interval",
                 "Maximum time between two polls in seconds. Default: 10.",
             ),
             entry("progress", &progress),
@@ -775,9 +778,9 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     writeln!(
         text,
         "        {keyword}self._connection.{method}(\n            lib.{},\n            {},\n            \
-         {decode},\n            ({},),\n            timeout,\n            interval,\n            \
+         {decode},\n            ({},),\n            timeout,\n            max_poll_interval,\n            \
          progress,\n        )",
-        waiter.c_name,
+        waiter.c_function,
         quoted(waiter.name),
         passed.join(", ")
     )
@@ -798,7 +801,7 @@ fn decoder(description: &Description) -> String {
 fn one_field(operation: &Operation) -> Option<&'static str> {
     ONE_FIELD
         .iter()
-        .find(|(call, _)| *call == operation.call)
+        .find(|(call, _)| *call == operation.sdk_method)
         .map(|(_, field)| *field)
 }
 
@@ -831,7 +834,7 @@ fn path_arguments(names: impl Iterator<Item = &'static str>, place: &str) -> Vec
 fn body_argument(operation: &Operation, field: &'static Field) -> Argument {
     let by_position = BY_POSITION
         .iter()
-        .find(|(call, _)| *call == operation.call)
+        .find(|(call, _)| *call == operation.sdk_method)
         .and_then(|(_, fields)| fields.iter().find(|(json, _)| *json == field.json));
     let name = by_position
         .map_or(python_name(field), |(_, name)| name)

@@ -259,7 +259,7 @@ class Arguments(SandboxTest):
         for call in [
             lambda: handle.wait_until_healthy(timeout=0),
             lambda: handle.wait_until_healthy(timeout="long"),
-            lambda: handle.wait_until_healthy(interval=float("nan")),
+            lambda: handle.wait_until_healthy(max_poll_interval=float("nan")),
             lambda: admin.with_options(timeout=-1),
             lambda: admin.with_options(timeout=10**400),
             lambda: admin.request("BREW", "/clusters"),

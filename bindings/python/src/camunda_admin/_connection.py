@@ -136,7 +136,7 @@ class Connection:
         convert: Callable[[Any], T],
         arguments: Tuple[bytes, ...],
         timeout: Optional[float],
-        interval: Optional[float],
+        max_poll_interval: Optional[float],
         progress: Progress[T],
     ) -> T:
         """Call a waiter that returns the resource of its last poll."""
@@ -148,7 +148,7 @@ class Connection:
                 convert,
                 (*arguments, byref(value)),
                 timeout,
-                interval,
+                max_poll_interval,
                 progress,
             )
         except BaseException:
@@ -163,11 +163,11 @@ class Connection:
         convert: Callable[[Any], T],
         arguments: Tuple[bytes, ...],
         timeout: Optional[float],
-        interval: Optional[float],
+        max_poll_interval: Optional[float],
         progress: Progress[T],
     ) -> None:
         """Call a waiter that returns nothing."""
-        self._wait(function, operation, convert, arguments, timeout, interval, progress)
+        self._wait(function, operation, convert, arguments, timeout, max_poll_interval, progress)
 
     def call_csv(
         self, function: Any, operation: str, file: Optional[IO[Any]]
@@ -238,7 +238,7 @@ class Connection:
         convert: Callable[[Any], T],
         arguments: Tuple[Any, ...],
         timeout: Optional[float],
-        interval: Optional[float],
+        max_poll_interval: Optional[float],
         progress: Progress[T],
     ) -> None:
         handle = self.handle()
@@ -249,9 +249,9 @@ class Connection:
         if timeout is not None:
             seconds = check_number("timeout", timeout)
             check(lib.camunda_call_options_set_timeout(call.pointer, seconds, byref(error)), error)
-        if interval is not None:
+        if max_poll_interval is not None:
             status = lib.camunda_call_options_set_max_poll_interval(
-                call.pointer, check_number("interval", interval), byref(error)
+                call.pointer, check_number("max_poll_interval", max_poll_interval), byref(error)
             )
             check(status, error)
         with ExitStack() as stack:

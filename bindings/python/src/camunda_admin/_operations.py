@@ -307,7 +307,7 @@ class ClusterHandle(ClusterHandleMethods):
         self,
         *,
         timeout: Optional[float] = None,
-        interval: Optional[float] = None,
+        max_poll_interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> Cluster:
         """Wait until the cluster is `Healthy` in two consecutive polls, and returns it. Fails
@@ -317,7 +317,7 @@ class ClusterHandle(ClusterHandleMethods):
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
                 `AdminClient.with_options`, else 30 minutes.
-            interval: Maximum time between two polls in seconds. Default: 10.
+            max_poll_interval: Maximum time between two polls in seconds. Default: 10.
             progress: A function that is called with the Cluster after each poll, or True for a
                 display on standard error.
 
@@ -331,7 +331,7 @@ class ClusterHandle(ClusterHandleMethods):
             _models._cluster,
             (self._id,),
             timeout,
-            interval,
+            max_poll_interval,
             progress,
         )
 
@@ -339,7 +339,7 @@ class ClusterHandle(ClusterHandleMethods):
         self,
         *,
         timeout: Optional[float] = None,
-        interval: Optional[float] = None,
+        max_poll_interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> None:
         """Wait until the cluster no longer exists, after its deletion.
@@ -347,7 +347,7 @@ class ClusterHandle(ClusterHandleMethods):
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
                 `AdminClient.with_options`, else 30 minutes.
-            interval: Maximum time between two polls in seconds. Default: 10.
+            max_poll_interval: Maximum time between two polls in seconds. Default: 10.
             progress: A function that is called with the Cluster after each poll, or True for a
                 display on standard error.
 
@@ -361,7 +361,7 @@ class ClusterHandle(ClusterHandleMethods):
             _models._cluster,
             (self._id,),
             timeout,
-            interval,
+            max_poll_interval,
             progress,
         )
 
@@ -370,7 +370,7 @@ class ClusterHandle(ClusterHandleMethods):
         generation_id: str,
         *,
         timeout: Optional[float] = None,
-        interval: Optional[float] = None,
+        max_poll_interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> Cluster:
         """Wait until the cluster runs that generation (the `newGeneration.id` of the upgrade's
@@ -380,7 +380,7 @@ class ClusterHandle(ClusterHandleMethods):
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
                 `AdminClient.with_options`, else 30 minutes.
-            interval: Maximum time between two polls in seconds. Default: 10.
+            max_poll_interval: Maximum time between two polls in seconds. Default: 10.
             progress: A function that is called with the Cluster after each poll, or True for a
                 display on standard error.
 
@@ -394,7 +394,7 @@ class ClusterHandle(ClusterHandleMethods):
             _models._cluster,
             (self._id, encode_str("generation_id", generation_id),),
             timeout,
-            interval,
+            max_poll_interval,
             progress,
         )
 
@@ -402,7 +402,7 @@ class ClusterHandle(ClusterHandleMethods):
         self,
         *,
         timeout: Optional[float] = None,
-        interval: Optional[float] = None,
+        max_poll_interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> Cluster:
         """Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and
@@ -412,7 +412,7 @@ class ClusterHandle(ClusterHandleMethods):
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
                 `AdminClient.with_options`, else 30 minutes.
-            interval: Maximum time between two polls in seconds. Default: 10.
+            max_poll_interval: Maximum time between two polls in seconds. Default: 10.
             progress: A function that is called with the Cluster after each poll, or True for a
                 display on standard error.
 
@@ -426,7 +426,7 @@ class ClusterHandle(ClusterHandleMethods):
             _models._cluster,
             (self._id,),
             timeout,
-            interval,
+            max_poll_interval,
             progress,
         )
 
@@ -434,7 +434,7 @@ class ClusterHandle(ClusterHandleMethods):
         self,
         *,
         timeout: Optional[float] = None,
-        interval: Optional[float] = None,
+        max_poll_interval: Optional[float] = None,
         progress: Progress[Cluster] = None,
     ) -> Cluster:
         """Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and
@@ -444,7 +444,7 @@ class ClusterHandle(ClusterHandleMethods):
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
                 `AdminClient.with_options`, else 30 minutes.
-            interval: Maximum time between two polls in seconds. Default: 10.
+            max_poll_interval: Maximum time between two polls in seconds. Default: 10.
             progress: A function that is called with the Cluster after each poll, or True for a
                 display on standard error.
 
@@ -458,7 +458,7 @@ class ClusterHandle(ClusterHandleMethods):
             _models._cluster,
             (self._id,),
             timeout,
-            interval,
+            max_poll_interval,
             progress,
         )
 
@@ -705,7 +705,7 @@ class Backups(Resource):
         backup_id: str,
         *,
         timeout: Optional[float] = None,
-        interval: Optional[float] = None,
+        max_poll_interval: Optional[float] = None,
         progress: Progress[Backup] = None,
     ) -> Backup:
         """Wait until the backup is complete, and returns it. Fails immediately if the backup
@@ -714,7 +714,7 @@ class Backups(Resource):
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
                 `AdminClient.with_options`, else 30 minutes.
-            interval: Maximum time between two polls in seconds. Default: 10.
+            max_poll_interval: Maximum time between two polls in seconds. Default: 10.
             progress: A function that is called with the Backup after each poll, or True for a
                 display on standard error.
 
@@ -728,7 +728,7 @@ class Backups(Resource):
             _models._backup,
             (self._id, encode_str("backup_id", backup_id),),
             timeout,
-            interval,
+            max_poll_interval,
             progress,
         )
 
@@ -737,7 +737,7 @@ class Backups(Resource):
         backup_id: str,
         *,
         timeout: Optional[float] = None,
-        interval: Optional[float] = None,
+        max_poll_interval: Optional[float] = None,
         progress: Progress[Restore] = None,
     ) -> Restore:
         """Wait until the latest restore of the backup is completed, and returns it. Fails
@@ -746,7 +746,7 @@ class Backups(Resource):
         Args:
             timeout: Deadline of the wait in seconds. Default: that of
                 `AdminClient.with_options`, else 30 minutes.
-            interval: Maximum time between two polls in seconds. Default: 10.
+            max_poll_interval: Maximum time between two polls in seconds. Default: 10.
             progress: A function that is called with the Restore after each poll, or True for a
                 display on standard error.
 
@@ -760,7 +760,7 @@ class Backups(Resource):
             _models._restore,
             (self._id, encode_str("backup_id", backup_id),),
             timeout,
-            interval,
+            max_poll_interval,
             progress,
         )
 
