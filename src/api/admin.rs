@@ -685,7 +685,8 @@ impl AdminClientBuilder {
     /// - a directory, with a separator in its path or beginning with `.` or `~` (the home
     ///   directory): all processes that use it. [`build`](Self::build) resolves a relative path.
     /// - a `redis://`, `rediss://`, `valkey://` or `valkeys://` URL: all processes that use this
-    ///   server. Requires the crate feature `redis`.
+    ///   server. Encrypted connections use `ca_file`, `client_cert` and `client_key`. Requires the
+    ///   crate feature `redis`.
     ///
     /// Other values are invalid.
     pub fn token_cache(self, cache: &str) -> Self {
