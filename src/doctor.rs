@@ -118,7 +118,7 @@ pub enum Status {
     Warning,
     /// Calls fail.
     Failed,
-    /// The check was not run because an earlier one failed.
+    /// The check was not run, because an earlier one failed or it does not apply.
     Skipped,
 }
 
@@ -455,6 +455,11 @@ impl Doctor {
 
     /// Requests a token through the cache. Returns whether there is one.
     fn check_token(&mut self, admin: &AdminClient, config: &Config) -> bool {
+        if config.access_token().is_some() {
+            let message = "set by `access_token`; no token request is sent";
+            self.add("token", Status::Ok, message);
+            return true;
+        }
         let before = admin.stats().token_requests;
         match admin.token(config.audience()) {
             Ok(token) => {
@@ -481,6 +486,11 @@ impl Doctor {
     fn check_token_store(&mut self, config: &Config, has_token: bool) {
         const NOT_SHARED: &str = "each process sends its own token requests; set a directory or a \
                                   Redis URL as `token_cache` to share them";
+        if config.access_token().is_some() {
+            let message = "not used with `access_token`";
+            self.add("token_store", Status::Skipped, message);
+            return;
+        }
         let stores = auth::diagnostics().stores;
         for store in &stores {
             let missing: Vec<_> = [
@@ -651,14 +661,9 @@ fn settings(
         }
     }
     let defaults = Config::default();
-    let alternatives: &[(&str, &[&str])] = &[
-        ("client_id", &["access_token"]),
-        ("client_secret", &["access_token", "client_secret_file"]),
-    ];
-    let is_replaced = |settings: &[Setting], key: &str| {
-        let replaced_by = alternatives.iter().find(|(replaced, _)| *replaced == key);
-        replaced_by.is_some_and(|(_, by)| settings.iter().any(|it| by.contains(&it.key)))
-    };
+    let is_set = |key| settings.iter().any(|setting: &Setting| setting.key == key);
+    let needs_credentials = !is_set("access_token");
+    let needs_secret = needs_credentials && !is_set("client_secret_file");
     for (key, value) in [
         ("client_id", None),
         ("client_secret", None),
@@ -667,7 +672,12 @@ fn settings(
         ("audience", Some(defaults.audience())),
         ("token_cache", Some("auto")),
     ] {
-        if !settings.iter().any(|setting| setting.key == key) && !is_replaced(&settings, key) {
+        let is_needed = match key {
+            "client_id" => needs_credentials,
+            "client_secret" => needs_secret,
+            _ => true,
+        };
+        if is_needed && !settings.iter().any(|setting| setting.key == key) {
             settings.push(Setting {
                 key,
                 value: value.map(str::to_owned),

@@ -37,6 +37,16 @@ use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 /// the counters. All clients of the process with the same credentials share cached tokens, and by
 /// default all processes of the user do, see [`token_cache`](AdminClientBuilder::token_cache).
 /// Creating a client sends no request.
+///
+/// ```no_run
+/// use camunda_admin::AdminClient;
+///
+/// let admin = AdminClient::from_env()?;
+/// for cluster in admin.clusters().list()? {
+///     println!("{} {}", cluster.name, cluster.status.ready);
+/// }
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct AdminClient {
     transport: Arc<Transport>,
@@ -404,12 +414,12 @@ impl AdminClient {
             body,
             idempotency: operation.idempotency,
             authenticated: operation.authenticated,
-            hint: operation.hint,
+            hint: operation.recovery_hint,
             secret_response: operation.has_secret_response(),
             one_time_response: operation.one_time_response
                 || (operation.idempotency == Idempotency::NonIdempotent
                     && operation.response.is_some()),
-            documented_rejections: operation.errors,
+            documented_rejections: operation.documented_errors,
         })
     }
 }
@@ -479,6 +489,19 @@ fn token_provider(config: &Config) -> Result<Option<TokenProvider>> {
 /// The documentation of each method begins with the key of its setting, as used by
 /// [`set`](Self::set), C, C++ and Python. [`build`](Self::build) returns the error of the first
 /// invalid value.
+///
+/// ```
+/// use std::time::Duration;
+/// use camunda_admin::AdminClient;
+///
+/// let admin = AdminClient::builder()
+///     .client_id("my-client")
+///     .client_secret("my-secret")
+///     .timeout(Duration::from_secs(90))
+///     .token_cache("memory")
+///     .build()?;
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use]
 pub struct AdminClientBuilder {
@@ -773,6 +796,17 @@ impl AdminClientBuilder {
 }
 
 /// Operations on one cluster; see [`AdminClient::cluster`].
+///
+/// ```no_run
+/// # let admin = camunda_admin::AdminClient::from_env()?;
+/// use camunda_admin::{ClusterId, UpdateCluster};
+///
+/// let id: ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+/// let cluster = admin.cluster(&id);
+/// cluster.update(&UpdateCluster::new().description("orders of the shop"))?;
+/// println!("{}", cluster.get()?.status.ready);
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ClusterHandle<'a> {
     pub(crate) admin: &'a AdminClient,
@@ -832,6 +866,15 @@ impl<'a> ClusterHandle<'a> {
 ///
 /// Cloning is cheap; a source can be shared between threads. [`access_token`](Self::access_token)
 /// can be called for each request: it performs no I/O while the cached token is valid.
+///
+/// ```no_run
+/// use camunda_admin::{ClusterCredentials, TokenSource};
+///
+/// let credentials = ClusterCredentials::from_env_file("worker.env")?;
+/// let tokens = TokenSource::new(&credentials)?;
+/// let header = format!("Bearer {}", tokens.access_token()?.expose());
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct TokenSource {
     transport: Arc<Transport>,
@@ -912,7 +955,7 @@ impl TokenSource {
     /// Discards a token that a server rejected, in memory and in the token store, unless a newer
     /// one is cached. The next [`access_token`](Self::access_token) requests a new one.
     pub fn invalidate(&self, token: &Token) {
-        self.tokens.reject(token, &self.call());
+        self.tokens.invalidate(token, &self.call());
     }
 
     fn call(&self) -> CallContext {

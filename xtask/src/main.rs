@@ -14,6 +14,7 @@ mod licenses;
 mod python;
 #[cfg(test)]
 mod rust_docs;
+mod site;
 
 use std::fs;
 use std::io;
@@ -79,9 +80,11 @@ fn generate() -> Vec<Generated> {
         c::panics(&declarations),
         c::symbols(&declarations),
         cpp::header(),
+        python::init(),
         python::models(),
         python::operations(),
         python::prototypes(&declarations),
+        site::operations(),
         operations,
         header,
     ]
