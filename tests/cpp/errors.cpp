@@ -258,6 +258,7 @@ void config_error_names_the_setting() {
   // Each setting has a setter.
   AdminClientBuilder builder;
   builder.client_id("a").client_secret("b").base_url("https://example.com");
+  builder.client_secret_file("./secret").access_token("e");
   builder.oauth_url("https://example.com/t").audience("c").scope("d").token_cache("memory");
   builder.timeout(1500ms).ca_file("/a").client_cert("/b").client_key("/c");
   builder.proxy("http://localhost:1").user_agent("program/1").token_request_format("form");
@@ -270,6 +271,22 @@ void rejected_credentials_throw_authentication_error_without_the_secret() {
     CHECK(false);
   } catch (const AuthenticationError& error) {
     CHECK(error.stage() == Stage::Token);
+    CHECK(std::string(error.what()).find("hunter2") == std::string::npos);
+  }
+}
+
+void access_token_is_used_without_a_token_request() {
+  const std::string api = "api.cloud.camunda.io";
+  const std::string token(admin.token(api).expose());
+  const AdminClient given = AdminClientBuilder::from_env().access_token(token).build();
+  given.clusters().list();
+  CHECK(given.token(api).expose() == token);
+  CHECK(given.stats().token_requests == 0);
+  try {
+    AdminClientBuilder::from_env().access_token("hunter2").build().clusters().list();
+    CHECK(false);
+  } catch (const AuthenticationError& error) {
+    CHECK_PART(error.what(), "access_token");
     CHECK(std::string(error.what()).find("hunter2") == std::string::npos);
   }
 }
@@ -304,6 +321,7 @@ int main() {
   RUN(invalid_arguments_throw_before_any_request);
   RUN(config_error_names_the_setting);
   RUN(rejected_credentials_throw_authentication_error_without_the_secret);
+  RUN(access_token_is_used_without_a_token_request);
   RUN(wait_fails_immediately_when_the_state_is_unreachable);
   return check_finish();
 }
