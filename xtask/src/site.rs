@@ -240,7 +240,13 @@ pub(crate) fn operations() -> Generated {
          cluster. C functions return a status and set `error`; `value` is the response, see \
          [quick start](quick-start.md).\n",
     );
+    let mut last_group = "";
     for operation in OPERATIONS {
+        let group = group(operation.call);
+        if group != last_group {
+            write!(text, "\n## {group}\n").unwrap();
+            last_group = group;
+        }
         push_operation(&mut text, operation);
     }
     text.push_str(
@@ -262,7 +268,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
     let example = example(operation.sdk_method);
     write!(
         text,
-        "\n## {}\n\n`{} {}`: {}\n\n",
+        "\n### {}\n\n`{} {}`: {}\n\n",
         sentence(operation.name),
         operation.method,
         operation.path,
@@ -315,6 +321,22 @@ fn push_operation(text: &mut String, operation: &Operation) {
         ),
     };
     push_tabs(text, example, &c);
+}
+
+/// Returns the heading above an operation, which is the same for all operations of a resource.
+fn group(call: &str) -> &'static str {
+    match call.rsplit_once('.').map(|(resource, _)| resource) {
+        Some("clusters" | "cluster") => "Clusters",
+        Some("cluster.clients") => "Cluster clients",
+        Some("cluster.backups") => "Backups",
+        Some("cluster.secrets") => "Connector secrets",
+        Some("cluster.monitoring") => "Monitoring of clusters",
+        Some("cluster.secure_connectivity") => "Secure connectivity",
+        Some("members") => "Members",
+        Some("activity") => "Audit log",
+        None => "Egress IP ranges",
+        Some(resource) => panic!("no heading of {resource} in xtask/src/site.rs"),
+    }
 }
 
 fn push_waiter(text: &mut String, waiter: &Waiter) {
