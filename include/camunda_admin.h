@@ -2735,8 +2735,8 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
  * if the cluster is suspended, waits for input of its owner, or does not exist.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -2824,8 +2824,8 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
  *
  * Waits until the cluster no longer exists, after its deletion.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * @param admin Client. Thread-safe.
@@ -2848,8 +2848,8 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
  * and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
  * waits for input of its owner or does not exist.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -2940,8 +2940,8 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
  * Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
  * Fails immediately if the cluster waits for input of its owner or does not exist.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -3030,8 +3030,8 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
  * cluster. Fails immediately if the key could not be set up or the cluster does not exist.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -3120,8 +3120,8 @@ camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
  * Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
  * not in the list of the cluster's backups.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Backup object.
@@ -3166,8 +3166,8 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
  * Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
  * the restore failed or was aborted, or if there was none.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Restore object.

@@ -141,7 +141,7 @@ void progress_callback_can_throw_and_make_calls() {
   int number = 0;
   const double start = now();
   try {
-    cluster.wait_until_healthy(Wait{}.interval(5s).on_progress([&](const Cluster& polled) {
+    cluster.wait_until_healthy(Wait{}.max_poll_interval(5s).on_progress([&](const Cluster& polled) {
       CHECK(polled.status.ready == ClusterComponentStatus::Creating);
       ++polls;
       // An error that the callback catches does not end the wait.
@@ -164,7 +164,7 @@ void progress_callback_can_throw_and_make_calls() {
   number = 0;
   polls = 0;
   try {
-    cluster.wait_until_healthy(Wait{}.interval(10ms).on_progress([&](const Cluster&) {
+    cluster.wait_until_healthy(Wait{}.max_poll_interval(10ms).on_progress([&](const Cluster&) {
       if (++polls == 2) throw CallbackError{9};
     }));
   } catch (const CallbackError& exception) {

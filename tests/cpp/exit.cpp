@@ -59,7 +59,7 @@ int exit_during_waits_of_a_static_client() {
   start([] {
     try {
       static_client().cluster(ClusterId(stuck)).wait_until_healthy(
-          Wait{}.interval(20ms).on_progress([](const Cluster&) { ++reached; }));
+          Wait{}.max_poll_interval(20ms).on_progress([](const Cluster&) { ++reached; }));
     } catch (...) {
     }
     stay();
@@ -101,7 +101,7 @@ int exit_with_a_static_object_that_joins() {
   worker.thread = std::thread([client] {
     try {
       client.cluster(ClusterId(stuck)).wait_until_healthy(
-          Wait{}.interval(20ms).on_progress([](const Cluster&) { ++reached; }));
+          Wait{}.max_poll_interval(20ms).on_progress([](const Cluster&) { ++reached; }));
     } catch (const CancelledError&) {
     }
   });

@@ -25,7 +25,7 @@ void control(const std::string& changes) { free(sandbox_control(changes.c_str(),
 
 template <class T = Cluster>
 Wait<T> quick() {
-  return Wait<T>{}.timeout(stretched(30)).interval(50ms);
+  return Wait<T>{}.timeout(stretched(30)).max_poll_interval(50ms);
 }
 
 void clusters() {

@@ -110,7 +110,7 @@ class Request {
   Wait<T> wait() const {
     Wait<T> wait;
     if (const auto timeout = seconds("timeout")) wait = wait.timeout(*timeout);
-    if (const auto interval = seconds("interval")) wait = wait.interval(*interval);
+    if (const auto interval = seconds("interval")) wait = wait.max_poll_interval(*interval);
     return wait;
   }
 

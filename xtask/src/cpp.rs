@@ -177,7 +177,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 struct Place {
-    /// Prefix of `Operation::call` of its methods.
+    /// Prefix of `Operation::sdk_method` of its methods.
     call: &'static str,
     class: &'static str,
     doc: &'static str,
@@ -654,14 +654,14 @@ fn operations_of(place: &str) -> impl Iterator<Item = &'static Operation> {
     OPERATIONS
         .iter()
         .copied()
-        .filter(move |operation| place_of(operation.call).0 == place)
+        .filter(move |operation| place_of(operation.sdk_method).0 == place)
 }
 
 fn waiters_of(place: &str) -> impl Iterator<Item = &'static Waiter> {
     WAITERS
         .iter()
         .copied()
-        .filter(move |waiter| place_of(waiter.call).0 == place)
+        .filter(move |waiter| place_of(waiter.sdk_method).0 == place)
 }
 
 fn class_of(place: &str) -> &'static str {
@@ -723,7 +723,7 @@ fn path_argument(name: &str, of_cluster: bool) -> Option<Argument> {
 }
 
 fn arguments(operation: &Operation) -> Vec<Argument> {
-    let of_cluster = operation.call.starts_with("cluster.");
+    let of_cluster = operation.sdk_method.starts_with("cluster.");
     let mut arguments: Vec<Argument> = operation
         .arguments()
         .filter_map(|name| path_argument(name, of_cluster))
@@ -803,16 +803,16 @@ fn signature(operation: &Operation) -> String {
         .collect();
     format!(
         "{}({}) const",
-        cpp_name(place_of(operation.call).1),
+        cpp_name(place_of(operation.sdk_method).1),
         arguments.join(", ")
     )
 }
 
 fn push_declaration(text: &mut String, operation: &Operation) {
     doc(text, "  ", operation.doc);
-    if !operation.errors.is_empty() {
+    if !operation.documented_errors.is_empty() {
         let errors: Vec<String> = operation
-            .errors
+            .documented_errors
             .iter()
             .map(|(status, reason)| format!("{status} {reason}"))
             .collect();
@@ -823,7 +823,7 @@ fn push_declaration(text: &mut String, operation: &Operation) {
         );
     }
     if is_csv(operation) {
-        let name = cpp_name(place_of(operation.call).1);
+        let name = cpp_name(place_of(operation.sdk_method).1);
         doc(
             text,
             "  ",
@@ -867,7 +867,7 @@ fn push_waiter_declaration(text: &mut String, waiter: &Waiter) {
         text,
         "  {} {}({}) const;",
         waiter.response.map_or("void", |response| response.name()),
-        cpp_name(place_of(waiter.call).1),
+        cpp_name(place_of(waiter.sdk_method).1),
         waiter_arguments(waiter, true)
     )
     .unwrap();
@@ -923,7 +923,7 @@ fn push_definitions(text: &mut String) {
 }
 
 fn push_definition(text: &mut String, operation: &Operation) {
-    let (place, _) = place_of(operation.call);
+    let (place, _) = place_of(operation.sdk_method);
     let class = class_of(place);
     if is_csv(operation) {
         push_csv(text, operation, class);
@@ -935,7 +935,7 @@ fn push_definition(text: &mut String, operation: &Operation) {
     } else {
         vec!["admin_.get()".to_owned(), "admin_.call()".to_owned()]
     };
-    if operation.call.starts_with("cluster.") {
+    if operation.sdk_method.starts_with("cluster.") {
         passed.push("detail::c_text(cluster_.str(), \"cluster_uuid\")".to_owned());
     }
     passed.extend(arguments.iter().map(|argument| argument.passed.clone()));
@@ -952,7 +952,7 @@ fn push_definition(text: &mut String, operation: &Operation) {
     if read_as.is_empty() {
         passed.push("error".to_owned());
         writeln!(text, "  detail::run([&](camunda_error** error) {{").unwrap();
-        push_call(text, operation.c_name, &passed);
+        push_call(text, operation.c_function, &passed);
         writeln!(text, "  }});").unwrap();
     } else {
         passed.extend(["value".to_owned(), "error".to_owned()]);
@@ -961,7 +961,7 @@ fn push_definition(text: &mut String, operation: &Operation) {
             "  return detail::call_value<{read_as}>([&](camunda_value** value, camunda_error** error) {{"
         )
         .unwrap();
-        push_call(text, operation.c_name, &passed);
+        push_call(text, operation.c_function, &passed);
         let field = if returns == read_as {
             ""
         } else {
@@ -990,7 +990,7 @@ fn push_call(text: &mut String, function: &str, passed: &[String]) {
 }
 
 fn push_csv(text: &mut String, operation: &Operation, class: &str) {
-    let name = cpp_name(place_of(operation.call).1);
+    let name = cpp_name(place_of(operation.sdk_method).1);
     writeln!(
         text,
         "inline void {class}::{name}(std::ostream& stream) const {{\n  \
@@ -1010,7 +1010,7 @@ fn push_csv(text: &mut String, operation: &Operation, class: &str) {
            void* const user = const_cast<void*>(static_cast<const void*>(std::addressof(sink)));\n  \
            detail::run([&](camunda_error** error) {{\n    \
              return {}(admin_.get(), admin_.call(), write, user, error);\n  }});\n}}\n",
-        operation.c_name
+        operation.c_function
     )
     .unwrap();
 }
@@ -1053,7 +1053,7 @@ fn push_env_file_definition(text: &mut String) {
 }
 
 fn push_waiter_definition(text: &mut String, waiter: &Waiter) {
-    let (place, name) = place_of(waiter.call);
+    let (place, name) = place_of(waiter.sdk_method);
     let response = waiter.response.map(|response| response.name());
     writeln!(
         text,
@@ -1098,7 +1098,7 @@ fn push_waiter_definition(text: &mut String, waiter: &Waiter) {
         }
     }
     .unwrap();
-    push_call(text, waiter.c_name, &passed);
+    push_call(text, waiter.c_function, &passed);
     writeln!(text, "  }});\n}}\n").unwrap();
 }
 

@@ -13,7 +13,7 @@ use camunda_admin::description::{
 
 use crate::{Generated, NOTICE};
 
-/// The classes with the operations: the prefix of their `call`, the class name, its docstring.
+/// The classes with the operations: the prefix of their `sdk_method`, the class name, its docstring.
 const PLACES: &[(&str, &str, &str)] = &[
     (
         "clusters",
@@ -85,7 +85,7 @@ const BY_POSITION: &[(&str, &[(&str, &str)])] = &[
     ("members.set_roles", &[("orgRoles", "roles")]),
 ];
 
-/// Operations that return one field of the response object: their `call`, and the field.
+/// Operations that return one field of the response object: their `sdk_method`, and the field.
 const ONE_FIELD: &[(&str, &str)] = &[("clusters.create", "cluster_id")];
 
 /// Fields that are times in milliseconds since 1970: the type, and the field in JSON.
@@ -694,9 +694,9 @@ fn operations_text() -> String {
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
     for operation in OPERATIONS {
         let (place, name) = operation
-            .call
+            .sdk_method
             .rsplit_once('.')
-            .unwrap_or(("", operation.call));
+            .unwrap_or(("", operation.sdk_method));
         let csv = matches!(
             operation.response.as_ref().map(|schema| &schema.kind),
             Some(BodyKind::Csv)
@@ -708,7 +708,7 @@ fn operations_text() -> String {
         }
     }
     for waiter in WAITERS {
-        let (place, name) = waiter.call.rsplit_once('.').unwrap();
+        let (place, name) = waiter.sdk_method.rsplit_once('.').unwrap();
         push_waiter(places.entry(place).or_default(), waiter, name);
     }
     for (place, class, doc) in PLACES {
@@ -811,7 +811,7 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
             "Args",
             [argument_section(&arguments).1, call_option_entries()].concat(),
         ),
-        error_section(operation.errors),
+        error_section(operation.documented_errors),
     ];
     push_doc(text, 8, &imperative(operation.doc), &sections);
     let in_body: Vec<_> = arguments
@@ -846,7 +846,7 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
             );
         }
     }
-    let mut passed = vec![format!("lib.{}", operation.c_name), quoted(operation.name)];
+    let mut passed = vec![format!("lib.{}", operation.c_function), quoted(operation.name)];
     passed.extend(decode.clone());
     passed.extend(has_id(operation.arguments()).then(|| "self._id".to_owned()));
     passed.extend(
@@ -920,13 +920,13 @@ fn push_csv(text: &mut String, operation: &Operation, name: &str) {
             ]
             .concat(),
         ),
-        error_section(operation.errors),
+        error_section(operation.documented_errors),
     ];
     push_doc(text, 8, &imperative(operation.doc), &sections);
     writeln!(
         text,
         "        return self._calls(timeout, cancel).call_csv(lib.{}, {}, file)",
-        operation.c_name,
+        operation.c_function,
         quoted(operation.name)
     )
     .unwrap();
@@ -1019,7 +1019,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
         "        {keyword}self._calls(timeout, cancel).{method}(\n            lib.{},\n            {},\n            \
          {decode},\n            ({},),\n            max_poll_interval,\n            \
          progress,\n        )",
-        waiter.c_name,
+        waiter.c_function,
         quoted(waiter.name),
         passed.join(", ")
     )
@@ -1040,7 +1040,7 @@ fn decoder(description: &Description) -> String {
 fn one_field(operation: &Operation) -> Option<&'static str> {
     ONE_FIELD
         .iter()
-        .find(|(call, _)| *call == operation.call)
+        .find(|(call, _)| *call == operation.sdk_method)
         .map(|(_, field)| *field)
 }
 
@@ -1080,7 +1080,7 @@ fn path_arguments(names: impl Iterator<Item = &'static str>, place: &str) -> Vec
 fn body_argument(operation: &Operation, field: &'static Field) -> Argument {
     let by_position = BY_POSITION
         .iter()
-        .find(|(call, _)| *call == operation.call)
+        .find(|(call, _)| *call == operation.sdk_method)
         .and_then(|(_, fields)| fields.iter().find(|(json, _)| *json == field.json));
     let name = by_position
         .map_or(python_name(field), |(_, name)| name)

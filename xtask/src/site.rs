@@ -259,7 +259,7 @@ pub(crate) fn operations() -> Generated {
 }
 
 fn push_operation(text: &mut String, operation: &Operation) {
-    let example = example(operation.call);
+    let example = example(operation.sdk_method);
     write!(
         text,
         "\n## {}\n\n`{} {}`: {}\n\n",
@@ -297,7 +297,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
     if !operation.authenticated {
         writeln!(text, "| access token | not required |").unwrap();
     }
-    for (status, reason) in operation.errors {
+    for (status, reason) in operation.documented_errors {
         writeln!(text, "| error {status} | {reason} |").unwrap();
     }
     let is_csv = matches!(
@@ -306,9 +306,9 @@ fn push_operation(text: &mut String, operation: &Operation) {
     );
     let arguments: Vec<&str> = operation.arguments().map(argument).collect();
     let c = match is_csv {
-        true => c_csv(operation.c_name),
+        true => c_csv(operation.c_function),
         false => c_call(
-            operation.c_name,
+            operation.c_function,
             &arguments,
             example.body,
             operation.response.is_some(),
@@ -318,10 +318,10 @@ fn push_operation(text: &mut String, operation: &Operation) {
 }
 
 fn push_waiter(text: &mut String, waiter: &Waiter) {
-    let example = example(waiter.call);
+    let example = example(waiter.sdk_method);
     write!(text, "\n### {}\n\n{}\n", sentence(waiter.name), waiter.doc).unwrap();
     let arguments: Vec<&str> = waiter.arguments.iter().map(|name| argument(name)).collect();
-    let c = c_call(waiter.c_name, &arguments, "", waiter.response.is_some());
+    let c = c_call(waiter.c_function, &arguments, "", waiter.response.is_some());
     push_tabs(text, example, &c);
 }
 
@@ -562,8 +562,8 @@ mod tests {
     #[test]
     fn every_example_belongs_to_a_call() {
         for example in EXAMPLES {
-            let known = OPERATIONS.iter().any(|it| it.call == example.call)
-                || WAITERS.iter().any(|it| it.call == example.call);
+            let known = OPERATIONS.iter().any(|it| it.sdk_method == example.call)
+                || WAITERS.iter().any(|it| it.sdk_method == example.call);
             assert!(known, "{}", example.call);
         }
     }

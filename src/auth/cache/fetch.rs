@@ -181,7 +181,7 @@ impl<'a> TokenFetch<'a> {
                 entry.rate_limiter.response_received(sharing, sent);
                 Ok(Some(token))
             }
-            Err(FetchError { cause, error }) => {
+            Err(FetchError { kind: cause, error }) => {
                 let timed_out = limited.is_some_and(|limited| {
                     cause == TokenErrorKind::Cancelled
                         && limited.check() == Err(StopReason::Deadline)
@@ -510,7 +510,7 @@ fn token_of_response(
         let message = "token endpoint: the response has no usable access token";
         let error = error(ErrorKind::Decode, message);
         return Err(FetchError {
-            cause: TokenErrorKind::Transient,
+            kind: TokenErrorKind::Transient,
             error,
         });
     };

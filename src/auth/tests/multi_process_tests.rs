@@ -297,7 +297,7 @@ impl TokenEndpoint for Scenario {
         log.write_all(format!("{now}\n").as_bytes()).unwrap();
         let failed = |cause| {
             Err(FetchError {
-                cause,
+                kind: cause,
                 error: failure(cause),
             })
         };
@@ -1187,7 +1187,7 @@ pub(super) mod with_redis {
             self.over.set(locked.then_some(over));
             call.sleep(Duration::from_secs(3600)).unwrap_err();
             Err(FetchError {
-                cause: TokenErrorKind::Cancelled,
+                kind: TokenErrorKind::Cancelled,
                 error: failure(TokenErrorKind::Cancelled),
             })
         }

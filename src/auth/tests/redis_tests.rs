@@ -403,7 +403,7 @@ fn rejected_token_of_a_partition_is_not_written_back() {
     let handle = Cache::new(Clock::Real).handle(request(), &choice).unwrap();
     let endpoint = Endpoint::new(&Clock::Real, []);
     let token = handle.token(&*endpoint, &call()).unwrap();
-    handle.reject(&token, &call());
+    handle.invalidate(&token, &call());
     network.cut(false);
     let next = handle.token(&*endpoint, &call()).unwrap();
     assert_ne!(next.expose(), token.expose());
