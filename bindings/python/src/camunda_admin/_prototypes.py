@@ -706,10 +706,19 @@ def declare(library: CDLL) -> None:
     library.camunda_value_path_integer.argtypes = [c_void_p, c_char_p, c_int64]
     library.camunda_value_path_bool.restype = c_bool
     library.camunda_value_path_bool.argtypes = [c_void_p, c_char_p, c_bool]
+    library.camunda_value_time.restype = c_bool
+    library.camunda_value_time.argtypes = [c_void_p, POINTER(c_int64)]
+    library.camunda_time_parse.restype = c_bool
+    library.camunda_time_parse.argtypes = [c_char_p, POINTER(c_int64)]
     library.camunda_value_next.restype = c_void_p
     library.camunda_value_next.argtypes = [c_void_p, POINTER(c_size_t)]
     library.camunda_value_next_field.restype = c_void_p
-    library.camunda_value_next_field.argtypes = [c_void_p, POINTER(c_size_t), POINTER(c_char_p)]
+    library.camunda_value_next_field.argtypes = [
+        c_void_p,
+        POINTER(c_size_t),
+        POINTER(c_char_p),
+        POINTER(c_size_t),
+    ]
     library.camunda_shutdown_new.restype = c_void_p
     library.camunda_shutdown_new.argtypes = []
     library.camunda_shutdown_start.restype = c_bool
