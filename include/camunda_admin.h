@@ -26,7 +26,8 @@
  *   values.
  * - Threads. Thread-safe are camunda_admin, camunda_cancel, camunda_shutdown, and the immutable
  *   camunda_value, camunda_error and camunda_token. Use camunda_config and camunda_object from one
- *   thread at a time, and do not change camunda_call_options during a call that uses it.
+ *   thread at a time, and do not change camunda_call_options during a call that uses it. The library
+ *   is not instrumented for ThreadSanitizer: use the suppressions bindings/c/camunda_admin.tsan.supp.
  * - Deadlines. A call blocks for at most 60 s (setting `timeout`,
  *   camunda_call_options_set_timeout()), a waiter for at most 30 minutes.
  * - fork. A client created before a fork works in the child: with new connections, and with the tokens
