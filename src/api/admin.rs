@@ -21,7 +21,7 @@ use crate::api::object::{Json, has_dot_segment};
 use crate::api::operation::{self, Operation};
 use crate::api::secrets::ClusterSecrets;
 use crate::api::secure_connectivity::SecureConnectivity;
-use crate::auth::{self, Token, TokenProvider, TokenStore};
+use crate::auth::{self, Diagnostics, Token, TokenProvider, TokenStore};
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
 use crate::credentials::{
@@ -37,6 +37,16 @@ use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 /// the counters. All clients of the process with the same credentials share cached tokens, and by
 /// default all processes of the user do, see [`token_cache`](AdminClientBuilder::token_cache).
 /// Creating a client sends no request.
+///
+/// ```no_run
+/// use camunda_admin::AdminClient;
+///
+/// let admin = AdminClient::from_env()?;
+/// for cluster in admin.clusters().list()? {
+///     println!("{} {}", cluster.name, cluster.status.ready);
+/// }
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct AdminClient {
     transport: Arc<Transport>,
@@ -281,13 +291,11 @@ impl AdminClient {
         self.transport.stats()
     }
 
-    /// Returns the state of all cached tokens, rate limiters and token stores of this process, as
-    /// JSON without secrets: `process_id`, `tokens`, `rate_limiters`, `stores` and `counters`.
-    /// Times are seconds from now.
+    /// Returns the state of all cached tokens, rate limiters and token stores of this process,
+    /// without secrets. A token in [`access_token`](AdminClientBuilder::access_token) is not cached.
     #[must_use]
-    pub fn diagnostics(&self) -> Json {
-        let json = serde_json::to_string(&auth::diagnostics()).unwrap_or_default();
-        Json::new(json).unwrap_or_default()
+    pub fn diagnostics(&self) -> Diagnostics {
+        auth::diagnostics()
     }
 
     /// Clears the stored authentication failure of this client's credentials, in memory and in the
@@ -481,6 +489,19 @@ fn token_provider(config: &Config) -> Result<Option<TokenProvider>> {
 /// The documentation of each method begins with the key of its setting, as used by
 /// [`set`](Self::set), C, C++ and Python. [`build`](Self::build) returns the error of the first
 /// invalid value.
+///
+/// ```
+/// use std::time::Duration;
+/// use camunda_admin::AdminClient;
+///
+/// let admin = AdminClient::builder()
+///     .client_id("my-client")
+///     .client_secret("my-secret")
+///     .timeout(Duration::from_secs(90))
+///     .token_cache("memory")
+///     .build()?;
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use]
 pub struct AdminClientBuilder {
@@ -775,6 +796,17 @@ impl AdminClientBuilder {
 }
 
 /// Operations on one cluster; see [`AdminClient::cluster`].
+///
+/// ```no_run
+/// # let admin = camunda_admin::AdminClient::from_env()?;
+/// use camunda_admin::{ClusterId, UpdateCluster};
+///
+/// let id: ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+/// let cluster = admin.cluster(&id);
+/// cluster.update(&UpdateCluster::new().description("orders of the shop"))?;
+/// println!("{}", cluster.get()?.status.ready);
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ClusterHandle<'a> {
     pub(crate) admin: &'a AdminClient,
@@ -834,6 +866,15 @@ impl<'a> ClusterHandle<'a> {
 ///
 /// Cloning is cheap; a source can be shared between threads. [`access_token`](Self::access_token)
 /// can be called for each request: it performs no I/O while the cached token is valid.
+///
+/// ```no_run
+/// use camunda_admin::{ClusterCredentials, TokenSource};
+///
+/// let credentials = ClusterCredentials::from_env_file("worker.env")?;
+/// let tokens = TokenSource::new(&credentials)?;
+/// let header = format!("Bearer {}", tokens.access_token()?.expose());
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct TokenSource {
     transport: Arc<Transport>,

@@ -230,6 +230,16 @@ pub(crate) static DELETE_SCHEDULE: Operation = Operation {
 
 /// Operations on the backups of a cluster; see
 /// [`ClusterHandle::backups`](crate::ClusterHandle::backups).
+///
+/// ```no_run
+/// # let admin = camunda_admin::AdminClient::from_env()?;
+/// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+/// use camunda_admin::Wait;
+///
+/// let backup = admin.cluster(&id).backups().create()?;
+/// admin.cluster(&id).backups().wait_until_complete(&backup.uuid, &Wait::for_backup())?;
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Backups<'a> {
     pub(crate) admin: &'a AdminClient,

@@ -125,6 +125,14 @@ pub(crate) static DELETE: Operation = Operation {
 };
 
 /// Operations on the members of the organisation; see [`AdminClient::members`].
+///
+/// ```no_run
+/// # let admin = camunda_admin::AdminClient::from_env()?;
+/// use camunda_admin::AssignableRole;
+///
+/// admin.members().set_roles("ada@example.com", &[AssignableRole::Analyst])?;
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Members<'a> {
     pub(crate) admin: &'a AdminClient,

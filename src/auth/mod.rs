@@ -30,6 +30,9 @@ mod token_state;
 use std::time::{Duration, SystemTime};
 
 pub(crate) use cache::diagnostics;
+pub use diagnostics::{
+    CounterReport, Diagnostics, RateLimiterReport, StoreReport, StoreRole, TokenReport, TokenStatus,
+};
 pub(crate) use provider::TokenProvider;
 #[cfg(feature = "capi")]
 pub(crate) use time::millis;

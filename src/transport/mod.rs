@@ -12,6 +12,7 @@ mod exchange;
 pub(crate) mod fuzzing;
 mod logs;
 mod pem;
+mod pool;
 #[cfg(feature = "cli")]
 pub(crate) mod probe;
 mod resolver;
@@ -34,7 +35,7 @@ use crate::fork::PerProcess;
 use crate::random;
 use crate::secret::Zeroizing;
 
-use agent::Agents;
+use agent::{Agents, Url};
 use exchange::ExchangeGuard;
 use response::Response;
 use retry::{Decision, Failure, RetryState};
@@ -328,14 +329,13 @@ impl Transport {
     ) -> Result<T, (Failure, Error)> {
         let agents = self.agents();
         let begun = Instant::now();
-        let url = format!("{}{}", self.config.base_url(), request.path);
         let exchange = ExchangeGuard::enter(call);
         if request.one_time_response {
             exchange.capture(self.config.max_response_bytes());
         }
         let sent = agents.send(
             request.method,
-            &url,
+            Url::Api(&request.path),
             token.map(Token::authorization),
             request
                 .body

@@ -308,7 +308,7 @@ impl Cache {
             counters: CounterReport {
                 token_requests: read(&self.counters.token_requests),
                 refreshes: read(&self.counters.refreshes),
-                shared: read(&self.counters.shared),
+                tokens_from_store: read(&self.counters.tokens_from_store),
                 cache_hits: tokens
                     .iter()
                     .map(|token_state| token_state.cache_hits)

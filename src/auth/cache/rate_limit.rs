@@ -119,10 +119,7 @@ impl SharedRateLimiter {
         let rate_limiter = &self.lock().rate_limiter;
         RateLimiterReport {
             token_host: self.key.as_str().to_owned(),
-            next_request_in: rate_limiter
-                .next_allowed_at()
-                .saturating_sub(now.mono)
-                .as_secs_f64(),
+            next_request_in: rate_limiter.next_allowed_at().saturating_sub(now.mono),
             blocked: rate_limiter.blocked(now),
             waiting: rate_limiter.waiting(),
             consecutive_429s: rate_limiter.consecutive_429s(),
