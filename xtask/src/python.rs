@@ -1463,6 +1463,7 @@ fn ctype(written: &str, at: &str, sized: bool) -> String {
         "char*" => "c_char_p",
         "char**" => "POINTER(c_char_p)",
         "size_t*" => "POINTER(c_size_t)",
+        "int64_t*" => "POINTER(c_int64)",
         pointer if pointer.ends_with("**") => "POINTER(c_void_p)",
         pointer if pointer.ends_with('*') => "c_void_p",
         callback if callback.ends_with("_fn") => callback,
