@@ -56,23 +56,23 @@ api_object! {
 
 pub(crate) static LIST: Operation = Operation {
     name: "list activity events",
-    call: "activity.list",
-    c_name: "camunda_activity_list",
+    sdk_method: "activity.list",
+    c_function: "camunda_activity_list",
     path: "/activity/json",
     response: Some(BodySchema::list::<AuditEvent>()),
     doc: "Lists the events of the organisation's audit log.",
-    errors: &[(403, "missing permission")],
+    documented_errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static CSV: Operation = Operation {
     name: "activity events as CSV",
-    call: "activity.csv",
-    c_name: "camunda_activity_csv",
+    sdk_method: "activity.csv",
+    c_function: "camunda_activity_csv",
     path: "/activity/csv",
     response: Some(BodySchema::csv()),
     doc: "Writes the events of the organisation's audit log as CSV.",
-    errors: &[(403, "missing permission")],
+    documented_errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
 };
 

@@ -414,12 +414,12 @@ impl AdminClient {
             body,
             idempotency: operation.idempotency,
             authenticated: operation.authenticated,
-            hint: operation.hint,
+            hint: operation.recovery_hint,
             secret_response: operation.has_secret_response(),
             one_time_response: operation.one_time_response
                 || (operation.idempotency == Idempotency::NonIdempotent
                     && operation.response.is_some()),
-            documented_rejections: operation.errors,
+            documented_rejections: operation.documented_errors,
         })
     }
 }
@@ -685,7 +685,8 @@ impl AdminClientBuilder {
     /// - a directory, with a separator in its path or beginning with `.` or `~` (the home
     ///   directory): all processes that use it. [`build`](Self::build) resolves a relative path.
     /// - a `redis://`, `rediss://`, `valkey://` or `valkeys://` URL: all processes that use this
-    ///   server. Requires the crate feature `redis`.
+    ///   server. Encrypted connections use `ca_file`, `client_cert` and `client_key`. Requires the
+    ///   crate feature `redis`.
     ///
     /// Other values are invalid.
     pub fn token_cache(self, cache: &str) -> Self {
@@ -955,7 +956,7 @@ impl TokenSource {
     /// Discards a token that a server rejected, in memory and in the token store, unless a newer
     /// one is cached. The next [`access_token`](Self::access_token) requests a new one.
     pub fn invalidate(&self, token: &Token) {
-        self.tokens.reject(token, &self.call());
+        self.tokens.invalidate(token, &self.call());
     }
 
     fn call(&self) -> CallContext {

@@ -255,12 +255,12 @@ api_object! {
 
 pub(crate) static LIST: Operation = Operation {
     name: "list clients",
-    call: "cluster.clients.list",
-    c_name: "camunda_cluster_client_list",
+    sdk_method: "cluster.clients.list",
+    c_function: "camunda_cluster_client_list",
     path: "/clusters/{clusterUuid}/clients",
     response: Some(BodySchema::list::<ClusterClient>()),
     doc: "Lists the clients of the cluster, with their permissions, which no other operation returns.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
@@ -269,13 +269,13 @@ pub(crate) static LIST: Operation = Operation {
 
 pub(crate) static CREATE: Operation = Operation {
     name: "create client",
-    call: "cluster.clients.create",
-    c_name: "camunda_cluster_client_create",
+    sdk_method: "cluster.clients.create",
+    c_function: "camunda_cluster_client_create",
     path: "/clusters/{clusterUuid}/clients",
     body: Some(BodySchema::object::<CreateClusterClient>()),
     response: Some(BodySchema::object::<CreatedClusterClient>()),
     one_time_response: true,
-    hint: Some(
+    recovery_hint: Some(
         "look for the name among the cluster's clients; delete it there, since its secret is lost",
     ),
     doc: "Creates a client of the cluster; without `permissions` it gets all of them. An empty list \
@@ -285,7 +285,7 @@ pub(crate) static CREATE: Operation = Operation {
         "permissions",
         "the API treats it as all permissions: name at least one, or omit the field for all",
     )],
-    errors: &[
+    documented_errors: &[
         (400, "client names must be unique"),
         (
             403,
@@ -298,12 +298,12 @@ pub(crate) static CREATE: Operation = Operation {
 
 pub(crate) static GET: Operation = Operation {
     name: "get client",
-    call: "cluster.clients.get",
-    c_name: "camunda_cluster_client_get",
+    sdk_method: "cluster.clients.get",
+    c_function: "camunda_cluster_client_get",
     path: "/clusters/{clusterUuid}/clients/{clientId}",
     response: Some(BodySchema::object::<ClusterClientConnectionDetails>()),
     doc: "Returns the connection details of a client, without its secret.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster or client"),
         (412, "cluster not ready; try later"),
@@ -313,11 +313,11 @@ pub(crate) static GET: Operation = Operation {
 
 pub(crate) static DELETE: Operation = Operation {
     name: "delete client",
-    call: "cluster.clients.delete",
-    c_name: "camunda_cluster_client_delete",
+    sdk_method: "cluster.clients.delete",
+    c_function: "camunda_cluster_client_delete",
     path: "/clusters/{clusterUuid}/clients/{clientId}",
     doc: "Deletes a client. Irreversible.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster or client"),
     ],

@@ -740,8 +740,8 @@ api_enum! {
 
 pub(crate) static LIST: Operation = Operation {
     name: "list clusters",
-    call: "clusters.list",
-    c_name: "camunda_cluster_list",
+    sdk_method: "clusters.list",
+    c_function: "camunda_cluster_list",
     path: "/clusters",
     response: Some(BodySchema::list::<Cluster>()),
     doc: "Lists all clusters of the organisation, without paging.",
@@ -750,16 +750,16 @@ pub(crate) static LIST: Operation = Operation {
 
 pub(crate) static CREATE: Operation = Operation {
     name: "create cluster",
-    call: "clusters.create",
-    c_name: "camunda_cluster_create",
+    sdk_method: "clusters.create",
+    c_function: "camunda_cluster_create",
     path: "/clusters",
     body: Some(BodySchema::object::<CreateCluster>()),
     response: Some(BodySchema::object::<CreatedCluster>()),
     one_time_response: true,
-    hint: Some("look for the name among the clusters before creating it again"),
+    recovery_hint: Some("look for the name among the clusters before creating it again"),
     doc: "Creates a cluster. Returns immediately; the cluster has the status `Creating` for \
           minutes. Costs money. Non-idempotent.",
-    errors: &[
+    documented_errors: &[
         (
             400,
             "name too long; plan type, region, channel or generation not valid; no reservation left",
@@ -771,8 +771,8 @@ pub(crate) static CREATE: Operation = Operation {
 
 pub(crate) static PARAMETERS: Operation = Operation {
     name: "list creation parameters",
-    call: "clusters.parameters",
-    c_name: "camunda_cluster_parameters",
+    sdk_method: "clusters.parameters",
+    c_function: "camunda_cluster_parameters",
     path: "/clusters/parameters",
     response: Some(BodySchema::object::<Parameters>()),
     doc: "Lists the channels with their generations, the plan types and the regions: the only \
@@ -782,41 +782,41 @@ pub(crate) static PARAMETERS: Operation = Operation {
 
 pub(crate) static GET: Operation = Operation {
     name: "get cluster",
-    call: "cluster.get",
-    c_name: "camunda_cluster_get",
+    sdk_method: "cluster.get",
+    c_function: "camunda_cluster_get",
     path: "/clusters/{clusterUuid}",
     response: Some(BodySchema::object::<Cluster>()),
     doc: "Returns a cluster.",
-    errors: &[(404, "no such cluster")],
+    documented_errors: &[(404, "no such cluster")],
     ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static UPDATE: Operation = Operation {
     name: "update cluster",
-    call: "cluster.update",
-    c_name: "camunda_cluster_update",
+    sdk_method: "cluster.update",
+    c_function: "camunda_cluster_update",
     method: Method::Patch,
     path: "/clusters/{clusterUuid}",
     body: Some(BodySchema::object::<UpdateCluster>()),
     doc: "Updates the fields that are set; an empty description clears it.",
-    errors: &[(404, "no such cluster")],
+    documented_errors: &[(404, "no such cluster")],
     ..Operation::PUT_DEFAULTS
 };
 
 pub(crate) static DELETE: Operation = Operation {
     name: "delete cluster",
-    call: "cluster.delete",
-    c_name: "camunda_cluster_delete",
+    sdk_method: "cluster.delete",
+    c_function: "camunda_cluster_delete",
     path: "/clusters/{clusterUuid}",
     doc: "Deletes a cluster. Irreversible.",
-    errors: &[(404, "no such cluster")],
+    documented_errors: &[(404, "no such cluster")],
     ..Operation::DELETE_DEFAULTS
 };
 
 pub(crate) static WAKE: Operation = Operation {
     name: "wake cluster",
-    call: "cluster.wake",
-    c_name: "camunda_cluster_wake",
+    sdk_method: "cluster.wake",
+    c_function: "camunda_cluster_wake",
     path: "/clusters/{clusterUuid}/wake",
     doc: "Resumes a suspended cluster, which takes minutes.",
     ..Operation::PUT_DEFAULTS
@@ -824,12 +824,12 @@ pub(crate) static WAKE: Operation = Operation {
 
 pub(crate) static UPGRADE: Operation = Operation {
     name: "upgrade cluster",
-    call: "cluster.upgrade",
-    c_name: "camunda_cluster_upgrade",
+    sdk_method: "cluster.upgrade",
+    c_function: "camunda_cluster_upgrade",
     path: "/clusters/{clusterUuid}/upgrade",
     response: Some(BodySchema::object::<GenerationUpgrade>()),
     doc: "Starts the upgrade to the newest generation of the cluster's channel, which takes minutes.",
-    errors: &[
+    documented_errors: &[
         (400, "no upgrade available"),
         (404, "no such cluster"),
         (
@@ -843,15 +843,15 @@ pub(crate) static UPGRADE: Operation = Operation {
 
 pub(crate) static SET_ENCRYPTION: Operation = Operation {
     name: "update cluster encryption",
-    call: "cluster.set_encryption",
-    c_name: "camunda_cluster_set_encryption",
+    sdk_method: "cluster.set_encryption",
+    c_function: "camunda_cluster_set_encryption",
     path: "/clusters/{clusterUuid}/encryption",
     body: Some(BodySchema::object::<UpdateEncryption>()),
     response: Some(BodySchema::object::<Cluster>()),
     doc: "Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region \
           clusters and not allowed for others. The keys are in use when `encryption.status` is \
           `Ready`.",
-    errors: &[
+    documented_errors: &[
         (
             400,
             "malformed ARN, region mismatch, or second key missing or not allowed",
@@ -865,8 +865,8 @@ pub(crate) static SET_ENCRYPTION: Operation = Operation {
 
 pub(crate) static SET_IP_ALLOWLIST: Operation = Operation {
     name: "set IP allowlist",
-    call: "cluster.set_ip_allowlist",
-    c_name: "camunda_cluster_set_ip_allowlist",
+    sdk_method: "cluster.set_ip_allowlist",
+    c_function: "camunda_cluster_set_ip_allowlist",
     path: "/clusters/{clusterUuid}/ipallowlist",
     body: Some(BodySchema::object::<UpdateIpAllowlist>()),
     doc: "Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, \
@@ -876,18 +876,18 @@ pub(crate) static SET_IP_ALLOWLIST: Operation = Operation {
 
 pub(crate) static FAIL_OVER: Operation = Operation {
     name: "trigger failover",
-    call: "cluster.fail_over",
-    c_name: "camunda_cluster_fail_over",
+    sdk_method: "cluster.fail_over",
+    c_function: "camunda_cluster_fail_over",
     path: "/clusters/{clusterUuid}/failover",
     body: Some(BodySchema::object::<TriggerFailover>()),
     response: Some(BodySchema::object::<FailoverResult>()),
     one_time_response: true,
-    hint: Some(
+    recovery_hint: Some(
         "look for the new cluster in the paired region, and whether the source is suspended",
     ),
     doc: "Creates a new cluster in the paired region from the backups, and suspends the source \
           permanently. Not enabled for every organisation. Non-idempotent.",
-    errors: &[
+    documented_errors: &[
         (400, "backup ids missing, empty or not valid"),
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster or backup"),

@@ -27,9 +27,9 @@ pub struct Operation {
     /// Name in errors and logs, such as `create cluster`.
     pub name: &'static str,
     /// Method in Rust, C++ and Python, such as `cluster.clients.create`.
-    pub call: &'static str,
+    pub sdk_method: &'static str,
     /// Function in C.
-    pub c_name: &'static str,
+    pub c_function: &'static str,
     /// HTTP method.
     pub method: Method,
     /// Path, with `{name}` for each argument.
@@ -45,11 +45,11 @@ pub struct Operation {
     /// Whether the request has an access token.
     pub authenticated: bool,
     /// What to check before the operation is repeated, if it may have been executed.
-    pub hint: Option<&'static str>,
+    pub recovery_hint: Option<&'static str>,
     /// Documentation: what the operation does, and its limits.
     pub doc: &'static str,
     /// Documented error responses: HTTP status and reason.
-    pub errors: &'static [(u16, &'static str)],
+    pub documented_errors: &'static [(u16, &'static str)],
     /// Lists of the body that must not be empty: name of the field, and what to do instead.
     pub non_empty: &'static [(&'static str, &'static str)],
 }
@@ -58,8 +58,8 @@ impl Operation {
     /// Defaults of a safe operation: an authenticated GET.
     pub(crate) const GET_DEFAULTS: Operation = Operation {
         name: "",
-        call: "",
-        c_name: "",
+        sdk_method: "",
+        c_function: "",
         method: Method::Get,
         path: "",
         body: None,
@@ -67,9 +67,9 @@ impl Operation {
         idempotency: Idempotency::Safe,
         one_time_response: false,
         authenticated: true,
-        hint: None,
+        recovery_hint: None,
         doc: "",
-        errors: &[],
+        documented_errors: &[],
         non_empty: &[],
     };
 

@@ -32,12 +32,12 @@ api_object! {
 
 pub(crate) static LIST: Operation = Operation {
     name: "list secrets",
-    call: "cluster.secrets.list",
-    c_name: "camunda_secret_list",
+    sdk_method: "cluster.secrets.list",
+    c_function: "camunda_secret_list",
     path: "/clusters/{clusterUuid}/secrets",
     response: Some(BodySchema::secrets()),
     doc: "Lists the connector secrets of the cluster with their VALUES: the response is secret.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
@@ -46,13 +46,13 @@ pub(crate) static LIST: Operation = Operation {
 
 pub(crate) static CREATE: Operation = Operation {
     name: "create secret",
-    call: "cluster.secrets.create",
-    c_name: "camunda_secret_create",
+    sdk_method: "cluster.secrets.create",
+    c_function: "camunda_secret_create",
     path: "/clusters/{clusterUuid}/secrets",
     body: Some(BodySchema::object::<CreateSecret>()),
-    hint: Some("look for its name among the cluster's secrets"),
+    recovery_hint: Some("look for its name among the cluster's secrets"),
     doc: "Creates a connector secret. Its name must have fewer than 50 characters.",
-    errors: &[
+    documented_errors: &[
         (400, "name has 50 characters or more"),
         (
             403,
@@ -69,12 +69,12 @@ pub(crate) static CREATE: Operation = Operation {
 
 pub(crate) static UPDATE: Operation = Operation {
     name: "update secret",
-    call: "cluster.secrets.update",
-    c_name: "camunda_secret_update",
+    sdk_method: "cluster.secrets.update",
+    c_function: "camunda_secret_update",
     path: "/clusters/{clusterUuid}/secrets/{secretName}",
     body: Some(BodySchema::object::<UpdateSecret>()),
     doc: "Sets a new value of a connector secret.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
         (409, "another change to the secrets is in progress, retry"),
@@ -84,12 +84,12 @@ pub(crate) static UPDATE: Operation = Operation {
 
 pub(crate) static DELETE: Operation = Operation {
     name: "delete secret",
-    call: "cluster.secrets.delete",
-    c_name: "camunda_secret_delete",
+    sdk_method: "cluster.secrets.delete",
+    c_function: "camunda_secret_delete",
     path: "/clusters/{clusterUuid}/secrets/{secretName}",
     doc: "Deletes a connector secret, which the list may still contain for a short time. \
           Irreversible.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (409, "another change to the secrets is in progress, retry"),
     ],

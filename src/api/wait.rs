@@ -41,7 +41,7 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 /// Clones share the callback, which runs on one thread at a time.
 pub struct Wait<'a, T> {
     timeout: Duration,
-    interval: Duration,
+    max_poll_interval: Duration,
     on_progress: Option<Arc<Progress<'a, T>>>,
 }
 
@@ -93,8 +93,8 @@ impl<'a, T> Wait<'a, T> {
     /// Sets the maximum delay between two polls, default 10 s, minimum 10 ms. A longer
     /// `Retry-After` of the API is honored; one beyond the deadline fails the wait immediately.
     #[must_use]
-    pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval.max(Duration::from_millis(10));
+    pub fn max_poll_interval(mut self, interval: Duration) -> Self {
+        self.max_poll_interval = interval.max(Duration::from_millis(10));
         self
     }
 
@@ -115,7 +115,7 @@ impl<T> Clone for Wait<'_, T> {
     fn clone(&self) -> Self {
         Wait {
             timeout: self.timeout,
-            interval: self.interval,
+            max_poll_interval: self.max_poll_interval,
             on_progress: self.on_progress.clone(),
         }
     }
@@ -125,7 +125,7 @@ impl<T> Default for Wait<'_, T> {
     fn default() -> Self {
         Wait {
             timeout: DEFAULT_TIMEOUT,
-            interval: DEFAULT_INTERVAL,
+            max_poll_interval: DEFAULT_INTERVAL,
             on_progress: None,
         }
     }
@@ -135,7 +135,7 @@ impl<T> fmt::Debug for Wait<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait")
             .field("timeout", &self.timeout)
-            .field("interval", &self.interval)
+            .field("max_poll_interval", &self.max_poll_interval)
             .field("on_progress", &self.on_progress.is_some())
             .finish()
     }
@@ -147,9 +147,9 @@ pub struct Waiter {
     /// Name in errors and logs, such as `wait until healthy`.
     pub name: &'static str,
     /// Method in Rust, C++ and Python, such as `cluster.wait_until_healthy`.
-    pub call: &'static str,
+    pub sdk_method: &'static str,
     /// Function in C.
-    pub c_name: &'static str,
+    pub c_function: &'static str,
     /// Names of the arguments, the cluster's id first.
     pub arguments: &'static [&'static str],
     /// Type of the resource that it polls and returns; `None` if it waits for the deletion.
@@ -160,8 +160,8 @@ pub struct Waiter {
 
 pub(crate) static HEALTHY: Waiter = Waiter {
     name: "wait until healthy",
-    call: "cluster.wait_until_healthy",
-    c_name: "camunda_cluster_wait_until_healthy",
+    sdk_method: "cluster.wait_until_healthy",
+    c_function: "camunda_cluster_wait_until_healthy",
     arguments: &["clusterUuid"],
     response: Some(Cluster::DESCRIPTION),
     doc: "Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails \
@@ -170,8 +170,8 @@ pub(crate) static HEALTHY: Waiter = Waiter {
 
 pub(crate) static DELETED: Waiter = Waiter {
     name: "wait until deleted",
-    call: "cluster.wait_until_deleted",
-    c_name: "camunda_cluster_wait_until_deleted",
+    sdk_method: "cluster.wait_until_deleted",
+    c_function: "camunda_cluster_wait_until_deleted",
     arguments: &["clusterUuid"],
     response: None,
     doc: "Waits until the cluster no longer exists, after its deletion.",
@@ -179,8 +179,8 @@ pub(crate) static DELETED: Waiter = Waiter {
 
 pub(crate) static UPGRADED: Waiter = Waiter {
     name: "wait until upgraded",
-    call: "cluster.wait_until_upgraded",
-    c_name: "camunda_cluster_wait_until_upgraded",
+    sdk_method: "cluster.wait_until_upgraded",
+    c_function: "camunda_cluster_wait_until_upgraded",
     arguments: &["clusterUuid", "generationId"],
     response: Some(Cluster::DESCRIPTION),
     doc: "Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's \
@@ -190,8 +190,8 @@ pub(crate) static UPGRADED: Waiter = Waiter {
 
 pub(crate) static WOKEN: Waiter = Waiter {
     name: "wait until woken",
-    call: "cluster.wait_until_woken",
-    c_name: "camunda_cluster_wait_until_woken",
+    sdk_method: "cluster.wait_until_woken",
+    c_function: "camunda_cluster_wait_until_woken",
     arguments: &["clusterUuid"],
     response: Some(Cluster::DESCRIPTION),
     doc: "Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and \
@@ -201,8 +201,8 @@ pub(crate) static WOKEN: Waiter = Waiter {
 
 pub(crate) static ENCRYPTED: Waiter = Waiter {
     name: "wait until encrypted",
-    call: "cluster.wait_until_encrypted",
-    c_name: "camunda_cluster_wait_until_encrypted",
+    sdk_method: "cluster.wait_until_encrypted",
+    c_function: "camunda_cluster_wait_until_encrypted",
     arguments: &["clusterUuid"],
     response: Some(Cluster::DESCRIPTION),
     doc: "Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and \
@@ -212,8 +212,8 @@ pub(crate) static ENCRYPTED: Waiter = Waiter {
 
 pub(crate) static BACKED_UP: Waiter = Waiter {
     name: "wait until backup complete",
-    call: "cluster.backups.wait_until_complete",
-    c_name: "camunda_backup_wait_until_complete",
+    sdk_method: "cluster.backups.wait_until_complete",
+    c_function: "camunda_backup_wait_until_complete",
     arguments: &["clusterUuid", "backupId"],
     response: Some(Backup::DESCRIPTION),
     doc: "Waits until the backup is complete, and returns it. Fails immediately if the backup \
@@ -222,8 +222,8 @@ pub(crate) static BACKED_UP: Waiter = Waiter {
 
 pub(crate) static RESTORED: Waiter = Waiter {
     name: "wait until restored",
-    call: "cluster.backups.wait_until_restored",
-    c_name: "camunda_backup_wait_until_restored",
+    sdk_method: "cluster.backups.wait_until_restored",
+    c_function: "camunda_backup_wait_until_restored",
     arguments: &["clusterUuid", "backupId"],
     response: Some(Restore::DESCRIPTION),
     doc: "Waits until the latest restore of the backup is completed, and returns it. Fails \
@@ -616,7 +616,7 @@ fn poll<T, P>(
         last_error: None,
     };
     let each = admin.call().timeout();
-    let mut polling = Polling::new(wait.interval);
+    let mut polling = Polling::new(wait.max_poll_interval);
     loop {
         if let Err(stop) = waiting.whole.check() {
             return Err(waiting.stop_error(stop));

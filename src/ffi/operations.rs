@@ -1789,8 +1789,8 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 /// Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
 /// if the cluster is suspended, waits for input of its owner, or does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -1882,8 +1882,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
 ///
 /// Waits until the cluster no longer exists, after its deletion.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// @param admin Client. Thread-safe.
@@ -1910,8 +1910,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
 /// and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
 /// waits for input of its owner or does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2006,8 +2006,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 /// Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
 /// Fails immediately if the cluster waits for input of its owner or does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2100,8 +2100,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 /// Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
 /// cluster. Fails immediately if the key could not be set up or the cluster does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2194,8 +2194,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
 /// Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
 /// not in the list of the cluster's backups.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Backup object.
@@ -2244,8 +2244,8 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
 /// Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
 /// the restore failed or was aborted, or if there was none.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Restore object.

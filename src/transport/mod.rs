@@ -249,7 +249,7 @@ impl Transport {
                 if tokens.is_supplied() {
                     break error.with_detail(supplied_token_rejected(token));
                 }
-                tokens.reject(token, call);
+                tokens.invalidate(token, call);
                 // A 401 means that the operation was not executed, but a non-idempotent one is retried
                 // only if nothing was sent: it could create a second resource, which costs money.
                 if !replaced_token && request.idempotency != Idempotency::NonIdempotent {
