@@ -6651,9 +6651,9 @@ class Wait {
   }
   /// Sets the maximum delay between two polls, default 10 s, minimum 10 ms. A longer `Retry-After`
   /// of the API is honored; one beyond the deadline fails the wait immediately.
-  [[nodiscard]] Wait interval(Seconds interval) const {
+  [[nodiscard]] Wait max_poll_interval(Seconds interval) const {
     Wait wait(*this);
-    wait.interval_ = interval;
+    wait.max_poll_interval_ = interval;
     return wait;
   }
   /// Sets a callback that receives the resource after each successful poll, on the calling thread.
@@ -6667,13 +6667,15 @@ class Wait {
   /// @private
   [[nodiscard]] const std::optional<Seconds>& timeout() const noexcept { return timeout_; }
   /// @private
-  [[nodiscard]] const std::optional<Seconds>& interval() const noexcept { return interval_; }
+  [[nodiscard]] const std::optional<Seconds>& max_poll_interval() const noexcept {
+    return max_poll_interval_;
+  }
   /// @private
   const std::function<void(const T&)>& progress() const noexcept { return progress_; }
 
  private:
   std::optional<Seconds> timeout_;
-  std::optional<Seconds> interval_;
+  std::optional<Seconds> max_poll_interval_;
   std::function<void(const T&)> progress_;
 };
 
@@ -6814,9 +6816,9 @@ class WaitHandle : public CallHandle {
   WaitHandle(const CallOptions& options, const Wait<T>& wait)
       : CallHandle(options, check, this), wait_(wait) {
     if (wait.timeout()) set_timeout(*wait.timeout());
-    if (wait.interval()) {
+    if (wait.max_poll_interval()) {
       run([&](camunda_error** error) {
-        return camunda_call_options_set_max_poll_interval(handle(), wait.interval()->count(), error);
+        return camunda_call_options_set_max_poll_interval(handle(), wait.max_poll_interval()->count(), error);
       });
     }
     if (wait.progress()) {
