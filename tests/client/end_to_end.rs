@@ -40,7 +40,7 @@ fn main_job_end_to_end() {
         .clients()
         .get(&created.client_id)
         .unwrap();
-    assert_eq!(details.zeebe_client_id, created.client_id.as_str());
+    assert_eq!(details.zeebe_client_id.as_ref(), Some(&created.client_id));
 
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("worker.env");
