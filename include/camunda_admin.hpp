@@ -1556,68 +1556,6 @@ inline PlanType PlanType::from_json(std::string_view json) {
 
 inline std::string PlanType::to_json() const { return detail::to_json(*this); }
 
-/// Cluster in the response of an upgrade: its id and name.
-struct UpgradedCluster {
-  /// Its id.
-  ClusterId id{};
-  /// Its name.
-  std::string name{};
-  /// Fields unknown to this version.
-  Extra extra{};
-
-  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
-  /// not have the structure of the type.
-  static UpgradedCluster from_json(std::string_view json);
-  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
-  std::string to_json() const;
-};
-
-template <>
-struct detail::Fields<UpgradedCluster> {
-  static constexpr Field<UpgradedCluster> list[] = {
-      defaulted<&UpgradedCluster::id>("id"),
-      defaulted<&UpgradedCluster::name>("name"),
-  };
-};
-
-inline UpgradedCluster UpgradedCluster::from_json(std::string_view json) {
-  return detail::from_json<UpgradedCluster>(json);
-}
-
-inline std::string UpgradedCluster::to_json() const { return detail::to_json(*this); }
-
-/// Generation in the response of an upgrade: its id and name.
-struct UpgradedGeneration {
-  /// Its id.
-  GenerationId id{};
-  /// Its name, as the Console shows it.
-  std::string name{};
-  /// Fields unknown to this version.
-  Extra extra{};
-
-  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
-  /// not have the structure of the type.
-  static UpgradedGeneration from_json(std::string_view json);
-  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
-  std::string to_json() const;
-};
-
-template <>
-struct detail::Fields<UpgradedGeneration> {
-  static constexpr Field<UpgradedGeneration> list[] = {
-      required<&UpgradedGeneration::id>("id"),
-      defaulted<&UpgradedGeneration::name>("name"),
-  };
-};
-
-inline UpgradedGeneration UpgradedGeneration::from_json(std::string_view json) {
-  return detail::from_json<UpgradedGeneration>(json);
-}
-
-inline std::string UpgradedGeneration::to_json() const { return detail::to_json(*this); }
-
 /// Reason why an organisation may use a generation.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class GenerationClassification : public detail::OpenEnum<GenerationClassification> {
@@ -2412,6 +2350,68 @@ inline detail::UpdateIpAllowlist detail::UpdateIpAllowlist::from_json(std::strin
 }
 
 inline std::string detail::UpdateIpAllowlist::to_json() const { return detail::to_json(*this); }
+
+/// Cluster in the response of an upgrade: its id and name.
+struct UpgradedCluster {
+  /// Its id.
+  ClusterId id{};
+  /// Its name.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  static UpgradedCluster from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  std::string to_json() const;
+};
+
+template <>
+struct detail::Fields<UpgradedCluster> {
+  static constexpr Field<UpgradedCluster> list[] = {
+      defaulted<&UpgradedCluster::id>("id"),
+      defaulted<&UpgradedCluster::name>("name"),
+  };
+};
+
+inline UpgradedCluster UpgradedCluster::from_json(std::string_view json) {
+  return detail::from_json<UpgradedCluster>(json);
+}
+
+inline std::string UpgradedCluster::to_json() const { return detail::to_json(*this); }
+
+/// Generation in the response of an upgrade: its id and name.
+struct UpgradedGeneration {
+  /// Its id.
+  GenerationId id{};
+  /// Its name, as the Console shows it.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  static UpgradedGeneration from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  std::string to_json() const;
+};
+
+template <>
+struct detail::Fields<UpgradedGeneration> {
+  static constexpr Field<UpgradedGeneration> list[] = {
+      required<&UpgradedGeneration::id>("id"),
+      defaulted<&UpgradedGeneration::name>("name"),
+  };
+};
+
+inline UpgradedGeneration UpgradedGeneration::from_json(std::string_view json) {
+  return detail::from_json<UpgradedGeneration>(json);
+}
+
+inline std::string UpgradedGeneration::to_json() const { return detail::to_json(*this); }
 
 /// Response to an upgrade.
 struct GenerationUpgrade {

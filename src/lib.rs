@@ -114,10 +114,12 @@ mod transport;
 mod unreachable_ports;
 
 pub use api::activity::Activity;
-pub use api::admin::{AdminClient, AdminClientBuilder, ClusterHandle, TokenSource};
+pub use api::admin::{AdminClient, AdminClientBuilder, TokenSource};
 pub use api::backups::Backups;
+pub use api::cluster::FailoverStep;
 pub use api::cluster_clients::ClusterClients;
-pub use api::clusters::{Clusters, FailoverStep};
+pub use api::cluster_handle::ClusterHandle;
+pub use api::clusters::Clusters;
 pub use api::members::Members;
 pub use api::monitoring::ClusterMonitoring;
 pub use api::object::{Extra, ExtraIter, Json, Number, UnknownValue};

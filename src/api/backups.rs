@@ -1,7 +1,7 @@
 //! Backups of a cluster: list, create, delete, restore, schedule.
 
-use crate::api::admin::AdminClient;
-use crate::api::clusters::{ClusterId, GenerationId};
+use crate::api::clusters::GenerationId;
+use crate::api::handle::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
@@ -228,15 +228,15 @@ pub(crate) static DELETE_SCHEDULE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the backups of a cluster; see
-/// [`ClusterHandle::backups`](crate::ClusterHandle::backups).
-#[derive(Debug, Clone, Copy)]
-pub struct Backups<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the backups of a cluster; see
+    /// [`ClusterHandle::backups`](crate::ClusterHandle::backups).
+    struct Backups;
+    /// Returns the operations on the cluster's backups.
+    fn backups(&ClusterHandle);
 }
 
-impl Backups<'_> {
+impl Backups {
     /// Lists the backups of the cluster.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Members of the organisation and their roles.
 
-use crate::api::admin::AdminClient;
+use crate::api::handle::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
@@ -124,13 +124,15 @@ pub(crate) static DELETE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the members of the organisation; see [`AdminClient::members`].
-#[derive(Debug, Clone, Copy)]
-pub struct Members<'a> {
-    pub(crate) admin: &'a AdminClient,
+api_handle! {
+    /// Operations on the members of the organisation; see
+    /// [`AdminClient::members`](crate::AdminClient::members).
+    struct Members;
+    /// Returns the operations on the members of the organisation.
+    fn members(&AdminClient);
 }
 
-impl Members<'_> {
+impl Members {
     /// Lists the members and the pending invitations.
     ///
     /// # Errors

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::admin::AdminClient;
-use crate::api::clusters::ClusterId;
+use crate::api::handle::api_handle;
 use crate::api::object::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
@@ -96,15 +95,15 @@ pub(crate) static DELETE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the connector secrets of a cluster; see
-/// [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
-#[derive(Debug, Clone, Copy)]
-pub struct ClusterSecrets<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the connector secrets of a cluster; see
+    /// [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
+    struct ClusterSecrets;
+    /// Returns the operations on the cluster's connector secrets.
+    fn secrets(&ClusterHandle);
 }
 
-impl ClusterSecrets<'_> {
+impl ClusterSecrets {
     /// Lists the secrets with their values, which only [`Secret::expose`] returns.
     ///
     /// # Errors

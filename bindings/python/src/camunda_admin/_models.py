@@ -17,8 +17,6 @@ __all__ = [
     "BackupRegionRef",
     "PlanTypeRef",
     "PlanType",
-    "UpgradedCluster",
-    "UpgradedGeneration",
     "GenerationClassification",
     "Generation",
     "Channel",
@@ -35,6 +33,8 @@ __all__ = [
     "ClusterEncryption",
     "Cluster",
     "ClusterStage",
+    "UpgradedCluster",
+    "UpgradedGeneration",
     "GenerationUpgrade",
     "FailoverResults",
     "FailoverResult",
@@ -322,90 +322,6 @@ class PlanType(Model):
 
 
 _plan_type = PlanType._decode
-
-
-@dataclass(frozen=True)
-class UpgradedCluster(Model):
-    """Cluster in the response of an upgrade: its id and name."""
-
-    # Its id.
-    id: str = ""
-    # Its name.
-    name: str = ""
-    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
-    # one of them may be a secret.
-    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
-
-    @staticmethod
-    def _decode(data: Optional[Dict[str, Any]]) -> "UpgradedCluster":
-        data = {} if data is None else data
-        nulls = null_fields(data)
-        pop = data.pop
-        result: UpgradedCluster = new_object(UpgradedCluster)
-        set_fields(result, "__dict__", {
-            "id": pop("id", None) or "",
-            "name": pop("name", None) or "",
-            "extra": data or {},
-        })
-        if nulls:
-            result.__dict__["_nulls"] = nulls
-        return result
-
-    def to_dict(self) -> Dict[str, Any]:
-        """Return all fields by their JSON names, including unknown ones and those that were null."""
-        result: Dict[str, Any] = {
-            "id": self.id,
-            "name": self.name,
-        }
-        for name in self.__dict__.get("_nulls", ()):
-            result[name] = None
-        result.update(self.extra)
-        return result
-
-
-_upgraded_cluster = UpgradedCluster._decode
-
-
-@dataclass(frozen=True)
-class UpgradedGeneration(Model):
-    """Generation in the response of an upgrade: its id and name."""
-
-    # Its id.
-    id: str
-    # Its name, as the Console shows it.
-    name: str = ""
-    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
-    # one of them may be a secret.
-    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
-
-    @staticmethod
-    def _decode(data: Optional[Dict[str, Any]]) -> "UpgradedGeneration":
-        data = {} if data is None else data
-        nulls = null_fields(data)
-        pop = data.pop
-        result: UpgradedGeneration = new_object(UpgradedGeneration)
-        set_fields(result, "__dict__", {
-            "id": pop("id"),
-            "name": pop("name", None) or "",
-            "extra": data or {},
-        })
-        if nulls:
-            result.__dict__["_nulls"] = nulls
-        return result
-
-    def to_dict(self) -> Dict[str, Any]:
-        """Return all fields by their JSON names, including unknown ones and those that were null."""
-        result: Dict[str, Any] = {
-            "id": self.id,
-            "name": self.name,
-        }
-        for name in self.__dict__.get("_nulls", ()):
-            result[name] = None
-        result.update(self.extra)
-        return result
-
-
-_upgraded_generation = UpgradedGeneration._decode
 
 
 class GenerationClassification(OpenEnum):
@@ -1231,6 +1147,90 @@ class CreatedCluster(Model):
 
 
 _created_cluster = CreatedCluster._decode
+
+
+@dataclass(frozen=True)
+class UpgradedCluster(Model):
+    """Cluster in the response of an upgrade: its id and name."""
+
+    # Its id.
+    id: str = ""
+    # Its name.
+    name: str = ""
+    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
+    # one of them may be a secret.
+    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def _decode(data: Optional[Dict[str, Any]]) -> "UpgradedCluster":
+        data = {} if data is None else data
+        nulls = null_fields(data)
+        pop = data.pop
+        result: UpgradedCluster = new_object(UpgradedCluster)
+        set_fields(result, "__dict__", {
+            "id": pop("id", None) or "",
+            "name": pop("name", None) or "",
+            "extra": data or {},
+        })
+        if nulls:
+            result.__dict__["_nulls"] = nulls
+        return result
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return all fields by their JSON names, including unknown ones and those that were null."""
+        result: Dict[str, Any] = {
+            "id": self.id,
+            "name": self.name,
+        }
+        for name in self.__dict__.get("_nulls", ()):
+            result[name] = None
+        result.update(self.extra)
+        return result
+
+
+_upgraded_cluster = UpgradedCluster._decode
+
+
+@dataclass(frozen=True)
+class UpgradedGeneration(Model):
+    """Generation in the response of an upgrade: its id and name."""
+
+    # Its id.
+    id: str
+    # Its name, as the Console shows it.
+    name: str = ""
+    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since
+    # one of them may be a secret.
+    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def _decode(data: Optional[Dict[str, Any]]) -> "UpgradedGeneration":
+        data = {} if data is None else data
+        nulls = null_fields(data)
+        pop = data.pop
+        result: UpgradedGeneration = new_object(UpgradedGeneration)
+        set_fields(result, "__dict__", {
+            "id": pop("id"),
+            "name": pop("name", None) or "",
+            "extra": data or {},
+        })
+        if nulls:
+            result.__dict__["_nulls"] = nulls
+        return result
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Return all fields by their JSON names, including unknown ones and those that were null."""
+        result: Dict[str, Any] = {
+            "id": self.id,
+            "name": self.name,
+        }
+        for name in self.__dict__.get("_nulls", ()):
+            result[name] = None
+        result.update(self.extra)
+        return result
+
+
+_upgraded_generation = UpgradedGeneration._decode
 
 
 @dataclass(frozen=True)
