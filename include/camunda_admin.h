@@ -18,6 +18,12 @@
  * - Strings. Arguments are NUL-terminated UTF-8; other encodings return
  *   CAMUNDA_STATUS_INVALID_ARGUMENT. Bodies are a pointer and a length. Returned strings are
  *   NUL-terminated, and have a length if they may contain a NUL.
+ * - Bodies. The functions of operations list the fields of their request and response: the path for
+ *   camunda_value_path(), in which N is an index of an array; the JSON type, with the known values of
+ *   an enumeration, to which the API may add others; and whether the field is required, expected
+ *   (documented as required, but the API may omit it) or optional. An optional field can be `null`.
+ *   Constants: CAMUNDA_FIELD_… for names of fields, for example CAMUNDA_CLUSTER_STATUS_HEALTHY for
+ *   values.
  * - Threads. Thread-safe are camunda_admin, camunda_cancel, camunda_shutdown, and the immutable
  *   camunda_value, camunda_error and camunda_token. Use camunda_config and camunda_object from one
  *   thread at a time, and do not change camunda_call_options during a call that uses it.
@@ -40,8 +46,45 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** The version of this header. */
+/** The version of this header. camunda_version() returns that of the library. */
 #define CAMUNDA_VERSION "0.1.0"
+
+/** The major version of this header, a number for `#if`. */
+#define CAMUNDA_VERSION_MAJOR 0
+
+/** The minor version of this header, a number for `#if`. */
+#define CAMUNDA_VERSION_MINOR 1
+
+/** The patch version of this header, a number for `#if`. */
+#define CAMUNDA_VERSION_PATCH 0
+
+/**
+ * The version of this header as one number for `#if`: 1000000 times the major version, plus 1000 times
+ * the minor version, plus the patch version.
+ */
+#define CAMUNDA_VERSION_NUMBER 1000
+
+/**
+ * Attribute of the functions that can fail or return an object that the caller owns: the compiler
+ * warns if a program ignores the result. To replace it, define it before the `#include`, for example
+ * as nothing.
+ *
+ * To ignore a result deliberately, cast it to void; gcc accepts that from C23 on only. In older C,
+ * assign the result to a variable.
+ */
+#ifndef CAMUNDA_NODISCARD
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#define CAMUNDA_NODISCARD [[nodiscard]]
+#elif defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202000L
+#define CAMUNDA_NODISCARD [[nodiscard]]
+#elif defined(_MSVC_LANG) && _MSVC_LANG >= 201703L
+#define CAMUNDA_NODISCARD [[nodiscard]]
+#elif defined(__GNUC__)
+#define CAMUNDA_NODISCARD __attribute__((warn_unused_result))
+#else
+#define CAMUNDA_NODISCARD
+#endif
+#endif
 
 /**
  * The ABI version of this header. It increases with every change that breaks programs built against
@@ -358,7 +401,7 @@ typedef struct {
 #define CAMUNDA_STATUS_OK 0
 
 /**
- * An argument is invalid: NULL, empty, not UTF-8, of the wrong type, or a `.` or `..` path segment.
+ * An argument is invalid: NULL, empty, not UTF-8, of the wrong type, or a dot segment of a path.
  */
 #define CAMUNDA_STATUS_INVALID_ARGUMENT 1
 
@@ -459,11 +502,23 @@ const char *camunda_version(void);
 uint32_t camunda_abi_version(void);
 
 /**
+ * Compares `abi` with the ABI version of the loaded library. Returns CAMUNDA_STATUS_CONFIG if they
+ * differ; the message has both.
+ *
+ * A program need not call it: the header makes camunda_config_from_env(),
+ * camunda_config_from_env_file(), camunda_config_from_credentials() and camunda_admin_new() call it
+ * first, with CAMUNDA_ABI_VERSION.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_abi_check(uint32_t abi, camunda_error **error);
+
+/**
  * Creates a client from settings. Reads the files that the settings name; sends no request.
  *
  * On success, `*admin` is a new client. Free it with camunda_admin_free(). Returns
  * CAMUNDA_STATUS_CONFIG if a setting is missing or invalid; the message names it.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_new(const camunda_config *config,
                                  camunda_admin **admin,
                                  camunda_error **error);
@@ -474,6 +529,7 @@ camunda_status camunda_admin_new(const camunda_config *config,
  *
  * On success, `*stats` is a new value, an object. Free it with camunda_value_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_stats(const camunda_admin *admin,
                                    camunda_value **stats,
                                    camunda_error **error);
@@ -484,6 +540,7 @@ camunda_status camunda_admin_stats(const camunda_admin *admin,
  *
  * On success, `*diagnostics` is a new value, an object. Free it with camunda_value_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
                                          camunda_value **diagnostics,
                                          camunda_error **error);
@@ -492,15 +549,18 @@ camunda_status camunda_admin_diagnostics(const camunda_admin *admin,
  * Clears the stored authentication failure of this client's credentials, in memory and in the token
  * store, so that the next call sends a token request. Call it after the credentials were fixed in the
  * Console; without it, calls fail with CAMUNDA_STATUS_AUTHENTICATION and send nothing until
- * camunda_error_retry_after() has elapsed. Does nothing if the client has no credentials.
+ * camunda_error_retry_after() has elapsed. Does nothing if the client has an `access_token` or no
+ * credentials.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_clear_auth_failure(const camunda_admin *admin,
                                                 camunda_error **error);
 
 /**
  * Removes the client's access token from memory and from the token store, so that the next call
- * requests a new one.
+ * requests a new one. Does nothing if the client has an `access_token` or no credentials.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_invalidate_tokens(const camunda_admin *admin, camunda_error **error);
 
 /**
@@ -511,6 +571,7 @@ void camunda_admin_free(camunda_admin *admin);
 /**
  * Returns new options with the defaults. Free them with camunda_call_options_free().
  */
+CAMUNDA_NODISCARD
 camunda_call_options *camunda_call_options_new(void);
 
 /**
@@ -518,6 +579,7 @@ camunda_call_options *camunda_call_options_new(void);
  * body; for a waiter, the whole wait. Default: the setting `timeout` of the client (60 s); for a
  * waiter, 30 minutes.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_timeout(camunda_call_options *call,
                                                 double timeout,
                                                 camunda_error **error);
@@ -526,6 +588,7 @@ camunda_status camunda_call_options_set_timeout(camunda_call_options *call,
  * Sets the maximum delay between two polls of a waiter in seconds; default: 10 s. A longer `Retry-After`
  * of the API is honored; one beyond the deadline fails the wait immediately.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_max_poll_interval(camunda_call_options *call,
                                                           double interval,
                                                           camunda_error **error);
@@ -533,6 +596,7 @@ camunda_status camunda_call_options_set_max_poll_interval(camunda_call_options *
 /**
  * Sets the handle that cancels the call. NULL removes it. The handle may be freed during the call.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_cancel(camunda_call_options *call,
                                                const camunda_cancel *cancel,
                                                camunda_error **error);
@@ -541,6 +605,7 @@ camunda_status camunda_call_options_set_cancel(camunda_call_options *call,
  * Sets the progress callback of a waiter. NULL removes it. `user` is passed to each callback
  * unchanged.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_progress(camunda_call_options *call,
                                                  camunda_progress_fn progress,
                                                  void *user,
@@ -549,6 +614,7 @@ camunda_status camunda_call_options_set_progress(camunda_call_options *call,
 /**
  * Sets the interrupt check of a call. NULL removes it. `user` is passed to each callback unchanged.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_call_options_set_interrupt_check(camunda_call_options *call,
                                                         camunda_interrupt_check_fn interrupt,
                                                         void *user,
@@ -562,6 +628,7 @@ void camunda_call_options_free(camunda_call_options *call);
 /**
  * Returns a new handle that cancels nothing yet. Free it with camunda_cancel_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_cancel *camunda_cancel_new(void);
 
 /**
@@ -588,8 +655,10 @@ void camunda_cancel_free(camunda_cancel *cancel);
 
 /**
  * Returns new settings with the defaults. Reads no environment variable. Free them with
- * camunda_config_free().
+ * camunda_config_free(). NULL if the ABI version of the loaded library is not that of the header; then
+ * camunda_admin_new() returns an error with both versions.
  */
+CAMUNDA_NODISCARD
 camunda_config *camunda_config_new(void);
 
 /**
@@ -597,13 +666,15 @@ camunda_config *camunda_config_new(void);
  *
  * On success, `*config` is a new object. Free it with camunda_config_free().
  *
- * CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET are required. Optional:
+ * Required: CAMUNDA_CONSOLE_CLIENT_ID, and CAMUNDA_CONSOLE_CLIENT_SECRET or
+ * CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or CAMUNDA_CONSOLE_ACCESS_TOKEN. Optional:
  * CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL, CAMUNDA_TOKEN_SCOPE,
  * CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE, CAMUNDA_TOKEN_CACHE_REDIS_URL,
  * CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH, CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and
  * CAMUNDA_CUSTOM_USER_AGENT_STRING. Returns CAMUNDA_STATUS_CONFIG if a variable is missing or invalid;
  * the message names it. No other thread may change the environment during the call.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_from_env(camunda_config **config,
                                        camunda_error **error);
 
@@ -613,6 +684,7 @@ camunda_status camunda_config_from_env(camunda_config **config,
  *
  * On success, `*config` is a new object. Free it with camunda_config_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_from_env_file(const char *path,
                                             camunda_config **config,
                                             camunda_error **error);
@@ -626,13 +698,16 @@ camunda_status camunda_config_from_env_file(const char *path,
  * camunda_credentials_from_env() returned. On success, `*config` is a new object. Free it with
  * camunda_config_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_from_credentials(const camunda_value *credentials,
                                                camunda_config **config,
                                                camunda_error **error);
 
 /**
- * Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
- * `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
+ * Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `client_secret_file`
+ * (contains the secret instead of `client_secret`; read again when the credentials are rejected),
+ * `access_token` (used unmodified instead of credentials, without token requests), `base_url`,
+ * `oauth_url`, `audience`, `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
  * with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL), `timeout` (seconds,
  * decimals allowed; default: 60), `ca_file` (certificates in PEM, trusted instead of the
  * platform's), `client_cert`, `client_key` (not encrypted), `proxy`, `user_agent`,
@@ -641,6 +716,7 @@ camunda_status camunda_config_from_credentials(const camunda_value *credentials,
  * Returns CAMUNDA_STATUS_CONFIG for an unknown key or an invalid value, and then changes nothing. The
  * message names the key.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_set(camunda_config *config,
                                   const char *key,
                                   const char *value,
@@ -653,6 +729,7 @@ camunda_status camunda_config_set(camunda_config *config,
  * callback unchanged. The callback runs on the calling thread, during calls only. It must be
  * thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_set_log(camunda_config *config,
                                       int32_t level,
                                       camunda_log_fn log,
@@ -666,6 +743,7 @@ camunda_status camunda_config_set_log(camunda_config *config,
  * Returns CAMUNDA_STATUS_INVALID_ARGUMENT if `store->size` is too small or a required function is NULL,
  * and then changes nothing and does not call `store->free`. The message names the function.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_set_token_store(camunda_config *config,
                                               const camunda_token_store *store,
                                               void *user,
@@ -675,6 +753,7 @@ camunda_status camunda_config_set_token_store(camunda_config *config,
  * Sets the handle that shuts down clients created from these settings, see camunda_shutdown_start().
  * NULL removes it. Set it before a token store. The handle may be freed while the clients are in use.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_config_set_shutdown(camunda_config *config,
                                            const camunda_shutdown *shutdown,
                                            camunda_error **error);
@@ -692,6 +771,7 @@ void camunda_config_free(camunda_config *config);
  * camunda_cluster_get(). On success, `*credentials` is a new value that contains the client secret.
  * Free it with camunda_value_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_credentials_from_client(const camunda_value *created,
                                                const camunda_value *cluster,
                                                camunda_value **credentials,
@@ -706,6 +786,7 @@ camunda_status camunda_credentials_from_client(const camunda_value *created,
  * a file. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for an invalid variable name or a value that
  * contains a NUL, before it creates the file.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_credentials_write(const camunda_value *credentials,
                                          const char *path,
                                          camunda_error **error);
@@ -717,6 +798,7 @@ camunda_status camunda_credentials_write(const camunda_value *credentials,
  * On success, `*credentials` is a new value, an object of the variables that contains the client
  * secret. Free it with camunda_value_free().
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_credentials_read(const char *path,
                                         camunda_value **credentials,
                                         camunda_error **error);
@@ -730,8 +812,28 @@ camunda_status camunda_credentials_read(const char *path,
  * secret. Free it with camunda_value_free(). Returns CAMUNDA_STATUS_CONFIG if a variable is missing or
  * not UTF-8; the message names it. No other thread may change the environment during the call.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_credentials_from_env(camunda_value **credentials,
                                             camunda_error **error);
+
+/**
+ * Returns the name of a status in lower case, for logs: `not_found` for CAMUNDA_STATUS_NOT_FOUND, `ok`
+ * for CAMUNDA_STATUS_OK, `unrecognized` for a value that this version does not know. A static string.
+ * Do not free it.
+ */
+const char *camunda_status_name(camunda_status status);
+
+/**
+ * Returns the name of a stage in lower case, for logs: `token` for CAMUNDA_STAGE_TOKEN, `unrecognized`
+ * for a value that this version does not know. A static string. Do not free it.
+ */
+const char *camunda_stage_name(int32_t stage);
+
+/**
+ * Returns the name of an outcome in lower case, for logs: `not_sent` for CAMUNDA_OUTCOME_NOT_SENT,
+ * `unrecognized` for a value that this version does not know. A static string. Do not free it.
+ */
+const char *camunda_outcome_name(int32_t outcome);
 
 /**
  * Returns the status code. CAMUNDA_STATUS_OK if `error` is NULL.
@@ -831,11 +933,13 @@ void camunda_error_free(camunda_error *error);
 /**
  * Returns a new, empty object. Free it with camunda_object_free().
  */
+CAMUNDA_NODISCARD
 camunda_object *camunda_object_new(void);
 
 /**
  * Sets a field to a string. The strings are copied.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_str(camunda_object *object,
                                       const char *key,
                                       const char *value,
@@ -845,6 +949,7 @@ camunda_status camunda_object_set_str(camunda_object *object,
  * Sets a field to a number. Returns CAMUNDA_STATUS_INVALID_ARGUMENT for NaN and infinity, which JSON
  * cannot represent.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_number(camunda_object *object,
                                          const char *key,
                                          double value,
@@ -853,6 +958,7 @@ camunda_status camunda_object_set_number(camunda_object *object,
 /**
  * Sets a field to an integer.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_integer(camunda_object *object,
                                           const char *key,
                                           int64_t value,
@@ -861,6 +967,7 @@ camunda_status camunda_object_set_integer(camunda_object *object,
 /**
  * Sets a field to `true` or `false`.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_bool(camunda_object *object,
                                        const char *key,
                                        bool value,
@@ -870,6 +977,7 @@ camunda_status camunda_object_set_bool(camunda_object *object,
  * Sets a field to an array of `count` NUL-terminated strings. `values` may be NULL if `count` is 0. The
  * strings are copied.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_strings(camunda_object *object,
                                           const char *key,
                                           const char *const *values,
@@ -880,11 +988,51 @@ camunda_status camunda_object_set_strings(camunda_object *object,
  * Sets a field to a JSON value, given as `json_len` bytes of UTF-8, which are copied. Returns
  * CAMUNDA_STATUS_INVALID_ARGUMENT if they are not JSON.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_object_set_json(camunda_object *object,
                                        const char *key,
                                        const char *json,
                                        size_t json_len,
                                        camunda_error **error);
+
+/**
+ * Sets a field to an object, whose current content is copied.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_object_set_object(camunda_object *object,
+                                         const char *key,
+                                         const camunda_object *value,
+                                         camunda_error **error);
+
+/**
+ * Appends a string to the array in a field; if the field is absent, it becomes an array with this
+ * element. The strings are copied. Returns CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value
+ * that is not an array.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_object_append_str(camunda_object *object,
+                                         const char *key,
+                                         const char *value,
+                                         camunda_error **error);
+
+/**
+ * Appends an integer to the array in a field, as camunda_object_append_str().
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_object_append_integer(camunda_object *object,
+                                             const char *key,
+                                             int64_t value,
+                                             camunda_error **error);
+
+/**
+ * Appends an object, whose current content is copied, to the array in a field, as
+ * camunda_object_append_str().
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_object_append_object(camunda_object *object,
+                                            const char *key,
+                                            const camunda_object *value,
+                                            camunda_error **error);
 
 /**
  * Returns the JSON of the object, NUL-terminated. If `len` is not NULL, `*len` is set to the length
@@ -917,6 +1065,7 @@ void camunda_object_free(camunda_object *object);
  * it cannot be written afterwards. In that case the client exists, and camunda_error_body() returns the
  * response with its secret.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin,
                                                       const camunda_call_options *call,
                                                       const char *cluster_uuid,
@@ -935,6 +1084,7 @@ camunda_status camunda_cluster_client_create_env_file(const camunda_admin *admin
  * If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
  * allowlist. Free it with camunda_value_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
                                                    const camunda_call_options *call,
                                                    const char *cluster_uuid,
@@ -950,6 +1100,7 @@ camunda_status camunda_cluster_add_to_ip_allowlist(const camunda_admin *admin,
  * If `call` is NULL, default options apply. On success, `*value` is a new value: the resulting
  * allowlist. Free it with camunda_value_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *admin,
                                                         const camunda_call_options *call,
                                                         const char *cluster_uuid,
@@ -966,6 +1117,7 @@ camunda_status camunda_cluster_remove_from_ip_allowlist(const camunda_admin *adm
  * `json_len` bytes, or NULL. If `call` is NULL, default options apply. On success, `*value` is a new
  * value: the response, or `null` if it has no body. Free it with camunda_value_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_request(const camunda_admin *admin,
                                const camunda_call_options *call,
                                int32_t idempotency,
@@ -981,10 +1133,79 @@ camunda_status camunda_request(const camunda_admin *admin,
  *
  * Lists all clusters of the organisation, without paging.
  *
- * On success, `*value` is a new value: an array of Cluster. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: an array of Cluster objects.
+ * - `N.uuid` (string, required): Its id.
+ * - `N.name` (string, expected): Its name.
+ * - `N.description` (string, optional): Description, set by the owner.
+ * - `N.ownerId` (string, expected): The organisation that owns it.
+ * - `N.created` (string: RFC 3339 time, expected): Creation time.
+ * - `N.autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+ *   generation of its channel.
+ * - `N.channel` (object, expected): The channel that it follows.
+ * - `N.channel.uuid` (string, expected): Its id.
+ * - `N.channel.name` (string, expected): Its name, as the Console shows it.
+ * - `N.generation` (object, expected): The generation that it runs.
+ * - `N.generation.uuid` (string, expected): Its id.
+ * - `N.generation.name` (string, expected): Its name, as the Console shows it.
+ * - `N.region` (object, expected): Region in which it runs.
+ * - `N.region.uuid` (string, expected): Its id.
+ * - `N.region.name` (string, expected): Its name, as the Console shows it.
+ * - `N.backupRegion` (object, optional): Region in which its backups are stored.
+ * - `N.backupRegion.uuid` (string, expected): Its id.
+ * - `N.backupRegion.name` (string, expected): Its name, as the Console shows it.
+ * - `N.planType` (object, expected): Its plan type.
+ * - `N.planType.uuid` (string, expected): Its id.
+ * - `N.planType.name` (string, expected): Its name, as the Console shows it.
+ * - `N.labels` (array of strings, optional): Its labels, its stage among them.
+ * - `N.links` (object, expected): URLs of its components.
+ * - `N.links.console` (string, optional): The Console's page of the cluster.
+ * - `N.links.connectors` (string, optional): Connectors.
+ * - `N.links.identity` (string, optional): Identity.
+ * - `N.links.oauth` (string, optional): The token endpoint for the cluster's clients.
+ * - `N.links.operate` (string, optional): Operate.
+ * - `N.links.optimize` (string, optional): Optimize.
+ * - `N.links.tasklist` (string, optional): Tasklist.
+ * - `N.links.zeebe` (string, optional): Zeebe.
+ * - `N.status` (object, expected): Status.
+ * - `N.status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+ * - `N.status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+ * - `N.status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+ * - `N.status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+ *   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+ * - `N.status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+ *   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+ * - `N.status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+ *   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+ * - `N.encryption` (object, optional): Encryption of its data.
+ * - `N.encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+ *   of the encryption key.
+ * - `N.encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+ *   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+ *   Status of the encryption key.
+ * - `N.encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+ * - `N.encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+ *   dual-region cluster.
+ * - `N.ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+ *   read it.
+ * - `N.ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `N.ipallowlist.N.description` (string, expected): Description of the entry.
+ * - `N.ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+ *   still uses for some organisations.
+ * - `N.ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `N.ipwhitelist.N.description` (string, expected): Description of the entry.
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_list(const camunda_admin *admin,
                                     const camunda_call_options *call,
                                     camunda_value **value,
@@ -996,16 +1217,45 @@ camunda_status camunda_cluster_list(const camunda_admin *admin,
  * Creates a cluster. Returns immediately; the cluster has the status `Creating` for minutes. Costs
  * money. Non-idempotent.
  *
- * `json` is the request body: a CreateCluster, encoded as JSON in UTF-8, `json_len` bytes. The
- * library validates it before it sends the request, and borrows it during the call.
- * On success, `*value` is a new value: a CreatedCluster. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a CreateCluster object.
+ * - `name` (string, required): Name; the API rejects names that are too long.
+ * - `channelId` (string, required): Id of the channel to follow.
+ * - `generationId` (string, required): Id of the generation, one of the channel's allowed
+ *   generations.
+ * - `regionId` (string, required): Id of the region.
+ * - `planTypeId` (string, required): Id of the plan type.
+ * - `description` (string, optional): Description of the cluster.
+ * - `autoUpdate` (boolean, optional): Whether it is automatically upgraded to the newest
+ *   generation of its channel.
+ * - `backupRegionId` (string, optional): Id of the region in which its backups are stored, one of
+ *   the region's backup options.
+ * - `encryption` (string: `Software`, `Hardware`, `Provider`, `External`, optional): Owner of the
+ *   key that encrypts its data.
+ * - `hardwarePackages` (integer, optional): Number of hardware packages.
+ * - `stageLabel` (string: `dev`, `test`, `stage`, `prod`, optional): Its stage, shown as a label.
+ * - `identityBackendChecksEnabled` (boolean, optional): Whether its Identity checks permissions
+ *   in the backend.
+ *
+ * Response: a CreatedCluster object.
+ * - `clusterId` (string, required): Id of the new cluster, which has the status `Creating` for
+ *   minutes.
  *
  * Error responses of the API:
  * - 400 name too long; plan type, region, channel or generation not valid; no reservation left
  * - 503 cluster creation is not available
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_create(const camunda_admin *admin,
                                       const camunda_call_options *call,
                                       const char *json,
@@ -1019,10 +1269,47 @@ camunda_status camunda_cluster_create(const camunda_admin *admin,
  * Lists the channels with their generations, the plan types and the regions: the only source of
  * the ids for creating a cluster.
  *
- * On success, `*value` is a new value: a Parameters. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Parameters object.
+ * - `channels` (array of objects, expected): Channels with their generations.
+ * - `channels.N.uuid` (string, required): Its id, for `channel_id` when a cluster is created.
+ * - `channels.N.name` (string, expected): Its name, such as `Stable`.
+ * - `channels.N.defaultGeneration` (object, required): Default generation of new clusters.
+ * - `channels.N.defaultGeneration.uuid` (string, required): Its id, for `generation_id` when a
+ *   cluster is created.
+ * - `channels.N.defaultGeneration.name` (string, expected): Its name, such as `Camunda 8.8.1`.
+ * - `channels.N.defaultGeneration.classification` (string: `channel`, `existingCluster`,
+ *   `orgUnlocked`, optional): Reason why the organisation may use it.
+ * - `channels.N.allowedGenerations` (array of objects, expected): Generations that may be used
+ *   for new clusters.
+ * - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generation_id` when a
+ *   cluster is created.
+ * - `channels.N.allowedGenerations.N.name` (string, expected): Its name, such as `Camunda 8.8.1`.
+ * - `channels.N.allowedGenerations.N.classification` (string: `channel`, `existingCluster`,
+ *   `orgUnlocked`, optional): Reason why the organisation may use it.
+ * - `clusterPlanTypes` (array of objects, expected): Plan types.
+ * - `clusterPlanTypes.N.uuid` (string, required): Its id, for `plan_type_id` when a cluster is
+ *   created.
+ * - `clusterPlanTypes.N.name` (string, expected): Its name, as the Console shows it.
+ * - `regions` (array of objects, expected): Regions.
+ * - `regions.N.uuid` (string, required): Its id, for `region_id` when a cluster is created.
+ * - `regions.N.name` (string, expected): Its name, as the Console shows it.
+ * - `regions.N.provider` (string, expected): The cloud provider, such as `AWS`.
+ * - `regions.N.backups` (array of objects, optional): Options for where its backups are stored.
+ * - `regions.N.backups.N.uuid` (string, expected): The id of the option.
+ * - `regions.N.backups.N.regions` (array of objects, expected): Regions of this option.
+ * - `regions.N.backups.N.regions.N.id` (string, required): Its id, for `backup_region_id` when a
+ *   cluster is created.
+ * - `regions.N.backups.N.regions.N.label` (string, expected): Its name, as the Console shows it.
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_parameters(const camunda_admin *admin,
                                           const camunda_call_options *call,
                                           camunda_value **value,
@@ -1033,13 +1320,83 @@ camunda_status camunda_cluster_parameters(const camunda_admin *admin,
  *
  * Returns a cluster.
  *
- * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Cluster object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `description` (string, optional): Description, set by the owner.
+ * - `ownerId` (string, expected): The organisation that owns it.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
+ * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+ *   generation of its channel.
+ * - `channel` (object, expected): The channel that it follows.
+ * - `channel.uuid` (string, expected): Its id.
+ * - `channel.name` (string, expected): Its name, as the Console shows it.
+ * - `generation` (object, expected): The generation that it runs.
+ * - `generation.uuid` (string, expected): Its id.
+ * - `generation.name` (string, expected): Its name, as the Console shows it.
+ * - `region` (object, expected): Region in which it runs.
+ * - `region.uuid` (string, expected): Its id.
+ * - `region.name` (string, expected): Its name, as the Console shows it.
+ * - `backupRegion` (object, optional): Region in which its backups are stored.
+ * - `backupRegion.uuid` (string, expected): Its id.
+ * - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+ * - `planType` (object, expected): Its plan type.
+ * - `planType.uuid` (string, expected): Its id.
+ * - `planType.name` (string, expected): Its name, as the Console shows it.
+ * - `labels` (array of strings, optional): Its labels, its stage among them.
+ * - `links` (object, expected): URLs of its components.
+ * - `links.console` (string, optional): The Console's page of the cluster.
+ * - `links.connectors` (string, optional): Connectors.
+ * - `links.identity` (string, optional): Identity.
+ * - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+ * - `links.operate` (string, optional): Operate.
+ * - `links.optimize` (string, optional): Optimize.
+ * - `links.tasklist` (string, optional): Tasklist.
+ * - `links.zeebe` (string, optional): Zeebe.
+ * - `status` (object, expected): Status.
+ * - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+ * - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+ * - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+ * - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+ * - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+ * - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+ *   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+ * - `encryption` (object, optional): Encryption of its data.
+ * - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+ *   of the encryption key.
+ * - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+ *   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+ *   Status of the encryption key.
+ * - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+ * - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+ *   dual-region cluster.
+ * - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+ *   read it.
+ * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipallowlist.N.description` (string, expected): Description of the entry.
+ * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+ *   still uses for some organisations.
+ * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipwhitelist.N.description` (string, expected): Description of the entry.
  *
  * Error responses of the API:
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_get(const camunda_admin *admin,
                                    const camunda_call_options *call,
                                    const char *cluster_uuid,
@@ -1051,14 +1408,26 @@ camunda_status camunda_cluster_get(const camunda_admin *admin,
  *
  * Updates the fields that are set; an empty description clears it.
  *
- * `json` is the request body: a UpdateCluster, encoded as JSON in UTF-8, `json_len` bytes. The
- * library validates it before it sends the request, and borrows it during the call.
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a UpdateCluster object.
+ * - `name` (string, optional): New name.
+ * - `description` (string, optional): New description; an empty string clears it.
+ * - `stageLabel` (string: `dev`, `test`, `stage`, `prod`, optional): New stage.
+ * - `numberOfAllocatedHwPackages` (integer, optional): Number of hardware packages.
  *
  * Error responses of the API:
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_update(const camunda_admin *admin,
                                       const camunda_call_options *call,
                                       const char *cluster_uuid,
@@ -1071,12 +1440,17 @@ camunda_status camunda_cluster_update(const camunda_admin *admin,
  *
  * Deletes a cluster. Irreversible.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
- *
  * Error responses of the API:
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_delete(const camunda_admin *admin,
                                       const camunda_call_options *call,
                                       const char *cluster_uuid,
@@ -1087,9 +1461,14 @@ camunda_status camunda_cluster_delete(const camunda_admin *admin,
  *
  * Resumes a suspended cluster, which takes minutes.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wake(const camunda_admin *admin,
                                     const camunda_call_options *call,
                                     const char *cluster_uuid,
@@ -1100,16 +1479,34 @@ camunda_status camunda_cluster_wake(const camunda_admin *admin,
  *
  * Starts the upgrade to the newest generation of the cluster's channel, which takes minutes.
  *
- * On success, `*value` is a new value: a GenerationUpgrade. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a GenerationUpgrade object.
+ * - `cluster` (object, expected): The cluster.
+ * - `cluster.id` (string, expected): Its id.
+ * - `cluster.name` (string, expected): Its name.
+ * - `oldGeneration` (object, required): Generation before the upgrade.
+ * - `oldGeneration.id` (string, required): Its id.
+ * - `oldGeneration.name` (string, expected): Its name, as the Console shows it.
+ * - `newGeneration` (object, required): Generation after the upgrade, for `wait_until_upgraded`.
+ * - `newGeneration.id` (string, required): Its id.
+ * - `newGeneration.name` (string, expected): Its name, as the Console shows it.
+ * - `orgId` (string, expected): The organisation that owns it.
  *
  * Error responses of the API:
  * - 400 no upgrade available
  * - 404 no such cluster
  * - 409 an upgrade gate blocks it; the body names the reason and the next step
  * - 412 cluster not ready for an upgrade
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
                                        const camunda_call_options *call,
                                        const char *cluster_uuid,
@@ -1122,18 +1519,94 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
  * Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region clusters
  * and not allowed for others. The keys are in use when `encryption.status` is `Ready`.
  *
- * `json` is the request body: a UpdateEncryption, encoded as JSON in UTF-8, `json_len` bytes. The
- * library validates it before it sends the request, and borrows it during the call.
- * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a UpdateEncryption object.
+ * - `primaryEncryptionKeyId` (string, required): ARN of the key of the (primary) region.
+ * - `secondaryEncryptionKeyId` (string, optional): ARN of the key of the second region; required
+ *   for dual-region clusters, not allowed for others.
+ *
+ * Response: a Cluster object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `description` (string, optional): Description, set by the owner.
+ * - `ownerId` (string, expected): The organisation that owns it.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
+ * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+ *   generation of its channel.
+ * - `channel` (object, expected): The channel that it follows.
+ * - `channel.uuid` (string, expected): Its id.
+ * - `channel.name` (string, expected): Its name, as the Console shows it.
+ * - `generation` (object, expected): The generation that it runs.
+ * - `generation.uuid` (string, expected): Its id.
+ * - `generation.name` (string, expected): Its name, as the Console shows it.
+ * - `region` (object, expected): Region in which it runs.
+ * - `region.uuid` (string, expected): Its id.
+ * - `region.name` (string, expected): Its name, as the Console shows it.
+ * - `backupRegion` (object, optional): Region in which its backups are stored.
+ * - `backupRegion.uuid` (string, expected): Its id.
+ * - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+ * - `planType` (object, expected): Its plan type.
+ * - `planType.uuid` (string, expected): Its id.
+ * - `planType.name` (string, expected): Its name, as the Console shows it.
+ * - `labels` (array of strings, optional): Its labels, its stage among them.
+ * - `links` (object, expected): URLs of its components.
+ * - `links.console` (string, optional): The Console's page of the cluster.
+ * - `links.connectors` (string, optional): Connectors.
+ * - `links.identity` (string, optional): Identity.
+ * - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+ * - `links.operate` (string, optional): Operate.
+ * - `links.optimize` (string, optional): Optimize.
+ * - `links.tasklist` (string, optional): Tasklist.
+ * - `links.zeebe` (string, optional): Zeebe.
+ * - `status` (object, expected): Status.
+ * - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+ * - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+ * - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+ * - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+ * - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+ * - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+ *   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+ * - `encryption` (object, optional): Encryption of its data.
+ * - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+ *   of the encryption key.
+ * - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+ *   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+ *   Status of the encryption key.
+ * - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+ * - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+ *   dual-region cluster.
+ * - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+ *   read it.
+ * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipallowlist.N.description` (string, expected): Description of the entry.
+ * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+ *   still uses for some organisations.
+ * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipwhitelist.N.description` (string, expected): Description of the entry.
  *
  * Error responses of the API:
  * - 400 malformed ARN, region mismatch, or second key missing or not allowed
  * - 403 not on this plan, or the region is not AWS
  * - 404 no such cluster
  * - 409 cluster was not created with External encryption
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
                                               const camunda_call_options *call,
                                               const char *cluster_uuid,
@@ -1148,11 +1621,22 @@ camunda_status camunda_cluster_set_encryption(const camunda_admin *admin,
  * Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, or
  * several separated by commas.
  *
- * `json` is the request body: a UpdateIpAllowlist, encoded as JSON in UTF-8, `json_len` bytes. The
- * library validates it before it sends the request, and borrows it during the call.
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a UpdateIpAllowlist object.
+ * - `ipallowlist` (array of objects, required): All entries; an empty list removes the allowlist.
+ * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipallowlist.N.description` (string, expected): Description of the entry.
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
                                                 const camunda_call_options *call,
                                                 const char *cluster_uuid,
@@ -1166,11 +1650,15 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
  * Creates a new cluster in the paired region from the backups, and suspends the source
  * permanently. Not enabled for every organisation. Non-idempotent.
  *
- * `json` is the request body: a TriggerFailover, encoded as JSON in UTF-8, `json_len` bytes. The
- * library validates it before it sends the request, and borrows it during the call.
- * On success, `*value` is a new value: a FailoverResult. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a TriggerFailover object.
+ * - `backupIds` (array of strings, required): Ids of the backups to copy.
+ * - `restoreBackupId` (string, required): Id of the backup to restore, one of `backup_ids`.
+ *
+ * Response: a FailoverResult object.
+ * - `newClusterId` (string, required): Id of the new cluster in the paired region.
+ * - `results` (object, expected): Results of its steps.
+ * - `results.backupClone` (string or object, expected): Result of copying the backups.
+ * - `results.restore` (string or object, expected): Result of restoring one of them.
  *
  * Error responses of the API:
  * - 400 backup ids missing, empty or not valid
@@ -1178,7 +1666,20 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
  * - 404 no such cluster or backup
  * - 409 already failed over, or not ready yet (see message)
  * - 422 not multi-region, or its region pair has no failover
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
                                          const camunda_call_options *call,
                                          const char *cluster_uuid,
@@ -1192,15 +1693,26 @@ camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
  *
  * Lists the clients of the cluster, with their permissions, which no other operation returns.
  *
- * On success, `*value` is a new value: an array of ClusterClient. Free it with
- * camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: an array of ClusterClient objects.
+ * - `N.name` (string, expected): Its name, unique in the cluster.
+ * - `N.clientId` (string, required): Its OAuth client id.
+ * - `N.permissions` (array of strings: `Zeebe`, `Operate`, `Tasklist`, `Optimize`, `Secrets`,
+ *   expected): Permissions; only the list of the cluster's clients has them.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_list(const camunda_admin *admin,
                                            const camunda_call_options *call,
                                            const char *cluster_uuid,
@@ -1213,17 +1725,47 @@ camunda_status camunda_cluster_client_list(const camunda_admin *admin,
  * Creates a client of the cluster; without `permissions` it gets all of them. An empty list of
  * permissions is not accepted. The API returns the secret ONLY in this response. Non-idempotent.
  *
- * `json` is the request body: a CreateClusterClient, encoded as JSON in UTF-8, `json_len` bytes.
- * The library validates it before it sends the request, and borrows it during the call.
- * On success, `*value` is a new value: a CreatedClusterClient. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a CreateClusterClient object.
+ * - `clientName` (string, required): Its name, unique in the cluster.
+ * - `permissions` (array of strings: `Zeebe`, `Operate`, `Tasklist`, `Optimize`, `Secrets`,
+ *   optional): Permissions; all of them if absent. An empty list is not accepted.
+ *
+ * Response: a CreatedClusterClient object.
+ * - `name` (string, expected): Its name.
+ * - `uuid` (string, expected): Internal id; empty in responses of older API versions.
+ * - `clientId` (string, required): Its OAuth client id.
+ * - `clientSecret` (secret string, required): OAuth client secret, which the API returns only
+ *   once.
+ * - `permissions` (array of strings: `Zeebe`, `Operate`, `Tasklist`, `Optimize`, `Secrets`,
+ *   expected): Permissions; empty in responses of older API versions.
+ * - `audience` (string, optional): Audience for token requests.
+ * - `links` (object, optional): URLs of the cluster's components.
+ * - `links.console` (string, optional): The Console's page of the cluster.
+ * - `links.connectors` (string, optional): Connectors.
+ * - `links.oauth` (string, optional): URL of the token endpoint.
+ * - `links.operate` (string, optional): Operate.
+ * - `links.optimize` (string, optional): Optimize.
+ * - `links.tasklist` (string, optional): Tasklist.
+ * - `links.zeebe` (string, optional): Zeebe.
  *
  * Error responses of the API:
  * - 400 client names must be unique
  * - 403 maximum number of clients reached, or cluster belongs to another organisation
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_create(const camunda_admin *admin,
                                              const camunda_call_options *call,
                                              const char *cluster_uuid,
@@ -1237,16 +1779,28 @@ camunda_status camunda_cluster_client_create(const camunda_admin *admin,
  *
  * Returns the connection details of a client, without its secret.
  *
- * On success, `*value` is a new value: a ClusterClientConnectionDetails. Free it with
- * camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a ClusterClientConnectionDetails object.
+ * - `name` (string, expected): Name of the client.
+ * - `ZEEBE_ADDRESS` (string, expected): Host and port of Zeebe.
+ * - `ZEEBE_CLIENT_ID` (string, expected): OAuth client id.
+ * - `ZEEBE_AUTHORIZATION_SERVER_URL` (string, expected): URL of the token endpoint.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or client
  * - 412 cluster not ready; try later
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param client_id Id of the cluster client.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_get(const camunda_admin *admin,
                                           const camunda_call_options *call,
                                           const char *cluster_uuid,
@@ -1259,13 +1813,19 @@ camunda_status camunda_cluster_client_get(const camunda_admin *admin,
  *
  * Deletes a client. Irreversible.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
- *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or client
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param client_id Id of the cluster client.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
                                              const camunda_call_options *call,
                                              const char *cluster_uuid,
@@ -1277,14 +1837,38 @@ camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
  *
  * Lists the backups of the cluster.
  *
- * On success, `*value` is a new value: an array of Backup. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: an array of Backup objects.
+ * - `N.uuid` (string, required): Its id.
+ * - `N.name` (string, expected): Its name.
+ * - `N.created` (string: RFC 3339 time, expected): Start time.
+ * - `N.completed` (string: RFC 3339 time, expected): Completion time; absent until then.
+ * - `N.status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
+ * - `N.zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Zeebe's part.
+ * - `N.operateStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Operate's part.
+ * - `N.tasklistStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Tasklist's part.
+ * - `N.optimizeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Optimize's part.
+ * - `N.generationUuid` (string, optional): Id of the generation that the cluster ran.
+ * - `N.generationName` (string, optional): The name of that generation.
+ * - `N.incidentLink` (string, optional): URL of the incident page, if the backup failed.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_list(const camunda_admin *admin,
                                    const camunda_call_options *call,
                                    const char *cluster_uuid,
@@ -1296,13 +1880,37 @@ camunda_status camunda_backup_list(const camunda_admin *admin,
  *
  * Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
  *
- * On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Backup object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `created` (string: RFC 3339 time, expected): Start time.
+ * - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
+ * - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
+ * - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
+ *   part.
+ * - `operateStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Operate's part.
+ * - `tasklistStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Tasklist's part.
+ * - `optimizeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Optimize's part.
+ * - `generationUuid` (string, optional): Id of the generation that the cluster ran.
+ * - `generationName` (string, optional): The name of that generation.
+ * - `incidentLink` (string, optional): URL of the incident page, if the backup failed.
  *
  * Error responses of the API:
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_create(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *cluster_uuid,
@@ -1314,13 +1922,38 @@ camunda_status camunda_backup_create(const camunda_admin *admin,
  *
  * Deletes a backup and returns it. Irreversible.
  *
- * On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Backup object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `created` (string: RFC 3339 time, expected): Start time.
+ * - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
+ * - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
+ * - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
+ *   part.
+ * - `operateStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Operate's part.
+ * - `tasklistStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Tasklist's part.
+ * - `optimizeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Optimize's part.
+ * - `generationUuid` (string, optional): Id of the generation that the cluster ran.
+ * - `generationName` (string, optional): The name of that generation.
+ * - `incidentLink` (string, optional): URL of the incident page, if the backup failed.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param backup_id Id of the backup.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_delete(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *cluster_uuid,
@@ -1333,14 +1966,29 @@ camunda_status camunda_backup_delete(const camunda_admin *admin,
  *
  * Returns the latest restore of the backup.
  *
- * On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Restore object.
+ * - `uuid` (string, expected): Its id.
+ * - `backupId` (string, expected): Id of the backup.
+ * - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
+ *   expected): Status.
+ * - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+ * - `completionTimestamp` (string: RFC 3339 time, optional): End time.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no restore was ever triggered for this backup
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param backup_id Id of the backup.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_restore_status(const camunda_admin *admin,
                                              const camunda_call_options *call,
                                              const char *cluster_uuid,
@@ -1354,15 +2002,30 @@ camunda_status camunda_backup_restore_status(const camunda_admin *admin,
  * Starts a restore to the source cluster, which the API suspends and resumes; takes minutes.
  * Non-idempotent.
  *
- * On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Restore object.
+ * - `uuid` (string, expected): Its id.
+ * - `backupId` (string, expected): Id of the backup.
+ * - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
+ *   expected): Status.
+ * - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+ * - `completionTimestamp` (string: RFC 3339 time, optional): End time.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster or backup
  * - 409 backup of an unknown generation, or a restore in flight
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param backup_id Id of the backup.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_restore(const camunda_admin *admin,
                                       const camunda_call_options *call,
                                       const char *cluster_uuid,
@@ -1375,14 +2038,24 @@ camunda_status camunda_backup_restore(const camunda_admin *admin,
  *
  * Returns the backup schedule; a cluster has at most one.
  *
- * On success, `*value` is a new value: a BackupSchedule. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a BackupSchedule object.
+ * - `name` (string, expected): Its name.
+ * - `schedule` (string, required): Five-field cron expression in UTC.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no schedule configured
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_schedule(const camunda_admin *admin,
                                        const camunda_call_options *call,
                                        const char *cluster_uuid,
@@ -1395,17 +2068,31 @@ camunda_status camunda_backup_schedule(const camunda_admin *admin,
  * Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once every 15
  * minutes.
  *
- * `json` is the request body: a SetBackupSchedule, encoded as JSON in UTF-8, `json_len` bytes. The
- * library validates it before it sends the request, and borrows it during the call.
- * On success, `*value` is a new value: a BackupSchedule. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a SetBackupSchedule object.
+ * - `schedule` (string, required): Five-field cron expression in UTC, at most once every 15 min.
+ *
+ * Response: a BackupSchedule object.
+ * - `name` (string, expected): Its name.
+ * - `schedule` (string, required): Five-field cron expression in UTC.
  *
  * Error responses of the API:
  * - 400 not a valid cron expression
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
                                            const camunda_call_options *call,
                                            const char *cluster_uuid,
@@ -1419,13 +2106,18 @@ camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
  *
  * Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
- *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
                                               const camunda_call_options *call,
                                               const char *cluster_uuid,
@@ -1436,15 +2128,22 @@ camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
  *
  * Lists the connector secrets of the cluster with their VALUES: the response is secret.
  *
- * On success, `*value` is a new value: an object that maps secret names to secret values. Free it
- * with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: an object that maps secret names to secret values.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secret_list(const camunda_admin *admin,
                                    const camunda_call_options *call,
                                    const char *cluster_uuid,
@@ -1456,17 +2155,27 @@ camunda_status camunda_secret_list(const camunda_admin *admin,
  *
  * Creates a connector secret. Its name must have fewer than 50 characters.
  *
- * `json` is the request body: a CreateSecret, encoded as JSON in UTF-8, `json_len` bytes. The
- * library validates it before it sends the request, and borrows it during the call.
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a CreateSecret object.
+ * - `secretName` (string, required): Name, fewer than 50 characters.
+ * - `secretValue` (secret string, required): Its value.
  *
  * Error responses of the API:
  * - 400 name has 50 characters or more
  * - 403 maximum number of secrets reached, or cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 name taken, or another change to the secrets is in progress (then retry)
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secret_create(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *cluster_uuid,
@@ -1479,16 +2188,26 @@ camunda_status camunda_secret_create(const camunda_admin *admin,
  *
  * Sets a new value of a connector secret.
  *
- * `json` is the request body: a UpdateSecret, encoded as JSON in UTF-8, `json_len` bytes. The
- * library validates it before it sends the request, and borrows it during the call.
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a UpdateSecret object.
+ * - `secretValue` (secret string, required): New value.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 another change to the secrets is in progress, retry
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param secret_name Name of the secret.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secret_update(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *cluster_uuid,
@@ -1502,13 +2221,19 @@ camunda_status camunda_secret_update(const camunda_admin *admin,
  *
  * Deletes a connector secret, which the list may still contain for a short time. Irreversible.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
- *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 409 another change to the secrets is in progress, retry
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param secret_name Name of the secret.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secret_delete(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *cluster_uuid,
@@ -1520,14 +2245,19 @@ camunda_status camunda_secret_delete(const camunda_admin *admin,
  *
  * Activates external (bring-your-own) monitoring.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
- *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 already active
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_activate(const camunda_admin *admin,
                                            const camunda_call_options *call,
                                            const char *cluster_uuid,
@@ -1538,14 +2268,19 @@ camunda_status camunda_monitoring_activate(const camunda_admin *admin,
  *
  * Deactivates external monitoring.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
- *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 not active
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
                                              const camunda_call_options *call,
                                              const char *cluster_uuid,
@@ -1557,14 +2292,37 @@ camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
  * Returns the monitoring clients and the status of monitoring, which is an empty object while
  * monitoring is inactive.
  *
- * On success, `*value` is a new value: a Monitoring. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Monitoring object.
+ * - `clients` (array of objects, expected): Its clients.
+ * - `clients.N.uuid` (string, required): Its id.
+ * - `clients.N.name` (string, expected): Its name.
+ * - `clients.N.username` (string, expected): Its user name.
+ * - `clients.N.created` (string: RFC 3339 time, expected): Creation time.
+ * - `clients.N.lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never
+ *   used.
+ * - `clients.N.createdBy` (string, expected): Id of the user who created it.
+ * - `clients.N.createdByName` (string, expected): Name of the user who created it.
+ * - `status` (object, expected): Status.
+ * - `status.metricsEndpoint` (object, optional): Metrics endpoint.
+ * - `status.metricsEndpoint.scheme` (string, expected): URL scheme, usually `https`.
+ * - `status.metricsEndpoint.target` (string, expected): Host and port.
+ * - `status.metricsEndpoint.path` (string, expected): The path.
+ * - `status.conditions` (array of any JSON, optional): Conditions, as the API returns them.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_get(const camunda_admin *admin,
                                       const camunda_call_options *call,
                                       const char *cluster_uuid,
@@ -1576,16 +2334,35 @@ camunda_status camunda_monitoring_get(const camunda_admin *admin,
  *
  * Creates a monitoring client. The API returns the password ONLY in this response. Non-idempotent.
  *
- * `json` is the request body: a CreateMonitoringClient, encoded as JSON in UTF-8, `json_len`
- * bytes. The library validates it before it sends the request, and borrows it during the call.
- * On success, `*value` is a new value: a CreatedMonitoringClient. Free it with
- * camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a CreateMonitoringClient object.
+ * - `username` (string, required): Its user name.
+ *
+ * Response: a CreatedMonitoringClient object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `username` (string, expected): Its user name.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
+ * - `lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never used.
+ * - `createdBy` (string, expected): Id of the user who created it.
+ * - `createdByName` (string, expected): Name of the user who created it.
+ * - `password` (secret string, required): Password, which the API returns only once.
  *
  * Error responses of the API:
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
                                                 const camunda_call_options *call,
                                                 const char *cluster_uuid,
@@ -1599,13 +2376,19 @@ camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
  *
  * Deletes a monitoring client. Irreversible.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
- *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such client
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param client_uuid Id of the monitoring client.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
                                                 const camunda_call_options *call,
                                                 const char *cluster_uuid,
@@ -1619,15 +2402,31 @@ camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
  * Replaces the password of a monitoring client. The API returns the new one ONLY in this response.
  * Non-idempotent.
  *
- * On success, `*value` is a new value: a CreatedMonitoringClient. Free it with
- * camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a CreatedMonitoringClient object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `username` (string, expected): Its user name.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
+ * - `lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never used.
+ * - `createdBy` (string, expected): Id of the user who created it.
+ * - `createdByName` (string, expected): Name of the user who created it.
+ * - `password` (secret string, required): Password, which the API returns only once.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such client
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param client_uuid Id of the monitoring client.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
                                                   const camunda_call_options *call,
                                                   const char *cluster_uuid,
@@ -1640,15 +2439,63 @@ camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
  *
  * Returns the secure connectivity; its `status` is an empty object while it is inactive.
  *
- * On success, `*value` is a new value: a SecureConnectivityStatus. Free it with
- * camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a SecureConnectivityStatus object.
+ * - `status` (object, expected): Configuration and state; has no fields while secure connectivity
+ *   is inactive.
+ * - `status.metadata` (object, optional): Name, namespace and labels.
+ * - `status.metadata.name` (string, expected): Its name.
+ * - `status.metadata.namespace` (string, expected): Its namespace.
+ * - `status.metadata.labels` (object, expected): Its labels.
+ * - `status.metadata.labels.orgId` (string, expected): The organisation.
+ * - `status.spec` (object, optional): Requested configuration.
+ * - `status.spec.cluster` (object, expected): The cluster.
+ * - `status.spec.cluster.id` (string, expected): Its id.
+ * - `status.spec.allowedPrincipals` (array of strings, expected): Principals that may connect.
+ * - `status.spec.allowedRegions` (array of strings, expected): Regions from which they may
+ *   connect.
+ * - `status.status` (object, optional): Current state.
+ * - `status.status.conditions` (array of objects, expected): Conditions.
+ * - `status.status.conditions.N.type` (string, expected): Type of the condition.
+ * - `status.status.conditions.N.status` (string, expected): `True`, `False` or `Unknown`.
+ * - `status.status.conditions.N.reason` (string, expected): Reason, as an identifier.
+ * - `status.status.conditions.N.message` (string, expected): Human-readable message.
+ * - `status.status.conditions.N.lastTransitionTime` (string: RFC 3339 time, expected): Time of
+ *   the last change.
+ * - `status.status.conditions.N.observedGeneration` (number, expected): Revision of the
+ *   configuration that it reflects.
+ * - `status.status.endpoint` (object, expected): Endpoint on Camunda's side.
+ * - `status.status.endpoint.type` (string, expected): Type of the endpoint.
+ * - `status.status.endpoint.region` (string, expected): Region.
+ * - `status.status.endpoint.serviceName` (string, expected): Name of the service to connect to.
+ * - `status.status.endpoint.privateDnsName` (string, expected): Its private DNS name.
+ * - `status.status.endpointConnectionCount` (number, expected): Number of connections.
+ * - `status.status.endpointConnections` (array of objects, optional): The connections.
+ * - `status.status.endpointConnections.N.endpointId` (string, expected): Id of the connecting
+ *   endpoint.
+ * - `status.status.endpointConnections.N.serviceId` (string, expected): Id of the service.
+ * - `status.status.endpointConnections.N.owner` (string, expected): Owner of the connecting
+ *   endpoint.
+ * - `status.status.endpointConnections.N.state` (string, expected): State of the connection.
+ * - `status.status.endpointConnections.N.creationTimestamp` (string: RFC 3339 time, expected):
+ *   Creation time.
+ * - `status.status.observedGeneration` (number, expected): Revision of the configuration that
+ *   this state reflects.
+ * - `status.status.urls` (any JSON, expected): URLs by component, as the API returns them.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
                                                const camunda_call_options *call,
                                                const char *cluster_uuid,
@@ -1660,16 +2507,27 @@ camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
  *
  * Activates secure connectivity for these principals and regions.
  *
- * `json` is the request body: a ActivateSecureConnectivity, encoded as JSON in UTF-8, `json_len`
- * bytes. The library validates it before it sends the request, and borrows it during the call.
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a ActivateSecureConnectivity object.
+ * - `allowedPrincipals` (array of strings, required): Principals of the cloud provider that may
+ *   connect.
+ * - `allowedRegions` (array of strings, required): Regions from which they may connect.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 already active
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
                                                     const camunda_call_options *call,
                                                     const char *cluster_uuid,
@@ -1682,14 +2540,19 @@ camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
  *
  * Deactivates secure connectivity.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
- *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
  * - 404 no such cluster
  * - 409 not active
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_secure_connectivity_deactivate(const camunda_admin *admin,
                                                       const camunda_call_options *call,
                                                       const char *cluster_uuid,
@@ -1700,13 +2563,26 @@ camunda_status camunda_secure_connectivity_deactivate(const camunda_admin *admin
  *
  * Lists the members and the pending invitations.
  *
- * On success, `*value` is a new value: an array of Member. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: an array of Member objects.
+ * - `N.name` (string, expected): Name.
+ * - `N.email` (string, required): Email address, which identifies the member.
+ * - `N.roles` (array of strings: `member`, `admin`, `owner`, `supportagent`,
+ *   `operationsengineer`, `taskuser`, `analyst`, `developer`, `visitor`, `modeler`, expected):
+ *   Roles.
+ * - `N.invitePending` (boolean, expected): Whether the invitation is pending.
  *
  * Error responses of the API:
  * - 403 missing permission
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_member_list(const camunda_admin *admin,
                                    const camunda_call_options *call,
                                    camunda_value **value,
@@ -1718,15 +2594,25 @@ camunda_status camunda_member_list(const camunda_admin *admin,
  * Replaces the roles of a member, or invites the email address if it is not a member. Since 8.8
  * `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
  *
- * `json` is the request body: a SetMemberRoles, encoded as JSON in UTF-8, `json_len` bytes. The
- * library validates it before it sends the request, and borrows it during the call.
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Request body: a SetMemberRoles object.
+ * - `orgRoles` (array of strings: `admin`, `operationsengineer`, `taskuser`, `analyst`,
+ *   `developer`, `visitor`, `modeler`, required): All roles of the member.
  *
  * Error responses of the API:
  * - 400 a role is not valid
  * - 403 missing permission, or no seat left
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param email Email address of the member.
+ * @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+ *   and borrows it during the call.
+ * @param json_len Size of the request body in bytes.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_member_set_roles(const camunda_admin *admin,
                                         const camunda_call_options *call,
                                         const char *email,
@@ -1739,13 +2625,18 @@ camunda_status camunda_member_set_roles(const camunda_admin *admin,
  *
  * Removes a member from the organisation.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
- *
  * Error responses of the API:
  * - 403 missing permission
  * - 404 not a member of the organisation
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param email Email address of the member.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_member_delete(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      const char *email,
@@ -1756,13 +2647,34 @@ camunda_status camunda_member_delete(const camunda_admin *admin,
  *
  * Lists the events of the organisation's audit log.
  *
- * On success, `*value` is a new value: an array of AuditEvent. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: an array of AuditEvent objects.
+ * - `N.service` (string, expected): Service that logged the event.
+ * - `N.orgId` (string, expected): Id of the organisation.
+ * - `N.audit` (string, expected): Description of the change.
+ * - `N.auditType` (string: `c`, `r`, `u`, `d`, expected): Type of the change.
+ * - `N.entity` (string, expected): Type of the changed entity.
+ * - `N.entityId` (string, expected): Id of the changed entity.
+ * - `N.userId` (string, expected): Id of the user.
+ * - `N.parentEntity` (string, optional): Type of the parent entity.
+ * - `N.parentEntityId` (string, optional): Id of the parent entity.
+ * - `N.entityAttribute` (string, optional): Changed attribute.
+ * - `N.entityAttributeValueFrom` (string, optional): Value before the change.
+ * - `N.entityAttributeValueTo` (string, optional): Value after the change.
+ * - `N.timestamp` (number, optional): Time as a number, usually in milliseconds since the Unix
+ *   epoch.
  *
  * Error responses of the API:
  * - 403 missing permission
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_activity_list(const camunda_admin *admin,
                                      const camunda_call_options *call,
                                      camunda_value **value,
@@ -1773,14 +2685,21 @@ camunda_status camunda_activity_list(const camunda_admin *admin,
  *
  * Writes the events of the organisation's audit log as CSV.
  *
- * `sink` receives the response body in chunks, on the calling thread, with `user` passed
- * unchanged. It returns 0 to continue; any other value ends the call with CAMUNDA_STATUS_IO.
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: text.
  *
  * Error responses of the API:
  * - 403 missing permission
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param sink Receives the response body in pieces, on the calling thread. Returns 0 to continue;
+ *   any other value ends the call with CAMUNDA_STATUS_IO.
+ * @param user Passed to `sink` unchanged. May be NULL.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_activity_csv(const camunda_admin *admin,
                                     const camunda_call_options *call,
                                     camunda_write_fn sink,
@@ -1793,10 +2712,18 @@ camunda_status camunda_activity_csv(const camunda_admin *admin,
  * Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
  * hours in advance. The only operation without a token.
  *
- * On success, `*value` is a new value: a IpRanges. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a IpRanges object.
+ * - `web-modeler` (array of strings, expected): CIDRs of the Web Modeler.
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_ip_ranges(const camunda_admin *admin,
                                  const camunda_call_options *call,
                                  camunda_value **value,
@@ -1812,10 +2739,80 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
- * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Cluster object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `description` (string, optional): Description, set by the owner.
+ * - `ownerId` (string, expected): The organisation that owns it.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
+ * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+ *   generation of its channel.
+ * - `channel` (object, expected): The channel that it follows.
+ * - `channel.uuid` (string, expected): Its id.
+ * - `channel.name` (string, expected): Its name, as the Console shows it.
+ * - `generation` (object, expected): The generation that it runs.
+ * - `generation.uuid` (string, expected): Its id.
+ * - `generation.name` (string, expected): Its name, as the Console shows it.
+ * - `region` (object, expected): Region in which it runs.
+ * - `region.uuid` (string, expected): Its id.
+ * - `region.name` (string, expected): Its name, as the Console shows it.
+ * - `backupRegion` (object, optional): Region in which its backups are stored.
+ * - `backupRegion.uuid` (string, expected): Its id.
+ * - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+ * - `planType` (object, expected): Its plan type.
+ * - `planType.uuid` (string, expected): Its id.
+ * - `planType.name` (string, expected): Its name, as the Console shows it.
+ * - `labels` (array of strings, optional): Its labels, its stage among them.
+ * - `links` (object, expected): URLs of its components.
+ * - `links.console` (string, optional): The Console's page of the cluster.
+ * - `links.connectors` (string, optional): Connectors.
+ * - `links.identity` (string, optional): Identity.
+ * - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+ * - `links.operate` (string, optional): Operate.
+ * - `links.optimize` (string, optional): Optimize.
+ * - `links.tasklist` (string, optional): Tasklist.
+ * - `links.zeebe` (string, optional): Zeebe.
+ * - `status` (object, expected): Status.
+ * - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+ * - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+ * - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+ * - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+ * - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+ * - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+ *   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+ * - `encryption` (object, optional): Encryption of its data.
+ * - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+ *   of the encryption key.
+ * - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+ *   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+ *   Status of the encryption key.
+ * - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+ * - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+ *   dual-region cluster.
+ * - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+ *   read it.
+ * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipallowlist.N.description` (string, expected): Description of the entry.
+ * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+ *   still uses for some organisations.
+ * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipwhitelist.N.description` (string, expected): Description of the entry.
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
                                                   const camunda_call_options *call,
                                                   const char *cluster_uuid,
@@ -1831,9 +2828,14 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
  * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
                                                   const camunda_call_options *call,
                                                   const char *cluster_uuid,
@@ -1850,10 +2852,81 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
  * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
- * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Cluster object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `description` (string, optional): Description, set by the owner.
+ * - `ownerId` (string, expected): The organisation that owns it.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
+ * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+ *   generation of its channel.
+ * - `channel` (object, expected): The channel that it follows.
+ * - `channel.uuid` (string, expected): Its id.
+ * - `channel.name` (string, expected): Its name, as the Console shows it.
+ * - `generation` (object, expected): The generation that it runs.
+ * - `generation.uuid` (string, expected): Its id.
+ * - `generation.name` (string, expected): Its name, as the Console shows it.
+ * - `region` (object, expected): Region in which it runs.
+ * - `region.uuid` (string, expected): Its id.
+ * - `region.name` (string, expected): Its name, as the Console shows it.
+ * - `backupRegion` (object, optional): Region in which its backups are stored.
+ * - `backupRegion.uuid` (string, expected): Its id.
+ * - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+ * - `planType` (object, expected): Its plan type.
+ * - `planType.uuid` (string, expected): Its id.
+ * - `planType.name` (string, expected): Its name, as the Console shows it.
+ * - `labels` (array of strings, optional): Its labels, its stage among them.
+ * - `links` (object, expected): URLs of its components.
+ * - `links.console` (string, optional): The Console's page of the cluster.
+ * - `links.connectors` (string, optional): Connectors.
+ * - `links.identity` (string, optional): Identity.
+ * - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+ * - `links.operate` (string, optional): Operate.
+ * - `links.optimize` (string, optional): Optimize.
+ * - `links.tasklist` (string, optional): Tasklist.
+ * - `links.zeebe` (string, optional): Zeebe.
+ * - `status` (object, expected): Status.
+ * - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+ * - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+ * - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+ * - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+ * - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+ * - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+ *   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+ * - `encryption` (object, optional): Encryption of its data.
+ * - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+ *   of the encryption key.
+ * - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+ *   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+ *   Status of the encryption key.
+ * - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+ * - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+ *   dual-region cluster.
+ * - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+ *   read it.
+ * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipallowlist.N.description` (string, expected): Description of the entry.
+ * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+ *   still uses for some organisations.
+ * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipwhitelist.N.description` (string, expected): Description of the entry.
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param generation_id Id of the generation.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
                                                    const camunda_call_options *call,
                                                    const char *cluster_uuid,
@@ -1871,10 +2944,80 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
  * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
- * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Cluster object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `description` (string, optional): Description, set by the owner.
+ * - `ownerId` (string, expected): The organisation that owns it.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
+ * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+ *   generation of its channel.
+ * - `channel` (object, expected): The channel that it follows.
+ * - `channel.uuid` (string, expected): Its id.
+ * - `channel.name` (string, expected): Its name, as the Console shows it.
+ * - `generation` (object, expected): The generation that it runs.
+ * - `generation.uuid` (string, expected): Its id.
+ * - `generation.name` (string, expected): Its name, as the Console shows it.
+ * - `region` (object, expected): Region in which it runs.
+ * - `region.uuid` (string, expected): Its id.
+ * - `region.name` (string, expected): Its name, as the Console shows it.
+ * - `backupRegion` (object, optional): Region in which its backups are stored.
+ * - `backupRegion.uuid` (string, expected): Its id.
+ * - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+ * - `planType` (object, expected): Its plan type.
+ * - `planType.uuid` (string, expected): Its id.
+ * - `planType.name` (string, expected): Its name, as the Console shows it.
+ * - `labels` (array of strings, optional): Its labels, its stage among them.
+ * - `links` (object, expected): URLs of its components.
+ * - `links.console` (string, optional): The Console's page of the cluster.
+ * - `links.connectors` (string, optional): Connectors.
+ * - `links.identity` (string, optional): Identity.
+ * - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+ * - `links.operate` (string, optional): Operate.
+ * - `links.optimize` (string, optional): Optimize.
+ * - `links.tasklist` (string, optional): Tasklist.
+ * - `links.zeebe` (string, optional): Zeebe.
+ * - `status` (object, expected): Status.
+ * - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+ * - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+ * - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+ * - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+ * - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+ * - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+ *   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+ * - `encryption` (object, optional): Encryption of its data.
+ * - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+ *   of the encryption key.
+ * - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+ *   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+ *   Status of the encryption key.
+ * - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+ * - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+ *   dual-region cluster.
+ * - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+ *   read it.
+ * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipallowlist.N.description` (string, expected): Description of the entry.
+ * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+ *   still uses for some organisations.
+ * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipwhitelist.N.description` (string, expected): Description of the entry.
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
                                                 const camunda_call_options *call,
                                                 const char *cluster_uuid,
@@ -1891,10 +3034,80 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
- * On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Cluster object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `description` (string, optional): Description, set by the owner.
+ * - `ownerId` (string, expected): The organisation that owns it.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
+ * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+ *   generation of its channel.
+ * - `channel` (object, expected): The channel that it follows.
+ * - `channel.uuid` (string, expected): Its id.
+ * - `channel.name` (string, expected): Its name, as the Console shows it.
+ * - `generation` (object, expected): The generation that it runs.
+ * - `generation.uuid` (string, expected): Its id.
+ * - `generation.name` (string, expected): Its name, as the Console shows it.
+ * - `region` (object, expected): Region in which it runs.
+ * - `region.uuid` (string, expected): Its id.
+ * - `region.name` (string, expected): Its name, as the Console shows it.
+ * - `backupRegion` (object, optional): Region in which its backups are stored.
+ * - `backupRegion.uuid` (string, expected): Its id.
+ * - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+ * - `planType` (object, expected): Its plan type.
+ * - `planType.uuid` (string, expected): Its id.
+ * - `planType.name` (string, expected): Its name, as the Console shows it.
+ * - `labels` (array of strings, optional): Its labels, its stage among them.
+ * - `links` (object, expected): URLs of its components.
+ * - `links.console` (string, optional): The Console's page of the cluster.
+ * - `links.connectors` (string, optional): Connectors.
+ * - `links.identity` (string, optional): Identity.
+ * - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+ * - `links.operate` (string, optional): Operate.
+ * - `links.optimize` (string, optional): Optimize.
+ * - `links.tasklist` (string, optional): Tasklist.
+ * - `links.zeebe` (string, optional): Zeebe.
+ * - `status` (object, expected): Status.
+ * - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+ * - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+ * - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+ * - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+ * - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+ *   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+ * - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+ *   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+ * - `encryption` (object, optional): Encryption of its data.
+ * - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+ *   of the encryption key.
+ * - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+ *   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+ *   Status of the encryption key.
+ * - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+ * - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+ *   dual-region cluster.
+ * - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+ *   read it.
+ * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipallowlist.N.description` (string, expected): Description of the entry.
+ * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+ *   still uses for some organisations.
+ * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+ * - `ipwhitelist.N.description` (string, expected): Description of the entry.
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
                                                     const camunda_call_options *call,
                                                     const char *cluster_uuid,
@@ -1911,10 +3124,35 @@ camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
  * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
- * On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Backup object.
+ * - `uuid` (string, required): Its id.
+ * - `name` (string, expected): Its name.
+ * - `created` (string: RFC 3339 time, expected): Start time.
+ * - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
+ * - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
+ * - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
+ *   part.
+ * - `operateStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Operate's part.
+ * - `tasklistStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Tasklist's part.
+ * - `optimizeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+ *   Optimize's part.
+ * - `generationUuid` (string, optional): Id of the generation that the cluster ran.
+ * - `generationName` (string, optional): The name of that generation.
+ * - `incidentLink` (string, optional): URL of the incident page, if the backup failed.
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param backup_id Id of the backup.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
                                                   const camunda_call_options *call,
                                                   const char *cluster_uuid,
@@ -1932,10 +3170,25 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
  * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
- * On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
- * If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
- * success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+ * Response: a Restore object.
+ * - `uuid` (string, expected): Its id.
+ * - `backupId` (string, expected): Id of the backup.
+ * - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
+ *   expected): Status.
+ * - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+ * - `completionTimestamp` (string: RFC 3339 time, optional): End time.
+ *
+ * @param admin Client. Thread-safe.
+ * @param call Options of the call; NULL for the defaults.
+ * @param cluster_uuid Id of the cluster.
+ * @param backup_id Id of the backup.
+ * @param[out] value On success a new value, the response; else NULL. Free it with
+ *   camunda_value_free().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK, or the kind of the error.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
                                                   const camunda_call_options *call,
                                                   const char *cluster_uuid,
@@ -1944,9 +3197,67 @@ camunda_status camunda_backup_wait_until_restored(const camunda_admin *admin,
                                                   camunda_error **error);
 
 /**
+ * Returns the string at a path such as `status.ready`, in UTF-8 and NUL-terminated. `fallback`, which
+ * may be NULL, if no string is there. Borrowed from `value`.
+ *
+ * See camunda_value_path() for paths. A string with a NUL character ends at it; camunda_value_str()
+ * returns the length.
+ */
+const char *camunda_value_path_str(const camunda_value *value,
+                                   const char *path,
+                                   const char *fallback);
+
+/**
+ * Returns the integer at a path such as `channels.0.priority`. `fallback` if the path leads to no
+ * number, to a fraction, or to a number out of range. See camunda_value_path() for paths.
+ */
+int64_t camunda_value_path_integer(const camunda_value *value, const char *path, int64_t fallback);
+
+/**
+ * Returns the boolean at a path such as `encryption.enabled`. `fallback` if no boolean is there. See
+ * camunda_value_path() for paths.
+ */
+bool camunda_value_path_bool(const camunda_value *value,
+                             const char *path,
+                             bool fallback);
+
+/**
+ * Returns the next element of an array, or the value of the next field of an object, and advances
+ * `*position`. Set it to 0 before the first call; pass other values unchanged. NULL after the last
+ * element, and if `value` or `position` is NULL. Borrowed from `value`.
+ *
+ * @code
+ * size_t position = 0;
+ * const camunda_value *cluster;
+ * while ((cluster = camunda_value_next(clusters, &position)) != NULL) {
+ *   puts(camunda_value_path_str(cluster, "name", ""));
+ * }
+ * @endcode
+ */
+const camunda_value *camunda_value_next(const camunda_value *value, size_t *position);
+
+/**
+ * Returns the value of the next field of an object, stores its name, NUL-terminated, in `*key`, and
+ * advances `*position`. Set it to 0 before the first call; pass other values unchanged. NULL after the
+ * last field, and if `value` is not an object or a pointer is NULL; then `*key` is NULL. Both are
+ * borrowed from `value`.
+ *
+ * @code
+ * size_t position = 0;
+ * const char *name;
+ * const camunda_value *secret;
+ * while ((secret = camunda_value_next_field(secrets, &position, &name)) != NULL) puts(name);
+ * @endcode
+ */
+const camunda_value *camunda_value_next_field(const camunda_value *value,
+                                              size_t *position,
+                                              const char **key);
+
+/**
  * Returns a new shutdown handle. Free it with camunda_shutdown_free(). Add clients to it with
  * camunda_config_set_shutdown().
  */
+CAMUNDA_NODISCARD
 camunda_shutdown *camunda_shutdown_new(void);
 
 /**
@@ -1985,6 +3296,7 @@ void camunda_shutdown_free(camunda_shutdown *shutdown);
  * If `call` is NULL, default options apply. On success, `*token` is a new token. Free it with
  * camunda_token_free(). Thread-safe.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_token(const camunda_admin *admin,
                                    const camunda_call_options *call,
                                    const char *audience,
@@ -1996,6 +3308,7 @@ camunda_status camunda_admin_token(const camunda_admin *admin,
  * newer one has replaced it. The next camunda_admin_token() requests a new one. `audience` must be the
  * one of the call that returned the token.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_admin_invalidate_token(const camunda_admin *admin,
                                               const char *audience,
                                               const camunda_token *token,
@@ -2097,6 +3410,7 @@ const char *camunda_value_json(const camunda_value *value,
  * On success, `*value` is a new value. Free it with camunda_value_free(). Returns
  * CAMUNDA_STATUS_INVALID_ARGUMENT if the bytes are not JSON in UTF-8.
  */
+CAMUNDA_NODISCARD
 camunda_status camunda_value_parse(const char *json,
                                    size_t json_len,
                                    camunda_value **value,
@@ -2107,6 +3421,720 @@ camunda_status camunda_value_parse(const char *json,
  * part. NULL is ignored.
  */
 void camunda_value_free(camunda_value *value);
+
+/** @name Values of CAMUNDA_GENERATION_CLASSIFICATION_…: Reason why an organisation may use a generation
+ * @{ */
+
+/** The channel contains it. */
+#define CAMUNDA_GENERATION_CLASSIFICATION_CHANNEL "channel"
+
+/** A cluster of the organisation already runs it. */
+#define CAMUNDA_GENERATION_CLASSIFICATION_EXISTING_CLUSTER "existingCluster"
+
+/** It was unlocked for the organisation. */
+#define CAMUNDA_GENERATION_CLASSIFICATION_ORG_UNLOCKED "orgUnlocked"
+
+/** @} */
+
+/** @name Values of CAMUNDA_CLUSTER_STATUS_…: Status of a cluster or of one of its components
+ * @{ */
+
+/** Being created, which takes minutes. */
+#define CAMUNDA_CLUSTER_STATUS_CREATING "Creating"
+
+/** Healthy. */
+#define CAMUNDA_CLUSTER_STATUS_HEALTHY "Healthy"
+
+/** Unhealthy; may recover. */
+#define CAMUNDA_CLUSTER_STATUS_UNHEALTHY "Unhealthy"
+
+/** Being upgraded to another generation. */
+#define CAMUNDA_CLUSTER_STATUS_UPDATING "Updating"
+
+/** Being resumed. */
+#define CAMUNDA_CLUSTER_STATUS_RESUMING "Resuming"
+
+/** Suspended; `wake` resumes it. */
+#define CAMUNDA_CLUSTER_STATUS_SUSPENDED "Suspended"
+
+/** Waits for input of its owner, such as an encryption key. */
+#define CAMUNDA_CLUSTER_STATUS_WAITING_FOR_INPUT "WaitingForInput"
+
+/** Under maintenance. */
+#define CAMUNDA_CLUSTER_STATUS_MAINTENANCE "Maintenance"
+
+/** @} */
+
+/** @name Values of CAMUNDA_ENCRYPTION_KEY_TYPE_…: Owner of the key that encrypts a cluster's data
+ * @{ */
+
+/** Camunda, software key. */
+#define CAMUNDA_ENCRYPTION_KEY_TYPE_SOFTWARE "Software"
+
+/** Camunda, hardware key. */
+#define CAMUNDA_ENCRYPTION_KEY_TYPE_HARDWARE "Hardware"
+
+/** Cloud provider. */
+#define CAMUNDA_ENCRYPTION_KEY_TYPE_PROVIDER "Provider"
+
+/** Customer. */
+#define CAMUNDA_ENCRYPTION_KEY_TYPE_EXTERNAL "External"
+
+/** @} */
+
+/** @name Values of CAMUNDA_ENCRYPTION_STATUS_…: Status of a cluster's encryption key
+ * @{ */
+
+/** The key is in use. */
+#define CAMUNDA_ENCRYPTION_STATUS_READY "Ready"
+
+/** Error of the cloud provider. */
+#define CAMUNDA_ENCRYPTION_STATUS_PROVIDER_ERROR "ProviderError"
+
+/** The customer's key cannot be used yet. */
+#define CAMUNDA_ENCRYPTION_STATUS_EXTERNAL_ENCRYPTION_KEY_NOT_READY "ExternalEncryptionKeyNotReady"
+
+/** The customer's key is missing. */
+#define CAMUNDA_ENCRYPTION_STATUS_EXTERNAL_ENCRYPTION_KEY_NOT_SUPPLIED "ExternalEncryptionKeyNotSupplied"
+
+/** The key could not be set up. */
+#define CAMUNDA_ENCRYPTION_STATUS_CREATION_ERROR "CreationError"
+
+/** The encrypted storage is not ready yet. */
+#define CAMUNDA_ENCRYPTION_STATUS_ENCRYPTED_STORAGE_NOT_READY "EncryptedStorageNotReady"
+
+/** @} */
+
+/** @name Values of CAMUNDA_CLUSTER_STAGE_…: Stage of a cluster, shown as a label
+ * @{ */
+
+/** Development. */
+#define CAMUNDA_CLUSTER_STAGE_DEV "dev"
+
+/** Tests. */
+#define CAMUNDA_CLUSTER_STAGE_TEST "test"
+
+/** Staging. */
+#define CAMUNDA_CLUSTER_STAGE_STAGE "stage"
+
+/** Production. */
+#define CAMUNDA_CLUSTER_STAGE_PROD "prod"
+
+/** @} */
+
+/** @name Values of CAMUNDA_CLIENT_PERMISSION_…: Permission of a cluster client: a component that it may access
+ * @{ */
+
+/** Zeebe, the process engine. */
+#define CAMUNDA_CLIENT_PERMISSION_ZEEBE "Zeebe"
+
+/** Operate. */
+#define CAMUNDA_CLIENT_PERMISSION_OPERATE "Operate"
+
+/** Tasklist. */
+#define CAMUNDA_CLIENT_PERMISSION_TASKLIST "Tasklist"
+
+/** Optimize. */
+#define CAMUNDA_CLIENT_PERMISSION_OPTIMIZE "Optimize"
+
+/** The cluster's connector secrets. */
+#define CAMUNDA_CLIENT_PERMISSION_SECRETS "Secrets"
+
+/** @} */
+
+/** @name Values of CAMUNDA_BACKUP_STATUS_…: Status of a backup, or of a component's part of it
+ * @{ */
+
+/** In progress. */
+#define CAMUNDA_BACKUP_STATUS_IN_PROGRESS "In progress"
+
+/** Failed permanently. */
+#define CAMUNDA_BACKUP_STATUS_FAILED "Failed"
+
+/** Complete. */
+#define CAMUNDA_BACKUP_STATUS_COMPLETE "Complete"
+
+/** Not applicable: the component has no part in the backup. */
+#define CAMUNDA_BACKUP_STATUS_NOT_APPLICABLE "-"
+
+/** @} */
+
+/** @name Values of CAMUNDA_RESTORE_STATE_…: State of a restore
+ * @{ */
+
+/** Not started. */
+#define CAMUNDA_RESTORE_STATE_PENDING "PENDING"
+
+/** The backup is being checked. */
+#define CAMUNDA_RESTORE_STATE_VALIDATING "VALIDATING"
+
+/** In progress. */
+#define CAMUNDA_RESTORE_STATE_IN_PROGRESS "IN_PROGRESS"
+
+/** Completed. */
+#define CAMUNDA_RESTORE_STATE_COMPLETED "COMPLETED"
+
+/** Failed permanently. */
+#define CAMUNDA_RESTORE_STATE_FAILED "FAILED"
+
+/** Aborted permanently. */
+#define CAMUNDA_RESTORE_STATE_ABORTED "ABORTED"
+
+/** @} */
+
+/** @name Values of CAMUNDA_ORGANIZATION_ROLE_…: Role of a member
+ * @{ */
+
+/** Member without additional permissions. */
+#define CAMUNDA_ORGANIZATION_ROLE_MEMBER "member"
+
+/** Administers the organisation. */
+#define CAMUNDA_ORGANIZATION_ROLE_ADMIN "admin"
+
+/** Owns the organisation. */
+#define CAMUNDA_ORGANIZATION_ROLE_OWNER "owner"
+
+/** Camunda support. */
+#define CAMUNDA_ORGANIZATION_ROLE_SUPPORT_AGENT "supportagent"
+
+/** Operates clusters; discouraged since 8.8. */
+#define CAMUNDA_ORGANIZATION_ROLE_OPERATIONS_ENGINEER "operationsengineer"
+
+/** Works on tasks; discouraged since 8.8. */
+#define CAMUNDA_ORGANIZATION_ROLE_TASK_USER "taskuser"
+
+/** Analyst. */
+#define CAMUNDA_ORGANIZATION_ROLE_ANALYST "analyst"
+
+/** Developer; discouraged since 8.8. */
+#define CAMUNDA_ORGANIZATION_ROLE_DEVELOPER "developer"
+
+/** Visitor with read access; discouraged since 8.8. */
+#define CAMUNDA_ORGANIZATION_ROLE_VISITOR "visitor"
+
+/** Modeler. */
+#define CAMUNDA_ORGANIZATION_ROLE_MODELER "modeler"
+
+/** @} */
+
+/** @name Values of CAMUNDA_ASSIGNABLE_ROLE_…: Role that can be assigned to a member
+ * @{ */
+
+/** Administers the organisation. */
+#define CAMUNDA_ASSIGNABLE_ROLE_ADMIN "admin"
+
+/** Operates clusters; discouraged since 8.8. */
+#define CAMUNDA_ASSIGNABLE_ROLE_OPERATIONS_ENGINEER "operationsengineer"
+
+/** Works on tasks; discouraged since 8.8. */
+#define CAMUNDA_ASSIGNABLE_ROLE_TASK_USER "taskuser"
+
+/** Analyst. */
+#define CAMUNDA_ASSIGNABLE_ROLE_ANALYST "analyst"
+
+/** Developer; discouraged since 8.8. */
+#define CAMUNDA_ASSIGNABLE_ROLE_DEVELOPER "developer"
+
+/** Visitor with read access; discouraged since 8.8. */
+#define CAMUNDA_ASSIGNABLE_ROLE_VISITOR "visitor"
+
+/** Modeler. */
+#define CAMUNDA_ASSIGNABLE_ROLE_MODELER "modeler"
+
+/** @} */
+
+/** @name Values of CAMUNDA_AUDIT_TYPE_…: Type of a change
+ * @{ */
+
+/** Created. */
+#define CAMUNDA_AUDIT_TYPE_CREATE "c"
+
+/** Read. */
+#define CAMUNDA_AUDIT_TYPE_READ "r"
+
+/** Updated. */
+#define CAMUNDA_AUDIT_TYPE_UPDATE "u"
+
+/** Deleted. */
+#define CAMUNDA_AUDIT_TYPE_DELETE "d"
+
+/** @} */
+
+/** @name Names of JSON fields, for camunda_value_get(), camunda_object_set_str() and others
+ * @{ */
+
+/** Field of ClusterClientConnectionDetails. */
+#define CAMUNDA_FIELD_ZEEBE_ADDRESS "ZEEBE_ADDRESS"
+
+/** Field of ClusterClientConnectionDetails. */
+#define CAMUNDA_FIELD_ZEEBE_AUTHORIZATION_SERVER_URL "ZEEBE_AUTHORIZATION_SERVER_URL"
+
+/** Field of ClusterClientConnectionDetails. */
+#define CAMUNDA_FIELD_ZEEBE_CLIENT_ID "ZEEBE_CLIENT_ID"
+
+/** Field of Channel. */
+#define CAMUNDA_FIELD_ALLOWED_GENERATIONS "allowedGenerations"
+
+/** Field of ActivateSecureConnectivity, SecureConnectivitySpec. */
+#define CAMUNDA_FIELD_ALLOWED_PRINCIPALS "allowedPrincipals"
+
+/** Field of ActivateSecureConnectivity, SecureConnectivitySpec. */
+#define CAMUNDA_FIELD_ALLOWED_REGIONS "allowedRegions"
+
+/** Field of CreatedClusterClient. */
+#define CAMUNDA_FIELD_AUDIENCE "audience"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_AUDIT "audit"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_AUDIT_TYPE "auditType"
+
+/** Field of Cluster, CreateCluster. */
+#define CAMUNDA_FIELD_AUTO_UPDATE "autoUpdate"
+
+/** Field of FailoverResults. */
+#define CAMUNDA_FIELD_BACKUP_CLONE "backupClone"
+
+/** Field of Restore. */
+#define CAMUNDA_FIELD_BACKUP_ID "backupId"
+
+/** Field of TriggerFailover. */
+#define CAMUNDA_FIELD_BACKUP_IDS "backupIds"
+
+/** Field of Cluster. */
+#define CAMUNDA_FIELD_BACKUP_REGION "backupRegion"
+
+/** Field of CreateCluster. */
+#define CAMUNDA_FIELD_BACKUP_REGION_ID "backupRegionId"
+
+/** Field of Region. */
+#define CAMUNDA_FIELD_BACKUPS "backups"
+
+/** Field of Cluster. */
+#define CAMUNDA_FIELD_CHANNEL "channel"
+
+/** Field of CreateCluster. */
+#define CAMUNDA_FIELD_CHANNEL_ID "channelId"
+
+/** Field of Parameters. */
+#define CAMUNDA_FIELD_CHANNELS "channels"
+
+/** Field of Generation. */
+#define CAMUNDA_FIELD_CLASSIFICATION "classification"
+
+/** Field of ClusterClient, CreatedClusterClient. */
+#define CAMUNDA_FIELD_CLIENT_ID "clientId"
+
+/** Field of CreateClusterClient. */
+#define CAMUNDA_FIELD_CLIENT_NAME "clientName"
+
+/** Field of CreatedClusterClient. */
+#define CAMUNDA_FIELD_CLIENT_SECRET "clientSecret"
+
+/** Field of Monitoring. */
+#define CAMUNDA_FIELD_CLIENTS "clients"
+
+/** Field of GenerationUpgrade, SecureConnectivitySpec. */
+#define CAMUNDA_FIELD_CLUSTER "cluster"
+
+/** Field of CreatedCluster. */
+#define CAMUNDA_FIELD_CLUSTER_ID "clusterId"
+
+/** Field of Parameters. */
+#define CAMUNDA_FIELD_CLUSTER_PLAN_TYPES "clusterPlanTypes"
+
+/** Field of Backup. */
+#define CAMUNDA_FIELD_COMPLETED "completed"
+
+/** Field of Restore. */
+#define CAMUNDA_FIELD_COMPLETION_TIMESTAMP "completionTimestamp"
+
+/** Field of MonitoringStatus, SecureConnectivityState. */
+#define CAMUNDA_FIELD_CONDITIONS "conditions"
+
+/** Field of ClusterLinks, ClientLinks. */
+#define CAMUNDA_FIELD_CONNECTORS "connectors"
+
+/** Field of ClusterStatus. */
+#define CAMUNDA_FIELD_CONNECTORS_STATUS "connectorsStatus"
+
+/** Field of ClusterLinks, ClientLinks. */
+#define CAMUNDA_FIELD_CONSOLE "console"
+
+/** Field of Cluster, Backup, MonitoringClient, CreatedMonitoringClient. */
+#define CAMUNDA_FIELD_CREATED "created"
+
+/** Field of MonitoringClient, CreatedMonitoringClient. */
+#define CAMUNDA_FIELD_CREATED_BY "createdBy"
+
+/** Field of MonitoringClient, CreatedMonitoringClient. */
+#define CAMUNDA_FIELD_CREATED_BY_NAME "createdByName"
+
+/** Field of EndpointConnection. */
+#define CAMUNDA_FIELD_CREATION_TIMESTAMP "creationTimestamp"
+
+/** Field of Channel. */
+#define CAMUNDA_FIELD_DEFAULT_GENERATION "defaultGeneration"
+
+/** Field of IpAllowlistEntry, Cluster, CreateCluster, UpdateCluster. */
+#define CAMUNDA_FIELD_DESCRIPTION "description"
+
+/** Field of Member. */
+#define CAMUNDA_FIELD_EMAIL "email"
+
+/** Field of Cluster, CreateCluster. */
+#define CAMUNDA_FIELD_ENCRYPTION "encryption"
+
+/** Field of SecureConnectivityState. */
+#define CAMUNDA_FIELD_ENDPOINT "endpoint"
+
+/** Field of SecureConnectivityState. */
+#define CAMUNDA_FIELD_ENDPOINT_CONNECTION_COUNT "endpointConnectionCount"
+
+/** Field of SecureConnectivityState. */
+#define CAMUNDA_FIELD_ENDPOINT_CONNECTIONS "endpointConnections"
+
+/** Field of EndpointConnection. */
+#define CAMUNDA_FIELD_ENDPOINT_ID "endpointId"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_ENTITY "entity"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_ENTITY_ATTRIBUTE "entityAttribute"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_ENTITY_ATTRIBUTE_VALUE_FROM "entityAttributeValueFrom"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_ENTITY_ATTRIBUTE_VALUE_TO "entityAttributeValueTo"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_ENTITY_ID "entityId"
+
+/** Field of Cluster. */
+#define CAMUNDA_FIELD_GENERATION "generation"
+
+/** Field of CreateCluster. */
+#define CAMUNDA_FIELD_GENERATION_ID "generationId"
+
+/** Field of Backup. */
+#define CAMUNDA_FIELD_GENERATION_NAME "generationName"
+
+/** Field of Backup. */
+#define CAMUNDA_FIELD_GENERATION_UUID "generationUuid"
+
+/** Field of CreateCluster. */
+#define CAMUNDA_FIELD_HARDWARE_PACKAGES "hardwarePackages"
+
+/** Field of BackupRegionOption, UpgradedCluster, UpgradedGeneration, ClusterRef. */
+#define CAMUNDA_FIELD_ID "id"
+
+/** Field of ClusterLinks. */
+#define CAMUNDA_FIELD_IDENTITY "identity"
+
+/** Field of CreateCluster. */
+#define CAMUNDA_FIELD_IDENTITY_BACKEND_CHECKS_ENABLED "identityBackendChecksEnabled"
+
+/** Field of Backup. */
+#define CAMUNDA_FIELD_INCIDENT_LINK "incidentLink"
+
+/** Field of Member. */
+#define CAMUNDA_FIELD_INVITE_PENDING "invitePending"
+
+/** Field of IpAllowlistEntry. */
+#define CAMUNDA_FIELD_IP "ip"
+
+/** Field of Cluster, UpdateIpAllowlist. */
+#define CAMUNDA_FIELD_IPALLOWLIST "ipallowlist"
+
+/** Field of Cluster. */
+#define CAMUNDA_FIELD_IPWHITELIST "ipwhitelist"
+
+/** Field of BackupRegionOption. */
+#define CAMUNDA_FIELD_LABEL "label"
+
+/** Field of Cluster, SecureConnectivityMetadata. */
+#define CAMUNDA_FIELD_LABELS "labels"
+
+/** Field of Condition. */
+#define CAMUNDA_FIELD_LAST_TRANSITION_TIME "lastTransitionTime"
+
+/** Field of MonitoringClient, CreatedMonitoringClient. */
+#define CAMUNDA_FIELD_LAST_USED "lastUsed"
+
+/** Field of Cluster, CreatedClusterClient. */
+#define CAMUNDA_FIELD_LINKS "links"
+
+/** Field of Condition. */
+#define CAMUNDA_FIELD_MESSAGE "message"
+
+/** Field of SecureConnectivityOrEmpty. */
+#define CAMUNDA_FIELD_METADATA "metadata"
+
+/** Field of MonitoringStatus. */
+#define CAMUNDA_FIELD_METRICS_ENDPOINT "metricsEndpoint"
+
+/**
+ * Field of ChannelRef, GenerationRef, RegionRef, BackupRegionRef, PlanTypeRef, PlanType,
+ * Generation, Channel, Region, Cluster, CreateCluster, UpdateCluster, UpgradedCluster,
+ * UpgradedGeneration, ClusterClient, CreatedClusterClient, ClusterClientConnectionDetails,
+ * Backup, BackupSchedule, MonitoringClient, CreatedMonitoringClient,
+ * SecureConnectivityMetadata, Member.
+ */
+#define CAMUNDA_FIELD_NAME "name"
+
+/** Field of SecureConnectivityMetadata. */
+#define CAMUNDA_FIELD_NAMESPACE "namespace"
+
+/** Field of FailoverResult. */
+#define CAMUNDA_FIELD_NEW_CLUSTER_ID "newClusterId"
+
+/** Field of GenerationUpgrade. */
+#define CAMUNDA_FIELD_NEW_GENERATION "newGeneration"
+
+/** Field of UpdateCluster. */
+#define CAMUNDA_FIELD_NUMBER_OF_ALLOCATED_HW_PACKAGES "numberOfAllocatedHwPackages"
+
+/** Field of ClusterLinks, ClientLinks. */
+#define CAMUNDA_FIELD_OAUTH "oauth"
+
+/** Field of Condition, SecureConnectivityState. */
+#define CAMUNDA_FIELD_OBSERVED_GENERATION "observedGeneration"
+
+/** Field of GenerationUpgrade. */
+#define CAMUNDA_FIELD_OLD_GENERATION "oldGeneration"
+
+/** Field of ClusterLinks, ClientLinks. */
+#define CAMUNDA_FIELD_OPERATE "operate"
+
+/** Field of ClusterStatus, Backup. */
+#define CAMUNDA_FIELD_OPERATE_STATUS "operateStatus"
+
+/** Field of ClusterLinks, ClientLinks. */
+#define CAMUNDA_FIELD_OPTIMIZE "optimize"
+
+/** Field of ClusterStatus, Backup. */
+#define CAMUNDA_FIELD_OPTIMIZE_STATUS "optimizeStatus"
+
+/** Field of GenerationUpgrade, OrgLabel, AuditEvent. */
+#define CAMUNDA_FIELD_ORG_ID "orgId"
+
+/** Field of SetMemberRoles. */
+#define CAMUNDA_FIELD_ORG_ROLES "orgRoles"
+
+/** Field of EndpointConnection. */
+#define CAMUNDA_FIELD_OWNER "owner"
+
+/** Field of Cluster. */
+#define CAMUNDA_FIELD_OWNER_ID "ownerId"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_PARENT_ENTITY "parentEntity"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_PARENT_ENTITY_ID "parentEntityId"
+
+/** Field of CreatedMonitoringClient. */
+#define CAMUNDA_FIELD_PASSWORD "password"
+
+/** Field of MetricsEndpoint. */
+#define CAMUNDA_FIELD_PATH "path"
+
+/** Field of ClusterClient, CreateClusterClient, CreatedClusterClient. */
+#define CAMUNDA_FIELD_PERMISSIONS "permissions"
+
+/** Field of Cluster. */
+#define CAMUNDA_FIELD_PLAN_TYPE "planType"
+
+/** Field of CreateCluster. */
+#define CAMUNDA_FIELD_PLAN_TYPE_ID "planTypeId"
+
+/** Field of UpdateEncryption. */
+#define CAMUNDA_FIELD_PRIMARY_ENCRYPTION_KEY_ID "primaryEncryptionKeyId"
+
+/** Field of ClusterEncryption. */
+#define CAMUNDA_FIELD_PRIMARY_KEY_ARN "primaryKeyArn"
+
+/** Field of SecureEndpoint. */
+#define CAMUNDA_FIELD_PRIVATE_DNS_NAME "privateDnsName"
+
+/** Field of Region. */
+#define CAMUNDA_FIELD_PROVIDER "provider"
+
+/** Field of ClusterStatus. */
+#define CAMUNDA_FIELD_READY "ready"
+
+/** Field of Condition. */
+#define CAMUNDA_FIELD_REASON "reason"
+
+/** Field of Cluster, SecureEndpoint. */
+#define CAMUNDA_FIELD_REGION "region"
+
+/** Field of CreateCluster. */
+#define CAMUNDA_FIELD_REGION_ID "regionId"
+
+/** Field of BackupOption, Parameters. */
+#define CAMUNDA_FIELD_REGIONS "regions"
+
+/** Field of FailoverResults. */
+#define CAMUNDA_FIELD_RESTORE "restore"
+
+/** Field of TriggerFailover. */
+#define CAMUNDA_FIELD_RESTORE_BACKUP_ID "restoreBackupId"
+
+/** Field of FailoverResult. */
+#define CAMUNDA_FIELD_RESULTS "results"
+
+/** Field of Member. */
+#define CAMUNDA_FIELD_ROLES "roles"
+
+/** Field of SetBackupSchedule, BackupSchedule. */
+#define CAMUNDA_FIELD_SCHEDULE "schedule"
+
+/** Field of MetricsEndpoint. */
+#define CAMUNDA_FIELD_SCHEME "scheme"
+
+/** Field of UpdateEncryption. */
+#define CAMUNDA_FIELD_SECONDARY_ENCRYPTION_KEY_ID "secondaryEncryptionKeyId"
+
+/** Field of ClusterEncryption. */
+#define CAMUNDA_FIELD_SECONDARY_KEY_ARN "secondaryKeyArn"
+
+/** Field of CreateSecret. */
+#define CAMUNDA_FIELD_SECRET_NAME "secretName"
+
+/** Field of CreateSecret, UpdateSecret. */
+#define CAMUNDA_FIELD_SECRET_VALUE "secretValue"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_SERVICE "service"
+
+/** Field of EndpointConnection. */
+#define CAMUNDA_FIELD_SERVICE_ID "serviceId"
+
+/** Field of SecureEndpoint. */
+#define CAMUNDA_FIELD_SERVICE_NAME "serviceName"
+
+/** Field of SecureConnectivityOrEmpty. */
+#define CAMUNDA_FIELD_SPEC "spec"
+
+/** Field of CreateCluster, UpdateCluster. */
+#define CAMUNDA_FIELD_STAGE_LABEL "stageLabel"
+
+/** Field of Restore. */
+#define CAMUNDA_FIELD_START_TIMESTAMP "startTimestamp"
+
+/** Field of Restore, EndpointConnection. */
+#define CAMUNDA_FIELD_STATE "state"
+
+/**
+ * Field of ClusterEncryption, Cluster, Backup, Monitoring, Condition,
+ * SecureConnectivityOrEmpty, SecureConnectivityStatus.
+ */
+#define CAMUNDA_FIELD_STATUS "status"
+
+/** Field of MetricsEndpoint. */
+#define CAMUNDA_FIELD_TARGET "target"
+
+/** Field of ClusterLinks, ClientLinks. */
+#define CAMUNDA_FIELD_TASKLIST "tasklist"
+
+/** Field of ClusterStatus, Backup. */
+#define CAMUNDA_FIELD_TASKLIST_STATUS "tasklistStatus"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_TIMESTAMP "timestamp"
+
+/** Field of ClusterEncryption, Condition, SecureEndpoint. */
+#define CAMUNDA_FIELD_TYPE "type"
+
+/** Field of SecureConnectivityState. */
+#define CAMUNDA_FIELD_URLS "urls"
+
+/** Field of AuditEvent. */
+#define CAMUNDA_FIELD_USER_ID "userId"
+
+/** Field of MonitoringClient, CreateMonitoringClient, CreatedMonitoringClient. */
+#define CAMUNDA_FIELD_USERNAME "username"
+
+/**
+ * Field of ChannelRef, GenerationRef, RegionRef, BackupRegionRef, PlanTypeRef, PlanType,
+ * Generation, Channel, BackupOption, Region, Cluster, CreatedClusterClient, Backup, Restore,
+ * MonitoringClient, CreatedMonitoringClient.
+ */
+#define CAMUNDA_FIELD_UUID "uuid"
+
+/** Field of IpRanges. */
+#define CAMUNDA_FIELD_WEB_MODELER "web-modeler"
+
+/** Field of ClusterLinks, ClientLinks. */
+#define CAMUNDA_FIELD_ZEEBE "zeebe"
+
+/** Field of ClusterStatus, Backup. */
+#define CAMUNDA_FIELD_ZEEBE_STATUS "zeebeStatus"
+
+/** @} */
+
+/** @cond */
+#if defined(__cplusplus) && __cplusplus >= 201103L
+#define CAMUNDA_NULL nullptr
+#else
+#define CAMUNDA_NULL NULL
+#endif
+
+CAMUNDA_NODISCARD
+static inline camunda_config *camunda_config_new_checked(void) {
+  if (camunda_abi_version() != CAMUNDA_ABI_VERSION) return CAMUNDA_NULL;
+  return camunda_config_new();
+}
+
+CAMUNDA_NODISCARD
+static inline camunda_status camunda_config_from_env_checked(
+    camunda_config **config, camunda_error **error) {
+  const camunda_status status = camunda_abi_check(CAMUNDA_ABI_VERSION, error);
+  if (status == CAMUNDA_STATUS_OK) return camunda_config_from_env(config, error);
+  if (config != CAMUNDA_NULL) *config = CAMUNDA_NULL;
+  return status;
+}
+
+CAMUNDA_NODISCARD
+static inline camunda_status camunda_config_from_env_file_checked(
+    const char *path, camunda_config **config, camunda_error **error) {
+  const camunda_status status = camunda_abi_check(CAMUNDA_ABI_VERSION, error);
+  if (status == CAMUNDA_STATUS_OK) return camunda_config_from_env_file(path, config, error);
+  if (config != CAMUNDA_NULL) *config = CAMUNDA_NULL;
+  return status;
+}
+
+CAMUNDA_NODISCARD
+static inline camunda_status camunda_config_from_credentials_checked(
+    const camunda_value *credentials, camunda_config **config, camunda_error **error) {
+  const camunda_status status = camunda_abi_check(CAMUNDA_ABI_VERSION, error);
+  if (status == CAMUNDA_STATUS_OK) {
+    return camunda_config_from_credentials(credentials, config, error);
+  }
+  if (config != CAMUNDA_NULL) *config = CAMUNDA_NULL;
+  return status;
+}
+
+CAMUNDA_NODISCARD
+static inline camunda_status camunda_admin_new_checked(
+    const camunda_config *config, camunda_admin **admin, camunda_error **error) {
+  const camunda_status status = camunda_abi_check(CAMUNDA_ABI_VERSION, error);
+  if (status == CAMUNDA_STATUS_OK) return camunda_admin_new(config, admin, error);
+  if (admin != CAMUNDA_NULL) *admin = CAMUNDA_NULL;
+  return status;
+}
+
+#undef CAMUNDA_NULL
+#define camunda_config_new camunda_config_new_checked
+#define camunda_config_from_env camunda_config_from_env_checked
+#define camunda_config_from_env_file camunda_config_from_env_file_checked
+#define camunda_config_from_credentials camunda_config_from_credentials_checked
+#define camunda_admin_new camunda_admin_new_checked
+/** @endcond */
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -548,13 +548,11 @@ Owned<T> make(Call&& call) {
 
 /// Throws ConfigError if the loaded library has another ABI version than this header.
 inline void check_abi() {
-  static const std::uint32_t found = camunda_abi_version();
-  if (found != CAMUNDA_ABI_VERSION) {
-    raise(Status::Config, Stage::Config, Outcome::NotSent,
-          "this program was compiled for ABI " + std::to_string(CAMUNDA_ABI_VERSION) +
-              " of camunda_admin (version " CAMUNDA_VERSION "), and the library that was loaded has ABI " +
-              std::to_string(found) + " (version " + camunda_version() + ")");
-  }
+  static const bool checked = [] {
+    run([](camunda_error** error) { return camunda_abi_check(CAMUNDA_ABI_VERSION, error); });
+    return true;
+  }();
+  static_cast<void>(checked);
 }
 
 /// Returns a string as a C string. Throws InvalidArgumentError if it contains a NUL.
@@ -4575,17 +4573,31 @@ class AdminClientBuilder {
     return std::move(set(key, value));
   }
 
-  /// Sets the client id. Required.
+  /// Sets the client id. Required without an access token.
   AdminClientBuilder& client_id(std::string_view value) & { return set("client_id", value); }
   /// @copydoc client_id
   AdminClientBuilder&& client_id(std::string_view value) && {
     return std::move(client_id(value));
   }
-  /// Sets the client secret. Required.
+  /// Sets the client secret. Required with the client id, unless client_secret_file() is set.
   AdminClientBuilder& client_secret(const Secret& secret) & { return set("client_secret", secret.expose()); }
   /// @copydoc client_secret
   AdminClientBuilder&& client_secret(const Secret& secret) && {
     return std::move(client_secret(secret));
+  }
+  /// Sets a file with the client secret: one line of UTF-8, at most 64 KiB. The client reads it
+  /// again when the token endpoint rejects the credentials.
+  AdminClientBuilder& client_secret_file(std::string_view value) & { return set("client_secret_file", value); }
+  /// @copydoc client_secret_file
+  AdminClientBuilder&& client_secret_file(std::string_view value) && {
+    return std::move(client_secret_file(value));
+  }
+  /// Sets an access token that is used unmodified, instead of credentials. The client then sends no
+  /// token request.
+  AdminClientBuilder& access_token(const Secret& token) & { return set("access_token", token.expose()); }
+  /// @copydoc access_token
+  AdminClientBuilder&& access_token(const Secret& token) && {
+    return std::move(access_token(token));
   }
   /// Sets the URL of the API. `http://` is accepted for this machine only. Default:
   /// `https://api.cloud.camunda.io`.
@@ -5625,6 +5637,7 @@ inline Restore Backups::wait_until_restored(const BackupId& backup, const Wait<R
 
 }  // namespace camunda
 
+/// @cond
 template <>
 struct std::hash<camunda::OrganizationId> : camunda::detail::HashId<camunda::OrganizationId> {};
 template <>
@@ -5651,5 +5664,6 @@ template <>
 struct std::hash<camunda::ClusterClientId> : camunda::detail::HashId<camunda::ClusterClientId> {};
 template <>
 struct std::hash<camunda::MonitoringClientId> : camunda::detail::HashId<camunda::MonitoringClientId> {};
+/// @endcond
 
 #endif  // CAMUNDA_ADMIN_HPP

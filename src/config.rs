@@ -12,6 +12,7 @@ use http::Uri;
 use crate::call::DEFAULT_TIMEOUT;
 use crate::error::{Error, Result};
 use crate::secret::{Secret, Zeroizing};
+use crate::secret_file::SecretFile;
 use crate::token_config::{TokenCacheConfig, TokenRequest, TokenRequestFormat};
 use crate::token_store::TokenStore;
 
@@ -21,10 +22,17 @@ const DEFAULT_AUDIENCE: &str = "api.cloud.camunda.io";
 const DEFAULT_USER_AGENT: &str = concat!("camunda-admin/", env!("CARGO_PKG_VERSION"));
 const DEFAULT_MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Variables that are alternatives of each other.
+const ACCESS_TOKEN_VARIABLE: &str = "CAMUNDA_CONSOLE_ACCESS_TOKEN";
+const SECRET_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_SECRET";
+const SECRET_FILE_VARIABLE: &str = "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE";
+
 /// Keys of [`Config::set`], in the order of the documentation.
 pub(crate) const KEYS: &[&str] = &[
     "client_id",
     "client_secret",
+    "client_secret_file",
+    "access_token",
     "base_url",
     "oauth_url",
     "audience",
@@ -45,6 +53,8 @@ pub(crate) const KEYS: &[&str] = &[
 pub(crate) struct Config {
     client_id: Option<String>,
     client_secret: Option<Secret>,
+    client_secret_file: Option<SecretFile>,
+    access_token: Option<Secret>,
     base_url: String,
     oauth_url: String,
     audience: String,
@@ -68,6 +78,8 @@ impl Default for Config {
         Config {
             client_id: None,
             client_secret: None,
+            client_secret_file: None,
+            access_token: None,
             base_url: DEFAULT_BASE_URL.to_owned(),
             oauth_url: DEFAULT_OAUTH_URL.to_owned(),
             audience: DEFAULT_AUDIENCE.to_owned(),
@@ -87,8 +99,8 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads the settings from variables, such as those of the environment. The client id and the
-    /// client secret are required.
+    /// Reads the settings from variables, such as those of the environment. An access token, or a
+    /// client id and a client secret, are required.
     pub(crate) fn from_variables(read: impl Fn(&str) -> Result<Option<String>>) -> Result<Self> {
         // Shells and CI systems set a variable to an empty string to unset it.
         let read = |name: &str| {
@@ -96,13 +108,36 @@ impl Config {
             Ok(value.filter(|value| !value.is_empty()))
         };
         let mut config = Config::default();
-        for (name, key) in [
-            ("CAMUNDA_CONSOLE_CLIENT_ID", "client_id"),
-            ("CAMUNDA_CONSOLE_CLIENT_SECRET", "client_secret"),
-        ] {
-            let value = read(name)?
-                .ok_or_else(|| Error::config(format!("the variable {name} is not set")))?;
-            config.set_from(name, key, &value)?;
+        if let Some(value) = read(ACCESS_TOKEN_VARIABLE)? {
+            config.set_from(ACCESS_TOKEN_VARIABLE, "access_token", &value)?;
+        }
+        let missing = |name: &str| Error::config(format!("the variable {name} is not set"));
+        match read("CAMUNDA_CONSOLE_CLIENT_ID")? {
+            Some(value) => config.set_from("CAMUNDA_CONSOLE_CLIENT_ID", "client_id", &value)?,
+            None if config.access_token.is_some() => {}
+            None => return Err(missing("CAMUNDA_CONSOLE_CLIENT_ID")),
+        }
+        match (read(SECRET_VARIABLE)?, read(SECRET_FILE_VARIABLE)?) {
+            (Some(_), Some(_)) => {
+                return Err(Error::config(format!(
+                    "the variables {SECRET_VARIABLE} and {SECRET_FILE_VARIABLE} are both set; \
+                     unset one"
+                )));
+            }
+            (Some(value), None) => config.set_from(SECRET_VARIABLE, "client_secret", &value)?,
+            (None, Some(value)) => {
+                let path = valid_path(SECRET_FILE_VARIABLE, Path::new(&*value))?;
+                config.client_secret_file = Some(SecretFile::new(
+                    "the variable CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
+                    path,
+                ));
+            }
+            (None, None) if config.access_token.is_some() => {}
+            (None, None) => {
+                return Err(missing(&format!(
+                    "{SECRET_VARIABLE} or {SECRET_FILE_VARIABLE}"
+                )));
+            }
         }
         for (name, key) in [
             ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
@@ -185,6 +220,10 @@ impl Config {
                 }
                 self.client_secret = Some(Secret::new(value));
             }
+            "client_secret_file" | "ca_file" | "client_cert" | "client_key" => {
+                self.set_path(key, Path::new(value))?;
+            }
+            "access_token" => self.access_token = Some(access_token(value)?),
             "base_url" => self.base_url = url(key, value)?.trim_end_matches('/').to_owned(),
             "oauth_url" => self.oauth_url = url(key, value)?,
             "audience" => {
@@ -194,7 +233,6 @@ impl Config {
             "scope" => self.scope = Some(plain(key, value)?),
             "token_cache" => self.token_cache = token_cache(value)?,
             "timeout" => self.timeout = seconds(key, value)?,
-            "ca_file" | "client_cert" | "client_key" => self.set_path(key, Path::new(value))?,
             "proxy" => self.proxy = Some(Secret::new(plain(key, value)?)),
             "user_agent" => self.user_agent = user_agent(value)?,
             "token_request_format" => {
@@ -234,6 +272,11 @@ impl Config {
     /// Sets a setting that is a path, which need not be UTF-8.
     pub(crate) fn set_path(&mut self, key: &str, value: &Path) -> Result<()> {
         let setting = match key {
+            "client_secret_file" => {
+                let path = valid_path(key, value)?;
+                self.client_secret_file = Some(SecretFile::new("`client_secret_file`", path));
+                return Ok(());
+            }
             "ca_file" => &mut self.ca_file,
             "client_cert" => &mut self.client_cert,
             "client_key" => &mut self.client_key,
@@ -251,20 +294,21 @@ impl Config {
         self.token_cache = TokenCacheConfig::Custom(store);
     }
 
-    /// Returns the parameters of a token request for this audience, or `None` without credentials.
-    pub(crate) fn token_request(&self, audience: &str) -> Option<TokenRequest> {
+    /// Returns the parameters of token requests with this secret, or `None` without a client id.
+    pub(crate) fn token_request(&self, secret: Secret) -> Option<TokenRequest> {
         Some(TokenRequest {
             token_url: self.oauth_url.clone(),
             client_id: self.client_id.clone()?,
-            client_secret: self.client_secret.clone()?,
-            audience: audience.to_owned(),
+            client_secret: secret,
+            audience: self.audience.clone(),
             scope: self.scope.clone(),
             encoding: self.token_encoding,
         })
     }
 
-    /// Returns the settings with an absolute `token_cache` directory, so that a later change of the
-    /// current directory has no effect.
+    /// Returns the settings with absolute paths of the `token_cache` directory and of
+    /// `client_secret_file`, which are used later too, so that a change of the current directory has
+    /// no effect.
     ///
     /// # Errors
     ///
@@ -278,24 +322,52 @@ impl Config {
             } => *directory = absolute(directory)?,
             _ => {}
         }
+        if let Some(file) = &mut self.client_secret_file {
+            file.make_absolute()?;
+        }
         Ok(self)
     }
 
-    /// Fails if only one of client id and client secret is set.
+    /// Fails if the credentials are incomplete or ambiguous.
     pub(crate) fn check(&self) -> Result<()> {
-        match (&self.client_id, &self.client_secret) {
-            (Some(_), None) => Err(Error::config(
-                "`client_secret`: not set; required together with `client_id`",
+        let has_secret = self.client_secret.is_some() || self.client_secret_file.is_some();
+        if self.client_secret.is_some() && self.client_secret_file.is_some() {
+            return Err(Error::config(
+                "`client_secret` and `client_secret_file` are both set; set one of them",
+            ));
+        }
+        match (&self.client_id, has_secret) {
+            // The access token is used instead of the credentials.
+            _ if self.access_token.is_some() => Ok(()),
+            (Some(_), false) => Err(Error::config(
+                "`client_secret`: not set; `client_id` requires it or `client_secret_file`",
             )),
-            (None, Some(_)) => Err(Error::config(
-                "`client_id`: not set; required together with `client_secret`",
+            (None, true) => Err(Error::config(
+                "`client_id`: not set; required together with the client secret",
             )),
             _ => Ok(()),
         }
     }
 
+    /// Replaces all credentials by those of a client.
+    pub(crate) fn set_credentials(&mut self, id: &str, secret: &str) -> Result<()> {
+        self.set("client_id", id)?;
+        self.set("client_secret", secret)?;
+        self.client_secret_file = None;
+        self.access_token = None;
+        Ok(())
+    }
+
     pub(crate) fn client_secret(&self) -> Option<&Secret> {
         self.client_secret.as_ref()
+    }
+
+    pub(crate) fn client_secret_file(&self) -> Option<&SecretFile> {
+        self.client_secret_file.as_ref()
+    }
+
+    pub(crate) fn access_token(&self) -> Option<&Secret> {
+        self.access_token.as_ref()
     }
 
     pub(crate) fn base_url(&self) -> &str {
@@ -367,6 +439,16 @@ fn plain(key: &str, value: &str) -> Result<String> {
         return Err(Error::config(format!("`{key}`: control character")));
     }
     Ok(value.to_owned())
+}
+
+fn access_token(value: &str) -> Result<Secret> {
+    // Other characters could end the header and inject another.
+    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::config(
+            "`access_token`: invalid value; expected a token without spaces and without `Bearer`",
+        ));
+    }
+    Ok(Secret::new(value))
 }
 
 fn url(key: &str, value: &str) -> Result<String> {
@@ -662,6 +744,45 @@ mod tests {
     }
 
     #[test]
+    fn from_variables_requires_credentials_or_an_access_token() {
+        let from = |variables: &'static [(&str, &str)]| {
+            let read = move |name: &str| {
+                let variable = variables.iter().find(|(known, _)| *known == name);
+                Ok(variable.map(|(_, value)| value.to_string()))
+            };
+            Config::from_variables(read).and_then(|config| config.check().map(|()| config))
+        };
+        let id = ("CAMUNDA_CONSOLE_CLIENT_ID", "id");
+        let secret = ("CAMUNDA_CONSOLE_CLIENT_SECRET", "hunter2");
+        let file = ("CAMUNDA_CONSOLE_CLIENT_SECRET_FILE", "./secret");
+        let token = ("CAMUNDA_CONSOLE_ACCESS_TOKEN", "hunter2");
+        let config = from(Box::leak(Box::new([token]))).unwrap();
+        assert_eq!(config.access_token().unwrap().expose(), "hunter2");
+        let config = from(Box::leak(Box::new([id, file]))).unwrap();
+        assert!(config.client_secret().is_none());
+        let file_setting = config.client_secret_file().unwrap();
+        assert_eq!(file_setting.path(), Path::new("./secret"));
+        from(Box::leak(Box::new([id, secret, token]))).unwrap();
+        for (variables, expected) in [
+            (vec![secret], "CAMUNDA_CONSOLE_CLIENT_ID is not set"),
+            (
+                vec![id],
+                "CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE is not set",
+            ),
+            (vec![id, secret, file], "_FILE are both set"),
+            (vec![id, secret, file, token], "_FILE are both set"),
+            (
+                vec![("CAMUNDA_CONSOLE_ACCESS_TOKEN", "Bearer hunter2")],
+                "CAMUNDA_CONSOLE_ACCESS_TOKEN: `access_token`: invalid value",
+            ),
+        ] {
+            let error = from(Vec::leak(variables)).unwrap_err();
+            assert!(error.message().contains(expected), "{error}");
+            assert!(!error.message().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
     fn from_variables_names_variable_with_invalid_value() {
         let error = Config::from_variables(|name| {
             Ok(Some(
@@ -676,7 +797,9 @@ mod tests {
                 value.filter(|_| {
                     !matches!(
                         name,
-                        "CAMUNDA_CONSOLE_BASE_URL" | "CAMUNDA_TOKEN_DISK_CACHE_DISABLE"
+                        "CAMUNDA_CONSOLE_BASE_URL"
+                            | "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE"
+                            | "CAMUNDA_TOKEN_DISK_CACHE_DISABLE"
                     )
                 })
             })
@@ -798,6 +921,7 @@ mod tests {
     #[test]
     fn debug_does_not_contain_secrets() {
         let mut config = set("client_secret", "hunter2").unwrap();
+        config.set("access_token", "hunter2").unwrap();
         config
             .set("proxy", "http://user:hunter2@proxy:3128")
             .unwrap();

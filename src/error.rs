@@ -100,6 +100,20 @@ pub enum Outcome {
 /// `Display` writes one line: the operation, what happened, and what to do, for example `create
 /// cluster: rejected with HTTP 400: Name is too long`. Neither `Display` nor `Debug` contains a
 /// secret, a token or a response body.
+///
+/// ```no_run
+/// # let admin = camunda_admin::AdminClient::from_env()?;
+/// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+/// use camunda_admin::ErrorKind;
+///
+/// match admin.cluster(&id).backups().create() {
+///     Ok(backup) => println!("{}", backup.uuid),
+///     Err(error) if error.kind() == ErrorKind::NotFound => println!("no such cluster"),
+///     Err(error) if error.may_have_been_applied() => println!("check first: {error}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -126,6 +140,8 @@ struct Inner {
     permanent: bool,
     /// Whether the message quotes another error, its HTTP status included.
     quotes: bool,
+    /// A sentence that ends the displayed error.
+    ending: Option<String>,
     underlying: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -238,6 +254,7 @@ impl Error {
             unconfirmed: false,
             permanent: false,
             quotes: false,
+            ending: None,
             underlying: None,
         }))
     }
@@ -391,6 +408,12 @@ impl Error {
         self
     }
 
+    /// Adds a sentence to the end of the displayed error.
+    pub(crate) fn ending_with(mut self, ending: String) -> Self {
+        self.0.ending = Some(ending);
+        self
+    }
+
     pub(crate) fn with_http_status(mut self, status: u16) -> Self {
         self.0.http_status = Some(status);
         self
@@ -510,6 +533,9 @@ impl fmt::Display for Error {
             && !inner.quotes
         {
             write!(f, "; retry after {:.1} s", wait.as_secs_f64())?;
+        }
+        if let Some(ending) = &inner.ending {
+            write!(f, "; {ending}")?;
         }
         Ok(())
     }

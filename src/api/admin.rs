@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::api::object::{Json, has_dot_segment};
 use crate::api::operation::{self, Operation};
-use crate::auth::{self, Token, TokenCacheHandle, TokenStore};
+use crate::auth::{self, Diagnostics, Token, TokenProvider, TokenStore};
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
 use crate::credentials::{
@@ -29,6 +29,16 @@ use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 /// the counters. All clients of the process with the same credentials share cached tokens, and by
 /// default all processes of the user do, see [`token_cache`](AdminClientBuilder::token_cache).
 /// Creating a client sends no request.
+///
+/// ```no_run
+/// use camunda_admin::AdminClient;
+///
+/// let admin = AdminClient::from_env()?;
+/// for cluster in admin.clusters().list()? {
+///     println!("{} {}", cluster.name, cluster.status.ready);
+/// }
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct AdminClient {
     transport: Arc<Transport>,
@@ -88,12 +98,14 @@ impl AdminClient {
     /// is the audience of the Administration API and of the Web Modeler API.
     ///
     /// The token comes from the same cache as the tokens of the API calls. A token request is sent
-    /// only if the cache and the token store have no valid token.
+    /// only if the cache and the token store have no valid token. If the client has an
+    /// [`access_token`](AdminClientBuilder::access_token), returns that one for the audience of the
+    /// client.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] if the audience is empty; [`ErrorKind::Config`] without
-    /// credentials; [`ErrorKind::Authentication`], [`ErrorKind::RateLimited`],
+    /// credentials, or for another audience with an `access_token`; [`ErrorKind::Authentication`], [`ErrorKind::RateLimited`],
     /// [`ErrorKind::Network`] or [`ErrorKind::Timeout`] if the token request fails.
     pub fn token(&self, audience: &str) -> Result<Token> {
         self.token_source(audience)?.access_token()
@@ -115,11 +127,23 @@ impl AdminClient {
         if audience.is_empty() {
             return Err(Error::invalid_argument("audience is empty"));
         }
-        let token_cache =
-            token_cache(self.transport.config(), audience)?.ok_or_else(no_credentials)?;
+        let own = self.transport.tokens().ok_or_else(no_credentials)?;
+        let config = self.transport.config();
+        let tokens = match audience == config.audience() {
+            true => own.clone(),
+            false => own
+                .for_audience(audience, &transport::token_cache_config(config)?)?
+                .ok_or_else(|| {
+                    Error::config(format!(
+                        "`access_token` is for the audience {} only; set `client_id` and \
+                         `client_secret` instead of it",
+                        config.audience()
+                    ))
+                })?,
+        };
         Ok(TokenSource {
             transport: self.transport.clone(),
-            token_cache,
+            tokens,
             options: self.options.clone(),
         })
     }
@@ -127,8 +151,8 @@ impl AdminClient {
     /// Returns a token for an audience; without one, for the audience of the client.
     #[cfg(feature = "capi")]
     pub(crate) fn token_for(&self, audience: Option<&str>) -> Result<Token> {
-        match (audience, self.transport.token_cache()) {
-            (None, Some(token_cache)) => token_cache.token(&*self.transport, &self.call()),
+        match (audience, self.transport.tokens()) {
+            (None, Some(tokens)) => tokens.token(&*self.transport, &self.call()),
             (None, None) => Err(no_credentials()),
             (Some(audience), _) => self.token(audience),
         }
@@ -231,13 +255,11 @@ impl AdminClient {
         self.transport.stats()
     }
 
-    /// Returns the state of all cached tokens, rate limiters and token stores of this process, as
-    /// JSON without secrets: `process_id`, `tokens`, `rate_limiters`, `stores` and `counters`.
-    /// Times are seconds from now.
+    /// Returns the state of all cached tokens, rate limiters and token stores of this process,
+    /// without secrets. A token in [`access_token`](AdminClientBuilder::access_token) is not cached.
     #[must_use]
-    pub fn diagnostics(&self) -> Json {
-        let json = serde_json::to_string(&auth::diagnostics()).unwrap_or_default();
-        Json::new(json).unwrap_or_default()
+    pub fn diagnostics(&self) -> Diagnostics {
+        auth::diagnostics()
     }
 
     /// Clears the stored authentication failure of this client's credentials, in memory and in the
@@ -245,18 +267,18 @@ impl AdminClient {
     ///
     /// Call it after the credentials were fixed in the Console. Without it, calls fail with
     /// [`ErrorKind::Authentication`] and send nothing until [`Error::retry_after`] has elapsed.
-    /// Does nothing if the client has no credentials.
+    /// Does nothing if the client has an `access_token` or no credentials.
     pub fn clear_auth_failure(&self) {
-        if let Some(token_cache) = self.transport.token_cache() {
-            token_cache.clear_auth_failure(&self.call());
+        if let Some(tokens) = self.transport.tokens() {
+            tokens.clear_auth_failure(&self.call());
         }
     }
 
     /// Discards this client's token, in memory and in the token store, so that the next call
-    /// requests a new one.
+    /// requests a new one. Does nothing if the client has an `access_token` or no credentials.
     pub fn invalidate_tokens(&self) {
-        if let Some(token_cache) = self.transport.token_cache() {
-            token_cache.forget(&self.call());
+        if let Some(tokens) = self.transport.tokens() {
+            tokens.forget(&self.call());
         }
     }
 
@@ -397,14 +419,27 @@ pub(super) fn check_path(path: &str) -> Result<()> {
 }
 
 fn no_credentials() -> Error {
-    Error::config("no credentials: set `client_id` and `client_secret`")
+    Error::config("no credentials: set `client_id` and `client_secret`, or `access_token`")
 }
 
-fn token_cache(config: &Config, audience: &str) -> Result<Option<Arc<TokenCacheHandle>>> {
-    let Some(request) = config.token_request(audience) else {
-        return Ok(None);
-    };
-    auth::token_cache_handle(request, &transport::token_cache_config(config)?).map(Some)
+/// Returns the source of tokens for the settings, or `None` without credentials. Reads the file of
+/// `client_secret_file`.
+fn token_provider(config: &Config) -> Result<Option<TokenProvider>> {
+    if let Some(token) = config.access_token() {
+        return Ok(TokenProvider::supplied(token));
+    }
+    let cache = &transport::token_cache_config(config)?;
+    if let Some(file) = config.client_secret_file() {
+        return config
+            .token_request(file.read()?)
+            .map(|request| TokenProvider::secret_file(file.clone(), request, cache))
+            .transpose();
+    }
+    config
+        .client_secret()
+        .and_then(|secret| config.token_request(secret.clone()))
+        .map(|request| TokenProvider::credentials(request, cache))
+        .transpose()
 }
 
 /// Builder of an [`AdminClient`].
@@ -412,6 +447,19 @@ fn token_cache(config: &Config, audience: &str) -> Result<Option<Arc<TokenCacheH
 /// The documentation of each method begins with the key of its setting, as used by
 /// [`set`](Self::set), C, C++ and Python. [`build`](Self::build) returns the error of the first
 /// invalid value.
+///
+/// ```
+/// use std::time::Duration;
+/// use camunda_admin::AdminClient;
+///
+/// let admin = AdminClient::builder()
+///     .client_id("my-client")
+///     .client_secret("my-secret")
+///     .timeout(Duration::from_secs(90))
+///     .token_cache("memory")
+///     .build()?;
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use]
 pub struct AdminClientBuilder {
@@ -427,8 +475,10 @@ impl AdminClientBuilder {
     ///
     /// | variable | setting |
     /// |---|---|
-    /// | `CAMUNDA_CONSOLE_CLIENT_ID` | `client_id`, required |
-    /// | `CAMUNDA_CONSOLE_CLIENT_SECRET` | `client_secret`, required |
+    /// | `CAMUNDA_CONSOLE_CLIENT_ID` | `client_id`, required without an access token |
+    /// | `CAMUNDA_CONSOLE_CLIENT_SECRET` | `client_secret`; this or the next is required with the client id |
+    /// | `CAMUNDA_CONSOLE_CLIENT_SECRET_FILE` | `client_secret_file` |
+    /// | `CAMUNDA_CONSOLE_ACCESS_TOKEN` | `access_token`, used instead of the credentials |
     /// | `CAMUNDA_CONSOLE_BASE_URL` | `base_url` |
     /// | `CAMUNDA_CONSOLE_OAUTH_AUDIENCE` | `audience` |
     /// | `CAMUNDA_OAUTH_URL` | `oauth_url` |
@@ -485,8 +535,8 @@ impl AdminClientBuilder {
 
     /// Sets a setting by its key. All values are strings.
     ///
-    /// Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`, `scope`,
-    /// `token_cache`, `timeout` (seconds, decimals allowed), `ca_file`, `client_cert`,
+    /// Keys: `client_id`, `client_secret`, `client_secret_file`, `access_token`, `base_url`,
+    /// `oauth_url`, `audience`, `scope`, `token_cache`, `timeout` (seconds, decimals allowed), `ca_file`, `client_cert`,
     /// `client_key`,
     /// `proxy`, `user_agent`, `token_request_format` (`json` or `form`), `max_response_bytes`.
     ///
@@ -507,13 +557,8 @@ impl AdminClientBuilder {
         let audience = credentials
             .get("ZEEBE_TOKEN_AUDIENCE")
             .unwrap_or("zeebe.camunda.io");
-        for (key, value) in [
-            ("client_id", id.expose()),
-            ("client_secret", secret.expose()),
-            ("oauth_url", url.expose()),
-        ] {
-            self.set(key, value)?;
-        }
+        self.config.set_credentials(id.expose(), secret.expose())?;
+        self.set("oauth_url", url.expose())?;
         if !self.config.audience_is_chosen() {
             self.set("audience", audience)?;
         }
@@ -534,8 +579,8 @@ impl AdminClientBuilder {
         self
     }
 
-    /// `client_id`: OAuth client id. Required, together with `client_secret`, for requests with a
-    /// token.
+    /// `client_id`: OAuth client id. Required, together with `client_secret` or
+    /// `client_secret_file`, for requests with a token, unless `access_token` is set.
     pub fn client_id(self, id: &str) -> Self {
         self.with("client_id", id)
     }
@@ -544,6 +589,28 @@ impl AdminClientBuilder {
     pub fn client_secret(self, secret: impl Into<crate::Secret>) -> Self {
         let secret = secret.into();
         self.with("client_secret", secret.expose())
+    }
+
+    /// `client_secret_file`: file that contains the client secret, instead of `client_secret`.
+    ///
+    /// For secrets that a container platform mounts. [`build`](Self::build) reads the file, and the
+    /// client reads it again when the token endpoint rejects the credentials: after a rotation, the
+    /// call continues with the new secret. Line breaks at the end are not part of the secret. The file
+    /// is a regular file of one line in UTF-8, at most 64 KiB. If other users can read it, the library
+    /// logs one warning. A relative path is resolved by `build`.
+    pub fn client_secret_file(self, path: impl AsRef<Path>) -> Self {
+        self.with_path("client_secret_file", path.as_ref())
+    }
+
+    /// `access_token`: access token for the API, used unmodified instead of client credentials.
+    ///
+    /// The client sends no token request, and does not store the token. If credentials are set too, the
+    /// token is used and they are ignored. When the API rejects the token, calls fail with
+    /// [`ErrorKind::Authentication`]; create a client with a new token then. The providing side gets
+    /// the token from [`AdminClient::token`].
+    pub fn access_token(self, token: impl Into<crate::Secret>) -> Self {
+        let token = token.into();
+        self.with("access_token", token.expose())
     }
 
     /// `base_url`: URL of the API, default `https://api.cloud.camunda.io`. `http://` is allowed for
@@ -645,8 +712,8 @@ impl AdminClientBuilder {
         self.with("max_response_bytes", &bytes.to_string())
     }
 
-    /// Creates the client. Reads the files of `ca_file`, `client_cert` and `client_key`, and sends
-    /// no request.
+    /// Creates the client. Reads the files of `client_secret_file`, `ca_file`, `client_cert` and
+    /// `client_key`, and sends no request.
     ///
     /// # Errors
     ///
@@ -666,8 +733,8 @@ impl AdminClientBuilder {
             warn_if_open_to_others(CREDENTIAL_FILE, file);
         }
         let config = config.clone().resolved()?;
-        let token_cache = token_cache(&config, config.audience())?;
-        let transport = Arc::new(Transport::new(config, token_cache)?);
+        let tokens = token_provider(&config)?;
+        let transport = Arc::new(Transport::new(config, tokens)?);
         Ok(AdminClient {
             transport,
             options: CallOptions::new(),
@@ -690,10 +757,19 @@ impl AdminClientBuilder {
 ///
 /// Cloning is cheap; a source can be shared between threads. [`access_token`](Self::access_token)
 /// can be called for each request: it performs no I/O while the cached token is valid.
+///
+/// ```no_run
+/// use camunda_admin::{ClusterCredentials, TokenSource};
+///
+/// let credentials = ClusterCredentials::from_env_file("worker.env")?;
+/// let tokens = TokenSource::new(&credentials)?;
+/// let header = format!("Bearer {}", tokens.access_token()?.expose());
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct TokenSource {
     transport: Arc<Transport>,
-    token_cache: Arc<TokenCacheHandle>,
+    tokens: TokenProvider,
     options: CallOptions,
 }
 
@@ -713,7 +789,8 @@ impl TokenSource {
     ///
     /// An [`audience`](AdminClientBuilder::audience) in `settings` replaces that of the
     /// credentials, for example to get tokens for Operate. `client_id`, `client_secret` and
-    /// `oauth_url` are those of the credentials.
+    /// `oauth_url` are those of the credentials; `client_secret_file` and `access_token` in
+    /// `settings` are ignored.
     ///
     /// # Errors
     ///
@@ -727,11 +804,11 @@ impl TokenSource {
             return Err(error);
         }
         let config = settings.with_credentials(credentials)?.config.resolved()?;
-        let token_cache = token_cache(&config, config.audience())?.ok_or_else(no_credentials)?;
+        let tokens = token_provider(&config)?.ok_or_else(no_credentials)?;
         let transport = Arc::new(Transport::new(config, None)?);
         Ok(TokenSource {
             transport,
-            token_cache,
+            tokens,
             options: CallOptions::new(),
         })
     }
@@ -743,7 +820,7 @@ impl TokenSource {
     pub fn with(&self, options: CallOptions) -> TokenSource {
         TokenSource {
             transport: self.transport.clone(),
-            token_cache: self.token_cache.clone(),
+            tokens: self.tokens.clone(),
             options: self.options.merged(options),
         }
     }
@@ -763,13 +840,13 @@ impl TokenSource {
     /// [`ErrorKind::Authentication`], [`ErrorKind::RateLimited`], [`ErrorKind::Network`] or
     /// [`ErrorKind::Timeout`] if the token request fails; [`ErrorKind::Cancelled`].
     pub fn access_token(&self) -> Result<Token> {
-        self.token_cache.token(&*self.transport, &self.call())
+        self.tokens.token(&*self.transport, &self.call())
     }
 
     /// Discards a token that a server rejected, in memory and in the token store, unless a newer
     /// one is cached. The next [`access_token`](Self::access_token) requests a new one.
     pub fn invalidate(&self, token: &Token) {
-        self.token_cache.invalidate(token, &self.call());
+        self.tokens.invalidate(token, &self.call());
     }
 
     fn call(&self) -> CallContext {

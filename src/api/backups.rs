@@ -231,6 +231,16 @@ pub(crate) static DELETE_SCHEDULE: Operation = Operation {
 api_handle! {
     /// Operations on the backups of a cluster; see
     /// [`ClusterHandle::backups`](crate::ClusterHandle::backups).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+    /// use camunda_admin::Wait;
+    ///
+    /// let backup = admin.cluster(&id).backups().create()?;
+    /// admin.cluster(&id).backups().wait_until_complete(&backup.uuid, &Wait::for_backup())?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
     struct Backups;
     /// Returns the operations on the cluster's backups.
     fn backups(&ClusterHandle);

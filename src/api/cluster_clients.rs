@@ -328,6 +328,17 @@ pub(crate) static DELETE: Operation = Operation {
 api_handle! {
     /// Operations on the clients of a cluster; see
     /// [`ClusterHandle::clients`](crate::ClusterHandle::clients).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+    /// use camunda_admin::{ClientPermission, CreateClusterClient};
+    ///
+    /// // The API returns the secret only once, so the file (mode 0600) is created before the client.
+    /// let worker = CreateClusterClient::new("worker").permissions([ClientPermission::Zeebe]);
+    /// admin.cluster(&id).clients().create_env_file("worker.env", &worker)?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
     struct ClusterClients;
     /// Returns the operations on the cluster's clients, the credentials with which programs access
     /// it.

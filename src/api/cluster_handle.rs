@@ -8,6 +8,17 @@ use crate::api::clusters::ClusterId;
 /// Operations on one cluster; see [`AdminClient::cluster`].
 ///
 /// Owns a clone of the client, so that it can be stored and moved to another thread.
+///
+/// ```no_run
+/// # let admin = camunda_admin::AdminClient::from_env()?;
+/// use camunda_admin::{ClusterId, UpdateCluster};
+///
+/// let id: ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+/// let cluster = admin.cluster(&id);
+/// cluster.update(&UpdateCluster::new().description("orders of the shop"))?;
+/// println!("{}", cluster.get()?.status.ready);
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ClusterHandle {
     pub(crate) admin: AdminClient,

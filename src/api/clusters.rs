@@ -563,6 +563,22 @@ pub(crate) static PARAMETERS: Operation = Operation {
 api_handle! {
     /// Operations on the clusters of the organisation; see
     /// [`AdminClient::clusters`](crate::AdminClient::clusters).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// use camunda_admin::CreateCluster;
+    ///
+    /// let offer = admin.clusters().parameters()?;
+    /// let channel = &offer.channels[0];
+    /// let id = admin.clusters().create(&CreateCluster::new(
+    ///     "orders",
+    ///     &channel.uuid,
+    ///     &channel.default_generation.uuid,
+    ///     &offer.regions[0].uuid,
+    ///     &offer.cluster_plan_types[0].uuid,
+    /// ))?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
     struct Clusters;
     /// Returns the operations on all clusters of the organisation.
     fn clusters(&AdminClient);

@@ -127,6 +127,14 @@ pub(crate) static DELETE: Operation = Operation {
 api_handle! {
     /// Operations on the members of the organisation; see
     /// [`AdminClient::members`](crate::AdminClient::members).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// use camunda_admin::AssignableRole;
+    ///
+    /// admin.members().set_roles("ada@example.com", &[AssignableRole::Analyst])?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
     struct Members;
     /// Returns the operations on the members of the organisation.
     fn members(&AdminClient);

@@ -118,6 +118,14 @@ pub(crate) trait Describe {
 /// order of their fields and duplicates.
 ///
 /// The value may contain secrets, so its memory is zeroized on drop.
+///
+/// ```
+/// use camunda_admin::Json;
+///
+/// let json = Json::new(r#"{"price": 1.10}"#)?;
+/// assert_eq!(json.as_str(), r#"{"price": 1.10}"#);
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Json(
     /// `None` is `null`.
@@ -925,6 +933,9 @@ pub(crate) fn check_segment(what: &str, text: &str) -> crate::Result<()> {
 /// Proxies decode `%2f` and resolve `..` before they forward a request, some of them more than
 /// once, and Java servers ignore what follows `;` in a segment.
 pub(crate) fn has_dot_segment(path: &str) -> bool {
+    if !path.bytes().any(|byte| matches!(byte, b'.' | b'%')) {
+        return false;
+    }
     let hex = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
     let mut decoded = Vec::new();
     for byte in path.bytes() {

@@ -176,9 +176,12 @@ impl Operation {
     pub(crate) fn has_secret_response(&self) -> bool {
         match self.response.as_ref().map(|schema| &schema.kind) {
             Some(BodyKind::Secrets) => true,
-            Some(BodyKind::Object(Description::Object { fields, .. })) => fields
-                .iter()
-                .any(|field| field.rust_type.contains("Secret")),
+            Some(BodyKind::Object(Description::Object { fields, .. })) => {
+                fields.iter().any(|field| {
+                    use JsonSchema::{Optional, Secret};
+                    matches!(field.schema, Secret | Optional(Secret))
+                })
+            }
             _ => false,
         }
     }

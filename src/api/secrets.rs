@@ -98,6 +98,16 @@ pub(crate) static DELETE: Operation = Operation {
 api_handle! {
     /// Operations on the connector secrets of a cluster; see
     /// [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+    /// admin.cluster(&id).secrets().create("API_KEY", "my-key")?;
+    /// for (name, _) in &admin.cluster(&id).secrets().list()? {
+    ///     println!("{name}");
+    /// }
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
     struct ClusterSecrets;
     /// Returns the operations on the cluster's connector secrets.
     fn secrets(&ClusterHandle);

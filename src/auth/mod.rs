@@ -4,7 +4,7 @@
 //! - `token_state`: the state machine of one cache key; `rate_limiter`: that of one token host.
 //!   Both perform no I/O; time and events are parameters.
 //! - `cache`: clocks, locks and waiting around them; `store`: records shared between processes.
-//! - `token`: a token and its lifetime; `record`: the formats of the stores; `time`: timestamps on
+//! - `provider`: client credentials or a supplied token; `token`: a token and its lifetime; `record`: the formats of the stores; `time`: timestamps on
 //!   two clocks; `key`: cache keys and names; `diagnostics`: reports.
 //!
 //! Sends no bytes itself: the transport implements [`TokenEndpoint`]. Must not depend on
@@ -16,6 +16,7 @@ mod diagnostics;
 #[path = "../fuzzing/auth.rs"]
 pub(crate) mod fuzzing;
 mod key;
+mod provider;
 mod rate_limiter;
 mod record;
 mod store;
@@ -28,7 +29,11 @@ mod token_state;
 
 use std::time::{Duration, SystemTime};
 
-pub(crate) use cache::{TokenCacheHandle, diagnostics, token_cache_handle};
+pub(crate) use cache::diagnostics;
+pub use diagnostics::{
+    CounterReport, Diagnostics, RateLimiterReport, StoreReport, StoreRole, TokenReport, TokenStatus,
+};
+pub(crate) use provider::TokenProvider;
 #[cfg(feature = "capi")]
 pub(crate) use time::millis;
 pub use token::Token;

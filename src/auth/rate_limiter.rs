@@ -20,21 +20,27 @@ use crate::backoff::exponential;
 pub(crate) const MIN_REQUEST_INTERVAL: Duration = Duration::from_millis(1_100);
 
 /// How long a 429 blocks requests, if its `Retry-After` is not longer; doubles with every
-/// consecutive 429 up to [`MAX_OWN_BLOCK`].
+/// consecutive 429 up to [`MAX_429_BLOCK`].
 const INITIAL_429_BLOCK: Duration = Duration::from_secs(60);
-const MAX_OWN_BLOCK: Duration = Duration::from_secs(600);
+const MAX_429_BLOCK: Duration = Duration::from_secs(600);
 
 /// Maximum `Retry-After` that is applied.
 const MAX_SERVER_BLOCK: Duration = Duration::from_secs(3600);
 
-/// Jitter adds up to 1/10 of a block, so that hosts behind one IP address do not send at the same
-/// time.
-const JITTER_SHARE: u32 = 10;
+/// A block is longer by a random share of this window, which doubles too: processes behind one IP
+/// address that do not know of each other would otherwise send at the same time, and block the
+/// address again. Chosen by the simulation in `tests/lone_process_tests.rs`.
+const INITIAL_429_WINDOW: Duration = Duration::from_secs(120);
+const MAX_429_WINDOW: Duration = Duration::from_secs(3000);
 
-const _: () = assert!(
-    MAX_SERVER_BLOCK.as_secs() + MAX_SERVER_BLOCK.as_secs() / JITTER_SHARE as u64
-        <= MAX_BLOCK.as_secs()
-);
+/// Time that a call needs for its token request after the block.
+const REQUEST_TIME: Duration = Duration::from_secs(5);
+/// Minimum length of a window that is cut for the deadline of a call: calls with the same deadline
+/// must not send at the same time.
+const MIN_429_WINDOW: Duration = Duration::from_secs(10);
+
+const _: () = assert!(MAX_SERVER_BLOCK.as_secs() <= MAX_BLOCK.as_secs());
+const _: () = assert!(MAX_429_BLOCK.as_secs() + MAX_429_WINDOW.as_secs() <= MAX_BLOCK.as_secs());
 
 /// A place in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,20 +130,18 @@ impl RateLimiter {
         }
     }
 
-    /// Blocks requests after a 429. `jitter` is a random number from 0 to 1.
+    /// Blocks requests after a 429. `remaining` is the time that the call has left, `jitter` a random
+    /// number from 0 to 1.
     pub(crate) fn rate_limited(
         &mut self,
         now: Timestamp,
         retry_after: Option<Duration>,
+        remaining: Duration,
         jitter: f64,
     ) {
         let consecutive = self.consecutive_429s.saturating_add(1);
-        let own = exponential(INITIAL_429_BLOCK, consecutive, MAX_OWN_BLOCK);
-        let from_server = retry_after.unwrap_or_default().min(MAX_SERVER_BLOCK);
-        let block = own.max(from_server);
-        let block = block + (block / JITTER_SHARE).mul_f64(jitter.clamp(0.0, 1.0));
         self.consecutive_429s = consecutive;
-        let until = now.after(block);
+        let until = now.after(block_after_429(consecutive, retry_after, remaining, jitter));
         if until.mono > self.blocked_until {
             self.blocked_until = until.mono;
             self.blocked_at = now.mono;
@@ -295,6 +299,34 @@ fn mono_of(store_millis: u64, now: Timestamp) -> Duration {
     now.mono.saturating_sub(Duration::from_millis(age))
 }
 
+/// Returns how long requests are blocked after `consecutive` 429s in a row, received by a call with
+/// this remaining time. `jitter` is a random number from 0 to 1.
+///
+/// If the call would be over before the longest possible block, the block is cut so that the call can
+/// send another request before its deadline, and one more if there is time. No block is shorter than
+/// the first one or `Retry-After`.
+pub(super) fn block_after_429(
+    consecutive: u32,
+    retry_after: Option<Duration>,
+    remaining: Duration,
+    jitter: f64,
+) -> Duration {
+    let from_server = retry_after.unwrap_or_default().min(MAX_SERVER_BLOCK);
+    let mut least = exponential(INITIAL_429_BLOCK, consecutive, MAX_429_BLOCK).max(from_server);
+    let mut most = least + exponential(INITIAL_429_WINDOW, consecutive, MAX_429_WINDOW);
+    let first = INITIAL_429_BLOCK.max(from_server);
+    let usable = remaining.saturating_sub(REQUEST_TIME);
+    if usable < most && usable >= first + MIN_429_WINDOW {
+        let one_more = first + REQUEST_TIME;
+        least = first;
+        most = match usable >= first + one_more + INITIAL_429_WINDOW / 2 {
+            true => usable - one_more,
+            false => usable,
+        };
+    }
+    (least + (most - least).mul_f64(jitter.clamp(0.0, 1.0))).min(MAX_BLOCK)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,6 +335,9 @@ mod tests {
         mono: Duration::from_secs(1_000),
         wall: Duration::from_secs(1_780_000_000),
     };
+
+    /// Remaining time of a call, longer than any block.
+    const LONG: Duration = Duration::from_secs(24 * 3_600);
 
     fn at(millis: u64) -> Timestamp {
         START.after(Duration::from_millis(millis))
@@ -394,7 +429,7 @@ mod tests {
         let mut rate_limiter = RateLimiter::default();
         let mut now = START;
         for seconds in [60, 120, 240, 480, 600, 600] {
-            rate_limiter.rate_limited(now, Some(Duration::from_secs(5)), 0.0);
+            rate_limiter.rate_limited(now, Some(Duration::from_secs(5)), LONG, 0.0);
             assert!(rate_limiter.blocked(now));
             assert_eq!(
                 rate_limiter.next_allowed_at() - now.mono,
@@ -404,13 +439,67 @@ mod tests {
             assert!(!rate_limiter.blocked(now));
         }
         rate_limiter.response_received(now, now);
-        rate_limiter.rate_limited(now, Some(Duration::from_secs(90)), 1.0);
+        rate_limiter.rate_limited(now, Some(Duration::from_secs(90)), LONG, 1.0);
         assert_eq!(
             rate_limiter.next_allowed_at() - now.mono,
-            Duration::from_secs(99)
+            Duration::from_secs(90 + 120)
         );
-        rate_limiter.rate_limited(now, Some(Duration::MAX), 1.0);
-        assert_eq!(rate_limiter.next_allowed_at() - now.mono, MAX_BLOCK);
+        rate_limiter.rate_limited(now, Some(Duration::MAX), LONG, 1.0);
+        assert_eq!(
+            rate_limiter.next_allowed_at() - now.mono,
+            Duration::from_secs(3_600 + 240)
+        );
+    }
+
+    #[test]
+    fn block_after_429_is_spread_over_a_window_that_doubles() {
+        for (consecutive, least, most) in [
+            (1, 60, 180),
+            (2, 120, 360),
+            (3, 240, 720),
+            (4, 480, 1_440),
+            (5, 600, 2_520),
+            (6, 600, 3_600),
+            (u32::MAX, 600, 3_600),
+        ] {
+            let block = |jitter| block_after_429(consecutive, None, LONG, jitter).as_secs();
+            assert_eq!(
+                (block(0.0), block(0.5), block(1.0)),
+                (least, (least + most) / 2, most),
+                "{consecutive}"
+            );
+        }
+    }
+
+    #[test]
+    fn block_after_429_lets_the_call_send_again_before_its_deadline() {
+        for (retry_after, remaining, least, most) in [
+            // The longest block ends before the deadline.
+            (None, 365, 120, 360),
+            // Another block of 60 s and a request fit after the longest one.
+            (None, 364, 60, 294),
+            (None, 190, 60, 120),
+            // They do not fit.
+            (None, 189, 60, 184),
+            (None, 75, 60, 70),
+            // The call fails in any case.
+            (None, 74, 120, 360),
+            (None, 60, 120, 360),
+            (None, 0, 120, 360),
+            (Some(100), 364, 100, 254),
+            (Some(100), 269, 100, 264),
+            (Some(100), 114, 120, 360),
+        ] {
+            let block = |jitter| {
+                let retry_after = retry_after.map(Duration::from_secs);
+                block_after_429(2, retry_after, Duration::from_secs(remaining), jitter).as_secs()
+            };
+            assert_eq!(
+                (block(0.0), block(1.0)),
+                (least, most),
+                "{retry_after:?} {remaining}"
+            );
+        }
     }
 
     #[test]
@@ -420,14 +509,14 @@ mod tests {
         let mut rate_limiter = Process::default();
         rate_limiter.merge(other.record(at(0)), at(300));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
-        other.rate_limited(at(400), None, 0.0);
+        other.rate_limited(at(400), None, LONG, 0.0);
         rate_limiter.merge(other.record(at(400)), at(500));
         assert_eq!(rate_limiter.next_allowed_at(), at(60_400).mono);
-        rate_limiter.rate_limited(at(60_400), None, 0.0);
+        rate_limiter.rate_limited(at(60_400), None, LONG, 0.0);
         assert_eq!(rate_limiter.next_allowed_at(), at(180_400).mono);
         rate_limiter.response_received(at(180_400), at(180_500));
         other.merge(rate_limiter.record(at(180_500)), at(180_600));
-        other.rate_limited(at(180_600), None, 0.0);
+        other.rate_limited(at(180_600), None, LONG, 0.0);
         assert_eq!(other.next_allowed_at(), at(240_600).mono);
     }
 
@@ -438,7 +527,7 @@ mod tests {
         let mut rate_limiter = Process::default();
         rate_limiter.merge_times(RateLimitTimes::from(other.record(at(0))), at(300));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
-        other.rate_limited(at(400), None, 0.0);
+        other.rate_limited(at(400), None, LONG, 0.0);
         rate_limiter.merge_times(RateLimitTimes::from(other.record(at(400))), at(500));
         assert!(rate_limiter.blocked(at(500)));
         assert_eq!(rate_limiter.next_allowed_at(), at(60_400).mono);
@@ -469,7 +558,7 @@ mod tests {
     #[test]
     fn merge_counts_a_429_after_the_clock_was_set_back() {
         let mut rate_limiter = Process::default();
-        rate_limiter.rate_limited(START, None, 0.0);
+        rate_limiter.rate_limited(START, None, LONG, 0.0);
         let mut other = Process::default();
         other.merge(rate_limiter.record(START), START);
         // By more than has elapsed: the second 429 seems to be older than the first.
@@ -477,7 +566,7 @@ mod tests {
             wall: at(millis).wall - Duration::from_secs(3_600),
             ..at(millis)
         };
-        rate_limiter.rate_limited(set_back(60_000), None, 0.0);
+        rate_limiter.rate_limited(set_back(60_000), None, LONG, 0.0);
         other.merge(rate_limiter.record(set_back(60_000)), set_back(60_000));
         assert_eq!(
             (rate_limiter.consecutive_429s(), other.consecutive_429s()),
@@ -495,7 +584,7 @@ mod tests {
         rate_limiter.merge(other.record(at(3_600_000)), at(900));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
         // Nor does a block that begins later than the maximum length of blocks.
-        other.rate_limited(at(24 * 3_600_000), None, 0.0);
+        other.rate_limited(at(24 * 3_600_000), None, LONG, 0.0);
         rate_limiter.merge(other.record(at(24 * 3_600_000)), at(900));
         assert_eq!(rate_limiter.next_allowed_at(), at(1_100).mono);
     }
@@ -503,7 +592,7 @@ mod tests {
     #[test]
     fn merge_ignores_known_records_after_a_step_of_the_clock() {
         let mut rate_limiter = Process::default();
-        rate_limiter.rate_limited(START, None, 0.0);
+        rate_limiter.rate_limited(START, None, LONG, 0.0);
         let mut other = Process::default();
         other.merge(rate_limiter.record(START), START);
         for wall in [Duration::ZERO, START.wall + Duration::from_secs(9_000)] {
@@ -530,7 +619,7 @@ mod tests {
     #[test]
     fn merge_restarts_no_block_that_is_read_from_another_store_too() {
         let mut writer = Process::default();
-        writer.rate_limited(START, None, 0.0);
+        writer.rate_limited(START, None, LONG, 0.0);
         let mut reader = Process::default();
         // The clock of the second store is five minutes behind.
         let mut other_store = MergedState::default();

@@ -71,8 +71,12 @@ impl Token {
     #[must_use]
     #[allow(clippy::missing_panics_doc, reason = "`new` accepts ASCII only")]
     pub fn expose(&self) -> &str {
-        let text = &self.0.header.as_bytes()[SCHEME.len()..];
-        std::str::from_utf8(text).expect("it was checked to be ASCII")
+        std::str::from_utf8(self.as_bytes()).expect("it was checked to be ASCII")
+    }
+
+    /// Returns the bytes of [`expose`](Token::expose) without checking again that they are UTF-8.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0.header.as_bytes()[SCHEME.len()..]
     }
 
     /// Returns when the token expires, on this host's wall clock.
@@ -153,7 +157,7 @@ fn bounded(seconds: f64) -> Duration {
 /// Returns the `exp` claim of a JWT, in seconds since 1970; `None` for anything that is not a JWT.
 ///
 /// The signature is not checked: anyone who can forge the response can forge `expires_in` too.
-fn jwt_expiry(token: &str) -> Option<f64> {
+pub(super) fn jwt_expiry(token: &str) -> Option<f64> {
     #[derive(Deserialize)]
     struct Claims {
         exp: f64,

@@ -9,8 +9,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
+use super::diagnostics::TokenStatus;
 use super::time::Timestamp;
 use super::token::Token;
 use crate::backoff::exponential;
@@ -18,9 +17,9 @@ use crate::error::{Error, ErrorKind, Outcome, Stage};
 
 /// A token is refreshed when this share of its lifetime is left …
 const REFRESH_LEAD_DIVISOR: u32 = 5;
-/// … but at most this long before it expires. Exceeds the longest 429 block without `Retry-After`
-/// (`MAX_OWN_BLOCK`, 10 min + 10 %), so that the block ends before the token expires. Not larger,
-/// because every early refresh costs a token request.
+/// … but at most this long before it expires. Exceeds the first two 429 blocks without `Retry-After`
+/// (at most 3 min and 6 min), so that a refresh has three attempts before the token expires. Not
+/// larger, because every early refresh costs a token request.
 const MAX_REFRESH_LEAD: Duration = Duration::from_secs(15 * 60);
 /// Random part of the lead, so that processes do not refresh at the same time.
 const REFRESH_JITTER: f64 = 0.25;
@@ -148,20 +147,6 @@ enum SuspensionKind {
     CredentialsRejected,
     /// The token endpoint is unavailable: callers wait if their deadlines allow it.
     EndpointUnavailable,
-}
-
-/// Summary of a token state, for diagnostics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum TokenStatus {
-    Empty,
-    Fetching,
-    Fresh,
-    /// The token is valid and will be refreshed by the next caller.
-    NeedsRefresh,
-    Expired,
-    CredentialsRejected,
-    Backoff,
 }
 
 /// Token state of one cache key.

@@ -125,7 +125,8 @@ pub unsafe extern "C" fn camunda_admin_diagnostics(
 /// Clears the stored authentication failure of this client's credentials, in memory and in the token
 /// store, so that the next call sends a token request. Call it after the credentials were fixed in the
 /// Console; without it, calls fail with CAMUNDA_STATUS_AUTHENTICATION and send nothing until
-/// camunda_error_retry_after() has elapsed. Does nothing if the client has no credentials.
+/// camunda_error_retry_after() has elapsed. Does nothing if the client has an `access_token` or no
+/// credentials.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_clear_auth_failure(
     admin: *const camunda_admin,
@@ -142,7 +143,7 @@ pub unsafe extern "C" fn camunda_admin_clear_auth_failure(
 }
 
 /// Removes the client's access token from memory and from the token store, so that the next call
-/// requests a new one.
+/// requests a new one. Does nothing if the client has an `access_token` or no credentials.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn camunda_admin_invalidate_tokens(
     admin: *const camunda_admin,

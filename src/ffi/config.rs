@@ -4,10 +4,8 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use crate::api::admin::AdminClientBuilder;
-use crate::error::Result;
-use crate::ffi::boundary::{
-    catch_panic_or, free, handle, handle_mut, required, return_owned, set_null, text,
-};
+use crate::error::{Error, Result};
+use crate::ffi::boundary::{catch_panic_or, free, handle, required, return_owned, set_null, text};
 use crate::ffi::credentials;
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::guard::catch_panic;
@@ -37,7 +35,8 @@ impl camunda_config {
 }
 
 /// Returns new settings with the defaults. Reads no environment variable. Free them with
-/// camunda_config_free().
+/// camunda_config_free(). NULL if the ABI version of the loaded library is not that of the header; then
+/// camunda_admin_new() returns an error with both versions.
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_config_new() -> *mut camunda_config {
     catch_panic_or(std::ptr::null_mut(), || Box::into_raw(Box::default()))
@@ -74,7 +73,8 @@ unsafe fn make(
 ///
 /// On success, `*config` is a new object. Free it with camunda_config_free().
 ///
-/// CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET are required. Optional:
+/// Required: CAMUNDA_CONSOLE_CLIENT_ID, and CAMUNDA_CONSOLE_CLIENT_SECRET or
+/// CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or CAMUNDA_CONSOLE_ACCESS_TOKEN. Optional:
 /// CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL, CAMUNDA_TOKEN_SCOPE,
 /// CAMUNDA_TOKEN_CACHE_DIR, CAMUNDA_TOKEN_DISK_CACHE_DISABLE, CAMUNDA_TOKEN_CACHE_REDIS_URL,
 /// CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH, CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and
@@ -129,8 +129,24 @@ pub unsafe extern "C" fn camunda_config_from_credentials(
     }
 }
 
-/// Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `base_url`, `oauth_url`, `audience`,
-/// `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
+/// Borrows settings that a setter changes.
+///
+/// # Safety
+/// `config` is NULL, or valid for `'a` and not used elsewhere during it.
+unsafe fn settings<'a>(config: *mut camunda_config) -> Result<&'a mut camunda_config> {
+    // SAFETY: guaranteed by the caller.
+    unsafe { config.as_mut() }.ok_or_else(|| {
+        Error::invalid_argument(
+            "config is NULL; camunda_config_new() returns NULL if the program was compiled for \
+             another ABI version of the library",
+        )
+    })
+}
+
+/// Sets a setting. The strings are copied. Keys: `client_id`, `client_secret`, `client_secret_file`
+/// (contains the secret instead of `client_secret`; read again when the credentials are rejected),
+/// `access_token` (used unmodified instead of credentials, without token requests), `base_url`,
+/// `oauth_url`, `audience`, `scope`, `token_cache` (`auto`, `memory`, a directory with a separator in its path or beginning
 /// with `.` or `~`, or a redis://, rediss://, valkey:// or valkeys:// URL), `timeout` (seconds,
 /// decimals allowed; default: 60), `ca_file` (certificates in PEM, trusted instead of the
 /// platform's), `client_cert`, `client_key` (not encrypted), `proxy`, `user_agent`,
@@ -148,7 +164,7 @@ pub unsafe extern "C" fn camunda_config_set(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
-            let config = handle_mut("config", config)?;
+            let config = settings(config)?;
             let (key, value) = (text("key", key)?, text("value", value)?);
             config.during_mut(|config| config.builder.set(key, value))
         })
@@ -171,7 +187,7 @@ pub unsafe extern "C" fn camunda_config_set_log(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
-            handle_mut("config", config)?.log = LogSink::new(level, log, user)?;
+            settings(config)?.log = LogSink::new(level, log, user)?;
             Ok(())
         })
     }
@@ -192,7 +208,7 @@ pub unsafe extern "C" fn camunda_config_set_token_store(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
-            let config = handle_mut("config", config)?;
+            let config = settings(config)?;
             config.during_mut(|config| {
                 let store = Store::new(store, user)?;
                 let builder = std::mem::take(&mut config.builder);
@@ -214,8 +230,7 @@ pub unsafe extern "C" fn camunda_config_set_shutdown(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         catch_panic(error, || {
-            handle_mut("config", config)?.shutdown =
-                shutdown.as_ref().map(camunda_shutdown::shared);
+            settings(config)?.shutdown = shutdown.as_ref().map(camunda_shutdown::shared);
             Ok(())
         })
     }

@@ -14,7 +14,7 @@ pub type camunda_status = i32;
 
 /// Success.
 pub const CAMUNDA_STATUS_OK: camunda_status = 0;
-/// An argument is invalid: NULL, empty, not UTF-8, of the wrong type, or a `.` or `..` path segment.
+/// An argument is invalid: NULL, empty, not UTF-8, of the wrong type, or a dot segment of a path.
 pub const CAMUNDA_STATUS_INVALID_ARGUMENT: camunda_status = 1;
 /// A setting is missing or invalid; the message names it.
 pub const CAMUNDA_STATUS_CONFIG: camunda_status = 2;
@@ -88,6 +88,68 @@ pub(super) fn status_of(kind: ErrorKind) -> camunda_status {
         ErrorKind::WaitFailed => CAMUNDA_STATUS_WAIT_FAILED,
         ErrorKind::Io => CAMUNDA_STATUS_IO,
         ErrorKind::Internal => CAMUNDA_STATUS_INTERNAL,
+    }
+}
+
+/// Returns the C string of a name.
+macro_rules! name_of {
+    ($value:expr; $($constant:ident = $name:literal)*) => {
+        match $value {
+            $( $constant => $name, )*
+            _ => c"unrecognized",
+        }
+        .as_ptr()
+    };
+}
+
+/// Returns the name of a status in lower case, for logs: `not_found` for CAMUNDA_STATUS_NOT_FOUND, `ok`
+/// for CAMUNDA_STATUS_OK, `unrecognized` for a value that this version does not know. A static string.
+/// Do not free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn camunda_status_name(status: camunda_status) -> *const c_char {
+    name_of! { status;
+        CAMUNDA_STATUS_OK = c"ok"
+        CAMUNDA_STATUS_INVALID_ARGUMENT = c"invalid_argument"
+        CAMUNDA_STATUS_CONFIG = c"config"
+        CAMUNDA_STATUS_AUTHENTICATION = c"authentication"
+        CAMUNDA_STATUS_PERMISSION_DENIED = c"permission_denied"
+        CAMUNDA_STATUS_NOT_FOUND = c"not_found"
+        CAMUNDA_STATUS_CONFLICT = c"conflict"
+        CAMUNDA_STATUS_NOT_READY = c"not_ready"
+        CAMUNDA_STATUS_INVALID_REQUEST = c"invalid_request"
+        CAMUNDA_STATUS_RATE_LIMITED = c"rate_limited"
+        CAMUNDA_STATUS_SERVICE = c"service"
+        CAMUNDA_STATUS_TIMEOUT = c"timeout"
+        CAMUNDA_STATUS_CANCELLED = c"cancelled"
+        CAMUNDA_STATUS_NETWORK = c"network"
+        CAMUNDA_STATUS_DECODE = c"decode"
+        CAMUNDA_STATUS_WAIT_FAILED = c"wait_failed"
+        CAMUNDA_STATUS_IO = c"io"
+        CAMUNDA_STATUS_INTERNAL = c"internal"
+    }
+}
+
+/// Returns the name of a stage in lower case, for logs: `token` for CAMUNDA_STAGE_TOKEN, `unrecognized`
+/// for a value that this version does not know. A static string. Do not free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn camunda_stage_name(stage: i32) -> *const c_char {
+    name_of! { stage;
+        CAMUNDA_STAGE_CONFIG = c"config"
+        CAMUNDA_STAGE_TOKEN = c"token"
+        CAMUNDA_STAGE_REQUEST = c"request"
+        CAMUNDA_STAGE_DECODE = c"decode"
+    }
+}
+
+/// Returns the name of an outcome in lower case, for logs: `not_sent` for CAMUNDA_OUTCOME_NOT_SENT,
+/// `unrecognized` for a value that this version does not know. A static string. Do not free it.
+#[unsafe(no_mangle)]
+pub extern "C" fn camunda_outcome_name(outcome: i32) -> *const c_char {
+    name_of! { outcome;
+        CAMUNDA_OUTCOME_NOT_SENT = c"not_sent"
+        CAMUNDA_OUTCOME_REJECTED = c"rejected"
+        CAMUNDA_OUTCOME_UNKNOWN = c"unknown"
+        CAMUNDA_OUTCOME_COMPLETED = c"completed"
     }
 }
 
@@ -317,4 +379,56 @@ pub unsafe extern "C" fn camunda_error_free(error: *mut camunda_error) {
 
 fn seconds(duration: Option<Duration>) -> f64 {
     duration.map_or(-1.0, |duration| duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+
+    fn string(name: *const c_char) -> &'static str {
+        // SAFETY: names are static strings.
+        unsafe { CStr::from_ptr(name) }.to_str().unwrap()
+    }
+
+    #[test]
+    fn status_name_is_that_of_the_error_kind() {
+        let mut named = 0;
+        for status in 1..=CAMUNDA_STATUS_INTERNAL {
+            let kind: ErrorKind = string(camunda_status_name(status)).parse().unwrap();
+            assert_eq!(status_of(kind), status);
+            named += 1;
+        }
+        assert_eq!(named, 17);
+        assert_eq!(string(camunda_status_name(0)), "ok");
+        assert_eq!(string(camunda_status_name(18)), "unrecognized");
+        assert_eq!(string(camunda_status_name(-1)), "unrecognized");
+    }
+
+    #[test]
+    fn stage_and_outcome_names_are_those_of_the_rust_values() {
+        let stages = (1..=4).map(|stage| string(camunda_stage_name(stage)));
+        assert_eq!(
+            stages.collect::<Vec<_>>(),
+            ["config", "token", "request", "decode"]
+        );
+        for stage in 1..=4 {
+            assert!(string(camunda_stage_name(stage)).parse::<Stage>().is_ok());
+        }
+        let outcomes = (1..=4).map(|outcome| string(camunda_outcome_name(outcome)));
+        assert_eq!(
+            outcomes.collect::<Vec<_>>(),
+            ["not_sent", "rejected", "unknown", "completed"]
+        );
+        for outcome in 1..=4 {
+            assert!(
+                string(camunda_outcome_name(outcome))
+                    .parse::<Outcome>()
+                    .is_ok()
+            );
+        }
+        assert_eq!(string(camunda_stage_name(0)), "unrecognized");
+        assert_eq!(string(camunda_outcome_name(5)), "unrecognized");
+    }
 }

@@ -18,6 +18,7 @@ pub mod log;
 pub mod object;
 pub mod operation;
 pub mod operations;
+pub mod readers;
 pub mod shutdown;
 pub mod token;
 pub mod token_store;
@@ -34,6 +35,10 @@ mod tests;
 
 use std::ffi::c_char;
 
+use crate::error::{Error, ErrorKind, Outcome, Stage};
+use crate::ffi::error::{camunda_error, camunda_status};
+use crate::ffi::guard::catch_panic;
+
 /// The ABI version of this header. It increases with every change that breaks programs built against
 /// an older header.
 pub const CAMUNDA_ABI_VERSION: u32 = 1;
@@ -49,4 +54,34 @@ pub extern "C" fn camunda_version() -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn camunda_abi_version() -> u32 {
     CAMUNDA_ABI_VERSION
+}
+
+/// Compares `abi` with the ABI version of the loaded library. Returns CAMUNDA_STATUS_CONFIG if they
+/// differ; the message has both.
+///
+/// A program need not call it: the header makes camunda_config_from_env(),
+/// camunda_config_from_env_file(), camunda_config_from_credentials() and camunda_admin_new() call it
+/// first, with CAMUNDA_ABI_VERSION.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_abi_check(
+    abi: u32,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the caller passes a pointer as documented above.
+    unsafe {
+        catch_panic(error, || match abi {
+            CAMUNDA_ABI_VERSION => Ok(()),
+            _ => Err(Error::new(
+                ErrorKind::Config,
+                Stage::Config,
+                Outcome::NotSent,
+                format!(
+                    "the program was compiled for ABI version {abi} of camunda_admin, the loaded \
+                     library has ABI version {CAMUNDA_ABI_VERSION} (version {}); compile it with \
+                     the header of the loaded library",
+                    env!("CARGO_PKG_VERSION")
+                ),
+            )),
+        })
+    }
 }

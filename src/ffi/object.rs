@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
-use crate::ffi::boundary::{bytes, catch_panic_or, free, handle_mut, text};
+use crate::ffi::boundary::{bytes, catch_panic_or, free, handle, handle_mut, text};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::guard::catch_panic;
 use crate::secret::{SecretBuffer, Zeroizing, to_json};
@@ -35,6 +35,41 @@ impl camunda_object {
         self.fields.push((key.to_owned(), value));
         self.write();
         Ok(())
+    }
+
+    /// Appends an element to the array in a field, which is created if it is absent.
+    fn append(&mut self, key: &str, element: &(impl Serialize + ?Sized)) -> Result<()> {
+        let before = match self.fields.iter().find(|(name, _)| name == key) {
+            None => &b"["[..],
+            Some((_, array)) => array.strip_suffix(b"]").ok_or_else(|| {
+                Error::invalid_argument(format!("the value of {key} is not an array"))
+            })?,
+        };
+        let element = to_json(element).map_err(|error| {
+            Error::invalid_argument(format!(
+                "the element of {key} cannot be encoded as JSON: {error}"
+            ))
+        })?;
+        let mut array = SecretBuffer::with_capacity(before.len() + element.len() + 2);
+        array.extend(before);
+        if before.trim_ascii_end() != b"[" {
+            array.extend(b",");
+        }
+        array.extend(&element);
+        array.extend(b"]");
+        match self.fields.iter_mut().find(|(name, _)| name == key) {
+            Some((_, value)) => *value = array,
+            None => self.fields.push((key.to_owned(), array)),
+        }
+        self.write();
+        Ok(())
+    }
+
+    /// Returns the JSON of the object.
+    fn json(&self) -> Result<&RawValue> {
+        let json = self.json.strip_suffix(b"\0").unwrap_or(&self.json);
+        serde_json::from_slice(json)
+            .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))
     }
 
     /// Encodes the object, NUL-terminated. Called after each change, since `camunda_object_json` takes a
@@ -201,6 +236,92 @@ pub unsafe extern "C" fn camunda_object_set_json(
             let json: &RawValue = serde_json::from_str(json)
                 .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
             object.set(key, json)
+        })
+    }
+}
+
+/// Sets a field to an object, whose current content is copied.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_set_object(
+    object: *mut camunda_object,
+    key: *const c_char,
+    value: *const camunda_object,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the caller passes pointers as documented above.
+    unsafe {
+        with_copy(object, key, value, error, |object, key, value| {
+            object.set(key, value)
+        })
+    }
+}
+
+/// Appends a string to the array in a field; if the field is absent, it becomes an array with this
+/// element. The strings are copied. Returns CAMUNDA_STATUS_INVALID_ARGUMENT if the field has a value
+/// that is not an array.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_append_str(
+    object: *mut camunda_object,
+    key: *const c_char,
+    value: *const c_char,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the caller passes pointers as documented above.
+    unsafe {
+        set(object, key, error, |object, key| {
+            object.append(key, text("value", value)?)
+        })
+    }
+}
+
+/// Appends an integer to the array in a field, as camunda_object_append_str().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_append_integer(
+    object: *mut camunda_object,
+    key: *const c_char,
+    value: i64,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the caller passes pointers as documented above.
+    unsafe { set(object, key, error, |object, key| object.append(key, &value)) }
+}
+
+/// Appends an object, whose current content is copied, to the array in a field, as
+/// camunda_object_append_str().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_object_append_object(
+    object: *mut camunda_object,
+    key: *const c_char,
+    value: *const camunda_object,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the caller passes pointers as documented above.
+    unsafe {
+        with_copy(object, key, value, error, |object, key, value| {
+            object.append(key, value)
+        })
+    }
+}
+
+/// Copies the JSON of `value`, which may be `object` itself, and passes it to `change`.
+///
+/// # Safety
+/// The pointers meet the requirements of the exported functions.
+unsafe fn with_copy(
+    object: *mut camunda_object,
+    key: *const c_char,
+    value: *const camunda_object,
+    error: *mut *mut camunda_error,
+    change: impl FnOnce(&mut camunda_object, &str, &RawValue) -> Result<()>,
+) -> camunda_status {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        catch_panic(error, || {
+            let copy = to_json(handle("value", value)?.json()?)
+                .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
+            let copy: &RawValue = serde_json::from_slice(&copy)
+                .map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
+            change(handle_mut("object", object)?, text("key", key)?, copy)
         })
     }
 }

@@ -19,9 +19,77 @@ use crate::ffi::value::camunda_value;
 ///
 /// Lists all clusters of the organisation, without paging.
 ///
-/// On success, `*value` is a new value: an array of Cluster. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: an array of Cluster objects.
+/// - `N.uuid` (string, required): Its id.
+/// - `N.name` (string, expected): Its name.
+/// - `N.description` (string, optional): Description, set by the owner.
+/// - `N.ownerId` (string, expected): The organisation that owns it.
+/// - `N.created` (string: RFC 3339 time, expected): Creation time.
+/// - `N.autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+///   generation of its channel.
+/// - `N.channel` (object, expected): The channel that it follows.
+/// - `N.channel.uuid` (string, expected): Its id.
+/// - `N.channel.name` (string, expected): Its name, as the Console shows it.
+/// - `N.generation` (object, expected): The generation that it runs.
+/// - `N.generation.uuid` (string, expected): Its id.
+/// - `N.generation.name` (string, expected): Its name, as the Console shows it.
+/// - `N.region` (object, expected): Region in which it runs.
+/// - `N.region.uuid` (string, expected): Its id.
+/// - `N.region.name` (string, expected): Its name, as the Console shows it.
+/// - `N.backupRegion` (object, optional): Region in which its backups are stored.
+/// - `N.backupRegion.uuid` (string, expected): Its id.
+/// - `N.backupRegion.name` (string, expected): Its name, as the Console shows it.
+/// - `N.planType` (object, expected): Its plan type.
+/// - `N.planType.uuid` (string, expected): Its id.
+/// - `N.planType.name` (string, expected): Its name, as the Console shows it.
+/// - `N.labels` (array of strings, optional): Its labels, its stage among them.
+/// - `N.links` (object, expected): URLs of its components.
+/// - `N.links.console` (string, optional): The Console's page of the cluster.
+/// - `N.links.connectors` (string, optional): Connectors.
+/// - `N.links.identity` (string, optional): Identity.
+/// - `N.links.oauth` (string, optional): The token endpoint for the cluster's clients.
+/// - `N.links.operate` (string, optional): Operate.
+/// - `N.links.optimize` (string, optional): Optimize.
+/// - `N.links.tasklist` (string, optional): Tasklist.
+/// - `N.links.zeebe` (string, optional): Zeebe.
+/// - `N.status` (object, expected): Status.
+/// - `N.status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+/// - `N.status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+/// - `N.status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+/// - `N.status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+///   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+/// - `N.status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+///   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+/// - `N.status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+///   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+/// - `N.encryption` (object, optional): Encryption of its data.
+/// - `N.encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+///   of the encryption key.
+/// - `N.encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+///   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+///   Status of the encryption key.
+/// - `N.encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+/// - `N.encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+///   dual-region cluster.
+/// - `N.ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+///   read it.
+/// - `N.ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `N.ipallowlist.N.description` (string, expected): Description of the entry.
+/// - `N.ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+///   still uses for some organisations.
+/// - `N.ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `N.ipwhitelist.N.description` (string, expected): Description of the entry.
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_list(
@@ -39,15 +107,43 @@ pub unsafe extern "C" fn camunda_cluster_list(
 /// Creates a cluster. Returns immediately; the cluster has the status `Creating` for minutes. Costs
 /// money. Non-idempotent.
 ///
-/// `json` is the request body: a CreateCluster, encoded as JSON in UTF-8, `json_len` bytes. The
-/// library validates it before it sends the request, and borrows it during the call.
-/// On success, `*value` is a new value: a CreatedCluster. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a CreateCluster object.
+/// - `name` (string, required): Name; the API rejects names that are too long.
+/// - `channelId` (string, required): Id of the channel to follow.
+/// - `generationId` (string, required): Id of the generation, one of the channel's allowed
+///   generations.
+/// - `regionId` (string, required): Id of the region.
+/// - `planTypeId` (string, required): Id of the plan type.
+/// - `description` (string, optional): Description of the cluster.
+/// - `autoUpdate` (boolean, optional): Whether it is automatically upgraded to the newest
+///   generation of its channel.
+/// - `backupRegionId` (string, optional): Id of the region in which its backups are stored, one of
+///   the region's backup options.
+/// - `encryption` (string: `Software`, `Hardware`, `Provider`, `External`, optional): Owner of the
+///   key that encrypts its data.
+/// - `hardwarePackages` (integer, optional): Number of hardware packages.
+/// - `stageLabel` (string: `dev`, `test`, `stage`, `prod`, optional): Its stage, shown as a label.
+/// - `identityBackendChecksEnabled` (boolean, optional): Whether its Identity checks permissions
+///   in the backend.
+///
+/// Response: a CreatedCluster object.
+/// - `clusterId` (string, required): Id of the new cluster, which has the status `Creating` for
+///   minutes.
 ///
 /// Error responses of the API:
 /// - 400 name too long; plan type, region, channel or generation not valid; no reservation left
 /// - 503 cluster creation is not available
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_create(
@@ -67,9 +163,45 @@ pub unsafe extern "C" fn camunda_cluster_create(
 /// Lists the channels with their generations, the plan types and the regions: the only source of
 /// the ids for creating a cluster.
 ///
-/// On success, `*value` is a new value: a Parameters. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Parameters object.
+/// - `channels` (array of objects, expected): Channels with their generations.
+/// - `channels.N.uuid` (string, required): Its id, for `channel_id` when a cluster is created.
+/// - `channels.N.name` (string, expected): Its name, such as `Stable`.
+/// - `channels.N.defaultGeneration` (object, required): Default generation of new clusters.
+/// - `channels.N.defaultGeneration.uuid` (string, required): Its id, for `generation_id` when a
+///   cluster is created.
+/// - `channels.N.defaultGeneration.name` (string, expected): Its name, such as `Camunda 8.8.1`.
+/// - `channels.N.defaultGeneration.classification` (string: `channel`, `existingCluster`,
+///   `orgUnlocked`, optional): Reason why the organisation may use it.
+/// - `channels.N.allowedGenerations` (array of objects, expected): Generations that may be used
+///   for new clusters.
+/// - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generation_id` when a
+///   cluster is created.
+/// - `channels.N.allowedGenerations.N.name` (string, expected): Its name, such as `Camunda 8.8.1`.
+/// - `channels.N.allowedGenerations.N.classification` (string: `channel`, `existingCluster`,
+///   `orgUnlocked`, optional): Reason why the organisation may use it.
+/// - `clusterPlanTypes` (array of objects, expected): Plan types.
+/// - `clusterPlanTypes.N.uuid` (string, required): Its id, for `plan_type_id` when a cluster is
+///   created.
+/// - `clusterPlanTypes.N.name` (string, expected): Its name, as the Console shows it.
+/// - `regions` (array of objects, expected): Regions.
+/// - `regions.N.uuid` (string, required): Its id, for `region_id` when a cluster is created.
+/// - `regions.N.name` (string, expected): Its name, as the Console shows it.
+/// - `regions.N.provider` (string, expected): The cloud provider, such as `AWS`.
+/// - `regions.N.backups` (array of objects, optional): Options for where its backups are stored.
+/// - `regions.N.backups.N.uuid` (string, expected): The id of the option.
+/// - `regions.N.backups.N.regions` (array of objects, expected): Regions of this option.
+/// - `regions.N.backups.N.regions.N.id` (string, required): Its id, for `backup_region_id` when a
+///   cluster is created.
+/// - `regions.N.backups.N.regions.N.label` (string, expected): Its name, as the Console shows it.
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_parameters(
@@ -86,12 +218,81 @@ pub unsafe extern "C" fn camunda_cluster_parameters(
 ///
 /// Returns a cluster.
 ///
-/// On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Cluster object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `description` (string, optional): Description, set by the owner.
+/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
+/// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+///   generation of its channel.
+/// - `channel` (object, expected): The channel that it follows.
+/// - `channel.uuid` (string, expected): Its id.
+/// - `channel.name` (string, expected): Its name, as the Console shows it.
+/// - `generation` (object, expected): The generation that it runs.
+/// - `generation.uuid` (string, expected): Its id.
+/// - `generation.name` (string, expected): Its name, as the Console shows it.
+/// - `region` (object, expected): Region in which it runs.
+/// - `region.uuid` (string, expected): Its id.
+/// - `region.name` (string, expected): Its name, as the Console shows it.
+/// - `backupRegion` (object, optional): Region in which its backups are stored.
+/// - `backupRegion.uuid` (string, expected): Its id.
+/// - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+/// - `planType` (object, expected): Its plan type.
+/// - `planType.uuid` (string, expected): Its id.
+/// - `planType.name` (string, expected): Its name, as the Console shows it.
+/// - `labels` (array of strings, optional): Its labels, its stage among them.
+/// - `links` (object, expected): URLs of its components.
+/// - `links.console` (string, optional): The Console's page of the cluster.
+/// - `links.connectors` (string, optional): Connectors.
+/// - `links.identity` (string, optional): Identity.
+/// - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+/// - `links.operate` (string, optional): Operate.
+/// - `links.optimize` (string, optional): Optimize.
+/// - `links.tasklist` (string, optional): Tasklist.
+/// - `links.zeebe` (string, optional): Zeebe.
+/// - `status` (object, expected): Status.
+/// - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+/// - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+/// - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+/// - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+/// - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+/// - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+///   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+/// - `encryption` (object, optional): Encryption of its data.
+/// - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+///   of the encryption key.
+/// - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+///   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+///   Status of the encryption key.
+/// - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+/// - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+///   dual-region cluster.
+/// - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+///   read it.
+/// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipallowlist.N.description` (string, expected): Description of the entry.
+/// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+///   still uses for some organisations.
+/// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipwhitelist.N.description` (string, expected): Description of the entry.
 ///
 /// Error responses of the API:
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_get(
@@ -109,13 +310,24 @@ pub unsafe extern "C" fn camunda_cluster_get(
 ///
 /// Updates the fields that are set; an empty description clears it.
 ///
-/// `json` is the request body: a UpdateCluster, encoded as JSON in UTF-8, `json_len` bytes. The
-/// library validates it before it sends the request, and borrows it during the call.
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a UpdateCluster object.
+/// - `name` (string, optional): New name.
+/// - `description` (string, optional): New description; an empty string clears it.
+/// - `stageLabel` (string: `dev`, `test`, `stage`, `prod`, optional): New stage.
+/// - `numberOfAllocatedHwPackages` (integer, optional): Number of hardware packages.
 ///
 /// Error responses of the API:
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_update(
@@ -134,11 +346,15 @@ pub unsafe extern "C" fn camunda_cluster_update(
 ///
 /// Deletes a cluster. Irreversible.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
-///
 /// Error responses of the API:
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_delete(
@@ -155,8 +371,12 @@ pub unsafe extern "C" fn camunda_cluster_delete(
 ///
 /// Resumes a suspended cluster, which takes minutes.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wake(
@@ -173,15 +393,32 @@ pub unsafe extern "C" fn camunda_cluster_wake(
 ///
 /// Starts the upgrade to the newest generation of the cluster's channel, which takes minutes.
 ///
-/// On success, `*value` is a new value: a GenerationUpgrade. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a GenerationUpgrade object.
+/// - `cluster` (object, expected): The cluster.
+/// - `cluster.id` (string, expected): Its id.
+/// - `cluster.name` (string, expected): Its name.
+/// - `oldGeneration` (object, required): Generation before the upgrade.
+/// - `oldGeneration.id` (string, required): Its id.
+/// - `oldGeneration.name` (string, expected): Its name, as the Console shows it.
+/// - `newGeneration` (object, required): Generation after the upgrade, for `wait_until_upgraded`.
+/// - `newGeneration.id` (string, required): Its id.
+/// - `newGeneration.name` (string, expected): Its name, as the Console shows it.
+/// - `orgId` (string, expected): The organisation that owns it.
 ///
 /// Error responses of the API:
 /// - 400 no upgrade available
 /// - 404 no such cluster
 /// - 409 an upgrade gate blocks it; the body names the reason and the next step
 /// - 412 cluster not ready for an upgrade
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_upgrade(
@@ -200,17 +437,92 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
 /// Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region clusters
 /// and not allowed for others. The keys are in use when `encryption.status` is `Ready`.
 ///
-/// `json` is the request body: a UpdateEncryption, encoded as JSON in UTF-8, `json_len` bytes. The
-/// library validates it before it sends the request, and borrows it during the call.
-/// On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a UpdateEncryption object.
+/// - `primaryEncryptionKeyId` (string, required): ARN of the key of the (primary) region.
+/// - `secondaryEncryptionKeyId` (string, optional): ARN of the key of the second region; required
+///   for dual-region clusters, not allowed for others.
+///
+/// Response: a Cluster object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `description` (string, optional): Description, set by the owner.
+/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
+/// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+///   generation of its channel.
+/// - `channel` (object, expected): The channel that it follows.
+/// - `channel.uuid` (string, expected): Its id.
+/// - `channel.name` (string, expected): Its name, as the Console shows it.
+/// - `generation` (object, expected): The generation that it runs.
+/// - `generation.uuid` (string, expected): Its id.
+/// - `generation.name` (string, expected): Its name, as the Console shows it.
+/// - `region` (object, expected): Region in which it runs.
+/// - `region.uuid` (string, expected): Its id.
+/// - `region.name` (string, expected): Its name, as the Console shows it.
+/// - `backupRegion` (object, optional): Region in which its backups are stored.
+/// - `backupRegion.uuid` (string, expected): Its id.
+/// - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+/// - `planType` (object, expected): Its plan type.
+/// - `planType.uuid` (string, expected): Its id.
+/// - `planType.name` (string, expected): Its name, as the Console shows it.
+/// - `labels` (array of strings, optional): Its labels, its stage among them.
+/// - `links` (object, expected): URLs of its components.
+/// - `links.console` (string, optional): The Console's page of the cluster.
+/// - `links.connectors` (string, optional): Connectors.
+/// - `links.identity` (string, optional): Identity.
+/// - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+/// - `links.operate` (string, optional): Operate.
+/// - `links.optimize` (string, optional): Optimize.
+/// - `links.tasklist` (string, optional): Tasklist.
+/// - `links.zeebe` (string, optional): Zeebe.
+/// - `status` (object, expected): Status.
+/// - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+/// - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+/// - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+/// - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+/// - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+/// - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+///   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+/// - `encryption` (object, optional): Encryption of its data.
+/// - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+///   of the encryption key.
+/// - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+///   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+///   Status of the encryption key.
+/// - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+/// - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+///   dual-region cluster.
+/// - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+///   read it.
+/// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipallowlist.N.description` (string, expected): Description of the entry.
+/// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+///   still uses for some organisations.
+/// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipwhitelist.N.description` (string, expected): Description of the entry.
 ///
 /// Error responses of the API:
 /// - 400 malformed ARN, region mismatch, or second key missing or not allowed
 /// - 403 not on this plan, or the region is not AWS
 /// - 404 no such cluster
 /// - 409 cluster was not created with External encryption
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_set_encryption(
@@ -231,10 +543,20 @@ pub unsafe extern "C" fn camunda_cluster_set_encryption(
 /// Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, or
 /// several separated by commas.
 ///
-/// `json` is the request body: a UpdateIpAllowlist, encoded as JSON in UTF-8, `json_len` bytes. The
-/// library validates it before it sends the request, and borrows it during the call.
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a UpdateIpAllowlist object.
+/// - `ipallowlist` (array of objects, required): All entries; an empty list removes the allowlist.
+/// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipallowlist.N.description` (string, expected): Description of the entry.
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
@@ -254,11 +576,15 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
 /// Creates a new cluster in the paired region from the backups, and suspends the source
 /// permanently. Not enabled for every organisation. Non-idempotent.
 ///
-/// `json` is the request body: a TriggerFailover, encoded as JSON in UTF-8, `json_len` bytes. The
-/// library validates it before it sends the request, and borrows it during the call.
-/// On success, `*value` is a new value: a FailoverResult. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a TriggerFailover object.
+/// - `backupIds` (array of strings, required): Ids of the backups to copy.
+/// - `restoreBackupId` (string, required): Id of the backup to restore, one of `backup_ids`.
+///
+/// Response: a FailoverResult object.
+/// - `newClusterId` (string, required): Id of the new cluster in the paired region.
+/// - `results` (object, expected): Results of its steps.
+/// - `results.backupClone` (string or object, expected): Result of copying the backups.
+/// - `results.restore` (string or object, expected): Result of restoring one of them.
 ///
 /// Error responses of the API:
 /// - 400 backup ids missing, empty or not valid
@@ -266,6 +592,18 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
 /// - 404 no such cluster or backup
 /// - 409 already failed over, or not ready yet (see message)
 /// - 422 not multi-region, or its region pair has no failover
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_fail_over(
@@ -285,14 +623,24 @@ pub unsafe extern "C" fn camunda_cluster_fail_over(
 ///
 /// Lists the clients of the cluster, with their permissions, which no other operation returns.
 ///
-/// On success, `*value` is a new value: an array of ClusterClient. Free it with
-/// camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: an array of ClusterClient objects.
+/// - `N.name` (string, expected): Its name, unique in the cluster.
+/// - `N.clientId` (string, required): Its OAuth client id.
+/// - `N.permissions` (array of strings: `Zeebe`, `Operate`, `Tasklist`, `Optimize`, `Secrets`,
+///   expected): Permissions; only the list of the cluster's clients has them.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_client_list(
@@ -311,16 +659,45 @@ pub unsafe extern "C" fn camunda_cluster_client_list(
 /// Creates a client of the cluster; without `permissions` it gets all of them. An empty list of
 /// permissions is not accepted. The API returns the secret ONLY in this response. Non-idempotent.
 ///
-/// `json` is the request body: a CreateClusterClient, encoded as JSON in UTF-8, `json_len` bytes.
-/// The library validates it before it sends the request, and borrows it during the call.
-/// On success, `*value` is a new value: a CreatedClusterClient. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a CreateClusterClient object.
+/// - `clientName` (string, required): Its name, unique in the cluster.
+/// - `permissions` (array of strings: `Zeebe`, `Operate`, `Tasklist`, `Optimize`, `Secrets`,
+///   optional): Permissions; all of them if absent. An empty list is not accepted.
+///
+/// Response: a CreatedClusterClient object.
+/// - `name` (string, expected): Its name.
+/// - `uuid` (string, expected): Internal id; empty in responses of older API versions.
+/// - `clientId` (string, required): Its OAuth client id.
+/// - `clientSecret` (secret string, required): OAuth client secret, which the API returns only
+///   once.
+/// - `permissions` (array of strings: `Zeebe`, `Operate`, `Tasklist`, `Optimize`, `Secrets`,
+///   expected): Permissions; empty in responses of older API versions.
+/// - `audience` (string, optional): Audience for token requests.
+/// - `links` (object, optional): URLs of the cluster's components.
+/// - `links.console` (string, optional): The Console's page of the cluster.
+/// - `links.connectors` (string, optional): Connectors.
+/// - `links.oauth` (string, optional): URL of the token endpoint.
+/// - `links.operate` (string, optional): Operate.
+/// - `links.optimize` (string, optional): Optimize.
+/// - `links.tasklist` (string, optional): Tasklist.
+/// - `links.zeebe` (string, optional): Zeebe.
 ///
 /// Error responses of the API:
 /// - 400 client names must be unique
 /// - 403 maximum number of clients reached, or cluster belongs to another organisation
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_client_create(
@@ -340,15 +717,26 @@ pub unsafe extern "C" fn camunda_cluster_client_create(
 ///
 /// Returns the connection details of a client, without its secret.
 ///
-/// On success, `*value` is a new value: a ClusterClientConnectionDetails. Free it with
-/// camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a ClusterClientConnectionDetails object.
+/// - `name` (string, expected): Name of the client.
+/// - `ZEEBE_ADDRESS` (string, expected): Host and port of Zeebe.
+/// - `ZEEBE_CLIENT_ID` (string, expected): OAuth client id.
+/// - `ZEEBE_AUTHORIZATION_SERVER_URL` (string, expected): URL of the token endpoint.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster or client
 /// - 412 cluster not ready; try later
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param client_id Id of the cluster client.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_client_get(
@@ -367,12 +755,17 @@ pub unsafe extern "C" fn camunda_cluster_client_get(
 ///
 /// Deletes a client. Irreversible.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
-///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster or client
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param client_id Id of the cluster client.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_client_delete(
@@ -390,13 +783,36 @@ pub unsafe extern "C" fn camunda_cluster_client_delete(
 ///
 /// Lists the backups of the cluster.
 ///
-/// On success, `*value` is a new value: an array of Backup. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: an array of Backup objects.
+/// - `N.uuid` (string, required): Its id.
+/// - `N.name` (string, expected): Its name.
+/// - `N.created` (string: RFC 3339 time, expected): Start time.
+/// - `N.completed` (string: RFC 3339 time, expected): Completion time; absent until then.
+/// - `N.status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
+/// - `N.zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Zeebe's part.
+/// - `N.operateStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Operate's part.
+/// - `N.tasklistStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Tasklist's part.
+/// - `N.optimizeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Optimize's part.
+/// - `N.generationUuid` (string, optional): Id of the generation that the cluster ran.
+/// - `N.generationName` (string, optional): The name of that generation.
+/// - `N.incidentLink` (string, optional): URL of the incident page, if the backup failed.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_list(
@@ -414,12 +830,35 @@ pub unsafe extern "C" fn camunda_backup_list(
 ///
 /// Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
 ///
-/// On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Backup object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `created` (string: RFC 3339 time, expected): Start time.
+/// - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
+/// - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
+/// - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
+///   part.
+/// - `operateStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Operate's part.
+/// - `tasklistStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Tasklist's part.
+/// - `optimizeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Optimize's part.
+/// - `generationUuid` (string, optional): Id of the generation that the cluster ran.
+/// - `generationName` (string, optional): The name of that generation.
+/// - `incidentLink` (string, optional): URL of the incident page, if the backup failed.
 ///
 /// Error responses of the API:
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_create(
@@ -437,12 +876,36 @@ pub unsafe extern "C" fn camunda_backup_create(
 ///
 /// Deletes a backup and returns it. Irreversible.
 ///
-/// On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Backup object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `created` (string: RFC 3339 time, expected): Start time.
+/// - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
+/// - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
+/// - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
+///   part.
+/// - `operateStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Operate's part.
+/// - `tasklistStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Tasklist's part.
+/// - `optimizeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Optimize's part.
+/// - `generationUuid` (string, optional): Id of the generation that the cluster ran.
+/// - `generationName` (string, optional): The name of that generation.
+/// - `incidentLink` (string, optional): URL of the incident page, if the backup failed.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param backup_id Id of the backup.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_delete(
@@ -461,13 +924,27 @@ pub unsafe extern "C" fn camunda_backup_delete(
 ///
 /// Returns the latest restore of the backup.
 ///
-/// On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Restore object.
+/// - `uuid` (string, expected): Its id.
+/// - `backupId` (string, expected): Id of the backup.
+/// - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
+///   expected): Status.
+/// - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+/// - `completionTimestamp` (string: RFC 3339 time, optional): End time.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no restore was ever triggered for this backup
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param backup_id Id of the backup.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_restore_status(
@@ -487,14 +964,28 @@ pub unsafe extern "C" fn camunda_backup_restore_status(
 /// Starts a restore to the source cluster, which the API suspends and resumes; takes minutes.
 /// Non-idempotent.
 ///
-/// On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Restore object.
+/// - `uuid` (string, expected): Its id.
+/// - `backupId` (string, expected): Id of the backup.
+/// - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
+///   expected): Status.
+/// - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+/// - `completionTimestamp` (string: RFC 3339 time, optional): End time.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster or backup
 /// - 409 backup of an unknown generation, or a restore in flight
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param backup_id Id of the backup.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_restore(
@@ -513,13 +1004,22 @@ pub unsafe extern "C" fn camunda_backup_restore(
 ///
 /// Returns the backup schedule; a cluster has at most one.
 ///
-/// On success, `*value` is a new value: a BackupSchedule. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a BackupSchedule object.
+/// - `name` (string, expected): Its name.
+/// - `schedule` (string, required): Five-field cron expression in UTC.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no schedule configured
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_schedule(
@@ -538,16 +1038,29 @@ pub unsafe extern "C" fn camunda_backup_schedule(
 /// Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once every 15
 /// minutes.
 ///
-/// `json` is the request body: a SetBackupSchedule, encoded as JSON in UTF-8, `json_len` bytes. The
-/// library validates it before it sends the request, and borrows it during the call.
-/// On success, `*value` is a new value: a BackupSchedule. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a SetBackupSchedule object.
+/// - `schedule` (string, required): Five-field cron expression in UTC, at most once every 15 min.
+///
+/// Response: a BackupSchedule object.
+/// - `name` (string, expected): Its name.
+/// - `schedule` (string, required): Five-field cron expression in UTC.
 ///
 /// Error responses of the API:
 /// - 400 not a valid cron expression
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_set_schedule(
@@ -567,12 +1080,16 @@ pub unsafe extern "C" fn camunda_backup_set_schedule(
 ///
 /// Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
-///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_delete_schedule(
@@ -589,14 +1106,20 @@ pub unsafe extern "C" fn camunda_backup_delete_schedule(
 ///
 /// Lists the connector secrets of the cluster with their VALUES: the response is secret.
 ///
-/// On success, `*value` is a new value: an object that maps secret names to secret values. Free it
-/// with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: an object that maps secret names to secret values.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_list(
@@ -614,16 +1137,25 @@ pub unsafe extern "C" fn camunda_secret_list(
 ///
 /// Creates a connector secret. Its name must have fewer than 50 characters.
 ///
-/// `json` is the request body: a CreateSecret, encoded as JSON in UTF-8, `json_len` bytes. The
-/// library validates it before it sends the request, and borrows it during the call.
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a CreateSecret object.
+/// - `secretName` (string, required): Name, fewer than 50 characters.
+/// - `secretValue` (secret string, required): Its value.
 ///
 /// Error responses of the API:
 /// - 400 name has 50 characters or more
 /// - 403 maximum number of secrets reached, or cluster belongs to another organisation
 /// - 404 no such cluster
 /// - 409 name taken, or another change to the secrets is in progress (then retry)
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_create(
@@ -642,15 +1174,24 @@ pub unsafe extern "C" fn camunda_secret_create(
 ///
 /// Sets a new value of a connector secret.
 ///
-/// `json` is the request body: a UpdateSecret, encoded as JSON in UTF-8, `json_len` bytes. The
-/// library validates it before it sends the request, and borrows it during the call.
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a UpdateSecret object.
+/// - `secretValue` (secret string, required): New value.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
 /// - 409 another change to the secrets is in progress, retry
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param secret_name Name of the secret.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_update(
@@ -670,12 +1211,17 @@ pub unsafe extern "C" fn camunda_secret_update(
 ///
 /// Deletes a connector secret, which the list may still contain for a short time. Irreversible.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
-///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 409 another change to the secrets is in progress, retry
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param secret_name Name of the secret.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secret_delete(
@@ -693,13 +1239,17 @@ pub unsafe extern "C" fn camunda_secret_delete(
 ///
 /// Activates external (bring-your-own) monitoring.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
-///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
 /// - 409 already active
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_activate(
@@ -716,13 +1266,17 @@ pub unsafe extern "C" fn camunda_monitoring_activate(
 ///
 /// Deactivates external monitoring.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
-///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
 /// - 409 not active
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_deactivate(
@@ -740,13 +1294,35 @@ pub unsafe extern "C" fn camunda_monitoring_deactivate(
 /// Returns the monitoring clients and the status of monitoring, which is an empty object while
 /// monitoring is inactive.
 ///
-/// On success, `*value` is a new value: a Monitoring. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Monitoring object.
+/// - `clients` (array of objects, expected): Its clients.
+/// - `clients.N.uuid` (string, required): Its id.
+/// - `clients.N.name` (string, expected): Its name.
+/// - `clients.N.username` (string, expected): Its user name.
+/// - `clients.N.created` (string: RFC 3339 time, expected): Creation time.
+/// - `clients.N.lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never
+///   used.
+/// - `clients.N.createdBy` (string, expected): Id of the user who created it.
+/// - `clients.N.createdByName` (string, expected): Name of the user who created it.
+/// - `status` (object, expected): Status.
+/// - `status.metricsEndpoint` (object, optional): Metrics endpoint.
+/// - `status.metricsEndpoint.scheme` (string, expected): URL scheme, usually `https`.
+/// - `status.metricsEndpoint.target` (string, expected): Host and port.
+/// - `status.metricsEndpoint.path` (string, expected): The path.
+/// - `status.conditions` (array of any JSON, optional): Conditions, as the API returns them.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_get(
@@ -764,15 +1340,33 @@ pub unsafe extern "C" fn camunda_monitoring_get(
 ///
 /// Creates a monitoring client. The API returns the password ONLY in this response. Non-idempotent.
 ///
-/// `json` is the request body: a CreateMonitoringClient, encoded as JSON in UTF-8, `json_len`
-/// bytes. The library validates it before it sends the request, and borrows it during the call.
-/// On success, `*value` is a new value: a CreatedMonitoringClient. Free it with
-/// camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a CreateMonitoringClient object.
+/// - `username` (string, required): Its user name.
+///
+/// Response: a CreatedMonitoringClient object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `username` (string, expected): Its user name.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
+/// - `lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never used.
+/// - `createdBy` (string, expected): Id of the user who created it.
+/// - `createdByName` (string, expected): Name of the user who created it.
+/// - `password` (secret string, required): Password, which the API returns only once.
 ///
 /// Error responses of the API:
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_create_client(
@@ -792,12 +1386,17 @@ pub unsafe extern "C" fn camunda_monitoring_create_client(
 ///
 /// Deletes a monitoring client. Irreversible.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
-///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such client
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param client_uuid Id of the monitoring client.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_delete_client(
@@ -817,14 +1416,29 @@ pub unsafe extern "C" fn camunda_monitoring_delete_client(
 /// Replaces the password of a monitoring client. The API returns the new one ONLY in this response.
 /// Non-idempotent.
 ///
-/// On success, `*value` is a new value: a CreatedMonitoringClient. Free it with
-/// camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a CreatedMonitoringClient object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `username` (string, expected): Its user name.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
+/// - `lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never used.
+/// - `createdBy` (string, expected): Id of the user who created it.
+/// - `createdByName` (string, expected): Name of the user who created it.
+/// - `password` (secret string, required): Password, which the API returns only once.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such client
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param client_uuid Id of the monitoring client.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_monitoring_rotate_password(
@@ -843,14 +1457,61 @@ pub unsafe extern "C" fn camunda_monitoring_rotate_password(
 ///
 /// Returns the secure connectivity; its `status` is an empty object while it is inactive.
 ///
-/// On success, `*value` is a new value: a SecureConnectivityStatus. Free it with
-/// camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a SecureConnectivityStatus object.
+/// - `status` (object, expected): Configuration and state; has no fields while secure connectivity
+///   is inactive.
+/// - `status.metadata` (object, optional): Name, namespace and labels.
+/// - `status.metadata.name` (string, expected): Its name.
+/// - `status.metadata.namespace` (string, expected): Its namespace.
+/// - `status.metadata.labels` (object, expected): Its labels.
+/// - `status.metadata.labels.orgId` (string, expected): The organisation.
+/// - `status.spec` (object, optional): Requested configuration.
+/// - `status.spec.cluster` (object, expected): The cluster.
+/// - `status.spec.cluster.id` (string, expected): Its id.
+/// - `status.spec.allowedPrincipals` (array of strings, expected): Principals that may connect.
+/// - `status.spec.allowedRegions` (array of strings, expected): Regions from which they may
+///   connect.
+/// - `status.status` (object, optional): Current state.
+/// - `status.status.conditions` (array of objects, expected): Conditions.
+/// - `status.status.conditions.N.type` (string, expected): Type of the condition.
+/// - `status.status.conditions.N.status` (string, expected): `True`, `False` or `Unknown`.
+/// - `status.status.conditions.N.reason` (string, expected): Reason, as an identifier.
+/// - `status.status.conditions.N.message` (string, expected): Human-readable message.
+/// - `status.status.conditions.N.lastTransitionTime` (string: RFC 3339 time, expected): Time of
+///   the last change.
+/// - `status.status.conditions.N.observedGeneration` (number, expected): Revision of the
+///   configuration that it reflects.
+/// - `status.status.endpoint` (object, expected): Endpoint on Camunda's side.
+/// - `status.status.endpoint.type` (string, expected): Type of the endpoint.
+/// - `status.status.endpoint.region` (string, expected): Region.
+/// - `status.status.endpoint.serviceName` (string, expected): Name of the service to connect to.
+/// - `status.status.endpoint.privateDnsName` (string, expected): Its private DNS name.
+/// - `status.status.endpointConnectionCount` (number, expected): Number of connections.
+/// - `status.status.endpointConnections` (array of objects, optional): The connections.
+/// - `status.status.endpointConnections.N.endpointId` (string, expected): Id of the connecting
+///   endpoint.
+/// - `status.status.endpointConnections.N.serviceId` (string, expected): Id of the service.
+/// - `status.status.endpointConnections.N.owner` (string, expected): Owner of the connecting
+///   endpoint.
+/// - `status.status.endpointConnections.N.state` (string, expected): State of the connection.
+/// - `status.status.endpointConnections.N.creationTimestamp` (string: RFC 3339 time, expected):
+///   Creation time.
+/// - `status.status.observedGeneration` (number, expected): Revision of the configuration that
+///   this state reflects.
+/// - `status.status.urls` (any JSON, expected): URLs by component, as the API returns them.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secure_connectivity_get(
@@ -868,15 +1529,25 @@ pub unsafe extern "C" fn camunda_secure_connectivity_get(
 ///
 /// Activates secure connectivity for these principals and regions.
 ///
-/// `json` is the request body: a ActivateSecureConnectivity, encoded as JSON in UTF-8, `json_len`
-/// bytes. The library validates it before it sends the request, and borrows it during the call.
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a ActivateSecureConnectivity object.
+/// - `allowedPrincipals` (array of strings, required): Principals of the cloud provider that may
+///   connect.
+/// - `allowedRegions` (array of strings, required): Regions from which they may connect.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
 /// - 409 already active
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secure_connectivity_activate(
@@ -895,13 +1566,17 @@ pub unsafe extern "C" fn camunda_secure_connectivity_activate(
 ///
 /// Deactivates secure connectivity.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
-///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
 /// - 404 no such cluster
 /// - 409 not active
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_secure_connectivity_deactivate(
@@ -918,12 +1593,24 @@ pub unsafe extern "C" fn camunda_secure_connectivity_deactivate(
 ///
 /// Lists the members and the pending invitations.
 ///
-/// On success, `*value` is a new value: an array of Member. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: an array of Member objects.
+/// - `N.name` (string, expected): Name.
+/// - `N.email` (string, required): Email address, which identifies the member.
+/// - `N.roles` (array of strings: `member`, `admin`, `owner`, `supportagent`,
+///   `operationsengineer`, `taskuser`, `analyst`, `developer`, `visitor`, `modeler`, expected):
+///   Roles.
+/// - `N.invitePending` (boolean, expected): Whether the invitation is pending.
 ///
 /// Error responses of the API:
 /// - 403 missing permission
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_member_list(
@@ -941,14 +1628,23 @@ pub unsafe extern "C" fn camunda_member_list(
 /// Replaces the roles of a member, or invites the email address if it is not a member. Since 8.8
 /// `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
 ///
-/// `json` is the request body: a SetMemberRoles, encoded as JSON in UTF-8, `json_len` bytes. The
-/// library validates it before it sends the request, and borrows it during the call.
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Request body: a SetMemberRoles object.
+/// - `orgRoles` (array of strings: `admin`, `operationsengineer`, `taskuser`, `analyst`,
+///   `developer`, `visitor`, `modeler`, required): All roles of the member.
 ///
 /// Error responses of the API:
 /// - 400 a role is not valid
 /// - 403 missing permission, or no seat left
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param email Email address of the member.
+/// @param json Request body, JSON in UTF-8. The library validates it before it sends the request,
+///   and borrows it during the call.
+/// @param json_len Size of the request body in bytes.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_member_set_roles(
@@ -967,12 +1663,16 @@ pub unsafe extern "C" fn camunda_member_set_roles(
 ///
 /// Removes a member from the organisation.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
-///
 /// Error responses of the API:
 /// - 403 missing permission
 /// - 404 not a member of the organisation
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param email Email address of the member.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_member_delete(
@@ -989,12 +1689,32 @@ pub unsafe extern "C" fn camunda_member_delete(
 ///
 /// Lists the events of the organisation's audit log.
 ///
-/// On success, `*value` is a new value: an array of AuditEvent. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: an array of AuditEvent objects.
+/// - `N.service` (string, expected): Service that logged the event.
+/// - `N.orgId` (string, expected): Id of the organisation.
+/// - `N.audit` (string, expected): Description of the change.
+/// - `N.auditType` (string: `c`, `r`, `u`, `d`, expected): Type of the change.
+/// - `N.entity` (string, expected): Type of the changed entity.
+/// - `N.entityId` (string, expected): Id of the changed entity.
+/// - `N.userId` (string, expected): Id of the user.
+/// - `N.parentEntity` (string, optional): Type of the parent entity.
+/// - `N.parentEntityId` (string, optional): Id of the parent entity.
+/// - `N.entityAttribute` (string, optional): Changed attribute.
+/// - `N.entityAttributeValueFrom` (string, optional): Value before the change.
+/// - `N.entityAttributeValueTo` (string, optional): Value after the change.
+/// - `N.timestamp` (number, optional): Time as a number, usually in milliseconds since the Unix
+///   epoch.
 ///
 /// Error responses of the API:
 /// - 403 missing permission
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_activity_list(
@@ -1011,13 +1731,19 @@ pub unsafe extern "C" fn camunda_activity_list(
 ///
 /// Writes the events of the organisation's audit log as CSV.
 ///
-/// `sink` receives the response body in chunks, on the calling thread, with `user` passed
-/// unchanged. It returns 0 to continue; any other value ends the call with CAMUNDA_STATUS_IO.
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: text.
 ///
 /// Error responses of the API:
 /// - 403 missing permission
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param sink Receives the response body in pieces, on the calling thread. Returns 0 to continue;
+///   any other value ends the call with CAMUNDA_STATUS_IO.
+/// @param user Passed to `sink` unchanged. May be NULL.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_activity_csv(
@@ -1036,9 +1762,16 @@ pub unsafe extern "C" fn camunda_activity_csv(
 /// Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
 /// hours in advance. The only operation without a token.
 ///
-/// On success, `*value` is a new value: a IpRanges. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a IpRanges object.
+/// - `web-modeler` (array of strings, expected): CIDRs of the Web Modeler.
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_ip_ranges(
@@ -1060,9 +1793,78 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 /// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
-/// On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Cluster object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `description` (string, optional): Description, set by the owner.
+/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
+/// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+///   generation of its channel.
+/// - `channel` (object, expected): The channel that it follows.
+/// - `channel.uuid` (string, expected): Its id.
+/// - `channel.name` (string, expected): Its name, as the Console shows it.
+/// - `generation` (object, expected): The generation that it runs.
+/// - `generation.uuid` (string, expected): Its id.
+/// - `generation.name` (string, expected): Its name, as the Console shows it.
+/// - `region` (object, expected): Region in which it runs.
+/// - `region.uuid` (string, expected): Its id.
+/// - `region.name` (string, expected): Its name, as the Console shows it.
+/// - `backupRegion` (object, optional): Region in which its backups are stored.
+/// - `backupRegion.uuid` (string, expected): Its id.
+/// - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+/// - `planType` (object, expected): Its plan type.
+/// - `planType.uuid` (string, expected): Its id.
+/// - `planType.name` (string, expected): Its name, as the Console shows it.
+/// - `labels` (array of strings, optional): Its labels, its stage among them.
+/// - `links` (object, expected): URLs of its components.
+/// - `links.console` (string, optional): The Console's page of the cluster.
+/// - `links.connectors` (string, optional): Connectors.
+/// - `links.identity` (string, optional): Identity.
+/// - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+/// - `links.operate` (string, optional): Operate.
+/// - `links.optimize` (string, optional): Optimize.
+/// - `links.tasklist` (string, optional): Tasklist.
+/// - `links.zeebe` (string, optional): Zeebe.
+/// - `status` (object, expected): Status.
+/// - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+/// - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+/// - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+/// - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+/// - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+/// - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+///   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+/// - `encryption` (object, optional): Encryption of its data.
+/// - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+///   of the encryption key.
+/// - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+///   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+///   Status of the encryption key.
+/// - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+/// - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+///   dual-region cluster.
+/// - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+///   read it.
+/// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipallowlist.N.description` (string, expected): Description of the entry.
+/// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+///   still uses for some organisations.
+/// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipwhitelist.N.description` (string, expected): Description of the entry.
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
@@ -1084,8 +1886,12 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
 /// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
@@ -1108,9 +1914,79 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
 /// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
-/// On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Cluster object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `description` (string, optional): Description, set by the owner.
+/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
+/// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+///   generation of its channel.
+/// - `channel` (object, expected): The channel that it follows.
+/// - `channel.uuid` (string, expected): Its id.
+/// - `channel.name` (string, expected): Its name, as the Console shows it.
+/// - `generation` (object, expected): The generation that it runs.
+/// - `generation.uuid` (string, expected): Its id.
+/// - `generation.name` (string, expected): Its name, as the Console shows it.
+/// - `region` (object, expected): Region in which it runs.
+/// - `region.uuid` (string, expected): Its id.
+/// - `region.name` (string, expected): Its name, as the Console shows it.
+/// - `backupRegion` (object, optional): Region in which its backups are stored.
+/// - `backupRegion.uuid` (string, expected): Its id.
+/// - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+/// - `planType` (object, expected): Its plan type.
+/// - `planType.uuid` (string, expected): Its id.
+/// - `planType.name` (string, expected): Its name, as the Console shows it.
+/// - `labels` (array of strings, optional): Its labels, its stage among them.
+/// - `links` (object, expected): URLs of its components.
+/// - `links.console` (string, optional): The Console's page of the cluster.
+/// - `links.connectors` (string, optional): Connectors.
+/// - `links.identity` (string, optional): Identity.
+/// - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+/// - `links.operate` (string, optional): Operate.
+/// - `links.optimize` (string, optional): Optimize.
+/// - `links.tasklist` (string, optional): Tasklist.
+/// - `links.zeebe` (string, optional): Zeebe.
+/// - `status` (object, expected): Status.
+/// - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+/// - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+/// - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+/// - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+/// - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+/// - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+///   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+/// - `encryption` (object, optional): Encryption of its data.
+/// - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+///   of the encryption key.
+/// - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+///   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+///   Status of the encryption key.
+/// - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+/// - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+///   dual-region cluster.
+/// - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+///   read it.
+/// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipallowlist.N.description` (string, expected): Description of the entry.
+/// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+///   still uses for some organisations.
+/// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipwhitelist.N.description` (string, expected): Description of the entry.
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param generation_id Id of the generation.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
@@ -1134,9 +2010,78 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 /// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
-/// On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Cluster object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `description` (string, optional): Description, set by the owner.
+/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
+/// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+///   generation of its channel.
+/// - `channel` (object, expected): The channel that it follows.
+/// - `channel.uuid` (string, expected): Its id.
+/// - `channel.name` (string, expected): Its name, as the Console shows it.
+/// - `generation` (object, expected): The generation that it runs.
+/// - `generation.uuid` (string, expected): Its id.
+/// - `generation.name` (string, expected): Its name, as the Console shows it.
+/// - `region` (object, expected): Region in which it runs.
+/// - `region.uuid` (string, expected): Its id.
+/// - `region.name` (string, expected): Its name, as the Console shows it.
+/// - `backupRegion` (object, optional): Region in which its backups are stored.
+/// - `backupRegion.uuid` (string, expected): Its id.
+/// - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+/// - `planType` (object, expected): Its plan type.
+/// - `planType.uuid` (string, expected): Its id.
+/// - `planType.name` (string, expected): Its name, as the Console shows it.
+/// - `labels` (array of strings, optional): Its labels, its stage among them.
+/// - `links` (object, expected): URLs of its components.
+/// - `links.console` (string, optional): The Console's page of the cluster.
+/// - `links.connectors` (string, optional): Connectors.
+/// - `links.identity` (string, optional): Identity.
+/// - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+/// - `links.operate` (string, optional): Operate.
+/// - `links.optimize` (string, optional): Optimize.
+/// - `links.tasklist` (string, optional): Tasklist.
+/// - `links.zeebe` (string, optional): Zeebe.
+/// - `status` (object, expected): Status.
+/// - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+/// - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+/// - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+/// - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+/// - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+/// - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+///   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+/// - `encryption` (object, optional): Encryption of its data.
+/// - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+///   of the encryption key.
+/// - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+///   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+///   Status of the encryption key.
+/// - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+/// - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+///   dual-region cluster.
+/// - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+///   read it.
+/// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipallowlist.N.description` (string, expected): Description of the entry.
+/// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+///   still uses for some organisations.
+/// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipwhitelist.N.description` (string, expected): Description of the entry.
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
@@ -1159,9 +2104,78 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 /// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
-/// On success, `*value` is a new value: a Cluster. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Cluster object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `description` (string, optional): Description, set by the owner.
+/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
+/// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
+///   generation of its channel.
+/// - `channel` (object, expected): The channel that it follows.
+/// - `channel.uuid` (string, expected): Its id.
+/// - `channel.name` (string, expected): Its name, as the Console shows it.
+/// - `generation` (object, expected): The generation that it runs.
+/// - `generation.uuid` (string, expected): Its id.
+/// - `generation.name` (string, expected): Its name, as the Console shows it.
+/// - `region` (object, expected): Region in which it runs.
+/// - `region.uuid` (string, expected): Its id.
+/// - `region.name` (string, expected): Its name, as the Console shows it.
+/// - `backupRegion` (object, optional): Region in which its backups are stored.
+/// - `backupRegion.uuid` (string, expected): Its id.
+/// - `backupRegion.name` (string, expected): Its name, as the Console shows it.
+/// - `planType` (object, expected): Its plan type.
+/// - `planType.uuid` (string, expected): Its id.
+/// - `planType.name` (string, expected): Its name, as the Console shows it.
+/// - `labels` (array of strings, optional): Its labels, its stage among them.
+/// - `links` (object, expected): URLs of its components.
+/// - `links.console` (string, optional): The Console's page of the cluster.
+/// - `links.connectors` (string, optional): Connectors.
+/// - `links.identity` (string, optional): Identity.
+/// - `links.oauth` (string, optional): The token endpoint for the cluster's clients.
+/// - `links.operate` (string, optional): Operate.
+/// - `links.optimize` (string, optional): Optimize.
+/// - `links.tasklist` (string, optional): Tasklist.
+/// - `links.zeebe` (string, optional): Zeebe.
+/// - `status` (object, expected): Status.
+/// - `status.ready` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, expected): The cluster as a whole.
+/// - `status.zeebeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Zeebe.
+/// - `status.operateStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Operate.
+/// - `status.tasklistStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Tasklist.
+/// - `status.optimizeStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`, `Resuming`,
+///   `Suspended`, `WaitingForInput`, `Maintenance`, optional): Optimize.
+/// - `status.connectorsStatus` (string: `Creating`, `Healthy`, `Unhealthy`, `Updating`,
+///   `Resuming`, `Suspended`, `WaitingForInput`, `Maintenance`, optional): Connectors.
+/// - `encryption` (object, optional): Encryption of its data.
+/// - `encryption.type` (string: `Software`, `Hardware`, `Provider`, `External`, expected): Owner
+///   of the encryption key.
+/// - `encryption.status` (string: `Ready`, `ProviderError`, `ExternalEncryptionKeyNotReady`,
+///   `ExternalEncryptionKeyNotSupplied`, `CreationError`, `EncryptedStorageNotReady`, optional):
+///   Status of the encryption key.
+/// - `encryption.primaryKeyArn` (string, optional): The AWS KMS key of the (primary) region.
+/// - `encryption.secondaryKeyArn` (string, optional): The AWS KMS key of the second region of a
+///   dual-region cluster.
+/// - `ipallowlist` (array of objects, optional): IP allowlist; absent without the permission to
+///   read it.
+/// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipallowlist.N.description` (string, expected): Description of the entry.
+/// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
+///   still uses for some organisations.
+/// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
+/// - `ipwhitelist.N.description` (string, expected): Description of the entry.
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
@@ -1184,9 +2198,33 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
 /// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
-/// On success, `*value` is a new value: a Backup. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Backup object.
+/// - `uuid` (string, required): Its id.
+/// - `name` (string, expected): Its name.
+/// - `created` (string: RFC 3339 time, expected): Start time.
+/// - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
+/// - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
+/// - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
+///   part.
+/// - `operateStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Operate's part.
+/// - `tasklistStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Tasklist's part.
+/// - `optimizeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
+///   Optimize's part.
+/// - `generationUuid` (string, optional): Id of the generation that the cluster ran.
+/// - `generationName` (string, optional): The name of that generation.
+/// - `incidentLink` (string, optional): URL of the incident page, if the backup failed.
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param backup_id Id of the backup.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_wait_until_complete(
@@ -1210,9 +2248,23 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
 /// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
-/// On success, `*value` is a new value: a Restore. Free it with camunda_value_free().
-/// If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL on
-/// success and a new error on failure. Free it with camunda_error_free(). Thread-safe.
+/// Response: a Restore object.
+/// - `uuid` (string, expected): Its id.
+/// - `backupId` (string, expected): Id of the backup.
+/// - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
+///   expected): Status.
+/// - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+/// - `completionTimestamp` (string: RFC 3339 time, optional): End time.
+///
+/// @param admin Client. Thread-safe.
+/// @param call Options of the call; NULL for the defaults.
+/// @param cluster_uuid Id of the cluster.
+/// @param backup_id Id of the backup.
+/// @param[out] value On success a new value, the response; else NULL. Free it with
+///   camunda_value_free().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK, or the kind of the error.
 #[unsafe(no_mangle)]
 #[rustfmt::skip]
 pub unsafe extern "C" fn camunda_backup_wait_until_restored(

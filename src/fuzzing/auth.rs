@@ -59,7 +59,7 @@ pub(crate) fn any_record(data: &[u8]) {
         let merged = &mut MergedState::default();
         rate_limiter.merge(rate_limit, merged, NOW);
         assert!(rate_limiter.permit_at(None, NOW) <= NOW.mono + MAX_BLOCK + MIN_REQUEST_INTERVAL);
-        rate_limiter.rate_limited(NOW, None, 1.0);
+        rate_limiter.rate_limited(NOW, None, Duration::MAX, 1.0);
         rate_limiter.merge(rate_limit, merged, NOW);
         assert!(rate_limiter.permit_at(None, NOW) <= NOW.mono + MAX_BLOCK + MIN_REQUEST_INTERVAL);
     }

@@ -290,7 +290,7 @@ fn check_setting(key: &str, value: &str) {
         assert!(!header.contains(['\r', '\n', '\0']));
     }
     http::HeaderValue::from_str(config.user_agent()).unwrap();
-    let request = config.token_request("audience").unwrap();
+    let request = config.token_request("made up".into()).unwrap();
     for url in [config.base_url(), &request.token_url] {
         let url: http::Uri = format!("{url}/path").parse().unwrap();
         let plain = url.scheme_str() == Some("http");

@@ -12,6 +12,7 @@ mod exchange;
 pub(crate) mod fuzzing;
 mod logs;
 mod pem;
+mod pool;
 #[cfg(feature = "cli")]
 pub(crate) mod probe;
 mod resolver;
@@ -24,10 +25,9 @@ mod token_endpoint;
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::auth::{StoreTls, Token, TokenCacheConfig, TokenCacheHandle};
+use crate::auth::{StoreTls, Token, TokenCacheConfig, TokenProvider};
 use crate::call::CallContext;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
@@ -35,7 +35,7 @@ use crate::fork::PerProcess;
 use crate::random;
 use crate::secret::Zeroizing;
 
-use agent::Agents;
+use agent::{Agents, Url};
 use exchange::ExchangeGuard;
 use response::Response;
 use retry::{Decision, Failure, RetryState};
@@ -133,24 +133,24 @@ pub(crate) fn token_cache_config(config: &Config) -> Result<TokenCacheConfig> {
     Ok(choice)
 }
 
-/// The HTTP connections, counters and token cache that all clones of a client share.
+/// The HTTP connections, counters and token provider that all clones of a client share.
 #[derive(Debug)]
 pub(crate) struct Transport {
     config: Config,
     /// One set per process: a forked child must not use the sockets of its parent.
     agents: PerProcess<Agents>,
-    token_cache: Option<Arc<TokenCacheHandle>>,
+    tokens: Option<TokenProvider>,
     stats: stats::Counters,
 }
 
 impl Transport {
     /// Creates a transport. Sends no request and opens no connection.
-    pub(crate) fn new(config: Config, token_cache: Option<Arc<TokenCacheHandle>>) -> Result<Self> {
+    pub(crate) fn new(config: Config, tokens: Option<TokenProvider>) -> Result<Self> {
         let agents = PerProcess::with(Agents::new(&config)?);
         Ok(Transport {
             config,
             agents,
-            token_cache,
+            tokens,
             stats: Default::default(),
         })
     }
@@ -159,8 +159,8 @@ impl Transport {
         &self.config
     }
 
-    pub(crate) fn token_cache(&self) -> Option<&Arc<TokenCacheHandle>> {
-        self.token_cache.as_ref()
+    pub(crate) fn tokens(&self) -> Option<&TokenProvider> {
+        self.tokens.as_ref()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -244,10 +244,13 @@ impl Transport {
                 break error;
             }
             let outcome = retry_state.merge_outcome(error.outcome());
-            if let (Failure::Status { status: 401, .. }, Some(token), Some(token_cache)) =
-                (&failure, &token, &self.token_cache)
+            if let (Failure::Status { status: 401, .. }, Some(token), Some(tokens)) =
+                (&failure, &token, &self.tokens)
             {
-                token_cache.invalidate(token, call);
+                if tokens.is_supplied() {
+                    break error.with_detail(supplied_token_rejected(token));
+                }
+                tokens.invalidate(token, call);
                 // A 401 means that the operation was not executed, but a non-idempotent one is retried
                 // only if nothing was sent: it could create a second resource, which costs money.
                 if !replaced_token && request.idempotency != Idempotency::NonIdempotent {
@@ -303,11 +306,11 @@ impl Transport {
     }
 
     fn token_for(&self, request: &Request<'_>, call: &CallContext) -> Result<Option<Token>> {
-        match &self.token_cache {
+        match &self.tokens {
             _ if !request.authenticated => Ok(None),
-            Some(token_cache) => {
+            Some(tokens) => {
                 self.stats.count_token_call();
-                token_cache.token(self, call).map(Some)
+                tokens.token(self, call).map(Some)
             }
             None => Err(Error::config(
                 "no credentials: set `client_id` and `client_secret` \
@@ -327,14 +330,13 @@ impl Transport {
     ) -> Result<T, (Failure, Error)> {
         let agents = self.agents();
         let begun = Instant::now();
-        let url = format!("{}{}", self.config.base_url(), request.path);
         let exchange = ExchangeGuard::enter(call);
         if request.one_time_response {
             exchange.capture(self.config.max_response_bytes());
         }
         let sent = agents.send(
             request.method,
-            &url,
+            Url::Api(&request.path),
             token.map(Token::authorization),
             request
                 .body
@@ -596,7 +598,8 @@ impl Transport {
     /// Replaces the client secret and the access token in a server's message, in case that it quotes
     /// them.
     fn redact(&self, text: String, token: Option<&Token>) -> String {
-        let secret = self.config.client_secret().map(|secret| secret.expose());
+        let secret = self.tokens.as_ref().and_then(TokenProvider::client_secret);
+        let secret = secret.as_ref().map(|secret| secret.expose());
         let token = token.map(Token::expose);
         [secret, token]
             .into_iter()
@@ -609,6 +612,14 @@ impl Transport {
                     text
                 }
             })
+    }
+}
+
+/// Returns the detail of the error of a request with a supplied token that the API rejected.
+fn supplied_token_rejected(token: &Token) -> &'static str {
+    match token.expires_at() <= SystemTime::now() {
+        true => "the access token in `access_token` has expired; set a new one",
+        false => "the API rejected the access token in `access_token`; set a new one",
     }
 }
 

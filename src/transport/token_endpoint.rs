@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+use super::agent::Url;
 use super::connect_error;
 use super::exchange::ExchangeGuard;
 use super::response::{Response, reason};
@@ -50,7 +51,7 @@ impl TokenEndpoint for Transport {
         let exchange = ExchangeGuard::enter(call);
         let sent = agents.send(
             Method::Post,
-            &request.token_url,
+            Url::Absolute(&request.token_url),
             None,
             Some((content_type, body.as_slice())),
             UNCOMPRESSED,

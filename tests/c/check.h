@@ -223,7 +223,8 @@ static inline char *sandbox_send(const char *method, const char *path, const cha
 static inline char *sandbox_control(const char *changes, const char *wanted) {
   char *json = sandbox_send("POST", "/_sandbox/control", changes);
   camunda_value *response = NULL;
-  camunda_value_parse(json, strlen(json), &response, NULL);
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_value_parse(json, strlen(json), &response, &error));
   free(json);
   const char *text = wanted == NULL ? NULL : camunda_value_str(camunda_value_path(response, wanted), NULL);
   char *copy = text == NULL ? NULL : strdup(text);
@@ -255,7 +256,8 @@ static inline char *sandbox_cluster(const char *fields) {
 static inline long long sandbox_count(const char *name) {
   char *json = sandbox_send("GET", "/_sandbox/stats", "");
   camunda_value *stats = NULL;
-  camunda_value_parse(json, strlen(json), &stats, NULL);
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_value_parse(json, strlen(json), &stats, &error));
   free(json);
   const long long count = camunda_value_integer(camunda_value_get(stats, name), -1);
   camunda_value_free(stats);

@@ -21,6 +21,53 @@ static void object_encodes_every_type_of_field(void) {
   camunda_object_free(object);
 }
 
+static void object_nests_objects_and_arrays(void) {
+  camunda_object *outer = camunda_object_new();
+  camunda_object *inner = camunda_object_new();
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_object_set_str(inner, "ip", "10.0.0.0/8", &error));
+  CHECK_OK(camunda_object_append_object(outer, "list", inner, &error));
+  /* The content was copied: later changes do not apply. */
+  CHECK_OK(camunda_object_set_str(inner, "ip", "a\"]b", &error));
+  CHECK_OK(camunda_object_append_object(outer, "list", inner, &error));
+  CHECK_OK(camunda_object_append_str(outer, "names", "x]", &error));
+  CHECK_OK(camunda_object_append_str(outer, "names", "y", &error));
+  CHECK_OK(camunda_object_append_integer(outer, "names", -7, &error));
+  CHECK_OK(camunda_object_set_strings(outer, "roles", NULL, 0, &error));
+  CHECK_OK(camunda_object_append_str(outer, "roles", "admin", &error));
+  CHECK_OK(camunda_object_set_json(outer, "spaced", "[ 1 , 2 ]", 9, &error));
+  CHECK_OK(camunda_object_append_integer(outer, "spaced", 3, &error));
+  CHECK_OK(camunda_object_set_json(outer, "empty", "[ ]", 3, &error));
+  CHECK_OK(camunda_object_append_integer(outer, "empty", 3, &error));
+  CHECK_OK(camunda_object_set_object(outer, "inner", inner, &error));
+  CHECK_STR(camunda_object_json(outer, NULL),
+            "{\"list\":[{\"ip\":\"10.0.0.0/8\"},{\"ip\":\"a\\\"]b\"}],\"names\":[\"x]\",\"y\",-7],"
+            "\"roles\":[\"admin\"],\"spaced\":[ 1 , 2 ,3],\"empty\":[ 3],"
+            "\"inner\":{\"ip\":\"a\\\"]b\"}}");
+  camunda_object_free(inner);
+  camunda_object_free(outer);
+}
+
+static void object_contains_a_copy_of_itself(void) {
+  camunda_object *object = camunda_object_new();
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_object_set_object(object, "a", object, &error));
+  CHECK_OK(camunda_object_append_object(object, "b", object, &error));
+  CHECK_STR(camunda_object_json(object, NULL), "{\"a\":{},\"b\":[{\"a\":{}}]}");
+  camunda_object_free(object);
+}
+
+static void append_fails_for_other_value_and_changes_nothing(void) {
+  camunda_object *object = camunda_object_new();
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_object_set_str(object, "a", "[]", &error));
+  CHECK_FAILS(camunda_object_append_str(object, "a", "x", &error), CAMUNDA_STATUS_INVALID_ARGUMENT);
+  CHECK_STR(camunda_error_message(error), "the value of a is not an array");
+  camunda_error_free(error);
+  CHECK_STR(camunda_object_json(object, NULL), "{\"a\":\"[]\"}");
+  camunda_object_free(object);
+}
+
 static void object_is_empty_without_fields(void) {
   camunda_object *object = camunda_object_new();
   CHECK_STR(camunda_object_json(object, NULL), "{}");
@@ -93,6 +140,9 @@ static void invalid_field_changes_nothing(void) {
 
 int main(void) {
   RUN(object_encodes_every_type_of_field);
+  RUN(object_nests_objects_and_arrays);
+  RUN(object_contains_a_copy_of_itself);
+  RUN(append_fails_for_other_value_and_changes_nothing);
   RUN(object_is_empty_without_fields);
   RUN(strings_are_escaped_as_name_and_as_value);
   RUN(set_replaces_existing_field);

@@ -56,6 +56,64 @@ static void accessors_return_fallback_for_other_types(void) {
   camunda_value_free(value);
 }
 
+static void path_readers_return_value_or_fallback(void) {
+  camunda_value *value = parse("{\"a\":{\"s\":\"x\",\"n\":[7,1.5],\"yes\":true,\"null\":null}}");
+  CHECK_STR(camunda_value_path_str(value, "a.s", "none"), "x");
+  CHECK_INT(camunda_value_path_integer(value, "a.n.0", -1), 7);
+  CHECK(camunda_value_path_bool(value, "a.yes", false));
+  const char *const others[] = {"a", "a.x", "a.null", "a.n.1", "a.n.2", "", "a.s.x", "\xff"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; ++i) {
+    CHECK_STR(camunda_value_path_str(value, others[i], "none"), "none");
+    CHECK(camunda_value_path_str(value, others[i], NULL) == NULL);
+    CHECK_INT(camunda_value_path_integer(value, others[i], -1), -1);
+    CHECK(camunda_value_path_bool(value, others[i], true));
+    CHECK(!camunda_value_path_bool(value, others[i], false));
+  }
+  CHECK_STR(camunda_value_path_str(NULL, "a.s", "none"), "none");
+  CHECK_STR(camunda_value_path_str(value, NULL, "none"), "none");
+  camunda_value_free(value);
+}
+
+static void next_visits_every_element_and_field_once(void) {
+  camunda_value *value = parse("{\"b\":1,\"a\":[10,20,30],\"b\":null,\"e\\u006e\":{}}");
+  size_t position = 0;
+  int64_t sum = 0;
+  const camunda_value *item;
+  const camunda_value *array = camunda_value_get(value, "a");
+  for (int i = 0; (item = camunda_value_next(array, &position)) != NULL; ++i) {
+    CHECK(item == camunda_value_at(array, (size_t)i));
+    sum += camunda_value_integer(item, 0);
+  }
+  CHECK_INT(sum, 60);
+  CHECK(camunda_value_next(array, &position) == NULL);
+
+  const char *const names[] = {"b", "a", "b", "en"};
+  const char *name = NULL;
+  position = 0;
+  for (size_t i = 0; i < 4; ++i) {
+    CHECK(camunda_value_next_field(value, &position, &name) == camunda_value_at(value, i));
+    CHECK_STR(name, names[i]);
+  }
+  CHECK(camunda_value_next_field(value, &position, &name) == NULL);
+  CHECK(name == NULL);
+  position = 2;
+  CHECK_INT(camunda_value_kind(camunda_value_next(value, &position)), CAMUNDA_KIND_NULL);
+  CHECK(camunda_value_next(value, &position) == camunda_value_at(value, 3));
+
+  /* Values without fields or elements. */
+  position = 0;
+  name = "x";
+  CHECK(camunda_value_next_field(array, &position, &name) == NULL && name == NULL);
+  CHECK(camunda_value_next_field(NULL, &position, &name) == NULL);
+  CHECK(camunda_value_next(camunda_value_at(array, 0), &position) == NULL);
+  CHECK(camunda_value_next(NULL, &position) == NULL);
+  CHECK(camunda_value_next(array, NULL) == NULL);
+  CHECK(camunda_value_next_field(value, &position, NULL) == NULL);
+  CHECK(camunda_value_next_field(value, NULL, &name) == NULL && name == NULL);
+  CHECK_INT((int)position, 0);
+  camunda_value_free(value);
+}
+
 static void get_returns_the_last_of_duplicate_keys(void) {
   camunda_value *value = parse("{\"b\":1,\"a\":2,\"b\":3}");
   size_t length = 0;
@@ -239,6 +297,8 @@ int main(void) {
   RUN(kind_returns_the_json_type);
   RUN(path_finds_nested_values);
   RUN(accessors_return_fallback_for_other_types);
+  RUN(path_readers_return_value_or_fallback);
+  RUN(next_visits_every_element_and_field_once);
   RUN(get_returns_the_last_of_duplicate_keys);
   RUN(str_decodes_escapes_and_returns_length_with_nul);
   RUN(numbers_keep_all_digits);

@@ -50,8 +50,13 @@ pub(crate) fn functions() -> Vec<Function> {
     let text = fs::read_to_string(top().join("include/camunda_admin.h")).unwrap();
     let mut code = String::new();
     let mut in_comment = false;
-    for line in text.lines() {
+    // The functions behind `@cond` replace those of the library under the same names.
+    let (declarations, _) = text.split_once("/** @cond */").unwrap();
+    for line in declarations.lines() {
         let trimmed = line.trim();
+        if trimmed == "CAMUNDA_NODISCARD" {
+            continue;
+        }
         in_comment |= trimmed.starts_with("/*");
         if !in_comment && !trimmed.starts_with('#') {
             code.push_str(trimmed);
@@ -218,7 +223,8 @@ fn good(parameter: &Parameter) -> String {
         "size_t" if parameter.name == "json_len" => "2",
         "size_t" => "1",
         "double" => "0.05",
-        "int64_t" | "int32_t" => "1",
+        "int64_t" | "int32_t" | "camunda_status" => "1",
+        "uint32_t" => "CAMUNDA_ABI_VERSION",
         "bool" => "true",
         kind if kind.ends_with("**") => return format!("&out_{}", parameter.name),
         kind => panic!("no argument is defined for the type {kind}"),
@@ -244,6 +250,10 @@ fn push_call(
             // An arbitrary pointer, which the function must overwrite.
             writeln!(text, "    {kind} *out_{name} = ({kind} *)(void *)&call;").unwrap();
             writeln!(clean, "    {kind}_free(out_{name});").unwrap();
+        }
+        if parameter.kind == "const char**" && replacement.is_none() {
+            writeln!(text, "    const char *out_{} = \"x\";", parameter.name).unwrap();
+            writeln!(clean, "    (void)out_{};", parameter.name).unwrap();
         }
         if parameter.kind == "size_t*" && replacement.is_none() {
             writeln!(text, "    size_t length = 0;").unwrap();

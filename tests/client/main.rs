@@ -1,6 +1,7 @@
 //! Tests of the Rust client against the mock server.
 
 mod bad_input;
+mod credentials;
 #[path = "../support/deadline_check.rs"]
 mod deadline_check;
 mod deadlines;
@@ -18,6 +19,8 @@ mod proxies;
 mod requests;
 mod round_trip;
 mod settings;
+#[cfg(unix)]
+mod sharing;
 mod transport;
 #[path = "../support/unreachable_ports.rs"]
 mod unreachable_ports;

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::sync::Barrier;
+use std::thread;
 use std::time::Duration;
 
 use camunda_admin::{
@@ -369,6 +371,31 @@ fn closed_idle_connection_is_replaced_without_an_error() {
     let before = sandbox.stats().connections;
     admin.clusters().list().unwrap();
     assert_eq!(sandbox.stats().connections, before + 1);
+}
+
+#[test]
+fn connections_are_kept_for_as_many_threads_as_made_calls_at_a_time() {
+    const THREADS: usize = 24;
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    sandbox.add_fault(Fault::on("GET /clusters").delay(Duration::from_millis(50)));
+    admin.clusters().list().unwrap();
+    let before = sandbox.stats().connections;
+    for _ in 0..3 {
+        let barrier = Barrier::new(THREADS);
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..3 {
+                        barrier.wait();
+                        admin.clusters().list().unwrap();
+                    }
+                });
+            }
+        });
+    }
+    let opened = sandbox.stats().connections - before;
+    assert!(opened < THREADS as u64, "{opened} for {THREADS} threads");
 }
 
 #[test]

@@ -66,7 +66,7 @@ def call(admin: AdminClient, request: Dict[str, Any]) -> Any:
         target = getattr(target, step)
     if waits:
         names = {"timeout": "timeout", "interval": "max_poll_interval"}
-        limits = {names[key]: request[key] for key in names if key in request}
+        limits = {name: request[key] for key, name in names.items() if key in request}
         return plain(target(*arguments, **limits))
     result = target(*arguments, **keywords(target, request.get("body", {})))
     if name == "clusters.create":
@@ -79,7 +79,7 @@ def call(admin: AdminClient, request: Dict[str, Any]) -> Any:
 def error_fields(error: CamundaError) -> Dict[str, Any]:
     """Return all attributes of an error."""
     return {
-        "status": error.status,
+        "status": error.abi_status,
         "stage": error.stage.title(),
         "outcome": error.outcome.title().replace("_", ""),
         "message": str(error),

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS, Waiter};
 
-use crate::{Generated, NOTICE, root};
+use crate::{Generated, NOTICE, c_bodies, c_header, root};
 
 /// Generates `src/ffi/operations.rs`: one exported function for each operation and each waiter.
 pub(crate) fn operations() -> Generated {
@@ -16,8 +16,9 @@ pub(crate) fn operations() -> Generated {
     }
 }
 
-/// Generates the C header from `src/ffi`, with `operations` instead of the file on disk.
-pub(crate) fn header(operations: &str) -> Generated {
+/// Generates the declarations of the C header from `src/ffi`, with `operations` instead of the file on
+/// disk.
+pub(crate) fn declarations(operations: &str) -> String {
     let sources = tempfile::tempdir().expect("a temporary folder can be created");
     // All of src: modules of src/ffi refer to files outside it.
     copy_folder(&root().join("src"), sources.path());
@@ -28,10 +29,7 @@ pub(crate) fn header(operations: &str) -> Generated {
         cbindgen::Config::from_file(root().join("cbindgen.toml")).expect("cbindgen.toml is valid");
     let conventions = config.header.unwrap_or_default();
     config.header = Some(format!("/* {NOTICE} */\n{}", conventions.trim_start()));
-    config.after_includes = Some(format!(
-        "\n/** The version of this header. */\n#define CAMUNDA_VERSION \"{}\"",
-        env!("CARGO_PKG_VERSION")
-    ));
+    config.after_includes = Some(c_header::preamble(env!("CARGO_PKG_VERSION")));
     let mut header = Vec::new();
     cbindgen::Builder::new()
         .with_config(config)
@@ -39,9 +37,14 @@ pub(crate) fn header(operations: &str) -> Generated {
         .generate()
         .expect("src/ffi can be expressed in C")
         .write(&mut header);
+    String::from_utf8(header).expect("the sources are UTF-8")
+}
+
+/// Generates the C header of its declarations.
+pub(crate) fn header(declarations: &str) -> Generated {
     Generated {
         path: "include/camunda_admin.h",
-        text: String::from_utf8(header).expect("the sources are UTF-8"),
+        text: c_header::complete(declarations),
     }
 }
 
@@ -155,6 +158,7 @@ fn module_of(function: &str) -> &'static str {
     let modules = ["config", "admin", "call", "value", "object", "credentials"];
     let prefixed = |module: &&&str| function.starts_with(&format!("camunda_{module}_"));
     match function {
+        "camunda_abi_check" => "crate::ffi",
         "camunda_admin_token" | "camunda_admin_invalidate_token" => "token",
         name if known(name) => "operations",
         _ => modules
@@ -224,39 +228,41 @@ fn push_operation(text: &mut String, operation: &Operation) {
     doc(text, operation.doc);
     doc(text, "");
     if let Some(shape) = &operation.body {
-        doc(
-            text,
-            &format!(
-                "`json` is the request body: {}, encoded as JSON in UTF-8, `json_len` bytes. The \
-                 library validates it before it sends the request, and borrows it during the call.",
-                type_name(&shape.kind)
-            ),
-        );
+        push_body(text, "Request body", &shape.kind);
     }
-    if csv {
-        doc(
-            text,
-            "`sink` receives the response body in chunks, on the calling thread, with `user` passed \
-             unchanged. It returns 0 to continue; any other value ends the call with \
-             CAMUNDA_STATUS_IO.",
-        );
-    } else if let Some(shape) = &operation.response {
-        doc(
-            text,
-            &format!(
-                "On success, `*value` is a new value: {}. Free it with camunda_value_free().",
-                type_name(&shape.kind)
-            ),
-        );
+    if let Some(shape) = &operation.response {
+        push_body(text, "Response", &shape.kind);
     }
-    common_doc(text);
     if !operation.documented_errors.is_empty() {
-        doc(text, "");
         doc(text, "Error responses of the API:");
         for (status, reason) in operation.documented_errors {
             doc(text, &format!("- {status} {reason}"));
         }
+        doc(text, "");
     }
+    common_parameters(text);
+    for argument in operation.arguments() {
+        push_argument(text, argument);
+    }
+    if operation.body.is_some() {
+        item(
+            text,
+            "@param json Request body, JSON in UTF-8. The library validates it before it sends the \
+             request, and borrows it during the call.",
+        );
+        item(text, "@param json_len Size of the request body in bytes.");
+    }
+    if csv {
+        item(
+            text,
+            "@param sink Receives the response body in pieces, on the calling thread. Returns 0 to \
+             continue; any other value ends the call with CAMUNDA_STATUS_IO.",
+        );
+        item(text, "@param user Passed to `sink` unchanged. May be NULL.");
+    } else if operation.response.is_some() {
+        value_parameter(text);
+    }
+    error_parameter(text);
     let mut parameters = vec![
         "admin: *const camunda_admin".to_owned(),
         "call: *const camunda_call_options".into(),
@@ -313,15 +319,16 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
     );
     doc(text, "");
     if let Some(response) = waiter.response {
-        doc(
-            text,
-            &format!(
-                "On success, `*value` is a new value: a {}. Free it with camunda_value_free().",
-                response.name()
-            ),
-        );
+        push_body(text, "Response", &BodyKind::Object(response));
     }
-    common_doc(text);
+    common_parameters(text);
+    for argument in waiter.arguments {
+        push_argument(text, argument);
+    }
+    if waiter.response.is_some() {
+        value_parameter(text);
+    }
+    error_parameter(text);
     let arguments: Vec<String> = waiter.arguments.iter().map(|name| snake(name)).collect();
     let mut parameters = vec![
         "admin: *const camunda_admin".to_owned(),
@@ -397,12 +404,69 @@ fn push_function(text: &mut String, name: &str, parameters: Vec<String>, call: &
     writeln!(text, "}}").unwrap();
 }
 
-fn common_doc(text: &mut String) {
-    doc(
+/// Documents the fields of a body.
+fn push_body(text: &mut String, title: &str, kind: &BodyKind) {
+    doc(text, &format!("{title}: {}.", type_name(kind)));
+    for line in c_bodies::fields(kind) {
+        writeln!(text, "/// {line}").unwrap();
+    }
+    doc(text, "");
+}
+
+fn common_parameters(text: &mut String) {
+    item(text, "@param admin Client. Thread-safe.");
+    item(
         text,
-        "If `call` is NULL, default options apply. `error` may be NULL; otherwise `*error` is NULL \
-         on success and a new error on failure. Free it with camunda_error_free(). Thread-safe.",
+        "@param call Options of the call; NULL for the defaults.",
     );
+}
+
+/// Documents an argument of the path.
+fn push_argument(text: &mut String, name: &str) {
+    let what = match name {
+        "clusterUuid" => "Id of the cluster",
+        "clientId" => "Id of the cluster client",
+        "clientUuid" => "Id of the monitoring client",
+        "backupId" => "Id of the backup",
+        "generationId" => "Id of the generation",
+        "secretName" => "Name of the secret",
+        "email" => "Email address of the member",
+        other => panic!("{other}: no documentation is defined; add it to push_argument"),
+    };
+    item(text, &format!("@param {} {what}.", snake(name)));
+}
+
+fn value_parameter(text: &mut String) {
+    item(
+        text,
+        "@param[out] value On success a new value, the response; else NULL. Free it with \
+         camunda_value_free().",
+    );
+}
+
+fn error_parameter(text: &mut String) {
+    item(
+        text,
+        "@param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May \
+         be NULL.",
+    );
+    item(text, "@return CAMUNDA_STATUS_OK, or the kind of the error.");
+}
+
+/// Writes a paragraph whose further lines are indented.
+fn item(text: &mut String, paragraph: &str) {
+    let mut line = String::new();
+    for part in paragraph.split_whitespace() {
+        if line.len() + part.len() > 95 {
+            writeln!(text, "/// {line}").unwrap();
+            line = " ".to_owned();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(part);
+    }
+    writeln!(text, "/// {line}").unwrap();
 }
 
 fn doc(text: &mut String, paragraph: &str) {
@@ -422,8 +486,8 @@ fn doc(text: &mut String, paragraph: &str) {
 
 fn type_name(kind: &BodyKind) -> String {
     match kind {
-        BodyKind::Object(description) => format!("a {}", description.name()),
-        BodyKind::List(description) => format!("an array of {}", description.name()),
+        BodyKind::Object(description) => format!("a {} object", description.name()),
+        BodyKind::List(description) => format!("an array of {} objects", description.name()),
         BodyKind::Secrets => "an object that maps secret names to secret values".to_owned(),
         BodyKind::Csv => "text".to_owned(),
     }

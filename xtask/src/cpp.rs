@@ -113,8 +113,22 @@ const MEMBERS: &[(&str, &str)] = &[
 
 /// Keys of string settings and of `max_response_bytes`, with the documentation of their setters.
 const SETTINGS: &[(&str, &str)] = &[
-    ("client_id", "Sets the client id. Required."),
-    ("client_secret", "Sets the client secret. Required."),
+    (
+        "client_id",
+        "Sets the client id. Required without an access token.",
+    ),
+    (
+        "client_secret",
+        "Sets the client secret. Required with the client id, unless client_secret_file() is set.",
+    ),
+    (
+        "client_secret_file",
+        "Sets a file with the client secret: one line of UTF-8, at most 64 KiB. The client reads it again when the token endpoint rejects the credentials.",
+    ),
+    (
+        "access_token",
+        "Sets an access token that is used unmodified, instead of credentials. The client then sends no token request.",
+    ),
     (
         "base_url",
         "Sets the URL of the API. `http://` is accepted for this machine only. Default: `https://api.cloud.camunda.io`.",
@@ -486,6 +500,7 @@ fn push_settings(text: &mut String) {
         doc(text, "  ", documentation);
         let (argument, value) = match *key {
             "client_secret" => ("const Secret& secret", "secret.expose()"),
+            "access_token" => ("const Secret& token", "token.expose()"),
             "max_response_bytes" => ("std::uint64_t bytes", "std::to_string(bytes)"),
             _ => ("std::string_view value", "value"),
         };

@@ -1,11 +1,15 @@
-"""Tests of the public names, their docstrings, and the imports between the modules."""
+"""Tests of the public names, their docstrings, the imports between the modules, and the documentation."""
 
 import ast
+import importlib.util
 import inspect
+import os
+import re
 import unittest
 from pathlib import Path
 
 import camunda_admin
+from support import SandboxTest
 
 SOURCES = Path(camunda_admin.__file__).parent
 
@@ -51,6 +55,47 @@ class Imports(unittest.TestCase):
             self.assertTrue(loaded, f"import cycle among {sorted(remaining)}")
             for name in loaded:
                 del remaining[name]
+
+
+ROOT = Path(__file__).resolve().parents[3]
+BLOCK = re.compile(r"(?:<!-- not run: ([^\n]*) -->\n)?```python\n(.*?)```\n", re.DOTALL)
+
+
+class Pages(SandboxTest):
+    """Runs the code of each page: its blocks in their order in one process, in a directory of their own."""
+
+    def test_code_of_pages_runs(self):
+        pages = [ROOT / "bindings/python/README.md", *sorted((ROOT / "docs/python").glob("*.md"))]
+        self.assertGreater(len(pages), 9)
+        for page in pages:
+            with self.subTest(page=page.name):
+                self.run_page(page)
+
+    def run_page(self, page):
+        blocks = []
+        for reason, code in BLOCK.findall(page.read_text(encoding="utf-8")):
+            missing = reason.partition("requires ")[2]
+            # Blocks that require a module run where it is installed: with CI=true, `tests/python.rs` installs it.
+            if not reason or (missing.isidentifier() and self.is_installed(missing)):
+                blocks.append(code)
+            else:
+                compile(code, str(page), "exec")
+        if not blocks:
+            return
+        folder = self.folder / page.stem
+        folder.mkdir()
+        program = "\n".join(blocks)
+        prelude = f"import os; os.chdir({str(folder)!r})\n"
+        self.cluster(name=page.stem, status={"ready": "Healthy"})
+        ran = self.run_python(prelude + program)
+        self.assertEqual(ran.returncode, 0, f"{page}:\n{ran.stdout}{ran.stderr}")
+
+    def is_installed(self, module):
+        if importlib.util.find_spec(module) is not None:
+            return True
+        self.assertNotEqual(os.environ.get("CI"), "true", f"{module} is required with CI=true, but is missing")
+        print(f"skipped: {module} is missing")
+        return False
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Kinds(SandboxTest):
                 self.assertEqual(error.path, f"/clusters/{cluster_id}")
                 self.assertEqual(error.attempts, 1)
                 self.assertGreater(error.elapsed, 0)
-                self.assertEqual(error.status, camunda_admin._errors._STATUS_OF_KIND[error.kind])
+                self.assertEqual(error.abi_status, camunda_admin._errors._STATUS_OF_KIND[error.kind])
 
     def test_retries_end_at_deadline(self):
         handle = self.client().with_options(timeout=2).cluster(self.cluster())
@@ -279,7 +279,7 @@ class Arguments(SandboxTest):
         for value in values:
             admin.request("GET", "/clusters", idempotency=value)
         for value in ["once", "repeatable", "", "Safe"]:
-            with self.assertRaisesRegex(InvalidArgumentError, "expected 'safe', 'idempotent' or"):
+            with self.assertRaisesRegex(InvalidArgumentError, "expected 'safe', 'idempotent', 'non_idempotent'"):
                 admin.request("GET", "/clusters", idempotency=value)
 
     def test_setting_that_is_not_valid_is_named(self):

@@ -159,7 +159,7 @@ class Reports(SandboxTest):
             self.assertIn("value = <hidden>", shown(error))
             for value in [SECRET.encode(), SECRET + "\ud800", [SECRET]]:
                 self.fails(CamundaError, Call(change, "KEY", value))
-        with self.assertRaisesRegex(TypeError, "value is a bytes, not a str"):
+        with self.assertRaisesRegex(TypeError, "`value`: bytes given; expected a str"):
             secrets.create("KEY", SECRET.encode())
 
     def test_request_body_is_not_shown_when_request_fails(self):

@@ -80,7 +80,7 @@ class EndToEnd(SandboxTest):
             limited.with_options(timeout=20).access_token()
 
         (client,) = handle.clients.list()
-        self.assertEqual((client.name, client.permissions), ("worker", ["Zeebe", "Operate"]))
+        self.assertEqual((client.name, client.permissions), ("worker", ("Zeebe", "Operate")))
         details = handle.clients.get(created.client_id)
         self.assertEqual(details.zeebe_client_id, created.client_id)
         self.assertTrue(details.zeebe_address)
@@ -226,7 +226,7 @@ class Resources(SandboxTest):
         secure = self.handle.secure_connectivity
         secure.activate(allowed_principals=["arn:aws:iam::1:root"], allowed_regions=["eu-west-1"])
         spec = secure.get().status.spec
-        self.assertEqual(spec.allowed_regions, ["eu-west-1"])
+        self.assertEqual(spec.allowed_regions, ("eu-west-1",))
         secure.deactivate()
 
     def test_allowlist(self):
@@ -356,7 +356,7 @@ class RoundTrips(SandboxTest):
             body={"name": "old", "clientId": "id", "clientSecret": "hunter2", "links": None},
         )
         created = self.client().cluster(self.cluster()).clients.create("old")
-        self.assertEqual((created.uuid, created.permissions, created.links), ("", [], None))
+        self.assertEqual((created.uuid, created.permissions, created.links), ("", (), None))
         self.assertEqual(created.client_secret, "hunter2")
         self.assertNotIn("hunter2", f"{created} {created!r}")
 

@@ -280,7 +280,7 @@ impl<'a> TokenFetch<'a> {
         let now = entry.clock.now();
         let record = &known.record;
         if let Some(cached) = self.newer_token(record, now) {
-            count(&entry.counters.shared);
+            count(&entry.counters.tokens_from_store);
             let token = cached.token.clone();
             let source = known.source.map(Store::describe).unwrap_or_default();
             log_obtained(entry.audience(), &token, now, &source);

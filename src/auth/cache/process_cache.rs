@@ -308,7 +308,7 @@ impl Cache {
             counters: CounterReport {
                 token_requests: read(&self.counters.token_requests),
                 refreshes: read(&self.counters.refreshes),
-                shared: read(&self.counters.shared),
+                tokens_from_store: read(&self.counters.tokens_from_store),
                 cache_hits: tokens
                     .iter()
                     .map(|token_state| token_state.cache_hits)
@@ -330,6 +330,11 @@ pub(crate) struct TokenCacheHandle {
 }
 
 impl TokenCacheHandle {
+    /// Returns the parameters of the token requests.
+    pub(crate) fn request(&self) -> &TokenRequest {
+        &self.request
+    }
+
     /// Returns a valid token.
     ///
     /// Returns the cached token in well under a microsecond if it is not due for refresh. Otherwise
@@ -370,7 +375,9 @@ impl TokenCacheHandle {
         }
         self.wait_for_token(endpoint, call).map_err(|error| {
             match (error.kind(), self.current().stores.problem()) {
-                (ErrorKind::RateLimited, Some(problem)) => error.with_detail(&problem),
+                (ErrorKind::RateLimited, Some(problem)) => {
+                    error.ending_with(format!("tokens are not shared: {problem}"))
+                }
                 _ => error,
             }
         })

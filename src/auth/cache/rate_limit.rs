@@ -119,10 +119,7 @@ impl SharedRateLimiter {
         let rate_limiter = &self.lock().rate_limiter;
         RateLimiterReport {
             token_host: self.key.as_str().to_owned(),
-            next_request_in: rate_limiter
-                .next_allowed_at()
-                .saturating_sub(now.mono)
-                .as_secs_f64(),
+            next_request_in: rate_limiter.next_allowed_at().saturating_sub(now.mono),
             blocked: rate_limiter.blocked(now),
             waiting: rate_limiter.waiting(),
             consecutive_429s: rate_limiter.consecutive_429s(),
@@ -373,8 +370,10 @@ impl SharedRateLimiter {
     ) -> (Duration, bool) {
         let clock = sharing.clock;
         let blocked_until = {
-            let rate_limiter = &mut self.lock().rate_limiter;
-            rate_limiter.rate_limited(clock.now(), retry_after, clock.jitter());
+            let mut state = self.lock();
+            let (now, remaining) = (clock.now(), clock.remaining(sharing.call));
+            let rate_limiter = &mut state.rate_limiter;
+            rate_limiter.rate_limited(now, retry_after, remaining, clock.jitter());
             rate_limiter.next_allowed_at()
         };
         // Callers in the queue have to see their later permits.

@@ -61,9 +61,27 @@ impl FileStore {
 
     /// Opens the directory and checks that no other user can change its files.
     fn open_existing(&self) -> io::Result<OwnedFd> {
-        let directory = rustix::fs::open(&self.path, DIRECTORY, Mode::empty())?;
-        check_private(&directory)?;
+        let directory = rustix::fs::open(&self.path, DIRECTORY, Mode::empty())
+            .map_err(|error| self.open_error(error))?;
+        check_private(&directory, &self.path)?;
         Ok(directory)
+    }
+
+    /// Returns the error of a directory that cannot be opened, with its remedy if it is a symbolic
+    /// link, which another user could replace.
+    fn open_error(&self, error: rustix::io::Errno) -> io::Error {
+        let is_link = matches!(error, rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR)
+            && std::fs::symlink_metadata(&self.path).is_ok_and(|it| it.is_symlink());
+        match (is_link, std::fs::canonicalize(&self.path)) {
+            (true, Ok(target)) => permission_denied(&format!(
+                "directory not used: it is a symbolic link; use {}",
+                target.display()
+            )),
+            (true, Err(_)) => permission_denied(
+                "directory not used: it is a symbolic link to a directory that does not exist",
+            ),
+            (false, _) => error.into(),
+        }
     }
 
     /// Creates the directory and those above it that are missing, mode 0700.
@@ -108,7 +126,7 @@ impl FileStore {
                 Err(error) => return Err(error.into()),
             }
             directory = rustix::fs::openat(&directory, name, DIRECTORY, Mode::empty())?;
-            check_private(&directory)?;
+            check_private(&directory, &self.path)?;
         }
         Ok(directory)
     }
@@ -142,17 +160,22 @@ impl FileStore {
 }
 
 /// Checks that a directory belongs to this user and that no other user can change its files.
-fn check_private(directory: &OwnedFd) -> io::Result<()> {
+fn check_private(directory: &OwnedFd, path: &Path) -> io::Result<()> {
     let stat = rustix::fs::fstat(directory)?;
-    if stat.st_uid != geteuid().as_raw() {
-        return Err(permission_denied(
-            "directory not used: it belongs to another user",
-        ));
+    let user = geteuid().as_raw();
+    if stat.st_uid != user {
+        return Err(permission_denied(&format!(
+            "directory not used: it belongs to user {}, this process runs as user {user}; choose a \
+             directory of user {user}",
+            stat.st_uid
+        )));
     }
     if stat.st_mode & 0o022 != 0 {
-        return Err(permission_denied(
-            "directory not used: other users can write to it",
-        ));
+        return Err(permission_denied(&format!(
+            "directory not used: other users can write to it (mode {:04o}); run `chmod 700 {}`",
+            stat.st_mode & 0o7777,
+            path.display()
+        )));
     }
     Ok(())
 }
@@ -406,5 +429,49 @@ mod tests {
         fs::set_permissions(home.path(), PermissionsExt::from_mode(0o1777)).unwrap();
         store.put("token-1", b"1", TTL).unwrap_err();
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn directory_that_is_not_used_is_reported_with_reason_and_remedy() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path().canonicalize().unwrap();
+        let (open, link, broken) = (place.join("open"), place.join("link"), place.join("broken"));
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, PermissionsExt::from_mode(0o775)).unwrap();
+        symlink(&open, &link).unwrap();
+        symlink(place.join("missing"), &broken).unwrap();
+        let check = |path: &Path, expected: &str| {
+            let store = FileStore::new(path);
+            for error in [
+                store.put("token-1", b"1", TTL).unwrap_err(),
+                store.try_lock("token-1", TTL).unwrap_err(),
+                store.get("token-1").unwrap_err(),
+            ] {
+                assert_eq!(error.to_string(), format!("directory not used: {expected}"));
+            }
+        };
+        check(
+            &open,
+            &format!(
+                "other users can write to it (mode 0775); run `chmod 700 {}`",
+                open.display()
+            ),
+        );
+        check(
+            &link,
+            &format!("it is a symbolic link; use {}", open.display()),
+        );
+        check(
+            &broken,
+            "it is a symbolic link to a directory that does not exist",
+        );
+        if !geteuid().is_root() {
+            return left_out("directories of other users, which needs root", false);
+        }
+        chown(&open, Some(OTHER_USER), Some(OTHER_USER)).unwrap();
+        check(
+            &open,
+            "it belongs to user 65534, this process runs as user 0; choose a directory of user 0",
+        );
     }
 }

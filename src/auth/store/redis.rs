@@ -172,9 +172,13 @@ impl RedisStore {
             return Ok(());
         }
         self.query::<i64>(&check_script(), budget)
-            .map_err(|error| {
-                let what = format!("locks need the commands EVAL, GET, SET and DEL: {error}");
-                io::Error::new(error.kind(), what)
+            .map_err(|error| match error.kind() {
+                // A script that runs a command without permission fails with another error.
+                io::ErrorKind::PermissionDenied | io::ErrorKind::Other => io::Error::new(
+                    error.kind(),
+                    format!("locks need the commands EVAL, GET, SET and DEL: {error}"),
+                ),
+                _ => error,
             })?;
         self.0.runs_scripts.store(true, Ordering::Relaxed);
         Ok(())
@@ -343,8 +347,8 @@ impl Inner {
         if responses[3].is_ok() {
             self.runs_scripts.store(true, Ordering::Relaxed);
         }
-        // Other errors say nothing about permissions.
-        if responses.iter().all(|it| it.is_ok() || is_denied(it))
+        // Any other error says nothing about permissions.
+        if (responses[0].is_ok() || is_denied(&responses[0]))
             && !self.permissions_checked.swap(true, Ordering::Relaxed)
             && !missing.is_empty()
         {

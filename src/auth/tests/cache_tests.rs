@@ -924,7 +924,7 @@ fn diagnostics_report_tokens_rate_limiters_and_stores() {
         serde_json::to_value(&report.tokens[0]).unwrap()["state"],
         "credentials_rejected"
     );
-    assert_eq!(report.tokens[0].retry_in, Some(30.0));
+    assert_eq!(report.tokens[0].retry_in, Some(Duration::from_secs(30)));
     assert_eq!(
         report.tokens[0].last_error.as_deref(),
         Some("access_denied")

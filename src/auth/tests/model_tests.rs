@@ -529,7 +529,7 @@ fn run_rate_limiter(history: Vec<RateLimiterEvent>) {
                 }
                 let rate_limiter = &mut rate_limiters[process];
                 rate_limiter.merge(shared, &mut merged[process], now);
-                rate_limiter.rate_limited(now, retry_after.map(seconds), 0.0);
+                rate_limiter.rate_limited(now, retry_after.map(seconds), Duration::MAX, 0.0);
                 shared = rate_limiter.record(&mut merged[process], now);
                 limited += 1;
                 let own = (60u64 << (limited - 1).min(10)).min(600);

@@ -175,6 +175,8 @@ pub(super) struct Outcome {
     /// Number of store failures in the process so far.
     pub(super) store_failures: u64,
     pub(super) retry_after: Option<Duration>,
+    /// The whole text of the error.
+    pub(super) shown: Option<String>,
     /// Warnings in the log of the process so far.
     pub(super) warnings: Vec<String>,
 }
@@ -263,6 +265,7 @@ fn run_thread(scenario: &Scenario, cache: &Cache, number: usize) {
         let result = handle.token(scenario, &call_within(scenario.timeout));
         let outcome = Outcome {
             retry_after: result.as_ref().err().and_then(|error| error.retry_after()),
+            shown: result.as_ref().err().map(|error| error.to_string()),
             warnings: WARNINGS.0.lock().unwrap().clone(),
             result: result
                 .map(|token| token.expose().to_owned())
@@ -754,8 +757,10 @@ fn rate_limit_of_a_429_is_shared_with_a_full_disk() {
         assert_eq!(kind, "RateLimited");
     }
     // The error names the failure of the store.
-    let (_, message) = first[0].result.as_ref().unwrap_err();
-    assert!(message.contains("No space left on device"), "{message}");
+    let shown = first[0].shown.as_ref().unwrap();
+    let reason = shown.split_once("tokens are not shared: files in ");
+    let reason = reason.expect("the reason").1;
+    assert!(reason.contains("No space left on device"), "{shown}");
     assert_eq!(scenario.requests().len(), 1);
 }
 

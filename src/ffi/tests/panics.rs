@@ -14,6 +14,7 @@ fn exported_function_returns_internal_error_on_panic() {
     // SAFETY: the panic precedes every access to an argument.
     let statuses = unsafe {
         [
+            ("camunda_abi_check", crate::ffi::camunda_abi_check(0, null_mut())),
             ("camunda_admin_new", admin::camunda_admin_new(null(), null_mut(), null_mut())),
             ("camunda_admin_stats", admin::camunda_admin_stats(null(), null_mut(), null_mut())),
             ("camunda_admin_diagnostics", admin::camunda_admin_diagnostics(null(), null_mut(), null_mut())),
@@ -41,6 +42,10 @@ fn exported_function_returns_internal_error_on_panic() {
             ("camunda_object_set_bool", object::camunda_object_set_bool(null_mut(), null(), false, null_mut())),
             ("camunda_object_set_strings", object::camunda_object_set_strings(null_mut(), null(), null(), 0, null_mut())),
             ("camunda_object_set_json", object::camunda_object_set_json(null_mut(), null(), null(), 0, null_mut())),
+            ("camunda_object_set_object", object::camunda_object_set_object(null_mut(), null(), null(), null_mut())),
+            ("camunda_object_append_str", object::camunda_object_append_str(null_mut(), null(), null(), null_mut())),
+            ("camunda_object_append_integer", object::camunda_object_append_integer(null_mut(), null(), 0, null_mut())),
+            ("camunda_object_append_object", object::camunda_object_append_object(null_mut(), null(), null(), null_mut())),
             ("camunda_cluster_client_create_env_file", operation::camunda_cluster_client_create_env_file(null(), null(), null(), null(), 0, null(), null_mut(), null_mut())),
             ("camunda_cluster_add_to_ip_allowlist", operation::camunda_cluster_add_to_ip_allowlist(null(), null(), null(), null(), null(), null_mut(), null_mut())),
             ("camunda_cluster_remove_from_ip_allowlist", operation::camunda_cluster_remove_from_ip_allowlist(null(), null(), null(), null(), null_mut(), null_mut())),

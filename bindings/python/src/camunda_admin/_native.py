@@ -1,10 +1,11 @@
 """The native library: locating, loading, checking its ABI version, and shutdown with the interpreter."""
 
+from __future__ import annotations
+
 import atexit
 import ctypes
 import os
 import sys
-from pathlib import Path
 
 from . import _prototypes
 
@@ -24,7 +25,7 @@ def library_name() -> str:
 
 def _load() -> ctypes.CDLL:
     named = os.environ.get(_VARIABLE)
-    path = named or str(Path(__file__).resolve().parent / library_name())
+    path = named or os.path.join(os.path.dirname(os.path.realpath(__file__)), library_name())
     try:
         # CDLL releases the GIL during a call.
         library = ctypes.CDLL(path)

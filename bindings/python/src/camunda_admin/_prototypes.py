@@ -17,6 +17,10 @@ from ctypes import (
     c_void_p,
 )
 
+CAMUNDA_VERSION_MAJOR = 0
+CAMUNDA_VERSION_MINOR = 1
+CAMUNDA_VERSION_PATCH = 0
+CAMUNDA_VERSION_NUMBER = 1000
 CAMUNDA_ABI_VERSION = 1
 CAMUNDA_STAGE_CONFIG = 1
 CAMUNDA_STAGE_TOKEN = 2
@@ -90,6 +94,8 @@ def declare(library: CDLL) -> None:
     library.camunda_version.argtypes = []
     library.camunda_abi_version.restype = c_uint32
     library.camunda_abi_version.argtypes = []
+    library.camunda_abi_check.restype = c_int32
+    library.camunda_abi_check.argtypes = [c_uint32, POINTER(c_void_p)]
     library.camunda_admin_new.restype = c_int32
     library.camunda_admin_new.argtypes = [c_void_p, POINTER(c_void_p), POINTER(c_void_p)]
     library.camunda_admin_stats.restype = c_int32
@@ -186,6 +192,12 @@ def declare(library: CDLL) -> None:
     library.camunda_credentials_read.argtypes = [c_char_p, POINTER(c_void_p), POINTER(c_void_p)]
     library.camunda_credentials_from_env.restype = c_int32
     library.camunda_credentials_from_env.argtypes = [POINTER(c_void_p), POINTER(c_void_p)]
+    library.camunda_status_name.restype = c_char_p
+    library.camunda_status_name.argtypes = [c_int32]
+    library.camunda_stage_name.restype = c_char_p
+    library.camunda_stage_name.argtypes = [c_int32]
+    library.camunda_outcome_name.restype = c_char_p
+    library.camunda_outcome_name.argtypes = [c_int32]
     library.camunda_error_status.restype = c_int32
     library.camunda_error_status.argtypes = [c_void_p]
     library.camunda_error_message.restype = c_char_p
@@ -242,6 +254,24 @@ def declare(library: CDLL) -> None:
         c_char_p,
         c_char_p,
         c_size_t,
+        POINTER(c_void_p),
+    ]
+    library.camunda_object_set_object.restype = c_int32
+    library.camunda_object_set_object.argtypes = [c_void_p, c_char_p, c_void_p, POINTER(c_void_p)]
+    library.camunda_object_append_str.restype = c_int32
+    library.camunda_object_append_str.argtypes = [c_void_p, c_char_p, c_char_p, POINTER(c_void_p)]
+    library.camunda_object_append_integer.restype = c_int32
+    library.camunda_object_append_integer.argtypes = [
+        c_void_p,
+        c_char_p,
+        c_int64,
+        POINTER(c_void_p),
+    ]
+    library.camunda_object_append_object.restype = c_int32
+    library.camunda_object_append_object.argtypes = [
+        c_void_p,
+        c_char_p,
+        c_void_p,
         POINTER(c_void_p),
     ]
     library.camunda_object_json.restype = c_void_p
@@ -670,6 +700,16 @@ def declare(library: CDLL) -> None:
         POINTER(c_void_p),
         POINTER(c_void_p),
     ]
+    library.camunda_value_path_str.restype = c_char_p
+    library.camunda_value_path_str.argtypes = [c_void_p, c_char_p, c_char_p]
+    library.camunda_value_path_integer.restype = c_int64
+    library.camunda_value_path_integer.argtypes = [c_void_p, c_char_p, c_int64]
+    library.camunda_value_path_bool.restype = c_bool
+    library.camunda_value_path_bool.argtypes = [c_void_p, c_char_p, c_bool]
+    library.camunda_value_next.restype = c_void_p
+    library.camunda_value_next.argtypes = [c_void_p, POINTER(c_size_t)]
+    library.camunda_value_next_field.restype = c_void_p
+    library.camunda_value_next_field.argtypes = [c_void_p, POINTER(c_size_t), POINTER(c_char_p)]
     library.camunda_shutdown_new.restype = c_void_p
     library.camunda_shutdown_new.argtypes = []
     library.camunda_shutdown_start.restype = c_bool
