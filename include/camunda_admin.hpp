@@ -2120,132 +2120,6 @@ inline std::ostream& operator<<(std::ostream& stream, const PlanType& object) {
   return detail::print(stream, detail::writer_of<PlanType>, &object);
 }
 
-/// Cluster in the response of an upgrade: its id and name.
-struct UpgradedCluster {
-  /// Its id.
-  ClusterId id{};
-  /// Its name.
-  std::string name{};
-  /// Fields unknown to this version.
-  Extra extra{};
-
-  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
-  /// not have the structure of the type.
-  [[nodiscard]] static UpgradedCluster from_json(std::string_view json);
-  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
-  [[nodiscard]] std::string to_json() const;
-};
-
-/// @cond
-template <>
-struct detail::Table<UpgradedCluster> {
-  static void* field(void* object, std::size_t index) {
-    auto& it = *static_cast<UpgradedCluster*>(object);
-    switch (index) {
-      case 0: return &it.id;
-      case 1: return &it.name;
-      default: return &it.extra;
-    }
-  }
-  static constexpr Field fields[] = {
-      {"id", Presence::Defaulted},
-      {"name", Presence::Defaulted},
-  };
-  static constexpr ObjectTable table = {fields, std::size(fields), field};
-  static constexpr const Reader* readers[] = {
-      &reader_of<ClusterId>,
-      &reader_of<std::string>,
-  };
-  static constexpr const Writer* writers[] = {
-      &writer_of<ClusterId>,
-      &writer_of<std::string>,
-  };
-};
-
-inline UpgradedCluster UpgradedCluster::from_json(std::string_view json) {
-  UpgradedCluster object{};
-  detail::decode_json(detail::reader_of<UpgradedCluster>, json, &object);
-  return object;
-}
-
-inline std::string UpgradedCluster::to_json() const { return detail::encode(detail::writer_of<UpgradedCluster>, this); }
-/// @endcond
-
-/// Compares all fields, also those unknown to this version.
-inline bool operator==(const UpgradedCluster& a, const UpgradedCluster& b) {
-  return detail::equal(detail::writer_of<UpgradedCluster>, &a, &b);
-}
-/// Compares all fields, also those unknown to this version.
-inline bool operator!=(const UpgradedCluster& a, const UpgradedCluster& b) { return !(a == b); }
-/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
-inline std::ostream& operator<<(std::ostream& stream, const UpgradedCluster& object) {
-  return detail::print(stream, detail::writer_of<UpgradedCluster>, &object);
-}
-
-/// Generation in the response of an upgrade: its id and name.
-struct UpgradedGeneration {
-  /// Its id.
-  GenerationId id{};
-  /// Its name, as the Console shows it.
-  std::string name{};
-  /// Fields unknown to this version.
-  Extra extra{};
-
-  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
-  /// not have the structure of the type.
-  [[nodiscard]] static UpgradedGeneration from_json(std::string_view json);
-  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
-  [[nodiscard]] std::string to_json() const;
-};
-
-/// @cond
-template <>
-struct detail::Table<UpgradedGeneration> {
-  static void* field(void* object, std::size_t index) {
-    auto& it = *static_cast<UpgradedGeneration*>(object);
-    switch (index) {
-      case 0: return &it.id;
-      case 1: return &it.name;
-      default: return &it.extra;
-    }
-  }
-  static constexpr Field fields[] = {
-      {"id", Presence::Required},
-      {"name", Presence::Defaulted},
-  };
-  static constexpr ObjectTable table = {fields, std::size(fields), field};
-  static constexpr const Reader* readers[] = {
-      &reader_of<GenerationId>,
-      &reader_of<std::string>,
-  };
-  static constexpr const Writer* writers[] = {
-      &writer_of<GenerationId>,
-      &writer_of<std::string>,
-  };
-};
-
-inline UpgradedGeneration UpgradedGeneration::from_json(std::string_view json) {
-  UpgradedGeneration object{};
-  detail::decode_json(detail::reader_of<UpgradedGeneration>, json, &object);
-  return object;
-}
-
-inline std::string UpgradedGeneration::to_json() const { return detail::encode(detail::writer_of<UpgradedGeneration>, this); }
-/// @endcond
-
-/// Compares all fields, also those unknown to this version.
-inline bool operator==(const UpgradedGeneration& a, const UpgradedGeneration& b) {
-  return detail::equal(detail::writer_of<UpgradedGeneration>, &a, &b);
-}
-/// Compares all fields, also those unknown to this version.
-inline bool operator!=(const UpgradedGeneration& a, const UpgradedGeneration& b) { return !(a == b); }
-/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
-inline std::ostream& operator<<(std::ostream& stream, const UpgradedGeneration& object) {
-  return detail::print(stream, detail::writer_of<UpgradedGeneration>, &object);
-}
-
 /// Reason why an organisation may use a generation.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class GenerationClassification : public OpenEnum<GenerationClassification> {
@@ -3663,6 +3537,132 @@ inline detail::UpdateIpAllowlist detail::UpdateIpAllowlist::from_json(std::strin
 
 inline std::string detail::UpdateIpAllowlist::to_json() const { return detail::encode(detail::writer_of<detail::UpdateIpAllowlist>, this); }
 /// @endcond
+
+/// Cluster in the response of an upgrade: its id and name.
+struct UpgradedCluster {
+  /// Its id.
+  ClusterId id{};
+  /// Its name.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  [[nodiscard]] static UpgradedCluster from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  [[nodiscard]] std::string to_json() const;
+};
+
+/// @cond
+template <>
+struct detail::Table<UpgradedCluster> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<UpgradedCluster*>(object);
+    switch (index) {
+      case 0: return &it.id;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"id", Presence::Defaulted},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ClusterId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ClusterId>,
+      &writer_of<std::string>,
+  };
+};
+
+inline UpgradedCluster UpgradedCluster::from_json(std::string_view json) {
+  UpgradedCluster object{};
+  detail::decode_json(detail::reader_of<UpgradedCluster>, json, &object);
+  return object;
+}
+
+inline std::string UpgradedCluster::to_json() const { return detail::encode(detail::writer_of<UpgradedCluster>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const UpgradedCluster& a, const UpgradedCluster& b) {
+  return detail::equal(detail::writer_of<UpgradedCluster>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const UpgradedCluster& a, const UpgradedCluster& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const UpgradedCluster& object) {
+  return detail::print(stream, detail::writer_of<UpgradedCluster>, &object);
+}
+
+/// Generation in the response of an upgrade: its id and name.
+struct UpgradedGeneration {
+  /// Its id.
+  GenerationId id{};
+  /// Its name, as the Console shows it.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  [[nodiscard]] static UpgradedGeneration from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  [[nodiscard]] std::string to_json() const;
+};
+
+/// @cond
+template <>
+struct detail::Table<UpgradedGeneration> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<UpgradedGeneration*>(object);
+    switch (index) {
+      case 0: return &it.id;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"id", Presence::Required},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<GenerationId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<GenerationId>,
+      &writer_of<std::string>,
+  };
+};
+
+inline UpgradedGeneration UpgradedGeneration::from_json(std::string_view json) {
+  UpgradedGeneration object{};
+  detail::decode_json(detail::reader_of<UpgradedGeneration>, json, &object);
+  return object;
+}
+
+inline std::string UpgradedGeneration::to_json() const { return detail::encode(detail::writer_of<UpgradedGeneration>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const UpgradedGeneration& a, const UpgradedGeneration& b) {
+  return detail::equal(detail::writer_of<UpgradedGeneration>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const UpgradedGeneration& a, const UpgradedGeneration& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const UpgradedGeneration& object) {
+  return detail::print(stream, detail::writer_of<UpgradedGeneration>, &object);
+}
 
 /// Response to an upgrade.
 struct GenerationUpgrade {
@@ -6651,9 +6651,9 @@ class Wait {
   }
   /// Sets the maximum delay between two polls, default 10 s, minimum 10 ms. A longer `Retry-After`
   /// of the API is honored; one beyond the deadline fails the wait immediately.
-  [[nodiscard]] Wait interval(Seconds interval) const {
+  [[nodiscard]] Wait max_poll_interval(Seconds interval) const {
     Wait wait(*this);
-    wait.interval_ = interval;
+    wait.max_poll_interval_ = interval;
     return wait;
   }
   /// Sets a callback that receives the resource after each successful poll, on the calling thread.
@@ -6667,13 +6667,15 @@ class Wait {
   /// @private
   [[nodiscard]] const std::optional<Seconds>& timeout() const noexcept { return timeout_; }
   /// @private
-  [[nodiscard]] const std::optional<Seconds>& interval() const noexcept { return interval_; }
+  [[nodiscard]] const std::optional<Seconds>& max_poll_interval() const noexcept {
+    return max_poll_interval_;
+  }
   /// @private
   const std::function<void(const T&)>& progress() const noexcept { return progress_; }
 
  private:
   std::optional<Seconds> timeout_;
-  std::optional<Seconds> interval_;
+  std::optional<Seconds> max_poll_interval_;
   std::function<void(const T&)> progress_;
 };
 
@@ -6814,9 +6816,9 @@ class WaitHandle : public CallHandle {
   WaitHandle(const CallOptions& options, const Wait<T>& wait)
       : CallHandle(options, check, this), wait_(wait) {
     if (wait.timeout()) set_timeout(*wait.timeout());
-    if (wait.interval()) {
+    if (wait.max_poll_interval()) {
       run([&](camunda_error** error) {
-        return camunda_call_options_set_max_poll_interval(handle(), wait.interval()->count(), error);
+        return camunda_call_options_set_max_poll_interval(handle(), wait.max_poll_interval()->count(), error);
       });
     }
     if (wait.progress()) {

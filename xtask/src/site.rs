@@ -242,7 +242,7 @@ pub(crate) fn operations() -> Generated {
     );
     let mut last_group = "";
     for operation in OPERATIONS {
-        let group = group(operation.call);
+        let group = group(operation.sdk_method);
         if group != last_group {
             write!(text, "\n## {group}\n").unwrap();
             last_group = group;
