@@ -3847,7 +3847,7 @@ void camunda_value_free(camunda_value *value);
 /** Field of CreateCluster. */
 #define CAMUNDA_FIELD_HARDWARE_PACKAGES "hardwarePackages"
 
-/** Field of UpgradedCluster, UpgradedGeneration, BackupRegionOption, ClusterRef. */
+/** Field of BackupRegionOption, UpgradedCluster, UpgradedGeneration, ClusterRef. */
 #define CAMUNDA_FIELD_ID "id"
 
 /** Field of ClusterLinks. */
@@ -3897,10 +3897,10 @@ void camunda_value_free(camunda_value *value);
 
 /**
  * Field of ChannelRef, GenerationRef, RegionRef, BackupRegionRef, PlanTypeRef, PlanType,
- * UpgradedCluster, UpgradedGeneration, Generation, Channel, Region, Cluster, CreateCluster,
- * UpdateCluster, ClusterClient, CreatedClusterClient, ClusterClientConnectionDetails, Backup,
- * BackupSchedule, MonitoringClient, CreatedMonitoringClient, SecureConnectivityMetadata,
- * Member.
+ * Generation, Channel, Region, Cluster, CreateCluster, UpdateCluster, UpgradedCluster,
+ * UpgradedGeneration, ClusterClient, CreatedClusterClient, ClusterClientConnectionDetails,
+ * Backup, BackupSchedule, MonitoringClient, CreatedMonitoringClient,
+ * SecureConnectivityMetadata, Member.
  */
 #define CAMUNDA_FIELD_NAME "name"
 

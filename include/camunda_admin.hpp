@@ -2120,132 +2120,6 @@ inline std::ostream& operator<<(std::ostream& stream, const PlanType& object) {
   return detail::print(stream, detail::writer_of<PlanType>, &object);
 }
 
-/// Cluster in the response of an upgrade: its id and name.
-struct UpgradedCluster {
-  /// Its id.
-  ClusterId id{};
-  /// Its name.
-  std::string name{};
-  /// Fields unknown to this version.
-  Extra extra{};
-
-  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
-  /// not have the structure of the type.
-  [[nodiscard]] static UpgradedCluster from_json(std::string_view json);
-  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
-  [[nodiscard]] std::string to_json() const;
-};
-
-/// @cond
-template <>
-struct detail::Table<UpgradedCluster> {
-  static void* field(void* object, std::size_t index) {
-    auto& it = *static_cast<UpgradedCluster*>(object);
-    switch (index) {
-      case 0: return &it.id;
-      case 1: return &it.name;
-      default: return &it.extra;
-    }
-  }
-  static constexpr Field fields[] = {
-      {"id", Presence::Defaulted},
-      {"name", Presence::Defaulted},
-  };
-  static constexpr ObjectTable table = {fields, std::size(fields), field};
-  static constexpr const Reader* readers[] = {
-      &reader_of<ClusterId>,
-      &reader_of<std::string>,
-  };
-  static constexpr const Writer* writers[] = {
-      &writer_of<ClusterId>,
-      &writer_of<std::string>,
-  };
-};
-
-inline UpgradedCluster UpgradedCluster::from_json(std::string_view json) {
-  UpgradedCluster object{};
-  detail::decode_json(detail::reader_of<UpgradedCluster>, json, &object);
-  return object;
-}
-
-inline std::string UpgradedCluster::to_json() const { return detail::encode(detail::writer_of<UpgradedCluster>, this); }
-/// @endcond
-
-/// Compares all fields, also those unknown to this version.
-inline bool operator==(const UpgradedCluster& a, const UpgradedCluster& b) {
-  return detail::equal(detail::writer_of<UpgradedCluster>, &a, &b);
-}
-/// Compares all fields, also those unknown to this version.
-inline bool operator!=(const UpgradedCluster& a, const UpgradedCluster& b) { return !(a == b); }
-/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
-inline std::ostream& operator<<(std::ostream& stream, const UpgradedCluster& object) {
-  return detail::print(stream, detail::writer_of<UpgradedCluster>, &object);
-}
-
-/// Generation in the response of an upgrade: its id and name.
-struct UpgradedGeneration {
-  /// Its id.
-  GenerationId id{};
-  /// Its name, as the Console shows it.
-  std::string name{};
-  /// Fields unknown to this version.
-  Extra extra{};
-
-  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
-  /// not have the structure of the type.
-  [[nodiscard]] static UpgradedGeneration from_json(std::string_view json);
-  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
-  [[nodiscard]] std::string to_json() const;
-};
-
-/// @cond
-template <>
-struct detail::Table<UpgradedGeneration> {
-  static void* field(void* object, std::size_t index) {
-    auto& it = *static_cast<UpgradedGeneration*>(object);
-    switch (index) {
-      case 0: return &it.id;
-      case 1: return &it.name;
-      default: return &it.extra;
-    }
-  }
-  static constexpr Field fields[] = {
-      {"id", Presence::Required},
-      {"name", Presence::Defaulted},
-  };
-  static constexpr ObjectTable table = {fields, std::size(fields), field};
-  static constexpr const Reader* readers[] = {
-      &reader_of<GenerationId>,
-      &reader_of<std::string>,
-  };
-  static constexpr const Writer* writers[] = {
-      &writer_of<GenerationId>,
-      &writer_of<std::string>,
-  };
-};
-
-inline UpgradedGeneration UpgradedGeneration::from_json(std::string_view json) {
-  UpgradedGeneration object{};
-  detail::decode_json(detail::reader_of<UpgradedGeneration>, json, &object);
-  return object;
-}
-
-inline std::string UpgradedGeneration::to_json() const { return detail::encode(detail::writer_of<UpgradedGeneration>, this); }
-/// @endcond
-
-/// Compares all fields, also those unknown to this version.
-inline bool operator==(const UpgradedGeneration& a, const UpgradedGeneration& b) {
-  return detail::equal(detail::writer_of<UpgradedGeneration>, &a, &b);
-}
-/// Compares all fields, also those unknown to this version.
-inline bool operator!=(const UpgradedGeneration& a, const UpgradedGeneration& b) { return !(a == b); }
-/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
-inline std::ostream& operator<<(std::ostream& stream, const UpgradedGeneration& object) {
-  return detail::print(stream, detail::writer_of<UpgradedGeneration>, &object);
-}
-
 /// Reason why an organisation may use a generation.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class GenerationClassification : public OpenEnum<GenerationClassification> {
@@ -3663,6 +3537,132 @@ inline detail::UpdateIpAllowlist detail::UpdateIpAllowlist::from_json(std::strin
 
 inline std::string detail::UpdateIpAllowlist::to_json() const { return detail::encode(detail::writer_of<detail::UpdateIpAllowlist>, this); }
 /// @endcond
+
+/// Cluster in the response of an upgrade: its id and name.
+struct UpgradedCluster {
+  /// Its id.
+  ClusterId id{};
+  /// Its name.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  [[nodiscard]] static UpgradedCluster from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  [[nodiscard]] std::string to_json() const;
+};
+
+/// @cond
+template <>
+struct detail::Table<UpgradedCluster> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<UpgradedCluster*>(object);
+    switch (index) {
+      case 0: return &it.id;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"id", Presence::Defaulted},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ClusterId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ClusterId>,
+      &writer_of<std::string>,
+  };
+};
+
+inline UpgradedCluster UpgradedCluster::from_json(std::string_view json) {
+  UpgradedCluster object{};
+  detail::decode_json(detail::reader_of<UpgradedCluster>, json, &object);
+  return object;
+}
+
+inline std::string UpgradedCluster::to_json() const { return detail::encode(detail::writer_of<UpgradedCluster>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const UpgradedCluster& a, const UpgradedCluster& b) {
+  return detail::equal(detail::writer_of<UpgradedCluster>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const UpgradedCluster& a, const UpgradedCluster& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const UpgradedCluster& object) {
+  return detail::print(stream, detail::writer_of<UpgradedCluster>, &object);
+}
+
+/// Generation in the response of an upgrade: its id and name.
+struct UpgradedGeneration {
+  /// Its id.
+  GenerationId id{};
+  /// Its name, as the Console shows it.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  [[nodiscard]] static UpgradedGeneration from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  [[nodiscard]] std::string to_json() const;
+};
+
+/// @cond
+template <>
+struct detail::Table<UpgradedGeneration> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<UpgradedGeneration*>(object);
+    switch (index) {
+      case 0: return &it.id;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"id", Presence::Required},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<GenerationId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<GenerationId>,
+      &writer_of<std::string>,
+  };
+};
+
+inline UpgradedGeneration UpgradedGeneration::from_json(std::string_view json) {
+  UpgradedGeneration object{};
+  detail::decode_json(detail::reader_of<UpgradedGeneration>, json, &object);
+  return object;
+}
+
+inline std::string UpgradedGeneration::to_json() const { return detail::encode(detail::writer_of<UpgradedGeneration>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const UpgradedGeneration& a, const UpgradedGeneration& b) {
+  return detail::equal(detail::writer_of<UpgradedGeneration>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const UpgradedGeneration& a, const UpgradedGeneration& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const UpgradedGeneration& object) {
+  return detail::print(stream, detail::writer_of<UpgradedGeneration>, &object);
+}
 
 /// Response to an upgrade.
 struct GenerationUpgrade {
