@@ -846,7 +846,10 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
             );
         }
     }
-    let mut passed = vec![format!("lib.{}", operation.c_function), quoted(operation.name)];
+    let mut passed = vec![
+        format!("lib.{}", operation.c_function),
+        quoted(operation.name),
+    ];
     passed.extend(decode.clone());
     passed.extend(has_id(operation.arguments()).then(|| "self._id".to_owned()));
     passed.extend(
