@@ -1232,8 +1232,11 @@ fn prototypes_text(header: &str) -> String {
     let mut text = format!("# {NOTICE}\n");
     text.push_str(
         "\"\"\"The ctypes declarations of the C ABI: constants, callback types, structures, prototypes.\"\"\"\n\n\
-         from ctypes import (\n    CDLL,\n    CFUNCTYPE,\n    POINTER,\n    Structure,\n    c_bool,\n    c_char_p,\n    \
-         c_double,\n    c_int32,\n    c_int64,\n    c_size_t,\n    c_uint32,\n    c_uint64,\n    c_void_p,\n)\n\n",
+         from __future__ import annotations\n\n\
+         from ctypes import (\n    CFUNCTYPE,\n    POINTER,\n    Structure,\n    c_bool,\n    c_char_p,\n    \
+         c_double,\n    c_int32,\n    c_int64,\n    c_size_t,\n    c_uint32,\n    c_uint64,\n    c_void_p,\n)\n\n\
+         TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from typing import Any, Dict, Tuple\n\n\
+         _char_p_p = POINTER(c_char_p)\n_size_t_p = POINTER(c_size_t)\n_void_p_p = POINTER(c_void_p)\n\n",
     );
     for (name, value) in &header.constants {
         writeln!(text, "{name} = {value}").unwrap();
@@ -1259,33 +1262,48 @@ fn prototypes_text(header: &str) -> String {
         text.push_str("    ]\n");
     }
     text.push_str(
-        "\n\ndef declare(library: CDLL) -> None:\n    \
-         \"\"\"Set the argument and return types of all functions.\"\"\"\n",
+        "\n\n#: The return type and the argument types of each function.\n\
+         PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {\n",
     );
     for function in &header.functions {
-        let name = &function.name;
         let sized = function
             .parameters
             .iter()
             .any(|parameter| parameter.ends_with("size_t*"));
-        writeln!(
-            text,
-            "    library.{name}.restype = {}",
-            ctype(&function.return_type, "", sized)
-        )
-        .unwrap();
-        let types = function.ctypes(false);
-        let line = format!("    library.{name}.argtypes = [{}]", types.join(", "));
+        let result = ctype(&function.return_type, "", sized);
+        let types: Vec<_> = function
+            .ctypes(false)
+            .into_iter()
+            .map(|kind| match kind.strip_prefix("POINTER(") {
+                Some(target) => format!(
+                    "_{}_p",
+                    target.trim_end_matches(')').trim_start_matches("c_")
+                ),
+                None => kind,
+            })
+            .collect();
+        let comma = if types.len() == 1 { "," } else { "" };
+        let line = format!(
+            "    \"{}\": ({result}, ({}{comma})),",
+            function.name,
+            types.join(", ")
+        );
         if line.len() <= 100 {
             writeln!(text, "{line}").unwrap();
         } else {
-            writeln!(text, "    library.{name}.argtypes = [").unwrap();
+            writeln!(
+                text,
+                "    \"{}\": (\n        {result},\n        (",
+                function.name
+            )
+            .unwrap();
             for kind in types {
-                writeln!(text, "        {kind},").unwrap();
+                writeln!(text, "            {kind},").unwrap();
             }
-            text.push_str("    ]\n");
+            text.push_str("        ),\n    ),\n");
         }
     }
+    text.push_str("}\n");
     text
 }
 
@@ -1445,6 +1463,7 @@ fn ctype(written: &str, at: &str, sized: bool) -> String {
         "char*" => "c_char_p",
         "char**" => "POINTER(c_char_p)",
         "size_t*" => "POINTER(c_size_t)",
+        "int64_t*" => "POINTER(c_int64)",
         pointer if pointer.ends_with("**") => "POINTER(c_void_p)",
         pointer if pointer.ends_with('*') => "c_void_p",
         callback if callback.ends_with("_fn") => callback,
