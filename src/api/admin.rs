@@ -11,16 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::api::activity::Activity;
-use crate::api::backups::Backups;
-use crate::api::cluster_clients::ClusterClients;
-use crate::api::clusters::{ClusterId, Clusters};
-use crate::api::members::Members;
-use crate::api::monitoring::ClusterMonitoring;
 use crate::api::object::{Json, has_dot_segment};
 use crate::api::operation::{self, Operation};
-use crate::api::secrets::ClusterSecrets;
-use crate::api::secure_connectivity::SecureConnectivity;
 use crate::auth::{self, Diagnostics, Token, TokenProvider, TokenStore};
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
@@ -28,7 +20,7 @@ use crate::credentials::{
     CREDENTIAL_FILE, ClusterCredentials, read_env_file, warn_if_open_to_others,
 };
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::secret::{Zeroizing, to_json};
+use crate::secret::Zeroizing;
 use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 
 /// Client for the Camunda 8 Administration API.
@@ -101,34 +93,6 @@ impl AdminClient {
             transport: self.transport.clone(),
             options: self.options.merged(options),
         }
-    }
-
-    /// Returns the operations on all clusters of the organisation.
-    #[must_use]
-    pub fn clusters(&self) -> Clusters<'_> {
-        Clusters { admin: self }
-    }
-
-    /// Returns the operations on one cluster. Sends no request.
-    #[must_use]
-    pub fn cluster<'a>(&'a self, id: &'a ClusterId) -> ClusterHandle<'a> {
-        ClusterHandle {
-            admin: self,
-            cluster: id,
-            id: id.as_str(),
-        }
-    }
-
-    /// Returns the operations on the members of the organisation.
-    #[must_use]
-    pub fn members(&self) -> Members<'_> {
-        Members { admin: self }
-    }
-
-    /// Returns the operations on the organisation's audit log.
-    #[must_use]
-    pub fn activity(&self) -> Activity<'_> {
-        Activity { admin: self }
     }
 
     /// Returns an access token of this client's credentials for an audience. `api.cloud.camunda.io`
@@ -353,9 +317,12 @@ impl AdminClient {
         arguments: &[&str],
         body: &impl Serialize,
     ) -> Result<T> {
-        self.execute(operation, arguments, Some(encode(body)?), |response| {
-            operation.decode(response)
-        })
+        self.execute(
+            operation,
+            arguments,
+            Some(operation::encode(body)?),
+            |response| operation.decode(response),
+        )
     }
 
     /// Calls an operation whose response has no body.
@@ -365,7 +332,7 @@ impl AdminClient {
         arguments: &[&str],
         body: Option<&impl Serialize>,
     ) -> Result<()> {
-        let body = body.map(encode).transpose()?;
+        let body = body.map(operation::encode).transpose()?;
         self.execute(operation, arguments, body, |_| Ok(()))
     }
 
@@ -415,12 +382,12 @@ impl AdminClient {
             body,
             idempotency: operation.idempotency,
             authenticated: operation.authenticated,
-            hint: operation.hint,
+            hint: operation.recovery_hint,
             secret_response: operation.has_secret_response(),
             one_time_response: operation.one_time_response
                 || (operation.idempotency == Idempotency::NonIdempotent
                     && operation.response.is_some()),
-            documented_rejections: operation.errors,
+            documented_rejections: operation.documented_errors,
         })
     }
 }
@@ -433,15 +400,6 @@ impl fmt::Debug for AdminClient {
             .field("base_url", &self.transport.config().base_url())
             .field("options", &self.options)
             .finish_non_exhaustive()
-    }
-}
-
-pub(super) fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
-    match to_json(body) {
-        Ok(json) => Ok(json.into_bytes()),
-        Err(error) => Err(Error::invalid_argument(format!(
-            "body cannot be encoded as JSON: {error}"
-        ))),
     }
 }
 
@@ -686,7 +644,8 @@ impl AdminClientBuilder {
     /// - a directory, with a separator in its path or beginning with `.` or `~` (the home
     ///   directory): all processes that use it. [`build`](Self::build) resolves a relative path.
     /// - a `redis://`, `rediss://`, `valkey://` or `valkeys://` URL: all processes that use this
-    ///   server. Requires the crate feature `redis`.
+    ///   server. Encrypted connections use `ca_file`, `client_cert` and `client_key`. Requires the
+    ///   crate feature `redis`.
     ///
     /// Other values are invalid.
     pub fn token_cache(self, cache: &str) -> Self {
@@ -796,73 +755,6 @@ impl AdminClientBuilder {
     }
 }
 
-/// Operations on one cluster; see [`AdminClient::cluster`].
-///
-/// ```no_run
-/// # let admin = camunda_admin::AdminClient::from_env()?;
-/// use camunda_admin::{ClusterId, UpdateCluster};
-///
-/// let id: ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
-/// let cluster = admin.cluster(&id);
-/// cluster.update(&UpdateCluster::new().description("orders of the shop"))?;
-/// println!("{}", cluster.get()?.status.ready);
-/// # Ok::<(), camunda_admin::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct ClusterHandle<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
-    pub(crate) id: &'a str,
-}
-
-impl<'a> ClusterHandle<'a> {
-    /// Returns the operations on the cluster's clients, the credentials with which programs access
-    /// it.
-    #[must_use]
-    pub fn clients(&self) -> ClusterClients<'a> {
-        ClusterClients {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's backups.
-    #[must_use]
-    pub fn backups(&self) -> Backups<'a> {
-        Backups {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's connector secrets.
-    #[must_use]
-    pub fn secrets(&self) -> ClusterSecrets<'a> {
-        ClusterSecrets {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's monitoring.
-    #[must_use]
-    pub fn monitoring(&self) -> ClusterMonitoring<'a> {
-        ClusterMonitoring {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's secure connectivity.
-    #[must_use]
-    pub fn secure_connectivity(&self) -> SecureConnectivity<'a> {
-        SecureConnectivity {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-}
-
 /// Source of access tokens of one client for one audience, which uses the shared token cache.
 ///
 /// Cloning is cheap; a source can be shared between threads. [`access_token`](Self::access_token)
@@ -956,7 +848,7 @@ impl TokenSource {
     /// Discards a token that a server rejected, in memory and in the token store, unless a newer
     /// one is cached. The next [`access_token`](Self::access_token) requests a new one.
     pub fn invalidate(&self, token: &Token) {
-        self.tokens.reject(token, &self.call());
+        self.tokens.invalidate(token, &self.call());
     }
 
     fn call(&self) -> CallContext {

@@ -70,7 +70,7 @@ pub(crate) struct TokenResponse {
 /// A token request that failed.
 #[derive(Debug)]
 pub(crate) struct FetchError {
-    pub(crate) cause: TokenErrorKind,
+    pub(crate) kind: TokenErrorKind,
     /// The error that callers get.
     pub(crate) error: Error,
 }

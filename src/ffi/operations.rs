@@ -6,8 +6,8 @@ use std::ffi::{c_char, c_void};
 
 use crate::api::backups::BackupId;
 use crate::api::clusters::{ClusterId, GenerationId};
-use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};
-use crate::api::{secrets, secure_connectivity};
+use crate::api::{activity, backups, cluster, cluster_clients, clusters, members, meta};
+use crate::api::{monitoring, secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;
 use crate::ffi::call::camunda_call_options;
 use crate::ffi::callback::camunda_write_fn;
@@ -303,7 +303,7 @@ pub unsafe extern "C" fn camunda_cluster_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { operation::run(&cluster::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Update cluster (`PATCH /clusters/{clusterUuid}`).
@@ -339,7 +339,7 @@ pub unsafe extern "C" fn camunda_cluster_update(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::UPDATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { operation::run(&cluster::UPDATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
 }
 
 /// Delete cluster (`DELETE /clusters/{clusterUuid}`).
@@ -364,7 +364,7 @@ pub unsafe extern "C" fn camunda_cluster_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::DELETE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { operation::run(&cluster::DELETE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// Wake cluster (`PUT /clusters/{clusterUuid}/wake`).
@@ -386,7 +386,7 @@ pub unsafe extern "C" fn camunda_cluster_wake(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::WAKE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { operation::run(&cluster::WAKE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// Upgrade cluster (`PUT /clusters/{clusterUuid}/upgrade`).
@@ -429,7 +429,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::UPGRADE, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { operation::run(&cluster::UPGRADE, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Update cluster encryption (`PUT /clusters/{clusterUuid}/encryption`).
@@ -535,7 +535,7 @@ pub unsafe extern "C" fn camunda_cluster_set_encryption(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::SET_ENCRYPTION, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { operation::run(&cluster::SET_ENCRYPTION, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// Set IP allowlist (`PUT /clusters/{clusterUuid}/ipallowlist`).
@@ -568,7 +568,7 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::SET_IP_ALLOWLIST, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { operation::run(&cluster::SET_IP_ALLOWLIST, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
 }
 
 /// Trigger failover (`POST /clusters/{clusterUuid}/failover`).
@@ -616,7 +616,7 @@ pub unsafe extern "C" fn camunda_cluster_fail_over(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::FAIL_OVER, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { operation::run(&cluster::FAIL_OVER, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// List clients (`GET /clusters/{clusterUuid}/clients`).
@@ -1789,8 +1789,8 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 /// Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
 /// if the cluster is suspended, waits for input of its owner, or does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -1882,8 +1882,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
 ///
 /// Waits until the cluster no longer exists, after its deletion.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// @param admin Client. Thread-safe.
@@ -1910,8 +1910,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
 /// and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
 /// waits for input of its owner or does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2006,8 +2006,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 /// Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
 /// Fails immediately if the cluster waits for input of its owner or does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2100,8 +2100,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 /// Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
 /// cluster. Fails immediately if the key could not be set up or the cluster does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2194,8 +2194,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
 /// Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
 /// not in the list of the cluster's backups.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Backup object.
@@ -2244,8 +2244,8 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
 /// Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
 /// the restore failed or was aborted, or if there was none.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Restore object.

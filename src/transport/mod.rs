@@ -59,6 +59,7 @@ pub enum Method {
 
 impl Method {
     /// Returns the name of the method in HTTP, for example `GET`.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -249,7 +250,7 @@ impl Transport {
                 if tokens.is_supplied() {
                     break error.with_detail(supplied_token_rejected(token));
                 }
-                tokens.reject(token, call);
+                tokens.invalidate(token, call);
                 // A 401 means that the operation was not executed, but a non-idempotent one is retried
                 // only if nothing was sent: it could create a second resource, which costs money.
                 if !replaced_token && request.idempotency != Idempotency::NonIdempotent {

@@ -545,7 +545,7 @@ fn waiter_continues_after_transient_errors_until_its_deadline() {
         .parse()
         .unwrap();
     sandbox.add_fault(Fault::on(GET).status(500).times(2));
-    let wait = Wait::new().interval(Duration::from_millis(10));
+    let wait = Wait::new().max_poll_interval(Duration::from_millis(10));
     admin.cluster(&id).wait_until_healthy(&wait).unwrap();
 
     sandbox.add_fault(Fault::on(GET).status(500).always());

@@ -13,7 +13,7 @@ use camunda_admin::description::{
 
 use crate::{Generated, NOTICE};
 
-/// The classes with the operations: the prefix of their `call`, the class name, its docstring.
+/// The classes with the operations: the prefix of their `sdk_method`, the class name, its docstring.
 const PLACES: &[(&str, &str, &str)] = &[
     (
         "clusters",
@@ -85,7 +85,7 @@ const BY_POSITION: &[(&str, &[(&str, &str)])] = &[
     ("members.set_roles", &[("orgRoles", "roles")]),
 ];
 
-/// Operations that return one field of the response object: their `call`, and the field.
+/// Operations that return one field of the response object: their `sdk_method`, and the field.
 const ONE_FIELD: &[(&str, &str)] = &[("clusters.create", "cluster_id")];
 
 /// Fields that are times in milliseconds since 1970: the type, and the field in JSON.
@@ -694,9 +694,9 @@ fn operations_text() -> String {
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
     for operation in OPERATIONS {
         let (place, name) = operation
-            .call
+            .sdk_method
             .rsplit_once('.')
-            .unwrap_or(("", operation.call));
+            .unwrap_or(("", operation.sdk_method));
         let csv = matches!(
             operation.response.as_ref().map(|schema| &schema.kind),
             Some(BodyKind::Csv)
@@ -708,7 +708,7 @@ fn operations_text() -> String {
         }
     }
     for waiter in WAITERS {
-        let (place, name) = waiter.call.rsplit_once('.').unwrap();
+        let (place, name) = waiter.sdk_method.rsplit_once('.').unwrap();
         push_waiter(places.entry(place).or_default(), waiter, name);
     }
     for (place, class, doc) in PLACES {
@@ -811,7 +811,7 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
             "Args",
             [argument_section(&arguments).1, call_option_entries()].concat(),
         ),
-        error_section(operation.errors),
+        error_section(operation.documented_errors),
     ];
     push_doc(text, 8, &imperative(operation.doc), &sections);
     let in_body: Vec<_> = arguments
@@ -846,7 +846,10 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
             );
         }
     }
-    let mut passed = vec![format!("lib.{}", operation.c_name), quoted(operation.name)];
+    let mut passed = vec![
+        format!("lib.{}", operation.c_function),
+        quoted(operation.name),
+    ];
     passed.extend(decode.clone());
     passed.extend(has_id(operation.arguments()).then(|| "self._id".to_owned()));
     passed.extend(
@@ -920,13 +923,13 @@ fn push_csv(text: &mut String, operation: &Operation, name: &str) {
             ]
             .concat(),
         ),
-        error_section(operation.errors),
+        error_section(operation.documented_errors),
     ];
     push_doc(text, 8, &imperative(operation.doc), &sections);
     writeln!(
         text,
         "        return self._calls(timeout, cancel).call_csv(lib.{}, {}, file)",
-        operation.c_name,
+        operation.c_function,
         quoted(operation.name)
     )
     .unwrap();
@@ -1019,7 +1022,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
         "        {keyword}self._calls(timeout, cancel).{method}(\n            lib.{},\n            {},\n            \
          {decode},\n            ({},),\n            max_poll_interval,\n            \
          progress,\n        )",
-        waiter.c_name,
+        waiter.c_function,
         quoted(waiter.name),
         passed.join(", ")
     )
@@ -1040,7 +1043,7 @@ fn decoder(description: &Description) -> String {
 fn one_field(operation: &Operation) -> Option<&'static str> {
     ONE_FIELD
         .iter()
-        .find(|(call, _)| *call == operation.call)
+        .find(|(call, _)| *call == operation.sdk_method)
         .map(|(_, field)| *field)
 }
 
@@ -1080,7 +1083,7 @@ fn path_arguments(names: impl Iterator<Item = &'static str>, place: &str) -> Vec
 fn body_argument(operation: &Operation, field: &'static Field) -> Argument {
     let by_position = BY_POSITION
         .iter()
-        .find(|(call, _)| *call == operation.call)
+        .find(|(call, _)| *call == operation.sdk_method)
         .and_then(|(_, fields)| fields.iter().find(|(json, _)| *json == field.json));
     let name = by_position
         .map_or(python_name(field), |(_, name)| name)
@@ -1229,8 +1232,11 @@ fn prototypes_text(header: &str) -> String {
     let mut text = format!("# {NOTICE}\n");
     text.push_str(
         "\"\"\"The ctypes declarations of the C ABI: constants, callback types, structures, prototypes.\"\"\"\n\n\
-         from ctypes import (\n    CDLL,\n    CFUNCTYPE,\n    POINTER,\n    Structure,\n    c_bool,\n    c_char_p,\n    \
-         c_double,\n    c_int32,\n    c_int64,\n    c_size_t,\n    c_uint32,\n    c_uint64,\n    c_void_p,\n)\n\n",
+         from __future__ import annotations\n\n\
+         from ctypes import (\n    CFUNCTYPE,\n    POINTER,\n    Structure,\n    c_bool,\n    c_char_p,\n    \
+         c_double,\n    c_int32,\n    c_int64,\n    c_size_t,\n    c_uint32,\n    c_uint64,\n    c_void_p,\n)\n\n\
+         TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from typing import Any, Dict, Tuple\n\n\
+         _char_p_p = POINTER(c_char_p)\n_size_t_p = POINTER(c_size_t)\n_void_p_p = POINTER(c_void_p)\n\n",
     );
     for (name, value) in &header.constants {
         writeln!(text, "{name} = {value}").unwrap();
@@ -1256,33 +1262,48 @@ fn prototypes_text(header: &str) -> String {
         text.push_str("    ]\n");
     }
     text.push_str(
-        "\n\ndef declare(library: CDLL) -> None:\n    \
-         \"\"\"Set the argument and return types of all functions.\"\"\"\n",
+        "\n\n#: The return type and the argument types of each function.\n\
+         PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {\n",
     );
     for function in &header.functions {
-        let name = &function.name;
         let sized = function
             .parameters
             .iter()
             .any(|parameter| parameter.ends_with("size_t*"));
-        writeln!(
-            text,
-            "    library.{name}.restype = {}",
-            ctype(&function.return_type, "", sized)
-        )
-        .unwrap();
-        let types = function.ctypes(false);
-        let line = format!("    library.{name}.argtypes = [{}]", types.join(", "));
+        let result = ctype(&function.return_type, "", sized);
+        let types: Vec<_> = function
+            .ctypes(false)
+            .into_iter()
+            .map(|kind| match kind.strip_prefix("POINTER(") {
+                Some(target) => format!(
+                    "_{}_p",
+                    target.trim_end_matches(')').trim_start_matches("c_")
+                ),
+                None => kind,
+            })
+            .collect();
+        let comma = if types.len() == 1 { "," } else { "" };
+        let line = format!(
+            "    \"{}\": ({result}, ({}{comma})),",
+            function.name,
+            types.join(", ")
+        );
         if line.len() <= 100 {
             writeln!(text, "{line}").unwrap();
         } else {
-            writeln!(text, "    library.{name}.argtypes = [").unwrap();
+            writeln!(
+                text,
+                "    \"{}\": (\n        {result},\n        (",
+                function.name
+            )
+            .unwrap();
             for kind in types {
-                writeln!(text, "        {kind},").unwrap();
+                writeln!(text, "            {kind},").unwrap();
             }
-            text.push_str("    ]\n");
+            text.push_str("        ),\n    ),\n");
         }
     }
+    text.push_str("}\n");
     text
 }
 
@@ -1442,6 +1463,7 @@ fn ctype(written: &str, at: &str, sized: bool) -> String {
         "char*" => "c_char_p",
         "char**" => "POINTER(c_char_p)",
         "size_t*" => "POINTER(c_size_t)",
+        "int64_t*" => "POINTER(c_int64)",
         pointer if pointer.ends_with("**") => "POINTER(c_void_p)",
         pointer if pointer.ends_with('*') => "c_void_p",
         callback if callback.ends_with("_fn") => callback,

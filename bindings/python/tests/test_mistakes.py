@@ -45,21 +45,21 @@ MISTAKES = [
     (lambda admin, it: admin.cluster(5), TypeError, "`cluster_id`: int given; expected an id: a str or a uuid.UUID"),
     (lambda admin, it: admin.cluster(b"a"), TypeError, "`cluster_id`: bytes given; expected an id: a str or a uuid.UUID"),
     (lambda admin, it: admin.cluster(it.get()), TypeError, "`cluster_id`: Cluster given; expected an id: a str or a uuid.UUID"),
-    (lambda admin, it: admin.cluster(".."), ValueError, "`cluster_id`: '..' has a `.` or `..` path segment, with which the request could reach another resource"),
-    (lambda admin, it: admin.cluster("a/%2e%2E/b"), ValueError, "`cluster_id`: 'a/%2e%2E/b' has a `.` or `..` path segment, with which the request could reach another resource"),
+    (lambda admin, it: admin.cluster(".."), ValueError, "`cluster_id`: '..' has a `.` or `..` segment, with which the request could reach another resource"),
+    (lambda admin, it: admin.cluster("a/%2e%2E/b"), ValueError, "`cluster_id`: 'a/%2e%2E/b' has a `.` or `..` segment, with which the request could reach another resource"),
     (lambda admin, it: admin.cluster("a\0b"), ValueError, "`cluster_id`: NUL character; expected a string without NUL characters"),
     (lambda admin, it: admin.cluster("\ud800"), ValueError, "`cluster_id`: unpaired surrogate; expected a string that can be encoded as UTF-8"),
     (lambda admin, it: it.clients.get(""), ValueError, "`client_id` is empty; expected an id"),
     (lambda admin, it: it.clients.get(None), TypeError, "`client_id`: None given; expected an id: a str or a uuid.UUID"),
     (lambda admin, it: it.clients.delete(5), TypeError, "`client_id`: int given; expected an id: a str or a uuid.UUID"),
-    (lambda admin, it: it.clients.delete("."), ValueError, "`client_id`: '.' has a `.` or `..` path segment, with which the request could reach another resource"),
+    (lambda admin, it: it.clients.delete("."), ValueError, "`client_id`: '.' has a `.` or `..` segment, with which the request could reach another resource"),
     (lambda admin, it: it.backups.delete(""), ValueError, "`backup_id` is empty; expected an id"),
     (lambda admin, it: it.backups.restore(["a"]), TypeError, "`backup_id`: list given; expected an id: a str or a uuid.UUID"),
     (lambda admin, it: it.backups.restore_status(True), TypeError, "`backup_id`: bool given; expected an id: a str or a uuid.UUID"),
     (lambda admin, it: it.backups.wait_until_complete(""), ValueError, "`backup_id` is empty; expected an id"),
     (lambda admin, it: it.secrets.delete(""), ValueError, "`name` is empty; expected a name"),
     (lambda admin, it: it.secrets.delete(None), TypeError, "`name`: None given; expected a str"),
-    (lambda admin, it: it.secrets.update("..", "x"), ValueError, "`name`: '..' has a `.` or `..` path segment, with which the request could reach another resource"),
+    (lambda admin, it: it.secrets.update("..", "x"), ValueError, "`name`: '..' has a `.` or `..` segment, with which the request could reach another resource"),
     (lambda admin, it: it.monitoring.delete_client(""), ValueError, "`client_uuid` is empty; expected an id"),
     (lambda admin, it: it.monitoring.rotate_password(None), TypeError, "`client_uuid`: None given; expected an id: a str or a uuid.UUID"),
     (lambda admin, it: admin.members.delete(""), ValueError, "`email` is empty; expected a name"),
@@ -291,6 +291,29 @@ class Files(SandboxTest):
             for name in ["errno", "filename", "strerror", "outcome", "message"]:
                 self.assertEqual(getattr(copied, name), getattr(error, name))
         self.assertEqual(existing.read_text(), "mine")
+
+    def test_error_names_the_file_that_has_it(self):
+        import pickle
+
+        path = self.folder / "console.env"
+        for text, message in [
+            ("export 'x\n", f"{path}: line 1 is not NAME=value"),
+            (
+                "CAMUNDA_CONSOLE_CLIENT_ID=a\nCAMUNDA_CONSOLE_CLIENT_SECRET=b\nCAMUNDA_CONSOLE_BASE_URL=x\n",
+                f"{path}: the variable CAMUNDA_CONSOLE_BASE_URL: `base_url`: URL without scheme or host; "
+                "expected a URL such as https://api.cloud.camunda.io",
+            ),
+        ]:
+            path.write_text(text)
+            with self.assertRaises(ConfigError) as raised:
+                AdminClient.from_env_file(path)
+            self.assertEqual(str(raised.exception), message)
+            self.assertEqual(str(pickle.loads(pickle.dumps(raised.exception))), message)
+
+    def test_error_without_credentials_mentions_those_of_the_environment(self):
+        with self.assertRaises(ConfigError) as raised:
+            AdminClient().clusters.list()
+        self.assertRegex(str(raised.exception), r"no credentials: .*; AdminClient\.from_env\(\) uses those of the")
 
 
 if __name__ == "__main__":

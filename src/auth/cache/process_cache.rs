@@ -446,7 +446,7 @@ impl TokenCacheHandle {
 
     /// Drops a token to which the API responded 401, in memory and in the stores. A newer token
     /// stays.
-    pub(crate) fn reject(&self, token: &Token, call: &CallContext) {
+    pub(crate) fn invalidate(&self, token: &Token, call: &CallContext) {
         let entry = self.current();
         let now = entry.clock.now();
         let generation = token.generation();

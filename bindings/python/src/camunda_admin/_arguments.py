@@ -115,7 +115,7 @@ def encode_segment(name: str, value: str) -> bytes:
     if (b"." in encoded or b"%" in encoded) and _has_dot_segment(encoded):
         raise invalid(
             name,
-            f"{describe(value)} has a `.` or `..` path segment, with which the request could reach "
+            f"{describe(value)} has a `.` or `..` segment, with which the request could reach "
             "another resource",
         )
     return encoded

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from ctypes import byref, c_size_t, c_void_p, string_at
 
 from . import _callbacks, _prototypes
@@ -30,6 +29,7 @@ from ._token_store import TokenStore, use_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Callable, Dict, Literal, Optional, Tuple, TypeVar, Union
 
     from typing_extensions import Unpack
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from ._types import Id, Idempotency, Method, Settings, StrPath, Timeout, TokenSettings
 
     T = TypeVar("T")
+else:
+    # From where `collections.abc`, which is slow to import, has it.
+    from _collections_abc import Mapping
 
 __all__ = ["AdminClient", "Stats", "TokenSource"]
 

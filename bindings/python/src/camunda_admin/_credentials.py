@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from ctypes import byref, c_void_p
 
 from ._arguments import encode_body, encode_path, wrong_type
@@ -14,9 +13,13 @@ from ._native_handle import NamedFile, NativeHandle, check, take_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any, Dict, Iterator
 
     from ._types import StrPath
+else:
+    # From where `collections.abc`, which is slow to import, has it.
+    from _collections_abc import Mapping
 
 __all__ = ["ClusterCredentials", "from_client", "parse"]
 

@@ -99,7 +99,7 @@ class Model:
 
     def _object(self, name: str, kind: Type[M]) -> M:
         """Return the object of a field; an empty one if the field is absent."""
-        value = self._data.get(name)
+        value: Any = self._data.get(name)
         if value.__class__ is kind:
             found: M = value
             return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from ctypes import byref, c_size_t, c_void_p, string_at
 
-from ._errors import CamundaError, FileError, error_class
+from ._errors import CamundaError, ConfigError, FileError, error_class
 from ._hidden import HiddenBytes
 from ._native import lib, stopped_by_shutdown
 
@@ -90,6 +90,8 @@ def take_error(status: int, error: c_void_p) -> CamundaError:
         retry_after = lib.camunda_error_retry_after(pointer)
         elapsed = lib.camunda_error_elapsed(pointer)
         message = _text(lib.camunda_error_message(pointer)) or f"failed with status {status}"
+        if "no credentials" in message and os.environ.get("CAMUNDA_CONSOLE_CLIENT_ID"):
+            message += "; AdminClient.from_env() uses those of the environment"
         number = _os_error(message)
         kind = error_class(status, lib.camunda_error_may_have_been_applied(pointer), number)
         result = kind(
@@ -121,7 +123,7 @@ def _os_error(message: str) -> Optional[int]:
 
 
 class NamedFile:
-    """A context manager that sets the `filename` of the `FileError` of a call."""
+    """A context manager that sets the `filename` of a `FileError`, and names the file in a `ConfigError`."""
 
     __slots__ = ("_path",)
 
@@ -134,6 +136,9 @@ class NamedFile:
     def __exit__(self, _kind: object, error: object, _trace: object) -> None:
         if isinstance(error, FileError):
             error.filename = self._path
+        elif isinstance(error, ConfigError) and str(self._path) not in error.message:
+            error.message = f"{self._path}: {error.message}"
+            error.args = (error.message,)
 
 
 def _text(text: Optional[bytes]) -> Optional[str]:
