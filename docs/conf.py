@@ -24,13 +24,16 @@ myst_enable_extensions = ["colon_fence", "attrs_inline"]
 # Anchors of headings, as GitHub makes them.
 myst_heading_anchors = 4
 exclude_patterns = ["_build", "README.md"]
-suppress_warnings = []
+# The annotation `type` matches fields of this name, too.
+suppress_warnings = ["ref.python"]
 nitpicky = False
 copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
 
 # The reference needs no native library.
 autodoc_mock_imports = ["camunda_admin._native"]
+# A field is documented once, in the docstring of its class.
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 # Docstrings mark code as Markdown does.
@@ -65,6 +68,12 @@ def prepare(app, docname, source):
     source[0] = OUTSIDE.sub(lambda link: link.group(1) if "`" in link.group(1) else f"{link.group(1)} (`{link.group(2)}`)", text)
 
 
+def prepare_included(app, path, docname, source):
+    """Adapt the links of a file of the root folder that a page includes."""
+    source[0] = source[0].replace("](docs/", "](")
+
+
 def setup(app):
     """Register the events."""
     app.connect("source-read", prepare)
+    app.connect("include-read", prepare_included)

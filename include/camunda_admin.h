@@ -26,7 +26,8 @@
  *   values.
  * - Threads. Thread-safe are camunda_admin, camunda_cancel, camunda_shutdown, and the immutable
  *   camunda_value, camunda_error and camunda_token. Use camunda_config and camunda_object from one
- *   thread at a time, and do not change camunda_call_options during a call that uses it.
+ *   thread at a time, and do not change camunda_call_options during a call that uses it. The library
+ *   is not instrumented for ThreadSanitizer: use the suppressions bindings/c/camunda_admin.tsan.supp.
  * - Deadlines. A call blocks for at most 60 s (setting `timeout`,
  *   camunda_call_options_set_timeout()), a waiter for at most 30 minutes.
  * - fork. A client created before a fork works in the child: with new connections, and with the tokens
@@ -3222,6 +3223,20 @@ bool camunda_value_path_bool(const camunda_value *value,
                              bool fallback);
 
 /**
+ * Stores the instant of an RFC 3339 time such as `2024-05-01T12:00:00.123Z`, in milliseconds since
+ * 1970-01-01 UTC, rounded down, in `*ms`. Returns false and stores 0 if `value` is not a string or not
+ * an RFC 3339 time; false if `ms` is NULL.
+ */
+bool camunda_value_time(const camunda_value *value,
+                        int64_t *ms);
+
+/**
+ * As camunda_value_time(), of a NUL-terminated string. Returns false and stores 0 if `time` is
+ * NULL.
+ */
+bool camunda_time_parse(const char *time, int64_t *ms);
+
+/**
  * Returns the next element of an array, or the value of the next field of an object, and advances
  * `*position`. Set it to 0 before the first call; pass other values unchanged. NULL after the last
  * element, and if `value` or `position` is NULL. Borrowed from `value`.
@@ -3238,20 +3253,24 @@ const camunda_value *camunda_value_next(const camunda_value *value, size_t *posi
 
 /**
  * Returns the value of the next field of an object, stores its name, NUL-terminated, in `*key`, and
- * advances `*position`. Set it to 0 before the first call; pass other values unchanged. NULL after the
- * last field, and if `value` is not an object or a pointer is NULL; then `*key` is NULL. Both are
- * borrowed from `value`.
+ * advances `*position`. Set it to 0 before the first call; pass other values unchanged. If `len` is not
+ * NULL, `*len` is set to the length of the name without the NUL. NULL after the last field, and if
+ * `value` is not an object or another pointer is NULL; then `*key` is NULL. Both are borrowed from
+ * `value`.
  *
  * @code
  * size_t position = 0;
  * const char *name;
  * const camunda_value *secret;
- * while ((secret = camunda_value_next_field(secrets, &position, &name)) != NULL) puts(name);
+ * while ((secret = camunda_value_next_field(secrets, &position, &name, NULL)) != NULL) {
+ *   puts(name);
+ * }
  * @endcode
  */
 const camunda_value *camunda_value_next_field(const camunda_value *value,
                                               size_t *position,
-                                              const char **key);
+                                              const char **key,
+                                              size_t *len);
 
 /**
  * Returns a new shutdown handle. Free it with camunda_shutdown_free(). Add clients to it with
@@ -3828,7 +3847,7 @@ void camunda_value_free(camunda_value *value);
 /** Field of CreateCluster. */
 #define CAMUNDA_FIELD_HARDWARE_PACKAGES "hardwarePackages"
 
-/** Field of UpgradedCluster, UpgradedGeneration, BackupRegionOption, ClusterRef. */
+/** Field of BackupRegionOption, UpgradedCluster, UpgradedGeneration, ClusterRef. */
 #define CAMUNDA_FIELD_ID "id"
 
 /** Field of ClusterLinks. */
@@ -3878,10 +3897,10 @@ void camunda_value_free(camunda_value *value);
 
 /**
  * Field of ChannelRef, GenerationRef, RegionRef, BackupRegionRef, PlanTypeRef, PlanType,
- * UpgradedCluster, UpgradedGeneration, Generation, Channel, Region, Cluster, CreateCluster,
- * UpdateCluster, ClusterClient, CreatedClusterClient, ClusterClientConnectionDetails, Backup,
- * BackupSchedule, MonitoringClient, CreatedMonitoringClient, SecureConnectivityMetadata,
- * Member.
+ * Generation, Channel, Region, Cluster, CreateCluster, UpdateCluster, UpgradedCluster,
+ * UpgradedGeneration, ClusterClient, CreatedClusterClient, ClusterClientConnectionDetails,
+ * Backup, BackupSchedule, MonitoringClient, CreatedMonitoringClient,
+ * SecureConnectivityMetadata, Member.
  */
 #define CAMUNDA_FIELD_NAME "name"
 

@@ -80,8 +80,9 @@ pub enum Stage {
 ///
 /// A waiter changes nothing: the outcome of its error is `NotSent` if it sent no poll, else
 /// `Rejected`.
+///
+/// These four are all that can be known, so that a `match` on them needs no `_`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Outcome {
     /// The API did not receive the request.
     NotSent,

@@ -155,41 +155,17 @@ mod documentation {
 }
 
 mod abandonable;
-#[warn(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use
-)]
 mod api;
 mod auth;
 mod backoff;
-#[warn(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use
-)]
 mod call;
 mod config;
-#[warn(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use
-)]
 mod credentials;
 #[cfg(test)]
 #[path = "../tests/support/deadline_check.rs"]
 mod deadline_check;
 #[cfg(feature = "cli")]
 pub mod doctor;
-#[warn(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use
-)]
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
@@ -202,12 +178,6 @@ pub mod fuzzing;
 #[allow(dead_code)]
 mod limited;
 mod random;
-#[warn(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use
-)]
 mod secret;
 mod secret_file;
 mod token_config;
@@ -218,13 +188,15 @@ mod transport;
 mod unreachable_ports;
 
 pub use api::activity::Activity;
-pub use api::admin::{AdminClient, AdminClientBuilder, ClusterHandle, TokenSource};
+pub use api::admin::{AdminClient, AdminClientBuilder, TokenSource};
 pub use api::backups::Backups;
+pub use api::cluster::FailoverStep;
 pub use api::cluster_clients::ClusterClients;
-pub use api::clusters::{Clusters, FailoverStep};
+pub use api::cluster_handle::ClusterHandle;
+pub use api::clusters::Clusters;
 pub use api::members::Members;
 pub use api::monitoring::ClusterMonitoring;
-pub use api::object::{Extra, ExtraIter, Json, Number};
+pub use api::object::{Extra, ExtraIter, Json, Number, UnknownValue};
 pub use api::secrets::{ClusterSecrets, Secrets};
 pub use api::secure_connectivity::SecureConnectivity;
 pub use api::timestamp::Timestamp;

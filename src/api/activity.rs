@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::api::admin::AdminClient;
+use crate::api::handle::api_handle;
 use crate::api::members::{OrganizationId, UserId};
 use crate::api::object::{Number, api_enum, api_object};
 use crate::api::operation::{BodySchema, Operation};
@@ -76,13 +76,15 @@ pub(crate) static CSV: Operation = Operation {
     ..Operation::GET_DEFAULTS
 };
 
-/// Operations on the organisation's audit log; see [`AdminClient::activity`].
-#[derive(Debug, Clone, Copy)]
-pub struct Activity<'a> {
-    pub(crate) admin: &'a AdminClient,
+api_handle! {
+    /// Operations on the organisation's audit log; see
+    /// [`AdminClient::activity`](crate::AdminClient::activity).
+    struct Activity;
+    /// Returns the operations on the organisation's audit log.
+    fn activity(&AdminClient);
 }
 
-impl Activity<'_> {
+impl Activity {
     /// Lists the events of the organisation's audit log.
     ///
     /// # Errors

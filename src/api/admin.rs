@@ -11,16 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::api::activity::Activity;
-use crate::api::backups::Backups;
-use crate::api::cluster_clients::ClusterClients;
-use crate::api::clusters::{ClusterId, Clusters};
-use crate::api::members::Members;
-use crate::api::monitoring::ClusterMonitoring;
 use crate::api::object::{Json, has_dot_segment};
 use crate::api::operation::{self, Operation};
-use crate::api::secrets::ClusterSecrets;
-use crate::api::secure_connectivity::SecureConnectivity;
 use crate::auth::{self, Diagnostics, Token, TokenProvider, TokenStore};
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
@@ -28,7 +20,7 @@ use crate::credentials::{
     CREDENTIAL_FILE, ClusterCredentials, read_env_file, warn_if_open_to_others,
 };
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::secret::{Zeroizing, to_json};
+use crate::secret::Zeroizing;
 use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 
 /// Client for the Camunda 8 Administration API.
@@ -100,34 +92,6 @@ impl AdminClient {
             transport: self.transport.clone(),
             options: self.options.merged(options),
         }
-    }
-
-    /// Returns the operations on all clusters of the organisation.
-    #[must_use]
-    pub fn clusters(&self) -> Clusters<'_> {
-        Clusters { admin: self }
-    }
-
-    /// Returns the operations on one cluster. Sends no request.
-    #[must_use]
-    pub fn cluster<'a>(&'a self, id: &'a ClusterId) -> ClusterHandle<'a> {
-        ClusterHandle {
-            admin: self,
-            cluster: id,
-            id: id.as_str(),
-        }
-    }
-
-    /// Returns the operations on the members of the organisation.
-    #[must_use]
-    pub fn members(&self) -> Members<'_> {
-        Members { admin: self }
-    }
-
-    /// Returns the operations on the organisation's audit log.
-    #[must_use]
-    pub fn activity(&self) -> Activity<'_> {
-        Activity { admin: self }
     }
 
     /// Returns an access token of this client's credentials for an audience. `api.cloud.camunda.io`
@@ -352,9 +316,12 @@ impl AdminClient {
         arguments: &[&str],
         body: &impl Serialize,
     ) -> Result<T> {
-        self.execute(operation, arguments, Some(encode(body)?), |response| {
-            operation.decode(response)
-        })
+        self.execute(
+            operation,
+            arguments,
+            Some(operation::encode(body)?),
+            |response| operation.decode(response),
+        )
     }
 
     /// Calls an operation whose response has no body.
@@ -364,7 +331,7 @@ impl AdminClient {
         arguments: &[&str],
         body: Option<&impl Serialize>,
     ) -> Result<()> {
-        let body = body.map(encode).transpose()?;
+        let body = body.map(operation::encode).transpose()?;
         self.execute(operation, arguments, body, |_| Ok(()))
     }
 
@@ -432,15 +399,6 @@ impl fmt::Debug for AdminClient {
             .field("base_url", &self.transport.config().base_url())
             .field("options", &self.options)
             .finish_non_exhaustive()
-    }
-}
-
-pub(super) fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
-    match to_json(body) {
-        Ok(json) => Ok(json.into_bytes()),
-        Err(error) => Err(Error::invalid_argument(format!(
-            "body cannot be encoded as JSON: {error}"
-        ))),
     }
 }
 
@@ -685,7 +643,8 @@ impl AdminClientBuilder {
     /// - a directory, with a separator in its path or beginning with `.` or `~` (the home
     ///   directory): all processes that use it. [`build`](Self::build) resolves a relative path.
     /// - a `redis://`, `rediss://`, `valkey://` or `valkeys://` URL: all processes that use this
-    ///   server. Requires the crate feature `redis`.
+    ///   server. Encrypted connections use `ca_file`, `client_cert` and `client_key`. Requires the
+    ///   crate feature `redis`.
     ///
     /// Other values are invalid.
     pub fn token_cache(self, cache: &str) -> Self {
@@ -792,73 +751,6 @@ impl AdminClientBuilder {
     #[cfg(feature = "capi")]
     pub(crate) fn build_another(&self) -> Result<AdminClient> {
         self.build_client()
-    }
-}
-
-/// Operations on one cluster; see [`AdminClient::cluster`].
-///
-/// ```no_run
-/// # let admin = camunda_admin::AdminClient::from_env()?;
-/// use camunda_admin::{ClusterId, UpdateCluster};
-///
-/// let id: ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
-/// let cluster = admin.cluster(&id);
-/// cluster.update(&UpdateCluster::new().description("orders of the shop"))?;
-/// println!("{}", cluster.get()?.status.ready);
-/// # Ok::<(), camunda_admin::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct ClusterHandle<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
-    pub(crate) id: &'a str,
-}
-
-impl<'a> ClusterHandle<'a> {
-    /// Returns the operations on the cluster's clients, the credentials with which programs access
-    /// it.
-    #[must_use]
-    pub fn clients(&self) -> ClusterClients<'a> {
-        ClusterClients {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's backups.
-    #[must_use]
-    pub fn backups(&self) -> Backups<'a> {
-        Backups {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's connector secrets.
-    #[must_use]
-    pub fn secrets(&self) -> ClusterSecrets<'a> {
-        ClusterSecrets {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's monitoring.
-    #[must_use]
-    pub fn monitoring(&self) -> ClusterMonitoring<'a> {
-        ClusterMonitoring {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's secure connectivity.
-    #[must_use]
-    pub fn secure_connectivity(&self) -> SecureConnectivity<'a> {
-        SecureConnectivity {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
     }
 }
 

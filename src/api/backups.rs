@@ -1,7 +1,7 @@
 //! Backups of a cluster: list, create, delete, restore, schedule.
 
-use crate::api::admin::AdminClient;
-use crate::api::clusters::{ClusterId, GenerationId};
+use crate::api::clusters::GenerationId;
+use crate::api::handle::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
@@ -228,25 +228,25 @@ pub(crate) static DELETE_SCHEDULE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the backups of a cluster; see
-/// [`ClusterHandle::backups`](crate::ClusterHandle::backups).
-///
-/// ```no_run
-/// # let admin = camunda_admin::AdminClient::from_env()?;
-/// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
-/// use camunda_admin::Wait;
-///
-/// let backup = admin.cluster(&id).backups().create()?;
-/// admin.cluster(&id).backups().wait_until_complete(&backup.uuid, &Wait::for_backup())?;
-/// # Ok::<(), camunda_admin::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct Backups<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the backups of a cluster; see
+    /// [`ClusterHandle::backups`](crate::ClusterHandle::backups).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+    /// use camunda_admin::Wait;
+    ///
+    /// let backup = admin.cluster(&id).backups().create()?;
+    /// admin.cluster(&id).backups().wait_until_complete(&backup.uuid, &Wait::for_backup())?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
+    struct Backups;
+    /// Returns the operations on the cluster's backups.
+    fn backups(&ClusterHandle);
 }
 
-impl Backups<'_> {
+impl Backups {
     /// Lists the backups of the cluster.
     ///
     /// # Errors

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::api::admin::{AdminClient, encode};
-use crate::api::clusters::{self, Cluster, ClusterId, ClusterLinks};
+use crate::api::cluster;
+use crate::api::clusters::{Cluster, ClusterId, ClusterLinks};
+use crate::api::handle::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
-use crate::api::operation::{BodySchema, Operation};
+use crate::api::operation::{BodySchema, Operation, encode};
 use crate::credentials::{ClusterCredentials, NewFile};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, Zeroizing};
@@ -324,26 +325,27 @@ pub(crate) static DELETE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the clients of a cluster; see
-/// [`ClusterHandle::clients`](crate::ClusterHandle::clients).
-///
-/// ```no_run
-/// # let admin = camunda_admin::AdminClient::from_env()?;
-/// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
-/// use camunda_admin::{ClientPermission, CreateClusterClient};
-///
-/// // The API returns the secret only once, so the file (mode 0600) is created before the client.
-/// let worker = CreateClusterClient::new("worker").permissions([ClientPermission::Zeebe]);
-/// admin.cluster(&id).clients().create_env_file("worker.env", &worker)?;
-/// # Ok::<(), camunda_admin::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct ClusterClients<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the clients of a cluster; see
+    /// [`ClusterHandle::clients`](crate::ClusterHandle::clients).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+    /// use camunda_admin::{ClientPermission, CreateClusterClient};
+    ///
+    /// // The API returns the secret only once, so the file (mode 0600) is created before the client.
+    /// let worker = CreateClusterClient::new("worker").permissions([ClientPermission::Zeebe]);
+    /// admin.cluster(&id).clients().create_env_file("worker.env", &worker)?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
+    struct ClusterClients;
+    /// Returns the operations on the cluster's clients, the credentials with which programs access
+    /// it.
+    fn clients(&ClusterHandle);
 }
 
-impl ClusterClients<'_> {
+impl ClusterClients {
     /// Lists the clients of the cluster, with their permissions, which no other operation returns.
     ///
     /// # Errors
@@ -400,11 +402,11 @@ impl ClusterClients<'_> {
         let id = [self.cluster.as_str()];
         CREATE.check_lists(&body)?;
         let call = self.admin.call();
-        let decode = |response| clusters::GET.decode::<Cluster>(response);
+        let decode = |response| cluster::GET.decode::<Cluster>(response);
         let (links, region_name) =
             match self
                 .admin
-                .execute_in(&call, &clusters::GET, &id, None, decode)
+                .execute_in(&call, &cluster::GET, &id, None, decode)
             {
                 // No permission to read clusters; creating a client requires another one.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => Default::default(),
@@ -431,7 +433,7 @@ impl ClusterClients<'_> {
                 Outcome::NotSent | Outcome::Rejected => error,
                 _ => error.with_note(format!("{} was removed", path.display())),
             })?;
-        let credentials = created.credentials_for(self.cluster, &links, &region_name);
+        let credentials = created.credentials_for(&self.cluster, &links, &region_name);
         let filled = credentials
             .to_env_text()
             .and_then(|text| file.fill(text.as_bytes()));

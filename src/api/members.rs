@@ -1,6 +1,6 @@
 //! Members of the organisation and their roles.
 
-use crate::api::admin::AdminClient;
+use crate::api::handle::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
@@ -124,21 +124,23 @@ pub(crate) static DELETE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the members of the organisation; see [`AdminClient::members`].
-///
-/// ```no_run
-/// # let admin = camunda_admin::AdminClient::from_env()?;
-/// use camunda_admin::AssignableRole;
-///
-/// admin.members().set_roles("ada@example.com", &[AssignableRole::Analyst])?;
-/// # Ok::<(), camunda_admin::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct Members<'a> {
-    pub(crate) admin: &'a AdminClient,
+api_handle! {
+    /// Operations on the members of the organisation; see
+    /// [`AdminClient::members`](crate::AdminClient::members).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// use camunda_admin::AssignableRole;
+    ///
+    /// admin.members().set_roles("ada@example.com", &[AssignableRole::Analyst])?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
+    struct Members;
+    /// Returns the operations on the members of the organisation.
+    fn members(&AdminClient);
 }
 
-impl Members<'_> {
+impl Members {
     /// Lists the members and the pending invitations.
     ///
     /// # Errors

@@ -1,7 +1,6 @@
 //! External (bring-your-own) monitoring of a cluster: activation, status and clients.
 
-use crate::api::admin::AdminClient;
-use crate::api::clusters::ClusterId;
+use crate::api::handle::api_handle;
 use crate::api::members::UserId;
 use crate::api::object::{Json, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
@@ -187,15 +186,15 @@ pub(crate) static ROTATE_PASSWORD: Operation = Operation {
     ..Operation::POST_DEFAULTS
 };
 
-/// Operations on the monitoring of a cluster; see
-/// [`ClusterHandle::monitoring`](crate::ClusterHandle::monitoring).
-#[derive(Debug, Clone, Copy)]
-pub struct ClusterMonitoring<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the monitoring of a cluster; see
+    /// [`ClusterHandle::monitoring`](crate::ClusterHandle::monitoring).
+    struct ClusterMonitoring;
+    /// Returns the operations on the cluster's monitoring.
+    fn monitoring(&ClusterHandle);
 }
 
-impl ClusterMonitoring<'_> {
+impl ClusterMonitoring {
     /// Activates external (bring-your-own) monitoring.
     ///
     /// # Errors

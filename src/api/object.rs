@@ -642,6 +642,29 @@ macro_rules! api_object {
 }
 pub(crate) use api_object;
 
+/// Value of an enumeration that this version does not know.
+///
+/// Opaque: a `match` cannot depend on its text, which would change its result silently when a later
+/// version knows the value. Compare with `as_str` of the enumeration instead.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnknownValue(String);
+
+impl UnknownValue {
+    pub(crate) fn new(value: &str) -> Self {
+        UnknownValue(value.to_owned())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UnknownValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Declares an open enumeration of the API: the values known to this version, and `Unknown`.
 macro_rules! api_enum {
     (
@@ -657,8 +680,9 @@ macro_rules! api_enum {
         #[non_exhaustive]
         pub enum $name {
             $( $(#[doc = $value_doc])* $variant, )*
-            /// A value that this version does not know; an empty string if the field was absent.
-            Unknown(String),
+            /// A value that this version does not know; empty if the field was absent. `as_str` and
+            /// `Display` return it.
+            Unknown($crate::api::object::UnknownValue),
         }
 
         impl $name {
@@ -667,14 +691,14 @@ macro_rules! api_enum {
             pub fn as_str(&self) -> &str {
                 match self {
                     $( $name::$variant => $json, )*
-                    $name::Unknown(value) => value,
+                    $name::Unknown(value) => value.as_str(),
                 }
             }
         }
 
         impl Default for $name {
             fn default() -> Self {
-                $name::Unknown(String::new())
+                $name::Unknown($crate::api::object::UnknownValue::default())
             }
         }
 
@@ -682,7 +706,7 @@ macro_rules! api_enum {
             fn from(value: &str) -> Self {
                 match value {
                     $( $json => $name::$variant, )*
-                    _ => $name::Unknown(value.to_owned()),
+                    _ => $name::Unknown($crate::api::object::UnknownValue::new(value)),
                 }
             }
         }
@@ -805,6 +829,18 @@ macro_rules! api_id {
         impl From<$name> for String {
             fn from(id: $name) -> String {
                 id.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.0 == *other
             }
         }
 
@@ -988,7 +1024,8 @@ mod tests {
             r#""parts":[],"new":{"b":1e400,"a":[1.0,null]}}"#,
         );
         let decoded = item(json).unwrap();
-        assert_eq!(decoded.color, Color::Unknown("green".into()));
+        assert_eq!(decoded.color, Color::from("green"));
+        assert_eq!(format!("{:?}", decoded.color), r#"Unknown("green")"#);
         assert_eq!(
             decoded.extra.get("new").unwrap().as_str(),
             r#"{"b":1e400,"a":[1.0,null]}"#
@@ -1100,7 +1137,7 @@ mod tests {
     #[test]
     fn enum_value_parses_known_and_unknown_strings() {
         assert_eq!("red".parse(), Ok(Color::Red));
-        assert_eq!("green".parse(), Ok(Color::Unknown("green".to_owned())));
+        assert_eq!("green".parse(), Ok(Color::from("green")));
         assert_eq!(Color::Red.as_ref(), "red");
     }
 

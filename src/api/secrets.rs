@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::admin::AdminClient;
-use crate::api::clusters::ClusterId;
+use crate::api::handle::api_handle;
 use crate::api::object::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
@@ -96,25 +95,25 @@ pub(crate) static DELETE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the connector secrets of a cluster; see
-/// [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
-///
-/// ```no_run
-/// # let admin = camunda_admin::AdminClient::from_env()?;
-/// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
-/// admin.cluster(&id).secrets().create("API_KEY", "my-key")?;
-/// for (name, _) in &admin.cluster(&id).secrets().list()? {
-///     println!("{name}");
-/// }
-/// # Ok::<(), camunda_admin::Error>(())
-/// ```
-#[derive(Debug, Clone, Copy)]
-pub struct ClusterSecrets<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the connector secrets of a cluster; see
+    /// [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+    /// admin.cluster(&id).secrets().create("API_KEY", "my-key")?;
+    /// for (name, _) in &admin.cluster(&id).secrets().list()? {
+    ///     println!("{name}");
+    /// }
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
+    struct ClusterSecrets;
+    /// Returns the operations on the cluster's connector secrets.
+    fn secrets(&ClusterHandle);
 }
 
-impl ClusterSecrets<'_> {
+impl ClusterSecrets {
     /// Lists the secrets with their values, which only [`Secret::expose`] returns.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Secure connectivity: access to a cluster over the cloud provider's private network.
 
-use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
+use crate::api::handle::api_handle;
 use crate::api::members::OrganizationId;
 use crate::api::object::{Json, Number, api_object};
 use crate::api::operation::{BodySchema, Operation};
@@ -202,15 +202,15 @@ pub(crate) static DEACTIVATE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the secure connectivity of a cluster; see
-/// [`ClusterHandle::secure_connectivity`](crate::ClusterHandle::secure_connectivity).
-#[derive(Debug, Clone, Copy)]
-pub struct SecureConnectivity<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the secure connectivity of a cluster; see
+    /// [`ClusterHandle::secure_connectivity`](crate::ClusterHandle::secure_connectivity).
+    struct SecureConnectivity;
+    /// Returns the operations on the cluster's secure connectivity.
+    fn secure_connectivity(&ClusterHandle);
 }
 
-impl SecureConnectivity<'_> {
+impl SecureConnectivity {
     /// Returns the secure connectivity.
     ///
     /// # Errors

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api::admin::{AdminClient, ClusterHandle};
+use crate::api::admin::AdminClient;
 use crate::api::backups::{self, Backup, BackupId, BackupStatus, Backups, Restore, RestoreState};
+use crate::api::cluster_handle::ClusterHandle;
 use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus, GenerationId};
 use crate::api::object::{Describe, Description};
 use crate::api::polling::{Action, Event, Polling};
@@ -242,7 +243,7 @@ enum PollState {
     Unreachable(String),
 }
 
-impl ClusterHandle<'_> {
+impl ClusterHandle {
     /// Waits until the cluster is `Healthy` in two consecutive polls, and returns it.
     ///
     /// # Errors
@@ -270,7 +271,7 @@ impl ClusterHandle<'_> {
     ///
     /// [`ErrorKind::Timeout`] at the deadline; [`ErrorKind::Cancelled`].
     pub fn wait_until_deleted(&self, wait: &Wait<'_, Cluster>) -> Result<()> {
-        let request = |admin: &AdminClient| match admin.cluster(self.cluster).get() {
+        let request = |admin: &AdminClient| match admin.cluster(&self.cluster).get() {
             Ok(cluster) => Ok(Some(cluster)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -281,7 +282,7 @@ impl ClusterHandle<'_> {
             }
         };
         poll(
-            self.admin,
+            &self.admin,
             &DELETED,
             format!("cluster {}", self.cluster),
             wait,
@@ -337,9 +338,9 @@ impl ClusterHandle<'_> {
     /// [`ErrorKind::NotFound`] if the cluster does not exist; [`ErrorKind::Timeout`] at the
     /// deadline; [`ErrorKind::Cancelled`].
     pub fn wait_until_encrypted(&self, wait: &Wait<'_, Cluster>) -> Result<Cluster> {
-        let request = |admin: &AdminClient| admin.cluster(self.cluster).get();
+        let request = |admin: &AdminClient| admin.cluster(&self.cluster).get();
         poll(
-            self.admin,
+            &self.admin,
             &ENCRYPTED,
             format!("cluster {}", self.cluster),
             wait,
@@ -376,10 +377,10 @@ impl ClusterHandle<'_> {
                 ready => format!("{ready}, generation {generation}"),
             }
         };
-        let request = |admin: &AdminClient| admin.cluster(self.cluster).get();
+        let request = |admin: &AdminClient| admin.cluster(&self.cluster).get();
         let mut in_a_row = 0;
         poll(
-            self.admin,
+            &self.admin,
             waiter,
             format!("cluster {}", self.cluster),
             wait,
@@ -411,7 +412,7 @@ impl ClusterHandle<'_> {
     }
 }
 
-impl Backups<'_> {
+impl Backups {
     /// Waits until the backup is complete, and returns it.
     ///
     /// # Errors
@@ -425,7 +426,7 @@ impl Backups<'_> {
         wait: &Wait<'_, Backup>,
     ) -> Result<Backup> {
         let request = |admin: &AdminClient| {
-            let listed = admin.cluster(self.cluster).backups().list()?;
+            let listed = admin.cluster(&self.cluster).backups().list()?;
             listed
                 .into_iter()
                 .find(|listed| listed.uuid == *backup)
@@ -440,7 +441,7 @@ impl Backups<'_> {
                 })
         };
         poll(
-            self.admin,
+            &self.admin,
             &BACKED_UP,
             format!("backup {backup} of cluster {}", self.cluster),
             wait,
@@ -469,10 +470,14 @@ impl Backups<'_> {
         backup: &BackupId,
         wait: &Wait<'_, Restore>,
     ) -> Result<Restore> {
-        let request =
-            |admin: &AdminClient| admin.cluster(self.cluster).backups().restore_status(backup);
+        let request = |admin: &AdminClient| {
+            admin
+                .cluster(&self.cluster)
+                .backups()
+                .restore_status(backup)
+        };
         poll(
-            self.admin,
+            &self.admin,
             &RESTORED,
             format!("restore of backup {backup} of cluster {}", self.cluster),
             wait,

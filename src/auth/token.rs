@@ -68,6 +68,8 @@ impl Token {
     }
 
     /// Returns the token for an `Authorization: Bearer …` header. Keep it out of logs and errors.
+    #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "`new` accepts ASCII only")]
     pub fn expose(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("it was checked to be ASCII")
     }
@@ -80,6 +82,7 @@ impl Token {
     /// Returns when the token expires, on this host's wall clock.
     ///
     /// The library requests the next token well before that.
+    #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.0.expires_at
     }

@@ -6,8 +6,8 @@ use std::ffi::{c_char, c_void};
 
 use crate::api::backups::BackupId;
 use crate::api::clusters::{ClusterId, GenerationId};
-use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};
-use crate::api::{secrets, secure_connectivity};
+use crate::api::{activity, backups, cluster, cluster_clients, clusters, members, meta};
+use crate::api::{monitoring, secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;
 use crate::ffi::call::camunda_call_options;
 use crate::ffi::callback::camunda_write_fn;
@@ -303,7 +303,7 @@ pub unsafe extern "C" fn camunda_cluster_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { operation::run(&cluster::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Update cluster (`PATCH /clusters/{clusterUuid}`).
@@ -339,7 +339,7 @@ pub unsafe extern "C" fn camunda_cluster_update(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::UPDATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { operation::run(&cluster::UPDATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
 }
 
 /// Delete cluster (`DELETE /clusters/{clusterUuid}`).
@@ -364,7 +364,7 @@ pub unsafe extern "C" fn camunda_cluster_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::DELETE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { operation::run(&cluster::DELETE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// Wake cluster (`PUT /clusters/{clusterUuid}/wake`).
@@ -386,7 +386,7 @@ pub unsafe extern "C" fn camunda_cluster_wake(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::WAKE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { operation::run(&cluster::WAKE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// Upgrade cluster (`PUT /clusters/{clusterUuid}/upgrade`).
@@ -429,7 +429,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::UPGRADE, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { operation::run(&cluster::UPGRADE, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Update cluster encryption (`PUT /clusters/{clusterUuid}/encryption`).
@@ -535,7 +535,7 @@ pub unsafe extern "C" fn camunda_cluster_set_encryption(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::SET_ENCRYPTION, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { operation::run(&cluster::SET_ENCRYPTION, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// Set IP allowlist (`PUT /clusters/{clusterUuid}/ipallowlist`).
@@ -568,7 +568,7 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::SET_IP_ALLOWLIST, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { operation::run(&cluster::SET_IP_ALLOWLIST, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
 }
 
 /// Trigger failover (`POST /clusters/{clusterUuid}/failover`).
@@ -616,7 +616,7 @@ pub unsafe extern "C" fn camunda_cluster_fail_over(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::FAIL_OVER, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { operation::run(&cluster::FAIL_OVER, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// List clients (`GET /clusters/{clusterUuid}/clients`).

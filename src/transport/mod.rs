@@ -59,6 +59,7 @@ pub enum Method {
 
 impl Method {
     /// Returns the name of the method in HTTP, for example `GET`.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",

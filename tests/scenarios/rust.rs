@@ -239,7 +239,7 @@ fn raw_request(admin: &AdminClient, request: &Request<'_>) -> Result<String, Fai
 }
 
 fn cluster_call(
-    cluster: &ClusterHandle<'_>,
+    cluster: &ClusterHandle,
     name: &str,
     request: &Request<'_>,
 ) -> Result<String, Failure> {

@@ -190,8 +190,8 @@ fn functions() -> String {
          use std::ffi::{c_char, c_void};\n\n\
          use crate::api::backups::BackupId;\n\
          use crate::api::clusters::{ClusterId, GenerationId};\n\
-         use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
-         use crate::api::{secrets, secure_connectivity};\n\
+         use crate::api::{activity, backups, cluster, cluster_clients, clusters, members, meta};\n\
+         use crate::api::{monitoring, secrets, secure_connectivity};\n\
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
          use crate::ffi::callback::camunda_write_fn;\n\
@@ -500,7 +500,6 @@ fn rust_path(operation: &Operation) -> String {
         .rsplit_once('.')
         .unwrap_or(("meta", operation.sdk_method));
     let module = match place {
-        "cluster" => "clusters",
         "cluster.clients" => "cluster_clients",
         place => place.rsplit('.').next().unwrap(),
     };

@@ -846,7 +846,10 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
             );
         }
     }
-    let mut passed = vec![format!("lib.{}", operation.c_function), quoted(operation.name)];
+    let mut passed = vec![
+        format!("lib.{}", operation.c_function),
+        quoted(operation.name),
+    ];
     passed.extend(decode.clone());
     passed.extend(has_id(operation.arguments()).then(|| "self._id".to_owned()));
     passed.extend(
@@ -1460,6 +1463,7 @@ fn ctype(written: &str, at: &str, sized: bool) -> String {
         "char*" => "c_char_p",
         "char**" => "POINTER(c_char_p)",
         "size_t*" => "POINTER(c_size_t)",
+        "int64_t*" => "POINTER(c_int64)",
         pointer if pointer.ends_with("**") => "POINTER(c_void_p)",
         pointer if pointer.ends_with('*') => "c_void_p",
         callback if callback.ends_with("_fn") => callback,

@@ -50,7 +50,7 @@ const EXAMPLES: &[Example] = &[
         python: "admin.cluster(cluster_id).update(name=\"invoices\")" },
     Example { call: "cluster.delete", body: "",
         rust: "admin.cluster(&id).delete()?;",
-        cpp: "admin.cluster(id).delete_();",
+        cpp: "admin.cluster(id).remove();",
         python: "admin.cluster(cluster_id).delete()" },
     Example { call: "cluster.wake", body: "",
         rust: "admin.cluster(&id).wake()?;",
@@ -89,7 +89,7 @@ const EXAMPLES: &[Example] = &[
         python: "details = admin.cluster(cluster_id).clients.get(\"f5xp…\")" },
     Example { call: "cluster.clients.delete", body: "",
         rust: "let client = ClusterClientId::new(\"f5xp…\")?;\nadmin.cluster(&id).clients().delete(&client)?;",
-        cpp: "admin.cluster(id).clients().delete_(\"f5xp…\");",
+        cpp: "admin.cluster(id).clients().remove(\"f5xp…\");",
         python: "admin.cluster(cluster_id).clients.delete(\"f5xp…\")" },
     Example { call: "cluster.backups.list", body: "",
         rust: "let backups = admin.cluster(&id).backups().list()?;",
@@ -101,7 +101,7 @@ const EXAMPLES: &[Example] = &[
         python: "backup = admin.cluster(cluster_id).backups.create()" },
     Example { call: "cluster.backups.delete", body: "",
         rust: "let backup = BackupId::new(\"b1…\")?;\nlet deleted = admin.cluster(&id).backups().delete(&backup)?;",
-        cpp: "const auto deleted = admin.cluster(id).backups().delete_(\"b1…\");",
+        cpp: "const auto deleted = admin.cluster(id).backups().remove(\"b1…\");",
         python: "deleted = admin.cluster(cluster_id).backups.delete(\"b1…\")" },
     Example { call: "cluster.backups.restore_status", body: "",
         rust: "let backup = BackupId::new(\"b1…\")?;\nlet restore = admin.cluster(&id).backups().restore_status(&backup)?;",
@@ -138,7 +138,7 @@ const EXAMPLES: &[Example] = &[
         python: "admin.cluster(cluster_id).secrets.update(\"API_KEY\", \"…\")" },
     Example { call: "cluster.secrets.delete", body: "",
         rust: "admin.cluster(&id).secrets().delete(\"API_KEY\")?;",
-        cpp: "admin.cluster(id).secrets().delete_(\"API_KEY\");",
+        cpp: "admin.cluster(id).secrets().remove(\"API_KEY\");",
         python: "admin.cluster(cluster_id).secrets.delete(\"API_KEY\")" },
     Example { call: "cluster.monitoring.activate", body: "",
         rust: "admin.cluster(&id).monitoring().activate()?;",
@@ -187,7 +187,7 @@ const EXAMPLES: &[Example] = &[
         python: "admin.members.set_roles(\"ada@example.com\", [\"admin\"])" },
     Example { call: "members.delete", body: "",
         rust: "admin.members().delete(\"ada@example.com\")?;",
-        cpp: "admin.members().delete_(\"ada@example.com\");",
+        cpp: "admin.members().remove(\"ada@example.com\");",
         python: "admin.members.delete(\"ada@example.com\")" },
     Example { call: "activity.list", body: "",
         rust: "let events = admin.activity().list()?;",
@@ -207,7 +207,7 @@ const EXAMPLES: &[Example] = &[
         python: "details = cluster.wait_until_healthy(timeout=1200)" },
     Example { call: "cluster.wait_until_deleted", body: "",
         rust: "admin.cluster(&id).delete()?;\nadmin.cluster(&id).wait_until_deleted(&Wait::new())?;",
-        cpp: "admin.cluster(id).delete_();\nadmin.cluster(id).wait_until_deleted();",
+        cpp: "admin.cluster(id).remove();\nadmin.cluster(id).wait_until_deleted();",
         python: "deleted = admin.cluster(new_id)\ndeleted.delete()\ndeleted.wait_until_deleted()" },
     Example { call: "cluster.wait_until_upgraded", body: "",
         rust: "let upgrade = admin.cluster(&id).upgrade()?;\nadmin.cluster(&id).wait_until_upgraded(&upgrade.new_generation.id, &Wait::new())?;",
@@ -240,7 +240,13 @@ pub(crate) fn operations() -> Generated {
          cluster. C functions return a status and set `error`; `value` is the response, see \
          [quick start](quick-start.md).\n",
     );
+    let mut last_group = "";
     for operation in OPERATIONS {
+        let group = group(operation.sdk_method);
+        if group != last_group {
+            write!(text, "\n## {group}\n").unwrap();
+            last_group = group;
+        }
         push_operation(&mut text, operation);
     }
     text.push_str(
@@ -262,7 +268,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
     let example = example(operation.sdk_method);
     write!(
         text,
-        "\n## {}\n\n`{} {}`: {}\n\n",
+        "\n### {}\n\n`{} {}`: {}\n\n",
         sentence(operation.name),
         operation.method,
         operation.path,
@@ -315,6 +321,22 @@ fn push_operation(text: &mut String, operation: &Operation) {
         ),
     };
     push_tabs(text, example, &c);
+}
+
+/// Returns the heading above an operation, which is the same for all operations of a resource.
+fn group(call: &str) -> &'static str {
+    match call.rsplit_once('.').map(|(resource, _)| resource) {
+        Some("clusters" | "cluster") => "Clusters",
+        Some("cluster.clients") => "Cluster clients",
+        Some("cluster.backups") => "Backups",
+        Some("cluster.secrets") => "Connector secrets",
+        Some("cluster.monitoring") => "Monitoring of clusters",
+        Some("cluster.secure_connectivity") => "Secure connectivity",
+        Some("members") => "Members",
+        Some("activity") => "Audit log",
+        None => "Egress IP ranges",
+        Some(resource) => panic!("no heading of {resource} in xtask/src/site.rs"),
+    }
 }
 
 fn push_waiter(text: &mut String, waiter: &Waiter) {

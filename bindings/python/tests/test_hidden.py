@@ -133,6 +133,9 @@ class Reports(SandboxTest):
             {"client_secret": SECRET + "\ud800"},
             {"client_secret": SECRET.encode()},
             {"client_secret": [SECRET]},
+            {"access_token": SECRET + "\0"},
+            {"access_token": SECRET, "base_url": "nowhere"},
+            {"access_token": f"Bearer {SECRET}"},
             {"proxy": f"nothing://me:{SECRET}@there"},
             {"token_cache": f"redis://:{SECRET}@[", "client_secret": SECRET},
         ]:

@@ -115,7 +115,7 @@ impl<'a> TokenFetch<'a> {
             None => Default::default(),
         };
         let may_block = self.purpose == Purpose::Fetch;
-        if may_block && entry.stores.is_cut_off() {
+        if may_block && entry.stores.is_unavailable() {
             // Other hosts send requests now too, and this process cannot see them.
             let delay = MAX_START_JITTER.min(entry.clock.remaining(call) / 4);
             let delay = delay.mul_f64(entry.clock.jitter());

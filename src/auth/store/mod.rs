@@ -20,17 +20,18 @@ mod redis;
 #[cfg(feature = "redis")]
 mod redis_connection;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ring::digest;
 
 use super::diagnostics::{StoreReport, StoreRole};
+use super::rate_limiter::MergedState;
 use super::record::{RateLimitTimes, StoredRateLimit};
 use super::time::{Clock, Timestamp};
 use super::{StoreLock, StoreTls, TokenCacheConfig, TokenStore};
@@ -161,7 +162,7 @@ impl StoreChain {
 
     /// Returns whether the shared store is remote and lacks an ability: other hosts may then send
     /// requests at the same time.
-    pub(crate) fn is_cut_off(&self) -> bool {
+    pub(crate) fn is_unavailable(&self) -> bool {
         let shared = self.shared.as_ref();
         shared.is_some_and(|store| store.is_remote && !store.is_usable())
     }
@@ -377,8 +378,8 @@ pub(crate) struct Store {
     is_fallback: bool,
     clock: Clock,
     health: Mutex<Health>,
-    /// Distinguishes the stores of this process.
-    pub(crate) number: u64,
+    /// What was last read or written of each rate limit record, by its name.
+    merged: Mutex<BTreeMap<String, MergedState>>,
 }
 
 /// Health of a store, ability by ability.
@@ -461,7 +462,6 @@ pub(crate) enum LockResult {
 
 impl Store {
     fn new(store: Arc<dyn TokenStore>, is_remote: bool, clock: &Clock) -> Self {
-        static STORES: AtomicU64 = AtomicU64::new(0);
         Store {
             store,
             times: None,
@@ -470,8 +470,13 @@ impl Store {
             is_fallback: false,
             clock: clock.clone(),
             health: Mutex::default(),
-            number: STORES.fetch_add(1, Ordering::Relaxed),
+            merged: Mutex::default(),
         }
+    }
+
+    /// Returns what was last read or written of each rate limit record, by its name.
+    pub(crate) fn merged(&self) -> MutexGuard<'_, BTreeMap<String, MergedState>> {
+        self.merged.lock()
     }
 
     /// Returns whether all of its abilities may be used.
@@ -786,7 +791,7 @@ mod tests {
         let lock = shared.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
         assert!(matches!(lock, LockResult::Failed), "{lock:?}");
         assert_eq!(store.0.load(Ordering::SeqCst), 1);
-        assert!(stores.is_cut_off());
+        assert!(stores.is_unavailable());
         let report = shared.report();
         assert!(!report.can_lock && !report.can_read && !report.can_write);
         assert_eq!(report.lock_error.as_deref(), Some("timed out"));

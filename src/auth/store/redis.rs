@@ -15,7 +15,7 @@
 //!
 //! Leases, expiry and the times in records are those of the server's clock.
 //!
-//! A command that a former primary rejects (`READONLY`) is sent again on a new connection, for which
+//! A command that a former primary rejects (`READONLY`) is retried on a new connection, for which
 //! the host name is resolved again. A Redis Cluster is not supported: its nodes redirect commands,
 //! and this store has one connection.
 
@@ -148,8 +148,8 @@ impl RedisStore {
         let idle = inner.idle().connection.take();
         if let Some(mut connection) = idle {
             match connection.query(inner, commands, budget) {
-                // Dropped: the server is no longer the primary, and a new connection may lead to
-                // the one that is.
+                // Dropped: the server is a replica, and a new connection may lead to the
+                // primary.
                 Ok(responses) if responses.iter().any(is_read_only) => {}
                 Ok(responses) => return Ok(inner.make_idle(connection, responses)),
                 // The server may have closed it while it was idle. The command may have been

@@ -139,7 +139,7 @@ fn signed_rate_limit_record_of_the_first_release_is_verified() {
 }
 
 #[test]
-fn token_records_of_other_versions_are_told_apart() {
+fn token_records_of_other_versions_are_distinguished() {
     let record = token_record();
     assert!(!is_of_other_version(&record));
     let mut later = record.clone();

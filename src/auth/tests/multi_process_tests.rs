@@ -874,7 +874,7 @@ pub(super) mod with_redis {
             Self::start_on_a_free_port(&[])
         }
 
-        /// Starts a server with further options.
+        /// Starts a server with additional options.
         pub(in crate::auth) fn start_on_a_free_port(options: &[&str]) -> Option<Self> {
             loop {
                 let socket = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -891,7 +891,7 @@ pub(super) mod with_redis {
             Self::start_with(port, &[])
         }
 
-        /// As [`start_at`](Self::start_at), with further options.
+        /// As [`start_at`](Self::start_at), with additional options.
         pub(in crate::auth) fn start_with(port: u16, options: &[&str]) -> Option<Self> {
             let place = place();
             let mut command = Command::new("redis-server");

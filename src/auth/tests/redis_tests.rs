@@ -234,6 +234,101 @@ fn invariant_01_one_token_request_when_redis_restarts() {
     assert_eq!(requests.len(), 1);
 }
 
+#[test]
+fn invariant_02_at_most_one_request_in_1100_ms_while_redis_restarts() {
+    let Some(redis) = Redis::start() else { return };
+    let port = redis.port;
+    let place = place();
+    let scenario = Scenario {
+        host: Some("one".to_owned()),
+        threads: 2,
+        separate_credentials: true,
+        timeout: Duration::from_secs(60),
+        ..scenario(&place, &redis)
+    };
+    let processes = (0..4).map(|_| scenario.start()).collect();
+    let outcomes = thread::scope(|scope| {
+        let (watched, log) = (scenario.clone(), Mutex::new(Some(redis)));
+        scope.spawn(move || {
+            let wait_for = |requests| {
+                eventually(|| (watched.requests().len() >= requests).then_some(()));
+            };
+            wait_for(2);
+            log.lock().unwrap().take();
+            wait_for(4);
+            // Not if another process has the port by now; the server then stays away.
+            let _redis = Redis::start_at(port);
+            wait_for(8);
+        });
+        scenario.run(processes)
+    });
+    assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
+    let requests = scenario.requests();
+    assert_eq!(requests.len(), 8);
+    for pair in requests.windows(2) {
+        assert_apart(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn invariant_03_bad_credentials_send_one_request_when_redis_restarts() {
+    let (requests, outcomes) = without_store_failures_but(|| {
+        let redis = Redis::start()?;
+        let place = place();
+        let scenario = Scenario {
+            host: Some("one".to_owned()),
+            mode: EndpointMode::BadCredentials,
+            threads: 2,
+            ..scenario(&place, &redis)
+        };
+        let two = || scenario.run(vec![scenario.start(), scenario.start()]);
+        let mut outcomes = two();
+        if outcomes.iter().any(|it| it.store_failures > 0) {
+            return Some(Err(()));
+        }
+        let port = redis.port;
+        drop(redis);
+        outcomes.extend(two());
+        let _redis = Redis::start_at(port);
+        outcomes.extend(two());
+        Some(Ok((scenario.requests(), outcomes)))
+    });
+    for outcome in &outcomes {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "Authentication");
+    }
+    assert!(requests.len() <= 1);
+    assert_eq!(requests.is_empty(), outcomes.is_empty());
+}
+
+#[test]
+fn invariant_06_stopped_process_has_one_successor_when_redis_is_killed() {
+    let Some(redis) = Redis::start() else { return };
+    let place = place();
+    let stopped = Scenario {
+        host: Some("one".to_owned()),
+        threads: 1,
+        response_delay: Duration::from_secs(3600),
+        ..scenario(&place, &redis)
+    };
+    let owner = stopped.start();
+    fs::write(&stopped.go, "").unwrap();
+    eventually(|| (!stopped.requests().is_empty()).then_some(()));
+    fs::remove_file(&stopped.go).unwrap();
+    owner.signal(Signal::STOP);
+    let scenario = Scenario {
+        threads: 2,
+        response_delay: Duration::from_millis(1_500),
+        ..stopped
+    };
+    drop(redis);
+    let outcomes = scenario.run((0..4).map(|_| scenario.start()).collect());
+    owner.kill();
+    assert_same_token(&outcomes);
+    // That of the stopped process, and one.
+    assert_eq!(scenario.requests().len(), 2);
+}
+
 /// Runs rounds until one is not disturbed by a machine under load. Returns nothing if the test
 /// cannot be run.
 fn without_store_failures_but(
@@ -369,14 +464,14 @@ fn block_received_during_a_partition_is_written_back() {
     let handle = cache.handle(request(), &choice).unwrap();
     let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after: None });
     let endpoint = Endpoint::new(&Clock::Real, [limited]);
-    let ask = || {
+    let get_token = || {
         let call = call_within(Duration::from_secs(20));
         handle.token(&*endpoint, &call).unwrap_err().retry_after()
     };
-    assert!(ask().is_some());
+    assert!(get_token().is_some());
     network.cut(false);
     eventually(|| {
-        assert!(ask().is_some());
+        assert!(get_token().is_some());
         (!redis.keys("camunda-admin:rate-limit-*").is_empty()).then_some(())
     });
     let scenario = Scenario {
@@ -419,7 +514,7 @@ fn rejected_token_of_a_partition_is_not_written_back() {
 }
 
 #[test]
-fn invariants_01_and_02_hold_on_a_host_with_a_full_disk() {
+fn invariants_01_to_03_hold_on_a_host_with_a_full_disk() {
     let Some(redis) = Redis::start() else { return };
     let place = place();
     let scenario = |separate_credentials| Scenario {
@@ -443,6 +538,14 @@ fn invariants_01_and_02_hold_on_a_host_with_a_full_disk() {
     for pair in requests.windows(2) {
         assert_apart(pair[0], pair[1]);
     }
+    let bad = Scenario {
+        mode: EndpointMode::BadCredentials,
+        client: "bad".to_owned(),
+        ..scenario(false)
+    };
+    let outcomes = bad.run((0..4).map(|_| bad.start()).collect());
+    assert!(outcomes.iter().all(|it| it.result.is_err()), "{outcomes:?}");
+    assert_eq!(bad.requests().len(), 6);
 }
 
 #[test]

@@ -22,8 +22,6 @@ __all__ = [
     "BackupRegionRef",
     "PlanTypeRef",
     "PlanType",
-    "UpgradedCluster",
-    "UpgradedGeneration",
     "GenerationClassification",
     "Generation",
     "Channel",
@@ -40,6 +38,8 @@ __all__ = [
     "ClusterEncryption",
     "Cluster",
     "ClusterStage",
+    "UpgradedCluster",
+    "UpgradedGeneration",
     "GenerationUpgrade",
     "FailoverResults",
     "FailoverResult",
@@ -335,95 +335,6 @@ class PlanType(Model):
     def uuid(self) -> str:
         """Its id, for `plan_type_id` when a cluster is created."""
         return self._data.get("uuid") or ""
-
-    @property
-    def name(self) -> str:
-        """Its name, as the Console shows it."""
-        return self._data.get("name") or ""
-
-
-class UpgradedCluster(Model):
-    """Cluster in the response of an upgrade: its id and name.
-
-    Attributes:
-        id: Its id.
-        name: Its name.
-        extra: Fields that this version does not know, by their JSON names.
-    """
-
-    __slots__ = ()
-    __match_args__ = (
-        "id",
-        "name",
-    )
-    _names = {
-        "id": "id",
-        "name": "name",
-    }
-
-    def __init__(
-        self,
-        id: Optional[str] = None,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
-    ) -> None:
-        self._fill(
-            (
-                id,
-                name,
-            ),
-            extra,
-        )
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return self._data.get("id") or ""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._data.get("name") or ""
-
-
-class UpgradedGeneration(Model):
-    """Generation in the response of an upgrade: its id and name.
-
-    Attributes:
-        id: Its id.
-        name: Its name, as the Console shows it.
-        extra: Fields that this version does not know, by their JSON names.
-    """
-
-    __slots__ = ()
-    __match_args__ = (
-        "id",
-        "name",
-    )
-    _names = {
-        "id": "id",
-        "name": "name",
-    }
-    _required = ("id",)
-
-    def __init__(
-        self,
-        id: str,
-        name: Optional[str] = None,
-        extra: Optional[Mapping[str, Any]] = None,
-    ) -> None:
-        self._fill(
-            (
-                id,
-                name,
-            ),
-            extra,
-        )
-
-    @property
-    def id(self) -> str:
-        """Its id."""
-        return self._data.get("id") or ""
 
     @property
     def name(self) -> str:
@@ -1491,6 +1402,95 @@ class CreatedCluster(Model):
     def cluster_id(self) -> str:
         """Id of the new cluster, which has the status `Creating` for minutes."""
         return self._data.get("clusterId") or ""
+
+
+class UpgradedCluster(Model):
+    """Cluster in the response of an upgrade: its id and name.
+
+    Attributes:
+        id: Its id.
+        name: Its name.
+        extra: Fields that this version does not know, by their JSON names.
+    """
+
+    __slots__ = ()
+    __match_args__ = (
+        "id",
+        "name",
+    )
+    _names = {
+        "id": "id",
+        "name": "name",
+    }
+
+    def __init__(
+        self,
+        id: Optional[str] = None,
+        name: Optional[str] = None,
+        extra: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self._fill(
+            (
+                id,
+                name,
+            ),
+            extra,
+        )
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self._data.get("id") or ""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._data.get("name") or ""
+
+
+class UpgradedGeneration(Model):
+    """Generation in the response of an upgrade: its id and name.
+
+    Attributes:
+        id: Its id.
+        name: Its name, as the Console shows it.
+        extra: Fields that this version does not know, by their JSON names.
+    """
+
+    __slots__ = ()
+    __match_args__ = (
+        "id",
+        "name",
+    )
+    _names = {
+        "id": "id",
+        "name": "name",
+    }
+    _required = ("id",)
+
+    def __init__(
+        self,
+        id: str,
+        name: Optional[str] = None,
+        extra: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self._fill(
+            (
+                id,
+                name,
+            ),
+            extra,
+        )
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self._data.get("id") or ""
+
+    @property
+    def name(self) -> str:
+        """Its name, as the Console shows it."""
+        return self._data.get("name") or ""
 
 
 class GenerationUpgrade(Model):
