@@ -12,7 +12,7 @@
 #
 # Environment: LIBRARY_DIR is the directory of the built libraries (default: the folder `release` of
 # CARGO_TARGET_DIR, else of `target`). DESTDIR is a staging directory that is prepended to all paths.
-# STRIP is the program that removes debug information from the static library (default: strip).
+# STRIP is the program that removes debug information and bitcode from the static library (default: strip).
 #
 # Installs nothing if a file is missing. The shared library is required, the static one is optional.
 set -eu
@@ -165,7 +165,10 @@ case $shared in
 esac
 if [ -f "$archive" ]; then
   put 644 "$archive" "$lib/libcamunda_admin.a"
-  "${STRIP:-strip}" -S "$root$lib/libcamunda_admin.a" 2>/dev/null \
+  # With link-time optimization, objects contain LLVM bitcode, more than half of the archive. The `strip`
+  # of macOS has no option that removes it.
+  "${STRIP:-strip}" -S -R .llvmbc -R .llvmcmd "$root$lib/libcamunda_admin.a" 2>/dev/null \
+    || "${STRIP:-strip}" -S "$root$lib/libcamunda_admin.a" 2>/dev/null \
     || echo "install.sh: static library not stripped: ${STRIP:-strip} failed" >&2
   fill "$top/bindings/c/camunda_admin-static.pc.in" "$lib/pkgconfig/camunda_admin-static.pc"
 fi

@@ -293,9 +293,9 @@ fn cmake_honours_versions_and_components() {
         let ended = project.configure(prefix.path());
         assert_eq!(ended.status.success(), accepted, "{find}: {}", ended.stderr);
         // CMake breaks lines.
-        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(
-            words(&ended.stderr).contains(message),
+            one_line(&ended.stderr).contains(message),
             "{find}: {}",
             ended.stderr
         );

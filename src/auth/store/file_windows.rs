@@ -159,7 +159,7 @@ impl Timestamps for FileStore {
     }
 }
 
-/// Opens a lock file, and creates it if it does not exist. Nobody can delete the file while it is open,
+/// Opens a lock file, and creates it if it does not exist. No process can delete the file while it is open,
 /// since a lock on a deleted file excludes no other process.
 fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
