@@ -26,7 +26,8 @@
  *   values.
  * - Threads. Thread-safe are camunda_admin, camunda_cancel, camunda_shutdown, and the immutable
  *   camunda_value, camunda_error and camunda_token. Use camunda_config and camunda_object from one
- *   thread at a time, and do not change camunda_call_options during a call that uses it.
+ *   thread at a time, and do not change camunda_call_options during a call that uses it. The library
+ *   is not instrumented for ThreadSanitizer: use the suppressions bindings/c/camunda_admin.tsan.supp.
  * - Deadlines. A call blocks for at most 60 s (setting `timeout`,
  *   camunda_call_options_set_timeout()), a waiter for at most 30 minutes.
  * - fork. A client created before a fork works in the child: with new connections, and with the tokens
@@ -1138,7 +1139,7 @@ camunda_status camunda_request(const camunda_admin *admin,
  * - `N.name` (string, expected): Its name.
  * - `N.description` (string, optional): Description, set by the owner.
  * - `N.ownerId` (string, expected): The organisation that owns it.
- * - `N.created` (string, expected): Creation time: RFC 3339, UTC.
+ * - `N.created` (string: RFC 3339 time, expected): Creation time.
  * - `N.autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
  * - `N.channel` (object, expected): The channel that it follows.
@@ -1271,29 +1272,33 @@ camunda_status camunda_cluster_create(const camunda_admin *admin,
  *
  * Response: a Parameters object.
  * - `channels` (array of objects, expected): Channels with their generations.
- * - `channels.N.uuid` (string, expected): Its id, for `channel_id` when a cluster is created.
+ * - `channels.N.uuid` (string, required): Its id, for `channel_id` when a cluster is created.
  * - `channels.N.name` (string, expected): Its name, such as `Stable`.
- * - `channels.N.defaultGeneration` (object, expected): Default generation of new clusters.
- * - `channels.N.defaultGeneration.uuid` (string, expected): Its id.
- * - `channels.N.defaultGeneration.name` (string, expected): Its name, as the Console shows it.
+ * - `channels.N.defaultGeneration` (object, required): Default generation of new clusters.
+ * - `channels.N.defaultGeneration.uuid` (string, required): Its id, for `generation_id` when a
+ *   cluster is created.
+ * - `channels.N.defaultGeneration.name` (string, expected): Its name, such as `Camunda 8.8.1`.
+ * - `channels.N.defaultGeneration.classification` (string: `channel`, `existingCluster`,
+ *   `orgUnlocked`, optional): Reason why the organisation may use it.
  * - `channels.N.allowedGenerations` (array of objects, expected): Generations that may be used
  *   for new clusters.
- * - `channels.N.allowedGenerations.N.uuid` (string, expected): Its id, for `generation_id` when a
+ * - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generation_id` when a
  *   cluster is created.
  * - `channels.N.allowedGenerations.N.name` (string, expected): Its name, such as `Camunda 8.8.1`.
  * - `channels.N.allowedGenerations.N.classification` (string: `channel`, `existingCluster`,
  *   `orgUnlocked`, optional): Reason why the organisation may use it.
  * - `clusterPlanTypes` (array of objects, expected): Plan types.
- * - `clusterPlanTypes.N.uuid` (string, expected): Its id.
+ * - `clusterPlanTypes.N.uuid` (string, required): Its id, for `plan_type_id` when a cluster is
+ *   created.
  * - `clusterPlanTypes.N.name` (string, expected): Its name, as the Console shows it.
  * - `regions` (array of objects, expected): Regions.
- * - `regions.N.uuid` (string, expected): Its id, for `region_id` when a cluster is created.
+ * - `regions.N.uuid` (string, required): Its id, for `region_id` when a cluster is created.
  * - `regions.N.name` (string, expected): Its name, as the Console shows it.
  * - `regions.N.provider` (string, expected): The cloud provider, such as `AWS`.
  * - `regions.N.backups` (array of objects, optional): Options for where its backups are stored.
  * - `regions.N.backups.N.uuid` (string, expected): The id of the option.
  * - `regions.N.backups.N.regions` (array of objects, expected): Regions of this option.
- * - `regions.N.backups.N.regions.N.id` (string, expected): Its id, for `backup_region_id` when a
+ * - `regions.N.backups.N.regions.N.id` (string, required): Its id, for `backup_region_id` when a
  *   cluster is created.
  * - `regions.N.backups.N.regions.N.label` (string, expected): Its name, as the Console shows it.
  *
@@ -1321,7 +1326,7 @@ camunda_status camunda_cluster_parameters(const camunda_admin *admin,
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
  * - `ownerId` (string, expected): The organisation that owns it.
- * - `created` (string, expected): Creation time: RFC 3339, UTC.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
  * - `channel` (object, expected): The channel that it follows.
@@ -1478,12 +1483,12 @@ camunda_status camunda_cluster_wake(const camunda_admin *admin,
  * Response: a GenerationUpgrade object.
  * - `cluster` (object, expected): The cluster.
  * - `cluster.id` (string, expected): Its id.
- * - `cluster.name` (string, expected): Its name, as the Console shows it.
- * - `oldGeneration` (object, expected): Generation before the upgrade.
- * - `oldGeneration.id` (string, expected): Its id.
+ * - `cluster.name` (string, expected): Its name.
+ * - `oldGeneration` (object, required): Generation before the upgrade.
+ * - `oldGeneration.id` (string, required): Its id.
  * - `oldGeneration.name` (string, expected): Its name, as the Console shows it.
- * - `newGeneration` (object, expected): Generation after the upgrade.
- * - `newGeneration.id` (string, expected): Its id.
+ * - `newGeneration` (object, required): Generation after the upgrade, for `wait_until_upgraded`.
+ * - `newGeneration.id` (string, required): Its id.
  * - `newGeneration.name` (string, expected): Its name, as the Console shows it.
  * - `orgId` (string, expected): The organisation that owns it.
  *
@@ -1525,7 +1530,7 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
  * - `ownerId` (string, expected): The organisation that owns it.
- * - `created` (string, expected): Creation time: RFC 3339, UTC.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
  * - `channel` (object, expected): The channel that it follows.
@@ -1836,8 +1841,8 @@ camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
  * Response: an array of Backup objects.
  * - `N.uuid` (string, required): Its id.
  * - `N.name` (string, expected): Its name.
- * - `N.created` (string, expected): Start time: RFC 3339, UTC.
- * - `N.completed` (string, expected): Completion time: RFC 3339, UTC; empty until then.
+ * - `N.created` (string: RFC 3339 time, expected): Start time.
+ * - `N.completed` (string: RFC 3339 time, expected): Completion time; absent until then.
  * - `N.status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
  * - `N.zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
  *   Zeebe's part.
@@ -1879,8 +1884,8 @@ camunda_status camunda_backup_list(const camunda_admin *admin,
  * Response: a Backup object.
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
- * - `created` (string, expected): Start time: RFC 3339, UTC.
- * - `completed` (string, expected): Completion time: RFC 3339, UTC; empty until then.
+ * - `created` (string: RFC 3339 time, expected): Start time.
+ * - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
  * - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
  * - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
  *   part.
@@ -1921,8 +1926,8 @@ camunda_status camunda_backup_create(const camunda_admin *admin,
  * Response: a Backup object.
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
- * - `created` (string, expected): Start time: RFC 3339, UTC.
- * - `completed` (string, expected): Completion time: RFC 3339, UTC; empty until then.
+ * - `created` (string: RFC 3339 time, expected): Start time.
+ * - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
  * - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
  * - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
  *   part.
@@ -1967,8 +1972,8 @@ camunda_status camunda_backup_delete(const camunda_admin *admin,
  * - `backupId` (string, expected): Id of the backup.
  * - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
  *   expected): Status.
- * - `startTimestamp` (string, optional): Start time: RFC 3339, UTC.
- * - `completionTimestamp` (string, optional): End time: RFC 3339, UTC.
+ * - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+ * - `completionTimestamp` (string: RFC 3339 time, optional): End time.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
@@ -2003,8 +2008,8 @@ camunda_status camunda_backup_restore_status(const camunda_admin *admin,
  * - `backupId` (string, expected): Id of the backup.
  * - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
  *   expected): Status.
- * - `startTimestamp` (string, optional): Start time: RFC 3339, UTC.
- * - `completionTimestamp` (string, optional): End time: RFC 3339, UTC.
+ * - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+ * - `completionTimestamp` (string: RFC 3339 time, optional): End time.
  *
  * Error responses of the API:
  * - 403 cluster belongs to another organisation
@@ -2293,8 +2298,8 @@ camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
  * - `clients.N.uuid` (string, required): Its id.
  * - `clients.N.name` (string, expected): Its name.
  * - `clients.N.username` (string, expected): Its user name.
- * - `clients.N.created` (string, expected): Creation time: RFC 3339, UTC.
- * - `clients.N.lastUsed` (string, expected): Time of the last use: RFC 3339, UTC; empty if never
+ * - `clients.N.created` (string: RFC 3339 time, expected): Creation time.
+ * - `clients.N.lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never
  *   used.
  * - `clients.N.createdBy` (string, expected): Id of the user who created it.
  * - `clients.N.createdByName` (string, expected): Name of the user who created it.
@@ -2337,8 +2342,8 @@ camunda_status camunda_monitoring_get(const camunda_admin *admin,
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
  * - `username` (string, expected): Its user name.
- * - `created` (string, expected): Creation time: RFC 3339, UTC.
- * - `lastUsed` (string, expected): Time of the last use: RFC 3339, UTC; empty if never used.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
+ * - `lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never used.
  * - `createdBy` (string, expected): Id of the user who created it.
  * - `createdByName` (string, expected): Name of the user who created it.
  * - `password` (secret string, required): Password, which the API returns only once.
@@ -2402,8 +2407,8 @@ camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
  * - `username` (string, expected): Its user name.
- * - `created` (string, expected): Creation time: RFC 3339, UTC.
- * - `lastUsed` (string, expected): Time of the last use: RFC 3339, UTC; empty if never used.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
+ * - `lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never used.
  * - `createdBy` (string, expected): Id of the user who created it.
  * - `createdByName` (string, expected): Name of the user who created it.
  * - `password` (secret string, required): Password, which the API returns only once.
@@ -2455,8 +2460,8 @@ camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
  * - `status.status.conditions.N.status` (string, expected): `True`, `False` or `Unknown`.
  * - `status.status.conditions.N.reason` (string, expected): Reason, as an identifier.
  * - `status.status.conditions.N.message` (string, expected): Human-readable message.
- * - `status.status.conditions.N.lastTransitionTime` (string, expected): Time of the last change:
- *   RFC 3339, UTC.
+ * - `status.status.conditions.N.lastTransitionTime` (string: RFC 3339 time, expected): Time of
+ *   the last change.
  * - `status.status.conditions.N.observedGeneration` (number, expected): Revision of the
  *   configuration that it reflects.
  * - `status.status.endpoint` (object, expected): Endpoint on Camunda's side.
@@ -2472,8 +2477,8 @@ camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
  * - `status.status.endpointConnections.N.owner` (string, expected): Owner of the connecting
  *   endpoint.
  * - `status.status.endpointConnections.N.state` (string, expected): State of the connection.
- * - `status.status.endpointConnections.N.creationTimestamp` (string, expected): Time of the last
- *   change: RFC 3339, UTC.
+ * - `status.status.endpointConnections.N.creationTimestamp` (string: RFC 3339 time, expected):
+ *   Creation time.
  * - `status.status.observedGeneration` (number, expected): Revision of the configuration that
  *   this state reflects.
  * - `status.status.urls` (any JSON, expected): URLs by component, as the API returns them.
@@ -2731,8 +2736,8 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
  * if the cluster is suspended, waits for input of its owner, or does not exist.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -2740,7 +2745,7 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
  * - `ownerId` (string, expected): The organisation that owns it.
- * - `created` (string, expected): Creation time: RFC 3339, UTC.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
  * - `channel` (object, expected): The channel that it follows.
@@ -2820,8 +2825,8 @@ camunda_status camunda_cluster_wait_until_healthy(const camunda_admin *admin,
  *
  * Waits until the cluster no longer exists, after its deletion.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * @param admin Client. Thread-safe.
@@ -2844,8 +2849,8 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
  * and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
  * waits for input of its owner or does not exist.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -2853,7 +2858,7 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
  * - `ownerId` (string, expected): The organisation that owns it.
- * - `created` (string, expected): Creation time: RFC 3339, UTC.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
  * - `channel` (object, expected): The channel that it follows.
@@ -2936,8 +2941,8 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
  * Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
  * Fails immediately if the cluster waits for input of its owner or does not exist.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -2945,7 +2950,7 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
  * - `ownerId` (string, expected): The organisation that owns it.
- * - `created` (string, expected): Creation time: RFC 3339, UTC.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
  * - `channel` (object, expected): The channel that it follows.
@@ -3026,8 +3031,8 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
  * cluster. Fails immediately if the key could not be set up or the cluster does not exist.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Cluster object.
@@ -3035,7 +3040,7 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
  * - `ownerId` (string, expected): The organisation that owns it.
- * - `created` (string, expected): Creation time: RFC 3339, UTC.
+ * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
  * - `channel` (object, expected): The channel that it follows.
@@ -3116,15 +3121,15 @@ camunda_status camunda_cluster_wait_until_encrypted(const camunda_admin *admin,
  * Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
  * not in the list of the cluster's backups.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Backup object.
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
- * - `created` (string, expected): Start time: RFC 3339, UTC.
- * - `completed` (string, expected): Completion time: RFC 3339, UTC; empty until then.
+ * - `created` (string: RFC 3339 time, expected): Start time.
+ * - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
  * - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
  * - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
  *   part.
@@ -3162,8 +3167,8 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
  * Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
  * the restore failed or was aborted, or if there was none.
  *
- * The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
- * `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+ * The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+ * `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
  * resource can no longer reach the state.
  *
  * Response: a Restore object.
@@ -3171,8 +3176,8 @@ camunda_status camunda_backup_wait_until_complete(const camunda_admin *admin,
  * - `backupId` (string, expected): Id of the backup.
  * - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
  *   expected): Status.
- * - `startTimestamp` (string, optional): Start time: RFC 3339, UTC.
- * - `completionTimestamp` (string, optional): End time: RFC 3339, UTC.
+ * - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+ * - `completionTimestamp` (string: RFC 3339 time, optional): End time.
  *
  * @param admin Client. Thread-safe.
  * @param call Options of the call; NULL for the defaults.
@@ -3218,6 +3223,20 @@ bool camunda_value_path_bool(const camunda_value *value,
                              bool fallback);
 
 /**
+ * Stores the instant of an RFC 3339 time such as `2024-05-01T12:00:00.123Z`, in milliseconds since
+ * 1970-01-01 UTC, rounded down, in `*ms`. Returns false and stores 0 if `value` is not a string or not
+ * an RFC 3339 time; false if `ms` is NULL.
+ */
+bool camunda_value_time(const camunda_value *value,
+                        int64_t *ms);
+
+/**
+ * As camunda_value_time(), of a NUL-terminated string. Returns false and stores 0 if `time` is
+ * NULL.
+ */
+bool camunda_time_parse(const char *time, int64_t *ms);
+
+/**
  * Returns the next element of an array, or the value of the next field of an object, and advances
  * `*position`. Set it to 0 before the first call; pass other values unchanged. NULL after the last
  * element, and if `value` or `position` is NULL. Borrowed from `value`.
@@ -3234,20 +3253,24 @@ const camunda_value *camunda_value_next(const camunda_value *value, size_t *posi
 
 /**
  * Returns the value of the next field of an object, stores its name, NUL-terminated, in `*key`, and
- * advances `*position`. Set it to 0 before the first call; pass other values unchanged. NULL after the
- * last field, and if `value` is not an object or a pointer is NULL; then `*key` is NULL. Both are
- * borrowed from `value`.
+ * advances `*position`. Set it to 0 before the first call; pass other values unchanged. If `len` is not
+ * NULL, `*len` is set to the length of the name without the NUL. NULL after the last field, and if
+ * `value` is not an object or another pointer is NULL; then `*key` is NULL. Both are borrowed from
+ * `value`.
  *
  * @code
  * size_t position = 0;
  * const char *name;
  * const camunda_value *secret;
- * while ((secret = camunda_value_next_field(secrets, &position, &name)) != NULL) puts(name);
+ * while ((secret = camunda_value_next_field(secrets, &position, &name, NULL)) != NULL) {
+ *   puts(name);
+ * }
  * @endcode
  */
 const camunda_value *camunda_value_next_field(const camunda_value *value,
                                               size_t *position,
-                                              const char **key);
+                                              const char **key,
+                                              size_t *len);
 
 /**
  * Returns a new shutdown handle. Free it with camunda_shutdown_free(). Add clients to it with
@@ -3824,7 +3847,7 @@ void camunda_value_free(camunda_value *value);
 /** Field of CreateCluster. */
 #define CAMUNDA_FIELD_HARDWARE_PACKAGES "hardwarePackages"
 
-/** Field of NamedId, BackupRegionOption, ClusterRef. */
+/** Field of BackupRegionOption, UpgradedCluster, UpgradedGeneration, ClusterRef. */
 #define CAMUNDA_FIELD_ID "id"
 
 /** Field of ClusterLinks. */
@@ -3873,10 +3896,11 @@ void camunda_value_free(camunda_value *value);
 #define CAMUNDA_FIELD_METRICS_ENDPOINT "metricsEndpoint"
 
 /**
- * Field of NamedResource, NamedId, Generation, Channel, Region, Cluster, CreateCluster,
- * UpdateCluster, ClusterClient, CreatedClusterClient, ClusterClientConnectionDetails, Backup,
- * BackupSchedule, MonitoringClient, CreatedMonitoringClient, SecureConnectivityMetadata,
- * Member.
+ * Field of ChannelRef, GenerationRef, RegionRef, BackupRegionRef, PlanTypeRef, PlanType,
+ * Generation, Channel, Region, Cluster, CreateCluster, UpdateCluster, UpgradedCluster,
+ * UpgradedGeneration, ClusterClient, CreatedClusterClient, ClusterClientConnectionDetails,
+ * Backup, BackupSchedule, MonitoringClient, CreatedMonitoringClient,
+ * SecureConnectivityMetadata, Member.
  */
 #define CAMUNDA_FIELD_NAME "name"
 
@@ -4055,8 +4079,9 @@ void camunda_value_free(camunda_value *value);
 #define CAMUNDA_FIELD_USERNAME "username"
 
 /**
- * Field of NamedResource, Generation, Channel, BackupOption, Region, Cluster,
- * CreatedClusterClient, Backup, Restore, MonitoringClient, CreatedMonitoringClient.
+ * Field of ChannelRef, GenerationRef, RegionRef, BackupRegionRef, PlanTypeRef, PlanType,
+ * Generation, Channel, BackupOption, Region, Cluster, CreatedClusterClient, Backup, Restore,
+ * MonitoringClient, CreatedMonitoringClient.
  */
 #define CAMUNDA_FIELD_UUID "uuid"
 

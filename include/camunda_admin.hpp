@@ -40,6 +40,50 @@
 /// **Strings** are UTF-8. A string that is not valid UTF-8, or that contains a NUL where C does not
 /// allow one, causes an InvalidArgumentError.
 
+#if !defined(__cpp_exceptions) && !defined(__EXCEPTIONS) && !defined(_CPPUNWIND)
+#error "camunda_admin.hpp reports errors as exceptions: compile with -fexceptions, or use camunda_admin.h"
+#endif
+
+/// @cond
+// Headers such as <X11/Xlib.h> and <windows.h> define these names as macros, which are restored at the end.
+#pragma push_macro("Status")
+#undef Status
+#pragma push_macro("Bool")
+#undef Bool
+#pragma push_macro("None")
+#undef None
+#pragma push_macro("True")
+#undef True
+#pragma push_macro("False")
+#undef False
+#pragma push_macro("Success")
+#undef Success
+#pragma push_macro("Always")
+#undef Always
+#pragma push_macro("Complex")
+#undef Complex
+#pragma push_macro("min")
+#undef min
+#pragma push_macro("max")
+#undef max
+#pragma push_macro("ERROR")
+#undef ERROR
+#pragma push_macro("DELETE")
+#undef DELETE
+#pragma push_macro("IN")
+#undef IN
+#pragma push_macro("OUT")
+#undef OUT
+#pragma push_macro("near")
+#undef near
+#pragma push_macro("far")
+#undef far
+#pragma push_macro("small")
+#undef small
+#pragma push_macro("interface")
+#undef interface
+/// @endcond
+
 #include "camunda_admin.h"
 
 #include <charconv>
@@ -48,6 +92,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -58,6 +103,15 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+/// @cond
+// Errors are rare: their code is compiled for size.
+#if defined(__GNUC__)
+#define CAMUNDA_COLD __attribute__((cold, noinline))
+#else
+#define CAMUNDA_COLD
+#endif
+/// @endcond
 
 namespace camunda {
 
@@ -90,6 +144,9 @@ enum class Status : std::int32_t {
   Internal = CAMUNDA_STATUS_INTERNAL,
 };
 
+/// The same as Status, for programs in which a header defines `Status` as a macro.
+using StatusCode = Status;
+
 /// Stages of a call, for Error::stage().
 enum class Stage : std::int32_t {
   /// Validation of settings and arguments, before any request.
@@ -113,6 +170,19 @@ enum class Outcome : std::int32_t {
   /// The API executed the operation, but the response was lost or cannot be decoded.
   Completed = CAMUNDA_OUTCOME_COMPLETED,
 };
+
+/// Writes the name of a status, for example `not_found`.
+inline std::ostream& operator<<(std::ostream& stream, Status status) {
+  return stream << camunda_status_name(static_cast<camunda_status>(status));
+}
+/// Writes the name of a stage, for example `token`.
+inline std::ostream& operator<<(std::ostream& stream, Stage stage) {
+  return stream << camunda_stage_name(static_cast<std::int32_t>(stage));
+}
+/// Writes the name of an outcome, for example `not_sent`.
+inline std::ostream& operator<<(std::ostream& stream, Outcome outcome) {
+  return stream << camunda_outcome_name(static_cast<std::int32_t>(outcome));
+}
 
 /// A secret string: a client secret, a password, a token or a connector secret's value.
 ///
@@ -147,9 +217,9 @@ class Secret {
   ~Secret() { wipe(); }
 
   /// Returns the secret. Keep it out of logs, errors and file names.
-  const std::string& expose() const noexcept { return text_; }
+  [[nodiscard]] const std::string& expose() const noexcept { return text_; }
   /// Returns whether the string is empty.
-  bool empty() const noexcept { return text_.empty(); }
+  [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
 
   friend bool operator==(const Secret& a, const Secret& b) noexcept { return a.text_ == b.text_; }
   friend bool operator!=(const Secret& a, const Secret& b) noexcept { return a.text_ != b.text_; }
@@ -171,6 +241,7 @@ class Secret {
   std::string text_;
 };
 
+/// @cond
 namespace detail {
 
 struct ErrorData {
@@ -192,6 +263,7 @@ struct ErrorData {
 };
 
 }  // namespace detail
+/// @endcond
 
 /// Base class of all errors of the library. what() is one line, for example
 /// `create cluster: rejected with HTTP 400: Name is too long`. It contains no secret.
@@ -204,45 +276,45 @@ class Error : public std::runtime_error {
       : std::runtime_error(data->message), data_(std::move(data)) {}
 
   /// Returns the error kind. Later versions may add kinds.
-  Status status() const noexcept { return data_->status; }
+  [[nodiscard]] Status status() const noexcept { return data_->status; }
   /// Returns the stage of the call that failed.
-  Stage stage() const noexcept { return data_->stage; }
+  [[nodiscard]] Stage stage() const noexcept { return data_->stage; }
   /// Returns whether the API executed the operation.
-  Outcome outcome() const noexcept { return data_->outcome; }
+  [[nodiscard]] Outcome outcome() const noexcept { return data_->outcome; }
   /// Returns whether the operation is a change that was applied or may have been applied, although
   /// no complete, usable response arrived. True exactly if this is an OutcomeUnknownError.
-  bool may_have_been_applied() const noexcept { return data_->may_have_been_applied; }
+  [[nodiscard]] bool may_have_been_applied() const noexcept { return data_->may_have_been_applied; }
   /// Returns the same string as what().
-  const std::string& message() const noexcept { return data_->message; }
+  [[nodiscard]] const std::string& message() const noexcept { return data_->message; }
   /// Returns the HTTP status; nothing if there was no response.
-  std::optional<int> http_status() const noexcept { return data_->http_status; }
+  [[nodiscard]] std::optional<int> http_status() const noexcept { return data_->http_status; }
   /// Returns the server's error message; nothing if the response has none.
-  const std::optional<std::string>& server_message() const noexcept {
+  [[nodiscard]] const std::optional<std::string>& server_message() const noexcept {
     return data_->server_message;
   }
   /// Returns the unmodified response body. If a one-time response cannot be decoded (for example
   /// one with a new client's secret), only this body contains it: store it safely, and keep it out
   /// of logs. Valid as long as this error or a copy of it exists.
-  std::optional<std::string_view> body() const noexcept {
+  [[nodiscard]] std::optional<std::string_view> body() const noexcept {
     if (!data_->body) return std::nullopt;
     return std::string_view(data_->body->expose());
   }
   /// Returns the delay before a retry that the API or the rate limit demands; nothing if there is
   /// none.
-  std::optional<Seconds> retry_after() const noexcept { return data_->retry_after; }
+  [[nodiscard]] std::optional<Seconds> retry_after() const noexcept { return data_->retry_after; }
   /// Returns the number of requests of which at least one byte was sent, including those of a
   /// waiter's polls and excluding token requests. 0 if the connection could not be established.
-  unsigned attempts() const noexcept { return data_->attempts; }
+  [[nodiscard]] unsigned attempts() const noexcept { return data_->attempts; }
   /// Returns the API's id of the request, for support cases.
-  const std::optional<std::string>& request_id() const noexcept { return data_->request_id; }
+  [[nodiscard]] const std::optional<std::string>& request_id() const noexcept { return data_->request_id; }
   /// Returns the name of the operation, for example `create cluster`.
-  const std::optional<std::string>& operation() const noexcept { return data_->operation; }
+  [[nodiscard]] const std::optional<std::string>& operation() const noexcept { return data_->operation; }
   /// Returns the HTTP method of the request.
-  const std::optional<std::string>& method() const noexcept { return data_->method; }
+  [[nodiscard]] const std::optional<std::string>& method() const noexcept { return data_->method; }
   /// Returns the path of the request, also if it was not sent.
-  const std::optional<std::string>& path() const noexcept { return data_->path; }
+  [[nodiscard]] const std::optional<std::string>& path() const noexcept { return data_->path; }
   /// Returns the duration of the call until it failed.
-  std::optional<Seconds> elapsed() const noexcept { return data_->elapsed; }
+  [[nodiscard]] std::optional<Seconds> elapsed() const noexcept { return data_->elapsed; }
 
  private:
   std::shared_ptr<const detail::ErrorData> data_;
@@ -388,6 +460,7 @@ class InternalError : public virtual Error {
   explicit InternalError(const std::shared_ptr<const detail::ErrorData>& data) : Error(data) {}
 };
 
+/// @cond
 namespace detail {
 
 /// Error class of a status that is also an OutcomeUnknownError.
@@ -399,12 +472,12 @@ class WithUnknownOutcome final : public E, public OutcomeUnknownError {
 };
 
 template <class E>
-[[noreturn]] void raise_as(const std::shared_ptr<const ErrorData>& data) {
+[[noreturn]] CAMUNDA_COLD void raise_as(const std::shared_ptr<const ErrorData>& data) {
   if (data->may_have_been_applied) throw WithUnknownOutcome<E>(data);
   throw E(data);
 }
 
-[[noreturn]] inline void raise(ErrorData fields) {
+[[noreturn]] CAMUNDA_COLD inline void raise(ErrorData fields) {
   const auto data = std::make_shared<const ErrorData>(std::move(fields));
   switch (data->status) {
     case Status::InvalidArgument: raise_as<InvalidArgumentError>(data);
@@ -431,7 +504,7 @@ template <class E>
   throw Error(data);
 }
 
-[[noreturn]] inline void raise(Status status, Stage stage, Outcome outcome, std::string message) {
+[[noreturn]] CAMUNDA_COLD inline void raise(Status status, Stage stage, Outcome outcome, std::string message) {
   ErrorData data;
   data.status = status;
   data.stage = stage;
@@ -440,7 +513,7 @@ template <class E>
   raise(std::move(data));
 }
 
-[[noreturn]] inline void raise_invalid_argument(std::string message) {
+[[noreturn]] CAMUNDA_COLD inline void raise_invalid_argument(std::string message) {
   raise(Status::InvalidArgument, Stage::Config, Outcome::NotSent, std::move(message));
 }
 
@@ -468,7 +541,7 @@ inline std::optional<Seconds> seconds_or_none(double seconds) {
   return Seconds(seconds);
 }
 
-[[noreturn]] inline void raise(camunda_status status, const camunda_error* error) {
+[[noreturn]] CAMUNDA_COLD inline void raise(camunda_status status, const camunda_error* error) {
   ErrorData data;
   data.status = static_cast<Status>(status);
   if (error == nullptr) {
@@ -574,6 +647,7 @@ class CText {
 };
 
 }  // namespace detail
+/// @endcond
 
 // ---------------------------------------------------------------------------------------------
 // Values without a schema
@@ -582,26 +656,44 @@ class CText {
 /// Types of JSON values.
 enum class Kind : std::int32_t {
   Null = CAMUNDA_KIND_NULL,
-  Bool = CAMUNDA_KIND_BOOL,
+  Boolean = CAMUNDA_KIND_BOOL,
   Number = CAMUNDA_KIND_NUMBER,
   String = CAMUNDA_KIND_STRING,
   Array = CAMUNDA_KIND_ARRAY,
   Object = CAMUNDA_KIND_OBJECT,
 };
 
+/// Writes the name of a kind, for example `array`.
+inline std::ostream& operator<<(std::ostream& stream, Kind kind) {
+  switch (kind) {
+    case Kind::Null: return stream << "null";
+    case Kind::Boolean: return stream << "boolean";
+    case Kind::Number: return stream << "number";
+    case Kind::String: return stream << "string";
+    case Kind::Array: return stream << "array";
+    case Kind::Object: return stream << "object";
+  }
+  return stream << "unrecognized";
+}
+
 /// Any JSON value, for data without a C++ type. Immutable; a copy shares the whole tree.
 ///
 /// A getter for another kind than the value's returns its fallback or nothing and never throws. A
-/// lookup of an absent field or item returns a value of Kind::Null, so lookups can be chained.
+/// lookup of an absent field or item returns a value of Kind::Null, so lookups can be chained. A range
+/// of its items, or of the values of its fields.
 class Value {
  public:
+  class iterator;
+  /// The items do not change.
+  using const_iterator = iterator;
+
   /// `null`.
   Value() = default;
   /// @private
   explicit Value(detail::Owned<camunda_value> root) : root_(std::move(root)), node_(root_.get()) {}
 
   /// Parses JSON. Throws InvalidArgumentError if `json` is not valid JSON.
-  static Value parse(std::string_view json) {
+  [[nodiscard]] static Value parse(std::string_view json) {
     detail::check_abi();
     return Value(detail::make<camunda_value>([&](camunda_value** value, camunda_error** error) {
       return camunda_value_parse(json.data() == nullptr ? "" : json.data(), json.size(), value,
@@ -610,59 +702,72 @@ class Value {
   }
 
   /// Returns the kind of the value.
-  Kind kind() const noexcept { return static_cast<Kind>(camunda_value_kind(node_)); }
+  [[nodiscard]] Kind kind() const noexcept { return static_cast<Kind>(camunda_value_kind(node_)); }
   /// Returns whether the value is `null` or absent.
-  bool is_null() const noexcept { return kind() == Kind::Null; }
+  [[nodiscard]] bool is_null() const noexcept { return kind() == Kind::Null; }
   /// Returns the number of items of an array or of fields of an object; 0 for other kinds.
-  std::size_t size() const noexcept { return camunda_value_len(node_); }
+  [[nodiscard]] std::size_t size() const noexcept { return camunda_value_len(node_); }
   /// Returns the field `name`; the last one if the name occurs several times.
-  Value operator[](std::string_view name) const {
+  [[nodiscard]] Value operator[](std::string_view name) const {
     if (name.find('\0') != std::string_view::npos) return field_with_nul(name);
     return child(camunda_value_get(node_, std::string(name).c_str()));
   }
   /// Returns the item or the field at an index.
-  Value operator[](std::size_t index) const { return child(camunda_value_at(node_, index)); }
+  [[nodiscard]] Value operator[](std::size_t index) const { return child(camunda_value_at(node_, index)); }
   /// Returns the value at a path, for example `status.ready`.
-  Value path(std::string_view path) const {
+  [[nodiscard]] Value path(std::string_view path) const {
     return child(camunda_value_path(node_, detail::CText(path, "the path").get()));
   }
   /// Returns the name of the field at an index; valid as long as the tree exists.
-  std::optional<std::string_view> key(std::size_t index) const noexcept {
+  [[nodiscard]] std::optional<std::string_view> key(std::size_t index) const noexcept {
     std::size_t length = 0;
     const char* key = camunda_value_key(node_, index, &length);
     if (key == nullptr) return std::nullopt;
     return std::string_view(key, length);
   }
   /// Returns the content of a string; valid as long as the tree exists.
-  std::optional<std::string_view> str() const noexcept {
+  [[nodiscard]] std::optional<std::string_view> str() const noexcept {
     std::size_t length = 0;
     const char* text = camunda_value_str(node_, &length);
     if (text == nullptr) return std::nullopt;
     return std::string_view(text, length);
   }
   /// Returns a number as double.
-  double number(double fallback = 0) const noexcept {
+  [[nodiscard]] double number(double fallback = 0) const noexcept {
     return camunda_value_number(node_, fallback);
   }
   /// Returns an integer; `fallback` if the number is not an integer or out of range.
-  std::int64_t integer(std::int64_t fallback = 0) const noexcept {
+  [[nodiscard]] std::int64_t integer(std::int64_t fallback = 0) const noexcept {
     return camunda_value_integer(node_, fallback);
   }
   /// Returns a boolean.
-  bool boolean(bool fallback = false) const noexcept {
+  [[nodiscard]] bool boolean(bool fallback = false) const noexcept {
     return camunda_value_bool(node_, fallback);
   }
   /// Returns the unmodified JSON; valid as long as the tree exists.
-  std::string_view json() const noexcept {
+  [[nodiscard]] std::string_view json() const noexcept {
     std::size_t length = 0;
     const char* json = camunda_value_json(node_, &length);
     return json == nullptr ? std::string_view("null") : std::string_view(json, length);
   }
+  /// Returns an iterator to the first item of an array, or to the value of the first field.
+  [[nodiscard]] iterator begin() const;
+  /// Returns an iterator past the last item.
+  [[nodiscard]] iterator end() const;
   /// Returns the C handle, NULL for `null`; valid as long as the tree exists.
-  const camunda_value* get() const noexcept { return node_; }
+  [[nodiscard]] const camunda_value* get() const noexcept { return node_; }
+
+  /// Compares the unmodified JSON of two values.
+  friend bool operator==(const Value& a, const Value& b) noexcept { return a.json() == b.json(); }
+  /// Compares the unmodified JSON of two values.
+  friend bool operator!=(const Value& a, const Value& b) noexcept { return !(a == b); }
+  /// Writes the unmodified JSON, including secrets.
+  friend std::ostream& operator<<(std::ostream& stream, const Value& value) {
+    return stream << value.json();
+  }
 
  private:
-  Value child(const camunda_value* node) const {
+  [[nodiscard]] Value child(const camunda_value* node) const {
     Value child;
     if (node != nullptr) {
       child.root_ = root_;
@@ -670,7 +775,7 @@ class Value {
     }
     return child;
   }
-  Value field_with_nul(std::string_view name) const {
+  [[nodiscard]] Value field_with_nul(std::string_view name) const {
     for (std::size_t i = kind() == Kind::Object ? size() : 0; i-- > 0;) {
       if (key(i) == name) return (*this)[i];
     }
@@ -681,6 +786,57 @@ class Value {
   const camunda_value* node_ = nullptr;
 };
 
+/// Iterates over the items of an array or the values of the fields of an object. Keeps the tree alive.
+class Value::iterator {
+ public:
+  /// A forward iterator of C++20. Of C++17 an input iterator, since it returns values.
+  using iterator_concept = std::forward_iterator_tag;
+  /// The category of C++17.
+  using iterator_category = std::input_iterator_tag;
+  /// The type of the items.
+  using value_type = Value;
+  /// The type of a distance.
+  using difference_type = std::ptrdiff_t;
+  /// Items are returned by value.
+  using reference = Value;
+  /// Items have no address.
+  using pointer = void;
+
+  /// Creates an iterator that must not be used.
+  iterator() = default;
+
+  /// Returns the item.
+  [[nodiscard]] Value operator*() const { return container_[index_]; }
+  /// Advances to the next item.
+  iterator& operator++() {
+    ++index_;
+    return *this;
+  }
+  /// Advances to the next item, and returns the previous iterator.
+  iterator operator++(int) {
+    iterator before(*this);
+    ++index_;
+    return before;
+  }
+  /// Compares the positions of two iterators of one value.
+  friend bool operator==(const iterator& a, const iterator& b) noexcept {
+    return a.index_ == b.index_;
+  }
+  /// Compares the positions of two iterators of one value.
+  friend bool operator!=(const iterator& a, const iterator& b) noexcept { return !(a == b); }
+
+ private:
+  friend class Value;
+  iterator(Value container, std::size_t index) : container_(std::move(container)), index_(index) {}
+
+  Value container_;
+  std::size_t index_ = 0;
+};
+
+inline Value::iterator Value::begin() const { return iterator(*this, 0); }
+
+inline Value::iterator Value::end() const { return iterator(*this, size()); }
+
 /// Unmodified JSON: numbers keep all digits, objects keep the order of fields and duplicates.
 class Json {
  public:
@@ -689,12 +845,15 @@ class Json {
   /// Takes ownership of JSON. It is validated when it is used.
   explicit Json(std::string text) : text_(std::move(text)) {}
   /// Returns the JSON.
-  const std::string& str() const noexcept { return text_; }
+  [[nodiscard]] const std::string& str() const noexcept { return text_; }
   /// Returns the parsed JSON. Throws InvalidArgumentError if it is not valid.
-  Value value() const { return Value::parse(text_); }
+  [[nodiscard]] Value value() const { return Value::parse(text_); }
 
   friend bool operator==(const Json& a, const Json& b) noexcept { return a.text_ == b.text_; }
   friend bool operator!=(const Json& a, const Json& b) noexcept { return a.text_ != b.text_; }
+  friend std::ostream& operator<<(std::ostream& stream, const Json& json) {
+    return stream << json.text_;
+  }
 
  private:
   std::string text_;
@@ -710,9 +869,9 @@ class Number {
   /// Creates a number from its JSON. It is validated when it is used.
   explicit Number(std::string text) : text_(std::move(text)) {}
   /// Returns the JSON of the number.
-  const std::string& str() const noexcept { return text_; }
+  [[nodiscard]] const std::string& str() const noexcept { return text_; }
   /// Returns the number as integer; nothing if it is not an integer or out of range.
-  std::optional<std::int64_t> as_i64() const noexcept {
+  [[nodiscard]] std::optional<std::int64_t> as_i64() const noexcept {
     std::int64_t number = 0;
     const char* end = text_.data() + text_.size();
     const auto parsed = std::from_chars(text_.data(), end, number);
@@ -720,7 +879,7 @@ class Number {
     return number;
   }
   /// Returns the nearest double.
-  double as_f64() const { return Value::parse(text_).number(); }
+  [[nodiscard]] double as_f64() const { return Value::parse(text_).number(); }
 
   friend bool operator==(const Number& a, const Number& b) noexcept { return a.text_ == b.text_; }
   friend bool operator!=(const Number& a, const Number& b) noexcept { return a.text_ != b.text_; }
@@ -732,20 +891,28 @@ class Number {
   std::string text_;
 };
 
+/// @cond
 namespace detail {
-template <class T, class>
+struct ObjectTable;
 struct Codec;
 }  // namespace detail
+/// @endcond
 
 /// Fields of a response that are unknown to this version of the library, in their order in the
-/// response: name and JSON. They may contain secrets.
+/// response: name and JSON. They may contain secrets. A range of Extra::Field.
 class Extra {
  public:
   /// A field: its name and its JSON.
   using Field = std::pair<std::string, Json>;
+  /// The type of the elements.
+  using value_type = Field;
+  /// A constant iterator: the fields of a response do not change.
+  using iterator = std::vector<Field>::const_iterator;
+  /// A constant iterator.
+  using const_iterator = iterator;
 
   /// Returns the field `name`, the last one if it occurs several times; nullptr if there is none.
-  const Json* find(std::string_view name) const noexcept {
+  [[nodiscard]] const Json* find(std::string_view name) const noexcept {
     for (auto field = fields_.rbegin(); field != fields_.rend(); ++field) {
       if (field->first == name) return &field->second;
     }
@@ -756,16 +923,20 @@ class Extra {
     fields_.emplace_back(std::move(name), std::move(value));
   }
   /// Returns the number of fields.
-  std::size_t size() const noexcept { return fields_.size(); }
+  [[nodiscard]] std::size_t size() const noexcept { return fields_.size(); }
   /// Returns whether there are no unknown fields, which is the usual case.
-  bool empty() const noexcept { return fields_.empty(); }
+  [[nodiscard]] bool empty() const noexcept { return fields_.empty(); }
   /// Returns an iterator to the first field.
-  std::vector<Field>::const_iterator begin() const noexcept { return fields_.begin(); }
+  [[nodiscard]] iterator begin() const noexcept { return fields_.begin(); }
   /// Returns an iterator past the last field.
-  std::vector<Field>::const_iterator end() const noexcept { return fields_.end(); }
+  [[nodiscard]] iterator end() const noexcept { return fields_.end(); }
+
+  /// Compares names and JSON, in order.
+  friend bool operator==(const Extra& a, const Extra& b) { return a.fields_ == b.fields_; }
+  /// Compares names and JSON, in order.
+  friend bool operator!=(const Extra& a, const Extra& b) { return !(a == b); }
 
  private:
-  template <class, class>
   friend struct detail::Codec;
 
   std::vector<Field> fields_;
@@ -776,90 +947,221 @@ class Extra {
 /// Connector secrets of a cluster: name and value.
 using Secrets = std::vector<std::pair<std::string, Secret>>;
 
-namespace detail {
-
 // ---------------------------------------------------------------------------------------------
-// Types: ids, enumerations and objects, and their JSON encoding
+// Types: ids, times and enumerations
 // ---------------------------------------------------------------------------------------------
 
-struct IdBase {};
+/// An opaque string of the API; base class of Id.
+class IdText {
+ public:
+  /// Returns the id.
+  [[nodiscard]] const std::string& str() const noexcept { return text_; }
+  /// Returns the id as a C string.
+  [[nodiscard]] const char* c_str() const noexcept { return text_.c_str(); }
+  /// Returns whether the id is empty.
+  [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
 
-/// Id of a resource: an opaque string.
+ protected:
+  /// Creates an empty id.
+  IdText() = default;
+  /// Takes ownership of an id.
+  explicit IdText(std::string text) : text_(std::move(text)) {}
+
+ private:
+  friend struct detail::Codec;
+
+  std::string text_;
+};
+
+/// Id of a resource: an opaque string. Ids of different kinds do not convert to each other.
 template <class Derived>
-class Id : IdBase {
+class Id : public IdText {
  public:
   /// Creates an empty id. Using one in a call causes an InvalidArgumentError.
   Id() = default;
   /// Takes ownership of an id.
-  Id(std::string text) : text_(std::move(text)) {}
+  Id(std::string text) : IdText(std::move(text)) {}
   /// Copies an id.
-  Id(std::string_view text) : text_(text) {}
+  Id(std::string_view text) : IdText(std::string(text)) {}
   /// Copies an id.
-  Id(const char* text) : text_(text == nullptr ? "" : text) {}
+  Id(const char* text) : IdText(text == nullptr ? "" : text) {}
 
-  /// Returns the id.
-  const std::string& str() const noexcept { return text_; }
-  /// Returns the id as a C string.
-  const char* c_str() const noexcept { return text_.c_str(); }
-  /// Returns whether the id is empty.
-  bool empty() const noexcept { return text_.empty(); }
-
+  /// Compares two ids of the same kind.
   friend bool operator==(const Derived& a, const Derived& b) noexcept { return a.str() == b.str(); }
+  /// Compares two ids of the same kind.
   friend bool operator!=(const Derived& a, const Derived& b) noexcept { return a.str() != b.str(); }
+  /// Compares two ids of the same kind, by their bytes.
   friend bool operator<(const Derived& a, const Derived& b) noexcept { return a.str() < b.str(); }
+  /// Writes the id.
   friend std::ostream& operator<<(std::ostream& stream, const Derived& id) {
     return stream << id.str();
+  }
+};
+
+/// An enumeration value as in JSON; base class of OpenEnum.
+class EnumText {
+ public:
+  /// Returns the value as in JSON; empty if the field was absent.
+  [[nodiscard]] std::string_view str() const noexcept {
+    return known_ == nullptr ? std::string_view(unknown_) : *known_;
+  }
+  /// Returns whether this version knows the value.
+  [[nodiscard]] bool is_known() const noexcept { return known_ != nullptr; }
+
+ protected:
+  /// Creates an absent value.
+  EnumText() = default;
+  /// @private
+  explicit EnumText(const std::string_view* known) noexcept : known_(known) {}
+  /// @private
+  void assign(const std::string_view* values, std::size_t count, std::string_view value) {
+    for (const std::string_view* known = values; known != values + count; ++known) {
+      if (*known == value) {
+        known_ = known;
+        unknown_.clear();
+        return;
+      }
+    }
+    known_ = nullptr;
+    unknown_ = value;
+  }
+  /// @private
+  [[nodiscard]] const std::string_view* known_value() const noexcept { return known_; }
+
+ private:
+  friend struct detail::Codec;
+
+  /// Element of `Derived::values`; nullptr for an unknown value.
+  const std::string_view* known_ = nullptr;
+  std::string unknown_;
+};
+
+/// Enumeration that keeps values unknown to this version.
+template <class Derived>
+class OpenEnum : public EnumText {
+ public:
+  /// Compares two values of an enumeration, also unknown ones.
+  friend bool operator==(const Derived& a, const Derived& b) noexcept { return a.str() == b.str(); }
+  /// Compares two values of an enumeration, also unknown ones.
+  friend bool operator!=(const Derived& a, const Derived& b) noexcept { return a.str() != b.str(); }
+  /// Compares the JSON strings of two values.
+  friend bool operator<(const Derived& a, const Derived& b) noexcept { return a.str() < b.str(); }
+  /// Writes the JSON string of the value.
+  friend std::ostream& operator<<(std::ostream& stream, const Derived& value) {
+    return stream << value.str();
+  }
+
+ protected:
+  /// Creates an absent value.
+  OpenEnum() = default;
+  /// @private
+  explicit OpenEnum(std::size_t index) noexcept
+      : EnumText(index == 0 ? nullptr : Derived::values + (index - 1)) {}
+  /// @private
+  explicit OpenEnum(std::string_view value) {
+    this->assign(Derived::values, std::size(Derived::values), value);
+  }
+  /// @private
+  [[nodiscard]] std::size_t index() const noexcept {
+    const std::string_view* known = this->known_value();
+    return known == nullptr ? 0 : static_cast<std::size_t>(known - Derived::values) + 1;
+  }
+};
+
+/// Milliseconds since 1970-01-01 UTC; in C++20 `std::chrono::sys_time<std::chrono::milliseconds>`.
+using SysTime = std::chrono::time_point<std::chrono::system_clock, std::chrono::milliseconds>;
+
+/// Time in a response: the API's text, for example `2024-05-01T12:00:00.123Z`, and its instant.
+class Timestamp {
+ public:
+  /// Creates an absent time.
+  Timestamp() = default;
+  /// Takes ownership of a text.
+  Timestamp(std::string text) : text_(std::move(text)) {}
+  /// Copies a text.
+  Timestamp(std::string_view text) : text_(text) {}
+  /// Copies a text.
+  Timestamp(const char* text) : text_(text == nullptr ? "" : text) {}
+
+  /// Returns the unmodified text; empty if the field was absent.
+  [[nodiscard]] const std::string& str() const noexcept { return text_; }
+  /// Returns the text as a C string.
+  [[nodiscard]] const char* c_str() const noexcept { return text_.c_str(); }
+  /// Returns whether the field was absent.
+  [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
+  /// Returns the instant, rounded down to milliseconds; nothing if the text is not an RFC 3339 time.
+  [[nodiscard]] std::optional<SysTime> time() const noexcept {
+    std::int64_t since_epoch = 0;
+    if (!camunda_time_parse(text_.c_str(), &since_epoch)) return std::nullopt;
+    return SysTime(std::chrono::milliseconds(since_epoch));
+  }
+
+  /// Compares the texts: two spellings of an instant differ.
+  friend bool operator==(const Timestamp& a, const Timestamp& b) noexcept {
+    return a.text_ == b.text_;
+  }
+  /// Compares the texts: two spellings of an instant differ.
+  friend bool operator!=(const Timestamp& a, const Timestamp& b) noexcept {
+    return a.text_ != b.text_;
+  }
+  /// Writes the text.
+  friend std::ostream& operator<<(std::ostream& stream, const Timestamp& time) {
+    return stream << time.text_;
   }
 
  private:
   std::string text_;
 };
 
+/// Result of one step of a failover: the string `ok`, or an object with `error`.
+class FailoverStep {
+ public:
+  /// Creates `null`: the API returned no result.
+  FailoverStep() = default;
+  /// Creates the result from its JSON.
+  explicit FailoverStep(Json json) : json_(std::move(json)) {}
+
+  /// Returns whether the result is `ok`.
+  [[nodiscard]] bool is_ok() const { return json_.str() == "\"ok\""; }
+  /// Returns the API's error message of the step; nothing if there is none.
+  [[nodiscard]] std::optional<std::string> error() const {
+    const Value value = json_.value()["error"];
+    if (!value.str()) return std::nullopt;
+    return std::string(*value.str());
+  }
+  /// Returns the JSON of the result.
+  [[nodiscard]] const Json& as_json() const noexcept { return json_; }
+
+  /// Compares the JSON.
+  friend bool operator==(const FailoverStep& a, const FailoverStep& b) noexcept {
+    return a.json_ == b.json_;
+  }
+  /// Compares the JSON.
+  friend bool operator!=(const FailoverStep& a, const FailoverStep& b) noexcept {
+    return !(a == b);
+  }
+  /// Writes the JSON.
+  friend std::ostream& operator<<(std::ostream& stream, const FailoverStep& step) {
+    return stream << step.json_;
+  }
+
+ private:
+  Json json_;
+};
+
+/// @cond
+namespace detail {
+
+// ---------------------------------------------------------------------------------------------
+// JSON encoding and decoding
+//
+// Objects are described by tables. The functions that read and write them are not templates, so that
+// a program compiles little code for the types that it does not use.
+// ---------------------------------------------------------------------------------------------
+
 template <class T>
 struct HashId {
   std::size_t operator()(const T& id) const noexcept { return std::hash<std::string>()(id.str()); }
-};
-
-struct OpenEnumBase {};
-
-/// Enumeration that keeps values unknown to this version.
-template <class Derived>
-class OpenEnum : OpenEnumBase {
- public:
-  /// Returns the value as in JSON; empty if the field was absent.
-  std::string_view str() const noexcept {
-    return index_ == 0 ? std::string_view(unknown_) : Derived::values[index_ - 1];
-  }
-  /// Returns whether this version knows the value.
-  bool is_known() const noexcept { return index_ != 0; }
-
-  friend bool operator==(const Derived& a, const Derived& b) noexcept { return a.str() == b.str(); }
-  friend bool operator!=(const Derived& a, const Derived& b) noexcept { return a.str() != b.str(); }
-  friend bool operator<(const Derived& a, const Derived& b) noexcept { return a.str() < b.str(); }
-  friend std::ostream& operator<<(std::ostream& stream, const Derived& value) {
-    return stream << value.str();
-  }
-
- protected:
-  OpenEnum() = default;
-  explicit OpenEnum(unsigned char index) : index_(index) {}
-  explicit OpenEnum(std::string_view value) {
-    unsigned char index = 1;
-    for (std::string_view known : Derived::values) {
-      if (known == value) {
-        index_ = index;
-        return;
-      }
-      ++index;
-    }
-    unknown_ = value;
-  }
-  unsigned char index() const noexcept { return index_; }
-
- private:
-  /// One more than the index in `Derived::values`; 0 for an unknown value.
-  unsigned char index_ = 0;
-  std::string unknown_;
 };
 
 /// Position in a response body, for error messages.
@@ -876,48 +1178,82 @@ struct Place {
   }
 };
 
-[[noreturn]] inline void raise_decode(const Place* place, std::string_view problem) {
+[[noreturn]] CAMUNDA_COLD inline void raise_decode(const Place* place, std::string_view problem) {
   std::string message = "the response cannot be decoded: ";
   if (place != nullptr) message.append(place->path()).append(": ");
   raise(Status::Decode, Stage::Decode, Outcome::Completed, message.append(problem));
 }
 
-inline void write_text(std::string& out, std::string_view text) {
-  static constexpr char digits[] = "0123456789abcdef";
-  out += '"';
-  for (const char letter : text) {
-    if (letter == '"' || letter == '\\') {
-      out += '\\';
-      out += letter;
-    } else if (static_cast<unsigned char>(letter) < 0x20) {
-      out += "\\u00";
-      out += digits[static_cast<unsigned char>(letter) >> 4];
-      out += digits[static_cast<unsigned char>(letter) & 0xf];
-    } else {
-      out += letter;
+/// JSON that is written.
+struct Output {
+  std::string text;
+  /// Whether secrets and unknown fields are replaced, for `operator<<`.
+  bool redacted = false;
+
+  void add_text(std::string_view value) {
+    static constexpr char digits[] = "0123456789abcdef";
+    text += '"';
+    for (const char letter : value) {
+      if (letter == '"' || letter == '\\') {
+        text += '\\';
+        text += letter;
+      } else if (static_cast<unsigned char>(letter) < 0x20) {
+        text += "\\u00";
+        text += digits[static_cast<unsigned char>(letter) >> 4];
+        text += digits[static_cast<unsigned char>(letter) & 0xf];
+      } else {
+        text += letter;
+      }
     }
+    text += '"';
   }
-  out += '"';
-}
+  void add_secret(std::string_view value) { add_text(redacted ? "***" : value); }
+};
 
-/// Decodes a type from a value and encodes it as JSON.
-template <class T, class = void>
-struct Codec;
+enum class Presence : unsigned char { Required, Defaulted, Optional };
 
-template <class T>
-inline constexpr bool is_optional = false;
-template <class T>
-inline constexpr bool is_optional<std::optional<T>> = true;
+/// Field of an object type.
+struct Field {
+  std::string_view name;
+  Presence presence;
+};
 
-template <class T>
-void read(const camunda_value* value, T& into, const Place* place) {
-  Codec<T>::read(value, into, place);
-}
+/// Table of an object type.
+struct ObjectTable {
+  const Field* fields;
+  std::size_t count;
+  /// Returns the field at an index; at `count`, the unknown fields or nullptr.
+  void* (*field)(void* object, std::size_t index);
+};
 
-template <class T>
-void write(std::string& out, const T& value) {
-  Codec<T>::write(out, value);
-}
+/// Decodes values of one type into untyped memory. Apart from Writer, so that a program that only reads
+/// contains no function that writes.
+struct Reader {
+  void (*read)(const Reader&, const camunda_value*, void*, const Place*);
+  /// Reader of the elements of a container.
+  const Reader* element = nullptr;
+  /// Table and readers of the fields of an object.
+  const ObjectTable* object = nullptr;
+  const Reader* const* fields = nullptr;
+  /// Values of an enumeration.
+  const std::string_view* values = nullptr;
+  std::size_t value_count = 0;
+};
+
+/// Encodes and compares values of one type in untyped memory.
+struct Writer {
+  void (*write)(const Writer&, Output&, const void*);
+  bool (*equal)(const Writer&, const void*, const void*);
+  /// Returns whether a value is that of a new object: empty, zero or false.
+  bool (*is_default)(const Writer&, const void*);
+  /// Whether a default value is not written.
+  bool is_optional = false;
+  /// Writer of the elements of a container.
+  const Writer* element = nullptr;
+  /// Table and writers of the fields of an object.
+  const ObjectTable* object = nullptr;
+  const Writer* const* fields = nullptr;
+};
 
 inline bool is_null(const camunda_value* value) noexcept {
   return camunda_value_kind(value) == CAMUNDA_KIND_NULL;
@@ -936,311 +1272,379 @@ inline std::string_view json_of(const camunda_value* value) noexcept {
   return json == nullptr ? std::string_view("null") : std::string_view(json, length);
 }
 
-template <>
-struct Codec<std::string> {
-  static void read(const camunda_value* value, std::string& into, const Place* place) {
-    into = read_text(value, place);
-  }
-  static void write(std::string& out, const std::string& text) { write_text(out, text); }
-};
+struct Codec {
+  static constexpr std::size_t max_fields = 64;
 
-template <>
-struct Codec<Secret> {
-  static void read(const camunda_value* value, Secret& into, const Place* place) {
-    into = Secret(read_text(value, place));
+  static void read_string(const Reader&, const camunda_value* value, void* into, const Place* place) {
+    static_cast<std::string*>(into)->assign(read_text(value, place));
   }
-  static void write(std::string& out, const Secret& secret) { write_text(out, secret.expose()); }
-};
-
-template <>
-struct Codec<bool> {
-  static void read(const camunda_value* value, bool& into, const Place* place) {
-    if (camunda_value_kind(value) != CAMUNDA_KIND_BOOL) raise_decode(place, "expected a boolean");
-    into = camunda_value_bool(value, false);
+  static void write_string(const Writer&, Output& out, const void* value) {
+    out.add_text(*static_cast<const std::string*>(value));
   }
-  static void write(std::string& out, bool value) { out += value ? "true" : "false"; }
-};
-
-template <class T>
-struct Codec<T, std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>>> {
-  static void read(const camunda_value* value, T& into, const Place* place) {
-    const std::int64_t number = camunda_value_integer(value, -1);
-    if (number < 0 || static_cast<std::uint64_t>(number) > std::uint64_t{T(-1)}) {
-      raise_decode(place, "expected a whole number");
-    }
-    into = static_cast<T>(number);
+  static bool equal_strings(const Writer&, const void* a, const void* b) {
+    return *static_cast<const std::string*>(a) == *static_cast<const std::string*>(b);
   }
-  static void write(std::string& out, T number) { out += std::to_string(number); }
-};
-
-template <>
-struct Codec<Number> {
-  static void read(const camunda_value* value, Number& into, const Place* place) {
-    if (camunda_value_kind(value) != CAMUNDA_KIND_NUMBER) raise_decode(place, "expected a number");
-    into = Number(std::string(json_of(value)));
+  static bool is_default_string(const Writer&, const void* value) {
+    return static_cast<const std::string*>(value)->empty();
   }
-  static void write(std::string& out, const Number& number) { out += number.str(); }
-};
 
-template <>
-struct Codec<Json> {
-  static void read(const camunda_value* value, Json& into, const Place*) {
-    into = Json(std::string(json_of(value)));
+  static void read_id(const Reader&, const camunda_value* value, void* into, const Place* place) {
+    static_cast<IdText*>(into)->text_.assign(read_text(value, place));
   }
-  static void write(std::string& out, const Json& json) { out += json.str(); }
-};
-
-template <>
-struct Codec<Value> {
-  static void write(std::string& out, const Value& value) { out += value.json(); }
-};
-
-template <class T>
-struct Codec<T, std::enable_if_t<std::is_base_of_v<IdBase, T>>> {
-  static void read(const camunda_value* value, T& into, const Place* place) {
-    into = T(read_text(value, place));
+  static void write_id(const Writer&, Output& out, const void* value) {
+    out.add_text(static_cast<const IdText*>(value)->text_);
   }
-  static void write(std::string& out, const T& id) { write_text(out, id.str()); }
-};
-
-template <class T>
-struct Codec<T, std::enable_if_t<std::is_base_of_v<OpenEnumBase, T>>> {
-  static void read(const camunda_value* value, T& into, const Place* place) {
-    into = T(read_text(value, place));
+  static bool equal_ids(const Writer&, const void* a, const void* b) {
+    return static_cast<const IdText*>(a)->text_ == static_cast<const IdText*>(b)->text_;
   }
-  static void write(std::string& out, const T& value) { write_text(out, value.str()); }
-};
-
-template <class T>
-struct Codec<std::vector<T>> {
-  static void read(const camunda_value* value, std::vector<T>& into, const Place* place) {
-    if (camunda_value_kind(value) != CAMUNDA_KIND_ARRAY) raise_decode(place, "expected an array");
-    const std::size_t length = camunda_value_len(value);
-    into.clear();
-    into.reserve(length);
-    for (std::size_t i = 0; i < length; ++i) {
-      const Place here{place, {}, i};
-      detail::read(camunda_value_at(value, i), into.emplace_back(), &here);
-    }
+  static bool is_default_id(const Writer&, const void* value) {
+    return static_cast<const IdText*>(value)->empty();
   }
-  static void write(std::string& out, const std::vector<T>& items) {
-    char before = '[';
-    for (const T& item : items) {
-      out += std::exchange(before, ',');
-      detail::write(out, item);
-    }
-    out += items.empty() ? "[]" : "]";
-  }
-};
 
-template <>
-struct Codec<Secrets> {
-  static void read(const camunda_value* value, Secrets& into, const Place* place) {
+  static void read_enum(const Reader& type, const camunda_value* value, void* into,
+                        const Place* place) {
+    static_cast<EnumText*>(into)->assign(type.values, type.value_count, read_text(value, place));
+  }
+  static void write_enum(const Writer&, Output& out, const void* value) {
+    out.add_text(static_cast<const EnumText*>(value)->str());
+  }
+  static bool equal_enums(const Writer&, const void* a, const void* b) {
+    return static_cast<const EnumText*>(a)->str() == static_cast<const EnumText*>(b)->str();
+  }
+  static bool is_default_enum(const Writer&, const void* value) {
+    return static_cast<const EnumText*>(value)->str().empty();
+  }
+
+  static void read_object(const Reader& type, const camunda_value* value, void* into,
+                          const Place* place) {
+    const ObjectTable& table = *type.object;
     if (camunda_value_kind(value) != CAMUNDA_KIND_OBJECT) raise_decode(place, "expected an object");
-    const std::size_t length = camunda_value_len(value);
-    into.reserve(length);
-    for (std::size_t i = 0; i < length; ++i) {
-      std::size_t size = 0;
-      const char* key = camunda_value_key(value, i, &size);
-      const Place here{place, std::string_view(key, size), 0};
-      into.emplace_back(std::string(key, size),
-                        Secret(read_text(camunda_value_at(value, i), &here)));
-    }
-  }
-};
-
-/// Field of an object type: one entry of `Fields<T>::list`.
-template <class T>
-struct Field {
-  std::string_view name;
-  bool required;
-  /// Decodes the value into the field. Returns whether the value was `null`.
-  bool (*read)(const camunda_value*, T&, const Place*);
-  /// Writes a comma, the name and the value; nothing if the field has no value.
-  void (*write)(std::string&, std::string_view, const T&);
-};
-
-/// List of the fields of an object type.
-template <class T>
-struct Fields;
-
-template <auto Member>
-struct MemberOf;
-
-template <class T, class M, M T::* Member>
-struct MemberOf<Member> {
-  using Owner = T;
-
-  static bool read(const camunda_value* value, T& object, const Place* place) {
-    M& field = object.*Member;
-    if constexpr (is_optional<M>) {
-      if (is_null(value)) {
-        field.reset();
-        return true;
-      }
-      detail::read(value, field.emplace(), place);
-    } else {
-      detail::read(value, field, place);
-    }
-    return false;
-  }
-  /// Decodes a field whose `null` means absent.
-  static bool read_defaulted(const camunda_value* value, T& object, const Place* place) {
-    if (is_null(value)) {
-      object.*Member = M();
-      return true;
-    }
-    return read(value, object, place);
-  }
-  static void write(std::string& out, std::string_view name, const T& object) {
-    const M& field = object.*Member;
-    if constexpr (is_optional<M>) {
-      if (field) write_field(out, name, *field);
-    } else {
-      write_field(out, name, field);
-    }
-  }
-
- private:
-  template <class V>
-  static void write_field(std::string& out, std::string_view name, const V& value) {
-    out += ',';
-    write_text(out, name);
-    out += ':';
-    detail::write(out, value);
-  }
-};
-
-template <auto Member>
-constexpr auto required(std::string_view name) {
-  using Of = MemberOf<Member>;
-  return Field<typename Of::Owner>{name, true, Of::read, Of::write};
-}
-
-template <auto Member>
-constexpr auto defaulted(std::string_view name) {
-  using Of = MemberOf<Member>;
-  return Field<typename Of::Owner>{name, false, Of::read_defaulted, Of::write};
-}
-
-template <auto Member>
-constexpr auto optional(std::string_view name) {
-  using Of = MemberOf<Member>;
-  return Field<typename Of::Owner>{name, false, Of::read, Of::write};
-}
-
-/// Writes `null` for a field that was `null` in the response, unless the program has set a value.
-template <class T>
-void write_null(std::string& out, std::size_t before, const Field<T>& field) {
-  std::string empty;
-  field.write(empty, field.name, T{});
-  if (out.compare(before, std::string::npos, empty) != 0) return;
-  out.resize(before);
-  out += ',';
-  write_text(out, field.name);
-  out += ":null";
-}
-
-template <class T, class = void>
-inline constexpr bool has_extra = false;
-template <class T>
-inline constexpr bool has_extra<T, std::void_t<decltype(std::declval<T&>().extra)>> = true;
-
-template <class T>
-struct Codec<T, std::void_t<decltype(Fields<T>::list)>> {
-  static constexpr std::size_t count = std::size(Fields<T>::list);
-  static_assert(count <= 64, "the set of fields has 64 bits");
-
-  static void read(const camunda_value* value, T& into, const Place* place) {
-    if (camunda_value_kind(value) != CAMUNDA_KIND_OBJECT) raise_decode(place, "expected an object");
-    const std::size_t length = camunda_value_len(value);
-    std::uint64_t seen = 0;
-    // Fields usually arrive in the order of the list, so the search continues after the last match.
+    Extra* const extra = static_cast<Extra*>(table.field(into, table.count));
+    // The value of each known field. If a name occurs several times, the last value applies.
+    const camunda_value* found[max_fields] = {};
+    // Fields usually arrive in the order of the table, so the search continues after the last match.
     std::size_t next = 0;
-    for (std::size_t i = 0; i < length; ++i) {
-      std::size_t size = 0;
-      const char* text = camunda_value_key(value, i, &size);
-      const std::string_view key(text, size);
-      const camunda_value* found = camunda_value_at(value, i);
+    std::size_t position = 0;
+    std::size_t length = 0;
+    const char* name = nullptr;
+    while (const camunda_value* field =
+               camunda_value_next_field(value, &position, &name, &length)) {
+      const std::string_view key(name, length);
       std::size_t tried = 0;
-      while (tried < count && Fields<T>::list[next].name != key) {
-        next = next + 1 == count ? 0 : next + 1;
+      while (tried < table.count && table.fields[next].name != key) {
+        next = next + 1 == table.count ? 0 : next + 1;
         ++tried;
       }
-      if (tried < count) {
-        const Place here{place, key, 0};
-        const std::uint64_t bit = std::uint64_t{1} << next;
-        const bool was_null = Fields<T>::list[next].read(found, into, &here);
-        if constexpr (has_extra<T>) {
-          into.extra.nulls_ = was_null ? into.extra.nulls_ | bit : into.extra.nulls_ & ~bit;
-        }
-        seen |= bit;
-        next = next + 1 == count ? 0 : next + 1;
-      } else if constexpr (has_extra<T>) {
-        into.extra.insert(std::string(key), Json(std::string(json_of(found))));
+      if (tried < table.count) {
+        found[next] = field;
+        next = next + 1 == table.count ? 0 : next + 1;
+      } else if (extra != nullptr) {
+        extra->insert(std::string(key), Json(std::string(json_of(field))));
       }
     }
-    for (std::size_t i = 0; i < count; ++i) {
-      if (Fields<T>::list[i].required && (seen >> i & 1) == 0) {
-        raise_decode(place, "missing field `" + std::string(Fields<T>::list[i].name) + "`");
+    for (std::size_t i = 0; i < table.count; ++i) {
+      const Field& field = table.fields[i];
+      if (found[i] == nullptr) {
+        if (field.presence != Presence::Required) continue;
+        raise_decode(place, "missing field `" + std::string(field.name) + "`");
       }
+      if (field.presence != Presence::Required && is_null(found[i])) {
+        if (extra != nullptr) extra->nulls_ |= std::uint64_t{1} << i;
+        continue;
+      }
+      const Place here{place, field.name, 0};
+      type.fields[i]->read(*type.fields[i], found[i], table.field(into, i), &here);
     }
   }
+  static void write_object(const Writer& type, Output& out, const void* value) {
+    const ObjectTable& table = *type.object;
+    void* const object = const_cast<void*>(value);
+    const Extra* const extra = static_cast<Extra*>(table.field(object, table.count));
+    char before = '{';
+    for (std::size_t i = 0; i < table.count; ++i) {
+      const Writer& writer = *type.fields[i];
+      const void* const member = table.field(object, i);
+      const bool was_null = extra != nullptr && (extra->nulls_ >> i & 1) != 0;
+      const bool is_absent =
+          (was_null || writer.is_optional) && writer.is_default(writer, member);
+      if (is_absent && !was_null) continue;
+      out.text += std::exchange(before, ',');
+      out.add_text(table.fields[i].name);
+      out.text += ':';
+      if (is_absent) {
+        out.text += "null";
+      } else {
+        writer.write(writer, out, member);
+      }
+    }
+    if (extra != nullptr) {
+      for (const auto& [name, json] : *extra) {
+        out.text += std::exchange(before, ',');
+        out.add_text(name);
+        out.text += ':';
+        out.text += out.redacted ? std::string_view("\"***\"") : std::string_view(json.str());
+      }
+    }
+    out.text += before == '{' ? "{}" : "}";
+  }
+  static bool equal_objects(const Writer& type, const void* a, const void* b) {
+    const ObjectTable& table = *type.object;
+    void* const left = const_cast<void*>(a);
+    void* const right = const_cast<void*>(b);
+    for (std::size_t i = 0; i < table.count; ++i) {
+      const Writer& field = *type.fields[i];
+      if (!field.equal(field, table.field(left, i), table.field(right, i))) return false;
+    }
+    const Extra* const extra = static_cast<Extra*>(table.field(left, table.count));
+    return extra == nullptr || *extra == *static_cast<Extra*>(table.field(right, table.count));
+  }
+  static bool is_default_object(const Writer& type, const void* value) {
+    const ObjectTable& table = *type.object;
+    void* const object = const_cast<void*>(value);
+    for (std::size_t i = 0; i < table.count; ++i) {
+      const Writer& field = *type.fields[i];
+      if (!field.is_default(field, table.field(object, i))) return false;
+    }
+    const Extra* const extra = static_cast<Extra*>(table.field(object, table.count));
+    return extra == nullptr || extra->empty();
+  }
+};
 
-  static void write(std::string& out, const T& object) {
-    const std::size_t start = out.size();
-    for (std::size_t i = 0; i < count; ++i) {
-      const Field<T>& field = Fields<T>::list[i];
-      const std::size_t before = out.size();
-      field.write(out, field.name, object);
-      if constexpr (has_extra<T>) {
-        if ((object.extra.nulls_ >> i & 1) != 0) write_null(out, before, field);
-      }
-    }
-    if constexpr (has_extra<T>) {
-      for (const auto& [name, json] : object.extra) {
-        out += ',';
-        write_text(out, name);
-        out += ':';
-        out += json.str();
-      }
-    }
-    if (out.size() == start) {
-      out += "{}";
+inline void read_value(const camunda_value* value, Secret& into, const Place* place) {
+  into = Secret(read_text(value, place));
+}
+inline void write_value(Output& out, const Secret& secret) { out.add_secret(secret.expose()); }
+inline bool is_default_value(const Secret& secret) { return secret.empty(); }
+
+inline void read_value(const camunda_value* value, Timestamp& into, const Place* place) {
+  into = Timestamp(read_text(value, place));
+}
+inline void write_value(Output& out, const Timestamp& time) { out.add_text(time.str()); }
+inline bool is_default_value(const Timestamp& time) { return time.empty(); }
+
+inline void read_value(const camunda_value* value, bool& into, const Place* place) {
+  if (camunda_value_kind(value) != CAMUNDA_KIND_BOOL) raise_decode(place, "expected a boolean");
+  into = camunda_value_bool(value, false);
+}
+inline void write_value(Output& out, bool value) { out.text += value ? "true" : "false"; }
+inline bool is_default_value(bool value) { return !value; }
+
+inline std::uint64_t read_whole_number(const camunda_value* value, std::uint64_t largest,
+                                       const Place* place) {
+  const std::int64_t number = camunda_value_integer(value, -1);
+  if (number < 0 || static_cast<std::uint64_t>(number) > largest) {
+    raise_decode(place, "expected a whole number");
+  }
+  return static_cast<std::uint64_t>(number);
+}
+inline void read_value(const camunda_value* value, std::uint32_t& into, const Place* place) {
+  into = static_cast<std::uint32_t>(read_whole_number(value, UINT32_MAX, place));
+}
+inline void write_value(Output& out, std::uint32_t number) { out.text += std::to_string(number); }
+inline bool is_default_value(std::uint32_t number) { return number == 0; }
+inline void read_value(const camunda_value* value, std::uint64_t& into, const Place* place) {
+  into = read_whole_number(value, UINT64_MAX, place);
+}
+inline void write_value(Output& out, std::uint64_t number) { out.text += std::to_string(number); }
+inline bool is_default_value(std::uint64_t number) { return number == 0; }
+
+inline void read_value(const camunda_value* value, Number& into, const Place* place) {
+  if (camunda_value_kind(value) != CAMUNDA_KIND_NUMBER) raise_decode(place, "expected a number");
+  into = Number(std::string(json_of(value)));
+}
+inline void write_value(Output& out, const Number& number) { out.text += number.str(); }
+inline bool is_default_value(const Number& number) { return number == Number(); }
+
+inline void read_value(const camunda_value* value, Json& into, const Place*) {
+  into = Json(std::string(json_of(value)));
+}
+inline void write_value(Output& out, const Json& json) { out.text += json.str(); }
+inline bool is_default_value(const Json& json) { return json == Json(); }
+
+inline void read_value(const camunda_value* value, FailoverStep& into, const Place*) {
+  into = FailoverStep(Json(std::string(json_of(value))));
+}
+inline void write_value(Output& out, const FailoverStep& step) { out.text += step.as_json().str(); }
+inline bool is_default_value(const FailoverStep& step) { return step == FailoverStep(); }
+
+inline void read_value(const camunda_value* value, Secrets& into, const Place* place) {
+  if (camunda_value_kind(value) != CAMUNDA_KIND_OBJECT) raise_decode(place, "expected an object");
+  into.reserve(camunda_value_len(value));
+  std::size_t position = 0;
+  std::size_t length = 0;
+  const char* name = nullptr;
+  while (const camunda_value* field = camunda_value_next_field(value, &position, &name, &length)) {
+    const Place here{place, std::string_view(name, length), 0};
+    into.emplace_back(std::string(name, length), Secret(read_text(field, &here)));
+  }
+}
+
+/// Table of the object type `T`; undefined for other types.
+template <class T>
+struct Table;
+
+template <class T, class = void>
+inline constexpr bool has_table = false;
+template <class T>
+inline constexpr bool has_table<T, std::void_t<decltype(Table<T>::fields)>> = true;
+
+template <class T>
+struct ReaderOf {
+  static void read(const Reader&, const camunda_value* value, void* into, const Place* place) {
+    read_value(value, *static_cast<T*>(into), place);
+  }
+  static constexpr Reader make() {
+    if constexpr (std::is_same_v<T, std::string>) {
+      return {Codec::read_string};
+    } else if constexpr (std::is_base_of_v<IdText, T>) {
+      return {Codec::read_id};
+    } else if constexpr (std::is_base_of_v<EnumText, T>) {
+      return {Codec::read_enum, nullptr, nullptr, nullptr, T::values, std::size(T::values)};
+    } else if constexpr (has_table<T>) {
+      return {Codec::read_object, nullptr, &Table<T>::table, Table<T>::readers};
     } else {
-      out[start] = '{';
-      out += '}';
+      return {read};
     }
   }
+};
+
+template <class T>
+inline constexpr Reader reader_of = ReaderOf<T>::make();
+
+template <class T>
+struct ReaderOf<std::optional<T>> {
+  static void read(const Reader& type, const camunda_value* value, void* into, const Place* place) {
+    type.element->read(*type.element, value, &static_cast<std::optional<T>*>(into)->emplace(), place);
+  }
+  static constexpr Reader make() { return {read, &reader_of<T>}; }
+};
+
+template <class T>
+struct ReaderOf<std::vector<T>> {
+  static void read(const Reader& type, const camunda_value* value, void* into, const Place* place) {
+    if (camunda_value_kind(value) != CAMUNDA_KIND_ARRAY) raise_decode(place, "expected an array");
+    std::vector<T> items(camunda_value_len(value));
+    std::size_t position = 0;
+    for (T& item : items) {
+      const Place here{place, {}, position};
+      type.element->read(*type.element, camunda_value_next(value, &position), &item, &here);
+    }
+    *static_cast<std::vector<T>*>(into) = std::move(items);
+  }
+  static constexpr Reader make() { return {read, &reader_of<T>}; }
+};
+
+template <class T>
+struct WriterOf {
+  static void write(const Writer&, Output& out, const void* value) {
+    write_value(out, *static_cast<const T*>(value));
+  }
+  static bool equal(const Writer&, const void* a, const void* b) {
+    return *static_cast<const T*>(a) == *static_cast<const T*>(b);
+  }
+  static bool is_default(const Writer&, const void* value) {
+    return is_default_value(*static_cast<const T*>(value));
+  }
+  static constexpr Writer make() {
+    if constexpr (std::is_same_v<T, std::string>) {
+      return {Codec::write_string, Codec::equal_strings, Codec::is_default_string};
+    } else if constexpr (std::is_base_of_v<IdText, T>) {
+      return {Codec::write_id, Codec::equal_ids, Codec::is_default_id};
+    } else if constexpr (std::is_base_of_v<EnumText, T>) {
+      return {Codec::write_enum, Codec::equal_enums, Codec::is_default_enum};
+    } else if constexpr (has_table<T>) {
+      return {Codec::write_object, Codec::equal_objects, Codec::is_default_object,
+              false, nullptr, &Table<T>::table, Table<T>::writers};
+    } else {
+      return {write, equal, is_default};
+    }
+  }
+};
+
+template <class T>
+inline constexpr Writer writer_of = WriterOf<T>::make();
+
+template <class T>
+struct WriterOf<std::optional<T>> {
+  static void write(const Writer& type, Output& out, const void* value) {
+    type.element->write(*type.element, out, &**static_cast<const std::optional<T>*>(value));
+  }
+  static bool equal(const Writer& type, const void* a, const void* b) {
+    const auto& left = *static_cast<const std::optional<T>*>(a);
+    const auto& right = *static_cast<const std::optional<T>*>(b);
+    if (!left || !right) return left.has_value() == right.has_value();
+    return type.element->equal(*type.element, &*left, &*right);
+  }
+  static bool is_default(const Writer&, const void* value) {
+    return !static_cast<const std::optional<T>*>(value)->has_value();
+  }
+  static constexpr Writer make() { return {write, equal, is_default, true, &writer_of<T>}; }
+};
+
+template <class T>
+struct WriterOf<std::vector<T>> {
+  static void write(const Writer& type, Output& out, const void* value) {
+    const auto& items = *static_cast<const std::vector<T>*>(value);
+    char before = '[';
+    for (const T& item : items) {
+      out.text += std::exchange(before, ',');
+      type.element->write(*type.element, out, &item);
+    }
+    out.text += items.empty() ? "[]" : "]";
+  }
+  static bool equal(const Writer& type, const void* a, const void* b) {
+    const auto& left = *static_cast<const std::vector<T>*>(a);
+    const auto& right = *static_cast<const std::vector<T>*>(b);
+    if (left.size() != right.size()) return false;
+    for (std::size_t i = 0; i < left.size(); ++i) {
+      if (!type.element->equal(*type.element, &left[i], &right[i])) return false;
+    }
+    return true;
+  }
+  static bool is_default(const Writer&, const void* value) {
+    return static_cast<const std::vector<T>*>(value)->empty();
+  }
+  static constexpr Writer make() { return {write, equal, is_default, false, &writer_of<T>}; }
 };
 
 template <class T>
 T from_value(const camunda_value* value) {
   T object{};
-  detail::read(value, object, nullptr);
+  if constexpr (std::is_same_v<T, Secrets>) {
+    read_value(value, object, nullptr);
+  } else {
+    reader_of<T>.read(reader_of<T>, value, &object, nullptr);
+  }
   return object;
 }
 
-template <class T>
-T from_json(std::string_view json) {
-  return from_value<T>(Value::parse(json).get());
+inline void decode_json(const Reader& reader, std::string_view json, void* into) {
+  reader.read(reader, Value::parse(json).get(), into, nullptr);
 }
 
-template <class T>
-std::string to_json(const T& value) {
-  std::string out;
-  detail::write(out, value);
-  return out;
+inline std::string encode(const Writer& writer, const void* object) {
+  Output out;
+  writer.write(writer, out, object);
+  return std::move(out.text);
+}
+
+inline bool equal(const Writer& writer, const void* a, const void* b) {
+  return writer.equal(writer, a, b);
+}
+
+inline std::ostream& print(std::ostream& stream, const Writer& writer, const void* object) {
+  Output out;
+  out.redacted = true;
+  writer.write(writer, out, object);
+  return stream << out.text;
 }
 
 /// JSON of a request body. It may contain secrets.
 class Body {
  public:
+  Body(const Writer& writer, const void* request) : json_(encode(writer, request)) {}
   template <class T>
-  explicit Body(const T& request) {
-    std::string json = detail::to_json(request);
-    json_ = Secret(std::move(json));
-  }
+  explicit Body(const T& request) : Body(writer_of<T>, &request) {}
   const char* data() const noexcept { return json_.expose().data(); }
   std::size_t size() const noexcept { return json_.expose().size(); }
 
@@ -1264,37 +1668,7 @@ T call_value(Call&& call) {
 }
 
 }  // namespace detail
-
-/// Result of one step of a failover: the string `ok`, or an object with `error`.
-class FailoverStep {
- public:
-  /// Creates `null`: the API returned no result.
-  FailoverStep() = default;
-  /// Creates the result from its JSON.
-  explicit FailoverStep(Json json) : json_(std::move(json)) {}
-
-  /// Returns whether the result is `ok`.
-  bool is_ok() const { return json_.str() == "\"ok\""; }
-  /// Returns the API's error message of the step; nothing if there is none.
-  std::optional<std::string> error() const {
-    const Value value = json_.value()["error"];
-    if (!value.str()) return std::nullopt;
-    return std::string(*value.str());
-  }
-  /// Returns the JSON of the result.
-  const Json& as_json() const noexcept { return json_; }
-
- private:
-  Json json_;
-};
-
-template <>
-struct detail::Codec<FailoverStep> {
-  static void read(const camunda_value* value, FailoverStep& into, const Place*) {
-    into = FailoverStep(Json(std::string(json_of(value))));
-  }
-  static void write(std::string& out, const FailoverStep& step) { out += step.as_json().str(); }
-};
+/// @endcond
 
 class ClusterCredentials;
 
@@ -1303,67 +1677,67 @@ class ClusterCredentials;
 // ---------------------------------------------------------------------------------------------
 
 /// Id of an organisation.
-class OrganizationId : public detail::Id<OrganizationId> {
+class OrganizationId : public Id<OrganizationId> {
  public:
   using Id::Id;
 };
 
 /// Id of a user.
-class UserId : public detail::Id<UserId> {
+class UserId : public Id<UserId> {
  public:
   using Id::Id;
 };
 
 /// Id of a backup.
-class BackupId : public detail::Id<BackupId> {
+class BackupId : public Id<BackupId> {
  public:
   using Id::Id;
 };
 
 /// Id of a restore.
-class RestoreId : public detail::Id<RestoreId> {
+class RestoreId : public Id<RestoreId> {
  public:
   using Id::Id;
 };
 
 /// Id of a cluster.
-class ClusterId : public detail::Id<ClusterId> {
+class ClusterId : public Id<ClusterId> {
  public:
   using Id::Id;
 };
 
 /// Id of a channel.
-class ChannelId : public detail::Id<ChannelId> {
+class ChannelId : public Id<ChannelId> {
  public:
   using Id::Id;
 };
 
 /// Id of a generation.
-class GenerationId : public detail::Id<GenerationId> {
+class GenerationId : public Id<GenerationId> {
  public:
   using Id::Id;
 };
 
 /// Id of a region in which clusters run.
-class RegionId : public detail::Id<RegionId> {
+class RegionId : public Id<RegionId> {
  public:
   using Id::Id;
 };
 
 /// Id of a region in which backups are stored.
-class BackupRegionId : public detail::Id<BackupRegionId> {
+class BackupRegionId : public Id<BackupRegionId> {
  public:
   using Id::Id;
 };
 
 /// Id of a backup option of a region.
-class BackupOptionId : public detail::Id<BackupOptionId> {
+class BackupOptionId : public Id<BackupOptionId> {
  public:
   using Id::Id;
 };
 
 /// Id of a plan type.
-class PlanTypeId : public detail::Id<PlanTypeId> {
+class PlanTypeId : public Id<PlanTypeId> {
  public:
   using Id::Id;
 };
@@ -1379,25 +1753,57 @@ struct ChannelRef {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static ChannelRef from_json(std::string_view json);
+  [[nodiscard]] static ChannelRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<ChannelRef> {
-  static constexpr Field<ChannelRef> list[] = {
-      defaulted<&ChannelRef::uuid>("uuid"),
-      defaulted<&ChannelRef::name>("name"),
+struct detail::Table<ChannelRef> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<ChannelRef*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Defaulted},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ChannelId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ChannelId>,
+      &writer_of<std::string>,
   };
 };
 
 inline ChannelRef ChannelRef::from_json(std::string_view json) {
-  return detail::from_json<ChannelRef>(json);
+  ChannelRef object{};
+  detail::decode_json(detail::reader_of<ChannelRef>, json, &object);
+  return object;
 }
 
-inline std::string ChannelRef::to_json() const { return detail::to_json(*this); }
+inline std::string ChannelRef::to_json() const { return detail::encode(detail::writer_of<ChannelRef>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const ChannelRef& a, const ChannelRef& b) {
+  return detail::equal(detail::writer_of<ChannelRef>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const ChannelRef& a, const ChannelRef& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const ChannelRef& object) {
+  return detail::print(stream, detail::writer_of<ChannelRef>, &object);
+}
 
 /// Generation of a cluster: its id and name.
 struct GenerationRef {
@@ -1410,25 +1816,57 @@ struct GenerationRef {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static GenerationRef from_json(std::string_view json);
+  [[nodiscard]] static GenerationRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<GenerationRef> {
-  static constexpr Field<GenerationRef> list[] = {
-      defaulted<&GenerationRef::uuid>("uuid"),
-      defaulted<&GenerationRef::name>("name"),
+struct detail::Table<GenerationRef> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<GenerationRef*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Defaulted},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<GenerationId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<GenerationId>,
+      &writer_of<std::string>,
   };
 };
 
 inline GenerationRef GenerationRef::from_json(std::string_view json) {
-  return detail::from_json<GenerationRef>(json);
+  GenerationRef object{};
+  detail::decode_json(detail::reader_of<GenerationRef>, json, &object);
+  return object;
 }
 
-inline std::string GenerationRef::to_json() const { return detail::to_json(*this); }
+inline std::string GenerationRef::to_json() const { return detail::encode(detail::writer_of<GenerationRef>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const GenerationRef& a, const GenerationRef& b) {
+  return detail::equal(detail::writer_of<GenerationRef>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const GenerationRef& a, const GenerationRef& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const GenerationRef& object) {
+  return detail::print(stream, detail::writer_of<GenerationRef>, &object);
+}
 
 /// Region of a cluster: its id and name.
 struct RegionRef {
@@ -1441,25 +1879,57 @@ struct RegionRef {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static RegionRef from_json(std::string_view json);
+  [[nodiscard]] static RegionRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<RegionRef> {
-  static constexpr Field<RegionRef> list[] = {
-      defaulted<&RegionRef::uuid>("uuid"),
-      defaulted<&RegionRef::name>("name"),
+struct detail::Table<RegionRef> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<RegionRef*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Defaulted},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<RegionId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<RegionId>,
+      &writer_of<std::string>,
   };
 };
 
 inline RegionRef RegionRef::from_json(std::string_view json) {
-  return detail::from_json<RegionRef>(json);
+  RegionRef object{};
+  detail::decode_json(detail::reader_of<RegionRef>, json, &object);
+  return object;
 }
 
-inline std::string RegionRef::to_json() const { return detail::to_json(*this); }
+inline std::string RegionRef::to_json() const { return detail::encode(detail::writer_of<RegionRef>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const RegionRef& a, const RegionRef& b) {
+  return detail::equal(detail::writer_of<RegionRef>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const RegionRef& a, const RegionRef& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const RegionRef& object) {
+  return detail::print(stream, detail::writer_of<RegionRef>, &object);
+}
 
 /// Region of a cluster's backups: its id and name.
 struct BackupRegionRef {
@@ -1472,25 +1942,57 @@ struct BackupRegionRef {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static BackupRegionRef from_json(std::string_view json);
+  [[nodiscard]] static BackupRegionRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<BackupRegionRef> {
-  static constexpr Field<BackupRegionRef> list[] = {
-      defaulted<&BackupRegionRef::uuid>("uuid"),
-      defaulted<&BackupRegionRef::name>("name"),
+struct detail::Table<BackupRegionRef> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<BackupRegionRef*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Defaulted},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<BackupRegionId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<BackupRegionId>,
+      &writer_of<std::string>,
   };
 };
 
 inline BackupRegionRef BackupRegionRef::from_json(std::string_view json) {
-  return detail::from_json<BackupRegionRef>(json);
+  BackupRegionRef object{};
+  detail::decode_json(detail::reader_of<BackupRegionRef>, json, &object);
+  return object;
 }
 
-inline std::string BackupRegionRef::to_json() const { return detail::to_json(*this); }
+inline std::string BackupRegionRef::to_json() const { return detail::encode(detail::writer_of<BackupRegionRef>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const BackupRegionRef& a, const BackupRegionRef& b) {
+  return detail::equal(detail::writer_of<BackupRegionRef>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const BackupRegionRef& a, const BackupRegionRef& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const BackupRegionRef& object) {
+  return detail::print(stream, detail::writer_of<BackupRegionRef>, &object);
+}
 
 /// Plan type of a cluster: its id and name.
 struct PlanTypeRef {
@@ -1503,25 +2005,57 @@ struct PlanTypeRef {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static PlanTypeRef from_json(std::string_view json);
+  [[nodiscard]] static PlanTypeRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<PlanTypeRef> {
-  static constexpr Field<PlanTypeRef> list[] = {
-      defaulted<&PlanTypeRef::uuid>("uuid"),
-      defaulted<&PlanTypeRef::name>("name"),
+struct detail::Table<PlanTypeRef> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<PlanTypeRef*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Defaulted},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<PlanTypeId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<PlanTypeId>,
+      &writer_of<std::string>,
   };
 };
 
 inline PlanTypeRef PlanTypeRef::from_json(std::string_view json) {
-  return detail::from_json<PlanTypeRef>(json);
+  PlanTypeRef object{};
+  detail::decode_json(detail::reader_of<PlanTypeRef>, json, &object);
+  return object;
 }
 
-inline std::string PlanTypeRef::to_json() const { return detail::to_json(*this); }
+inline std::string PlanTypeRef::to_json() const { return detail::encode(detail::writer_of<PlanTypeRef>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const PlanTypeRef& a, const PlanTypeRef& b) {
+  return detail::equal(detail::writer_of<PlanTypeRef>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const PlanTypeRef& a, const PlanTypeRef& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const PlanTypeRef& object) {
+  return detail::print(stream, detail::writer_of<PlanTypeRef>, &object);
+}
 
 /// Plan type: the size of a cluster.
 struct PlanType {
@@ -1534,91 +2068,61 @@ struct PlanType {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static PlanType from_json(std::string_view json);
+  [[nodiscard]] static PlanType from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<PlanType> {
-  static constexpr Field<PlanType> list[] = {
-      required<&PlanType::uuid>("uuid"),
-      defaulted<&PlanType::name>("name"),
+struct detail::Table<PlanType> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<PlanType*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Required},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<PlanTypeId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<PlanTypeId>,
+      &writer_of<std::string>,
   };
 };
 
 inline PlanType PlanType::from_json(std::string_view json) {
-  return detail::from_json<PlanType>(json);
+  PlanType object{};
+  detail::decode_json(detail::reader_of<PlanType>, json, &object);
+  return object;
 }
 
-inline std::string PlanType::to_json() const { return detail::to_json(*this); }
+inline std::string PlanType::to_json() const { return detail::encode(detail::writer_of<PlanType>, this); }
+/// @endcond
 
-/// Cluster in the response of an upgrade: its id and name.
-struct UpgradedCluster {
-  /// Its id.
-  ClusterId id{};
-  /// Its name.
-  std::string name{};
-  /// Fields unknown to this version.
-  Extra extra{};
-
-  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
-  /// not have the structure of the type.
-  static UpgradedCluster from_json(std::string_view json);
-  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
-  std::string to_json() const;
-};
-
-template <>
-struct detail::Fields<UpgradedCluster> {
-  static constexpr Field<UpgradedCluster> list[] = {
-      defaulted<&UpgradedCluster::id>("id"),
-      defaulted<&UpgradedCluster::name>("name"),
-  };
-};
-
-inline UpgradedCluster UpgradedCluster::from_json(std::string_view json) {
-  return detail::from_json<UpgradedCluster>(json);
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const PlanType& a, const PlanType& b) {
+  return detail::equal(detail::writer_of<PlanType>, &a, &b);
 }
-
-inline std::string UpgradedCluster::to_json() const { return detail::to_json(*this); }
-
-/// Generation in the response of an upgrade: its id and name.
-struct UpgradedGeneration {
-  /// Its id.
-  GenerationId id{};
-  /// Its name, as the Console shows it.
-  std::string name{};
-  /// Fields unknown to this version.
-  Extra extra{};
-
-  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
-  /// not have the structure of the type.
-  static UpgradedGeneration from_json(std::string_view json);
-  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
-  /// secrets.
-  std::string to_json() const;
-};
-
-template <>
-struct detail::Fields<UpgradedGeneration> {
-  static constexpr Field<UpgradedGeneration> list[] = {
-      required<&UpgradedGeneration::id>("id"),
-      defaulted<&UpgradedGeneration::name>("name"),
-  };
-};
-
-inline UpgradedGeneration UpgradedGeneration::from_json(std::string_view json) {
-  return detail::from_json<UpgradedGeneration>(json);
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const PlanType& a, const PlanType& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const PlanType& object) {
+  return detail::print(stream, detail::writer_of<PlanType>, &object);
 }
-
-inline std::string UpgradedGeneration::to_json() const { return detail::to_json(*this); }
 
 /// Reason why an organisation may use a generation.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class GenerationClassification : public detail::OpenEnum<GenerationClassification> {
+class GenerationClassification : public OpenEnum<GenerationClassification> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -1635,11 +2139,11 @@ class GenerationClassification : public detail::OpenEnum<GenerationClassificatio
   /// Creates an absent value.
   GenerationClassification() = default;
   /// Creates a known value.
-  GenerationClassification(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  GenerationClassification(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit GenerationClassification(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -1659,26 +2163,61 @@ struct Generation {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static Generation from_json(std::string_view json);
+  [[nodiscard]] static Generation from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<Generation> {
-  static constexpr Field<Generation> list[] = {
-      required<&Generation::uuid>("uuid"),
-      defaulted<&Generation::name>("name"),
-      optional<&Generation::classification>("classification"),
+struct detail::Table<Generation> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Generation*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      case 2: return &it.classification;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Required},
+      {"name", Presence::Defaulted},
+      {"classification", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<GenerationId>,
+      &reader_of<std::string>,
+      &reader_of<std::optional<GenerationClassification>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<GenerationId>,
+      &writer_of<std::string>,
+      &writer_of<std::optional<GenerationClassification>>,
   };
 };
 
 inline Generation Generation::from_json(std::string_view json) {
-  return detail::from_json<Generation>(json);
+  Generation object{};
+  detail::decode_json(detail::reader_of<Generation>, json, &object);
+  return object;
 }
 
-inline std::string Generation::to_json() const { return detail::to_json(*this); }
+inline std::string Generation::to_json() const { return detail::encode(detail::writer_of<Generation>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const Generation& a, const Generation& b) {
+  return detail::equal(detail::writer_of<Generation>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const Generation& a, const Generation& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const Generation& object) {
+  return detail::print(stream, detail::writer_of<Generation>, &object);
+}
 
 /// Channel: a series of generations that clusters follow.
 struct Channel {
@@ -1695,27 +2234,65 @@ struct Channel {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static Channel from_json(std::string_view json);
+  [[nodiscard]] static Channel from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<Channel> {
-  static constexpr Field<Channel> list[] = {
-      required<&Channel::uuid>("uuid"),
-      defaulted<&Channel::name>("name"),
-      required<&Channel::default_generation>("defaultGeneration"),
-      defaulted<&Channel::allowed_generations>("allowedGenerations"),
+struct detail::Table<Channel> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Channel*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      case 2: return &it.default_generation;
+      case 3: return &it.allowed_generations;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Required},
+      {"name", Presence::Defaulted},
+      {"defaultGeneration", Presence::Required},
+      {"allowedGenerations", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ChannelId>,
+      &reader_of<std::string>,
+      &reader_of<Generation>,
+      &reader_of<std::vector<Generation>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ChannelId>,
+      &writer_of<std::string>,
+      &writer_of<Generation>,
+      &writer_of<std::vector<Generation>>,
   };
 };
 
 inline Channel Channel::from_json(std::string_view json) {
-  return detail::from_json<Channel>(json);
+  Channel object{};
+  detail::decode_json(detail::reader_of<Channel>, json, &object);
+  return object;
 }
 
-inline std::string Channel::to_json() const { return detail::to_json(*this); }
+inline std::string Channel::to_json() const { return detail::encode(detail::writer_of<Channel>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const Channel& a, const Channel& b) {
+  return detail::equal(detail::writer_of<Channel>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const Channel& a, const Channel& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const Channel& object) {
+  return detail::print(stream, detail::writer_of<Channel>, &object);
+}
 
 /// Region in which the backups of another region can be stored.
 struct BackupRegionOption {
@@ -1728,25 +2305,57 @@ struct BackupRegionOption {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static BackupRegionOption from_json(std::string_view json);
+  [[nodiscard]] static BackupRegionOption from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<BackupRegionOption> {
-  static constexpr Field<BackupRegionOption> list[] = {
-      required<&BackupRegionOption::id>("id"),
-      defaulted<&BackupRegionOption::label>("label"),
+struct detail::Table<BackupRegionOption> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<BackupRegionOption*>(object);
+    switch (index) {
+      case 0: return &it.id;
+      case 1: return &it.label;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"id", Presence::Required},
+      {"label", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<BackupRegionId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<BackupRegionId>,
+      &writer_of<std::string>,
   };
 };
 
 inline BackupRegionOption BackupRegionOption::from_json(std::string_view json) {
-  return detail::from_json<BackupRegionOption>(json);
+  BackupRegionOption object{};
+  detail::decode_json(detail::reader_of<BackupRegionOption>, json, &object);
+  return object;
 }
 
-inline std::string BackupRegionOption::to_json() const { return detail::to_json(*this); }
+inline std::string BackupRegionOption::to_json() const { return detail::encode(detail::writer_of<BackupRegionOption>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const BackupRegionOption& a, const BackupRegionOption& b) {
+  return detail::equal(detail::writer_of<BackupRegionOption>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const BackupRegionOption& a, const BackupRegionOption& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const BackupRegionOption& object) {
+  return detail::print(stream, detail::writer_of<BackupRegionOption>, &object);
+}
 
 /// Option for where the backups of a region are stored.
 struct BackupOption {
@@ -1759,25 +2368,57 @@ struct BackupOption {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static BackupOption from_json(std::string_view json);
+  [[nodiscard]] static BackupOption from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<BackupOption> {
-  static constexpr Field<BackupOption> list[] = {
-      defaulted<&BackupOption::uuid>("uuid"),
-      defaulted<&BackupOption::regions>("regions"),
+struct detail::Table<BackupOption> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<BackupOption*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.regions;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Defaulted},
+      {"regions", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<BackupOptionId>,
+      &reader_of<std::vector<BackupRegionOption>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<BackupOptionId>,
+      &writer_of<std::vector<BackupRegionOption>>,
   };
 };
 
 inline BackupOption BackupOption::from_json(std::string_view json) {
-  return detail::from_json<BackupOption>(json);
+  BackupOption object{};
+  detail::decode_json(detail::reader_of<BackupOption>, json, &object);
+  return object;
 }
 
-inline std::string BackupOption::to_json() const { return detail::to_json(*this); }
+inline std::string BackupOption::to_json() const { return detail::encode(detail::writer_of<BackupOption>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const BackupOption& a, const BackupOption& b) {
+  return detail::equal(detail::writer_of<BackupOption>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const BackupOption& a, const BackupOption& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const BackupOption& object) {
+  return detail::print(stream, detail::writer_of<BackupOption>, &object);
+}
 
 /// Region: a cloud provider's location in which clusters run.
 struct Region {
@@ -1794,27 +2435,65 @@ struct Region {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static Region from_json(std::string_view json);
+  [[nodiscard]] static Region from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<Region> {
-  static constexpr Field<Region> list[] = {
-      required<&Region::uuid>("uuid"),
-      defaulted<&Region::name>("name"),
-      defaulted<&Region::provider>("provider"),
-      optional<&Region::backups>("backups"),
+struct detail::Table<Region> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Region*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      case 2: return &it.provider;
+      case 3: return &it.backups;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Required},
+      {"name", Presence::Defaulted},
+      {"provider", Presence::Defaulted},
+      {"backups", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<RegionId>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<std::optional<std::vector<BackupOption>>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<RegionId>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<std::optional<std::vector<BackupOption>>>,
   };
 };
 
 inline Region Region::from_json(std::string_view json) {
-  return detail::from_json<Region>(json);
+  Region object{};
+  detail::decode_json(detail::reader_of<Region>, json, &object);
+  return object;
 }
 
-inline std::string Region::to_json() const { return detail::to_json(*this); }
+inline std::string Region::to_json() const { return detail::encode(detail::writer_of<Region>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const Region& a, const Region& b) {
+  return detail::equal(detail::writer_of<Region>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const Region& a, const Region& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const Region& object) {
+  return detail::print(stream, detail::writer_of<Region>, &object);
+}
 
 /// Parameters for creating clusters: the only source of the ids in CreateCluster.
 struct Parameters {
@@ -1829,26 +2508,61 @@ struct Parameters {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static Parameters from_json(std::string_view json);
+  [[nodiscard]] static Parameters from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<Parameters> {
-  static constexpr Field<Parameters> list[] = {
-      defaulted<&Parameters::channels>("channels"),
-      defaulted<&Parameters::cluster_plan_types>("clusterPlanTypes"),
-      defaulted<&Parameters::regions>("regions"),
+struct detail::Table<Parameters> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Parameters*>(object);
+    switch (index) {
+      case 0: return &it.channels;
+      case 1: return &it.cluster_plan_types;
+      case 2: return &it.regions;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"channels", Presence::Defaulted},
+      {"clusterPlanTypes", Presence::Defaulted},
+      {"regions", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::vector<Channel>>,
+      &reader_of<std::vector<PlanType>>,
+      &reader_of<std::vector<Region>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::vector<Channel>>,
+      &writer_of<std::vector<PlanType>>,
+      &writer_of<std::vector<Region>>,
   };
 };
 
 inline Parameters Parameters::from_json(std::string_view json) {
-  return detail::from_json<Parameters>(json);
+  Parameters object{};
+  detail::decode_json(detail::reader_of<Parameters>, json, &object);
+  return object;
 }
 
-inline std::string Parameters::to_json() const { return detail::to_json(*this); }
+inline std::string Parameters::to_json() const { return detail::encode(detail::writer_of<Parameters>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const Parameters& a, const Parameters& b) {
+  return detail::equal(detail::writer_of<Parameters>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const Parameters& a, const Parameters& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const Parameters& object) {
+  return detail::print(stream, detail::writer_of<Parameters>, &object);
+}
 
 /// Entry of a cluster's IP allowlist.
 struct IpAllowlistEntry {
@@ -1861,25 +2575,57 @@ struct IpAllowlistEntry {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static IpAllowlistEntry from_json(std::string_view json);
+  [[nodiscard]] static IpAllowlistEntry from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<IpAllowlistEntry> {
-  static constexpr Field<IpAllowlistEntry> list[] = {
-      required<&IpAllowlistEntry::ip>("ip"),
-      defaulted<&IpAllowlistEntry::description>("description"),
+struct detail::Table<IpAllowlistEntry> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<IpAllowlistEntry*>(object);
+    switch (index) {
+      case 0: return &it.ip;
+      case 1: return &it.description;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"ip", Presence::Required},
+      {"description", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::string>,
   };
 };
 
 inline IpAllowlistEntry IpAllowlistEntry::from_json(std::string_view json) {
-  return detail::from_json<IpAllowlistEntry>(json);
+  IpAllowlistEntry object{};
+  detail::decode_json(detail::reader_of<IpAllowlistEntry>, json, &object);
+  return object;
 }
 
-inline std::string IpAllowlistEntry::to_json() const { return detail::to_json(*this); }
+inline std::string IpAllowlistEntry::to_json() const { return detail::encode(detail::writer_of<IpAllowlistEntry>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const IpAllowlistEntry& a, const IpAllowlistEntry& b) {
+  return detail::equal(detail::writer_of<IpAllowlistEntry>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const IpAllowlistEntry& a, const IpAllowlistEntry& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const IpAllowlistEntry& object) {
+  return detail::print(stream, detail::writer_of<IpAllowlistEntry>, &object);
+}
 
 /// URLs of a cluster's components.
 struct ClusterLinks {
@@ -1904,35 +2650,85 @@ struct ClusterLinks {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static ClusterLinks from_json(std::string_view json);
+  [[nodiscard]] static ClusterLinks from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<ClusterLinks> {
-  static constexpr Field<ClusterLinks> list[] = {
-      optional<&ClusterLinks::console>("console"),
-      optional<&ClusterLinks::connectors>("connectors"),
-      optional<&ClusterLinks::identity>("identity"),
-      optional<&ClusterLinks::oauth>("oauth"),
-      optional<&ClusterLinks::operate>("operate"),
-      optional<&ClusterLinks::optimize>("optimize"),
-      optional<&ClusterLinks::tasklist>("tasklist"),
-      optional<&ClusterLinks::zeebe>("zeebe"),
+struct detail::Table<ClusterLinks> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<ClusterLinks*>(object);
+    switch (index) {
+      case 0: return &it.console;
+      case 1: return &it.connectors;
+      case 2: return &it.identity;
+      case 3: return &it.oauth;
+      case 4: return &it.operate;
+      case 5: return &it.optimize;
+      case 6: return &it.tasklist;
+      case 7: return &it.zeebe;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"console", Presence::Optional},
+      {"connectors", Presence::Optional},
+      {"identity", Presence::Optional},
+      {"oauth", Presence::Optional},
+      {"operate", Presence::Optional},
+      {"optimize", Presence::Optional},
+      {"tasklist", Presence::Optional},
+      {"zeebe", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
   };
 };
 
 inline ClusterLinks ClusterLinks::from_json(std::string_view json) {
-  return detail::from_json<ClusterLinks>(json);
+  ClusterLinks object{};
+  detail::decode_json(detail::reader_of<ClusterLinks>, json, &object);
+  return object;
 }
 
-inline std::string ClusterLinks::to_json() const { return detail::to_json(*this); }
+inline std::string ClusterLinks::to_json() const { return detail::encode(detail::writer_of<ClusterLinks>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const ClusterLinks& a, const ClusterLinks& b) {
+  return detail::equal(detail::writer_of<ClusterLinks>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const ClusterLinks& a, const ClusterLinks& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const ClusterLinks& object) {
+  return detail::print(stream, detail::writer_of<ClusterLinks>, &object);
+}
 
 /// Status of a cluster or of one of its components.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class ClusterComponentStatus : public detail::OpenEnum<ClusterComponentStatus> {
+class ClusterComponentStatus : public OpenEnum<ClusterComponentStatus> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -1959,11 +2755,11 @@ class ClusterComponentStatus : public detail::OpenEnum<ClusterComponentStatus> {
   /// Creates an absent value.
   ClusterComponentStatus() = default;
   /// Creates a known value.
-  ClusterComponentStatus(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  ClusterComponentStatus(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit ClusterComponentStatus(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -1989,33 +2785,77 @@ struct ClusterStatus {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static ClusterStatus from_json(std::string_view json);
+  [[nodiscard]] static ClusterStatus from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<ClusterStatus> {
-  static constexpr Field<ClusterStatus> list[] = {
-      defaulted<&ClusterStatus::ready>("ready"),
-      optional<&ClusterStatus::zeebe_status>("zeebeStatus"),
-      optional<&ClusterStatus::operate_status>("operateStatus"),
-      optional<&ClusterStatus::tasklist_status>("tasklistStatus"),
-      optional<&ClusterStatus::optimize_status>("optimizeStatus"),
-      optional<&ClusterStatus::connectors_status>("connectorsStatus"),
+struct detail::Table<ClusterStatus> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<ClusterStatus*>(object);
+    switch (index) {
+      case 0: return &it.ready;
+      case 1: return &it.zeebe_status;
+      case 2: return &it.operate_status;
+      case 3: return &it.tasklist_status;
+      case 4: return &it.optimize_status;
+      case 5: return &it.connectors_status;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"ready", Presence::Defaulted},
+      {"zeebeStatus", Presence::Optional},
+      {"operateStatus", Presence::Optional},
+      {"tasklistStatus", Presence::Optional},
+      {"optimizeStatus", Presence::Optional},
+      {"connectorsStatus", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ClusterComponentStatus>,
+      &reader_of<std::optional<ClusterComponentStatus>>,
+      &reader_of<std::optional<ClusterComponentStatus>>,
+      &reader_of<std::optional<ClusterComponentStatus>>,
+      &reader_of<std::optional<ClusterComponentStatus>>,
+      &reader_of<std::optional<ClusterComponentStatus>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ClusterComponentStatus>,
+      &writer_of<std::optional<ClusterComponentStatus>>,
+      &writer_of<std::optional<ClusterComponentStatus>>,
+      &writer_of<std::optional<ClusterComponentStatus>>,
+      &writer_of<std::optional<ClusterComponentStatus>>,
+      &writer_of<std::optional<ClusterComponentStatus>>,
   };
 };
 
 inline ClusterStatus ClusterStatus::from_json(std::string_view json) {
-  return detail::from_json<ClusterStatus>(json);
+  ClusterStatus object{};
+  detail::decode_json(detail::reader_of<ClusterStatus>, json, &object);
+  return object;
 }
 
-inline std::string ClusterStatus::to_json() const { return detail::to_json(*this); }
+inline std::string ClusterStatus::to_json() const { return detail::encode(detail::writer_of<ClusterStatus>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const ClusterStatus& a, const ClusterStatus& b) {
+  return detail::equal(detail::writer_of<ClusterStatus>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const ClusterStatus& a, const ClusterStatus& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const ClusterStatus& object) {
+  return detail::print(stream, detail::writer_of<ClusterStatus>, &object);
+}
 
 /// Owner of the key that encrypts a cluster's data.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class EncryptionKeyType : public detail::OpenEnum<EncryptionKeyType> {
+class EncryptionKeyType : public OpenEnum<EncryptionKeyType> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -2034,11 +2874,11 @@ class EncryptionKeyType : public detail::OpenEnum<EncryptionKeyType> {
   /// Creates an absent value.
   EncryptionKeyType() = default;
   /// Creates a known value.
-  EncryptionKeyType(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  EncryptionKeyType(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit EncryptionKeyType(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -2047,7 +2887,7 @@ class EncryptionKeyType : public detail::OpenEnum<EncryptionKeyType> {
 
 /// Status of a cluster's encryption key.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class EncryptionStatus : public detail::OpenEnum<EncryptionStatus> {
+class EncryptionStatus : public OpenEnum<EncryptionStatus> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -2070,11 +2910,11 @@ class EncryptionStatus : public detail::OpenEnum<EncryptionStatus> {
   /// Creates an absent value.
   EncryptionStatus() = default;
   /// Creates a known value.
-  EncryptionStatus(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  EncryptionStatus(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit EncryptionStatus(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -2096,27 +2936,65 @@ struct ClusterEncryption {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static ClusterEncryption from_json(std::string_view json);
+  [[nodiscard]] static ClusterEncryption from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<ClusterEncryption> {
-  static constexpr Field<ClusterEncryption> list[] = {
-      defaulted<&ClusterEncryption::type>("type"),
-      optional<&ClusterEncryption::status>("status"),
-      optional<&ClusterEncryption::primary_key_arn>("primaryKeyArn"),
-      optional<&ClusterEncryption::secondary_key_arn>("secondaryKeyArn"),
+struct detail::Table<ClusterEncryption> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<ClusterEncryption*>(object);
+    switch (index) {
+      case 0: return &it.type;
+      case 1: return &it.status;
+      case 2: return &it.primary_key_arn;
+      case 3: return &it.secondary_key_arn;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"type", Presence::Defaulted},
+      {"status", Presence::Optional},
+      {"primaryKeyArn", Presence::Optional},
+      {"secondaryKeyArn", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<EncryptionKeyType>,
+      &reader_of<std::optional<EncryptionStatus>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<EncryptionKeyType>,
+      &writer_of<std::optional<EncryptionStatus>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
   };
 };
 
 inline ClusterEncryption ClusterEncryption::from_json(std::string_view json) {
-  return detail::from_json<ClusterEncryption>(json);
+  ClusterEncryption object{};
+  detail::decode_json(detail::reader_of<ClusterEncryption>, json, &object);
+  return object;
 }
 
-inline std::string ClusterEncryption::to_json() const { return detail::to_json(*this); }
+inline std::string ClusterEncryption::to_json() const { return detail::encode(detail::writer_of<ClusterEncryption>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const ClusterEncryption& a, const ClusterEncryption& b) {
+  return detail::equal(detail::writer_of<ClusterEncryption>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const ClusterEncryption& a, const ClusterEncryption& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const ClusterEncryption& object) {
+  return detail::print(stream, detail::writer_of<ClusterEncryption>, &object);
+}
 
 /// A cluster.
 struct Cluster {
@@ -2129,7 +3007,7 @@ struct Cluster {
   /// The organisation that owns it.
   OrganizationId owner_id{};
   /// Creation time.
-  std::string created{};
+  Timestamp created{};
   /// Whether it is automatically upgraded to the newest generation of its channel.
   bool auto_update{};
   /// The channel that it follows.
@@ -2159,47 +3037,124 @@ struct Cluster {
 
   /// Returns the IP allowlist: `ipallowlist`, else `ipwhitelist`; nullptr if the credentials lack
   /// the permission to read it.
-  const std::vector<IpAllowlistEntry>* allowlist() const noexcept;
+  [[nodiscard]] const std::vector<IpAllowlistEntry>* allowlist() const noexcept;
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static Cluster from_json(std::string_view json);
+  [[nodiscard]] static Cluster from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<Cluster> {
-  static constexpr Field<Cluster> list[] = {
-      required<&Cluster::uuid>("uuid"),
-      defaulted<&Cluster::name>("name"),
-      optional<&Cluster::description>("description"),
-      defaulted<&Cluster::owner_id>("ownerId"),
-      defaulted<&Cluster::created>("created"),
-      defaulted<&Cluster::auto_update>("autoUpdate"),
-      defaulted<&Cluster::channel>("channel"),
-      defaulted<&Cluster::generation>("generation"),
-      defaulted<&Cluster::region>("region"),
-      optional<&Cluster::backup_region>("backupRegion"),
-      defaulted<&Cluster::plan_type>("planType"),
-      optional<&Cluster::labels>("labels"),
-      defaulted<&Cluster::links>("links"),
-      defaulted<&Cluster::status>("status"),
-      optional<&Cluster::encryption>("encryption"),
-      optional<&Cluster::ipallowlist>("ipallowlist"),
-      optional<&Cluster::ipwhitelist>("ipwhitelist"),
+struct detail::Table<Cluster> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Cluster*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      case 2: return &it.description;
+      case 3: return &it.owner_id;
+      case 4: return &it.created;
+      case 5: return &it.auto_update;
+      case 6: return &it.channel;
+      case 7: return &it.generation;
+      case 8: return &it.region;
+      case 9: return &it.backup_region;
+      case 10: return &it.plan_type;
+      case 11: return &it.labels;
+      case 12: return &it.links;
+      case 13: return &it.status;
+      case 14: return &it.encryption;
+      case 15: return &it.ipallowlist;
+      case 16: return &it.ipwhitelist;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Required},
+      {"name", Presence::Defaulted},
+      {"description", Presence::Optional},
+      {"ownerId", Presence::Defaulted},
+      {"created", Presence::Defaulted},
+      {"autoUpdate", Presence::Defaulted},
+      {"channel", Presence::Defaulted},
+      {"generation", Presence::Defaulted},
+      {"region", Presence::Defaulted},
+      {"backupRegion", Presence::Optional},
+      {"planType", Presence::Defaulted},
+      {"labels", Presence::Optional},
+      {"links", Presence::Defaulted},
+      {"status", Presence::Defaulted},
+      {"encryption", Presence::Optional},
+      {"ipallowlist", Presence::Optional},
+      {"ipwhitelist", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ClusterId>,
+      &reader_of<std::string>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<OrganizationId>,
+      &reader_of<Timestamp>,
+      &reader_of<bool>,
+      &reader_of<ChannelRef>,
+      &reader_of<GenerationRef>,
+      &reader_of<RegionRef>,
+      &reader_of<std::optional<BackupRegionRef>>,
+      &reader_of<PlanTypeRef>,
+      &reader_of<std::optional<std::vector<std::string>>>,
+      &reader_of<ClusterLinks>,
+      &reader_of<ClusterStatus>,
+      &reader_of<std::optional<ClusterEncryption>>,
+      &reader_of<std::optional<std::vector<IpAllowlistEntry>>>,
+      &reader_of<std::optional<std::vector<IpAllowlistEntry>>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ClusterId>,
+      &writer_of<std::string>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<OrganizationId>,
+      &writer_of<Timestamp>,
+      &writer_of<bool>,
+      &writer_of<ChannelRef>,
+      &writer_of<GenerationRef>,
+      &writer_of<RegionRef>,
+      &writer_of<std::optional<BackupRegionRef>>,
+      &writer_of<PlanTypeRef>,
+      &writer_of<std::optional<std::vector<std::string>>>,
+      &writer_of<ClusterLinks>,
+      &writer_of<ClusterStatus>,
+      &writer_of<std::optional<ClusterEncryption>>,
+      &writer_of<std::optional<std::vector<IpAllowlistEntry>>>,
+      &writer_of<std::optional<std::vector<IpAllowlistEntry>>>,
   };
 };
 
 inline Cluster Cluster::from_json(std::string_view json) {
-  return detail::from_json<Cluster>(json);
+  Cluster object{};
+  detail::decode_json(detail::reader_of<Cluster>, json, &object);
+  return object;
 }
 
-inline std::string Cluster::to_json() const { return detail::to_json(*this); }
+inline std::string Cluster::to_json() const { return detail::encode(detail::writer_of<Cluster>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const Cluster& a, const Cluster& b) {
+  return detail::equal(detail::writer_of<Cluster>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const Cluster& a, const Cluster& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const Cluster& object) {
+  return detail::print(stream, detail::writer_of<Cluster>, &object);
+}
 
 /// Stage of a cluster, shown as a label.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class ClusterStage : public detail::OpenEnum<ClusterStage> {
+class ClusterStage : public OpenEnum<ClusterStage> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -2218,11 +3173,11 @@ class ClusterStage : public detail::OpenEnum<ClusterStage> {
   /// Creates an absent value.
   ClusterStage() = default;
   /// Creates a known value.
-  ClusterStage(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  ClusterStage(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit ClusterStage(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -2258,36 +3213,99 @@ struct CreateCluster {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static CreateCluster from_json(std::string_view json);
+  [[nodiscard]] static CreateCluster from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<CreateCluster> {
-  static constexpr Field<CreateCluster> list[] = {
-      required<&CreateCluster::name>("name"),
-      required<&CreateCluster::channel_id>("channelId"),
-      required<&CreateCluster::generation_id>("generationId"),
-      required<&CreateCluster::region_id>("regionId"),
-      required<&CreateCluster::plan_type_id>("planTypeId"),
-      optional<&CreateCluster::description>("description"),
-      optional<&CreateCluster::auto_update>("autoUpdate"),
-      optional<&CreateCluster::backup_region_id>("backupRegionId"),
-      optional<&CreateCluster::encryption>("encryption"),
-      optional<&CreateCluster::hardware_packages>("hardwarePackages"),
-      optional<&CreateCluster::stage_label>("stageLabel"),
-      optional<&CreateCluster::identity_backend_checks_enabled>("identityBackendChecksEnabled"),
+struct detail::Table<CreateCluster> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<CreateCluster*>(object);
+    switch (index) {
+      case 0: return &it.name;
+      case 1: return &it.channel_id;
+      case 2: return &it.generation_id;
+      case 3: return &it.region_id;
+      case 4: return &it.plan_type_id;
+      case 5: return &it.description;
+      case 6: return &it.auto_update;
+      case 7: return &it.backup_region_id;
+      case 8: return &it.encryption;
+      case 9: return &it.hardware_packages;
+      case 10: return &it.stage_label;
+      case 11: return &it.identity_backend_checks_enabled;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"name", Presence::Required},
+      {"channelId", Presence::Required},
+      {"generationId", Presence::Required},
+      {"regionId", Presence::Required},
+      {"planTypeId", Presence::Required},
+      {"description", Presence::Optional},
+      {"autoUpdate", Presence::Optional},
+      {"backupRegionId", Presence::Optional},
+      {"encryption", Presence::Optional},
+      {"hardwarePackages", Presence::Optional},
+      {"stageLabel", Presence::Optional},
+      {"identityBackendChecksEnabled", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<ChannelId>,
+      &reader_of<GenerationId>,
+      &reader_of<RegionId>,
+      &reader_of<PlanTypeId>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<bool>>,
+      &reader_of<std::optional<BackupRegionId>>,
+      &reader_of<std::optional<EncryptionKeyType>>,
+      &reader_of<std::optional<std::uint32_t>>,
+      &reader_of<std::optional<ClusterStage>>,
+      &reader_of<std::optional<bool>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<ChannelId>,
+      &writer_of<GenerationId>,
+      &writer_of<RegionId>,
+      &writer_of<PlanTypeId>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<bool>>,
+      &writer_of<std::optional<BackupRegionId>>,
+      &writer_of<std::optional<EncryptionKeyType>>,
+      &writer_of<std::optional<std::uint32_t>>,
+      &writer_of<std::optional<ClusterStage>>,
+      &writer_of<std::optional<bool>>,
   };
 };
 
 inline CreateCluster CreateCluster::from_json(std::string_view json) {
-  return detail::from_json<CreateCluster>(json);
+  CreateCluster object{};
+  detail::decode_json(detail::reader_of<CreateCluster>, json, &object);
+  return object;
 }
 
-inline std::string CreateCluster::to_json() const { return detail::to_json(*this); }
+inline std::string CreateCluster::to_json() const { return detail::encode(detail::writer_of<CreateCluster>, this); }
+/// @endcond
 
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const CreateCluster& a, const CreateCluster& b) {
+  return detail::equal(detail::writer_of<CreateCluster>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const CreateCluster& a, const CreateCluster& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const CreateCluster& object) {
+  return detail::print(stream, detail::writer_of<CreateCluster>, &object);
+}
+
+/// @cond
 namespace detail {
 /// Response to the creation of a cluster.
 struct CreatedCluster {
@@ -2298,25 +3316,44 @@ struct CreatedCluster {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static CreatedCluster from_json(std::string_view json);
+  [[nodiscard]] static CreatedCluster from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
+/// @endcond
 
+/// @cond
 template <>
-struct detail::Fields<detail::CreatedCluster> {
-  static constexpr Field<detail::CreatedCluster> list[] = {
-      required<&detail::CreatedCluster::cluster_id>("clusterId"),
+struct detail::Table<detail::CreatedCluster> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<detail::CreatedCluster*>(object);
+    switch (index) {
+      case 0: return &it.cluster_id;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"clusterId", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ClusterId>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ClusterId>,
   };
 };
 
 inline detail::CreatedCluster detail::CreatedCluster::from_json(std::string_view json) {
-  return detail::from_json<detail::CreatedCluster>(json);
+  detail::CreatedCluster object{};
+  detail::decode_json(detail::reader_of<detail::CreatedCluster>, json, &object);
+  return object;
 }
 
-inline std::string detail::CreatedCluster::to_json() const { return detail::to_json(*this); }
+inline std::string detail::CreatedCluster::to_json() const { return detail::encode(detail::writer_of<detail::CreatedCluster>, this); }
+/// @endcond
 
 /// Request to update a cluster. Only fields that are set are changed.
 struct UpdateCluster {
@@ -2331,27 +3368,65 @@ struct UpdateCluster {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static UpdateCluster from_json(std::string_view json);
+  [[nodiscard]] static UpdateCluster from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<UpdateCluster> {
-  static constexpr Field<UpdateCluster> list[] = {
-      optional<&UpdateCluster::name>("name"),
-      optional<&UpdateCluster::description>("description"),
-      optional<&UpdateCluster::stage_label>("stageLabel"),
-      optional<&UpdateCluster::number_of_allocated_hw_packages>("numberOfAllocatedHwPackages"),
+struct detail::Table<UpdateCluster> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<UpdateCluster*>(object);
+    switch (index) {
+      case 0: return &it.name;
+      case 1: return &it.description;
+      case 2: return &it.stage_label;
+      case 3: return &it.number_of_allocated_hw_packages;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"name", Presence::Optional},
+      {"description", Presence::Optional},
+      {"stageLabel", Presence::Optional},
+      {"numberOfAllocatedHwPackages", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<ClusterStage>>,
+      &reader_of<std::optional<std::uint32_t>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<ClusterStage>>,
+      &writer_of<std::optional<std::uint32_t>>,
   };
 };
 
 inline UpdateCluster UpdateCluster::from_json(std::string_view json) {
-  return detail::from_json<UpdateCluster>(json);
+  UpdateCluster object{};
+  detail::decode_json(detail::reader_of<UpdateCluster>, json, &object);
+  return object;
 }
 
-inline std::string UpdateCluster::to_json() const { return detail::to_json(*this); }
+inline std::string UpdateCluster::to_json() const { return detail::encode(detail::writer_of<UpdateCluster>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const UpdateCluster& a, const UpdateCluster& b) {
+  return detail::equal(detail::writer_of<UpdateCluster>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const UpdateCluster& a, const UpdateCluster& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const UpdateCluster& object) {
+  return detail::print(stream, detail::writer_of<UpdateCluster>, &object);
+}
 
 /// Request to set the customer's AWS KMS keys of a cluster.
 struct UpdateEncryption {
@@ -2363,26 +3438,59 @@ struct UpdateEncryption {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static UpdateEncryption from_json(std::string_view json);
+  [[nodiscard]] static UpdateEncryption from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<UpdateEncryption> {
-  static constexpr Field<UpdateEncryption> list[] = {
-      required<&UpdateEncryption::primary_encryption_key_id>("primaryEncryptionKeyId"),
-      optional<&UpdateEncryption::secondary_encryption_key_id>("secondaryEncryptionKeyId"),
+struct detail::Table<UpdateEncryption> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<UpdateEncryption*>(object);
+    switch (index) {
+      case 0: return &it.primary_encryption_key_id;
+      case 1: return &it.secondary_encryption_key_id;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"primaryEncryptionKeyId", Presence::Required},
+      {"secondaryEncryptionKeyId", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::optional<std::string>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::optional<std::string>>,
   };
 };
 
 inline UpdateEncryption UpdateEncryption::from_json(std::string_view json) {
-  return detail::from_json<UpdateEncryption>(json);
+  UpdateEncryption object{};
+  detail::decode_json(detail::reader_of<UpdateEncryption>, json, &object);
+  return object;
 }
 
-inline std::string UpdateEncryption::to_json() const { return detail::to_json(*this); }
+inline std::string UpdateEncryption::to_json() const { return detail::encode(detail::writer_of<UpdateEncryption>, this); }
+/// @endcond
 
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const UpdateEncryption& a, const UpdateEncryption& b) {
+  return detail::equal(detail::writer_of<UpdateEncryption>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const UpdateEncryption& a, const UpdateEncryption& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const UpdateEncryption& object) {
+  return detail::print(stream, detail::writer_of<UpdateEncryption>, &object);
+}
+
+/// @cond
 namespace detail {
 /// Request to replace the IP allowlist of a cluster.
 struct UpdateIpAllowlist {
@@ -2391,25 +3499,170 @@ struct UpdateIpAllowlist {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static UpdateIpAllowlist from_json(std::string_view json);
+  [[nodiscard]] static UpdateIpAllowlist from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
+/// @endcond
 
+/// @cond
 template <>
-struct detail::Fields<detail::UpdateIpAllowlist> {
-  static constexpr Field<detail::UpdateIpAllowlist> list[] = {
-      required<&detail::UpdateIpAllowlist::ipallowlist>("ipallowlist"),
+struct detail::Table<detail::UpdateIpAllowlist> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<detail::UpdateIpAllowlist*>(object);
+    switch (index) {
+      case 0: return &it.ipallowlist;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"ipallowlist", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::vector<IpAllowlistEntry>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::vector<IpAllowlistEntry>>,
   };
 };
 
 inline detail::UpdateIpAllowlist detail::UpdateIpAllowlist::from_json(std::string_view json) {
-  return detail::from_json<detail::UpdateIpAllowlist>(json);
+  detail::UpdateIpAllowlist object{};
+  detail::decode_json(detail::reader_of<detail::UpdateIpAllowlist>, json, &object);
+  return object;
 }
 
-inline std::string detail::UpdateIpAllowlist::to_json() const { return detail::to_json(*this); }
+inline std::string detail::UpdateIpAllowlist::to_json() const { return detail::encode(detail::writer_of<detail::UpdateIpAllowlist>, this); }
+/// @endcond
+
+/// Cluster in the response of an upgrade: its id and name.
+struct UpgradedCluster {
+  /// Its id.
+  ClusterId id{};
+  /// Its name.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  [[nodiscard]] static UpgradedCluster from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  [[nodiscard]] std::string to_json() const;
+};
+
+/// @cond
+template <>
+struct detail::Table<UpgradedCluster> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<UpgradedCluster*>(object);
+    switch (index) {
+      case 0: return &it.id;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"id", Presence::Defaulted},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ClusterId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ClusterId>,
+      &writer_of<std::string>,
+  };
+};
+
+inline UpgradedCluster UpgradedCluster::from_json(std::string_view json) {
+  UpgradedCluster object{};
+  detail::decode_json(detail::reader_of<UpgradedCluster>, json, &object);
+  return object;
+}
+
+inline std::string UpgradedCluster::to_json() const { return detail::encode(detail::writer_of<UpgradedCluster>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const UpgradedCluster& a, const UpgradedCluster& b) {
+  return detail::equal(detail::writer_of<UpgradedCluster>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const UpgradedCluster& a, const UpgradedCluster& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const UpgradedCluster& object) {
+  return detail::print(stream, detail::writer_of<UpgradedCluster>, &object);
+}
+
+/// Generation in the response of an upgrade: its id and name.
+struct UpgradedGeneration {
+  /// Its id.
+  GenerationId id{};
+  /// Its name, as the Console shows it.
+  std::string name{};
+  /// Fields unknown to this version.
+  Extra extra{};
+
+  /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
+  /// not have the structure of the type.
+  [[nodiscard]] static UpgradedGeneration from_json(std::string_view json);
+  /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
+  /// secrets.
+  [[nodiscard]] std::string to_json() const;
+};
+
+/// @cond
+template <>
+struct detail::Table<UpgradedGeneration> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<UpgradedGeneration*>(object);
+    switch (index) {
+      case 0: return &it.id;
+      case 1: return &it.name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"id", Presence::Required},
+      {"name", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<GenerationId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<GenerationId>,
+      &writer_of<std::string>,
+  };
+};
+
+inline UpgradedGeneration UpgradedGeneration::from_json(std::string_view json) {
+  UpgradedGeneration object{};
+  detail::decode_json(detail::reader_of<UpgradedGeneration>, json, &object);
+  return object;
+}
+
+inline std::string UpgradedGeneration::to_json() const { return detail::encode(detail::writer_of<UpgradedGeneration>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const UpgradedGeneration& a, const UpgradedGeneration& b) {
+  return detail::equal(detail::writer_of<UpgradedGeneration>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const UpgradedGeneration& a, const UpgradedGeneration& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const UpgradedGeneration& object) {
+  return detail::print(stream, detail::writer_of<UpgradedGeneration>, &object);
+}
 
 /// Response to an upgrade.
 struct GenerationUpgrade {
@@ -2426,27 +3679,65 @@ struct GenerationUpgrade {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static GenerationUpgrade from_json(std::string_view json);
+  [[nodiscard]] static GenerationUpgrade from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<GenerationUpgrade> {
-  static constexpr Field<GenerationUpgrade> list[] = {
-      defaulted<&GenerationUpgrade::cluster>("cluster"),
-      required<&GenerationUpgrade::old_generation>("oldGeneration"),
-      required<&GenerationUpgrade::new_generation>("newGeneration"),
-      defaulted<&GenerationUpgrade::org_id>("orgId"),
+struct detail::Table<GenerationUpgrade> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<GenerationUpgrade*>(object);
+    switch (index) {
+      case 0: return &it.cluster;
+      case 1: return &it.old_generation;
+      case 2: return &it.new_generation;
+      case 3: return &it.org_id;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"cluster", Presence::Defaulted},
+      {"oldGeneration", Presence::Required},
+      {"newGeneration", Presence::Required},
+      {"orgId", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<UpgradedCluster>,
+      &reader_of<UpgradedGeneration>,
+      &reader_of<UpgradedGeneration>,
+      &reader_of<OrganizationId>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<UpgradedCluster>,
+      &writer_of<UpgradedGeneration>,
+      &writer_of<UpgradedGeneration>,
+      &writer_of<OrganizationId>,
   };
 };
 
 inline GenerationUpgrade GenerationUpgrade::from_json(std::string_view json) {
-  return detail::from_json<GenerationUpgrade>(json);
+  GenerationUpgrade object{};
+  detail::decode_json(detail::reader_of<GenerationUpgrade>, json, &object);
+  return object;
 }
 
-inline std::string GenerationUpgrade::to_json() const { return detail::to_json(*this); }
+inline std::string GenerationUpgrade::to_json() const { return detail::encode(detail::writer_of<GenerationUpgrade>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const GenerationUpgrade& a, const GenerationUpgrade& b) {
+  return detail::equal(detail::writer_of<GenerationUpgrade>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const GenerationUpgrade& a, const GenerationUpgrade& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const GenerationUpgrade& object) {
+  return detail::print(stream, detail::writer_of<GenerationUpgrade>, &object);
+}
 
 /// Request to fail over to a new cluster.
 struct TriggerFailover {
@@ -2457,25 +3748,57 @@ struct TriggerFailover {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static TriggerFailover from_json(std::string_view json);
+  [[nodiscard]] static TriggerFailover from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<TriggerFailover> {
-  static constexpr Field<TriggerFailover> list[] = {
-      required<&TriggerFailover::backup_ids>("backupIds"),
-      required<&TriggerFailover::restore_backup_id>("restoreBackupId"),
+struct detail::Table<TriggerFailover> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<TriggerFailover*>(object);
+    switch (index) {
+      case 0: return &it.backup_ids;
+      case 1: return &it.restore_backup_id;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"backupIds", Presence::Required},
+      {"restoreBackupId", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::vector<BackupId>>,
+      &reader_of<BackupId>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::vector<BackupId>>,
+      &writer_of<BackupId>,
   };
 };
 
 inline TriggerFailover TriggerFailover::from_json(std::string_view json) {
-  return detail::from_json<TriggerFailover>(json);
+  TriggerFailover object{};
+  detail::decode_json(detail::reader_of<TriggerFailover>, json, &object);
+  return object;
 }
 
-inline std::string TriggerFailover::to_json() const { return detail::to_json(*this); }
+inline std::string TriggerFailover::to_json() const { return detail::encode(detail::writer_of<TriggerFailover>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const TriggerFailover& a, const TriggerFailover& b) {
+  return detail::equal(detail::writer_of<TriggerFailover>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const TriggerFailover& a, const TriggerFailover& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const TriggerFailover& object) {
+  return detail::print(stream, detail::writer_of<TriggerFailover>, &object);
+}
 
 /// Results of the steps of a failover.
 struct FailoverResults {
@@ -2488,25 +3811,57 @@ struct FailoverResults {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static FailoverResults from_json(std::string_view json);
+  [[nodiscard]] static FailoverResults from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<FailoverResults> {
-  static constexpr Field<FailoverResults> list[] = {
-      defaulted<&FailoverResults::backup_clone>("backupClone"),
-      defaulted<&FailoverResults::restore>("restore"),
+struct detail::Table<FailoverResults> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<FailoverResults*>(object);
+    switch (index) {
+      case 0: return &it.backup_clone;
+      case 1: return &it.restore;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"backupClone", Presence::Defaulted},
+      {"restore", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<FailoverStep>,
+      &reader_of<FailoverStep>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<FailoverStep>,
+      &writer_of<FailoverStep>,
   };
 };
 
 inline FailoverResults FailoverResults::from_json(std::string_view json) {
-  return detail::from_json<FailoverResults>(json);
+  FailoverResults object{};
+  detail::decode_json(detail::reader_of<FailoverResults>, json, &object);
+  return object;
 }
 
-inline std::string FailoverResults::to_json() const { return detail::to_json(*this); }
+inline std::string FailoverResults::to_json() const { return detail::encode(detail::writer_of<FailoverResults>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const FailoverResults& a, const FailoverResults& b) {
+  return detail::equal(detail::writer_of<FailoverResults>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const FailoverResults& a, const FailoverResults& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const FailoverResults& object) {
+  return detail::print(stream, detail::writer_of<FailoverResults>, &object);
+}
 
 /// Response to a failover.
 struct FailoverResult {
@@ -2519,35 +3874,67 @@ struct FailoverResult {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static FailoverResult from_json(std::string_view json);
+  [[nodiscard]] static FailoverResult from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<FailoverResult> {
-  static constexpr Field<FailoverResult> list[] = {
-      required<&FailoverResult::new_cluster_id>("newClusterId"),
-      defaulted<&FailoverResult::results>("results"),
+struct detail::Table<FailoverResult> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<FailoverResult*>(object);
+    switch (index) {
+      case 0: return &it.new_cluster_id;
+      case 1: return &it.results;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"newClusterId", Presence::Required},
+      {"results", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ClusterId>,
+      &reader_of<FailoverResults>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ClusterId>,
+      &writer_of<FailoverResults>,
   };
 };
 
 inline FailoverResult FailoverResult::from_json(std::string_view json) {
-  return detail::from_json<FailoverResult>(json);
+  FailoverResult object{};
+  detail::decode_json(detail::reader_of<FailoverResult>, json, &object);
+  return object;
 }
 
-inline std::string FailoverResult::to_json() const { return detail::to_json(*this); }
+inline std::string FailoverResult::to_json() const { return detail::encode(detail::writer_of<FailoverResult>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const FailoverResult& a, const FailoverResult& b) {
+  return detail::equal(detail::writer_of<FailoverResult>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const FailoverResult& a, const FailoverResult& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const FailoverResult& object) {
+  return detail::print(stream, detail::writer_of<FailoverResult>, &object);
+}
 
 /// Id of a cluster client: its OAuth client id.
-class ClusterClientId : public detail::Id<ClusterClientId> {
+class ClusterClientId : public Id<ClusterClientId> {
  public:
   using Id::Id;
 };
 
 /// Permission of a cluster client: a component that it may access.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class ClientPermission : public detail::OpenEnum<ClientPermission> {
+class ClientPermission : public OpenEnum<ClientPermission> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -2568,11 +3955,11 @@ class ClientPermission : public detail::OpenEnum<ClientPermission> {
   /// Creates an absent value.
   ClientPermission() = default;
   /// Creates a known value.
-  ClientPermission(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  ClientPermission(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit ClientPermission(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -2592,26 +3979,61 @@ struct ClusterClient {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static ClusterClient from_json(std::string_view json);
+  [[nodiscard]] static ClusterClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<ClusterClient> {
-  static constexpr Field<ClusterClient> list[] = {
-      defaulted<&ClusterClient::name>("name"),
-      required<&ClusterClient::client_id>("clientId"),
-      defaulted<&ClusterClient::permissions>("permissions"),
+struct detail::Table<ClusterClient> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<ClusterClient*>(object);
+    switch (index) {
+      case 0: return &it.name;
+      case 1: return &it.client_id;
+      case 2: return &it.permissions;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"name", Presence::Defaulted},
+      {"clientId", Presence::Required},
+      {"permissions", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<ClusterClientId>,
+      &reader_of<std::vector<ClientPermission>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<ClusterClientId>,
+      &writer_of<std::vector<ClientPermission>>,
   };
 };
 
 inline ClusterClient ClusterClient::from_json(std::string_view json) {
-  return detail::from_json<ClusterClient>(json);
+  ClusterClient object{};
+  detail::decode_json(detail::reader_of<ClusterClient>, json, &object);
+  return object;
 }
 
-inline std::string ClusterClient::to_json() const { return detail::to_json(*this); }
+inline std::string ClusterClient::to_json() const { return detail::encode(detail::writer_of<ClusterClient>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const ClusterClient& a, const ClusterClient& b) {
+  return detail::equal(detail::writer_of<ClusterClient>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const ClusterClient& a, const ClusterClient& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const ClusterClient& object) {
+  return detail::print(stream, detail::writer_of<ClusterClient>, &object);
+}
 
 /// Request to create a cluster client.
 struct CreateClusterClient {
@@ -2622,25 +4044,57 @@ struct CreateClusterClient {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static CreateClusterClient from_json(std::string_view json);
+  [[nodiscard]] static CreateClusterClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<CreateClusterClient> {
-  static constexpr Field<CreateClusterClient> list[] = {
-      required<&CreateClusterClient::client_name>("clientName"),
-      optional<&CreateClusterClient::permissions>("permissions"),
+struct detail::Table<CreateClusterClient> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<CreateClusterClient*>(object);
+    switch (index) {
+      case 0: return &it.client_name;
+      case 1: return &it.permissions;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"clientName", Presence::Required},
+      {"permissions", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::optional<std::vector<ClientPermission>>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::optional<std::vector<ClientPermission>>>,
   };
 };
 
 inline CreateClusterClient CreateClusterClient::from_json(std::string_view json) {
-  return detail::from_json<CreateClusterClient>(json);
+  CreateClusterClient object{};
+  detail::decode_json(detail::reader_of<CreateClusterClient>, json, &object);
+  return object;
 }
 
-inline std::string CreateClusterClient::to_json() const { return detail::to_json(*this); }
+inline std::string CreateClusterClient::to_json() const { return detail::encode(detail::writer_of<CreateClusterClient>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const CreateClusterClient& a, const CreateClusterClient& b) {
+  return detail::equal(detail::writer_of<CreateClusterClient>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const CreateClusterClient& a, const CreateClusterClient& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const CreateClusterClient& object) {
+  return detail::print(stream, detail::writer_of<CreateClusterClient>, &object);
+}
 
 /// URLs of a cluster's components for a client.
 struct ClientLinks {
@@ -2663,30 +4117,77 @@ struct ClientLinks {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static ClientLinks from_json(std::string_view json);
+  [[nodiscard]] static ClientLinks from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<ClientLinks> {
-  static constexpr Field<ClientLinks> list[] = {
-      optional<&ClientLinks::console>("console"),
-      optional<&ClientLinks::connectors>("connectors"),
-      optional<&ClientLinks::oauth>("oauth"),
-      optional<&ClientLinks::operate>("operate"),
-      optional<&ClientLinks::optimize>("optimize"),
-      optional<&ClientLinks::tasklist>("tasklist"),
-      optional<&ClientLinks::zeebe>("zeebe"),
+struct detail::Table<ClientLinks> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<ClientLinks*>(object);
+    switch (index) {
+      case 0: return &it.console;
+      case 1: return &it.connectors;
+      case 2: return &it.oauth;
+      case 3: return &it.operate;
+      case 4: return &it.optimize;
+      case 5: return &it.tasklist;
+      case 6: return &it.zeebe;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"console", Presence::Optional},
+      {"connectors", Presence::Optional},
+      {"oauth", Presence::Optional},
+      {"operate", Presence::Optional},
+      {"optimize", Presence::Optional},
+      {"tasklist", Presence::Optional},
+      {"zeebe", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
   };
 };
 
 inline ClientLinks ClientLinks::from_json(std::string_view json) {
-  return detail::from_json<ClientLinks>(json);
+  ClientLinks object{};
+  detail::decode_json(detail::reader_of<ClientLinks>, json, &object);
+  return object;
 }
 
-inline std::string ClientLinks::to_json() const { return detail::to_json(*this); }
+inline std::string ClientLinks::to_json() const { return detail::encode(detail::writer_of<ClientLinks>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const ClientLinks& a, const ClientLinks& b) {
+  return detail::equal(detail::writer_of<ClientLinks>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const ClientLinks& a, const ClientLinks& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const ClientLinks& object) {
+  return detail::print(stream, detail::writer_of<ClientLinks>, &object);
+}
 
 /// New cluster client, with its secret, which the API returns only once.
 struct CreatedClusterClient {
@@ -2709,33 +4210,80 @@ struct CreatedClusterClient {
 
   /// Returns the variables with which a program uses the cluster as this client. To store them in
   /// a file, create the client with ClusterClients::create_env_file() instead.
-  ClusterCredentials credentials(const Cluster& cluster) const;
+  [[nodiscard]] ClusterCredentials credentials(const Cluster& cluster) const;
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static CreatedClusterClient from_json(std::string_view json);
+  [[nodiscard]] static CreatedClusterClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<CreatedClusterClient> {
-  static constexpr Field<CreatedClusterClient> list[] = {
-      defaulted<&CreatedClusterClient::name>("name"),
-      defaulted<&CreatedClusterClient::uuid>("uuid"),
-      required<&CreatedClusterClient::client_id>("clientId"),
-      required<&CreatedClusterClient::client_secret>("clientSecret"),
-      defaulted<&CreatedClusterClient::permissions>("permissions"),
-      optional<&CreatedClusterClient::audience>("audience"),
-      optional<&CreatedClusterClient::links>("links"),
+struct detail::Table<CreatedClusterClient> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<CreatedClusterClient*>(object);
+    switch (index) {
+      case 0: return &it.name;
+      case 1: return &it.uuid;
+      case 2: return &it.client_id;
+      case 3: return &it.client_secret;
+      case 4: return &it.permissions;
+      case 5: return &it.audience;
+      case 6: return &it.links;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"name", Presence::Defaulted},
+      {"uuid", Presence::Defaulted},
+      {"clientId", Presence::Required},
+      {"clientSecret", Presence::Required},
+      {"permissions", Presence::Defaulted},
+      {"audience", Presence::Optional},
+      {"links", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<ClusterClientId>,
+      &reader_of<Secret>,
+      &reader_of<std::vector<ClientPermission>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<ClientLinks>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<ClusterClientId>,
+      &writer_of<Secret>,
+      &writer_of<std::vector<ClientPermission>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<ClientLinks>>,
   };
 };
 
 inline CreatedClusterClient CreatedClusterClient::from_json(std::string_view json) {
-  return detail::from_json<CreatedClusterClient>(json);
+  CreatedClusterClient object{};
+  detail::decode_json(detail::reader_of<CreatedClusterClient>, json, &object);
+  return object;
 }
 
-inline std::string CreatedClusterClient::to_json() const { return detail::to_json(*this); }
+inline std::string CreatedClusterClient::to_json() const { return detail::encode(detail::writer_of<CreatedClusterClient>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const CreatedClusterClient& a, const CreatedClusterClient& b) {
+  return detail::equal(detail::writer_of<CreatedClusterClient>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const CreatedClusterClient& a, const CreatedClusterClient& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const CreatedClusterClient& object) {
+  return detail::print(stream, detail::writer_of<CreatedClusterClient>, &object);
+}
 
 /// Connection details of a cluster client, without its secret, which the API returns only at
 /// creation.
@@ -2753,31 +4301,69 @@ struct ClusterClientConnectionDetails {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static ClusterClientConnectionDetails from_json(std::string_view json);
+  [[nodiscard]] static ClusterClientConnectionDetails from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<ClusterClientConnectionDetails> {
-  static constexpr Field<ClusterClientConnectionDetails> list[] = {
-      defaulted<&ClusterClientConnectionDetails::name>("name"),
-      defaulted<&ClusterClientConnectionDetails::zeebe_address>("ZEEBE_ADDRESS"),
-      defaulted<&ClusterClientConnectionDetails::zeebe_client_id>("ZEEBE_CLIENT_ID"),
-      defaulted<&ClusterClientConnectionDetails::zeebe_authorization_server_url>("ZEEBE_AUTHORIZATION_SERVER_URL"),
+struct detail::Table<ClusterClientConnectionDetails> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<ClusterClientConnectionDetails*>(object);
+    switch (index) {
+      case 0: return &it.name;
+      case 1: return &it.zeebe_address;
+      case 2: return &it.zeebe_client_id;
+      case 3: return &it.zeebe_authorization_server_url;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"name", Presence::Defaulted},
+      {"ZEEBE_ADDRESS", Presence::Defaulted},
+      {"ZEEBE_CLIENT_ID", Presence::Defaulted},
+      {"ZEEBE_AUTHORIZATION_SERVER_URL", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<ClusterClientId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<ClusterClientId>,
+      &writer_of<std::string>,
   };
 };
 
 inline ClusterClientConnectionDetails ClusterClientConnectionDetails::from_json(std::string_view json) {
-  return detail::from_json<ClusterClientConnectionDetails>(json);
+  ClusterClientConnectionDetails object{};
+  detail::decode_json(detail::reader_of<ClusterClientConnectionDetails>, json, &object);
+  return object;
 }
 
-inline std::string ClusterClientConnectionDetails::to_json() const { return detail::to_json(*this); }
+inline std::string ClusterClientConnectionDetails::to_json() const { return detail::encode(detail::writer_of<ClusterClientConnectionDetails>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const ClusterClientConnectionDetails& a, const ClusterClientConnectionDetails& b) {
+  return detail::equal(detail::writer_of<ClusterClientConnectionDetails>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const ClusterClientConnectionDetails& a, const ClusterClientConnectionDetails& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const ClusterClientConnectionDetails& object) {
+  return detail::print(stream, detail::writer_of<ClusterClientConnectionDetails>, &object);
+}
 
 /// Status of a backup, or of a component's part of it.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class BackupStatus : public detail::OpenEnum<BackupStatus> {
+class BackupStatus : public OpenEnum<BackupStatus> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -2796,11 +4382,11 @@ class BackupStatus : public detail::OpenEnum<BackupStatus> {
   /// Creates an absent value.
   BackupStatus() = default;
   /// Creates a known value.
-  BackupStatus(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  BackupStatus(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit BackupStatus(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -2809,7 +4395,7 @@ class BackupStatus : public detail::OpenEnum<BackupStatus> {
 
 /// State of a restore.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class RestoreState : public detail::OpenEnum<RestoreState> {
+class RestoreState : public OpenEnum<RestoreState> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -2832,11 +4418,11 @@ class RestoreState : public detail::OpenEnum<RestoreState> {
   /// Creates an absent value.
   RestoreState() = default;
   /// Creates a known value.
-  RestoreState(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  RestoreState(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit RestoreState(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -2850,9 +4436,9 @@ struct Backup {
   /// Its name.
   std::string name{};
   /// Start time.
-  std::string created{};
+  Timestamp created{};
   /// Completion time; absent until then.
-  std::string completed{};
+  Timestamp completed{};
   /// Status.
   BackupStatus status{};
   /// Status of Zeebe's part.
@@ -2874,36 +4460,99 @@ struct Backup {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static Backup from_json(std::string_view json);
+  [[nodiscard]] static Backup from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<Backup> {
-  static constexpr Field<Backup> list[] = {
-      required<&Backup::uuid>("uuid"),
-      defaulted<&Backup::name>("name"),
-      defaulted<&Backup::created>("created"),
-      defaulted<&Backup::completed>("completed"),
-      defaulted<&Backup::status>("status"),
-      defaulted<&Backup::zeebe_status>("zeebeStatus"),
-      defaulted<&Backup::operate_status>("operateStatus"),
-      defaulted<&Backup::tasklist_status>("tasklistStatus"),
-      defaulted<&Backup::optimize_status>("optimizeStatus"),
-      optional<&Backup::generation_uuid>("generationUuid"),
-      optional<&Backup::generation_name>("generationName"),
-      optional<&Backup::incident_link>("incidentLink"),
+struct detail::Table<Backup> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Backup*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      case 2: return &it.created;
+      case 3: return &it.completed;
+      case 4: return &it.status;
+      case 5: return &it.zeebe_status;
+      case 6: return &it.operate_status;
+      case 7: return &it.tasklist_status;
+      case 8: return &it.optimize_status;
+      case 9: return &it.generation_uuid;
+      case 10: return &it.generation_name;
+      case 11: return &it.incident_link;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Required},
+      {"name", Presence::Defaulted},
+      {"created", Presence::Defaulted},
+      {"completed", Presence::Defaulted},
+      {"status", Presence::Defaulted},
+      {"zeebeStatus", Presence::Defaulted},
+      {"operateStatus", Presence::Defaulted},
+      {"tasklistStatus", Presence::Defaulted},
+      {"optimizeStatus", Presence::Defaulted},
+      {"generationUuid", Presence::Optional},
+      {"generationName", Presence::Optional},
+      {"incidentLink", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<BackupId>,
+      &reader_of<std::string>,
+      &reader_of<Timestamp>,
+      &reader_of<Timestamp>,
+      &reader_of<BackupStatus>,
+      &reader_of<BackupStatus>,
+      &reader_of<BackupStatus>,
+      &reader_of<BackupStatus>,
+      &reader_of<BackupStatus>,
+      &reader_of<std::optional<GenerationId>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<BackupId>,
+      &writer_of<std::string>,
+      &writer_of<Timestamp>,
+      &writer_of<Timestamp>,
+      &writer_of<BackupStatus>,
+      &writer_of<BackupStatus>,
+      &writer_of<BackupStatus>,
+      &writer_of<BackupStatus>,
+      &writer_of<BackupStatus>,
+      &writer_of<std::optional<GenerationId>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
   };
 };
 
 inline Backup Backup::from_json(std::string_view json) {
-  return detail::from_json<Backup>(json);
+  Backup object{};
+  detail::decode_json(detail::reader_of<Backup>, json, &object);
+  return object;
 }
 
-inline std::string Backup::to_json() const { return detail::to_json(*this); }
+inline std::string Backup::to_json() const { return detail::encode(detail::writer_of<Backup>, this); }
+/// @endcond
 
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const Backup& a, const Backup& b) {
+  return detail::equal(detail::writer_of<Backup>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const Backup& a, const Backup& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const Backup& object) {
+  return detail::print(stream, detail::writer_of<Backup>, &object);
+}
+
+/// @cond
 namespace detail {
 /// Request to set the backup schedule.
 struct SetBackupSchedule {
@@ -2912,25 +4561,44 @@ struct SetBackupSchedule {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static SetBackupSchedule from_json(std::string_view json);
+  [[nodiscard]] static SetBackupSchedule from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
+/// @endcond
 
+/// @cond
 template <>
-struct detail::Fields<detail::SetBackupSchedule> {
-  static constexpr Field<detail::SetBackupSchedule> list[] = {
-      required<&detail::SetBackupSchedule::schedule>("schedule"),
+struct detail::Table<detail::SetBackupSchedule> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<detail::SetBackupSchedule*>(object);
+    switch (index) {
+      case 0: return &it.schedule;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"schedule", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
   };
 };
 
 inline detail::SetBackupSchedule detail::SetBackupSchedule::from_json(std::string_view json) {
-  return detail::from_json<detail::SetBackupSchedule>(json);
+  detail::SetBackupSchedule object{};
+  detail::decode_json(detail::reader_of<detail::SetBackupSchedule>, json, &object);
+  return object;
 }
 
-inline std::string detail::SetBackupSchedule::to_json() const { return detail::to_json(*this); }
+inline std::string detail::SetBackupSchedule::to_json() const { return detail::encode(detail::writer_of<detail::SetBackupSchedule>, this); }
+/// @endcond
 
 /// Backup schedule of a cluster.
 struct BackupSchedule {
@@ -2943,25 +4611,57 @@ struct BackupSchedule {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static BackupSchedule from_json(std::string_view json);
+  [[nodiscard]] static BackupSchedule from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<BackupSchedule> {
-  static constexpr Field<BackupSchedule> list[] = {
-      defaulted<&BackupSchedule::name>("name"),
-      required<&BackupSchedule::schedule>("schedule"),
+struct detail::Table<BackupSchedule> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<BackupSchedule*>(object);
+    switch (index) {
+      case 0: return &it.name;
+      case 1: return &it.schedule;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"name", Presence::Defaulted},
+      {"schedule", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::string>,
   };
 };
 
 inline BackupSchedule BackupSchedule::from_json(std::string_view json) {
-  return detail::from_json<BackupSchedule>(json);
+  BackupSchedule object{};
+  detail::decode_json(detail::reader_of<BackupSchedule>, json, &object);
+  return object;
 }
 
-inline std::string BackupSchedule::to_json() const { return detail::to_json(*this); }
+inline std::string BackupSchedule::to_json() const { return detail::encode(detail::writer_of<BackupSchedule>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const BackupSchedule& a, const BackupSchedule& b) {
+  return detail::equal(detail::writer_of<BackupSchedule>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const BackupSchedule& a, const BackupSchedule& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const BackupSchedule& object) {
+  return detail::print(stream, detail::writer_of<BackupSchedule>, &object);
+}
 
 /// Restore of a backup.
 struct Restore {
@@ -2972,37 +4672,79 @@ struct Restore {
   /// Status.
   RestoreState state{};
   /// Start time.
-  std::optional<std::string> start_timestamp{};
+  std::optional<Timestamp> start_timestamp{};
   /// End time.
-  std::optional<std::string> completion_timestamp{};
+  std::optional<Timestamp> completion_timestamp{};
   /// Fields unknown to this version.
   Extra extra{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static Restore from_json(std::string_view json);
+  [[nodiscard]] static Restore from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<Restore> {
-  static constexpr Field<Restore> list[] = {
-      defaulted<&Restore::uuid>("uuid"),
-      defaulted<&Restore::backup_id>("backupId"),
-      defaulted<&Restore::state>("state"),
-      optional<&Restore::start_timestamp>("startTimestamp"),
-      optional<&Restore::completion_timestamp>("completionTimestamp"),
+struct detail::Table<Restore> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Restore*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.backup_id;
+      case 2: return &it.state;
+      case 3: return &it.start_timestamp;
+      case 4: return &it.completion_timestamp;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Defaulted},
+      {"backupId", Presence::Defaulted},
+      {"state", Presence::Defaulted},
+      {"startTimestamp", Presence::Optional},
+      {"completionTimestamp", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<RestoreId>,
+      &reader_of<BackupId>,
+      &reader_of<RestoreState>,
+      &reader_of<std::optional<Timestamp>>,
+      &reader_of<std::optional<Timestamp>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<RestoreId>,
+      &writer_of<BackupId>,
+      &writer_of<RestoreState>,
+      &writer_of<std::optional<Timestamp>>,
+      &writer_of<std::optional<Timestamp>>,
   };
 };
 
 inline Restore Restore::from_json(std::string_view json) {
-  return detail::from_json<Restore>(json);
+  Restore object{};
+  detail::decode_json(detail::reader_of<Restore>, json, &object);
+  return object;
 }
 
-inline std::string Restore::to_json() const { return detail::to_json(*this); }
+inline std::string Restore::to_json() const { return detail::encode(detail::writer_of<Restore>, this); }
+/// @endcond
 
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const Restore& a, const Restore& b) {
+  return detail::equal(detail::writer_of<Restore>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const Restore& a, const Restore& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const Restore& object) {
+  return detail::print(stream, detail::writer_of<Restore>, &object);
+}
+
+/// @cond
 namespace detail {
 /// Request to create a connector secret.
 struct CreateSecret {
@@ -3013,27 +4755,50 @@ struct CreateSecret {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static CreateSecret from_json(std::string_view json);
+  [[nodiscard]] static CreateSecret from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
+/// @endcond
 
+/// @cond
 template <>
-struct detail::Fields<detail::CreateSecret> {
-  static constexpr Field<detail::CreateSecret> list[] = {
-      required<&detail::CreateSecret::secret_name>("secretName"),
-      required<&detail::CreateSecret::secret_value>("secretValue"),
+struct detail::Table<detail::CreateSecret> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<detail::CreateSecret*>(object);
+    switch (index) {
+      case 0: return &it.secret_name;
+      case 1: return &it.secret_value;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"secretName", Presence::Required},
+      {"secretValue", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<Secret>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<Secret>,
   };
 };
 
 inline detail::CreateSecret detail::CreateSecret::from_json(std::string_view json) {
-  return detail::from_json<detail::CreateSecret>(json);
+  detail::CreateSecret object{};
+  detail::decode_json(detail::reader_of<detail::CreateSecret>, json, &object);
+  return object;
 }
 
-inline std::string detail::CreateSecret::to_json() const { return detail::to_json(*this); }
+inline std::string detail::CreateSecret::to_json() const { return detail::encode(detail::writer_of<detail::CreateSecret>, this); }
+/// @endcond
 
+/// @cond
 namespace detail {
 /// Request to update a connector secret.
 struct UpdateSecret {
@@ -3042,28 +4807,47 @@ struct UpdateSecret {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static UpdateSecret from_json(std::string_view json);
+  [[nodiscard]] static UpdateSecret from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
+/// @endcond
 
+/// @cond
 template <>
-struct detail::Fields<detail::UpdateSecret> {
-  static constexpr Field<detail::UpdateSecret> list[] = {
-      required<&detail::UpdateSecret::secret_value>("secretValue"),
+struct detail::Table<detail::UpdateSecret> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<detail::UpdateSecret*>(object);
+    switch (index) {
+      case 0: return &it.secret_value;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"secretValue", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<Secret>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<Secret>,
   };
 };
 
 inline detail::UpdateSecret detail::UpdateSecret::from_json(std::string_view json) {
-  return detail::from_json<detail::UpdateSecret>(json);
+  detail::UpdateSecret object{};
+  detail::decode_json(detail::reader_of<detail::UpdateSecret>, json, &object);
+  return object;
 }
 
-inline std::string detail::UpdateSecret::to_json() const { return detail::to_json(*this); }
+inline std::string detail::UpdateSecret::to_json() const { return detail::encode(detail::writer_of<detail::UpdateSecret>, this); }
+/// @endcond
 
 /// Id of a monitoring client.
-class MonitoringClientId : public detail::Id<MonitoringClientId> {
+class MonitoringClientId : public Id<MonitoringClientId> {
  public:
   using Id::Id;
 };
@@ -3077,9 +4861,9 @@ struct MonitoringClient {
   /// Its user name.
   std::string username{};
   /// Creation time.
-  std::string created{};
+  Timestamp created{};
   /// Time of the last use; absent if never used.
-  std::string last_used{};
+  Timestamp last_used{};
   /// Id of the user who created it.
   UserId created_by{};
   /// Name of the user who created it.
@@ -3089,31 +4873,79 @@ struct MonitoringClient {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static MonitoringClient from_json(std::string_view json);
+  [[nodiscard]] static MonitoringClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<MonitoringClient> {
-  static constexpr Field<MonitoringClient> list[] = {
-      required<&MonitoringClient::uuid>("uuid"),
-      defaulted<&MonitoringClient::name>("name"),
-      defaulted<&MonitoringClient::username>("username"),
-      defaulted<&MonitoringClient::created>("created"),
-      defaulted<&MonitoringClient::last_used>("lastUsed"),
-      defaulted<&MonitoringClient::created_by>("createdBy"),
-      defaulted<&MonitoringClient::created_by_name>("createdByName"),
+struct detail::Table<MonitoringClient> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<MonitoringClient*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      case 2: return &it.username;
+      case 3: return &it.created;
+      case 4: return &it.last_used;
+      case 5: return &it.created_by;
+      case 6: return &it.created_by_name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Required},
+      {"name", Presence::Defaulted},
+      {"username", Presence::Defaulted},
+      {"created", Presence::Defaulted},
+      {"lastUsed", Presence::Defaulted},
+      {"createdBy", Presence::Defaulted},
+      {"createdByName", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<MonitoringClientId>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<Timestamp>,
+      &reader_of<Timestamp>,
+      &reader_of<UserId>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<MonitoringClientId>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<Timestamp>,
+      &writer_of<Timestamp>,
+      &writer_of<UserId>,
+      &writer_of<std::string>,
   };
 };
 
 inline MonitoringClient MonitoringClient::from_json(std::string_view json) {
-  return detail::from_json<MonitoringClient>(json);
+  MonitoringClient object{};
+  detail::decode_json(detail::reader_of<MonitoringClient>, json, &object);
+  return object;
 }
 
-inline std::string MonitoringClient::to_json() const { return detail::to_json(*this); }
+inline std::string MonitoringClient::to_json() const { return detail::encode(detail::writer_of<MonitoringClient>, this); }
+/// @endcond
 
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const MonitoringClient& a, const MonitoringClient& b) {
+  return detail::equal(detail::writer_of<MonitoringClient>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const MonitoringClient& a, const MonitoringClient& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const MonitoringClient& object) {
+  return detail::print(stream, detail::writer_of<MonitoringClient>, &object);
+}
+
+/// @cond
 namespace detail {
 /// Request to create a monitoring client.
 struct CreateMonitoringClient {
@@ -3122,25 +4954,44 @@ struct CreateMonitoringClient {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static CreateMonitoringClient from_json(std::string_view json);
+  [[nodiscard]] static CreateMonitoringClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
+/// @endcond
 
+/// @cond
 template <>
-struct detail::Fields<detail::CreateMonitoringClient> {
-  static constexpr Field<detail::CreateMonitoringClient> list[] = {
-      required<&detail::CreateMonitoringClient::username>("username"),
+struct detail::Table<detail::CreateMonitoringClient> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<detail::CreateMonitoringClient*>(object);
+    switch (index) {
+      case 0: return &it.username;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"username", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
   };
 };
 
 inline detail::CreateMonitoringClient detail::CreateMonitoringClient::from_json(std::string_view json) {
-  return detail::from_json<detail::CreateMonitoringClient>(json);
+  detail::CreateMonitoringClient object{};
+  detail::decode_json(detail::reader_of<detail::CreateMonitoringClient>, json, &object);
+  return object;
 }
 
-inline std::string detail::CreateMonitoringClient::to_json() const { return detail::to_json(*this); }
+inline std::string detail::CreateMonitoringClient::to_json() const { return detail::encode(detail::writer_of<detail::CreateMonitoringClient>, this); }
+/// @endcond
 
 /// Monitoring client with its password, which the API returns only once.
 struct CreatedMonitoringClient {
@@ -3151,9 +5002,9 @@ struct CreatedMonitoringClient {
   /// Its user name.
   std::string username{};
   /// Creation time.
-  std::string created{};
+  Timestamp created{};
   /// Time of the last use; absent if never used.
-  std::string last_used{};
+  Timestamp last_used{};
   /// Id of the user who created it.
   UserId created_by{};
   /// Name of the user who created it.
@@ -3165,31 +5016,81 @@ struct CreatedMonitoringClient {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static CreatedMonitoringClient from_json(std::string_view json);
+  [[nodiscard]] static CreatedMonitoringClient from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<CreatedMonitoringClient> {
-  static constexpr Field<CreatedMonitoringClient> list[] = {
-      required<&CreatedMonitoringClient::uuid>("uuid"),
-      defaulted<&CreatedMonitoringClient::name>("name"),
-      defaulted<&CreatedMonitoringClient::username>("username"),
-      defaulted<&CreatedMonitoringClient::created>("created"),
-      defaulted<&CreatedMonitoringClient::last_used>("lastUsed"),
-      defaulted<&CreatedMonitoringClient::created_by>("createdBy"),
-      defaulted<&CreatedMonitoringClient::created_by_name>("createdByName"),
-      required<&CreatedMonitoringClient::password>("password"),
+struct detail::Table<CreatedMonitoringClient> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<CreatedMonitoringClient*>(object);
+    switch (index) {
+      case 0: return &it.uuid;
+      case 1: return &it.name;
+      case 2: return &it.username;
+      case 3: return &it.created;
+      case 4: return &it.last_used;
+      case 5: return &it.created_by;
+      case 6: return &it.created_by_name;
+      case 7: return &it.password;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"uuid", Presence::Required},
+      {"name", Presence::Defaulted},
+      {"username", Presence::Defaulted},
+      {"created", Presence::Defaulted},
+      {"lastUsed", Presence::Defaulted},
+      {"createdBy", Presence::Defaulted},
+      {"createdByName", Presence::Defaulted},
+      {"password", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<MonitoringClientId>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<Timestamp>,
+      &reader_of<Timestamp>,
+      &reader_of<UserId>,
+      &reader_of<std::string>,
+      &reader_of<Secret>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<MonitoringClientId>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<Timestamp>,
+      &writer_of<Timestamp>,
+      &writer_of<UserId>,
+      &writer_of<std::string>,
+      &writer_of<Secret>,
   };
 };
 
 inline CreatedMonitoringClient CreatedMonitoringClient::from_json(std::string_view json) {
-  return detail::from_json<CreatedMonitoringClient>(json);
+  CreatedMonitoringClient object{};
+  detail::decode_json(detail::reader_of<CreatedMonitoringClient>, json, &object);
+  return object;
 }
 
-inline std::string CreatedMonitoringClient::to_json() const { return detail::to_json(*this); }
+inline std::string CreatedMonitoringClient::to_json() const { return detail::encode(detail::writer_of<CreatedMonitoringClient>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const CreatedMonitoringClient& a, const CreatedMonitoringClient& b) {
+  return detail::equal(detail::writer_of<CreatedMonitoringClient>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const CreatedMonitoringClient& a, const CreatedMonitoringClient& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const CreatedMonitoringClient& object) {
+  return detail::print(stream, detail::writer_of<CreatedMonitoringClient>, &object);
+}
 
 /// Metrics endpoint of a cluster.
 struct MetricsEndpoint {
@@ -3204,26 +5105,61 @@ struct MetricsEndpoint {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static MetricsEndpoint from_json(std::string_view json);
+  [[nodiscard]] static MetricsEndpoint from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<MetricsEndpoint> {
-  static constexpr Field<MetricsEndpoint> list[] = {
-      defaulted<&MetricsEndpoint::scheme>("scheme"),
-      defaulted<&MetricsEndpoint::target>("target"),
-      defaulted<&MetricsEndpoint::path>("path"),
+struct detail::Table<MetricsEndpoint> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<MetricsEndpoint*>(object);
+    switch (index) {
+      case 0: return &it.scheme;
+      case 1: return &it.target;
+      case 2: return &it.path;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"scheme", Presence::Defaulted},
+      {"target", Presence::Defaulted},
+      {"path", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
   };
 };
 
 inline MetricsEndpoint MetricsEndpoint::from_json(std::string_view json) {
-  return detail::from_json<MetricsEndpoint>(json);
+  MetricsEndpoint object{};
+  detail::decode_json(detail::reader_of<MetricsEndpoint>, json, &object);
+  return object;
 }
 
-inline std::string MetricsEndpoint::to_json() const { return detail::to_json(*this); }
+inline std::string MetricsEndpoint::to_json() const { return detail::encode(detail::writer_of<MetricsEndpoint>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const MetricsEndpoint& a, const MetricsEndpoint& b) {
+  return detail::equal(detail::writer_of<MetricsEndpoint>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const MetricsEndpoint& a, const MetricsEndpoint& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const MetricsEndpoint& object) {
+  return detail::print(stream, detail::writer_of<MetricsEndpoint>, &object);
+}
 
 /// Status of monitoring; has no fields while monitoring is inactive.
 struct MonitoringStatus {
@@ -3236,25 +5172,57 @@ struct MonitoringStatus {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static MonitoringStatus from_json(std::string_view json);
+  [[nodiscard]] static MonitoringStatus from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<MonitoringStatus> {
-  static constexpr Field<MonitoringStatus> list[] = {
-      optional<&MonitoringStatus::metrics_endpoint>("metricsEndpoint"),
-      optional<&MonitoringStatus::conditions>("conditions"),
+struct detail::Table<MonitoringStatus> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<MonitoringStatus*>(object);
+    switch (index) {
+      case 0: return &it.metrics_endpoint;
+      case 1: return &it.conditions;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"metricsEndpoint", Presence::Optional},
+      {"conditions", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::optional<MetricsEndpoint>>,
+      &reader_of<std::optional<std::vector<Json>>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::optional<MetricsEndpoint>>,
+      &writer_of<std::optional<std::vector<Json>>>,
   };
 };
 
 inline MonitoringStatus MonitoringStatus::from_json(std::string_view json) {
-  return detail::from_json<MonitoringStatus>(json);
+  MonitoringStatus object{};
+  detail::decode_json(detail::reader_of<MonitoringStatus>, json, &object);
+  return object;
 }
 
-inline std::string MonitoringStatus::to_json() const { return detail::to_json(*this); }
+inline std::string MonitoringStatus::to_json() const { return detail::encode(detail::writer_of<MonitoringStatus>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const MonitoringStatus& a, const MonitoringStatus& b) {
+  return detail::equal(detail::writer_of<MonitoringStatus>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const MonitoringStatus& a, const MonitoringStatus& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const MonitoringStatus& object) {
+  return detail::print(stream, detail::writer_of<MonitoringStatus>, &object);
+}
 
 /// Monitoring of a cluster.
 struct Monitoring {
@@ -3267,25 +5235,57 @@ struct Monitoring {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static Monitoring from_json(std::string_view json);
+  [[nodiscard]] static Monitoring from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<Monitoring> {
-  static constexpr Field<Monitoring> list[] = {
-      defaulted<&Monitoring::clients>("clients"),
-      defaulted<&Monitoring::status>("status"),
+struct detail::Table<Monitoring> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Monitoring*>(object);
+    switch (index) {
+      case 0: return &it.clients;
+      case 1: return &it.status;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"clients", Presence::Defaulted},
+      {"status", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::vector<MonitoringClient>>,
+      &reader_of<MonitoringStatus>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::vector<MonitoringClient>>,
+      &writer_of<MonitoringStatus>,
   };
 };
 
 inline Monitoring Monitoring::from_json(std::string_view json) {
-  return detail::from_json<Monitoring>(json);
+  Monitoring object{};
+  detail::decode_json(detail::reader_of<Monitoring>, json, &object);
+  return object;
 }
 
-inline std::string Monitoring::to_json() const { return detail::to_json(*this); }
+inline std::string Monitoring::to_json() const { return detail::encode(detail::writer_of<Monitoring>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const Monitoring& a, const Monitoring& b) {
+  return detail::equal(detail::writer_of<Monitoring>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const Monitoring& a, const Monitoring& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const Monitoring& object) {
+  return detail::print(stream, detail::writer_of<Monitoring>, &object);
+}
 
 /// Request to activate secure connectivity.
 struct ActivateSecureConnectivity {
@@ -3296,25 +5296,57 @@ struct ActivateSecureConnectivity {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static ActivateSecureConnectivity from_json(std::string_view json);
+  [[nodiscard]] static ActivateSecureConnectivity from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<ActivateSecureConnectivity> {
-  static constexpr Field<ActivateSecureConnectivity> list[] = {
-      required<&ActivateSecureConnectivity::allowed_principals>("allowedPrincipals"),
-      required<&ActivateSecureConnectivity::allowed_regions>("allowedRegions"),
+struct detail::Table<ActivateSecureConnectivity> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<ActivateSecureConnectivity*>(object);
+    switch (index) {
+      case 0: return &it.allowed_principals;
+      case 1: return &it.allowed_regions;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"allowedPrincipals", Presence::Required},
+      {"allowedRegions", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::vector<std::string>>,
+      &reader_of<std::vector<std::string>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::vector<std::string>>,
+      &writer_of<std::vector<std::string>>,
   };
 };
 
 inline ActivateSecureConnectivity ActivateSecureConnectivity::from_json(std::string_view json) {
-  return detail::from_json<ActivateSecureConnectivity>(json);
+  ActivateSecureConnectivity object{};
+  detail::decode_json(detail::reader_of<ActivateSecureConnectivity>, json, &object);
+  return object;
 }
 
-inline std::string ActivateSecureConnectivity::to_json() const { return detail::to_json(*this); }
+inline std::string ActivateSecureConnectivity::to_json() const { return detail::encode(detail::writer_of<ActivateSecureConnectivity>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const ActivateSecureConnectivity& a, const ActivateSecureConnectivity& b) {
+  return detail::equal(detail::writer_of<ActivateSecureConnectivity>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const ActivateSecureConnectivity& a, const ActivateSecureConnectivity& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const ActivateSecureConnectivity& object) {
+  return detail::print(stream, detail::writer_of<ActivateSecureConnectivity>, &object);
+}
 
 /// Label with the organisation's id.
 struct OrgLabel {
@@ -3325,24 +5357,53 @@ struct OrgLabel {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static OrgLabel from_json(std::string_view json);
+  [[nodiscard]] static OrgLabel from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<OrgLabel> {
-  static constexpr Field<OrgLabel> list[] = {
-      defaulted<&OrgLabel::org_id>("orgId"),
+struct detail::Table<OrgLabel> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<OrgLabel*>(object);
+    switch (index) {
+      case 0: return &it.org_id;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"orgId", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<OrganizationId>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<OrganizationId>,
   };
 };
 
 inline OrgLabel OrgLabel::from_json(std::string_view json) {
-  return detail::from_json<OrgLabel>(json);
+  OrgLabel object{};
+  detail::decode_json(detail::reader_of<OrgLabel>, json, &object);
+  return object;
 }
 
-inline std::string OrgLabel::to_json() const { return detail::to_json(*this); }
+inline std::string OrgLabel::to_json() const { return detail::encode(detail::writer_of<OrgLabel>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const OrgLabel& a, const OrgLabel& b) {
+  return detail::equal(detail::writer_of<OrgLabel>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const OrgLabel& a, const OrgLabel& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const OrgLabel& object) {
+  return detail::print(stream, detail::writer_of<OrgLabel>, &object);
+}
 
 /// Metadata of a secure connectivity.
 struct SecureConnectivityMetadata {
@@ -3357,26 +5418,61 @@ struct SecureConnectivityMetadata {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static SecureConnectivityMetadata from_json(std::string_view json);
+  [[nodiscard]] static SecureConnectivityMetadata from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<SecureConnectivityMetadata> {
-  static constexpr Field<SecureConnectivityMetadata> list[] = {
-      defaulted<&SecureConnectivityMetadata::name>("name"),
-      defaulted<&SecureConnectivityMetadata::namespace_>("namespace"),
-      defaulted<&SecureConnectivityMetadata::labels>("labels"),
+struct detail::Table<SecureConnectivityMetadata> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<SecureConnectivityMetadata*>(object);
+    switch (index) {
+      case 0: return &it.name;
+      case 1: return &it.namespace_;
+      case 2: return &it.labels;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"name", Presence::Defaulted},
+      {"namespace", Presence::Defaulted},
+      {"labels", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<OrgLabel>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<OrgLabel>,
   };
 };
 
 inline SecureConnectivityMetadata SecureConnectivityMetadata::from_json(std::string_view json) {
-  return detail::from_json<SecureConnectivityMetadata>(json);
+  SecureConnectivityMetadata object{};
+  detail::decode_json(detail::reader_of<SecureConnectivityMetadata>, json, &object);
+  return object;
 }
 
-inline std::string SecureConnectivityMetadata::to_json() const { return detail::to_json(*this); }
+inline std::string SecureConnectivityMetadata::to_json() const { return detail::encode(detail::writer_of<SecureConnectivityMetadata>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const SecureConnectivityMetadata& a, const SecureConnectivityMetadata& b) {
+  return detail::equal(detail::writer_of<SecureConnectivityMetadata>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const SecureConnectivityMetadata& a, const SecureConnectivityMetadata& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const SecureConnectivityMetadata& object) {
+  return detail::print(stream, detail::writer_of<SecureConnectivityMetadata>, &object);
+}
 
 /// A reference to a cluster.
 struct ClusterRef {
@@ -3387,24 +5483,53 @@ struct ClusterRef {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static ClusterRef from_json(std::string_view json);
+  [[nodiscard]] static ClusterRef from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<ClusterRef> {
-  static constexpr Field<ClusterRef> list[] = {
-      defaulted<&ClusterRef::id>("id"),
+struct detail::Table<ClusterRef> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<ClusterRef*>(object);
+    switch (index) {
+      case 0: return &it.id;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"id", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ClusterId>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ClusterId>,
   };
 };
 
 inline ClusterRef ClusterRef::from_json(std::string_view json) {
-  return detail::from_json<ClusterRef>(json);
+  ClusterRef object{};
+  detail::decode_json(detail::reader_of<ClusterRef>, json, &object);
+  return object;
 }
 
-inline std::string ClusterRef::to_json() const { return detail::to_json(*this); }
+inline std::string ClusterRef::to_json() const { return detail::encode(detail::writer_of<ClusterRef>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const ClusterRef& a, const ClusterRef& b) {
+  return detail::equal(detail::writer_of<ClusterRef>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const ClusterRef& a, const ClusterRef& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const ClusterRef& object) {
+  return detail::print(stream, detail::writer_of<ClusterRef>, &object);
+}
 
 /// Requested configuration.
 struct SecureConnectivitySpec {
@@ -3419,26 +5544,61 @@ struct SecureConnectivitySpec {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static SecureConnectivitySpec from_json(std::string_view json);
+  [[nodiscard]] static SecureConnectivitySpec from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<SecureConnectivitySpec> {
-  static constexpr Field<SecureConnectivitySpec> list[] = {
-      defaulted<&SecureConnectivitySpec::cluster>("cluster"),
-      defaulted<&SecureConnectivitySpec::allowed_principals>("allowedPrincipals"),
-      defaulted<&SecureConnectivitySpec::allowed_regions>("allowedRegions"),
+struct detail::Table<SecureConnectivitySpec> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<SecureConnectivitySpec*>(object);
+    switch (index) {
+      case 0: return &it.cluster;
+      case 1: return &it.allowed_principals;
+      case 2: return &it.allowed_regions;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"cluster", Presence::Defaulted},
+      {"allowedPrincipals", Presence::Defaulted},
+      {"allowedRegions", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<ClusterRef>,
+      &reader_of<std::vector<std::string>>,
+      &reader_of<std::vector<std::string>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<ClusterRef>,
+      &writer_of<std::vector<std::string>>,
+      &writer_of<std::vector<std::string>>,
   };
 };
 
 inline SecureConnectivitySpec SecureConnectivitySpec::from_json(std::string_view json) {
-  return detail::from_json<SecureConnectivitySpec>(json);
+  SecureConnectivitySpec object{};
+  detail::decode_json(detail::reader_of<SecureConnectivitySpec>, json, &object);
+  return object;
 }
 
-inline std::string SecureConnectivitySpec::to_json() const { return detail::to_json(*this); }
+inline std::string SecureConnectivitySpec::to_json() const { return detail::encode(detail::writer_of<SecureConnectivitySpec>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const SecureConnectivitySpec& a, const SecureConnectivitySpec& b) {
+  return detail::equal(detail::writer_of<SecureConnectivitySpec>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const SecureConnectivitySpec& a, const SecureConnectivitySpec& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const SecureConnectivitySpec& object) {
+  return detail::print(stream, detail::writer_of<SecureConnectivitySpec>, &object);
+}
 
 /// Condition in the format of Kubernetes.
 struct Condition {
@@ -3451,7 +5611,7 @@ struct Condition {
   /// Human-readable message.
   std::string message{};
   /// Time of the last change.
-  std::string last_transition_time{};
+  Timestamp last_transition_time{};
   /// Revision of the configuration that it reflects.
   Number observed_generation{};
   /// Fields unknown to this version.
@@ -3459,29 +5619,73 @@ struct Condition {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static Condition from_json(std::string_view json);
+  [[nodiscard]] static Condition from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<Condition> {
-  static constexpr Field<Condition> list[] = {
-      defaulted<&Condition::type>("type"),
-      defaulted<&Condition::status>("status"),
-      defaulted<&Condition::reason>("reason"),
-      defaulted<&Condition::message>("message"),
-      defaulted<&Condition::last_transition_time>("lastTransitionTime"),
-      defaulted<&Condition::observed_generation>("observedGeneration"),
+struct detail::Table<Condition> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Condition*>(object);
+    switch (index) {
+      case 0: return &it.type;
+      case 1: return &it.status;
+      case 2: return &it.reason;
+      case 3: return &it.message;
+      case 4: return &it.last_transition_time;
+      case 5: return &it.observed_generation;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"type", Presence::Defaulted},
+      {"status", Presence::Defaulted},
+      {"reason", Presence::Defaulted},
+      {"message", Presence::Defaulted},
+      {"lastTransitionTime", Presence::Defaulted},
+      {"observedGeneration", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<Timestamp>,
+      &reader_of<Number>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<Timestamp>,
+      &writer_of<Number>,
   };
 };
 
 inline Condition Condition::from_json(std::string_view json) {
-  return detail::from_json<Condition>(json);
+  Condition object{};
+  detail::decode_json(detail::reader_of<Condition>, json, &object);
+  return object;
 }
 
-inline std::string Condition::to_json() const { return detail::to_json(*this); }
+inline std::string Condition::to_json() const { return detail::encode(detail::writer_of<Condition>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const Condition& a, const Condition& b) {
+  return detail::equal(detail::writer_of<Condition>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const Condition& a, const Condition& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const Condition& object) {
+  return detail::print(stream, detail::writer_of<Condition>, &object);
+}
 
 /// Endpoint of the private connection on Camunda's side.
 struct SecureEndpoint {
@@ -3498,27 +5702,65 @@ struct SecureEndpoint {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static SecureEndpoint from_json(std::string_view json);
+  [[nodiscard]] static SecureEndpoint from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<SecureEndpoint> {
-  static constexpr Field<SecureEndpoint> list[] = {
-      defaulted<&SecureEndpoint::type>("type"),
-      defaulted<&SecureEndpoint::region>("region"),
-      defaulted<&SecureEndpoint::service_name>("serviceName"),
-      defaulted<&SecureEndpoint::private_dns_name>("privateDnsName"),
+struct detail::Table<SecureEndpoint> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<SecureEndpoint*>(object);
+    switch (index) {
+      case 0: return &it.type;
+      case 1: return &it.region;
+      case 2: return &it.service_name;
+      case 3: return &it.private_dns_name;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"type", Presence::Defaulted},
+      {"region", Presence::Defaulted},
+      {"serviceName", Presence::Defaulted},
+      {"privateDnsName", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
   };
 };
 
 inline SecureEndpoint SecureEndpoint::from_json(std::string_view json) {
-  return detail::from_json<SecureEndpoint>(json);
+  SecureEndpoint object{};
+  detail::decode_json(detail::reader_of<SecureEndpoint>, json, &object);
+  return object;
 }
 
-inline std::string SecureEndpoint::to_json() const { return detail::to_json(*this); }
+inline std::string SecureEndpoint::to_json() const { return detail::encode(detail::writer_of<SecureEndpoint>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const SecureEndpoint& a, const SecureEndpoint& b) {
+  return detail::equal(detail::writer_of<SecureEndpoint>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const SecureEndpoint& a, const SecureEndpoint& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const SecureEndpoint& object) {
+  return detail::print(stream, detail::writer_of<SecureEndpoint>, &object);
+}
 
 /// Connection to the endpoint.
 struct EndpointConnection {
@@ -3531,34 +5773,75 @@ struct EndpointConnection {
   /// State of the connection.
   std::string state{};
   /// Creation time.
-  std::string creation_timestamp{};
+  Timestamp creation_timestamp{};
   /// Fields unknown to this version.
   Extra extra{};
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static EndpointConnection from_json(std::string_view json);
+  [[nodiscard]] static EndpointConnection from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<EndpointConnection> {
-  static constexpr Field<EndpointConnection> list[] = {
-      defaulted<&EndpointConnection::endpoint_id>("endpointId"),
-      defaulted<&EndpointConnection::service_id>("serviceId"),
-      defaulted<&EndpointConnection::owner>("owner"),
-      defaulted<&EndpointConnection::state>("state"),
-      defaulted<&EndpointConnection::creation_timestamp>("creationTimestamp"),
+struct detail::Table<EndpointConnection> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<EndpointConnection*>(object);
+    switch (index) {
+      case 0: return &it.endpoint_id;
+      case 1: return &it.service_id;
+      case 2: return &it.owner;
+      case 3: return &it.state;
+      case 4: return &it.creation_timestamp;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"endpointId", Presence::Defaulted},
+      {"serviceId", Presence::Defaulted},
+      {"owner", Presence::Defaulted},
+      {"state", Presence::Defaulted},
+      {"creationTimestamp", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<Timestamp>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<Timestamp>,
   };
 };
 
 inline EndpointConnection EndpointConnection::from_json(std::string_view json) {
-  return detail::from_json<EndpointConnection>(json);
+  EndpointConnection object{};
+  detail::decode_json(detail::reader_of<EndpointConnection>, json, &object);
+  return object;
 }
 
-inline std::string EndpointConnection::to_json() const { return detail::to_json(*this); }
+inline std::string EndpointConnection::to_json() const { return detail::encode(detail::writer_of<EndpointConnection>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const EndpointConnection& a, const EndpointConnection& b) {
+  return detail::equal(detail::writer_of<EndpointConnection>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const EndpointConnection& a, const EndpointConnection& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const EndpointConnection& object) {
+  return detail::print(stream, detail::writer_of<EndpointConnection>, &object);
+}
 
 /// Current state.
 struct SecureConnectivityState {
@@ -3579,29 +5862,73 @@ struct SecureConnectivityState {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static SecureConnectivityState from_json(std::string_view json);
+  [[nodiscard]] static SecureConnectivityState from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<SecureConnectivityState> {
-  static constexpr Field<SecureConnectivityState> list[] = {
-      defaulted<&SecureConnectivityState::conditions>("conditions"),
-      defaulted<&SecureConnectivityState::endpoint>("endpoint"),
-      defaulted<&SecureConnectivityState::endpoint_connection_count>("endpointConnectionCount"),
-      optional<&SecureConnectivityState::endpoint_connections>("endpointConnections"),
-      defaulted<&SecureConnectivityState::observed_generation>("observedGeneration"),
-      defaulted<&SecureConnectivityState::urls>("urls"),
+struct detail::Table<SecureConnectivityState> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<SecureConnectivityState*>(object);
+    switch (index) {
+      case 0: return &it.conditions;
+      case 1: return &it.endpoint;
+      case 2: return &it.endpoint_connection_count;
+      case 3: return &it.endpoint_connections;
+      case 4: return &it.observed_generation;
+      case 5: return &it.urls;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"conditions", Presence::Defaulted},
+      {"endpoint", Presence::Defaulted},
+      {"endpointConnectionCount", Presence::Defaulted},
+      {"endpointConnections", Presence::Optional},
+      {"observedGeneration", Presence::Defaulted},
+      {"urls", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::vector<Condition>>,
+      &reader_of<SecureEndpoint>,
+      &reader_of<Number>,
+      &reader_of<std::optional<std::vector<EndpointConnection>>>,
+      &reader_of<Number>,
+      &reader_of<Json>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::vector<Condition>>,
+      &writer_of<SecureEndpoint>,
+      &writer_of<Number>,
+      &writer_of<std::optional<std::vector<EndpointConnection>>>,
+      &writer_of<Number>,
+      &writer_of<Json>,
   };
 };
 
 inline SecureConnectivityState SecureConnectivityState::from_json(std::string_view json) {
-  return detail::from_json<SecureConnectivityState>(json);
+  SecureConnectivityState object{};
+  detail::decode_json(detail::reader_of<SecureConnectivityState>, json, &object);
+  return object;
 }
 
-inline std::string SecureConnectivityState::to_json() const { return detail::to_json(*this); }
+inline std::string SecureConnectivityState::to_json() const { return detail::encode(detail::writer_of<SecureConnectivityState>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const SecureConnectivityState& a, const SecureConnectivityState& b) {
+  return detail::equal(detail::writer_of<SecureConnectivityState>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const SecureConnectivityState& a, const SecureConnectivityState& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const SecureConnectivityState& object) {
+  return detail::print(stream, detail::writer_of<SecureConnectivityState>, &object);
+}
 
 /// Configuration and state of secure connectivity; has no fields while it is inactive.
 struct SecureConnectivityOrEmpty {
@@ -3616,26 +5943,61 @@ struct SecureConnectivityOrEmpty {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static SecureConnectivityOrEmpty from_json(std::string_view json);
+  [[nodiscard]] static SecureConnectivityOrEmpty from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<SecureConnectivityOrEmpty> {
-  static constexpr Field<SecureConnectivityOrEmpty> list[] = {
-      optional<&SecureConnectivityOrEmpty::metadata>("metadata"),
-      optional<&SecureConnectivityOrEmpty::spec>("spec"),
-      optional<&SecureConnectivityOrEmpty::status>("status"),
+struct detail::Table<SecureConnectivityOrEmpty> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<SecureConnectivityOrEmpty*>(object);
+    switch (index) {
+      case 0: return &it.metadata;
+      case 1: return &it.spec;
+      case 2: return &it.status;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"metadata", Presence::Optional},
+      {"spec", Presence::Optional},
+      {"status", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::optional<SecureConnectivityMetadata>>,
+      &reader_of<std::optional<SecureConnectivitySpec>>,
+      &reader_of<std::optional<SecureConnectivityState>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::optional<SecureConnectivityMetadata>>,
+      &writer_of<std::optional<SecureConnectivitySpec>>,
+      &writer_of<std::optional<SecureConnectivityState>>,
   };
 };
 
 inline SecureConnectivityOrEmpty SecureConnectivityOrEmpty::from_json(std::string_view json) {
-  return detail::from_json<SecureConnectivityOrEmpty>(json);
+  SecureConnectivityOrEmpty object{};
+  detail::decode_json(detail::reader_of<SecureConnectivityOrEmpty>, json, &object);
+  return object;
 }
 
-inline std::string SecureConnectivityOrEmpty::to_json() const { return detail::to_json(*this); }
+inline std::string SecureConnectivityOrEmpty::to_json() const { return detail::encode(detail::writer_of<SecureConnectivityOrEmpty>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const SecureConnectivityOrEmpty& a, const SecureConnectivityOrEmpty& b) {
+  return detail::equal(detail::writer_of<SecureConnectivityOrEmpty>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const SecureConnectivityOrEmpty& a, const SecureConnectivityOrEmpty& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const SecureConnectivityOrEmpty& object) {
+  return detail::print(stream, detail::writer_of<SecureConnectivityOrEmpty>, &object);
+}
 
 /// Secure connectivity of a cluster.
 struct SecureConnectivityStatus {
@@ -3646,28 +6008,57 @@ struct SecureConnectivityStatus {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static SecureConnectivityStatus from_json(std::string_view json);
+  [[nodiscard]] static SecureConnectivityStatus from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<SecureConnectivityStatus> {
-  static constexpr Field<SecureConnectivityStatus> list[] = {
-      defaulted<&SecureConnectivityStatus::status>("status"),
+struct detail::Table<SecureConnectivityStatus> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<SecureConnectivityStatus*>(object);
+    switch (index) {
+      case 0: return &it.status;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"status", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<SecureConnectivityOrEmpty>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<SecureConnectivityOrEmpty>,
   };
 };
 
 inline SecureConnectivityStatus SecureConnectivityStatus::from_json(std::string_view json) {
-  return detail::from_json<SecureConnectivityStatus>(json);
+  SecureConnectivityStatus object{};
+  detail::decode_json(detail::reader_of<SecureConnectivityStatus>, json, &object);
+  return object;
 }
 
-inline std::string SecureConnectivityStatus::to_json() const { return detail::to_json(*this); }
+inline std::string SecureConnectivityStatus::to_json() const { return detail::encode(detail::writer_of<SecureConnectivityStatus>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const SecureConnectivityStatus& a, const SecureConnectivityStatus& b) {
+  return detail::equal(detail::writer_of<SecureConnectivityStatus>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const SecureConnectivityStatus& a, const SecureConnectivityStatus& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const SecureConnectivityStatus& object) {
+  return detail::print(stream, detail::writer_of<SecureConnectivityStatus>, &object);
+}
 
 /// Role of a member.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class OrganizationRole : public detail::OpenEnum<OrganizationRole> {
+class OrganizationRole : public OpenEnum<OrganizationRole> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -3698,11 +6089,11 @@ class OrganizationRole : public detail::OpenEnum<OrganizationRole> {
   /// Creates an absent value.
   OrganizationRole() = default;
   /// Creates a known value.
-  OrganizationRole(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  OrganizationRole(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit OrganizationRole(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -3711,7 +6102,7 @@ class OrganizationRole : public detail::OpenEnum<OrganizationRole> {
 
 /// Role that can be assigned to a member.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class AssignableRole : public detail::OpenEnum<AssignableRole> {
+class AssignableRole : public OpenEnum<AssignableRole> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -3736,11 +6127,11 @@ class AssignableRole : public detail::OpenEnum<AssignableRole> {
   /// Creates an absent value.
   AssignableRole() = default;
   /// Creates a known value.
-  AssignableRole(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  AssignableRole(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit AssignableRole(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -3762,28 +6153,67 @@ struct Member {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static Member from_json(std::string_view json);
+  [[nodiscard]] static Member from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<Member> {
-  static constexpr Field<Member> list[] = {
-      defaulted<&Member::name>("name"),
-      required<&Member::email>("email"),
-      defaulted<&Member::roles>("roles"),
-      defaulted<&Member::invite_pending>("invitePending"),
+struct detail::Table<Member> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Member*>(object);
+    switch (index) {
+      case 0: return &it.name;
+      case 1: return &it.email;
+      case 2: return &it.roles;
+      case 3: return &it.invite_pending;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"name", Presence::Defaulted},
+      {"email", Presence::Required},
+      {"roles", Presence::Defaulted},
+      {"invitePending", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<std::vector<OrganizationRole>>,
+      &reader_of<bool>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<std::vector<OrganizationRole>>,
+      &writer_of<bool>,
   };
 };
 
 inline Member Member::from_json(std::string_view json) {
-  return detail::from_json<Member>(json);
+  Member object{};
+  detail::decode_json(detail::reader_of<Member>, json, &object);
+  return object;
 }
 
-inline std::string Member::to_json() const { return detail::to_json(*this); }
+inline std::string Member::to_json() const { return detail::encode(detail::writer_of<Member>, this); }
+/// @endcond
 
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const Member& a, const Member& b) {
+  return detail::equal(detail::writer_of<Member>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const Member& a, const Member& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const Member& object) {
+  return detail::print(stream, detail::writer_of<Member>, &object);
+}
+
+/// @cond
 namespace detail {
 /// Request to set the roles of a member.
 struct SetMemberRoles {
@@ -3792,29 +6222,48 @@ struct SetMemberRoles {
 
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static SetMemberRoles from_json(std::string_view json);
+  [[nodiscard]] static SetMemberRoles from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 }  // namespace detail
+/// @endcond
 
+/// @cond
 template <>
-struct detail::Fields<detail::SetMemberRoles> {
-  static constexpr Field<detail::SetMemberRoles> list[] = {
-      required<&detail::SetMemberRoles::org_roles>("orgRoles"),
+struct detail::Table<detail::SetMemberRoles> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<detail::SetMemberRoles*>(object);
+    switch (index) {
+      case 0: return &it.org_roles;
+      default: return nullptr;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"orgRoles", Presence::Required},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::vector<AssignableRole>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::vector<AssignableRole>>,
   };
 };
 
 inline detail::SetMemberRoles detail::SetMemberRoles::from_json(std::string_view json) {
-  return detail::from_json<detail::SetMemberRoles>(json);
+  detail::SetMemberRoles object{};
+  detail::decode_json(detail::reader_of<detail::SetMemberRoles>, json, &object);
+  return object;
 }
 
-inline std::string detail::SetMemberRoles::to_json() const { return detail::to_json(*this); }
+inline std::string detail::SetMemberRoles::to_json() const { return detail::encode(detail::writer_of<detail::SetMemberRoles>, this); }
+/// @endcond
 
 /// Type of a change.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
-class AuditType : public detail::OpenEnum<AuditType> {
+class AuditType : public OpenEnum<AuditType> {
  public:
   /// Values known to this version.
   enum Known : unsigned char {
@@ -3833,11 +6282,11 @@ class AuditType : public detail::OpenEnum<AuditType> {
   /// Creates an absent value.
   AuditType() = default;
   /// Creates a known value.
-  AuditType(Known known) : OpenEnum(static_cast<unsigned char>(known)) {}
+  AuditType(Known known) : OpenEnum(static_cast<std::size_t>(known)) {}
   /// Creates a value from its JSON string.
   explicit AuditType(std::string_view value) : OpenEnum(value) {}
   /// Returns the value for a `switch`.
-  Known known() const noexcept { return static_cast<Known>(index()); }
+  [[nodiscard]] Known known() const noexcept { return static_cast<Known>(index()); }
 
   /// @private
   static constexpr std::string_view values[] = {
@@ -3875,38 +6324,105 @@ struct AuditEvent {
   /// Fields unknown to this version.
   Extra extra{};
 
+  /// Returns the instant of `timestamp`; nothing if it is absent or not a whole number.
+  [[nodiscard]] std::optional<SysTime> time() const noexcept;
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static AuditEvent from_json(std::string_view json);
+  [[nodiscard]] static AuditEvent from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<AuditEvent> {
-  static constexpr Field<AuditEvent> list[] = {
-      defaulted<&AuditEvent::service>("service"),
-      defaulted<&AuditEvent::org_id>("orgId"),
-      defaulted<&AuditEvent::audit>("audit"),
-      defaulted<&AuditEvent::audit_type>("auditType"),
-      defaulted<&AuditEvent::entity>("entity"),
-      defaulted<&AuditEvent::entity_id>("entityId"),
-      defaulted<&AuditEvent::user_id>("userId"),
-      optional<&AuditEvent::parent_entity>("parentEntity"),
-      optional<&AuditEvent::parent_entity_id>("parentEntityId"),
-      optional<&AuditEvent::entity_attribute>("entityAttribute"),
-      optional<&AuditEvent::entity_attribute_value_from>("entityAttributeValueFrom"),
-      optional<&AuditEvent::entity_attribute_value_to>("entityAttributeValueTo"),
-      optional<&AuditEvent::timestamp>("timestamp"),
+struct detail::Table<AuditEvent> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<AuditEvent*>(object);
+    switch (index) {
+      case 0: return &it.service;
+      case 1: return &it.org_id;
+      case 2: return &it.audit;
+      case 3: return &it.audit_type;
+      case 4: return &it.entity;
+      case 5: return &it.entity_id;
+      case 6: return &it.user_id;
+      case 7: return &it.parent_entity;
+      case 8: return &it.parent_entity_id;
+      case 9: return &it.entity_attribute;
+      case 10: return &it.entity_attribute_value_from;
+      case 11: return &it.entity_attribute_value_to;
+      case 12: return &it.timestamp;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"service", Presence::Defaulted},
+      {"orgId", Presence::Defaulted},
+      {"audit", Presence::Defaulted},
+      {"auditType", Presence::Defaulted},
+      {"entity", Presence::Defaulted},
+      {"entityId", Presence::Defaulted},
+      {"userId", Presence::Defaulted},
+      {"parentEntity", Presence::Optional},
+      {"parentEntityId", Presence::Optional},
+      {"entityAttribute", Presence::Optional},
+      {"entityAttributeValueFrom", Presence::Optional},
+      {"entityAttributeValueTo", Presence::Optional},
+      {"timestamp", Presence::Optional},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::string>,
+      &reader_of<OrganizationId>,
+      &reader_of<std::string>,
+      &reader_of<AuditType>,
+      &reader_of<std::string>,
+      &reader_of<std::string>,
+      &reader_of<UserId>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<std::string>>,
+      &reader_of<std::optional<Number>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::string>,
+      &writer_of<OrganizationId>,
+      &writer_of<std::string>,
+      &writer_of<AuditType>,
+      &writer_of<std::string>,
+      &writer_of<std::string>,
+      &writer_of<UserId>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<std::string>>,
+      &writer_of<std::optional<Number>>,
   };
 };
 
 inline AuditEvent AuditEvent::from_json(std::string_view json) {
-  return detail::from_json<AuditEvent>(json);
+  AuditEvent object{};
+  detail::decode_json(detail::reader_of<AuditEvent>, json, &object);
+  return object;
 }
 
-inline std::string AuditEvent::to_json() const { return detail::to_json(*this); }
+inline std::string AuditEvent::to_json() const { return detail::encode(detail::writer_of<AuditEvent>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const AuditEvent& a, const AuditEvent& b) {
+  return detail::equal(detail::writer_of<AuditEvent>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const AuditEvent& a, const AuditEvent& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const AuditEvent& object) {
+  return detail::print(stream, detail::writer_of<AuditEvent>, &object);
+}
 
 /// IP ranges of outgoing connections of Camunda's products. Products other than the Web Modeler are
 /// in `extra` if the API lists them; IpRanges::iter returns all products.
@@ -3917,27 +6433,56 @@ struct IpRanges {
   Extra extra{};
 
   /// Returns all products with their IP ranges, including products unknown to this version.
-  std::vector<std::pair<std::string, std::vector<std::string>>> all() const;
+  [[nodiscard]] std::vector<std::pair<std::string, std::vector<std::string>>> all() const;
   /// Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does
   /// not have the structure of the type.
-  static IpRanges from_json(std::string_view json);
+  [[nodiscard]] static IpRanges from_json(std::string_view json);
   /// Encodes the object as JSON with the API's field names, including unknown fields, nulls and
   /// secrets.
-  std::string to_json() const;
+  [[nodiscard]] std::string to_json() const;
 };
 
+/// @cond
 template <>
-struct detail::Fields<IpRanges> {
-  static constexpr Field<IpRanges> list[] = {
-      defaulted<&IpRanges::web_modeler>("web-modeler"),
+struct detail::Table<IpRanges> {
+  static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<IpRanges*>(object);
+    switch (index) {
+      case 0: return &it.web_modeler;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"web-modeler", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::vector<std::string>>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::vector<std::string>>,
   };
 };
 
 inline IpRanges IpRanges::from_json(std::string_view json) {
-  return detail::from_json<IpRanges>(json);
+  IpRanges object{};
+  detail::decode_json(detail::reader_of<IpRanges>, json, &object);
+  return object;
 }
 
-inline std::string IpRanges::to_json() const { return detail::to_json(*this); }
+inline std::string IpRanges::to_json() const { return detail::encode(detail::writer_of<IpRanges>, this); }
+/// @endcond
+
+/// Compares all fields, also those unknown to this version.
+inline bool operator==(const IpRanges& a, const IpRanges& b) {
+  return detail::equal(detail::writer_of<IpRanges>, &a, &b);
+}
+/// Compares all fields, also those unknown to this version.
+inline bool operator!=(const IpRanges& a, const IpRanges& b) { return !(a == b); }
+/// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.
+inline std::ostream& operator<<(std::ostream& stream, const IpRanges& object) {
+  return detail::print(stream, detail::writer_of<IpRanges>, &object);
+}
 
 /// Counters of a client and its copies; see AdminClient::stats().
 struct Stats {
@@ -3959,18 +6504,63 @@ struct Stats {
   Extra extra{};
 };
 
+/// @cond
 template <>
-struct detail::Fields<Stats> {
-  static constexpr Field<Stats> list[] = {
-      defaulted<&Stats::calls>("calls"),
-      defaulted<&Stats::requests>("requests"),
-      defaulted<&Stats::retries>("retries"),
-      defaulted<&Stats::token_requests>("token_requests"),
-      defaulted<&Stats::token_cache_hits>("token_cache_hits"),
-      defaulted<&Stats::bytes_sent>("bytes_sent"),
-      defaulted<&Stats::bytes_received>("bytes_received"),
+struct detail::Table<Stats> {
+  [[nodiscard]] static void* field(void* object, std::size_t index) {
+    auto& it = *static_cast<Stats*>(object);
+    switch (index) {
+      case 0: return &it.calls;
+      case 1: return &it.requests;
+      case 2: return &it.retries;
+      case 3: return &it.token_requests;
+      case 4: return &it.token_cache_hits;
+      case 5: return &it.bytes_sent;
+      case 6: return &it.bytes_received;
+      default: return &it.extra;
+    }
+  }
+  static constexpr Field fields[] = {
+      {"calls", Presence::Defaulted},
+      {"requests", Presence::Defaulted},
+      {"retries", Presence::Defaulted},
+      {"token_requests", Presence::Defaulted},
+      {"token_cache_hits", Presence::Defaulted},
+      {"bytes_sent", Presence::Defaulted},
+      {"bytes_received", Presence::Defaulted},
+  };
+  static constexpr ObjectTable table = {fields, std::size(fields), field};
+  static constexpr const Reader* readers[] = {
+      &reader_of<std::uint64_t>,
+      &reader_of<std::uint64_t>,
+      &reader_of<std::uint64_t>,
+      &reader_of<std::uint64_t>,
+      &reader_of<std::uint64_t>,
+      &reader_of<std::uint64_t>,
+      &reader_of<std::uint64_t>,
+  };
+  static constexpr const Writer* writers[] = {
+      &writer_of<std::uint64_t>,
+      &writer_of<std::uint64_t>,
+      &writer_of<std::uint64_t>,
+      &writer_of<std::uint64_t>,
+      &writer_of<std::uint64_t>,
+      &writer_of<std::uint64_t>,
+      &writer_of<std::uint64_t>,
   };
 };
+/// @endcond
+
+/// Compares all counters.
+inline bool operator==(const Stats& a, const Stats& b) {
+  return detail::equal(detail::writer_of<Stats>, &a, &b);
+}
+/// Compares all counters.
+inline bool operator!=(const Stats& a, const Stats& b) { return !(a == b); }
+/// Writes the counters as JSON.
+inline std::ostream& operator<<(std::ostream& stream, const Stats& stats) {
+  return detail::print(stream, detail::writer_of<Stats>, &stats);
+}
 
 // ---------------------------------------------------------------------------------------------
 // Calls
@@ -3990,11 +6580,11 @@ class Cancel {
   /// returns.
   void cancel() const noexcept { camunda_cancel_trigger(handle_.get()); }
   /// Returns whether cancel() was called since the last reset().
-  bool is_cancelled() const noexcept { return camunda_cancel_is_triggered(handle_.get()); }
+  [[nodiscard]] bool is_cancelled() const noexcept { return camunda_cancel_is_triggered(handle_.get()); }
   /// Clears the flag for new calls. Calls that were in progress during cancel() stay cancelled.
   void reset() const noexcept { camunda_cancel_reset(handle_.get()); }
   /// Returns the C handle; valid as long as this object or a copy of it exists.
-  const camunda_cancel* get() const noexcept { return handle_.get(); }
+  [[nodiscard]] const camunda_cancel* get() const noexcept { return handle_.get(); }
 
  private:
   std::shared_ptr<const camunda_cancel> handle_;
@@ -4033,9 +6623,9 @@ class CallOptions {
     return options;
   }
   /// @private
-  const std::optional<Seconds>& timeout() const noexcept { return timeout_; }
+  [[nodiscard]] const std::optional<Seconds>& timeout() const noexcept { return timeout_; }
   /// @private
-  const std::optional<Cancel>& cancel() const noexcept { return cancel_; }
+  [[nodiscard]] const std::optional<Cancel>& cancel() const noexcept { return cancel_; }
   /// @private
   const std::function<bool()>& interrupt_check() const noexcept { return interrupt_check_; }
 
@@ -4061,9 +6651,9 @@ class Wait {
   }
   /// Sets the maximum delay between two polls, default 10 s, minimum 10 ms. A longer `Retry-After`
   /// of the API is honored; one beyond the deadline fails the wait immediately.
-  [[nodiscard]] Wait interval(Seconds interval) const {
+  [[nodiscard]] Wait max_poll_interval(Seconds interval) const {
     Wait wait(*this);
-    wait.interval_ = interval;
+    wait.max_poll_interval_ = interval;
     return wait;
   }
   /// Sets a callback that receives the resource after each successful poll, on the calling thread.
@@ -4075,15 +6665,17 @@ class Wait {
   }
 
   /// @private
-  const std::optional<Seconds>& timeout() const noexcept { return timeout_; }
+  [[nodiscard]] const std::optional<Seconds>& timeout() const noexcept { return timeout_; }
   /// @private
-  const std::optional<Seconds>& interval() const noexcept { return interval_; }
+  [[nodiscard]] const std::optional<Seconds>& max_poll_interval() const noexcept {
+    return max_poll_interval_;
+  }
   /// @private
   const std::function<void(const T&)>& progress() const noexcept { return progress_; }
 
  private:
   std::optional<Seconds> timeout_;
-  std::optional<Seconds> interval_;
+  std::optional<Seconds> max_poll_interval_;
   std::function<void(const T&)> progress_;
 };
 
@@ -4097,6 +6689,18 @@ enum class LogLevel : std::int32_t {
   Debug = CAMUNDA_LOG_DEBUG,
   Trace = CAMUNDA_LOG_TRACE,
 };
+
+/// Writes the name of a level, for example `warn`.
+inline std::ostream& operator<<(std::ostream& stream, LogLevel level) {
+  switch (level) {
+    case LogLevel::Error: return stream << "error";
+    case LogLevel::Warn: return stream << "warn";
+    case LogLevel::Info: return stream << "info";
+    case LogLevel::Debug: return stream << "debug";
+    case LogLevel::Trace: return stream << "trace";
+  }
+  return stream << "unrecognized";
+}
 
 /// Receives log records: level, module of the library, message. Called from all threads that use
 /// the client, concurrently.
@@ -4148,6 +6752,7 @@ enum class Idempotency : std::int32_t {
   NonIdempotent = CAMUNDA_IDEMPOTENCY_NON_IDEMPOTENT,
 };
 
+/// @cond
 namespace detail {
 
 /// C handle of call options, with the objects that it refers to.
@@ -4211,9 +6816,9 @@ class WaitHandle : public CallHandle {
   WaitHandle(const CallOptions& options, const Wait<T>& wait)
       : CallHandle(options, check, this), wait_(wait) {
     if (wait.timeout()) set_timeout(*wait.timeout());
-    if (wait.interval()) {
+    if (wait.max_poll_interval()) {
       run([&](camunda_error** error) {
-        return camunda_call_options_set_max_poll_interval(handle(), wait.interval()->count(), error);
+        return camunda_call_options_set_max_poll_interval(handle(), wait.max_poll_interval()->count(), error);
       });
     }
     if (wait.progress()) {
@@ -4315,6 +6920,7 @@ struct Connection {
 };
 
 }  // namespace detail
+/// @endcond
 
 // ---------------------------------------------------------------------------------------------
 // Credentials and tokens
@@ -4328,7 +6934,7 @@ class ClusterCredentials {
 
   /// Reads a file of `export NAME='value'` or `NAME=value` lines, with quotes and comments. Throws
   /// IoError if the file cannot be read, ConfigError with the line number if a line is not valid.
-  static ClusterCredentials from_env_file(const std::string& path) {
+  [[nodiscard]] static ClusterCredentials from_env_file(const std::string& path) {
     detail::check_abi();
     return ClusterCredentials(
         Value(detail::make<camunda_value>([&](camunda_value** value, camunda_error** error) {
@@ -4339,7 +6945,7 @@ class ClusterCredentials {
   /// Reads the variables of the Console's file from the environment. ZEEBE_CLIENT_ID and
   /// ZEEBE_CLIENT_SECRET are required. Throws ConfigError with the name of a variable that is not
   /// set.
-  static ClusterCredentials from_env() {
+  [[nodiscard]] static ClusterCredentials from_env() {
     detail::check_abi();
     return ClusterCredentials(
         Value(detail::make<camunda_value>([](camunda_value** value, camunda_error** error) {
@@ -4349,11 +6955,11 @@ class ClusterCredentials {
 
   /// Returns the value of a variable, for example `ZEEBE_ADDRESS`; some are secret. Valid as long
   /// as this object or a copy of it exists.
-  std::optional<std::string_view> get(std::string_view name) const {
+  [[nodiscard]] std::optional<std::string_view> get(std::string_view name) const {
     return variables_[name].str();
   }
   /// Returns the names of the variables.
-  std::vector<std::string> names() const {
+  [[nodiscard]] std::vector<std::string> names() const {
     std::vector<std::string> names;
     for (std::size_t i = 0; i < variables_.size(); ++i) names.emplace_back(*variables_.key(i));
     return names;
@@ -4369,7 +6975,7 @@ class ClusterCredentials {
     });
   }
   /// Returns the variables as an object of strings. They contain secrets.
-  const Value& value() const noexcept { return variables_; }
+  [[nodiscard]] const Value& value() const noexcept { return variables_; }
 
  private:
   Value variables_;
@@ -4383,18 +6989,18 @@ class Token {
 
   /// Returns the token, for an `Authorization: Bearer …` header. Keep it out of logs and errors.
   /// Valid as long as this object or a copy of it exists.
-  std::string_view expose() const noexcept {
+  [[nodiscard]] std::string_view expose() const noexcept {
     std::size_t length = 0;
     const char* text = camunda_token_str(handle_.get(), &length);
     return text == nullptr ? std::string_view() : std::string_view(text, length);
   }
   /// Returns the expiry time by this machine's clock. The library refreshes the token before that.
-  std::chrono::system_clock::time_point expires_at() const noexcept {
+  [[nodiscard]] std::chrono::system_clock::time_point expires_at() const noexcept {
     return std::chrono::system_clock::time_point(
         std::chrono::milliseconds(camunda_token_expires_at(handle_.get())));
   }
   /// Returns the C handle; valid as long as this object or a copy of it exists.
-  const camunda_token* get() const noexcept { return handle_.get(); }
+  [[nodiscard]] const camunda_token* get() const noexcept { return handle_.get(); }
 
  private:
   std::shared_ptr<const camunda_token> handle_;
@@ -4422,11 +7028,11 @@ class AdminClient {
  public:
   /// Creates a client with the settings of the environment variables; see
   /// AdminClientBuilder::from_env().
-  static AdminClient from_env();
+  [[nodiscard]] static AdminClient from_env();
   /// Creates a client with the variables of a file; see AdminClientBuilder::from_env_file().
-  static AdminClient from_env_file(const std::string& path);
+  [[nodiscard]] static AdminClient from_env_file(const std::string& path);
   /// Returns a builder with the defaults. Client id and secret are required.
-  static AdminClientBuilder builder();
+  [[nodiscard]] static AdminClientBuilder builder();
 
   /// Returns the same client with options for the calls made through it.
   ///
@@ -4440,24 +7046,24 @@ class AdminClient {
   }
 
   /// The clusters of the organisation.
-  Clusters clusters() const;
+  [[nodiscard]] Clusters clusters() const;
   /// Returns the resource of one cluster; sends no request.
-  ClusterHandle cluster(ClusterId id) const;
+  [[nodiscard]] ClusterHandle cluster(ClusterId id) const;
   /// The members of the organisation and their roles.
-  Members members() const;
+  [[nodiscard]] Members members() const;
   /// The organisation's audit log.
-  Activity activity() const;
+  [[nodiscard]] Activity activity() const;
   /// Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
   /// hours in advance. The only operation without a token.
-  IpRanges ip_ranges() const;
+  [[nodiscard]] IpRanges ip_ranges() const;
   /// Returns an access token for an audience, for example `zeebe.camunda.io`, from the cache that
   /// all processes of the user share, or from the token endpoint.
-  Token token(std::string_view audience) const {
+  [[nodiscard]] Token token(std::string_view audience) const {
     const detail::CText text(audience, "the audience");
     return token_for(text.get());
   }
   /// Returns a TokenSource for an audience, for repeated use.
-  TokenSource token_source(std::string_view audience) const;
+  [[nodiscard]] TokenSource token_source(std::string_view audience) const;
 
   /// Sends a request to an endpoint that this version has no method for. `path` is percent-encoded
   /// and begins with `/`; `body` is JSON, empty for no body. Retries as Idempotency::ByMethod.
@@ -4478,7 +7084,7 @@ class AdminClient {
   }
 
   /// Returns the counters of this client and its copies.
-  Stats stats() const {
+  [[nodiscard]] Stats stats() const {
     return detail::call_value<Stats>([&](camunda_value** value, camunda_error** error) {
       return camunda_admin_stats(get(), value, error);
     });
@@ -4486,7 +7092,7 @@ class AdminClient {
   /// Returns the state of all tokens, rate limiters and token stores of this process as an object
   /// without secrets: `tokens`, `rate_limiters`, `stores` and `counters`. Times are seconds from
   /// now.
-  Value diagnostics() const {
+  [[nodiscard]] Value diagnostics() const {
     return Value(detail::make<camunda_value>([&](camunda_value** value, camunda_error** error) {
       return camunda_admin_diagnostics(get(), value, error);
     }));
@@ -4505,11 +7111,11 @@ class AdminClient {
   }
 
   /// Returns the C handle; valid as long as this object or a copy of it exists.
-  const camunda_admin* get() const noexcept { return connection_->admin.get(); }
+  [[nodiscard]] const camunda_admin* get() const noexcept { return connection_->admin.get(); }
   /// @private
-  const camunda_call_options* call() const noexcept { return call_ ? call_->get() : nullptr; }
+  [[nodiscard]] const camunda_call_options* call() const noexcept { return call_ ? call_->get() : nullptr; }
   /// @private
-  CallOptions options() const { return call_ ? call_->options() : CallOptions(); }
+  [[nodiscard]] CallOptions options() const { return call_ ? call_->options() : CallOptions(); }
 
  private:
   friend class AdminClientBuilder;
@@ -4518,7 +7124,7 @@ class AdminClient {
   explicit AdminClient(std::shared_ptr<const detail::Connection> connection)
       : connection_(std::move(connection)) {}
 
-  Token token_for(const char* audience) const {
+  [[nodiscard]] Token token_for(const char* audience) const {
     return Token(detail::make<camunda_token>([&](camunda_token** token, camunda_error** error) {
       return camunda_admin_token(get(), call(), audience, token, error);
     }));
@@ -4541,19 +7147,19 @@ class AdminClientBuilder {
   /// are required; CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL and
   /// the others of the README are optional. Throws ConfigError with the name of a variable that is
   /// missing or not valid.
-  static AdminClientBuilder from_env() {
+  [[nodiscard]] static AdminClientBuilder from_env() {
     return from([](camunda_config** config, camunda_error** error) {
       return camunda_config_from_env(config, error);
     });
   }
   /// Reads the same variables from a file of `NAME=value` or `export NAME='value'` lines.
-  static AdminClientBuilder from_env_file(const std::string& path) {
+  [[nodiscard]] static AdminClientBuilder from_env_file(const std::string& path) {
     return from([&](camunda_config** config, camunda_error** error) {
       return camunda_config_from_env_file(detail::c_text(path, "the path"), config, error);
     });
   }
   /// Returns a builder with the credentials of a cluster client, for a TokenSource.
-  static AdminClientBuilder from_credentials(const ClusterCredentials& credentials) {
+  [[nodiscard]] static AdminClientBuilder from_credentials(const ClusterCredentials& credentials) {
     return from([&](camunda_config** config, camunda_error** error) {
       return camunda_config_from_credentials(credentials.value().get(), config, error);
     });
@@ -4720,7 +7326,7 @@ class AdminClientBuilder {
   }
 
   /// Creates a client; sends no request. Can be called several times.
-  AdminClient build() const {
+  [[nodiscard]] AdminClient build() const {
     auto connection = std::make_shared<detail::Connection>();
     connection->log = log_;
     connection->admin =
@@ -4732,7 +7338,7 @@ class AdminClientBuilder {
 
  private:
   template <class Make>
-  static AdminClientBuilder from(Make&& make) {
+  [[nodiscard]] static AdminClientBuilder from(Make&& make) {
     AdminClientBuilder builder;
     builder.config_ = detail::make<camunda_config>(std::forward<Make>(make));
     return builder;
@@ -4768,10 +7374,10 @@ class TokenSource {
     return source;
   }
   /// Returns the counters of this source and its copies, or of the client that created it.
-  Stats stats() const { return admin_.stats(); }
+  [[nodiscard]] Stats stats() const { return admin_.stats(); }
 
   /// Returns a valid token. The library refreshes it before it expires.
-  Token access_token() const { return admin_.token_for(audience()); }
+  [[nodiscard]] Token access_token() const { return admin_.token_for(audience()); }
   /// Discards a token that a server rejected. A newer token in the cache stays.
   void invalidate(const Token& token) const {
     detail::run([&](camunda_error** error) {
@@ -4786,7 +7392,7 @@ class TokenSource {
       : admin_(std::move(admin)), audience_(std::move(audience)) {}
 
   /// Returns the audience; NULL for that of the credentials.
-  const char* audience() const noexcept { return audience_ ? audience_->c_str() : nullptr; }
+  [[nodiscard]] const char* audience() const noexcept { return audience_ ? audience_->c_str() : nullptr; }
 
   AdminClient admin_;
   std::optional<std::string> audience_;
@@ -4801,15 +7407,15 @@ class TokenSource {
 class Clusters {
  public:
   /// Lists all clusters of the organisation, without paging.
-  std::vector<Cluster> list() const;
+  [[nodiscard]] std::vector<Cluster> list() const;
   /// Creates a cluster. Returns immediately; the cluster has the status `Creating` for minutes.
   /// Costs money. Non-idempotent.
   /// Documented error responses: 400 name too long; plan type, region, channel or generation not
   /// valid; no reservation left; 503 cluster creation is not available.
-  ClusterId create(const CreateCluster& request) const;
+  [[nodiscard]] ClusterId create(const CreateCluster& request) const;
   /// Lists the channels with their generations, the plan types and the regions: the only source of
   /// the ids for creating a cluster.
-  Parameters parameters() const;
+  [[nodiscard]] Parameters parameters() const;
 
  private:
   friend class AdminClient;
@@ -4824,20 +7430,20 @@ class ClusterClients {
  public:
   /// Lists the clients of the cluster, with their permissions, which no other operation returns.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
-  std::vector<ClusterClient> list() const;
+  [[nodiscard]] std::vector<ClusterClient> list() const;
   /// Creates a client of the cluster; without `permissions` it gets all of them. An empty list of
   /// permissions is not accepted. The API returns the secret ONLY in this response. Non-idempotent.
   /// Documented error responses: 400 client names must be unique; 403 maximum number of clients
   /// reached, or cluster belongs to another organisation; 404 no such cluster.
-  CreatedClusterClient create(const CreateClusterClient& request) const;
+  [[nodiscard]] CreatedClusterClient create(const CreateClusterClient& request) const;
   /// Returns the connection details of a client, without its secret.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
   /// or client; 412 cluster not ready; try later.
-  ClusterClientConnectionDetails get(const ClusterClientId& client) const;
+  [[nodiscard]] ClusterClientConnectionDetails get(const ClusterClientId& client) const;
   /// Deletes a client. Irreversible.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
   /// or client.
-  void delete_(const ClusterClientId& client) const;
+  void remove(const ClusterClientId& client) const;
   /// Creates a client and stores its credentials in a new file, which
   /// ClusterCredentials::from_env_file() reads. The API returns the secret only once, so the file
   /// is created first, with mode 0600 and reserved disk space; it never replaces a file. Then the
@@ -4865,31 +7471,31 @@ class Backups {
  public:
   /// Lists the backups of the cluster.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
-  std::vector<Backup> list() const;
+  [[nodiscard]] std::vector<Backup> list() const;
   /// Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
   /// Documented error responses: 404 no such cluster.
-  Backup create() const;
+  [[nodiscard]] Backup create() const;
   /// Deletes a backup and returns it. Irreversible.
   /// Documented error responses: 403 cluster belongs to another organisation.
-  Backup delete_(const BackupId& backup) const;
+  [[nodiscard]] Backup remove(const BackupId& backup) const;
   /// Returns the latest restore of the backup.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no restore was
   /// ever triggered for this backup.
-  Restore restore_status(const BackupId& backup) const;
+  [[nodiscard]] Restore restore_status(const BackupId& backup) const;
   /// Starts a restore to the source cluster, which the API suspends and resumes; takes minutes.
   /// Non-idempotent.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
   /// or backup; 409 backup of an unknown generation, or a restore in flight.
-  Restore restore(const BackupId& backup) const;
+  [[nodiscard]] Restore restore(const BackupId& backup) const;
   /// Returns the backup schedule; a cluster has at most one.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no schedule
   /// configured.
-  BackupSchedule schedule() const;
+  [[nodiscard]] BackupSchedule schedule() const;
   /// Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once every
   /// 15 minutes.
   /// Documented error responses: 400 not a valid cron expression; 403 cluster belongs to another
   /// organisation; 404 no such cluster.
-  BackupSchedule set_schedule(std::string_view cron) const;
+  [[nodiscard]] BackupSchedule set_schedule(std::string_view cron) const;
   /// Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
   void delete_schedule() const;
@@ -4919,7 +7525,7 @@ class ClusterSecrets {
  public:
   /// Lists the connector secrets of the cluster with their VALUES: the response is secret.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
-  Secrets list() const;
+  [[nodiscard]] Secrets list() const;
   /// Creates a connector secret. Its name must have fewer than 50 characters.
   /// Documented error responses: 400 name has 50 characters or more; 403 maximum number of secrets
   /// reached, or cluster belongs to another organisation; 404 no such cluster; 409 name taken, or
@@ -4932,7 +7538,7 @@ class ClusterSecrets {
   /// Deletes a connector secret, which the list may still contain for a short time. Irreversible.
   /// Documented error responses: 403 cluster belongs to another organisation; 409 another change to
   /// the secrets is in progress, retry.
-  void delete_(std::string_view name) const;
+  void remove(std::string_view name) const;
 
  private:
   friend class ClusterHandle;
@@ -4958,18 +7564,18 @@ class ClusterMonitoring {
   /// Returns the monitoring clients and the status of monitoring, which is an empty object while
   /// monitoring is inactive.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
-  Monitoring get() const;
+  [[nodiscard]] Monitoring get() const;
   /// Creates a monitoring client. The API returns the password ONLY in this response.
   /// Non-idempotent.
   /// Documented error responses: 404 no such cluster.
-  CreatedMonitoringClient create_client(std::string_view username) const;
+  [[nodiscard]] CreatedMonitoringClient create_client(std::string_view username) const;
   /// Deletes a monitoring client. Irreversible.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such client.
   void delete_client(const MonitoringClientId& client) const;
   /// Replaces the password of a monitoring client. The API returns the new one ONLY in this
   /// response. Non-idempotent.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such client.
-  CreatedMonitoringClient rotate_password(const MonitoringClientId& client) const;
+  [[nodiscard]] CreatedMonitoringClient rotate_password(const MonitoringClientId& client) const;
 
  private:
   friend class ClusterHandle;
@@ -4986,7 +7592,7 @@ class SecureConnectivity {
  public:
   /// Returns the secure connectivity; its `status` is an empty object while it is inactive.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
-  SecureConnectivityStatus get() const;
+  [[nodiscard]] SecureConnectivityStatus get() const;
   /// Activates secure connectivity for these principals and regions.
   /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
   /// 409 already active.
@@ -5009,38 +7615,38 @@ class SecureConnectivity {
 class ClusterHandle {
  public:
   /// Returns the id of the cluster.
-  const ClusterId& id() const noexcept { return cluster_; }
+  [[nodiscard]] const ClusterId& id() const noexcept { return cluster_; }
   /// The clients of a cluster: credentials for its APIs.
-  ClusterClients clients() const { return ClusterClients(admin_, cluster_); }
+  [[nodiscard]] ClusterClients clients() const { return ClusterClients(admin_, cluster_); }
   /// The backups of a cluster, their schedule and their restores.
-  Backups backups() const { return Backups(admin_, cluster_); }
+  [[nodiscard]] Backups backups() const { return Backups(admin_, cluster_); }
   /// The connector secrets of a cluster.
-  ClusterSecrets secrets() const { return ClusterSecrets(admin_, cluster_); }
+  [[nodiscard]] ClusterSecrets secrets() const { return ClusterSecrets(admin_, cluster_); }
   /// External (bring-your-own) monitoring of a cluster.
-  ClusterMonitoring monitoring() const { return ClusterMonitoring(admin_, cluster_); }
+  [[nodiscard]] ClusterMonitoring monitoring() const { return ClusterMonitoring(admin_, cluster_); }
   /// Secure connectivity of a cluster: access over the cloud provider's private network.
-  SecureConnectivity secure_connectivity() const { return SecureConnectivity(admin_, cluster_); }
+  [[nodiscard]] SecureConnectivity secure_connectivity() const { return SecureConnectivity(admin_, cluster_); }
   /// Returns a cluster.
   /// Documented error responses: 404 no such cluster.
-  Cluster get() const;
+  [[nodiscard]] Cluster get() const;
   /// Updates the fields that are set; an empty description clears it.
   /// Documented error responses: 404 no such cluster.
   void update(const UpdateCluster& request) const;
   /// Deletes a cluster. Irreversible.
   /// Documented error responses: 404 no such cluster.
-  void delete_() const;
+  void remove() const;
   /// Resumes a suspended cluster, which takes minutes.
   void wake() const;
   /// Starts the upgrade to the newest generation of the cluster's channel, which takes minutes.
   /// Documented error responses: 400 no upgrade available; 404 no such cluster; 409 an upgrade gate
   /// blocks it; the body names the reason and the next step; 412 cluster not ready for an upgrade.
-  GenerationUpgrade upgrade() const;
+  [[nodiscard]] GenerationUpgrade upgrade() const;
   /// Sets or rotates the customer's AWS KMS keys. The second key is required for dual-region
   /// clusters and not allowed for others. The keys are in use when `encryption.status` is `Ready`.
   /// Documented error responses: 400 malformed ARN, region mismatch, or second key missing or not
   /// allowed; 403 not on this plan, or the region is not AWS; 404 no such cluster; 409 cluster was
   /// not created with External encryption.
-  Cluster set_encryption(const UpdateEncryption& request) const;
+  [[nodiscard]] Cluster set_encryption(const UpdateEncryption& request) const;
   /// Replaces the IP allowlist of the cluster; an empty list removes it. Each `ip` is a CIDR, or
   /// several separated by commas.
   void set_ip_allowlist(std::vector<IpAllowlistEntry> entries) const;
@@ -5049,7 +7655,7 @@ class ClusterHandle {
   /// Documented error responses: 400 backup ids missing, empty or not valid; 403 cluster belongs to
   /// another organisation; 404 no such cluster or backup; 409 already failed over, or not ready yet
   /// (see message); 422 not multi-region, or its region pair has no failover.
-  FailoverResult fail_over(const TriggerFailover& request) const;
+  [[nodiscard]] FailoverResult fail_over(const TriggerFailover& request) const;
   /// Adds an entry to the IP allowlist, or replaces the entry with the same `ip`, and returns the
   /// new list. Reads the list, changes it and writes it. The API has no atomic operation: if two
   /// programs change the list concurrently, one change is lost. Throws PermissionDeniedError if the
@@ -5101,14 +7707,14 @@ class Members {
  public:
   /// Lists the members and the pending invitations.
   /// Documented error responses: 403 missing permission.
-  std::vector<Member> list() const;
+  [[nodiscard]] std::vector<Member> list() const;
   /// Replaces the roles of a member, or invites the email address if it is not a member. Since 8.8
   /// `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
   /// Documented error responses: 400 a role is not valid; 403 missing permission, or no seat left.
   void set_roles(std::string_view email, std::vector<AssignableRole> roles) const;
   /// Removes a member from the organisation.
   /// Documented error responses: 403 missing permission; 404 not a member of the organisation.
-  void delete_(std::string_view email) const;
+  void remove(std::string_view email) const;
 
  private:
   friend class AdminClient;
@@ -5123,7 +7729,7 @@ class Activity {
  public:
   /// Lists the events of the organisation's audit log.
   /// Documented error responses: 403 missing permission.
-  std::vector<AuditEvent> list() const;
+  [[nodiscard]] std::vector<AuditEvent> list() const;
   /// Writes the events of the organisation's audit log as CSV.
   /// Documented error responses: 403 missing permission.
   /// Writes the CSV to a stream. Throws IoError if writing fails.
@@ -5162,6 +7768,13 @@ inline TokenSource AdminClient::token_source(std::string_view audience) const {
 inline const std::vector<IpAllowlistEntry>* Cluster::allowlist() const noexcept {
   if (ipallowlist) return &*ipallowlist;
   return ipwhitelist ? &*ipwhitelist : nullptr;
+}
+
+inline std::optional<SysTime> AuditEvent::time() const noexcept {
+  if (!timestamp) return std::nullopt;
+  const std::optional<std::int64_t> since_epoch = timestamp->as_i64();
+  if (!since_epoch) return std::nullopt;
+  return SysTime(std::chrono::milliseconds(*since_epoch));
 }
 
 inline ClusterCredentials CreatedClusterClient::credentials(const Cluster& cluster) const {
@@ -5231,7 +7844,7 @@ inline void ClusterHandle::update(const UpdateCluster& request) const {
   });
 }
 
-inline void ClusterHandle::delete_() const {
+inline void ClusterHandle::remove() const {
   detail::run([&](camunda_error** error) {
     return camunda_cluster_delete(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), error);
@@ -5301,7 +7914,7 @@ inline ClusterClientConnectionDetails ClusterClients::get(const ClusterClientId&
   });
 }
 
-inline void ClusterClients::delete_(const ClusterClientId& client) const {
+inline void ClusterClients::remove(const ClusterClientId& client) const {
   detail::run([&](camunda_error** error) {
     return camunda_cluster_client_delete(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), detail::c_text(client.str(), "client_id"),
@@ -5323,7 +7936,7 @@ inline Backup Backups::create() const {
   });
 }
 
-inline Backup Backups::delete_(const BackupId& backup) const {
+inline Backup Backups::remove(const BackupId& backup) const {
   return detail::call_value<Backup>([&](camunda_value** value, camunda_error** error) {
     return camunda_backup_delete(admin_.get(), admin_.call(),
         detail::c_text(cluster_.str(), "cluster_uuid"), detail::c_text(backup.str(), "backup_id"),
@@ -5401,7 +8014,7 @@ inline void ClusterSecrets::update(std::string_view name, Secret value) const {
   });
 }
 
-inline void ClusterSecrets::delete_(std::string_view name) const {
+inline void ClusterSecrets::remove(std::string_view name) const {
   const detail::CText name_text(name, "secret_name");
   detail::run([&](camunda_error** error) {
     return camunda_secret_delete(admin_.get(), admin_.call(),
@@ -5495,7 +8108,7 @@ inline void Members::set_roles(std::string_view email, std::vector<AssignableRol
   });
 }
 
-inline void Members::delete_(std::string_view email) const {
+inline void Members::remove(std::string_view email) const {
   const detail::CText email_text(email, "email");
   detail::run([&](camunda_error** error) {
     return camunda_member_delete(admin_.get(), admin_.call(), email_text.get(), error);
@@ -5664,6 +8277,29 @@ template <>
 struct std::hash<camunda::ClusterClientId> : camunda::detail::HashId<camunda::ClusterClientId> {};
 template <>
 struct std::hash<camunda::MonitoringClientId> : camunda::detail::HashId<camunda::MonitoringClientId> {};
+/// @endcond
+
+#undef CAMUNDA_COLD
+
+/// @cond
+#pragma pop_macro("Status")
+#pragma pop_macro("Bool")
+#pragma pop_macro("None")
+#pragma pop_macro("True")
+#pragma pop_macro("False")
+#pragma pop_macro("Success")
+#pragma pop_macro("Always")
+#pragma pop_macro("Complex")
+#pragma pop_macro("min")
+#pragma pop_macro("max")
+#pragma pop_macro("ERROR")
+#pragma pop_macro("DELETE")
+#pragma pop_macro("IN")
+#pragma pop_macro("OUT")
+#pragma pop_macro("near")
+#pragma pop_macro("far")
+#pragma pop_macro("small")
+#pragma pop_macro("interface")
 /// @endcond
 
 #endif  // CAMUNDA_ADMIN_HPP

@@ -32,6 +32,19 @@ pub(crate) fn current_thread() -> usize {
 ///
 /// Clones share one flag. [`cancel`](Cancel::cancel) uses only atomic operations, so it is
 /// async-signal-safe. A call in progress then fails with [`ErrorKind::Cancelled`] within 100 ms.
+///
+/// ```no_run
+/// # let admin = camunda_admin::AdminClient::from_env()?;
+/// use camunda_admin::{CallOptions, Cancel, ErrorKind};
+///
+/// let cancel = Cancel::new();
+/// let cancellable = admin.with(CallOptions::new().cancel(cancel.clone()));
+/// std::thread::spawn(move || cancel.cancel());
+/// if let Err(error) = cancellable.clusters().list() {
+///     assert_eq!(error.kind(), ErrorKind::Cancelled);
+/// }
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(Arc<AtomicUsize>);
 
@@ -93,6 +106,16 @@ type ShutdownCheck = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Per-call options: timeout and cancellation. Set them with
 /// [`AdminClient::with`](crate::AdminClient::with).
+///
+/// ```no_run
+/// # let admin = camunda_admin::AdminClient::from_env()?;
+/// use std::time::Duration;
+/// use camunda_admin::CallOptions;
+///
+/// let quick = admin.with(CallOptions::new().timeout(Duration::from_secs(5)));
+/// quick.clusters().list()?;
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct CallOptions {
     timeout: Option<Duration>,

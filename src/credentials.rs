@@ -38,6 +38,14 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Credentials of a cluster client, as the variables of the Console's credential file.
 ///
 /// `Debug` shows only the names of the variables.
+///
+/// ```no_run
+/// use camunda_admin::ClusterCredentials;
+///
+/// let credentials = ClusterCredentials::from_env_file("worker.env")?;
+/// println!("{:?}", credentials.get("ZEEBE_ADDRESS"));
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClusterCredentials {
     variables: BTreeMap<String, Secret>,

@@ -43,6 +43,8 @@ const EXPIRY_WARNING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const VARIABLES: &[(&str, &str)] = &[
     ("CAMUNDA_CONSOLE_CLIENT_ID", "client_id"),
     ("CAMUNDA_CONSOLE_CLIENT_SECRET", "client_secret"),
+    ("CAMUNDA_CONSOLE_CLIENT_SECRET_FILE", "client_secret_file"),
+    ("CAMUNDA_CONSOLE_ACCESS_TOKEN", "access_token"),
     ("CAMUNDA_CONSOLE_BASE_URL", "base_url"),
     ("CAMUNDA_OAUTH_URL", "oauth_url"),
     ("CAMUNDA_CONSOLE_OAUTH_AUDIENCE", "audience"),
@@ -116,7 +118,7 @@ pub enum Status {
     Warning,
     /// Calls fail.
     Failed,
-    /// The check was not run because an earlier one failed.
+    /// The check was not run, because an earlier one failed or it does not apply.
     Skipped,
 }
 
@@ -453,6 +455,11 @@ impl Doctor {
 
     /// Requests a token through the cache. Returns whether there is one.
     fn check_token(&mut self, admin: &AdminClient, config: &Config) -> bool {
+        if config.access_token().is_some() {
+            let message = "set by `access_token`; no token request is sent";
+            self.add("token", Status::Ok, message);
+            return true;
+        }
         let before = admin.stats().token_requests;
         match admin.token(config.audience()) {
             Ok(token) => {
@@ -479,6 +486,11 @@ impl Doctor {
     fn check_token_store(&mut self, config: &Config, has_token: bool) {
         const NOT_SHARED: &str = "each process sends its own token requests; set a directory or a \
                                   Redis URL as `token_cache` to share them";
+        if config.access_token().is_some() {
+            let message = "not used with `access_token`";
+            self.add("token_store", Status::Skipped, message);
+            return;
+        }
         let stores = auth::diagnostics().stores;
         for store in &stores {
             let missing: Vec<_> = [
@@ -649,6 +661,9 @@ fn settings(
         }
     }
     let defaults = Config::default();
+    let is_set = |key| settings.iter().any(|setting: &Setting| setting.key == key);
+    let needs_credentials = !is_set("access_token");
+    let needs_secret = needs_credentials && !is_set("client_secret_file");
     for (key, value) in [
         ("client_id", None),
         ("client_secret", None),
@@ -657,7 +672,12 @@ fn settings(
         ("audience", Some(defaults.audience())),
         ("token_cache", Some("auto")),
     ] {
-        if !settings.iter().any(|setting| setting.key == key) {
+        let is_needed = match key {
+            "client_id" => needs_credentials,
+            "client_secret" => needs_secret,
+            _ => true,
+        };
+        if is_needed && !settings.iter().any(|setting| setting.key == key) {
             settings.push(Setting {
                 key,
                 value: value.map(str::to_owned),
@@ -849,6 +869,31 @@ mod tests {
         for name in read.into_inner() {
             assert!(VARIABLES.iter().any(|(known, _)| *known == name), "{name}");
         }
+    }
+
+    #[test]
+    fn settings_lack_credentials_that_others_replace() {
+        let keys = |values: &[(&str, &str)]| {
+            let found = settings(&variables(values), &variables(&[]));
+            assert!(
+                found
+                    .iter()
+                    .all(|it| it.value.as_deref() != Some("hunter2"))
+            );
+            let credentials = found.iter().map(|it| it.key);
+            credentials
+                .filter(|key| key.starts_with("client_") || *key == "access_token")
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&[]), ["client_id", "client_secret"]);
+        assert_eq!(
+            keys(&[("CAMUNDA_CONSOLE_ACCESS_TOKEN", "hunter2")]),
+            ["access_token"]
+        );
+        assert_eq!(
+            keys(&[("CAMUNDA_CONSOLE_CLIENT_SECRET_FILE", "/run/secret")]),
+            ["client_secret_file", "client_id"]
+        );
     }
 
     #[test]

@@ -80,8 +80,9 @@ pub enum Stage {
 ///
 /// A waiter changes nothing: the outcome of its error is `NotSent` if it sent no poll, else
 /// `Rejected`.
+///
+/// These four are all that can be known, so that a `match` on them needs no `_`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Outcome {
     /// The API did not receive the request.
     NotSent,
@@ -99,6 +100,20 @@ pub enum Outcome {
 /// `Display` writes one line: the operation, what happened, and what to do, for example `create
 /// cluster: rejected with HTTP 400: Name is too long`. Neither `Display` nor `Debug` contains a
 /// secret, a token or a response body.
+///
+/// ```no_run
+/// # let admin = camunda_admin::AdminClient::from_env()?;
+/// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+/// use camunda_admin::ErrorKind;
+///
+/// match admin.cluster(&id).backups().create() {
+///     Ok(backup) => println!("{}", backup.uuid),
+///     Err(error) if error.kind() == ErrorKind::NotFound => println!("no such cluster"),
+///     Err(error) if error.may_have_been_applied() => println!("check first: {error}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 

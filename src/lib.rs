@@ -36,10 +36,29 @@
 //!
 //! Safe and idempotent operations are retried after transient errors, up to 5 attempts.
 //! Non-idempotent operations (creating a cluster, a client, a backup, …) are retried only if no
-//! byte of the request was sent. After an error, [`Error::outcome`] reports whether the operation
-//! was executed: [`Outcome::NotSent`], [`Outcome::Rejected`], [`Outcome::Unknown`] or
-//! [`Outcome::Completed`]. [`Error::may_have_been_applied`] reports whether the caller must check a
-//! change before repeating it.
+//! byte of the request was sent.
+//!
+//! # Errors
+//!
+//! Every function returns the same [`Error`]. [`Error::kind`] is the category to match on,
+//! [`Error::outcome`] reports whether the operation was executed: [`Outcome::NotSent`],
+//! [`Outcome::Rejected`], [`Outcome::Unknown`] or [`Outcome::Completed`].
+//! [`Error::may_have_been_applied`] reports whether the caller must check a change before repeating
+//! it. If a response that the API returns only once cannot be decoded, [`Error::body`] has its bytes.
+//!
+//! ```no_run
+//! use camunda_admin::{AdminClient, ClusterId, ErrorKind};
+//!
+//! # let admin = AdminClient::from_env()?;
+//! let id: ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+//! match admin.cluster(&id).delete() {
+//!     Ok(()) => println!("deleted"),
+//!     Err(error) if error.kind() == ErrorKind::NotFound => println!("no such cluster"),
+//!     Err(error) if error.may_have_been_applied() => eprintln!("check first: {error}"),
+//!     Err(error) => return Err(error),
+//! }
+//! # Ok::<(), camunda_admin::Error>(())
+//! ```
 //!
 //! # Types
 //!
@@ -64,6 +83,44 @@
 //! - `cli`: the program `camunda-admin` (`doctor` checks the environment, `token` prints an access
 //!   token) and the module `doctor`.
 //!
+//! # Logs
+//!
+//! The library logs through the [`log`] facade with the target `camunda_admin`: a `debug` record for
+//! each response and token, an `info` record for each retry, a `warn` record for each token store that
+//! fails. Records contain no secrets.
+//!
+//! **Warning:** a program that logs at level `trace` must exclude the target `ureq_proto`. This
+//! dependency logs all bytes that it sends and receives, access tokens and secrets included. With
+//! `env_logger`, for example: `RUST_LOG=trace,ureq_proto=off`.
+//!
+//! # Proxies
+//!
+//! The proxy of `HTTPS_PROXY` or `ALL_PROXY` is used, except for the hosts of `NO_PROXY` and for
+//! loopback addresses; [`AdminClientBuilder::proxy`] replaces it. Only HTTP proxies (CONNECT) are
+//! supported; a SOCKS proxy is an error. If a proxy intercepts TLS, its certificate authority must be
+//! trusted by the platform or set with [`AdminClientBuilder::ca_file`].
+//!
+//! # Testing
+//!
+//! The crate `camunda-admin-sandbox` is a mock server of the API and of the token endpoint, with life
+//! cycles, errors, rate limits and fault injection. A test starts it in its own process:
+//!
+//! ```
+//! use camunda_admin::AdminClient;
+//! use camunda_admin_sandbox::Sandbox;
+//!
+//! let sandbox = Sandbox::start();
+//! let admin = AdminClient::builder()
+//!     .client_id(&sandbox.client_id())
+//!     .client_secret(sandbox.client_secret())
+//!     .base_url(&sandbox.base_url())
+//!     .oauth_url(&sandbox.oauth_url())
+//!     .token_cache("memory")
+//!     .build()?;
+//! assert!(admin.clusters().list()?.is_empty());
+//! # Ok::<(), camunda_admin::Error>(())
+//! ```
+//!
 //! # Forks
 //!
 //! A client that was created before a `fork` works in the child, with its own connections and with
@@ -77,47 +134,39 @@
 // A type in a public signature must be exported.
 #![cfg_attr(not(test), deny(unnameable_types))]
 
-/// The README's own example compiles.
+/// The Rust examples of the documentation site compile.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documentation {
+    #[doc = include_str!("../docs/cancellation.md")]
+    struct Cancellation;
+    #[doc = include_str!("../docs/clusters.md")]
+    struct Clusters;
+    #[doc = include_str!("../docs/configuration.md")]
+    struct Configuration;
+    #[doc = include_str!("../docs/errors.md")]
+    struct Errors;
+    #[doc = include_str!("../docs/operations.md")]
+    struct Operations;
+    #[doc = include_str!("../docs/quick-start.md")]
+    struct QuickStart;
+    #[doc = include_str!("../docs/retries.md")]
+    struct Retries;
+    #[doc = include_str!("../docs/testing.md")]
+    struct Testing;
+}
 
 mod abandonable;
-#[warn(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use
-)]
 mod api;
 mod auth;
 mod backoff;
-#[warn(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use
-)]
 mod call;
 mod config;
-#[warn(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use
-)]
 mod credentials;
 #[cfg(test)]
 #[path = "../tests/support/deadline_check.rs"]
 mod deadline_check;
 #[cfg(feature = "cli")]
 pub mod doctor;
-#[warn(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use
-)]
 mod error;
 #[cfg(feature = "capi")]
 pub mod ffi;
@@ -130,12 +179,6 @@ pub mod fuzzing;
 #[allow(dead_code)]
 mod limited;
 mod random;
-#[warn(
-    clippy::missing_errors_doc,
-    clippy::missing_panics_doc,
-    clippy::must_use_candidate,
-    clippy::return_self_not_must_use
-)]
 mod secret;
 mod secret_file;
 mod token_config;
@@ -146,20 +189,25 @@ mod transport;
 mod unreachable_ports;
 
 pub use api::activity::Activity;
-pub use api::admin::{AdminClient, AdminClientBuilder, ClusterHandle, TokenSource};
+pub use api::admin::{AdminClient, AdminClientBuilder, TokenSource};
 pub use api::backups::Backups;
+pub use api::cluster::FailoverStep;
 pub use api::cluster_clients::ClusterClients;
-pub use api::clusters::{Clusters, FailoverStep};
+pub use api::cluster_handle::ClusterHandle;
+pub use api::clusters::Clusters;
 pub use api::members::Members;
 pub use api::monitoring::ClusterMonitoring;
-pub use api::object::{Extra, ExtraIter, Json, Number};
+pub use api::object::{Extra, ExtraIter, Json, Number, UnknownValue};
 pub use api::secrets::{ClusterSecrets, Secrets};
 pub use api::secure_connectivity::SecureConnectivity;
 pub use api::timestamp::Timestamp;
 // The objects, enumerations and ids of the list in `api/mod.rs`.
 pub use api::types::*;
 pub use api::wait::Wait;
-pub use auth::Token;
+pub use auth::{
+    CounterReport, Diagnostics, RateLimiterReport, StoreReport, StoreRole, Token, TokenReport,
+    TokenStatus,
+};
 pub use call::{CallOptions, Cancel};
 pub use credentials::ClusterCredentials;
 pub use error::{Error, ErrorKind, Outcome, Result, Stage};

@@ -20,6 +20,14 @@ pub(crate) const NOT_A_STRING: &str = "invalid type: a secret is a string";
 ///
 /// `Debug` prints `Secret(…)`, and there is no `Display`. `Serialize` writes the string itself, as
 /// requests and responses contain it.
+///
+/// ```
+/// use camunda_admin::Secret;
+///
+/// let secret = Secret::new("hunter2");
+/// assert_eq!(format!("{secret:?}"), "Secret(…)");
+/// assert_eq!(secret.expose(), "hunter2");
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 

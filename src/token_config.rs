@@ -58,6 +58,7 @@ pub(crate) enum TokenCacheConfig {
 pub(crate) struct StoreTls {
     /// Distinguishes settings: clients with equal ones share a store.
     pub(crate) id: String,
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pub(crate) config: Arc<rustls::ClientConfig>,
 }
 

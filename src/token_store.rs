@@ -22,11 +22,19 @@ use crate::fork::generation;
 /// reached, none of the three.
 pub trait TokenStore: Send + Sync {
     /// Returns the value last put under this name; `None` if there is none, or it has expired.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read. Handled as described for [`TokenStore`].
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
 
     /// Stores a value under this name and replaces the previous one. Must be atomic: a concurrent
     /// reader gets either of them whole. The value expires after `ttl`; the store may then delete
     /// it.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written. Handled as described for [`TokenStore`].
     fn put(&self, name: &str, value: &[u8], ttl: Duration) -> io::Result<()>;
 
     /// Takes the lock of this name without waiting; `None` if another owner holds it.
@@ -34,6 +42,10 @@ pub trait TokenStore: Send + Sync {
     /// Dropping the returned lock releases it. If the owner terminates without doing so, the store
     /// releases the lock: immediately if it can detect that, otherwise after `lease`. Locks and
     /// values have separate namespaces.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot lock. Handled as described for [`TokenStore`].
     fn try_lock(&self, name: &str, lease: Duration) -> io::Result<Option<StoreLock>>;
 
     /// Returns the kind and location of the store, for logs and diagnostics; without passwords.

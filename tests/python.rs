@@ -1,5 +1,5 @@
 //! Tests of the installed Python package: installs it with pip into a virtual environment, and runs its
-//! tests, its example and mypy there against a sandbox.
+//! tests, its example, mypy and pyright there against a sandbox.
 //!
 //! Without python3 the tests are skipped and print its name; with `CI=true` they fail.
 
@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use camunda_admin_sandbox::Sandbox;
@@ -24,6 +24,12 @@ use limited::{Limited, PROGRAM_LIMIT, SLOW_PROGRAM_LIMIT, run_to_end, text_of};
 #[test]
 fn package_tests_pass() {
     let Some(python) = python() else { return };
+    // For the pages of the documentation that use them.
+    for module in ["pandas", "gevent"] {
+        if !python.has_tool(module) {
+            missing(&format!("{module} (from PyPI)"));
+        }
+    }
     let sandbox = sandbox();
     let folder = tempfile::tempdir().unwrap();
     let mut command = python.command(&sandbox, folder.path());
@@ -96,34 +102,98 @@ fn forward_to(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn package_and_example_pass_mypy_strict() {
+fn package_and_programs_pass_mypy_strict() {
     let Some(python) = python() else { return };
-    let has_mypy = |python: &Python| {
+    if !python.has_tool("mypy") {
+        return missing("mypy (from PyPI)");
+    }
+    // The programs import the installed package, which has a py.typed.
+    for path in [
+        package().join("src/camunda_admin"),
+        package().join("tests/typed_usage.py"),
+        top().join("examples/python/quickstart.py"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(&python.program);
-        command.args(["-m", "mypy", "--version"]);
-        run_to_end(command, PROGRAM_LIMIT).status.success()
-    };
-    if !has_mypy(python) {
-        let mut command = Command::new(&python.program);
-        command.args(["-m", "pip", "install", "--quiet", "mypy"]);
-        if !run_to_end(command, SLOW_PROGRAM_LIMIT).status.success() {
-            return missing("mypy (from PyPI)");
-        }
+        command
+            .current_dir(folder.path())
+            .args(["-m", "mypy", "--strict"])
+            .arg(path);
+        run(command);
+    }
+}
+
+#[test]
+fn package_and_programs_pass_pyright_strict() {
+    let Some(python) = python() else { return };
+    // It is a program for Node.js, which the package on PyPI installs with npm.
+    if !python.has_tool("pyright") {
+        return missing("pyright (from PyPI)");
     }
     let folder = tempfile::tempdir().unwrap();
+    let copies = [
+        (package().join("tests/typed_usage.py"), "typed_usage.py"),
+        (top().join("examples/python/quickstart.py"), "quickstart.py"),
+    ];
+    for (path, name) in copies {
+        fs::copy(path, folder.path().join(name)).unwrap();
+    }
+    let installed = python.package();
+    run(copied(&installed, &folder.path().join("camunda_admin")));
+    // In the package, arguments are checked although they have a type, and decoded JSON has none.
+    let package_rules = [
+        "reportPrivateUsage",
+        "reportMissingModuleSource",
+        "reportUnnecessaryIsInstance",
+        "reportUnknownVariableType",
+        "reportUnknownArgumentType",
+        "reportUnknownMemberType",
+    ];
+    let off: Vec<_> = package_rules
+        .iter()
+        .map(|rule| format!("{rule:?}: \"none\""))
+        .collect();
+    let configurations = [
+        format!(
+            r#"{{"include": ["camunda_admin"], "typeCheckingMode": "strict", "pythonVersion": "3.9", {}}}"#,
+            off.join(", ")
+        ),
+        r#"{"include": ["typed_usage.py", "quickstart.py"], "typeCheckingMode": "strict",
+            "enableTypeIgnoreComments": false, "reportUnnecessaryTypeIgnoreComment": "error",
+            "reportWildcardImportFromLibrary": "none"}"#
+            .to_owned(),
+    ];
+    for configuration in configurations {
+        fs::write(folder.path().join("pyrightconfig.json"), configuration).unwrap();
+        let mut command = Command::new(&python.program);
+        command
+            .current_dir(folder.path())
+            .args(["-m", "pyright", "-p", ".", "--pythonpath"])
+            .arg(&python.program);
+        run(command);
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
     let mut command = Command::new(&python.program);
     command
-        .current_dir(folder.path())
-        .args(["-m", "mypy", "--strict"]);
-    command.arg(package().join("src/camunda_admin"));
-    run(command);
-    // The example imports the installed package, which has a py.typed.
-    let mut command = Command::new(&python.program);
+        .current_dir(elsewhere.path())
+        .args([
+            "-m",
+            "pyright",
+            "--verifytypes",
+            "camunda_admin",
+            "--ignoreexternal",
+        ])
+        .arg("--pythonpath")
+        .arg(&python.program);
+    let report = run(command);
+    assert!(report.contains("Type completeness score: 100%"), "{report}");
+}
+
+/// Returns a command that copies a folder.
+fn copied(from: &Path, to: &Path) -> Command {
+    let mut command = Command::new("cp");
+    command.arg("-r").arg(from).arg(to);
     command
-        .current_dir(folder.path())
-        .args(["-m", "mypy", "--strict"]);
-    command.arg(top().join("examples/python/quickstart.py"));
-    run(command);
 }
 
 /// Builds in a copy of the repository's files, since an editable build writes into its source folder.
@@ -142,6 +212,7 @@ fn source_distribution_and_editable_wheel_are_complete() {
         ("Cargo.toml", "Cargo.toml"),
         ("LICENSE", "LICENSE"),
         ("README.md", "README.md"),
+        ("THIRD-PARTY-LICENSES.txt", "THIRD-PARTY-LICENSES.txt"),
     ] {
         let mut command = Command::new("cp");
         command.arg("-R").arg(top().join(from));
@@ -233,6 +304,38 @@ struct Python {
 }
 
 impl Python {
+    /// Returns whether a module is installed, after an attempt to install it from PyPI.
+    fn has_tool(&self, module: &str) -> bool {
+        // pip does not lock the environment.
+        static INSTALLING: Mutex<()> = Mutex::new(());
+        let _guard = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_installed = || {
+            let mut command = Command::new(&self.program);
+            command.args(["-c", &format!("import {module}")]);
+            run_to_end(command, PROGRAM_LIMIT).status.success()
+        };
+        if is_installed() {
+            return true;
+        }
+        let mut command = Command::new(&self.program);
+        command.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            module,
+        ]);
+        run_to_end(command, SLOW_PROGRAM_LIMIT).status.success() && is_installed()
+    }
+
+    /// Returns the folder of the installed package.
+    fn package(&self) -> PathBuf {
+        let mut command = Command::new(&self.program);
+        command.args(["-c", "import camunda_admin; print(*camunda_admin.__path__)"]);
+        PathBuf::from(run(command).trim())
+    }
+
     /// Returns a command with the environment of the sandbox and `home` as its home directory.
     fn command(&self, sandbox: &Sandbox, home: &Path) -> Command {
         let mut command = Command::new(&self.program);

@@ -1,5 +1,5 @@
 //! Every setting and environment variable of `src/config.rs` is offered and documented in Rust, C, C++ and
-//! Python and has a row in the README.
+//! Python and has a row in the configuration page.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ const BUILDER: &str = "src/api/admin.rs";
 const C_HEADER: &str = "include/camunda_admin.h";
 const CPP_HEADER: &str = "include/camunda_admin.hpp";
 const PYTHON: &str = "bindings/python/src/camunda_admin/_client.py";
-const README: &str = "README.md";
+const PAGE: &str = "docs/configuration.md";
 
 fn read(path: &str) -> String {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -104,9 +104,9 @@ fn setter_accepts_exactly_the_listed_keys() {
 }
 
 #[test]
-fn readme_has_a_complete_row_for_each_key_in_order() {
-    let readme = read(README);
-    let table = section(&readme, "| key | environment variable |", "\n\n");
+fn configuration_page_has_a_complete_row_for_each_key_in_order() {
+    let page = read(PAGE);
+    let table = section(&page, "| key | environment variable |", "\n\n");
     let rows: Vec<Vec<&str>> = table
         .lines()
         .skip(2)
@@ -187,7 +187,7 @@ fn python_client_accepts_and_documents_each_key() {
 #[test]
 fn environment_variables_are_documented_in_all_languages() {
     let variables = variables(&read(CONFIG));
-    for path in [README, BUILDER, C_HEADER, PYTHON] {
+    for path in [PAGE, BUILDER, C_HEADER, PYTHON] {
         assert_contains_all(path, &read(path), variables.iter().map(String::as_str));
     }
 }

@@ -6,7 +6,7 @@
 #   --prefix DIR       directory of the installation, default /usr/local; the same as PREFIX
 #   --libdir DIR       directory of the libraries, default lib; for example lib/x86_64-linux-gnu
 #   --includedir DIR   directory of the headers, default include
-#   --docdir DIR       directory of the licence, default share/doc/camunda_admin
+#   --docdir DIR       directory of the licences, default share/doc/camunda_admin
 #
 # Relative directories are below the prefix. An installation with only relative directories can be moved.
 #
@@ -115,7 +115,7 @@ for candidate in libcamunda_admin.so libcamunda_admin.dylib camunda_admin.dll; d
   fi
 done
 [ -n "$shared" ] || fail "no library in $libraries; build it with cargo build --release --features capi"
-for file in LICENSE include/camunda_admin.h include/camunda_admin.hpp \
+for file in LICENSE THIRD-PARTY-LICENSES.txt include/camunda_admin.h include/camunda_admin.hpp \
   bindings/c/camunda_admin.pc.in bindings/c/camunda_admin-static.pc.in \
   bindings/c/camunda_admin-config.cmake.in bindings/c/camunda_admin-config-version.cmake.in \
   bindings/c/camunda_admin-targets.cmake; do
@@ -181,3 +181,4 @@ fill "$top/bindings/c/camunda_admin-config-version.cmake.in" \
   "$cmake/camunda_admin-config-version.cmake"
 put 644 "$top/bindings/c/camunda_admin-targets.cmake" "$cmake/camunda_admin-targets.cmake"
 put 644 "$top/LICENSE" "$doc/LICENSE"
+put 644 "$top/THIRD-PARTY-LICENSES.txt" "$doc/THIRD-PARTY-LICENSES.txt"

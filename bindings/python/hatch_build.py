@@ -31,6 +31,8 @@ HERE = Path(__file__).resolve().parent
 IN_SDIST = "rust"
 #: What the library is built from.
 SOURCES = ("Cargo.lock", "LICENSE", "README.md", "build.rs", "include", "src")
+#: Licences of the crates that the library contains.
+LICENCES = "THIRD-PARTY-LICENSES.txt"
 
 
 def crate() -> Path:
@@ -77,12 +79,13 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             shutil.copyfile(library, inside)
         else:
             build_data["force_include"][str(library)] = f"{PACKAGE}/{library.name}"
+            build_data["force_include"][str(crate() / LICENCES)] = f"{PACKAGE}/{LICENCES}"
 
     def add_sources(self, included: dict[str, str]) -> None:
         if crate() == HERE / IN_SDIST:
             included[str(crate())] = IN_SDIST
             return
-        for name in SOURCES:
+        for name in (*SOURCES, LICENCES):
             included[str(crate() / name)] = f"{IN_SDIST}/{name}"
         self.folder = tempfile.TemporaryDirectory()
         alone = Path(self.folder.name) / "Cargo.toml"

@@ -93,7 +93,7 @@ void use(const camunda::AdminClient& admin, const camunda::ClusterHandle& cluste
     for (const auto& permission : client.permissions) std::cout << ' ' << permission;
     std::cout << '\n';
   }
-  cluster.clients().delete_(created.client_id);
+  cluster.clients().remove(created.client_id);
   std::cout << "Deleted the client.\n";
 }
 
@@ -118,7 +118,7 @@ void create_use_and_delete(const camunda::AdminClient& admin, const std::filesys
   } catch (...) {
     failure = std::current_exception();
   }
-  cluster.delete_();
+  cluster.remove();
   cluster.wait_until_deleted();
   std::cout << "Deleted " << id << ".\n";
   if (failure) std::rethrow_exception(failure);

@@ -32,7 +32,7 @@ class CamundaAdmin(ConanFile):
 
     def export_sources(self):
         top = Path(self.recipe_folder).parents[1]
-        for pattern in ("Cargo.*", "build.rs", "LICENSE", "README.md", "src/*", "include/*",
+        for pattern in ("Cargo.*", "build.rs", "LICENSE", "README.md", "THIRD-PARTY-LICENSES.txt", "src/*", "include/*",
                         "bindings/c/*", "packaging/*.sh"):
             copy(self, pattern, src=top, dst=self.export_sources_folder)
         # Cargo requires all members of the workspace, and the files of all benchmarks.

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::api::admin::AdminClient;
+use crate::api::handle::api_handle;
 use crate::api::members::{OrganizationId, UserId};
 use crate::api::object::{Number, api_enum, api_object};
 use crate::api::operation::{BodySchema, Operation};
@@ -56,33 +56,35 @@ api_object! {
 
 pub(crate) static LIST: Operation = Operation {
     name: "list activity events",
-    call: "activity.list",
-    c_name: "camunda_activity_list",
+    sdk_method: "activity.list",
+    c_function: "camunda_activity_list",
     path: "/activity/json",
     response: Some(BodySchema::list::<AuditEvent>()),
     doc: "Lists the events of the organisation's audit log.",
-    errors: &[(403, "missing permission")],
+    documented_errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static CSV: Operation = Operation {
     name: "activity events as CSV",
-    call: "activity.csv",
-    c_name: "camunda_activity_csv",
+    sdk_method: "activity.csv",
+    c_function: "camunda_activity_csv",
     path: "/activity/csv",
     response: Some(BodySchema::csv()),
     doc: "Writes the events of the organisation's audit log as CSV.",
-    errors: &[(403, "missing permission")],
+    documented_errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
 };
 
-/// Operations on the organisation's audit log; see [`AdminClient::activity`].
-#[derive(Debug, Clone, Copy)]
-pub struct Activity<'a> {
-    pub(crate) admin: &'a AdminClient,
+api_handle! {
+    /// Operations on the organisation's audit log; see
+    /// [`AdminClient::activity`](crate::AdminClient::activity).
+    struct Activity;
+    /// Returns the operations on the organisation's audit log.
+    fn activity(&AdminClient);
 }
 
-impl Activity<'_> {
+impl Activity {
     /// Lists the events of the organisation's audit log.
     ///
     /// # Errors

@@ -11,24 +11,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::api::activity::Activity;
-use crate::api::backups::Backups;
-use crate::api::cluster_clients::ClusterClients;
-use crate::api::clusters::{ClusterId, Clusters};
-use crate::api::members::Members;
-use crate::api::monitoring::ClusterMonitoring;
 use crate::api::object::{Json, has_dot_segment};
 use crate::api::operation::{self, Operation};
-use crate::api::secrets::ClusterSecrets;
-use crate::api::secure_connectivity::SecureConnectivity;
-use crate::auth::{self, Token, TokenProvider, TokenStore};
+use crate::auth::{self, Diagnostics, Token, TokenProvider, TokenStore};
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
 use crate::credentials::{
     CREDENTIAL_FILE, ClusterCredentials, read_env_file, warn_if_open_to_others,
 };
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::secret::{Zeroizing, to_json};
+use crate::secret::Zeroizing;
 use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 
 /// Client for the Camunda 8 Administration API.
@@ -37,6 +29,16 @@ use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 /// the counters. All clients of the process with the same credentials share cached tokens, and by
 /// default all processes of the user do, see [`token_cache`](AdminClientBuilder::token_cache).
 /// Creating a client sends no request.
+///
+/// ```no_run
+/// use camunda_admin::AdminClient;
+///
+/// let admin = AdminClient::from_env()?;
+/// for cluster in admin.clusters().list()? {
+///     println!("{} {}", cluster.name, cluster.status.ready);
+/// }
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct AdminClient {
     transport: Arc<Transport>,
@@ -90,34 +92,6 @@ impl AdminClient {
             transport: self.transport.clone(),
             options: self.options.merged(options),
         }
-    }
-
-    /// Returns the operations on all clusters of the organisation.
-    #[must_use]
-    pub fn clusters(&self) -> Clusters<'_> {
-        Clusters { admin: self }
-    }
-
-    /// Returns the operations on one cluster. Sends no request.
-    #[must_use]
-    pub fn cluster<'a>(&'a self, id: &'a ClusterId) -> ClusterHandle<'a> {
-        ClusterHandle {
-            admin: self,
-            cluster: id,
-            id: id.as_str(),
-        }
-    }
-
-    /// Returns the operations on the members of the organisation.
-    #[must_use]
-    pub fn members(&self) -> Members<'_> {
-        Members { admin: self }
-    }
-
-    /// Returns the operations on the organisation's audit log.
-    #[must_use]
-    pub fn activity(&self) -> Activity<'_> {
-        Activity { admin: self }
     }
 
     /// Returns an access token of this client's credentials for an audience. `api.cloud.camunda.io`
@@ -281,13 +255,11 @@ impl AdminClient {
         self.transport.stats()
     }
 
-    /// Returns the state of all cached tokens, rate limiters and token stores of this process, as
-    /// JSON without secrets: `process_id`, `tokens`, `rate_limiters`, `stores` and `counters`.
-    /// Times are seconds from now.
+    /// Returns the state of all cached tokens, rate limiters and token stores of this process,
+    /// without secrets. A token in [`access_token`](AdminClientBuilder::access_token) is not cached.
     #[must_use]
-    pub fn diagnostics(&self) -> Json {
-        let json = serde_json::to_string(&auth::diagnostics()).unwrap_or_default();
-        Json::new(json).unwrap_or_default()
+    pub fn diagnostics(&self) -> Diagnostics {
+        auth::diagnostics()
     }
 
     /// Clears the stored authentication failure of this client's credentials, in memory and in the
@@ -344,9 +316,12 @@ impl AdminClient {
         arguments: &[&str],
         body: &impl Serialize,
     ) -> Result<T> {
-        self.execute(operation, arguments, Some(encode(body)?), |response| {
-            operation.decode(response)
-        })
+        self.execute(
+            operation,
+            arguments,
+            Some(operation::encode(body)?),
+            |response| operation.decode(response),
+        )
     }
 
     /// Calls an operation whose response has no body.
@@ -356,7 +331,7 @@ impl AdminClient {
         arguments: &[&str],
         body: Option<&impl Serialize>,
     ) -> Result<()> {
-        let body = body.map(encode).transpose()?;
+        let body = body.map(operation::encode).transpose()?;
         self.execute(operation, arguments, body, |_| Ok(()))
     }
 
@@ -406,12 +381,12 @@ impl AdminClient {
             body,
             idempotency: operation.idempotency,
             authenticated: operation.authenticated,
-            hint: operation.hint,
+            hint: operation.recovery_hint,
             secret_response: operation.has_secret_response(),
             one_time_response: operation.one_time_response
                 || (operation.idempotency == Idempotency::NonIdempotent
                     && operation.response.is_some()),
-            documented_rejections: operation.errors,
+            documented_rejections: operation.documented_errors,
         })
     }
 }
@@ -424,15 +399,6 @@ impl fmt::Debug for AdminClient {
             .field("base_url", &self.transport.config().base_url())
             .field("options", &self.options)
             .finish_non_exhaustive()
-    }
-}
-
-pub(super) fn encode(body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
-    match to_json(body) {
-        Ok(json) => Ok(json.into_bytes()),
-        Err(error) => Err(Error::invalid_argument(format!(
-            "body cannot be encoded as JSON: {error}"
-        ))),
     }
 }
 
@@ -481,6 +447,19 @@ fn token_provider(config: &Config) -> Result<Option<TokenProvider>> {
 /// The documentation of each method begins with the key of its setting, as used by
 /// [`set`](Self::set), C, C++ and Python. [`build`](Self::build) returns the error of the first
 /// invalid value.
+///
+/// ```
+/// use std::time::Duration;
+/// use camunda_admin::AdminClient;
+///
+/// let admin = AdminClient::builder()
+///     .client_id("my-client")
+///     .client_secret("my-secret")
+///     .timeout(Duration::from_secs(90))
+///     .token_cache("memory")
+///     .build()?;
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use]
 pub struct AdminClientBuilder {
@@ -664,7 +643,8 @@ impl AdminClientBuilder {
     /// - a directory, with a separator in its path or beginning with `.` or `~` (the home
     ///   directory): all processes that use it. [`build`](Self::build) resolves a relative path.
     /// - a `redis://`, `rediss://`, `valkey://` or `valkeys://` URL: all processes that use this
-    ///   server. Requires the crate feature `redis`.
+    ///   server. Encrypted connections use `ca_file`, `client_cert` and `client_key`. Requires the
+    ///   crate feature `redis`.
     ///
     /// Other values are invalid.
     pub fn token_cache(self, cache: &str) -> Self {
@@ -774,66 +754,19 @@ impl AdminClientBuilder {
     }
 }
 
-/// Operations on one cluster; see [`AdminClient::cluster`].
-#[derive(Debug, Clone, Copy)]
-pub struct ClusterHandle<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
-    pub(crate) id: &'a str,
-}
-
-impl<'a> ClusterHandle<'a> {
-    /// Returns the operations on the cluster's clients, the credentials with which programs access
-    /// it.
-    #[must_use]
-    pub fn clients(&self) -> ClusterClients<'a> {
-        ClusterClients {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's backups.
-    #[must_use]
-    pub fn backups(&self) -> Backups<'a> {
-        Backups {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's connector secrets.
-    #[must_use]
-    pub fn secrets(&self) -> ClusterSecrets<'a> {
-        ClusterSecrets {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's monitoring.
-    #[must_use]
-    pub fn monitoring(&self) -> ClusterMonitoring<'a> {
-        ClusterMonitoring {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-
-    /// Returns the operations on the cluster's secure connectivity.
-    #[must_use]
-    pub fn secure_connectivity(&self) -> SecureConnectivity<'a> {
-        SecureConnectivity {
-            admin: self.admin,
-            cluster: self.cluster,
-        }
-    }
-}
-
 /// Source of access tokens of one client for one audience, which uses the shared token cache.
 ///
 /// Cloning is cheap; a source can be shared between threads. [`access_token`](Self::access_token)
 /// can be called for each request: it performs no I/O while the cached token is valid.
+///
+/// ```no_run
+/// use camunda_admin::{ClusterCredentials, TokenSource};
+///
+/// let credentials = ClusterCredentials::from_env_file("worker.env")?;
+/// let tokens = TokenSource::new(&credentials)?;
+/// let header = format!("Bearer {}", tokens.access_token()?.expose());
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct TokenSource {
     transport: Arc<Transport>,
@@ -914,7 +847,7 @@ impl TokenSource {
     /// Discards a token that a server rejected, in memory and in the token store, unless a newer
     /// one is cached. The next [`access_token`](Self::access_token) requests a new one.
     pub fn invalidate(&self, token: &Token) {
-        self.tokens.reject(token, &self.call());
+        self.tokens.invalidate(token, &self.call());
     }
 
     fn call(&self) -> CallContext {

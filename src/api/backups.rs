@@ -1,7 +1,7 @@
 //! Backups of a cluster: list, create, delete, restore, schedule.
 
-use crate::api::admin::AdminClient;
-use crate::api::clusters::{ClusterId, GenerationId};
+use crate::api::clusters::GenerationId;
+use crate::api::handle::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
@@ -115,12 +115,12 @@ api_object! {
 
 pub(crate) static LIST: Operation = Operation {
     name: "list backups",
-    call: "cluster.backups.list",
-    c_name: "camunda_backup_list",
+    sdk_method: "cluster.backups.list",
+    c_function: "camunda_backup_list",
     path: "/clusters/{clusterUuid}/backups",
     response: Some(BodySchema::list::<Backup>()),
     doc: "Lists the backups of the cluster.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
@@ -129,35 +129,35 @@ pub(crate) static LIST: Operation = Operation {
 
 pub(crate) static CREATE: Operation = Operation {
     name: "create backup",
-    call: "cluster.backups.create",
-    c_name: "camunda_backup_create",
+    sdk_method: "cluster.backups.create",
+    c_function: "camunda_backup_create",
     path: "/clusters/{clusterUuid}/backups",
     response: Some(BodySchema::object::<Backup>()),
-    hint: Some("look for it among the cluster's backups"),
+    recovery_hint: Some("look for it among the cluster's backups"),
     doc: "Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.",
-    errors: &[(404, "no such cluster")],
+    documented_errors: &[(404, "no such cluster")],
     ..Operation::POST_DEFAULTS
 };
 
 pub(crate) static DELETE: Operation = Operation {
     name: "delete backup",
-    call: "cluster.backups.delete",
-    c_name: "camunda_backup_delete",
+    sdk_method: "cluster.backups.delete",
+    c_function: "camunda_backup_delete",
     path: "/clusters/{clusterUuid}/backups/{backupId}",
     response: Some(BodySchema::object::<Backup>()),
     doc: "Deletes a backup and returns it. Irreversible.",
-    errors: &[(403, "cluster belongs to another organisation")],
+    documented_errors: &[(403, "cluster belongs to another organisation")],
     ..Operation::DELETE_DEFAULTS
 };
 
 pub(crate) static RESTORE_STATUS: Operation = Operation {
     name: "get restore",
-    call: "cluster.backups.restore_status",
-    c_name: "camunda_backup_restore_status",
+    sdk_method: "cluster.backups.restore_status",
+    c_function: "camunda_backup_restore_status",
     path: "/clusters/{clusterUuid}/backups/{backupId}/restore",
     response: Some(BodySchema::object::<Restore>()),
     doc: "Returns the latest restore of the backup.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no restore was ever triggered for this backup"),
     ],
@@ -166,14 +166,14 @@ pub(crate) static RESTORE_STATUS: Operation = Operation {
 
 pub(crate) static RESTORE: Operation = Operation {
     name: "restore from backup",
-    call: "cluster.backups.restore",
-    c_name: "camunda_backup_restore",
+    sdk_method: "cluster.backups.restore",
+    c_function: "camunda_backup_restore",
     path: "/clusters/{clusterUuid}/backups/{backupId}/restore",
     response: Some(BodySchema::object::<Restore>()),
-    hint: Some("read the restore of this backup"),
+    recovery_hint: Some("read the restore of this backup"),
     doc: "Starts a restore to the source cluster, which the API suspends and resumes; takes \
           minutes. Non-idempotent.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster or backup"),
         (
@@ -186,12 +186,12 @@ pub(crate) static RESTORE: Operation = Operation {
 
 pub(crate) static SCHEDULE: Operation = Operation {
     name: "get backup schedule",
-    call: "cluster.backups.schedule",
-    c_name: "camunda_backup_schedule",
+    sdk_method: "cluster.backups.schedule",
+    c_function: "camunda_backup_schedule",
     path: "/clusters/{clusterUuid}/backups/schedule",
     response: Some(BodySchema::object::<BackupSchedule>()),
     doc: "Returns the backup schedule; a cluster has at most one.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no schedule configured"),
     ],
@@ -200,14 +200,14 @@ pub(crate) static SCHEDULE: Operation = Operation {
 
 pub(crate) static SET_SCHEDULE: Operation = Operation {
     name: "set backup schedule",
-    call: "cluster.backups.set_schedule",
-    c_name: "camunda_backup_set_schedule",
+    sdk_method: "cluster.backups.set_schedule",
+    c_function: "camunda_backup_set_schedule",
     path: "/clusters/{clusterUuid}/backups/schedule",
     body: Some(BodySchema::object::<SetBackupSchedule>()),
     response: Some(BodySchema::object::<BackupSchedule>()),
     doc: "Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once \
           every 15 minutes.",
-    errors: &[
+    documented_errors: &[
         (400, "not a valid cron expression"),
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
@@ -217,26 +217,36 @@ pub(crate) static SET_SCHEDULE: Operation = Operation {
 
 pub(crate) static DELETE_SCHEDULE: Operation = Operation {
     name: "delete backup schedule",
-    call: "cluster.backups.delete_schedule",
-    c_name: "camunda_backup_delete_schedule",
+    sdk_method: "cluster.backups.delete_schedule",
+    c_function: "camunda_backup_delete_schedule",
     path: "/clusters/{clusterUuid}/backups/schedule",
     doc: "Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the backups of a cluster; see
-/// [`ClusterHandle::backups`](crate::ClusterHandle::backups).
-#[derive(Debug, Clone, Copy)]
-pub struct Backups<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the backups of a cluster; see
+    /// [`ClusterHandle::backups`](crate::ClusterHandle::backups).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+    /// use camunda_admin::Wait;
+    ///
+    /// let backup = admin.cluster(&id).backups().create()?;
+    /// admin.cluster(&id).backups().wait_until_complete(&backup.uuid, &Wait::for_backup())?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
+    struct Backups;
+    /// Returns the operations on the cluster's backups.
+    fn backups(&ClusterHandle);
 }
 
-impl Backups<'_> {
+impl Backups {
     /// Lists the backups of the cluster.
     ///
     /// # Errors

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::api::admin::{AdminClient, encode};
-use crate::api::clusters::{self, Cluster, ClusterId, ClusterLinks};
+use crate::api::cluster;
+use crate::api::clusters::{Cluster, ClusterId, ClusterLinks};
+use crate::api::handle::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
-use crate::api::operation::{BodySchema, Operation};
+use crate::api::operation::{BodySchema, Operation, encode};
 use crate::credentials::{ClusterCredentials, NewFile};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, Zeroizing};
@@ -255,12 +256,12 @@ api_object! {
 
 pub(crate) static LIST: Operation = Operation {
     name: "list clients",
-    call: "cluster.clients.list",
-    c_name: "camunda_cluster_client_list",
+    sdk_method: "cluster.clients.list",
+    c_function: "camunda_cluster_client_list",
     path: "/clusters/{clusterUuid}/clients",
     response: Some(BodySchema::list::<ClusterClient>()),
     doc: "Lists the clients of the cluster, with their permissions, which no other operation returns.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
@@ -269,13 +270,13 @@ pub(crate) static LIST: Operation = Operation {
 
 pub(crate) static CREATE: Operation = Operation {
     name: "create client",
-    call: "cluster.clients.create",
-    c_name: "camunda_cluster_client_create",
+    sdk_method: "cluster.clients.create",
+    c_function: "camunda_cluster_client_create",
     path: "/clusters/{clusterUuid}/clients",
     body: Some(BodySchema::object::<CreateClusterClient>()),
     response: Some(BodySchema::object::<CreatedClusterClient>()),
     one_time_response: true,
-    hint: Some(
+    recovery_hint: Some(
         "look for the name among the cluster's clients; delete it there, since its secret is lost",
     ),
     doc: "Creates a client of the cluster; without `permissions` it gets all of them. An empty list \
@@ -285,7 +286,7 @@ pub(crate) static CREATE: Operation = Operation {
         "permissions",
         "the API treats it as all permissions: name at least one, or omit the field for all",
     )],
-    errors: &[
+    documented_errors: &[
         (400, "client names must be unique"),
         (
             403,
@@ -298,12 +299,12 @@ pub(crate) static CREATE: Operation = Operation {
 
 pub(crate) static GET: Operation = Operation {
     name: "get client",
-    call: "cluster.clients.get",
-    c_name: "camunda_cluster_client_get",
+    sdk_method: "cluster.clients.get",
+    c_function: "camunda_cluster_client_get",
     path: "/clusters/{clusterUuid}/clients/{clientId}",
     response: Some(BodySchema::object::<ClusterClientConnectionDetails>()),
     doc: "Returns the connection details of a client, without its secret.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster or client"),
         (412, "cluster not ready; try later"),
@@ -313,26 +314,38 @@ pub(crate) static GET: Operation = Operation {
 
 pub(crate) static DELETE: Operation = Operation {
     name: "delete client",
-    call: "cluster.clients.delete",
-    c_name: "camunda_cluster_client_delete",
+    sdk_method: "cluster.clients.delete",
+    c_function: "camunda_cluster_client_delete",
     path: "/clusters/{clusterUuid}/clients/{clientId}",
     doc: "Deletes a client. Irreversible.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster or client"),
     ],
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the clients of a cluster; see
-/// [`ClusterHandle::clients`](crate::ClusterHandle::clients).
-#[derive(Debug, Clone, Copy)]
-pub struct ClusterClients<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the clients of a cluster; see
+    /// [`ClusterHandle::clients`](crate::ClusterHandle::clients).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+    /// use camunda_admin::{ClientPermission, CreateClusterClient};
+    ///
+    /// // The API returns the secret only once, so the file (mode 0600) is created before the client.
+    /// let worker = CreateClusterClient::new("worker").permissions([ClientPermission::Zeebe]);
+    /// admin.cluster(&id).clients().create_env_file("worker.env", &worker)?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
+    struct ClusterClients;
+    /// Returns the operations on the cluster's clients, the credentials with which programs access
+    /// it.
+    fn clients(&ClusterHandle);
 }
 
-impl ClusterClients<'_> {
+impl ClusterClients {
     /// Lists the clients of the cluster, with their permissions, which no other operation returns.
     ///
     /// # Errors
@@ -389,11 +402,11 @@ impl ClusterClients<'_> {
         let id = [self.cluster.as_str()];
         CREATE.check_lists(&body)?;
         let call = self.admin.call();
-        let decode = |response| clusters::GET.decode::<Cluster>(response);
+        let decode = |response| cluster::GET.decode::<Cluster>(response);
         let (links, region_name) =
             match self
                 .admin
-                .execute_in(&call, &clusters::GET, &id, None, decode)
+                .execute_in(&call, &cluster::GET, &id, None, decode)
             {
                 // No permission to read clusters; creating a client requires another one.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => Default::default(),
@@ -420,7 +433,7 @@ impl ClusterClients<'_> {
                 Outcome::NotSent | Outcome::Rejected => error,
                 _ => error.with_note(format!("{} was removed", path.display())),
             })?;
-        let credentials = created.credentials_for(self.cluster, &links, &region_name);
+        let credentials = created.credentials_for(&self.cluster, &links, &region_name);
         let filled = credentials
             .to_env_text()
             .and_then(|text| file.fill(text.as_bytes()));

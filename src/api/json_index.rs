@@ -50,8 +50,8 @@ impl Entry {
 ///
 /// While the text is parsed, the entries of finished containers are at the start of the slots, and
 /// those of open containers at the end, last entry first. Closing a container moves its children
-/// from the end to the start. A text of n bytes has at most (n + 1) / 2 entries, for which the slots
-/// are allocated at the beginning; the operating system provides those pages that are written.
+/// from the end to the start. A text of n bytes has at most (n + 1) / 2 entries. Responses have far
+/// fewer, so there is room for a quarter of them at first.
 #[derive(Debug)]
 pub(crate) struct Index {
     slots: Vec<u64>,
@@ -61,8 +61,10 @@ pub(crate) struct Index {
     done: usize,
     /// Number of entries at the end.
     pending: usize,
-    /// Position of the slot behind the entries at the start.
-    limit: usize,
+    /// Number of entries for which there are slots, those between blocks included.
+    capacity: usize,
+    /// Maximum number of entries of the text.
+    max: usize,
 }
 
 /// An open container: the number of entries at the end of the slots before it was opened, and
@@ -82,19 +84,44 @@ impl Open {
 impl Index {
     /// Creates an index without entries for a text of `length` bytes.
     pub(crate) fn with_capacity(length: usize) -> Index {
-        let entries = length / 2 + 1;
-        let blocks = entries / ENTRIES + 1;
-        // Zeroed by the allocator, which leaves large areas untouched.
-        let slots = vec![0u64; blocks * SLOTS + SLOTS];
-        let address = slots.as_ptr().addr();
-        let base = (address.next_multiple_of(BLOCK) - address) / size_of::<u64>();
+        let max = length / 2 + 1;
+        let capacity = max.min(length / 8 + 16);
+        let (slots, base) = Index::allocate(capacity);
         Index {
             slots,
             base,
             done: 0,
             pending: 0,
-            limit: base + 1,
+            capacity,
+            max,
         }
+    }
+
+    /// Returns slots for so many entries, and the position of the first block.
+    fn allocate(entries: usize) -> (Vec<u64>, usize) {
+        let blocks = entries / ENTRIES + 1;
+        // Zeroed by the allocator, which leaves large areas untouched.
+        let slots = vec![0u64; blocks * SLOTS + SLOTS];
+        let address = slots.as_ptr().addr();
+        let base = (address.next_multiple_of(BLOCK) - address) / size_of::<u64>();
+        (slots, base)
+    }
+
+    /// Makes room for as many entries as the text can have. Returns `None` if there already is.
+    #[cold]
+    fn grow(&mut self) -> Option<()> {
+        if self.capacity == self.max {
+            return None;
+        }
+        let (mut slots, base) = Index::allocate(self.max);
+        let done = self.slot_of(self.done) - self.base;
+        slots[base..base + done].copy_from_slice(&self.slots[self.base..self.base + done]);
+        let (new, old) = (slots.len() - self.pending, self.slots.len() - self.pending);
+        slots[new..].copy_from_slice(&self.slots[old..]);
+        self.slots = slots;
+        self.base = base;
+        self.capacity = self.max;
+        Some(())
     }
 
     /// Returns the position of the slot of an entry.
@@ -106,10 +133,10 @@ impl Index {
     /// than a complete text of that length can have.
     #[inline]
     pub(crate) fn push(&mut self, entry: Entry) -> Option<()> {
-        let free = self.slots.len() - self.pending;
-        if free <= self.limit {
-            return None;
+        if self.done + self.pending == self.capacity {
+            self.grow()?;
         }
+        let free = self.slots.len() - self.pending;
         self.slots[free - 1] = entry.to_slot();
         self.pending += 1;
         Some(())
@@ -157,7 +184,6 @@ impl Index {
             }
         }
         self.done += children;
-        self.limit = self.slot_of(self.done);
         self.pending = opened + 1;
         let flags = container.0 & OBJECT | CONTAINER;
         let count = match container.is_object() {
@@ -174,6 +200,7 @@ impl Index {
     }
 
     /// Returns the entry of the whole text, which is the only one that is in no container.
+    #[cfg(feature = "capi")]
     pub(crate) fn whole(&self) -> Entry {
         self.slots
             .last()

@@ -6,15 +6,15 @@
 pub(crate) fn plain_length(json: &[u8]) -> usize {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
-    // The highest bit of each byte that is zero, after bytes without one.
-    let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
     let mut length = 0;
-    for chunk in json.chunks_exact(8) {
+    while let Some(chunk) = json.get(length..length + 8) {
         let bytes = u64::from_le_bytes(chunk.try_into().expect("8 bytes"));
-        let quote = zero(bytes ^ (ONES * u64::from(b'"')));
-        let backslash = zero(bytes ^ (ONES * u64::from(b'\\')));
-        let control = bytes.wrapping_sub(ONES * 0x20) & !bytes;
-        let special = (quote | backslash | control) & HIGH;
+        // A byte that is less than a limit gets its highest bit by the subtraction of that limit, as may
+        // bytes after it. Inverting a bit makes the quote (0x22) the byte after the control characters,
+        // so that one limit serves for both.
+        let control_or_quote = (bytes ^ (ONES * 0x02)).wrapping_sub(ONES * 0x21);
+        let backslash = (bytes ^ (ONES * u64::from(b'\\'))).wrapping_sub(ONES);
+        let special = (control_or_quote | backslash) & !bytes & HIGH;
         if special != 0 {
             return length + (special.trailing_zeros() / 8) as usize;
         }
@@ -135,4 +135,48 @@ fn code_unit(json: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |code, digit| {
         Some(code << 4 | char::from(*digit).to_digit(16)?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_length_ends_at_each_special_byte() {
+        for special in 0..=u8::MAX {
+            let is_special = special < 0x20 || [b'"', b'\\'].contains(&special);
+            for position in 0..20 {
+                for filler in [b' ', b'#', b'~', 0x80, 0xff] {
+                    let mut json = [filler; 20];
+                    json[position] = special;
+                    let expected = if is_special { position } else { 20 };
+                    assert_eq!(plain_length(&json), expected, "{special:#x} at {position}");
+                }
+            }
+        }
+        assert_eq!(plain_length(b""), 0);
+    }
+
+    #[test]
+    fn decoded_replaces_escapes_and_rejects_unpaired_surrogates() {
+        for (written, expected) in [
+            ("a", Some("a")),
+            (r#"\"\\\/\b\f\n\r\t"#, Some("\"\\/\u{8}\u{c}\n\r\t")),
+            (r"\u00e9\u0000", Some("é\0")),
+            (r"\ud83d\ude00", Some("😀")),
+            (r"\ud83d", None),
+            (r"\ude00\ud83d", None),
+        ] {
+            assert_eq!(
+                decoded(written.as_bytes()).as_deref(),
+                expected,
+                "{written}"
+            );
+            assert_eq!(
+                is_valid(written.as_bytes()),
+                expected.is_some(),
+                "{written}"
+            );
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Members of the organisation and their roles.
 
-use crate::api::admin::AdminClient;
+use crate::api::handle::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
@@ -86,25 +86,25 @@ api_object! {
 
 pub(crate) static LIST: Operation = Operation {
     name: "list members",
-    call: "members.list",
-    c_name: "camunda_member_list",
+    sdk_method: "members.list",
+    c_function: "camunda_member_list",
     path: "/members",
     response: Some(BodySchema::list::<Member>()),
     doc: "Lists the members and the pending invitations.",
-    errors: &[(403, "missing permission")],
+    documented_errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
 };
 
 pub(crate) static SET_ROLES: Operation = Operation {
     name: "set member roles",
-    call: "members.set_roles",
-    c_name: "camunda_member_set_roles",
+    sdk_method: "members.set_roles",
+    c_function: "camunda_member_set_roles",
     method: Method::Post,
     path: "/members/{email}",
     body: Some(BodySchema::object::<SetMemberRoles>()),
     doc: "Replaces the roles of a member, or invites the email address if it is not a member. \
           Since 8.8 `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.",
-    errors: &[
+    documented_errors: &[
         (400, "a role is not valid"),
         (403, "missing permission, or no seat left"),
     ],
@@ -113,24 +113,34 @@ pub(crate) static SET_ROLES: Operation = Operation {
 
 pub(crate) static DELETE: Operation = Operation {
     name: "delete member",
-    call: "members.delete",
-    c_name: "camunda_member_delete",
+    sdk_method: "members.delete",
+    c_function: "camunda_member_delete",
     path: "/members/{email}",
     doc: "Removes a member from the organisation.",
-    errors: &[
+    documented_errors: &[
         (403, "missing permission"),
         (404, "not a member of the organisation"),
     ],
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the members of the organisation; see [`AdminClient::members`].
-#[derive(Debug, Clone, Copy)]
-pub struct Members<'a> {
-    pub(crate) admin: &'a AdminClient,
+api_handle! {
+    /// Operations on the members of the organisation; see
+    /// [`AdminClient::members`](crate::AdminClient::members).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// use camunda_admin::AssignableRole;
+    ///
+    /// admin.members().set_roles("ada@example.com", &[AssignableRole::Analyst])?;
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
+    struct Members;
+    /// Returns the operations on the members of the organisation.
+    fn members(&AdminClient);
 }
 
-impl Members<'_> {
+impl Members {
     /// Lists the members and the pending invitations.
     ///
     /// # Errors

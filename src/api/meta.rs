@@ -38,8 +38,8 @@ impl<'a> IntoIterator for &'a IpRanges {
 
 pub(crate) static IP_RANGES: Operation = Operation {
     name: "list egress IP ranges",
-    call: "ip_ranges",
-    c_name: "camunda_ip_ranges",
+    sdk_method: "ip_ranges",
+    c_function: "camunda_ip_ranges",
     path: "/meta/ip-ranges",
     response: Some(BodySchema::object::<IpRanges>()),
     authenticated: false,

@@ -6,9 +6,12 @@
 pub(crate) mod activity;
 pub(crate) mod admin;
 pub(crate) mod backups;
+pub(crate) mod cluster;
 pub(crate) mod cluster_clients;
+pub(crate) mod cluster_handle;
 pub(crate) mod clusters;
 mod error_path;
+mod handle;
 pub(crate) mod json_index;
 pub(crate) mod json_text;
 pub(crate) mod json_walk;
@@ -61,12 +64,12 @@ types! {
     backups: BackupId RestoreId;
     clusters: ClusterId ChannelId GenerationId RegionId BackupRegionId BackupOptionId PlanTypeId
         ChannelRef GenerationRef RegionRef BackupRegionRef PlanTypeRef PlanType
-        UpgradedCluster UpgradedGeneration GenerationClassification Generation Channel
+        GenerationClassification Generation Channel
         BackupRegionOption BackupOption Region Parameters IpAllowlistEntry ClusterLinks
         ClusterComponentStatus ClusterStatus EncryptionKeyType EncryptionStatus ClusterEncryption
-        Cluster ClusterStage CreateCluster @internal CreatedCluster UpdateCluster UpdateEncryption
-        @internal UpdateIpAllowlist GenerationUpgrade TriggerFailover FailoverResults
-        FailoverResult;
+        Cluster ClusterStage CreateCluster @internal CreatedCluster;
+    cluster: UpdateCluster UpdateEncryption @internal UpdateIpAllowlist UpgradedCluster
+        UpgradedGeneration GenerationUpgrade TriggerFailover FailoverResults FailoverResult;
     cluster_clients: ClusterClientId ClientPermission ClusterClient CreateClusterClient ClientLinks
         CreatedClusterClient ClusterClientConnectionDetails;
     backups: BackupStatus RestoreState Backup @internal SetBackupSchedule BackupSchedule
@@ -88,14 +91,14 @@ pub static OPERATIONS: &[&Operation] = &[
     &clusters::LIST,
     &clusters::CREATE,
     &clusters::PARAMETERS,
-    &clusters::GET,
-    &clusters::UPDATE,
-    &clusters::DELETE,
-    &clusters::WAKE,
-    &clusters::UPGRADE,
-    &clusters::SET_ENCRYPTION,
-    &clusters::SET_IP_ALLOWLIST,
-    &clusters::FAIL_OVER,
+    &cluster::GET,
+    &cluster::UPDATE,
+    &cluster::DELETE,
+    &cluster::WAKE,
+    &cluster::UPGRADE,
+    &cluster::SET_ENCRYPTION,
+    &cluster::SET_IP_ALLOWLIST,
+    &cluster::FAIL_OVER,
     &cluster_clients::LIST,
     &cluster_clients::CREATE,
     &cluster_clients::GET,

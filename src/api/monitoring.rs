@@ -1,7 +1,6 @@
 //! External (bring-your-own) monitoring of a cluster: activation, status and clients.
 
-use crate::api::admin::AdminClient;
-use crate::api::clusters::ClusterId;
+use crate::api::handle::api_handle;
 use crate::api::members::UserId;
 use crate::api::object::{Json, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
@@ -98,12 +97,12 @@ api_object! {
 
 pub(crate) static ACTIVATE: Operation = Operation {
     name: "activate monitoring",
-    call: "cluster.monitoring.activate",
-    c_name: "camunda_monitoring_activate",
+    sdk_method: "cluster.monitoring.activate",
+    c_function: "camunda_monitoring_activate",
     path: "/clusters/{clusterUuid}/monitoring",
-    hint: Some("read the cluster's monitoring status"),
+    recovery_hint: Some("read the cluster's monitoring status"),
     doc: "Activates external (bring-your-own) monitoring.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
         (409, "already active"),
@@ -113,11 +112,11 @@ pub(crate) static ACTIVATE: Operation = Operation {
 
 pub(crate) static DEACTIVATE: Operation = Operation {
     name: "deactivate monitoring",
-    call: "cluster.monitoring.deactivate",
-    c_name: "camunda_monitoring_deactivate",
+    sdk_method: "cluster.monitoring.deactivate",
+    c_function: "camunda_monitoring_deactivate",
     path: "/clusters/{clusterUuid}/monitoring",
     doc: "Deactivates external monitoring.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
         (409, "not active"),
@@ -127,13 +126,13 @@ pub(crate) static DEACTIVATE: Operation = Operation {
 
 pub(crate) static GET: Operation = Operation {
     name: "list monitoring clients",
-    call: "cluster.monitoring.get",
-    c_name: "camunda_monitoring_get",
+    sdk_method: "cluster.monitoring.get",
+    c_function: "camunda_monitoring_get",
     path: "/clusters/{clusterUuid}/monitoring/clients",
     response: Some(BodySchema::object::<Monitoring>()),
     doc: "Returns the monitoring clients and the status of monitoring, which is an empty object \
           while monitoring is inactive.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
@@ -142,26 +141,28 @@ pub(crate) static GET: Operation = Operation {
 
 pub(crate) static CREATE_CLIENT: Operation = Operation {
     name: "create monitoring client",
-    call: "cluster.monitoring.create_client",
-    c_name: "camunda_monitoring_create_client",
+    sdk_method: "cluster.monitoring.create_client",
+    c_function: "camunda_monitoring_create_client",
     path: "/clusters/{clusterUuid}/monitoring/clients",
     body: Some(BodySchema::object::<CreateMonitoringClient>()),
     response: Some(BodySchema::object::<CreatedMonitoringClient>()),
     one_time_response: true,
-    hint: Some("look for its user name among the monitoring clients; rotate its password there"),
+    recovery_hint: Some(
+        "look for its user name among the monitoring clients; rotate its password there",
+    ),
     doc: "Creates a monitoring client. The API returns the password ONLY in this response. \
           Non-idempotent.",
-    errors: &[(404, "no such cluster")],
+    documented_errors: &[(404, "no such cluster")],
     ..Operation::POST_DEFAULTS
 };
 
 pub(crate) static DELETE_CLIENT: Operation = Operation {
     name: "delete monitoring client",
-    call: "cluster.monitoring.delete_client",
-    c_name: "camunda_monitoring_delete_client",
+    sdk_method: "cluster.monitoring.delete_client",
+    c_function: "camunda_monitoring_delete_client",
     path: "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}",
     doc: "Deletes a monitoring client. Irreversible.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such client"),
     ],
@@ -170,30 +171,30 @@ pub(crate) static DELETE_CLIENT: Operation = Operation {
 
 pub(crate) static ROTATE_PASSWORD: Operation = Operation {
     name: "rotate monitoring client password",
-    call: "cluster.monitoring.rotate_password",
-    c_name: "camunda_monitoring_rotate_password",
+    sdk_method: "cluster.monitoring.rotate_password",
+    c_function: "camunda_monitoring_rotate_password",
     path: "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}/rotate",
     response: Some(BodySchema::object::<CreatedMonitoringClient>()),
     one_time_response: true,
-    hint: Some("try the old password; if it no longer works, rotate again"),
+    recovery_hint: Some("try the old password; if it no longer works, rotate again"),
     doc: "Replaces the password of a monitoring client. The API returns the new one ONLY in this \
           response. Non-idempotent.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such client"),
     ],
     ..Operation::POST_DEFAULTS
 };
 
-/// Operations on the monitoring of a cluster; see
-/// [`ClusterHandle::monitoring`](crate::ClusterHandle::monitoring).
-#[derive(Debug, Clone, Copy)]
-pub struct ClusterMonitoring<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the monitoring of a cluster; see
+    /// [`ClusterHandle::monitoring`](crate::ClusterHandle::monitoring).
+    struct ClusterMonitoring;
+    /// Returns the operations on the cluster's monitoring.
+    fn monitoring(&ClusterHandle);
 }
 
-impl ClusterMonitoring<'_> {
+impl ClusterMonitoring {
     /// Activates external (bring-your-own) monitoring.
     ///
     /// # Errors

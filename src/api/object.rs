@@ -118,6 +118,14 @@ pub(crate) trait Describe {
 /// order of their fields and duplicates.
 ///
 /// The value may contain secrets, so its memory is zeroized on drop.
+///
+/// ```
+/// use camunda_admin::Json;
+///
+/// let json = Json::new(r#"{"price": 1.10}"#)?;
+/// assert_eq!(json.as_str(), r#"{"price": 1.10}"#);
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Json(
     /// `None` is `null`.
@@ -634,6 +642,29 @@ macro_rules! api_object {
 }
 pub(crate) use api_object;
 
+/// Value of an enumeration that this version does not know.
+///
+/// Opaque: a `match` cannot depend on its text, which would change its result silently when a later
+/// version knows the value. Compare with `as_str` of the enumeration instead.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnknownValue(String);
+
+impl UnknownValue {
+    pub(crate) fn new(value: &str) -> Self {
+        UnknownValue(value.to_owned())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UnknownValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Declares an open enumeration of the API: the values known to this version, and `Unknown`.
 macro_rules! api_enum {
     (
@@ -649,8 +680,9 @@ macro_rules! api_enum {
         #[non_exhaustive]
         pub enum $name {
             $( $(#[doc = $value_doc])* $variant, )*
-            /// A value that this version does not know; an empty string if the field was absent.
-            Unknown(String),
+            /// A value that this version does not know; empty if the field was absent. `as_str` and
+            /// `Display` return it.
+            Unknown($crate::api::object::UnknownValue),
         }
 
         impl $name {
@@ -659,14 +691,14 @@ macro_rules! api_enum {
             pub fn as_str(&self) -> &str {
                 match self {
                     $( $name::$variant => $json, )*
-                    $name::Unknown(value) => value,
+                    $name::Unknown(value) => value.as_str(),
                 }
             }
         }
 
         impl Default for $name {
             fn default() -> Self {
-                $name::Unknown(String::new())
+                $name::Unknown($crate::api::object::UnknownValue::default())
             }
         }
 
@@ -674,7 +706,7 @@ macro_rules! api_enum {
             fn from(value: &str) -> Self {
                 match value {
                     $( $json => $name::$variant, )*
-                    _ => $name::Unknown(value.to_owned()),
+                    _ => $name::Unknown($crate::api::object::UnknownValue::new(value)),
                 }
             }
         }
@@ -800,6 +832,18 @@ macro_rules! api_id {
             }
         }
 
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                self.0 == *other
+            }
+        }
+
         /// Clones the id, so that a function can take an id by value or by reference.
         impl From<&$name> for $name {
             fn from(id: &$name) -> $name {
@@ -889,6 +933,9 @@ pub(crate) fn check_segment(what: &str, text: &str) -> crate::Result<()> {
 /// Proxies decode `%2f` and resolve `..` before they forward a request, some of them more than
 /// once, and Java servers ignore what follows `;` in a segment.
 pub(crate) fn has_dot_segment(path: &str) -> bool {
+    if !path.bytes().any(|byte| matches!(byte, b'.' | b'%')) {
+        return false;
+    }
     let hex = |digit: u8| char::from(digit).to_digit(16).map(|value| value as u8);
     let mut decoded = Vec::new();
     for byte in path.bytes() {
@@ -977,7 +1024,8 @@ mod tests {
             r#""parts":[],"new":{"b":1e400,"a":[1.0,null]}}"#,
         );
         let decoded = item(json).unwrap();
-        assert_eq!(decoded.color, Color::Unknown("green".into()));
+        assert_eq!(decoded.color, Color::from("green"));
+        assert_eq!(format!("{:?}", decoded.color), r#"Unknown("green")"#);
         assert_eq!(
             decoded.extra.get("new").unwrap().as_str(),
             r#"{"b":1e400,"a":[1.0,null]}"#
@@ -1089,7 +1137,7 @@ mod tests {
     #[test]
     fn enum_value_parses_known_and_unknown_strings() {
         assert_eq!("red".parse(), Ok(Color::Red));
-        assert_eq!("green".parse(), Ok(Color::Unknown("green".to_owned())));
+        assert_eq!("green".parse(), Ok(Color::from("green")));
         assert_eq!(Color::Red.as_ref(), "red");
     }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 use serde::de::{Deserialize, DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -16,9 +17,8 @@ use crate::api::json_index::MAX_BYTES;
 use crate::api::json_walk::{Walked, walk};
 use crate::api::object::{Describe, Description, check_segment};
 use crate::api::schema::{HasSchema, JsonSchema, UnknownField};
-use crate::api::secrets::Secrets;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
-use crate::secret::Zeroizing;
+use crate::secret::{Secret, Zeroizing, to_json};
 use crate::transport::{Idempotency, Method};
 
 /// Description of an operation of the API.
@@ -27,9 +27,9 @@ pub struct Operation {
     /// Name in errors and logs, such as `create cluster`.
     pub name: &'static str,
     /// Method in Rust, C++ and Python, such as `cluster.clients.create`.
-    pub call: &'static str,
+    pub sdk_method: &'static str,
     /// Function in C.
-    pub c_name: &'static str,
+    pub c_function: &'static str,
     /// HTTP method.
     pub method: Method,
     /// Path, with `{name}` for each argument.
@@ -45,11 +45,11 @@ pub struct Operation {
     /// Whether the request has an access token.
     pub authenticated: bool,
     /// What to check before the operation is repeated, if it may have been executed.
-    pub hint: Option<&'static str>,
+    pub recovery_hint: Option<&'static str>,
     /// Documentation: what the operation does, and its limits.
     pub doc: &'static str,
     /// Documented error responses: HTTP status and reason.
-    pub errors: &'static [(u16, &'static str)],
+    pub documented_errors: &'static [(u16, &'static str)],
     /// Lists of the body that must not be empty: name of the field, and what to do instead.
     pub non_empty: &'static [(&'static str, &'static str)],
 }
@@ -58,8 +58,8 @@ impl Operation {
     /// Defaults of a safe operation: an authenticated GET.
     pub(crate) const GET_DEFAULTS: Operation = Operation {
         name: "",
-        call: "",
-        c_name: "",
+        sdk_method: "",
+        c_function: "",
         method: Method::Get,
         path: "",
         body: None,
@@ -67,9 +67,9 @@ impl Operation {
         idempotency: Idempotency::Safe,
         one_time_response: false,
         authenticated: true,
-        hint: None,
+        recovery_hint: None,
         doc: "",
-        errors: &[],
+        documented_errors: &[],
         non_empty: &[],
     };
 
@@ -176,9 +176,12 @@ impl Operation {
     pub(crate) fn has_secret_response(&self) -> bool {
         match self.response.as_ref().map(|schema| &schema.kind) {
             Some(BodyKind::Secrets) => true,
-            Some(BodyKind::Object(Description::Object { fields, .. })) => fields
-                .iter()
-                .any(|field| field.rust_type.contains("Secret")),
+            Some(BodyKind::Object(Description::Object { fields, .. })) => {
+                fields.iter().any(|field| {
+                    use JsonSchema::{Optional, Secret};
+                    matches!(field.schema, Secret | Optional(Secret))
+                })
+            }
             _ => false,
         }
     }
@@ -227,6 +230,9 @@ const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
+
+/// Type of a body of the kind [`BodyKind::Secrets`].
+type SecretMap = BTreeMap<String, Secret>;
 
 /// Structure of a request or response body.
 #[derive(Debug)]
@@ -295,7 +301,7 @@ impl BodySchema {
     pub(crate) const fn secrets() -> BodySchema {
         BodySchema {
             kind: BodyKind::Secrets,
-            json: Some(JsonBody::of::<Secrets>(Secrets::SCHEMA)),
+            json: Some(JsonBody::of::<SecretMap>(SecretMap::SCHEMA)),
         }
     }
 
@@ -314,6 +320,16 @@ impl BodySchema {
     }
 }
 
+/// Encodes a value as JSON. Its memory is zeroized on drop.
+pub(crate) fn encode(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>> {
+    match to_json(value) {
+        Ok(json) => Ok(json.into_bytes()),
+        Err(error) => Err(Error::invalid_argument(format!(
+            "value cannot be encoded as JSON: {error}"
+        ))),
+    }
+}
+
 /// Decodes JSON. An error message begins with the JSON path of the problem, such as `status.ready`.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, String> {
     let json = strip_bom(json);
@@ -328,7 +344,7 @@ pub(crate) fn strip_bom(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{OPERATIONS, clusters};
+    use crate::api::{OPERATIONS, cluster, clusters};
 
     #[test]
     fn path_with_keeps_each_argument_in_its_segment() {
@@ -342,7 +358,7 @@ mod tests {
             ("a.b;c", "/clusters/a.b%3Bc"),
             ("f0-1_2.3~", "/clusters/f0-1_2.3~"),
         ] {
-            assert_eq!(clusters::GET.path_with(&[argument]).unwrap(), path);
+            assert_eq!(cluster::GET.path_with(&[argument]).unwrap(), path);
         }
         for argument in [
             "",
@@ -367,7 +383,7 @@ mod tests {
             "..%3bx",
             "/..",
         ] {
-            let error = clusters::GET.path_with(&[argument]).unwrap_err();
+            let error = cluster::GET.path_with(&[argument]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{argument:?}");
             assert!(
                 error.to_string().starts_with("get cluster: clusterUuid "),
@@ -383,7 +399,7 @@ mod tests {
             .check_body(Some(br#"{"clientName":"a","permisions":["Zeebe"]}"#))
             .unwrap_err();
         assert!(error.to_string().contains("`permisions`"), "{error}");
-        let allowlist = &clusters::SET_IP_ALLOWLIST;
+        let allowlist = &cluster::SET_IP_ALLOWLIST;
         let error = allowlist
             .check_body(Some(
                 br#"{"ipallowlist":[{"ip":"10.0.0.0/8","descr":"a"}]}"#,

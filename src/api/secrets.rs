@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::admin::AdminClient;
-use crate::api::clusters::ClusterId;
+use crate::api::handle::api_handle;
 use crate::api::object::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;
@@ -32,12 +31,12 @@ api_object! {
 
 pub(crate) static LIST: Operation = Operation {
     name: "list secrets",
-    call: "cluster.secrets.list",
-    c_name: "camunda_secret_list",
+    sdk_method: "cluster.secrets.list",
+    c_function: "camunda_secret_list",
     path: "/clusters/{clusterUuid}/secrets",
     response: Some(BodySchema::secrets()),
     doc: "Lists the connector secrets of the cluster with their VALUES: the response is secret.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
@@ -46,13 +45,13 @@ pub(crate) static LIST: Operation = Operation {
 
 pub(crate) static CREATE: Operation = Operation {
     name: "create secret",
-    call: "cluster.secrets.create",
-    c_name: "camunda_secret_create",
+    sdk_method: "cluster.secrets.create",
+    c_function: "camunda_secret_create",
     path: "/clusters/{clusterUuid}/secrets",
     body: Some(BodySchema::object::<CreateSecret>()),
-    hint: Some("look for its name among the cluster's secrets"),
+    recovery_hint: Some("look for its name among the cluster's secrets"),
     doc: "Creates a connector secret. Its name must have fewer than 50 characters.",
-    errors: &[
+    documented_errors: &[
         (400, "name has 50 characters or more"),
         (
             403,
@@ -69,12 +68,12 @@ pub(crate) static CREATE: Operation = Operation {
 
 pub(crate) static UPDATE: Operation = Operation {
     name: "update secret",
-    call: "cluster.secrets.update",
-    c_name: "camunda_secret_update",
+    sdk_method: "cluster.secrets.update",
+    c_function: "camunda_secret_update",
     path: "/clusters/{clusterUuid}/secrets/{secretName}",
     body: Some(BodySchema::object::<UpdateSecret>()),
     doc: "Sets a new value of a connector secret.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
         (409, "another change to the secrets is in progress, retry"),
@@ -84,27 +83,37 @@ pub(crate) static UPDATE: Operation = Operation {
 
 pub(crate) static DELETE: Operation = Operation {
     name: "delete secret",
-    call: "cluster.secrets.delete",
-    c_name: "camunda_secret_delete",
+    sdk_method: "cluster.secrets.delete",
+    c_function: "camunda_secret_delete",
     path: "/clusters/{clusterUuid}/secrets/{secretName}",
     doc: "Deletes a connector secret, which the list may still contain for a short time. \
           Irreversible.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (409, "another change to the secrets is in progress, retry"),
     ],
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the connector secrets of a cluster; see
-/// [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
-#[derive(Debug, Clone, Copy)]
-pub struct ClusterSecrets<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the connector secrets of a cluster; see
+    /// [`ClusterHandle::secrets`](crate::ClusterHandle::secrets).
+    ///
+    /// ```no_run
+    /// # let admin = camunda_admin::AdminClient::from_env()?;
+    /// # let id: camunda_admin::ClusterId = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11".parse()?;
+    /// admin.cluster(&id).secrets().create("API_KEY", "my-key")?;
+    /// for (name, _) in &admin.cluster(&id).secrets().list()? {
+    ///     println!("{name}");
+    /// }
+    /// # Ok::<(), camunda_admin::Error>(())
+    /// ```
+    struct ClusterSecrets;
+    /// Returns the operations on the cluster's connector secrets.
+    fn secrets(&ClusterHandle);
 }
 
-impl ClusterSecrets<'_> {
+impl ClusterSecrets {
     /// Lists the secrets with their values, which only [`Secret::expose`] returns.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Secure connectivity: access to a cluster over the cloud provider's private network.
 
-use crate::api::admin::AdminClient;
 use crate::api::clusters::ClusterId;
+use crate::api::handle::api_handle;
 use crate::api::members::OrganizationId;
 use crate::api::object::{Json, Number, api_object};
 use crate::api::operation::{BodySchema, Operation};
@@ -160,12 +160,12 @@ api_object! {
 
 pub(crate) static GET: Operation = Operation {
     name: "get secure connectivity",
-    call: "cluster.secure_connectivity.get",
-    c_name: "camunda_secure_connectivity_get",
+    sdk_method: "cluster.secure_connectivity.get",
+    c_function: "camunda_secure_connectivity_get",
     path: "/clusters/{clusterUuid}/secure-connectivity",
     response: Some(BodySchema::object::<SecureConnectivityStatus>()),
     doc: "Returns the secure connectivity; its `status` is an empty object while it is inactive.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
     ],
@@ -174,13 +174,13 @@ pub(crate) static GET: Operation = Operation {
 
 pub(crate) static ACTIVATE: Operation = Operation {
     name: "activate secure connectivity",
-    call: "cluster.secure_connectivity.activate",
-    c_name: "camunda_secure_connectivity_activate",
+    sdk_method: "cluster.secure_connectivity.activate",
+    c_function: "camunda_secure_connectivity_activate",
     path: "/clusters/{clusterUuid}/secure-connectivity",
     body: Some(BodySchema::object::<ActivateSecureConnectivity>()),
-    hint: Some("read the cluster's secure connectivity"),
+    recovery_hint: Some("read the cluster's secure connectivity"),
     doc: "Activates secure connectivity for these principals and regions.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
         (409, "already active"),
@@ -190,11 +190,11 @@ pub(crate) static ACTIVATE: Operation = Operation {
 
 pub(crate) static DEACTIVATE: Operation = Operation {
     name: "deactivate secure connectivity",
-    call: "cluster.secure_connectivity.deactivate",
-    c_name: "camunda_secure_connectivity_deactivate",
+    sdk_method: "cluster.secure_connectivity.deactivate",
+    c_function: "camunda_secure_connectivity_deactivate",
     path: "/clusters/{clusterUuid}/secure-connectivity",
     doc: "Deactivates secure connectivity.",
-    errors: &[
+    documented_errors: &[
         (403, "cluster belongs to another organisation"),
         (404, "no such cluster"),
         (409, "not active"),
@@ -202,15 +202,15 @@ pub(crate) static DEACTIVATE: Operation = Operation {
     ..Operation::DELETE_DEFAULTS
 };
 
-/// Operations on the secure connectivity of a cluster; see
-/// [`ClusterHandle::secure_connectivity`](crate::ClusterHandle::secure_connectivity).
-#[derive(Debug, Clone, Copy)]
-pub struct SecureConnectivity<'a> {
-    pub(crate) admin: &'a AdminClient,
-    pub(crate) cluster: &'a ClusterId,
+api_handle! {
+    /// Operations on the secure connectivity of a cluster; see
+    /// [`ClusterHandle::secure_connectivity`](crate::ClusterHandle::secure_connectivity).
+    struct SecureConnectivity;
+    /// Returns the operations on the cluster's secure connectivity.
+    fn secure_connectivity(&ClusterHandle);
 }
 
-impl SecureConnectivity<'_> {
+impl SecureConnectivity {
     /// Returns the secure connectivity.
     ///
     /// # Errors

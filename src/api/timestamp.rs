@@ -234,7 +234,7 @@ fn format(seconds: i64, nanos: u32) -> Option<String> {
     }
     let second = seconds.rem_euclid(SECONDS_PER_DAY);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let fraction = if nanos % 1_000_000 == 0 {
+    let fraction = if nanos.is_multiple_of(1_000_000) {
         format!("{:03}", nanos / 1_000_000)
     } else {
         format!("{nanos:09}")

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::api::admin::{AdminClient, ClusterHandle};
+use crate::api::admin::AdminClient;
 use crate::api::backups::{self, Backup, BackupId, BackupStatus, Backups, Restore, RestoreState};
+use crate::api::cluster_handle::ClusterHandle;
 use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus, GenerationId};
 use crate::api::object::{Describe, Description};
 use crate::api::polling::{Action, Event, Polling};
@@ -41,7 +42,7 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
 /// Clones share the callback, which runs on one thread at a time.
 pub struct Wait<'a, T> {
     timeout: Duration,
-    interval: Duration,
+    max_poll_interval: Duration,
     on_progress: Option<Arc<Progress<'a, T>>>,
 }
 
@@ -93,8 +94,8 @@ impl<'a, T> Wait<'a, T> {
     /// Sets the maximum delay between two polls, default 10 s, minimum 10 ms. A longer
     /// `Retry-After` of the API is honored; one beyond the deadline fails the wait immediately.
     #[must_use]
-    pub fn interval(mut self, interval: Duration) -> Self {
-        self.interval = interval.max(Duration::from_millis(10));
+    pub fn max_poll_interval(mut self, interval: Duration) -> Self {
+        self.max_poll_interval = interval.max(Duration::from_millis(10));
         self
     }
 
@@ -115,7 +116,7 @@ impl<T> Clone for Wait<'_, T> {
     fn clone(&self) -> Self {
         Wait {
             timeout: self.timeout,
-            interval: self.interval,
+            max_poll_interval: self.max_poll_interval,
             on_progress: self.on_progress.clone(),
         }
     }
@@ -125,7 +126,7 @@ impl<T> Default for Wait<'_, T> {
     fn default() -> Self {
         Wait {
             timeout: DEFAULT_TIMEOUT,
-            interval: DEFAULT_INTERVAL,
+            max_poll_interval: DEFAULT_INTERVAL,
             on_progress: None,
         }
     }
@@ -135,7 +136,7 @@ impl<T> fmt::Debug for Wait<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wait")
             .field("timeout", &self.timeout)
-            .field("interval", &self.interval)
+            .field("max_poll_interval", &self.max_poll_interval)
             .field("on_progress", &self.on_progress.is_some())
             .finish()
     }
@@ -147,9 +148,9 @@ pub struct Waiter {
     /// Name in errors and logs, such as `wait until healthy`.
     pub name: &'static str,
     /// Method in Rust, C++ and Python, such as `cluster.wait_until_healthy`.
-    pub call: &'static str,
+    pub sdk_method: &'static str,
     /// Function in C.
-    pub c_name: &'static str,
+    pub c_function: &'static str,
     /// Names of the arguments, the cluster's id first.
     pub arguments: &'static [&'static str],
     /// Type of the resource that it polls and returns; `None` if it waits for the deletion.
@@ -160,8 +161,8 @@ pub struct Waiter {
 
 pub(crate) static HEALTHY: Waiter = Waiter {
     name: "wait until healthy",
-    call: "cluster.wait_until_healthy",
-    c_name: "camunda_cluster_wait_until_healthy",
+    sdk_method: "cluster.wait_until_healthy",
+    c_function: "camunda_cluster_wait_until_healthy",
     arguments: &["clusterUuid"],
     response: Some(Cluster::DESCRIPTION),
     doc: "Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails \
@@ -170,8 +171,8 @@ pub(crate) static HEALTHY: Waiter = Waiter {
 
 pub(crate) static DELETED: Waiter = Waiter {
     name: "wait until deleted",
-    call: "cluster.wait_until_deleted",
-    c_name: "camunda_cluster_wait_until_deleted",
+    sdk_method: "cluster.wait_until_deleted",
+    c_function: "camunda_cluster_wait_until_deleted",
     arguments: &["clusterUuid"],
     response: None,
     doc: "Waits until the cluster no longer exists, after its deletion.",
@@ -179,8 +180,8 @@ pub(crate) static DELETED: Waiter = Waiter {
 
 pub(crate) static UPGRADED: Waiter = Waiter {
     name: "wait until upgraded",
-    call: "cluster.wait_until_upgraded",
-    c_name: "camunda_cluster_wait_until_upgraded",
+    sdk_method: "cluster.wait_until_upgraded",
+    c_function: "camunda_cluster_wait_until_upgraded",
     arguments: &["clusterUuid", "generationId"],
     response: Some(Cluster::DESCRIPTION),
     doc: "Waits until the cluster runs that generation (the `newGeneration.id` of the upgrade's \
@@ -190,8 +191,8 @@ pub(crate) static UPGRADED: Waiter = Waiter {
 
 pub(crate) static WOKEN: Waiter = Waiter {
     name: "wait until woken",
-    call: "cluster.wait_until_woken",
-    c_name: "camunda_cluster_wait_until_woken",
+    sdk_method: "cluster.wait_until_woken",
+    c_function: "camunda_cluster_wait_until_woken",
     arguments: &["clusterUuid"],
     response: Some(Cluster::DESCRIPTION),
     doc: "Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and \
@@ -201,8 +202,8 @@ pub(crate) static WOKEN: Waiter = Waiter {
 
 pub(crate) static ENCRYPTED: Waiter = Waiter {
     name: "wait until encrypted",
-    call: "cluster.wait_until_encrypted",
-    c_name: "camunda_cluster_wait_until_encrypted",
+    sdk_method: "cluster.wait_until_encrypted",
+    c_function: "camunda_cluster_wait_until_encrypted",
     arguments: &["clusterUuid"],
     response: Some(Cluster::DESCRIPTION),
     doc: "Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and \
@@ -212,8 +213,8 @@ pub(crate) static ENCRYPTED: Waiter = Waiter {
 
 pub(crate) static BACKED_UP: Waiter = Waiter {
     name: "wait until backup complete",
-    call: "cluster.backups.wait_until_complete",
-    c_name: "camunda_backup_wait_until_complete",
+    sdk_method: "cluster.backups.wait_until_complete",
+    c_function: "camunda_backup_wait_until_complete",
     arguments: &["clusterUuid", "backupId"],
     response: Some(Backup::DESCRIPTION),
     doc: "Waits until the backup is complete, and returns it. Fails immediately if the backup \
@@ -222,8 +223,8 @@ pub(crate) static BACKED_UP: Waiter = Waiter {
 
 pub(crate) static RESTORED: Waiter = Waiter {
     name: "wait until restored",
-    call: "cluster.backups.wait_until_restored",
-    c_name: "camunda_backup_wait_until_restored",
+    sdk_method: "cluster.backups.wait_until_restored",
+    c_function: "camunda_backup_wait_until_restored",
     arguments: &["clusterUuid", "backupId"],
     response: Some(Restore::DESCRIPTION),
     doc: "Waits until the latest restore of the backup is completed, and returns it. Fails \
@@ -242,7 +243,7 @@ enum PollState {
     Unreachable(String),
 }
 
-impl ClusterHandle<'_> {
+impl ClusterHandle {
     /// Waits until the cluster is `Healthy` in two consecutive polls, and returns it.
     ///
     /// # Errors
@@ -270,7 +271,7 @@ impl ClusterHandle<'_> {
     ///
     /// [`ErrorKind::Timeout`] at the deadline; [`ErrorKind::Cancelled`].
     pub fn wait_until_deleted(&self, wait: &Wait<'_, Cluster>) -> Result<()> {
-        let request = |admin: &AdminClient| match admin.cluster(self.cluster).get() {
+        let request = |admin: &AdminClient| match admin.cluster(&self.cluster).get() {
             Ok(cluster) => Ok(Some(cluster)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -281,7 +282,7 @@ impl ClusterHandle<'_> {
             }
         };
         poll(
-            self.admin,
+            &self.admin,
             &DELETED,
             format!("cluster {}", self.cluster),
             wait,
@@ -337,9 +338,9 @@ impl ClusterHandle<'_> {
     /// [`ErrorKind::NotFound`] if the cluster does not exist; [`ErrorKind::Timeout`] at the
     /// deadline; [`ErrorKind::Cancelled`].
     pub fn wait_until_encrypted(&self, wait: &Wait<'_, Cluster>) -> Result<Cluster> {
-        let request = |admin: &AdminClient| admin.cluster(self.cluster).get();
+        let request = |admin: &AdminClient| admin.cluster(&self.cluster).get();
         poll(
-            self.admin,
+            &self.admin,
             &ENCRYPTED,
             format!("cluster {}", self.cluster),
             wait,
@@ -376,10 +377,10 @@ impl ClusterHandle<'_> {
                 ready => format!("{ready}, generation {generation}"),
             }
         };
-        let request = |admin: &AdminClient| admin.cluster(self.cluster).get();
+        let request = |admin: &AdminClient| admin.cluster(&self.cluster).get();
         let mut in_a_row = 0;
         poll(
-            self.admin,
+            &self.admin,
             waiter,
             format!("cluster {}", self.cluster),
             wait,
@@ -411,7 +412,7 @@ impl ClusterHandle<'_> {
     }
 }
 
-impl Backups<'_> {
+impl Backups {
     /// Waits until the backup is complete, and returns it.
     ///
     /// # Errors
@@ -425,7 +426,7 @@ impl Backups<'_> {
         wait: &Wait<'_, Backup>,
     ) -> Result<Backup> {
         let request = |admin: &AdminClient| {
-            let listed = admin.cluster(self.cluster).backups().list()?;
+            let listed = admin.cluster(&self.cluster).backups().list()?;
             listed
                 .into_iter()
                 .find(|listed| listed.uuid == *backup)
@@ -440,7 +441,7 @@ impl Backups<'_> {
                 })
         };
         poll(
-            self.admin,
+            &self.admin,
             &BACKED_UP,
             format!("backup {backup} of cluster {}", self.cluster),
             wait,
@@ -469,10 +470,14 @@ impl Backups<'_> {
         backup: &BackupId,
         wait: &Wait<'_, Restore>,
     ) -> Result<Restore> {
-        let request =
-            |admin: &AdminClient| admin.cluster(self.cluster).backups().restore_status(backup);
+        let request = |admin: &AdminClient| {
+            admin
+                .cluster(&self.cluster)
+                .backups()
+                .restore_status(backup)
+        };
         poll(
-            self.admin,
+            &self.admin,
             &RESTORED,
             format!("restore of backup {backup} of cluster {}", self.cluster),
             wait,
@@ -616,7 +621,7 @@ fn poll<T, P>(
         last_error: None,
     };
     let each = admin.call().timeout();
-    let mut polling = Polling::new(wait.interval);
+    let mut polling = Polling::new(wait.max_poll_interval);
     loop {
         if let Err(stop) = waiting.whole.check() {
             return Err(waiting.stop_error(stop));

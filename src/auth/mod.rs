@@ -30,6 +30,9 @@ mod token_state;
 use std::time::{Duration, SystemTime};
 
 pub(crate) use cache::diagnostics;
+pub use diagnostics::{
+    CounterReport, Diagnostics, RateLimiterReport, StoreReport, StoreRole, TokenReport, TokenStatus,
+};
 pub(crate) use provider::TokenProvider;
 #[cfg(feature = "capi")]
 pub(crate) use time::millis;
@@ -67,7 +70,7 @@ pub(crate) struct TokenResponse {
 /// A token request that failed.
 #[derive(Debug)]
 pub(crate) struct FetchError {
-    pub(crate) cause: TokenErrorKind,
+    pub(crate) kind: TokenErrorKind,
     /// The error that callers get.
     pub(crate) error: Error,
 }

@@ -90,9 +90,9 @@ impl TokenProvider {
     }
 
     /// Drops a token to which the API responded 401; has no effect on a supplied token.
-    pub(crate) fn reject(&self, token: &Token, call: &CallContext) {
+    pub(crate) fn invalidate(&self, token: &Token, call: &CallContext) {
         if let Some(handle) = self.handle() {
-            handle.reject(token, call);
+            handle.invalidate(token, call);
         }
     }
 

@@ -46,7 +46,7 @@ const _: () = assert!(MAX_429_BLOCK.as_secs() + MAX_429_WINDOW.as_secs() <= MAX_
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct QueueTicket(u64);
 
-/// Two 429s that are not further apart are the same one, read from two stores: conversions between
+/// Two 429s with at most this distance are the same one, read from two stores: conversions between
 /// clocks are not exact.
 const SAME_429: Duration = Duration::from_secs(2);
 

@@ -68,14 +68,21 @@ impl Token {
     }
 
     /// Returns the token for an `Authorization: Bearer …` header. Keep it out of logs and errors.
+    #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "`new` accepts ASCII only")]
     pub fn expose(&self) -> &str {
-        let text = &self.0.header.as_bytes()[SCHEME.len()..];
-        std::str::from_utf8(text).expect("it was checked to be ASCII")
+        std::str::from_utf8(self.as_bytes()).expect("it was checked to be ASCII")
+    }
+
+    /// Returns the bytes of [`expose`](Token::expose) without checking again that they are UTF-8.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0.header.as_bytes()[SCHEME.len()..]
     }
 
     /// Returns when the token expires, on this host's wall clock.
     ///
     /// The library requests the next token well before that.
+    #[must_use]
     pub fn expires_at(&self) -> SystemTime {
         self.0.expires_at
     }

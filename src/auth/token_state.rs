@@ -9,8 +9,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
+use super::diagnostics::TokenStatus;
 use super::time::Timestamp;
 use super::token::Token;
 use crate::backoff::exponential;
@@ -148,20 +147,6 @@ enum SuspensionKind {
     CredentialsRejected,
     /// The token endpoint is unavailable: callers wait if their deadlines allow it.
     EndpointUnavailable,
-}
-
-/// Summary of a token state, for diagnostics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum TokenStatus {
-    Empty,
-    Fetching,
-    Fresh,
-    /// The token is valid and will be refreshed by the next caller.
-    NeedsRefresh,
-    Expired,
-    CredentialsRejected,
-    Backoff,
 }
 
 /// Token state of one cache key.

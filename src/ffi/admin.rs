@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::api::admin::AdminClient;
+use crate::api::operation;
 use crate::call::CallOptions;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ffi::boundary::{free, handle, required, return_owned, set_null};
 use crate::ffi::config::camunda_config;
 use crate::ffi::error::{camunda_error, camunda_status};
@@ -14,7 +15,6 @@ use crate::ffi::guard::catch_panic;
 use crate::ffi::log::LogSink;
 use crate::ffi::shutdown::{self, Shutdown};
 use crate::ffi::value::{OwnedValue, camunda_value};
-use crate::secret::to_json;
 
 /// Client for the Camunda 8 Administration API. Thread-safe.
 #[derive(Debug)]
@@ -38,9 +38,7 @@ impl camunda_admin {
 
 /// Encodes a Rust value as a value for C.
 pub(super) fn encode(value: &impl Serialize) -> Result<OwnedValue> {
-    let json =
-        to_json(value).map_err(|error| Error::invalid_argument(format!("not JSON: {error}")))?;
-    camunda_value::parse(json.into_bytes())
+    camunda_value::parse(operation::encode(value)?)
 }
 
 /// Creates a client from settings. Reads the files that the settings name; sends no request.

@@ -168,7 +168,7 @@ pub(super) fn wait_options<T: Serialize>(call: &camunda_call_options) -> Wait<'_
         wait = wait.timeout(timeout);
     }
     if let Some(interval) = call.interval() {
-        wait = wait.interval(interval);
+        wait = wait.max_poll_interval(interval);
     }
     if call.wants_progress() {
         wait = wait.on_progress(|resource| {

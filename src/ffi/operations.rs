@@ -6,8 +6,8 @@ use std::ffi::{c_char, c_void};
 
 use crate::api::backups::BackupId;
 use crate::api::clusters::{ClusterId, GenerationId};
-use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};
-use crate::api::{secrets, secure_connectivity};
+use crate::api::{activity, backups, cluster, cluster_clients, clusters, members, meta};
+use crate::api::{monitoring, secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;
 use crate::ffi::call::camunda_call_options;
 use crate::ffi::callback::camunda_write_fn;
@@ -24,7 +24,7 @@ use crate::ffi::value::camunda_value;
 /// - `N.name` (string, expected): Its name.
 /// - `N.description` (string, optional): Description, set by the owner.
 /// - `N.ownerId` (string, expected): The organisation that owns it.
-/// - `N.created` (string, expected): Creation time: RFC 3339, UTC.
+/// - `N.created` (string: RFC 3339 time, expected): Creation time.
 /// - `N.autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
 /// - `N.channel` (object, expected): The channel that it follows.
@@ -165,29 +165,33 @@ pub unsafe extern "C" fn camunda_cluster_create(
 ///
 /// Response: a Parameters object.
 /// - `channels` (array of objects, expected): Channels with their generations.
-/// - `channels.N.uuid` (string, expected): Its id, for `channel_id` when a cluster is created.
+/// - `channels.N.uuid` (string, required): Its id, for `channel_id` when a cluster is created.
 /// - `channels.N.name` (string, expected): Its name, such as `Stable`.
-/// - `channels.N.defaultGeneration` (object, expected): Default generation of new clusters.
-/// - `channels.N.defaultGeneration.uuid` (string, expected): Its id.
-/// - `channels.N.defaultGeneration.name` (string, expected): Its name, as the Console shows it.
+/// - `channels.N.defaultGeneration` (object, required): Default generation of new clusters.
+/// - `channels.N.defaultGeneration.uuid` (string, required): Its id, for `generation_id` when a
+///   cluster is created.
+/// - `channels.N.defaultGeneration.name` (string, expected): Its name, such as `Camunda 8.8.1`.
+/// - `channels.N.defaultGeneration.classification` (string: `channel`, `existingCluster`,
+///   `orgUnlocked`, optional): Reason why the organisation may use it.
 /// - `channels.N.allowedGenerations` (array of objects, expected): Generations that may be used
 ///   for new clusters.
-/// - `channels.N.allowedGenerations.N.uuid` (string, expected): Its id, for `generation_id` when a
+/// - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generation_id` when a
 ///   cluster is created.
 /// - `channels.N.allowedGenerations.N.name` (string, expected): Its name, such as `Camunda 8.8.1`.
 /// - `channels.N.allowedGenerations.N.classification` (string: `channel`, `existingCluster`,
 ///   `orgUnlocked`, optional): Reason why the organisation may use it.
 /// - `clusterPlanTypes` (array of objects, expected): Plan types.
-/// - `clusterPlanTypes.N.uuid` (string, expected): Its id.
+/// - `clusterPlanTypes.N.uuid` (string, required): Its id, for `plan_type_id` when a cluster is
+///   created.
 /// - `clusterPlanTypes.N.name` (string, expected): Its name, as the Console shows it.
 /// - `regions` (array of objects, expected): Regions.
-/// - `regions.N.uuid` (string, expected): Its id, for `region_id` when a cluster is created.
+/// - `regions.N.uuid` (string, required): Its id, for `region_id` when a cluster is created.
 /// - `regions.N.name` (string, expected): Its name, as the Console shows it.
 /// - `regions.N.provider` (string, expected): The cloud provider, such as `AWS`.
 /// - `regions.N.backups` (array of objects, optional): Options for where its backups are stored.
 /// - `regions.N.backups.N.uuid` (string, expected): The id of the option.
 /// - `regions.N.backups.N.regions` (array of objects, expected): Regions of this option.
-/// - `regions.N.backups.N.regions.N.id` (string, expected): Its id, for `backup_region_id` when a
+/// - `regions.N.backups.N.regions.N.id` (string, required): Its id, for `backup_region_id` when a
 ///   cluster is created.
 /// - `regions.N.backups.N.regions.N.label` (string, expected): Its name, as the Console shows it.
 ///
@@ -219,7 +223,7 @@ pub unsafe extern "C" fn camunda_cluster_parameters(
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
 /// - `ownerId` (string, expected): The organisation that owns it.
-/// - `created` (string, expected): Creation time: RFC 3339, UTC.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
 /// - `channel` (object, expected): The channel that it follows.
@@ -299,7 +303,7 @@ pub unsafe extern "C" fn camunda_cluster_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { operation::run(&cluster::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Update cluster (`PATCH /clusters/{clusterUuid}`).
@@ -335,7 +339,7 @@ pub unsafe extern "C" fn camunda_cluster_update(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::UPDATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { operation::run(&cluster::UPDATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
 }
 
 /// Delete cluster (`DELETE /clusters/{clusterUuid}`).
@@ -360,7 +364,7 @@ pub unsafe extern "C" fn camunda_cluster_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::DELETE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { operation::run(&cluster::DELETE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// Wake cluster (`PUT /clusters/{clusterUuid}/wake`).
@@ -382,7 +386,7 @@ pub unsafe extern "C" fn camunda_cluster_wake(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::WAKE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { operation::run(&cluster::WAKE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// Upgrade cluster (`PUT /clusters/{clusterUuid}/upgrade`).
@@ -392,12 +396,12 @@ pub unsafe extern "C" fn camunda_cluster_wake(
 /// Response: a GenerationUpgrade object.
 /// - `cluster` (object, expected): The cluster.
 /// - `cluster.id` (string, expected): Its id.
-/// - `cluster.name` (string, expected): Its name, as the Console shows it.
-/// - `oldGeneration` (object, expected): Generation before the upgrade.
-/// - `oldGeneration.id` (string, expected): Its id.
+/// - `cluster.name` (string, expected): Its name.
+/// - `oldGeneration` (object, required): Generation before the upgrade.
+/// - `oldGeneration.id` (string, required): Its id.
 /// - `oldGeneration.name` (string, expected): Its name, as the Console shows it.
-/// - `newGeneration` (object, expected): Generation after the upgrade.
-/// - `newGeneration.id` (string, expected): Its id.
+/// - `newGeneration` (object, required): Generation after the upgrade, for `wait_until_upgraded`.
+/// - `newGeneration.id` (string, required): Its id.
 /// - `newGeneration.name` (string, expected): Its name, as the Console shows it.
 /// - `orgId` (string, expected): The organisation that owns it.
 ///
@@ -425,7 +429,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::UPGRADE, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { operation::run(&cluster::UPGRADE, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Update cluster encryption (`PUT /clusters/{clusterUuid}/encryption`).
@@ -443,7 +447,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
 /// - `ownerId` (string, expected): The organisation that owns it.
-/// - `created` (string, expected): Creation time: RFC 3339, UTC.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
 /// - `channel` (object, expected): The channel that it follows.
@@ -531,7 +535,7 @@ pub unsafe extern "C" fn camunda_cluster_set_encryption(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::SET_ENCRYPTION, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { operation::run(&cluster::SET_ENCRYPTION, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// Set IP allowlist (`PUT /clusters/{clusterUuid}/ipallowlist`).
@@ -564,7 +568,7 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::SET_IP_ALLOWLIST, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { operation::run(&cluster::SET_IP_ALLOWLIST, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
 }
 
 /// Trigger failover (`POST /clusters/{clusterUuid}/failover`).
@@ -612,7 +616,7 @@ pub unsafe extern "C" fn camunda_cluster_fail_over(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::FAIL_OVER, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { operation::run(&cluster::FAIL_OVER, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// List clients (`GET /clusters/{clusterUuid}/clients`).
@@ -782,8 +786,8 @@ pub unsafe extern "C" fn camunda_cluster_client_delete(
 /// Response: an array of Backup objects.
 /// - `N.uuid` (string, required): Its id.
 /// - `N.name` (string, expected): Its name.
-/// - `N.created` (string, expected): Start time: RFC 3339, UTC.
-/// - `N.completed` (string, expected): Completion time: RFC 3339, UTC; empty until then.
+/// - `N.created` (string: RFC 3339 time, expected): Start time.
+/// - `N.completed` (string: RFC 3339 time, expected): Completion time; absent until then.
 /// - `N.status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
 /// - `N.zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of
 ///   Zeebe's part.
@@ -829,8 +833,8 @@ pub unsafe extern "C" fn camunda_backup_list(
 /// Response: a Backup object.
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
-/// - `created` (string, expected): Start time: RFC 3339, UTC.
-/// - `completed` (string, expected): Completion time: RFC 3339, UTC; empty until then.
+/// - `created` (string: RFC 3339 time, expected): Start time.
+/// - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
 /// - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
 /// - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
 ///   part.
@@ -875,8 +879,8 @@ pub unsafe extern "C" fn camunda_backup_create(
 /// Response: a Backup object.
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
-/// - `created` (string, expected): Start time: RFC 3339, UTC.
-/// - `completed` (string, expected): Completion time: RFC 3339, UTC; empty until then.
+/// - `created` (string: RFC 3339 time, expected): Start time.
+/// - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
 /// - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
 /// - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
 ///   part.
@@ -925,8 +929,8 @@ pub unsafe extern "C" fn camunda_backup_delete(
 /// - `backupId` (string, expected): Id of the backup.
 /// - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
 ///   expected): Status.
-/// - `startTimestamp` (string, optional): Start time: RFC 3339, UTC.
-/// - `completionTimestamp` (string, optional): End time: RFC 3339, UTC.
+/// - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+/// - `completionTimestamp` (string: RFC 3339 time, optional): End time.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
@@ -965,8 +969,8 @@ pub unsafe extern "C" fn camunda_backup_restore_status(
 /// - `backupId` (string, expected): Id of the backup.
 /// - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
 ///   expected): Status.
-/// - `startTimestamp` (string, optional): Start time: RFC 3339, UTC.
-/// - `completionTimestamp` (string, optional): End time: RFC 3339, UTC.
+/// - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+/// - `completionTimestamp` (string: RFC 3339 time, optional): End time.
 ///
 /// Error responses of the API:
 /// - 403 cluster belongs to another organisation
@@ -1295,8 +1299,8 @@ pub unsafe extern "C" fn camunda_monitoring_deactivate(
 /// - `clients.N.uuid` (string, required): Its id.
 /// - `clients.N.name` (string, expected): Its name.
 /// - `clients.N.username` (string, expected): Its user name.
-/// - `clients.N.created` (string, expected): Creation time: RFC 3339, UTC.
-/// - `clients.N.lastUsed` (string, expected): Time of the last use: RFC 3339, UTC; empty if never
+/// - `clients.N.created` (string: RFC 3339 time, expected): Creation time.
+/// - `clients.N.lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never
 ///   used.
 /// - `clients.N.createdBy` (string, expected): Id of the user who created it.
 /// - `clients.N.createdByName` (string, expected): Name of the user who created it.
@@ -1343,8 +1347,8 @@ pub unsafe extern "C" fn camunda_monitoring_get(
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
 /// - `username` (string, expected): Its user name.
-/// - `created` (string, expected): Creation time: RFC 3339, UTC.
-/// - `lastUsed` (string, expected): Time of the last use: RFC 3339, UTC; empty if never used.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
+/// - `lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never used.
 /// - `createdBy` (string, expected): Id of the user who created it.
 /// - `createdByName` (string, expected): Name of the user who created it.
 /// - `password` (secret string, required): Password, which the API returns only once.
@@ -1416,8 +1420,8 @@ pub unsafe extern "C" fn camunda_monitoring_delete_client(
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
 /// - `username` (string, expected): Its user name.
-/// - `created` (string, expected): Creation time: RFC 3339, UTC.
-/// - `lastUsed` (string, expected): Time of the last use: RFC 3339, UTC; empty if never used.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
+/// - `lastUsed` (string: RFC 3339 time, expected): Time of the last use; absent if never used.
 /// - `createdBy` (string, expected): Id of the user who created it.
 /// - `createdByName` (string, expected): Name of the user who created it.
 /// - `password` (secret string, required): Password, which the API returns only once.
@@ -1473,8 +1477,8 @@ pub unsafe extern "C" fn camunda_monitoring_rotate_password(
 /// - `status.status.conditions.N.status` (string, expected): `True`, `False` or `Unknown`.
 /// - `status.status.conditions.N.reason` (string, expected): Reason, as an identifier.
 /// - `status.status.conditions.N.message` (string, expected): Human-readable message.
-/// - `status.status.conditions.N.lastTransitionTime` (string, expected): Time of the last change:
-///   RFC 3339, UTC.
+/// - `status.status.conditions.N.lastTransitionTime` (string: RFC 3339 time, expected): Time of
+///   the last change.
 /// - `status.status.conditions.N.observedGeneration` (number, expected): Revision of the
 ///   configuration that it reflects.
 /// - `status.status.endpoint` (object, expected): Endpoint on Camunda's side.
@@ -1490,8 +1494,8 @@ pub unsafe extern "C" fn camunda_monitoring_rotate_password(
 /// - `status.status.endpointConnections.N.owner` (string, expected): Owner of the connecting
 ///   endpoint.
 /// - `status.status.endpointConnections.N.state` (string, expected): State of the connection.
-/// - `status.status.endpointConnections.N.creationTimestamp` (string, expected): Time of the last
-///   change: RFC 3339, UTC.
+/// - `status.status.endpointConnections.N.creationTimestamp` (string: RFC 3339 time, expected):
+///   Creation time.
 /// - `status.status.observedGeneration` (number, expected): Revision of the configuration that
 ///   this state reflects.
 /// - `status.status.urls` (any JSON, expected): URLs by component, as the API returns them.
@@ -1785,8 +1789,8 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 /// Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails immediately
 /// if the cluster is suspended, waits for input of its owner, or does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -1794,7 +1798,7 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
 /// - `ownerId` (string, expected): The organisation that owns it.
-/// - `created` (string, expected): Creation time: RFC 3339, UTC.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
 /// - `channel` (object, expected): The channel that it follows.
@@ -1878,8 +1882,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
 ///
 /// Waits until the cluster no longer exists, after its deletion.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// @param admin Client. Thread-safe.
@@ -1906,8 +1910,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
 /// and is `Healthy` in two consecutive polls, and returns it. Fails immediately if the cluster
 /// waits for input of its owner or does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -1915,7 +1919,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
 /// - `ownerId` (string, expected): The organisation that owns it.
-/// - `created` (string, expected): Creation time: RFC 3339, UTC.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
 /// - `channel` (object, expected): The channel that it follows.
@@ -2002,8 +2006,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 /// Waits, after `wake`, until the cluster is `Healthy` in two consecutive polls, and returns it.
 /// Fails immediately if the cluster waits for input of its owner or does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2011,7 +2015,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
 /// - `ownerId` (string, expected): The organisation that owns it.
-/// - `created` (string, expected): Creation time: RFC 3339, UTC.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
 /// - `channel` (object, expected): The channel that it follows.
@@ -2096,8 +2100,8 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 /// Waits, after the encryption keys were set, until `encryption.status` is `Ready`, and returns the
 /// cluster. Fails immediately if the key could not be set up or the cluster does not exist.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Cluster object.
@@ -2105,7 +2109,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
 /// - `ownerId` (string, expected): The organisation that owns it.
-/// - `created` (string, expected): Creation time: RFC 3339, UTC.
+/// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
 /// - `channel` (object, expected): The channel that it follows.
@@ -2190,15 +2194,15 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
 /// Waits until the backup is complete, and returns it. Fails immediately if the backup failed or is
 /// not in the list of the cluster's backups.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Backup object.
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
-/// - `created` (string, expected): Start time: RFC 3339, UTC.
-/// - `completed` (string, expected): Completion time: RFC 3339, UTC; empty until then.
+/// - `created` (string: RFC 3339 time, expected): Start time.
+/// - `completed` (string: RFC 3339 time, expected): Completion time; absent until then.
 /// - `status` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status.
 /// - `zeebeStatus` (string: `In progress`, `Failed`, `Complete`, `-`, expected): Status of Zeebe's
 ///   part.
@@ -2240,8 +2244,8 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
 /// Waits until the latest restore of the backup is completed, and returns it. Fails immediately if
 /// the restore failed or was aborted, or if there was none.
 ///
-/// The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of
-/// `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
+/// The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of
+/// `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the
 /// resource can no longer reach the state.
 ///
 /// Response: a Restore object.
@@ -2249,8 +2253,8 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
 /// - `backupId` (string, expected): Id of the backup.
 /// - `state` (string: `PENDING`, `VALIDATING`, `IN_PROGRESS`, `COMPLETED`, `FAILED`, `ABORTED`,
 ///   expected): Status.
-/// - `startTimestamp` (string, optional): Start time: RFC 3339, UTC.
-/// - `completionTimestamp` (string, optional): End time: RFC 3339, UTC.
+/// - `startTimestamp` (string: RFC 3339 time, optional): Start time.
+/// - `completionTimestamp` (string: RFC 3339 time, optional): End time.
 ///
 /// @param admin Client. Thread-safe.
 /// @param call Options of the call; NULL for the defaults.

@@ -48,8 +48,8 @@ pub unsafe extern "C" fn camunda_admin_token(
                 false => Some(text("audience", audience)?),
             };
             let token = admin.logging(|| client.token_for(audience))?;
-            let mut text = Zeroizing::new(Vec::with_capacity(token.expose().len() + 1));
-            text.extend_from_slice(token.expose().as_bytes());
+            let mut text = Zeroizing::new(Vec::with_capacity(token.as_bytes().len() + 1));
+            text.extend_from_slice(token.as_bytes());
             text.push(0);
             return_owned(out, camunda_token { token, text });
             Ok(())

@@ -242,8 +242,16 @@ pub unsafe extern "C" fn camunda_value_path(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         read(value, ptr::null(), |value| {
-            let mut steps = text("path", path).ok()?.split('.');
-            steps.try_fold(value, step).map(address)
+            let path = text("path", path).ok()?;
+            // Not `split`, whose search is made for long texts.
+            let (mut value, mut start) = (value, 0);
+            for (at, byte) in path.bytes().enumerate() {
+                if byte == b'.' {
+                    value = step(value, &path[start..at])?;
+                    start = at + 1;
+                }
+            }
+            step(value, &path[start..]).map(address)
         })
     }
 }

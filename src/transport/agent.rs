@@ -2,40 +2,48 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
+use bytes::Bytes;
 use rustls::ClientConfig;
-use ureq::http::HeaderValue;
-use ureq::http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
+use ureq::http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap, USER_AGENT,
+};
+use ureq::http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use ureq::http::{self, HeaderValue};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    ConnectProxyConnector, ConnectionDetails, Connector, Either, Transport,
+    ConnectProxyConnector, ConnectionDetails, Connector, Either, NextTimeout, Transport,
 };
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Method;
 use super::connect_error::{ConnectError, ProxyFailure};
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
+use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
 use super::resolver::CachingResolver;
 use super::socket::SocketConnector;
 use super::tls::{self, TlsConnector};
 use crate::config::{Config, is_loopback};
 use crate::error::{Error, Result};
 
-/// Maximum number of idle connections per host. More threads can have more connections in use.
-const MAX_IDLE_PER_HOST: usize = 8;
-/// Maximum number of idle connections to all hosts.
-const MAX_IDLE_TOTAL: usize = 32;
-/// Maximum age of an idle connection; load balancers close idle connections after 60 s or more.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// The two ureq agents of a client, for one process.
+/// The ureq agents of a client, for one process.
 pub(super) struct Agents {
     settings: Settings,
-    /// Reuses idle connections.
-    pooled: Agent,
+    /// Reuse idle connections. One for each shard of threads, because each request locks its agent for
+    /// a moment.
+    pooled: [Agent; SHARDS],
     /// Opens a connection for each request: for non-idempotent and token requests, which are not
     /// retried if an idle connection turns out to be closed.
     fresh: Agent,
     resolver: CachingResolver,
+}
+
+/// The URL of a request.
+#[derive(Clone, Copy)]
+pub(super) enum Url<'a> {
+    /// Path and query of an API request, below the client's base URL.
+    Api(&'a str),
+    Absolute(&'a str),
 }
 
 /// Settings of the agents.
@@ -45,7 +53,43 @@ struct Settings {
     proxy: Option<Proxy>,
     /// The setting or environment variable that names the proxy.
     proxy_source: &'static str,
-    user_agent: String,
+    user_agent: HeaderValue,
+    base: BaseUrl,
+}
+
+/// The base URL of API requests, parsed once.
+#[derive(Clone)]
+struct BaseUrl {
+    scheme: Scheme,
+    authority: Authority,
+    path: String,
+}
+
+impl BaseUrl {
+    fn parse(url: &str) -> Result<Self> {
+        let invalid = || Error::config(format!("`base_url`: {url} is not a valid URL"));
+        let parts = url.parse::<Uri>().map_err(|_| invalid())?.into_parts();
+        let path = parts
+            .path_and_query
+            .as_ref()
+            .map_or("", PathAndQuery::as_str);
+        Ok(BaseUrl {
+            path: path.trim_end_matches('/').to_owned(),
+            scheme: parts.scheme.ok_or_else(invalid)?,
+            authority: parts.authority.ok_or_else(invalid)?,
+        })
+    }
+
+    fn with(&self, path: &str) -> http::Result<Uri> {
+        let mut whole = String::with_capacity(self.path.len() + path.len());
+        whole.push_str(&self.path);
+        whole.push_str(path);
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(whole))?);
+        Ok(Uri::from_parts(parts)?)
+    }
 }
 
 impl Agents {
@@ -55,7 +99,9 @@ impl Agents {
             tls: tls::client_config(config)?,
             proxy,
             proxy_source: proxy_source.unwrap_or(PROXY_SETTING),
-            user_agent: config.user_agent().to_owned(),
+            user_agent: HeaderValue::from_str(config.user_agent())
+                .map_err(|_| Error::config("`user_agent` is not a valid value of a header"))?,
+            base: BaseUrl::parse(config.base_url())?,
         }))
     }
 
@@ -70,17 +116,19 @@ impl Agents {
 
     fn with(settings: Settings) -> Self {
         let resolver = CachingResolver::default();
-        let agent = |idle_per_host, idle| {
+        let idle = Arc::new(IdleConnections::new(
+            settings.base.scheme.clone(),
+            settings.base.authority.clone(),
+        ));
+        let agent = |idle: Option<&Arc<IdleConnections>>| {
             let config = ureq::config::Config::builder()
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .max_redirects_will_error(false)
                 .proxy(settings.proxy.clone())
-                .user_agent(&settings.user_agent)
+                .user_agent(settings.user_agent.to_str().unwrap_or_default())
                 .max_response_header_size(MAX_HEADER_BYTES)
-                .max_idle_connections_per_host(idle_per_host)
-                .max_idle_connections(idle)
-                .max_idle_age(IDLE_TIMEOUT)
+                .max_idle_connections(0)
                 .build();
             let tls = TlsConnector {
                 config: settings.tls.clone(),
@@ -92,12 +140,15 @@ impl Agents {
             let sockets = SocketConnector {
                 resolver: resolver.clone(),
             };
-            let connector = ().chain(ConnectStart).chain(tunnel).chain(sockets).chain(tls);
-            Agent::with_parts(config, connector, resolver.clone())
+            let connector = PoolConnector {
+                inner: ().chain(ConnectStart).chain(tunnel).chain(sockets).chain(tls),
+                idle: idle.cloned(),
+            };
+            Agent::with_parts(config, connector, LateResolver)
         };
         Agents {
-            pooled: agent(MAX_IDLE_PER_HOST, MAX_IDLE_TOTAL),
-            fresh: agent(0, 0),
+            pooled: std::array::from_fn(|_| agent(Some(&idle))),
+            fresh: agent(None),
             settings,
             resolver,
         }
@@ -108,34 +159,47 @@ impl Agents {
     pub(super) fn send(
         &self,
         method: Method,
-        url: &str,
+        url: Url<'_>,
         authorization: Option<&HeaderValue>,
-        body: Option<(&str, &[u8])>,
+        body: Option<(&'static str, &[u8])>,
         encoding: &'static str,
         fresh: bool,
-    ) -> Result<ureq::http::Response<Body>, ureq::Error> {
-        let agent = if fresh { &self.fresh } else { &self.pooled };
-        let mut request = ureq::http::Request::builder()
-            .method(method.as_str())
-            .uri(url)
-            .header(
-                ACCEPT,
-                HeaderValue::from_static("application/json, text/csv, */*;q=0.1"),
-            )
-            .header(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
+    ) -> Result<http::Response<Body>, ureq::Error> {
+        let agent = match fresh {
+            true => &self.fresh,
+            false => &self.pooled[shard_of_thread()],
+        };
+        let mut request = http::Request::new(());
+        *request.method_mut() = match method {
+            Method::Get => http::Method::GET,
+            Method::Post => http::Method::POST,
+            Method::Put => http::Method::PUT,
+            Method::Patch => http::Method::PATCH,
+            Method::Delete => http::Method::DELETE,
+        };
+        *request.uri_mut() = match url {
+            Url::Api(path) => self.settings.base.with(path)?,
+            Url::Absolute(url) => Uri::try_from(url).map_err(http::Error::from)?,
+        };
+        let mut headers = HeaderMap::with_capacity(6);
+        let accept = HeaderValue::from_static("application/json, text/csv, */*;q=0.1");
+        headers.insert(ACCEPT, accept);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding));
+        headers.insert(USER_AGENT, self.settings.user_agent.clone());
         if let Some(authorization) = authorization {
-            request = request.header(AUTHORIZATION, authorization);
+            headers.insert(AUTHORIZATION, authorization.clone());
         }
+        if let Some((content_type, _)) = body {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        *request.headers_mut() = headers;
         match body {
-            Some((content_type, body)) => {
-                let request = request.header(CONTENT_TYPE, content_type).body(body)?;
-                agent.run(request)
-            }
+            Some((_, body)) => agent.run(request.map(|()| body)),
             // Some gateways respond with 411 to a POST or PUT without `Content-Length`.
             None if matches!(method, Method::Post | Method::Put | Method::Patch) => {
-                agent.run(request.body(&[][..])?)
+                agent.run(request.map(|()| &[][..]))
             }
-            None => agent.run(request.body(())?),
+            None => agent.run(request),
         }
     }
 
@@ -239,6 +303,21 @@ pub(super) fn shown_proxy(proxy: &Proxy) -> String {
         proxy.host(),
         proxy.port()
     )
+}
+
+/// Leaves the resolution of names to the [`SocketConnector`], which an idle connection does not need.
+#[derive(Debug)]
+struct LateResolver;
+
+impl Resolver for LateResolver {
+    fn resolve(
+        &self,
+        _: &Uri,
+        _: &ureq::config::Config,
+        _: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        Ok(self.empty())
+    }
 }
 
 /// First connector of the chain: records that a connection is being established.

@@ -12,6 +12,7 @@ mod exchange;
 pub(crate) mod fuzzing;
 mod logs;
 mod pem;
+mod pool;
 #[cfg(feature = "cli")]
 pub(crate) mod probe;
 mod resolver;
@@ -34,7 +35,7 @@ use crate::fork::PerProcess;
 use crate::random;
 use crate::secret::Zeroizing;
 
-use agent::Agents;
+use agent::{Agents, Url};
 use exchange::ExchangeGuard;
 use response::Response;
 use retry::{Decision, Failure, RetryState};
@@ -58,6 +59,7 @@ pub enum Method {
 
 impl Method {
     /// Returns the name of the method in HTTP, for example `GET`.
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -248,7 +250,7 @@ impl Transport {
                 if tokens.is_supplied() {
                     break error.with_detail(supplied_token_rejected(token));
                 }
-                tokens.reject(token, call);
+                tokens.invalidate(token, call);
                 // A 401 means that the operation was not executed, but a non-idempotent one is retried
                 // only if nothing was sent: it could create a second resource, which costs money.
                 if !replaced_token && request.idempotency != Idempotency::NonIdempotent {
@@ -328,14 +330,13 @@ impl Transport {
     ) -> Result<T, (Failure, Error)> {
         let agents = self.agents();
         let begun = Instant::now();
-        let url = format!("{}{}", self.config.base_url(), request.path);
         let exchange = ExchangeGuard::enter(call);
         if request.one_time_response {
             exchange.capture(self.config.max_response_bytes());
         }
         let sent = agents.send(
             request.method,
-            &url,
+            Url::Api(&request.path),
             token.map(Token::authorization),
             request
                 .body

@@ -13,7 +13,7 @@ use ureq::http::Uri;
 use ureq::http::uri::Authority;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::agent::Agents;
+use super::agent::{Agents, Url};
 use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
 use super::response::Response;
@@ -204,9 +204,14 @@ impl Prober {
         let exchange = ExchangeGuard::enter(call);
         let sent_at = SystemTime::now();
         let begun = Instant::now();
-        let sent = self
-            .agents
-            .send(Method::Get, origin, None, None, UNCOMPRESSED, true);
+        let sent = self.agents.send(
+            Method::Get,
+            Url::Absolute(origin),
+            None,
+            None,
+            UNCOMPRESSED,
+            true,
+        );
         let response = match (sent, exchange.stopped()) {
             (Ok(response), _) => Response::new(response, MAX_RESPONSE_BYTES),
             (Err(_), Some(stop)) => {

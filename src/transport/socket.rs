@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Type};
+use ureq::unversioned::resolver::Resolver;
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, NextTimeout, Transport,
 };
@@ -181,7 +182,6 @@ pub(super) fn unexpected_eof(error: io::Error) -> io::Error {
 /// Opens [`Socket`]s.
 #[derive(Debug)]
 pub(super) struct SocketConnector {
-    /// Receives the address that was connected to, if others before it were not.
     pub(super) resolver: CachingResolver,
 }
 
@@ -197,14 +197,8 @@ impl<In: Transport> Connector<In> for SocketConnector {
         if let Some(tunnel) = chained {
             return Ok(Some(Either::A(tunnel)));
         }
-        // If there is a proxy, ureq resolves no names, not even of hosts that are excluded from it.
-        let resolved = if details.addrs.is_empty() {
-            let (uri, config) = (details.uri, details.config);
-            Some(details.resolver.resolve(uri, config, details.timeout)?)
-        } else {
-            None
-        };
-        let addresses = resolved.as_ref().unwrap_or(&details.addrs);
+        let (uri, config) = (details.uri, details.config);
+        let addresses = &self.resolver.resolve(uri, config, details.timeout)?;
         let (address, stream) = connect(addresses)?;
         if Some(&address) != addresses.first() {
             self.resolver.prefer(address);

@@ -3,6 +3,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters of a client and its clones since the client was created; see [`AdminClient::stats`](crate::AdminClient::stats).
+///
+/// ```no_run
+/// # let admin = camunda_admin::AdminClient::from_env()?;
+/// admin.clusters().list()?;
+/// let stats = admin.stats();
+/// println!("{} requests, {} retries, {} token requests", stats.requests, stats.retries, stats.token_requests);
+/// # Ok::<(), camunda_admin::Error>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Stats {

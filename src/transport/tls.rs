@@ -305,10 +305,13 @@ impl Transport for TlsTransport {
     }
 
     fn is_open(&mut self) -> bool {
-        match &mut self.stream.sock {
-            Wire::Socket(socket) => socket.is_reusable(),
-            Wire::Tunnel(tunnel) => tunnel.get_mut().is_open(),
-        }
+        // False if TLS has decrypted more than was read, or has received the end of the connection.
+        let has_read_all = self.stream.conn.wants_read();
+        has_read_all
+            && match &mut self.stream.sock {
+                Wire::Socket(socket) => socket.is_reusable(),
+                Wire::Tunnel(tunnel) => tunnel.get_mut().is_open(),
+            }
     }
 
     fn is_tls(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+use super::agent::Url;
 use super::connect_error;
 use super::exchange::ExchangeGuard;
 use super::response::{Response, reason};
@@ -35,7 +36,7 @@ impl TokenEndpoint for Transport {
         call: &CallContext,
     ) -> Result<TokenResponse, FetchError> {
         let failed = |cause, kind, message: String| FetchError {
-            cause,
+            kind: cause,
             error: Error::new(kind, Stage::Token, Outcome::NotSent, message),
         };
         let agents = self.agents();
@@ -50,7 +51,7 @@ impl TokenEndpoint for Transport {
         let exchange = ExchangeGuard::enter(call);
         let sent = agents.send(
             Method::Post,
-            &request.token_url,
+            Url::Absolute(&request.token_url),
             None,
             Some((content_type, body.as_slice())),
             UNCOMPRESSED,
@@ -60,7 +61,7 @@ impl TokenEndpoint for Transport {
         );
         let stopped = || {
             exchange.stopped().map(|stop| FetchError {
-                cause: TokenErrorKind::Cancelled,
+                kind: TokenErrorKind::Cancelled,
                 error: call.stop_error(stop, Stage::Token, Outcome::NotSent),
             })
         };
@@ -84,12 +85,12 @@ impl TokenEndpoint for Transport {
                     Some(message) => format!("token request failed: {message}"),
                     None => format!("token request to {} failed: {message}", request.token_url),
                 };
-                let FetchError { cause, error } = failed(cause, kind, message);
+                let FetchError { kind: cause, error } = failed(cause, kind, message);
                 let error = match cause {
                     TokenErrorKind::Permanent => error.permanent(),
                     _ => error,
                 };
-                return Err(FetchError { cause, error });
+                return Err(FetchError { kind: cause, error });
             }
         };
         let status = response.status();
@@ -150,13 +151,13 @@ impl TokenEndpoint for Transport {
                     ),
                 ),
             };
-            let FetchError { cause, error } = failed(cause, kind, message);
+            let FetchError { kind: cause, error } = failed(cause, kind, message);
             let error = error
                 .with_http_status(status)
                 .with_server_message(error_response.message)
                 .with_retry_after(error_response.retry_after)
                 .with_request_id(error_response.request_id);
-            return Err(FetchError { cause, error });
+            return Err(FetchError { kind: cause, error });
         }
         let server_date = response.date();
         let html = response.is_html();

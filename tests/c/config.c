@@ -12,6 +12,7 @@ static void set_accepts_every_setting(void) {
       {"oauth_url", "http://localhost:1/x"}, {"audience", "c"}, {"scope", "d"},
       {"token_cache", "memory"}, {"timeout", "2.5"},           {"ca_file", "/tmp/ca.pem"},
       {"client_cert", "/tmp/c.pem"}, {"client_key", "/tmp/k.pem"}, {"proxy", "http://localhost:3128"},
+      {"client_secret_file", "./secret"}, {"access_token", "e"},
       {"user_agent", "mine/1"},  {"token_request_format", "form"}, {"max_response_bytes", "1000"},
   };
   camunda_config *config = camunda_config_new();
@@ -38,6 +39,8 @@ static void set_names_invalid_setting_without_secrets(void) {
       {"token_cache", "none"},
       {"token_cache", "postgres://:hunter2@host"},
       {"client_secret", ""},
+      {"client_secret_file", ""},
+      {"access_token", "Bearer hunter2"},
   };
   camunda_config *config = camunda_config_new();
   camunda_error *error = NULL;

@@ -167,6 +167,63 @@ static void rejected_credentials_send_one_token_request(void) {
   camunda_admin_free(rejected);
 }
 
+/* Creates a client with the settings of the environment and one more, without the secret. */
+static camunda_admin *connect_without_secret(const char *key, const char *value) {
+  camunda_config *config = camunda_config_new();
+  camunda_admin *made = NULL;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_config_set(config, "client_id", variable("CAMUNDA_CONSOLE_CLIENT_ID"), &error));
+  CHECK_OK(camunda_config_set(config, "base_url", variable("CAMUNDA_CONSOLE_BASE_URL"), &error));
+  CHECK_OK(camunda_config_set(config, "oauth_url", variable("CAMUNDA_OAUTH_URL"), &error));
+  CHECK_OK(camunda_config_set(config, "token_cache", "memory", &error));
+  CHECK_OK(camunda_config_set(config, key, value, &error));
+  CHECK_OK(camunda_admin_new(config, &made, &error));
+  camunda_config_free(config);
+  return made;
+}
+
+static void access_token_is_used_without_a_token_request(void) {
+  camunda_token *token = NULL;
+  camunda_token *same = NULL;
+  camunda_value *clusters = NULL;
+  camunda_error *error = NULL;
+  CHECK_OK(camunda_admin_token(admin, NULL, NULL, &token, &error));
+  const long long before = sandbox_count("token_requests");
+  camunda_admin *given = connect_without_secret("access_token", camunda_token_str(token, NULL));
+  CHECK_OK(camunda_cluster_list(given, NULL, &clusters, &error));
+  CHECK_OK(camunda_admin_invalidate_tokens(given, &error));
+  CHECK_OK(camunda_admin_token(given, NULL, NULL, &same, &error));
+  CHECK_STR(camunda_token_str(same, NULL), camunda_token_str(token, NULL));
+  CHECK_INT(sandbox_count("token_requests") - before, 0);
+  camunda_value_free(clusters);
+  camunda_token_free(same);
+  camunda_token_free(token);
+  camunda_admin_free(given);
+
+  given = connect_without_secret("access_token", "hunter2");
+  CHECK_FAILS(camunda_cluster_list(given, NULL, &clusters, &error), CAMUNDA_STATUS_AUTHENTICATION);
+  CHECK_PART(camunda_error_message(error), "the API rejected the access token in `access_token`");
+  CHECK(strstr(camunda_error_message(error), "hunter2") == NULL);
+  FREE_ERROR(error);
+  CHECK_INT(sandbox_count("token_requests") - before, 0);
+  camunda_admin_free(given);
+}
+
+static void client_secret_is_read_from_a_file(void) {
+  char path[] = "/tmp/camunda-admin-secret-XXXXXX";
+  camunda_value *clusters = NULL;
+  camunda_error *error = NULL;
+  const int file = mkstemp(path);
+  CHECK(file >= 0);
+  dprintf(file, "%s\n", variable("CAMUNDA_CONSOLE_CLIENT_SECRET"));
+  close(file);
+  camunda_admin *given = connect_without_secret("client_secret_file", path);
+  CHECK_OK(camunda_cluster_list(given, NULL, &clusters, &error));
+  camunda_value_free(clusters);
+  camunda_admin_free(given);
+  unlink(path);
+}
+
 int main(void) {
   admin = connect_from_env();
   RUN(concurrent_threads_without_token_send_one_token_request);
@@ -176,6 +233,8 @@ int main(void) {
   RUN(client_from_cluster_credentials_requests_its_token);
   RUN(credentials_are_read_from_the_environment);
   RUN(rejected_credentials_send_one_token_request);
+  RUN(access_token_is_used_without_a_token_request);
+  RUN(client_secret_is_read_from_a_file);
   camunda_admin_free(admin);
   return check_finish();
 }

@@ -74,6 +74,42 @@ static void path_readers_return_value_or_fallback(void) {
   camunda_value_free(value);
 }
 
+static void time_is_in_milliseconds_since_1970(void) {
+  const struct {
+    const char *text;
+    bool good;
+    int64_t ms;
+  } cases[] = {
+      {"1970-01-01T00:00:00Z", true, 0},
+      {"2024-05-01T12:00:00.123Z", true, 1714564800123},
+      {"2024-05-01T14:00:00.1239+02:00", true, 1714564800123},
+      {"1969-12-31T23:59:59.999Z", true, -1},
+      {"2024-02-30T00:00:00Z", false, 0},
+      {"2024-05-01", false, 0},
+      {"yesterday", false, 0},
+      {"", false, 0},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
+    int64_t ms = 7;
+    CHECK(camunda_time_parse(cases[i].text, &ms) == cases[i].good);
+    CHECK_INT(ms, cases[i].ms);
+    char json[64];
+    snprintf(json, sizeof json, "\"%s\"", cases[i].text);
+    camunda_value *value = parse(json);
+    ms = 7;
+    CHECK(camunda_value_time(value, &ms) == cases[i].good);
+    CHECK_INT(ms, cases[i].ms);
+    CHECK(!camunda_value_time(value, NULL));
+    camunda_value_free(value);
+  }
+  camunda_value *number = parse("1714564800123");
+  int64_t ms = 7;
+  CHECK(!camunda_value_time(number, &ms) && ms == 0);
+  ms = 7;
+  CHECK(!camunda_value_time(NULL, &ms) && ms == 0);
+  camunda_value_free(number);
+}
+
 static void next_visits_every_element_and_field_once(void) {
   camunda_value *value = parse("{\"b\":1,\"a\":[10,20,30],\"b\":null,\"e\\u006e\":{}}");
   size_t position = 0;
@@ -91,10 +127,12 @@ static void next_visits_every_element_and_field_once(void) {
   const char *name = NULL;
   position = 0;
   for (size_t i = 0; i < 4; ++i) {
-    CHECK(camunda_value_next_field(value, &position, &name) == camunda_value_at(value, i));
+    size_t length = 99;
+    CHECK(camunda_value_next_field(value, &position, &name, &length) == camunda_value_at(value, i));
     CHECK_STR(name, names[i]);
+    CHECK_INT(length, strlen(names[i]));
   }
-  CHECK(camunda_value_next_field(value, &position, &name) == NULL);
+  CHECK(camunda_value_next_field(value, &position, &name, NULL) == NULL);
   CHECK(name == NULL);
   position = 2;
   CHECK_INT(camunda_value_kind(camunda_value_next(value, &position)), CAMUNDA_KIND_NULL);
@@ -103,13 +141,13 @@ static void next_visits_every_element_and_field_once(void) {
   /* Values without fields or elements. */
   position = 0;
   name = "x";
-  CHECK(camunda_value_next_field(array, &position, &name) == NULL && name == NULL);
-  CHECK(camunda_value_next_field(NULL, &position, &name) == NULL);
+  CHECK(camunda_value_next_field(array, &position, &name, NULL) == NULL && name == NULL);
+  CHECK(camunda_value_next_field(NULL, &position, &name, NULL) == NULL);
   CHECK(camunda_value_next(camunda_value_at(array, 0), &position) == NULL);
   CHECK(camunda_value_next(NULL, &position) == NULL);
   CHECK(camunda_value_next(array, NULL) == NULL);
-  CHECK(camunda_value_next_field(value, &position, NULL) == NULL);
-  CHECK(camunda_value_next_field(value, NULL, &name) == NULL && name == NULL);
+  CHECK(camunda_value_next_field(value, &position, NULL, NULL) == NULL);
+  CHECK(camunda_value_next_field(value, NULL, &name, NULL) == NULL && name == NULL);
   CHECK_INT((int)position, 0);
   camunda_value_free(value);
 }
@@ -298,6 +336,7 @@ int main(void) {
   RUN(path_finds_nested_values);
   RUN(accessors_return_fallback_for_other_types);
   RUN(path_readers_return_value_or_fallback);
+  RUN(time_is_in_milliseconds_since_1970);
   RUN(next_visits_every_element_and_field_once);
   RUN(get_returns_the_last_of_duplicate_keys);
   RUN(str_decodes_escapes_and_returns_length_with_nul);

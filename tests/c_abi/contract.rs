@@ -246,6 +246,128 @@ int main() {
     }
 }
 
+const CPP_COMPILERS: [&str; 2] = ["g++", "clang++"];
+
+#[test]
+fn ignored_cpp_result_is_a_warning() {
+    let statements = [
+        "cluster.monitoring().rotate_password(monitoring);",
+        "cluster.clients().create({\"worker\"});",
+        "admin.clusters().list();",
+        "camunda::AdminClient::from_env();",
+        "camunda::AdminClient::builder().build();",
+        "camunda::Cluster::from_json(\"{}\");",
+        "error.status();",
+        "error.outcome();",
+    ];
+    // Calls without a result, and waiters, whose result is often of no interest.
+    let others =
+        "cluster.remove();\n  cluster.wait_until_healthy();\n  admin.clear_auth_failure();";
+    for compiler in CPP_COMPILERS {
+        let source = format!(
+            "#include <camunda_admin.hpp>\nvoid f(const camunda::AdminClient& admin, \
+             const camunda::ClusterHandle& cluster, const camunda::Error& error,\n       \
+             const camunda::MonitoringClientId& monitoring) {{\n  {}\n  {others}\n}}\n",
+            statements.join("\n  ")
+        );
+        let Some(output) = compile(compiler, "c++17", &source) else {
+            continue;
+        };
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let reported = stderr
+            .lines()
+            .filter(|line| line.contains("error:") && line.contains("unused-"));
+        assert_eq!(reported.count(), statements.len(), "{compiler}\n{stderr}");
+    }
+}
+
+/// Headers such as <X11/Xlib.h> and <windows.h> define macros with common names.
+#[test]
+fn cpp_header_compiles_between_macros_of_other_headers() {
+    let source = r"
+#define Status int
+#define Bool int
+#define None 0L
+#define True 1
+#define False 0
+#define Success 0
+#define Always 2
+#define ERROR 0
+#define DELETE 0x00010000L
+#define IN
+#define OUT
+#define near
+#define far
+#define small char
+#define interface struct
+#define min(a, b) (((a) < (b)) ? (a) : (b))
+#define max(a, b) (((a) > (b)) ? (a) : (b))
+#include <camunda_admin.hpp>
+
+long f(const camunda::AdminClient& admin) {
+  try {
+    for (const camunda::Cluster& cluster : admin.clusters().list()) {
+      if (cluster.status.ready != camunda::ClusterComponentStatus::Healthy) return min(1, 2);
+    }
+  } catch (const camunda::Error& error) {
+    if (error.status() == camunda::StatusCode::NotFound) return None;
+  }
+  Status still_a_macro = max(0, 1);
+  return still_a_macro;
+}
+";
+    for compiler in CPP_COMPILERS {
+        for standard in ["c++17", "c++20"] {
+            if let Some(output) = compile(compiler, standard, source) {
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                assert!(output.status.success(), "{compiler} {standard}\n{stderr}");
+            }
+        }
+    }
+}
+
+#[test]
+fn cpp_types_satisfy_concepts_of_cpp20() {
+    let source = r#"
+#include <camunda_admin.hpp>
+#include <ranges>
+static_assert(std::ranges::random_access_range<const camunda::Extra>);
+static_assert(std::ranges::forward_range<const camunda::Value>);
+static_assert(std::equality_comparable<camunda::Cluster>);
+static_assert(std::same_as<camunda::SysTime, std::chrono::sys_time<std::chrono::milliseconds>>);
+static_assert(!std::convertible_to<camunda::RegionId, camunda::ChannelId>);
+static_assert(requires(camunda::BackupId id) { std::hash<camunda::BackupId>()(id); });
+"#;
+    if let Some(output) = compile("g++", "c++20", source) {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{stderr}");
+    }
+}
+
+#[test]
+fn cpp_header_without_exceptions_says_what_to_do() {
+    let source = "#include <camunda_admin.hpp>\n";
+    for compiler in CPP_COMPILERS {
+        let Some(path) = tool(compiler) else { continue };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("it.cpp");
+        fs::write(&file, source).unwrap();
+        let mut command = Command::new(path);
+        command.args(["-std=c++17", "-fno-exceptions", "-fsyntax-only", "-I"]);
+        let output = command
+            .arg(top().join("include"))
+            .arg(file)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{compiler}");
+        assert!(
+            stderr.contains("compile with -fexceptions, or use camunda_admin.h"),
+            "{stderr}"
+        );
+    }
+}
+
 /// The reference of both headers is complete: Doxygen warns about undocumented declarations, wrong
 /// parameter names and broken links.
 #[test]

@@ -218,7 +218,7 @@ fn good(parameter: &Parameter) -> String {
         "camunda_interrupt_check_fn" => "interrupt",
         "camunda_write_fn" => "write_chunk",
         "const camunda_token_store*" => "token_store()",
-        "size_t*" => "&length",
+        "size_t*" | "int64_t*" => return format!("&out_{}", parameter.name),
         "void*" => "NULL",
         "size_t" if parameter.name == "json_len" => "2",
         "size_t" => "1",
@@ -255,9 +255,10 @@ fn push_call(
             writeln!(text, "    const char *out_{} = \"x\";", parameter.name).unwrap();
             writeln!(clean, "    (void)out_{};", parameter.name).unwrap();
         }
-        if parameter.kind == "size_t*" && replacement.is_none() {
-            writeln!(text, "    size_t length = 0;").unwrap();
-            writeln!(clean, "    (void)length;").unwrap();
+        if let ("int64_t*" | "size_t*", None) = (parameter.kind.as_str(), &replacement) {
+            let kind = parameter.kind.trim_end_matches('*');
+            writeln!(text, "    {kind} out_{} = 0;", parameter.name).unwrap();
+            writeln!(clean, "    (void)out_{};", parameter.name).unwrap();
         }
         arguments.push(replacement.unwrap_or_else(|| good(parameter)));
     }

@@ -75,6 +75,7 @@ fn install_creates_versioned_library_links_and_licence() {
         "lib/triple/pkgconfig/camunda_admin-static.pc",
         "lib/triple/pkgconfig/camunda_admin.pc",
         "share/doc/camunda_admin/LICENSE",
+        "share/doc/camunda_admin/THIRD-PARTY-LICENSES.txt",
     ];
     let found = files_below(&prefix);
     assert_eq!(found.iter().collect::<Vec<_>>(), expected);

@@ -186,6 +186,48 @@ fn leak_detection_reports_error_that_is_not_freed() {
     }
 }
 
+/// ThreadSanitizer reports no race in a program that shares a client between threads, if it uses the
+/// suppressions for the library.
+#[test]
+fn threads_share_a_client_without_a_race() {
+    let source = top().join("tests/c/threads.c");
+    if let Some(program) = Program::compile(Language::C, &source, Build::Threads) {
+        program.run();
+    }
+}
+
+/// The suppressions do not hide a race in the program itself.
+#[test]
+fn thread_sanitizer_reports_a_race_of_the_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("race.c");
+    fs::write(
+        &source,
+        "#include <camunda_admin.h>\n#include <pthread.h>\n\
+         static camunda_value *value;\nstatic const char *text;\n\
+         static void *run(void *unused) {\n  \
+         text = camunda_value_str(value, NULL);\n  return unused;\n}\n\
+         int main(void) {\n  pthread_t threads[2];\n  \
+         if (camunda_value_parse(\"\\\"a\\\"\", 3, &value, NULL) != CAMUNDA_STATUS_OK) return 1;\n  \
+         for (int i = 0; i < 2; ++i) pthread_create(&threads[i], NULL, run, NULL);\n  \
+         for (int i = 0; i < 2; ++i) pthread_join(threads[i], NULL);\n  \
+         camunda_value_free(value);\n  return text == NULL;\n}\n",
+    )
+    .unwrap();
+    let Some(program) = Program::compile(Language::C, &source, Build::Threads) else {
+        return;
+    };
+    let result = panic::catch_unwind(AssertUnwindSafe(|| program.run()));
+    let what = result.expect_err("the race is reported");
+    let what = what
+        .downcast_ref::<String>()
+        .expect("the panic has a message");
+    assert!(
+        what.contains("data race") && what.contains("race.c"),
+        "{what}"
+    );
+}
+
 /// Compares the exported symbols, the functions of the header and `tests/c/symbols.txt`.
 #[test]
 fn exported_symbols_match_the_header() {

@@ -22,8 +22,14 @@ pub(crate) enum Language {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Build {
     Plain,
+    /// AddressSanitizer and UndefinedBehaviorSanitizer.
     Sanitizers,
+    /// ThreadSanitizer.
+    Threads,
 }
+
+/// Suppressions of ThreadSanitizer for the library, which is not instrumented.
+const THREAD_SUPPRESSIONS: &str = "bindings/c/camunda_admin.tsan.supp";
 
 pub(crate) struct Program {
     binary: PathBuf,
@@ -51,6 +57,9 @@ impl Program {
             // AddressSanitizer finds these errors as well, and C++ takes minutes to compile with them.
             command.arg("-fno-sanitize=null,vptr,alignment,object-size");
         }
+        if build == Build::Threads {
+            command.arg("-fsanitize=thread");
+        }
         command.arg("-I").arg(top().join("include"));
         command.arg("-I").arg(top().join("tests/c"));
         command.arg(source).arg("-o").arg(&binary);
@@ -75,6 +84,14 @@ impl Program {
         if self.build == Build::Sanitizers {
             command.env("CHECK_TIMEOUT_FACTOR", "5");
             command.env("UBSAN_OPTIONS", "print_stacktrace=1");
+        }
+        if self.build == Build::Threads {
+            let suppressions = top().join(THREAD_SUPPRESSIONS);
+            command.env("CHECK_TIMEOUT_FACTOR", "5");
+            command.env(
+                "TSAN_OPTIONS",
+                format!("suppressions={}", suppressions.display()),
+            );
         }
         self.run_with_sandbox(command, PROGRAM_LIMIT);
     }

@@ -143,7 +143,7 @@ fn silent_server(reads: bool) -> (SocketAddr, Arc<AtomicBool>) {
 
 /// Returns the entry of a token host in a list of the diagnostics.
 fn diagnostics_of_host(admin: &AdminClient, part: &str, host: &str) -> serde_json::Value {
-    let all: serde_json::Value = admin.diagnostics().decode().unwrap();
+    let all = serde_json::to_value(admin.diagnostics()).unwrap();
     let entries = all[part].as_array().unwrap();
     let entry = entries.iter().find(|entry| entry["token_host"] == host);
     entry.cloned().unwrap_or_default()

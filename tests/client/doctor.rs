@@ -372,6 +372,30 @@ fn token_is_printed_from_the_shared_cache() {
 }
 
 #[test]
+fn access_token_is_used_without_a_token_request() {
+    let sandbox = Sandbox::start();
+    let environment = Environment::of(&sandbox);
+    let token = environment.run(&["token"]).stdout.trim().to_owned();
+    let environment = environment
+        .unset("CAMUNDA_CONSOLE_CLIENT_ID")
+        .unset("CAMUNDA_CONSOLE_CLIENT_SECRET")
+        .set("CAMUNDA_CONSOLE_ACCESS_TOKEN", token.as_str());
+    let (status, report) = environment.report();
+    assert_eq!(status, Some(0), "the report has {}", report["checks"]);
+    assert_check(&report, "token", "ok", "`access_token`");
+    assert_check(&report, "permissions", "ok", "may read clusters");
+    assert!(!report.to_string().contains(&token));
+    let settings = report["settings"].as_array().unwrap();
+    assert!(settings.iter().all(|it| it["key"] != "client_secret"));
+    assert_eq!(sandbox.stats().token_requests, 1);
+
+    let environment = environment.set("CAMUNDA_CONSOLE_ACCESS_TOKEN", "no-token");
+    let (status, report) = environment.report();
+    assert_eq!(status, Some(1), "{report:#}");
+    assert_check(&report, "permissions", "failed", "failed to read clusters");
+}
+
+#[test]
 fn settings_are_read_from_a_credential_file() {
     let sandbox = Sandbox::start();
     let mut environment = Environment::of(&sandbox);

@@ -22,7 +22,7 @@ fn main_job_end_to_end() {
     let id = admin.clusters().create(&cluster(&admin, "orders")).unwrap();
     let mut looks = 0;
     let wait = Wait::new()
-        .interval(Duration::from_millis(20))
+        .max_poll_interval(Duration::from_millis(20))
         .on_progress(|_| looks += 1);
     let healthy = admin.cluster(&id).wait_until_healthy(&wait).unwrap();
     drop(wait);
@@ -40,7 +40,7 @@ fn main_job_end_to_end() {
         .clients()
         .get(&created.client_id)
         .unwrap();
-    assert_eq!(details.zeebe_client_id, created.client_id.as_str());
+    assert_eq!(details.zeebe_client_id.as_ref(), Some(&created.client_id));
 
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("worker.env");
@@ -78,7 +78,7 @@ fn main_job_end_to_end() {
         .unwrap();
     assert_eq!(admin.cluster(&id).clients().list().unwrap(), []);
     admin.cluster(&id).delete().unwrap();
-    let wait = Wait::new().interval(Duration::from_millis(20));
+    let wait = Wait::new().max_poll_interval(Duration::from_millis(20));
     admin.cluster(&id).wait_until_deleted(&wait).unwrap();
     assert_eq!(
         admin.cluster(&id).get().unwrap_err().kind(),

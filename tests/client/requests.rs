@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::sync::Barrier;
+use std::thread;
 use std::time::Duration;
 
 use camunda_admin::{
@@ -372,6 +374,31 @@ fn closed_idle_connection_is_replaced_without_an_error() {
 }
 
 #[test]
+fn connections_are_kept_for_as_many_threads_as_made_calls_at_a_time() {
+    const THREADS: usize = 24;
+    let sandbox = Sandbox::start();
+    let admin = client(&sandbox);
+    sandbox.add_fault(Fault::on("GET /clusters").delay(Duration::from_millis(50)));
+    admin.clusters().list().unwrap();
+    let before = sandbox.stats().connections;
+    for _ in 0..3 {
+        let barrier = Barrier::new(THREADS);
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for _ in 0..3 {
+                        barrier.wait();
+                        admin.clusters().list().unwrap();
+                    }
+                });
+            }
+        });
+    }
+    let opened = sandbox.stats().connections - before;
+    assert!(opened < THREADS as u64, "{opened} for {THREADS} threads");
+}
+
+#[test]
 fn non_idempotent_operation_opens_a_new_connection() {
     let sandbox = Sandbox::start();
     let admin = client(&sandbox);
@@ -518,7 +545,7 @@ fn waiter_continues_after_transient_errors_until_its_deadline() {
         .parse()
         .unwrap();
     sandbox.add_fault(Fault::on(GET).status(500).times(2));
-    let wait = Wait::new().interval(Duration::from_millis(10));
+    let wait = Wait::new().max_poll_interval(Duration::from_millis(10));
     admin.cluster(&id).wait_until_healthy(&wait).unwrap();
 
     sandbox.add_fault(Fault::on(GET).status(500).always());

@@ -17,10 +17,9 @@ fn unknown_fields_and_enum_values_are_kept() {
             .replace("/*/status/ready", serde_json::json!("Levitating")),
     );
     let clusters = client(&sandbox).clusters().list().unwrap();
-    assert_eq!(
-        clusters[0].status.ready,
-        ClusterComponentStatus::Unknown("Levitating".into())
-    );
+    let ready = &clusters[0].status.ready;
+    assert!(matches!(ready, ClusterComponentStatus::Unknown(_)));
+    assert_eq!(ready.as_str(), "Levitating");
     for extra in [
         &clusters[0].extra,
         &clusters[0].status.extra,

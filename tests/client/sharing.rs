@@ -82,17 +82,43 @@ fn reports_stores_that_cannot_be_used() {
             assert!(wait > Duration::from_secs(50), "{error}");
         }
         assert_eq!(sandbox.stats().token_requests, 1);
-        let diagnostics: serde_json::Value =
-            serde_json::from_str(admin.diagnostics().as_str()).unwrap();
-        let stores = diagnostics["stores"].as_array().unwrap();
+        let stores = admin.diagnostics().stores;
         let store = format!("files in {}", directory.display());
-        let report = stores.iter().find(|report| report["store"] == *store);
-        let last_error = &report.expect("a report of the store")["last_error"];
-        assert_eq!(*last_error, format!("directory not used: {reason}"));
+        let report = stores.iter().find(|report| report.store == store);
+        let report = report.expect("a report of the store");
+        let last_error = format!("directory not used: {reason}");
+        assert_eq!(report.last_error.as_deref(), Some(&*last_error));
+        assert!(!report.usable, "{report:?}");
         let warnings = WARNINGS.lock().unwrap();
         let logged = warnings.iter().filter(|it| it.contains(&*store));
         assert_eq!(logged.count(), 1, "{warnings:?}");
     }
+}
+
+#[test]
+fn rate_limit_error_names_the_variables_of_a_missing_cache_directory() {
+    let sandbox = Sandbox::start();
+    sandbox.add_fault(Fault::on_token().status(429).always());
+    let mut environment = sandbox.environment();
+    environment.retain(|(name, _)| name != "CAMUNDA_TOKEN_CACHE_DIR");
+    // Without an absolute path, `HOME` leads to no directory.
+    environment.push(("HOME".into(), "relative".into()));
+    in_a_process("sharing::reports_a_missing_cache_directory", &environment);
+}
+
+#[test]
+#[ignore = "run by another in a process of its own"]
+fn reports_a_missing_cache_directory() {
+    let admin = AdminClient::from_env().unwrap();
+    let error = admin.clusters().list().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RateLimited, "{error}");
+    let reason = "neither XDG_CACHE_HOME nor HOME is set";
+    let expected = format!("; tokens are not shared: files: {reason}");
+    assert!(error.to_string().ends_with(&expected), "{error}");
+    let stores = admin.diagnostics().stores;
+    assert_eq!(stores.len(), 1, "{stores:?}");
+    assert_eq!((&*stores[0].store, stores[0].usable), ("files", false));
+    assert_eq!(stores[0].last_error.as_deref(), Some(reason));
 }
 
 #[test]

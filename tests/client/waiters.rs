@@ -87,7 +87,7 @@ fn wait_polls_again_after_retry_after() {
         .unwrap();
     sandbox.add_fault(Fault::on(GET).status(429).header("retry-after", "2"));
     let begun = Instant::now();
-    let wait = long().interval(Duration::from_millis(10));
+    let wait = long().max_poll_interval(Duration::from_millis(10));
     admin.cluster(&id).wait_until_healthy(&wait).unwrap();
     assert!(begun.elapsed() >= Duration::from_secs(2));
     assert_eq!(sandbox.stats().requests_by_operation[GET], 3);
@@ -102,7 +102,7 @@ fn wait_polls_once_more_before_the_deadline() {
     let mut last = Duration::ZERO;
     let wait = Wait::new()
         .timeout(Duration::from_secs(4))
-        .interval(Duration::from_secs(60))
+        .max_poll_interval(Duration::from_secs(60))
         .on_progress(|_| last = begun.elapsed());
     let error = admin.cluster(&id).wait_until_healthy(&wait).unwrap_err();
     assert!(begun.elapsed() >= Duration::from_secs(4));
@@ -131,7 +131,7 @@ fn wait_error_is_certain_and_names_resource_state_and_last_error() {
     );
     let wait = Wait::new()
         .timeout(Duration::from_secs(2))
-        .interval(Duration::from_millis(10));
+        .max_poll_interval(Duration::from_millis(10));
     let error = admin.cluster(&id).wait_until_healthy(&wait).unwrap_err();
     let text = error.to_string();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{text}");
@@ -216,7 +216,7 @@ fn clones_of_wait_share_a_callback_between_threads() {
         .collect();
     let mut seen = Vec::new();
     let wait = Wait::new()
-        .interval(Duration::from_millis(10))
+        .max_poll_interval(Duration::from_millis(10))
         .on_progress(|cluster: &Cluster| seen.push(cluster.uuid.clone()));
     std::thread::scope(|scope| {
         for id in &ids {
@@ -242,7 +242,7 @@ fn callback_that_waits_is_not_called_for_its_own_wait() {
     let calls = Arc::new(AtomicU32::new(0));
     let (inner, count, in_callback, same) = (own.clone(), calls.clone(), admin.clone(), id.clone());
     let wait = long()
-        .interval(Duration::from_millis(10))
+        .max_poll_interval(Duration::from_millis(10))
         .on_progress(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
             let wait = inner.lock().unwrap().take();

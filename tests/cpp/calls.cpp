@@ -42,7 +42,7 @@ void concurrent_calls_without_cached_token_send_one_token_request() {
       try {
         const AdminClient mine = i % 2 == 0 ? admin() : AdminClient::from_env();
         for (++ready; ready < 16;) std::this_thread::yield();
-        mine.clusters().list();
+        static_cast<void>(mine.clusters().list());
       } catch (const std::exception& error) {
         ++failures;
         std::fprintf(stderr, "%s\n", error.what());
@@ -68,7 +68,7 @@ void call_ends_when_another_thread_cancels() {
   });
   bool cancelled = false;
   try {
-    cancellable.clusters().list();
+    static_cast<void>(cancellable.clusters().list());
   } catch (const CancelledError&) {
     cancelled = true;
   }
@@ -78,9 +78,9 @@ void call_ends_when_another_thread_cancels() {
   CHECK(cancel.is_cancelled());
   cancel.reset();
   CHECK(!cancel.is_cancelled());
-  cancellable.clusters().list();
+  static_cast<void>(cancellable.clusters().list());
   // Others never were.
-  admin().clusters().list();
+  static_cast<void>(admin().clusters().list());
 }
 
 void with_keeps_options_that_are_not_set_again() {
@@ -110,7 +110,7 @@ void call_ends_when_interrupt_check_returns_true_or_throws() {
   sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
   bool cancelled = false;
   try {
-    interruptible.clusters().list();
+    static_cast<void>(interruptible.clusters().list());
   } catch (const CancelledError&) {
     cancelled = true;
   }
@@ -122,13 +122,13 @@ void call_ends_when_interrupt_check_returns_true_or_throws() {
   sandbox_fault(R"({"operation":"GET /clusters","stall":true})");
   int number = 0;
   try {
-    throwing.clusters().list();
+    static_cast<void>(throwing.clusters().list());
   } catch (const CallbackError& exception) {
     number = exception.number;
   }
   CHECK_INT(number, 7);
   // The exception belongs to the failed call only.
-  admin().clusters().list();
+  static_cast<void>(admin().clusters().list());
 }
 
 void progress_callback_can_throw_and_make_calls() {
@@ -141,12 +141,12 @@ void progress_callback_can_throw_and_make_calls() {
   int number = 0;
   const double start = now();
   try {
-    cluster.wait_until_healthy(Wait{}.interval(5s).on_progress([&](const Cluster& polled) {
+    cluster.wait_until_healthy(Wait{}.max_poll_interval(5s).on_progress([&](const Cluster& polled) {
       CHECK(polled.status.ready == ClusterComponentStatus::Creating);
       ++polls;
       // An error that the callback catches does not end the wait.
       try {
-        admin().cluster("no such").get();
+        static_cast<void>(admin().cluster("no such").get());
       } catch (const NotFoundError&) {
         throw CallbackError{8};
       }
@@ -164,7 +164,7 @@ void progress_callback_can_throw_and_make_calls() {
   number = 0;
   polls = 0;
   try {
-    cluster.wait_until_healthy(Wait{}.interval(10ms).on_progress([&](const Cluster&) {
+    cluster.wait_until_healthy(Wait{}.max_poll_interval(10ms).on_progress([&](const Cluster&) {
       if (++polls == 2) throw CallbackError{9};
     }));
   } catch (const CallbackError& exception) {
@@ -236,11 +236,11 @@ void log_callback_receives_records_of_its_own_client() {
                                                        lines.append(message).append("\n");
                                                      })
                                              .build();
-  logging->clusters().list();
+  static_cast<void>(logging->clusters().list());
   CHECK_PART(lines.c_str(), "list clusters");
   CHECK(lines.find(variable("CAMUNDA_CONSOLE_CLIENT_SECRET")) == std::string::npos);
   const std::size_t size = lines.size();
-  admin().clusters().list();
+  static_cast<void>(admin().clusters().list());
   CHECK_INT(lines.size(), size);
 
   // An exception of a log callback does not discard the response.
@@ -248,19 +248,19 @@ void log_callback_receives_records_of_its_own_client() {
                 .on_log(LogLevel::Trace,
                         [](LogLevel, std::string_view, std::string_view) { throw CallbackError{1}; })
                   .build();
-  logging->clusters().list();
+  static_cast<void>(logging->clusters().list());
 }
 
 void resources_outlive_the_client_that_created_them() {
   const Clusters clusters = AdminClient::from_env().clusters();
-  clusters.list();
+  static_cast<void>(clusters.list());
   const TokenSource source = AdminClient::from_env().token_source("api.cloud.camunda.io");
   CHECK(!source.access_token().expose().empty());
   const AdminClientBuilder builder = AdminClientBuilder::from_env();
   const AdminClient one = builder.build();
   const AdminClient two = builder.build();
-  one.clusters().list();
-  two.clusters().list();
+  static_cast<void>(one.clusters().list());
+  static_cast<void>(two.clusters().list());
   CHECK(one.stats().calls == 1);
 }
 

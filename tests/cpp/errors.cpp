@@ -18,7 +18,7 @@ void error_has_all_properties_of_the_c_error() {
   sandbox_fault(
       R"({"operation":"GET /clusters/{clusterUuid}","headers":{"x-request-id":"r-17"},"when":"after"})");
   try {
-    admin.cluster("no such/one?").get();
+    static_cast<void>(admin.cluster("no such/one?").get());
     CHECK(false);
   } catch (const NotFoundError& error) {
     CHECK(error.status() == Status::NotFound);
@@ -52,7 +52,7 @@ void check_class(int http, bool unknown) {
   bool is_outcome_unknown = false;
   try {
     try {
-      admin.cluster("c").backups().create();
+      static_cast<void>(admin.cluster("c").backups().create());
     } catch (const OutcomeUnknownError& error) {
       is_outcome_unknown = true;
       CHECK(error.outcome() == Outcome::Unknown);
@@ -69,7 +69,7 @@ void check_class(int http, bool unknown) {
                     .c_str());
   bool standard = false;
   try {
-    admin.cluster("c").backups().create();
+    static_cast<void>(admin.cluster("c").backups().create());
   } catch (const std::runtime_error& error) {
     standard = std::string(error.what()).find("create backup") == 0;
   }
@@ -90,7 +90,7 @@ void timeout_of_a_change_is_an_outcome_unknown_error() {
   sandbox_fault(R"({"operation":"POST /clusters/{clusterUuid}/backups","stall":true})");
   const double start = now();
   try {
-    admin.with(CallOptions{}.timeout(300ms)).cluster("c").backups().create();
+    static_cast<void>(admin.with(CallOptions{}.timeout(300ms)).cluster("c").backups().create());
     CHECK(false);
   } catch (const OutcomeUnknownError& error) {
     CHECK(dynamic_cast<const TimeoutError*>(&error) != nullptr);
@@ -105,7 +105,7 @@ void truncated_response_of_a_change_is_an_outcome_unknown_error() {
   sandbox_fault(
       R"({"operation":"POST /clusters/{clusterUuid}/backups","cut_body":9,"when":"after"})");
   try {
-    admin.cluster(uuid).backups().create();
+    static_cast<void>(admin.cluster(uuid).backups().create());
     CHECK(false);
   } catch (const OutcomeUnknownError& error) {
     CHECK(dynamic_cast<const NetworkError*>(&error) != nullptr);
@@ -121,7 +121,7 @@ void reads_and_waiters_never_throw_outcome_unknown_error() {
   const auto handle = admin.with(CallOptions{}.timeout(300ms)).cluster(uuid);
   sandbox_fault(R"({"operation":"GET /clusters/{clusterUuid}","stall":true})");
   try {
-    handle.get();
+    static_cast<void>(handle.get());
     CHECK(false);
   } catch (const TimeoutError& error) {
     CHECK(dynamic_cast<const OutcomeUnknownError*>(&error) == nullptr);
@@ -144,7 +144,7 @@ void decode_error_keeps_the_body_of_a_one_time_response() {
   sandbox_fault(
       R"({"operation":"POST /clusters/{clusterUuid}/clients","replace":{"/name":[1]}})");
   try {
-    admin.cluster(uuid).clients().create({"worker"});
+    static_cast<void>(admin.cluster(uuid).clients().create({"worker"}));
     CHECK(false);
   } catch (const DecodeError& error) {
     CHECK(error.outcome() == Outcome::Completed);
@@ -162,7 +162,7 @@ void error_outlives_its_client_and_its_thread() {
   std::exception_ptr thrown;
   std::thread([&] {
     try {
-      AdminClient::from_env().cluster(uuid).clients().create({"worker"});
+      static_cast<void>(AdminClient::from_env().cluster(uuid).clients().create({"worker"}));
     } catch (...) {
       thrown = std::current_exception();
     }
@@ -195,7 +195,7 @@ void exception_frees_the_handles_of_its_scope() {
   CHECK_INT(parsed.size(), 2);
   CHECK_STR(stopped.c_str(), R"({"a":{"b":"c"}})");
   try {
-    AdminClientBuilder::from_env().user_agent("program/1").timeout(1s).proxy("").build();
+    static_cast<void>(AdminClientBuilder::from_env().user_agent("program/1").timeout(1s).proxy("").build());
     CHECK(false);
   } catch (const ConfigError& error) {
     CHECK_PART(error.what(), "proxy");
@@ -215,13 +215,13 @@ void check_invalid(F&& call, const char* part) {
 
 void invalid_arguments_throw_before_any_request() {
   const long long before = sandbox_count("requests");
-  check_invalid([] { admin.cluster("").get(); }, "clusterUuid");
-  check_invalid([] { admin.cluster("..").get(); }, "clusterUuid");
-  check_invalid([] { admin.cluster(std::string("a\0b", 3)).get(); }, "cluster_uuid has a NUL");
-  check_invalid([] { admin.cluster("\xff").get(); }, "UTF-8");
-  check_invalid([] { admin.members().delete_(std::string_view("a@b\0c", 5)); }, "email has a NUL");
+  check_invalid([] { static_cast<void>(admin.cluster("").get()); }, "clusterUuid");
+  check_invalid([] { static_cast<void>(admin.cluster("..").get()); }, "clusterUuid");
+  check_invalid([] { static_cast<void>(admin.cluster(std::string("a\0b", 3)).get()); }, "cluster_uuid has a NUL");
+  check_invalid([] { static_cast<void>(admin.cluster("\xff").get()); }, "UTF-8");
+  check_invalid([] { admin.members().remove(std::string_view("a@b\0c", 5)); }, "email has a NUL");
   check_invalid([] { admin.cluster("c").secrets().update(std::string_view("a\0b", 3), "v"); }, "NUL");
-  check_invalid([] { admin.cluster("c").clients().create({"\xff"}); }, "create client");
+  check_invalid([] { static_cast<void>(admin.cluster("c").clients().create({"\xff"})); }, "create client");
   check_invalid([] { admin.request("GET", "clusters"); }, "path");
   check_invalid([] { admin.request("GET", "/clusters", "{"); }, "JSON");
   check_invalid([] { (void)admin.with(CallOptions{}.timeout(-1s)); }, "timeout");
@@ -237,7 +237,7 @@ void config_error_names_the_setting() {
     CHECK_PART(error.what(), "base_url");
   }
   try {
-    AdminClient::builder().client_id("a").build();
+    static_cast<void>(AdminClient::builder().client_id("a").build());
     CHECK(false);
   } catch (const ConfigError& error) {
     CHECK_PART(error.what(), "client_secret");
@@ -250,7 +250,7 @@ void config_error_names_the_setting() {
     CHECK_PART(error.what(), "colour");
   }
   try {
-    AdminClient::from_env_file("/nowhere/at/all.env");
+    static_cast<void>(AdminClient::from_env_file("/nowhere/at/all.env"));
     CHECK(false);
   } catch (const IoError& error) {
     CHECK_PART(error.what(), "/nowhere/at/all.env");
@@ -258,6 +258,7 @@ void config_error_names_the_setting() {
   // Each setting has a setter.
   AdminClientBuilder builder;
   builder.client_id("a").client_secret("b").base_url("https://example.com");
+  builder.client_secret_file("./secret").access_token("e");
   builder.oauth_url("https://example.com/t").audience("c").scope("d").token_cache("memory");
   builder.timeout(1500ms).ca_file("/a").client_cert("/b").client_key("/c");
   builder.proxy("http://localhost:1").user_agent("program/1").token_request_format("form");
@@ -266,10 +267,26 @@ void config_error_names_the_setting() {
 
 void rejected_credentials_throw_authentication_error_without_the_secret() {
   try {
-    AdminClientBuilder::from_env().client_secret("hunter2").build().clusters().list();
+    static_cast<void>(AdminClientBuilder::from_env().client_secret("hunter2").build().clusters().list());
     CHECK(false);
   } catch (const AuthenticationError& error) {
     CHECK(error.stage() == Stage::Token);
+    CHECK(std::string(error.what()).find("hunter2") == std::string::npos);
+  }
+}
+
+void access_token_is_used_without_a_token_request() {
+  const std::string api = "api.cloud.camunda.io";
+  const std::string token(admin.token(api).expose());
+  const AdminClient given = AdminClientBuilder::from_env().access_token(token).build();
+  given.clusters().list();
+  CHECK(given.token(api).expose() == token);
+  CHECK(given.stats().token_requests == 0);
+  try {
+    AdminClientBuilder::from_env().access_token("hunter2").build().clusters().list();
+    CHECK(false);
+  } catch (const AuthenticationError& error) {
+    CHECK_PART(error.what(), "access_token");
     CHECK(std::string(error.what()).find("hunter2") == std::string::npos);
   }
 }
@@ -292,7 +309,7 @@ void wait_fails_immediately_when_the_state_is_unreachable() {
 }  // namespace
 
 int main() {
-  admin.clusters().list();
+  static_cast<void>(admin.clusters().list());
   RUN(error_has_all_properties_of_the_c_error);
   RUN(error_has_the_class_of_its_status);
   RUN(timeout_of_a_change_is_an_outcome_unknown_error);
@@ -304,6 +321,7 @@ int main() {
   RUN(invalid_arguments_throw_before_any_request);
   RUN(config_error_names_the_setting);
   RUN(rejected_credentials_throw_authentication_error_without_the_secret);
+  RUN(access_token_is_used_without_a_token_request);
   RUN(wait_fails_immediately_when_the_state_is_unreachable);
   return check_finish();
 }

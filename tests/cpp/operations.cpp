@@ -25,7 +25,7 @@ void control(const std::string& changes) { free(sandbox_control(changes.c_str(),
 
 template <class T = Cluster>
 Wait<T> quick() {
-  return Wait<T>{}.timeout(stretched(30)).interval(50ms);
+  return Wait<T>{}.timeout(stretched(30)).max_poll_interval(50ms);
 }
 
 void clusters() {
@@ -53,7 +53,7 @@ void clusters() {
   CHECK_INT(all.size(), 1);
   CHECK(all.at(0).uuid == id);
   CHECK(cluster.id() == id);
-  cluster.delete_();
+  cluster.remove();
   cluster.wait_until_deleted(quick());
 }
 
@@ -70,7 +70,7 @@ void wake_upgrade_encryption_and_failover() {
 
   bool rejected = false;
   try {
-    cluster.set_encryption({"arn:nonsense"});
+    static_cast<void>(cluster.set_encryption({"arn:nonsense"}));
   } catch (const Error& error) {
     rejected = error.http_status().has_value();
   }
@@ -136,7 +136,7 @@ void cluster_clients_and_credentials() {
   }
   CHECK(exists);
   CHECK_INT(clients.list().size(), 2);
-  clients.delete_(other.client_id);
+  clients.remove(other.client_id);
   free(created_path);
 
   const TokenSource zeebe(again);
@@ -160,7 +160,7 @@ void cluster_clients_and_credentials() {
   }
   CHECK(cancelled);
 
-  clients.delete_(created.client_id);
+  clients.remove(created.client_id);
   CHECK(clients.list().empty());
 }
 
@@ -170,7 +170,7 @@ void credentials_from_env_reads_the_variables() {
   unsetenv("ZEEBE_CLIENT_SECRET");
   bool missing = false;
   try {
-    ClusterCredentials::from_env();
+    static_cast<void>(ClusterCredentials::from_env());
   } catch (const ConfigError& error) {
     missing = std::string(error.what()).find("ZEEBE_CLIENT_ID") != std::string::npos;
   }
@@ -202,7 +202,7 @@ void backups() {
   CHECK_STR(backups.schedule().schedule.c_str(), "0 2 * * *");
   backups.delete_schedule();
   CHECK_INT(backups.list().size(), 1);
-  CHECK(backups.delete_(backup.uuid).uuid == backup.uuid);
+  CHECK(backups.remove(backup.uuid).uuid == backup.uuid);
 }
 
 void secrets() {
@@ -212,7 +212,7 @@ void secrets() {
   const Secrets all = secrets.list();
   CHECK_INT(all.size(), 1);
   CHECK(all.at(0).first == "KEY" && all.at(0).second.expose() == "v2");
-  secrets.delete_("KEY");
+  secrets.remove("KEY");
 }
 
 void monitoring() {
@@ -242,7 +242,7 @@ void members_activity_and_ip_ranges() {
                       member.roles.at(0) == OrganizationRole::Analyst);
   }
   CHECK(found);
-  admin.members().delete_("ann@example.com");
+  admin.members().remove("ann@example.com");
   CHECK(!admin.activity().list().empty());
   std::ostringstream csv;
   admin.activity().csv(csv);

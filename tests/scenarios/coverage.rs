@@ -16,8 +16,8 @@ pub(crate) fn check_successes(cases: &[Case]) {
         .filter(|case| case.then.error.is_none())
         .map(|case| case.when.call.as_str())
         .collect();
-    let all = OPERATIONS.iter().map(|operation| operation.call);
-    let all = all.chain(WAITERS.iter().map(|waiter| waiter.call));
+    let all = OPERATIONS.iter().map(|operation| operation.sdk_method);
+    let all = all.chain(WAITERS.iter().map(|waiter| waiter.sdk_method));
     let missing: Vec<&str> = all.filter(|call| !succeeds.contains(call)).collect();
     assert!(
         missing.is_empty(),
@@ -80,7 +80,7 @@ pub(crate) fn check_errors(cases: &[Case]) {
     let mut used = BTreeSet::new();
     let mut problems = Vec::new();
     for operation in OPERATIONS {
-        for (status, text) in operation.errors {
+        for (status, text) in operation.documented_errors {
             let reasons = match split.get(*text) {
                 Some(reasons) => {
                     used.insert(*text);
@@ -97,7 +97,7 @@ pub(crate) fn check_errors(cases: &[Case]) {
             documented.extend(
                 reasons
                     .into_iter()
-                    .map(|reason| (operation.call, *status, reason)),
+                    .map(|reason| (operation.sdk_method, *status, reason)),
             );
         }
     }

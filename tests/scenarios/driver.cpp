@@ -110,7 +110,7 @@ class Request {
   Wait<T> wait() const {
     Wait<T> wait;
     if (const auto timeout = seconds("timeout")) wait = wait.timeout(*timeout);
-    if (const auto interval = seconds("interval")) wait = wait.interval(*interval);
+    if (const auto interval = seconds("interval")) wait = wait.max_poll_interval(*interval);
     return wait;
   }
 
@@ -172,7 +172,7 @@ const std::map<std::string, Call> calls = {
     CALL_VALUE("clusters.parameters", admin.clusters().parameters()),
     CALL_VALUE("cluster.get", CLUSTER.get()),
     CALL_VOID("cluster.update", CLUSTER.update(request.body<UpdateCluster>())),
-    CALL_VOID("cluster.delete", CLUSTER.delete_()),
+    CALL_VOID("cluster.delete", CLUSTER.remove()),
     CALL_VOID("cluster.wake", CLUSTER.wake()),
     CALL_VALUE("cluster.upgrade", CLUSTER.upgrade()),
     CALL_VALUE("cluster.set_encryption", CLUSTER.set_encryption(request.body<UpdateEncryption>())),
@@ -189,10 +189,10 @@ const std::map<std::string, Call> calls = {
     CALL_VALUE("cluster.clients.list", CLUSTER.clients().list()),
     CALL_VALUE("cluster.clients.create", CLUSTER.clients().create(request.body<CreateClusterClient>())),
     CALL_VALUE("cluster.clients.get", CLUSTER.clients().get(request.text(1))),
-    CALL_VOID("cluster.clients.delete", CLUSTER.clients().delete_(request.text(1))),
+    CALL_VOID("cluster.clients.delete", CLUSTER.clients().remove(request.text(1))),
     CALL_VALUE("cluster.backups.list", CLUSTER.backups().list()),
     CALL_VALUE("cluster.backups.create", CLUSTER.backups().create()),
-    CALL_VALUE("cluster.backups.delete", CLUSTER.backups().delete_(request.text(1))),
+    CALL_VALUE("cluster.backups.delete", CLUSTER.backups().remove(request.text(1))),
     CALL_VALUE("cluster.backups.restore_status", CLUSTER.backups().restore_status(request.text(1))),
     CALL_VALUE("cluster.backups.restore", CLUSTER.backups().restore(request.text(1))),
     CALL_VALUE("cluster.backups.schedule", CLUSTER.backups().schedule()),
@@ -208,7 +208,7 @@ const std::map<std::string, Call> calls = {
          CLUSTER.secrets().create(body.secret_name, body.secret_value)),
     CALL_VOID("cluster.secrets.update",
          CLUSTER.secrets().update(request.text(1), request.body<detail::UpdateSecret>().secret_value)),
-    CALL_VOID("cluster.secrets.delete", CLUSTER.secrets().delete_(request.text(1))),
+    CALL_VOID("cluster.secrets.delete", CLUSTER.secrets().remove(request.text(1))),
     CALL_VOID("cluster.monitoring.activate", CLUSTER.monitoring().activate()),
     CALL_VOID("cluster.monitoring.deactivate", CLUSTER.monitoring().deactivate()),
     CALL_VALUE("cluster.monitoring.get", CLUSTER.monitoring().get()),
@@ -223,7 +223,7 @@ const std::map<std::string, Call> calls = {
     CALL_VALUE("members.list", admin.members().list()),
     CALL_VOID("members.set_roles",
          admin.members().set_roles(request.text(0), request.body<detail::SetMemberRoles>().org_roles)),
-    CALL_VOID("members.delete", admin.members().delete_(request.text(0))),
+    CALL_VOID("members.delete", admin.members().remove(request.text(0))),
     CALL_VALUE("activity.list", admin.activity().list()),
     {"activity.csv", csv},
     CALL_VALUE("ip_ranges", admin.ip_ranges()),

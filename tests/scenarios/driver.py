@@ -65,7 +65,8 @@ def call(admin: AdminClient, request: Dict[str, Any]) -> Any:
     for step in path:
         target = getattr(target, step)
     if waits:
-        limits = {key: request[key] for key in ("timeout", "interval") if key in request}
+        names = {"timeout": "timeout", "interval": "max_poll_interval"}
+        limits = {name: request[key] for key, name in names.items() if key in request}
         return plain(target(*arguments, **limits))
     result = target(*arguments, **keywords(target, request.get("body", {})))
     if name == "clusters.create":
@@ -78,7 +79,7 @@ def call(admin: AdminClient, request: Dict[str, Any]) -> Any:
 def error_fields(error: CamundaError) -> Dict[str, Any]:
     """Return all attributes of an error."""
     return {
-        "status": error.status,
+        "status": error.abi_status,
         "stage": error.stage.title(),
         "outcome": error.outcome.title().replace("_", ""),
         "message": str(error),

@@ -116,7 +116,11 @@ fn c_operations() -> String {
         writeln!(table, "ENTRY(\"{call}\", {signature}, {function})").unwrap();
     };
     for operation in OPERATIONS {
-        push(operation.call, &c_signature(operation), operation.c_name);
+        push(
+            operation.sdk_method,
+            &c_signature(operation),
+            operation.c_function,
+        );
     }
     for waiter in WAITERS {
         let value = if waiter.response.is_some() {
@@ -125,7 +129,7 @@ fn c_operations() -> String {
             ""
         };
         let signature = format!("strings_{}{value}", waiter.arguments.len());
-        push(waiter.call, &signature, waiter.c_name);
+        push(waiter.sdk_method, &signature, waiter.c_function);
     }
     table
 }

@@ -318,7 +318,7 @@ impl Running<'_> {
         // An error that occurs before an operation is selected does not have to name one.
         let operation = OPERATIONS
             .iter()
-            .find(|operation| operation.call == call.call);
+            .find(|operation| operation.sdk_method == call.call);
         if let (Some(operation), Some(named)) = (operation, error["operation"].as_str())
             && named != operation.name
         {

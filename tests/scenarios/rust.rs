@@ -110,7 +110,7 @@ impl Request<'_> {
         let json = self.0.get("body").map(Value::to_string);
         let operation = OPERATIONS
             .iter()
-            .find(|operation| Some(operation.call) == self.0["call"].as_str());
+            .find(|operation| Some(operation.sdk_method) == self.0["call"].as_str());
         if let Some(operation) = operation
             && let Err(error) = operation.check_body(json.as_ref().map(String::as_bytes))
         {
@@ -131,7 +131,7 @@ impl Request<'_> {
             wait = wait.timeout(Duration::from_secs_f64(timeout));
         }
         if let Some(interval) = self.0["interval"].as_f64() {
-            wait = wait.interval(Duration::from_secs_f64(interval));
+            wait = wait.max_poll_interval(Duration::from_secs_f64(interval));
         }
         wait
     }
@@ -239,7 +239,7 @@ fn raw_request(admin: &AdminClient, request: &Request<'_>) -> Result<String, Fai
 }
 
 fn cluster_call(
-    cluster: &ClusterHandle<'_>,
+    cluster: &ClusterHandle,
     name: &str,
     request: &Request<'_>,
 ) -> Result<String, Failure> {

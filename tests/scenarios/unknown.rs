@@ -17,7 +17,7 @@ pub(crate) fn unknown_names(call: &str, result: &Value) -> Vec<String> {
 
 /// The type of a result, or of the elements of a list.
 fn result_type(call: &str) -> Option<&'static Description> {
-    let waiter = WAITERS.iter().find(|waiter| waiter.call == call);
+    let waiter = WAITERS.iter().find(|waiter| waiter.sdk_method == call);
     if let Some(waiter) = waiter {
         return waiter.response;
     }
@@ -25,7 +25,9 @@ fn result_type(call: &str) -> Option<&'static Description> {
     if call == "clusters.create" {
         return None;
     }
-    let operation = OPERATIONS.iter().find(|operation| operation.call == call)?;
+    let operation = OPERATIONS
+        .iter()
+        .find(|operation| operation.sdk_method == call)?;
     match &operation.response.as_ref()?.kind {
         BodyKind::Object(description) | BodyKind::List(description) => Some(description),
         BodyKind::Secrets | BodyKind::Csv => None,

@@ -10,10 +10,10 @@ static ALLOCATOR: &StatsAlloc<std::alloc::System> = &INSTRUMENTED_SYSTEM;
 
 /// Maximum growth of the allocated bytes after the warm-up, measured while no call runs.
 ///
-/// There are up to 8 idle connections for each of the 5 clients, with up to 48 KiB of buffers each;
+/// There are up to 64 idle connections for each of the 5 clients, with up to 48 KiB of buffers each;
 /// their number varies. Each thread stores a byte per creation. Half an hour has more than a million
-/// calls, so that a leak of 3 bytes per call is detected.
-const MAX_GROWTH: usize = 3 << 20;
+/// calls, so that a leak of 16 bytes per call is detected.
+const MAX_GROWTH: usize = 16 << 20;
 
 /// Maximum bytes that remain allocated after all clients are dropped: the token cache of the process.
 pub(crate) const MAX_REMAINING: usize = 256 << 10;

@@ -29,8 +29,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 const MIN_CALLS: u64 = 5_000;
 /// Number of existing cluster clients from which a thread deletes some.
 const MAX_CREATIONS: usize = 10;
-/// Maximum number of idle connections of a client.
-const IDLE_PER_CLIENT: usize = 8;
+/// Maximum number of idle connections of a client: one for each thread.
+const IDLE_PER_CLIENT: usize = THREADS;
 /// Maximum number of other open descriptors, mainly files of the token cache.
 const OTHER_DESCRIPTORS: usize = 32;
 

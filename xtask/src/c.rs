@@ -150,8 +150,10 @@ fn functions_with_status(header: &str) -> Vec<(String, Vec<String>)> {
 /// Returns the module of `src/ffi` that defines a function.
 fn module_of(function: &str) -> &'static str {
     let known = |name: &str| {
-        OPERATIONS.iter().any(|operation| operation.c_name == name)
-            || WAITERS.iter().any(|waiter| waiter.c_name == name)
+        OPERATIONS
+            .iter()
+            .any(|operation| operation.c_function == name)
+            || WAITERS.iter().any(|waiter| waiter.c_function == name)
     };
     let modules = ["config", "admin", "call", "value", "object", "credentials"];
     let prefixed = |module: &&&str| function.starts_with(&format!("camunda_{module}_"));
@@ -188,8 +190,8 @@ fn functions() -> String {
          use std::ffi::{c_char, c_void};\n\n\
          use crate::api::backups::BackupId;\n\
          use crate::api::clusters::{ClusterId, GenerationId};\n\
-         use crate::api::{activity, backups, cluster_clients, clusters, members, meta, monitoring};\n\
-         use crate::api::{secrets, secure_connectivity};\n\
+         use crate::api::{activity, backups, cluster, cluster_clients, clusters, members, meta};\n\
+         use crate::api::{monitoring, secrets, secure_connectivity};\n\
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
          use crate::ffi::callback::camunda_write_fn;\n\
@@ -231,9 +233,9 @@ fn push_operation(text: &mut String, operation: &Operation) {
     if let Some(shape) = &operation.response {
         push_body(text, "Response", &shape.kind);
     }
-    if !operation.errors.is_empty() {
+    if !operation.documented_errors.is_empty() {
         doc(text, "Error responses of the API:");
-        for (status, reason) in operation.errors {
+        for (status, reason) in operation.documented_errors {
             doc(text, &format!("- {status} {reason}"));
         }
         doc(text, "");
@@ -300,7 +302,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
             arguments.join(", ")
         )
     };
-    push_function(text, operation.c_name, parameters, &call);
+    push_function(text, operation.c_function, parameters, &call);
 }
 
 fn push_waiter(text: &mut String, waiter: &Waiter) {
@@ -311,8 +313,8 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
     doc(text, "");
     doc(
         text,
-        "The timeout of `call` limits the whole wait; default: 30 minutes. The progress callback of \
-         `call` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the \
+        "The timeout of `sdk_method` limits the whole wait; default: 30 minutes. The progress callback of \
+         `sdk_method` receives the resource after each poll. Returns CAMUNDA_STATUS_WAIT_FAILED when the \
          resource can no longer reach the state.",
     );
     doc(text, "");
@@ -357,7 +359,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
         waiter_call(waiter),
         named.join(", ")
     );
-    push_function(text, waiter.c_name, parameters, &call);
+    push_function(text, waiter.c_function, parameters, &call);
 }
 
 /// Returns the Rust expression that runs a waiter.
@@ -368,7 +370,7 @@ fn waiter_call(waiter: &Waiter) -> String {
         "generationId" => format!("&GenerationId::new({})?", snake(name)),
         _ => snake(name),
     };
-    let (place, method) = waiter.call.rsplit_once('.').unwrap();
+    let (place, method) = waiter.sdk_method.rsplit_once('.').unwrap();
     let (id, others) = waiter.arguments.split_first().unwrap();
     let mut handle = format!("admin.cluster({})", typed(id));
     for part in place.split('.').skip(1) {
@@ -494,11 +496,10 @@ fn type_name(kind: &BodyKind) -> String {
 /// Returns the Rust path of an operation's description, for example `clusters::LIST`.
 fn rust_path(operation: &Operation) -> String {
     let (place, name) = operation
-        .call
+        .sdk_method
         .rsplit_once('.')
-        .unwrap_or(("meta", operation.call));
+        .unwrap_or(("meta", operation.sdk_method));
     let module = match place {
-        "cluster" => "clusters",
         "cluster.clients" => "cluster_clients",
         place => place.rsplit('.').next().unwrap(),
     };

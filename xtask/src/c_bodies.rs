@@ -47,8 +47,7 @@ fn kind_of(field: &Field) -> (String, Option<&'static Description>) {
     let item = field
         .rust_type
         .split(|c: char| !c.is_alphanumeric())
-        .filter(|name| !["Option", "Vec", ""].contains(name))
-        .next_back()
+        .rfind(|name| !["Option", "Vec", ""].contains(name))
         .unwrap_or_default();
     let known = TYPES.iter().copied().find(|known| known.name() == item);
     let (one, many) = match (item, known) {

@@ -96,18 +96,23 @@ const MEMBERS: &[(&str, &str)] = &[
         "Cluster",
         "  /// Returns the IP allowlist: `ipallowlist`, else `ipwhitelist`; nullptr if the credentials lack\n\
          \x20 /// the permission to read it.\n\
-         \x20 const std::vector<IpAllowlistEntry>* allowlist() const noexcept;\n",
+         \x20 [[nodiscard]] const std::vector<IpAllowlistEntry>* allowlist() const noexcept;\n",
+    ),
+    (
+        "AuditEvent",
+        "  /// Returns the instant of `timestamp`; nothing if it is absent or not a whole number.\n\
+         \x20 [[nodiscard]] std::optional<SysTime> time() const noexcept;\n",
     ),
     (
         "CreatedClusterClient",
         "  /// Returns the variables with which a program uses the cluster as this client. To store them in\n\
          \x20 /// a file, create the client with ClusterClients::create_env_file() instead.\n\
-         \x20 ClusterCredentials credentials(const Cluster& cluster) const;\n",
+         \x20 [[nodiscard]] ClusterCredentials credentials(const Cluster& cluster) const;\n",
     ),
     (
         "IpRanges",
         "  /// Returns all products with their IP ranges, including products unknown to this version.\n\
-         \x20 std::vector<std::pair<std::string, std::vector<std::string>>> all() const;\n",
+         \x20 [[nodiscard]] std::vector<std::pair<std::string, std::vector<std::string>>> all() const;\n",
     ),
 ];
 
@@ -177,7 +182,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 struct Place {
-    /// Prefix of `Operation::call` of its methods.
+    /// Prefix of `Operation::sdk_method` of its methods.
     call: &'static str,
     class: &'static str,
     doc: &'static str,
@@ -263,7 +268,7 @@ fn push_id(text: &mut String, name: &str, documentation: &str) {
     doc(text, "", documentation);
     writeln!(
         text,
-        "class {name} : public detail::Id<{name}> {{\n public:\n  using Id::Id;\n}};"
+        "class {name} : public Id<{name}> {{\n public:\n  using Id::Id;\n}};"
     )
     .unwrap();
 }
@@ -275,11 +280,7 @@ fn push_enum(text: &mut String, name: &str, documentation: &str, values: &[EnumV
         "",
         "Keeps values unknown to this version; to_json() writes them unchanged.",
     );
-    writeln!(
-        text,
-        "class {name} : public detail::OpenEnum<{name}> {{\n public:"
-    )
-    .unwrap();
+    writeln!(text, "class {name} : public OpenEnum<{name}> {{\n public:").unwrap();
     doc(text, "  ", "Values known to this version.");
     writeln!(text, "  enum Known : unsigned char {{").unwrap();
     doc(
@@ -300,9 +301,9 @@ fn push_enum(text: &mut String, name: &str, documentation: &str, values: &[EnumV
         text,
         "  }};\n\n  \
          /// Creates an absent value.\n  {name}() = default;\n  \
-         /// Creates a known value.\n  {name}(Known known) : OpenEnum(static_cast<unsigned char>(known)) {{}}\n  \
+         /// Creates a known value.\n  {name}(Known known) : OpenEnum(static_cast<std::size_t>(known)) {{}}\n  \
          /// Creates a value from its JSON string.\n  explicit {name}(std::string_view value) : OpenEnum(value) {{}}\n  \
-         /// Returns the value for a `switch`.\n  Known known() const noexcept {{ return static_cast<Known>(index()); }}\n\n  \
+         /// Returns the value for a `switch`.\n  [[nodiscard]] Known known() const noexcept {{ return static_cast<Known>(index()); }}\n\n  \
          /// @private\n  static constexpr std::string_view values[] = {{\n      {}}};\n}};",
         list.join(", ")
     )
@@ -321,7 +322,7 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
     };
     let internal = is_internal(name);
     if internal {
-        text.push_str("namespace detail {\n");
+        text.push_str("/// @cond\nnamespace detail {\n");
     }
     doc(text, "", documentation);
     writeln!(text, "struct {name} {{").unwrap();
@@ -335,7 +336,8 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
         )
         .unwrap();
     }
-    if decoded.contains(name) {
+    let keeps_extra = decoded.contains(name);
+    if keeps_extra {
         doc(text, "  ", "Fields unknown to this version.");
         writeln!(text, "  Extra extra{{}};").unwrap();
     }
@@ -349,46 +351,101 @@ fn push_object(text: &mut String, description: &Description, decoded: &HashSet<&
         "Decodes JSON. Throws InvalidArgumentError if `json` is not valid JSON, DecodeError if it does \
          not have the structure of the type.",
     );
-    writeln!(text, "  static {name} from_json(std::string_view json);").unwrap();
+    writeln!(
+        text,
+        "  [[nodiscard]] static {name} from_json(std::string_view json);"
+    )
+    .unwrap();
     doc(
         text,
         "  ",
         "Encodes the object as JSON with the API's field names, including unknown fields, nulls and \
          secrets.",
     );
-    writeln!(text, "  std::string to_json() const;\n}};").unwrap();
+    writeln!(text, "  [[nodiscard]] std::string to_json() const;\n}};").unwrap();
     let name = match internal {
         true => {
-            text.push_str("}  // namespace detail\n");
+            text.push_str("}  // namespace detail\n/// @endcond\n");
             format!("detail::{name}")
         }
         false => (*name).to_owned(),
     };
     text.push('\n');
-    writeln!(text, "template <>\nstruct detail::Fields<{name}> {{").unwrap();
-    writeln!(text, "  static constexpr Field<{name}> list[] = {{").unwrap();
-    for field in *fields {
-        let presence = match field.presence {
-            Presence::Required => "required",
-            Presence::Defaulted => "defaulted",
-            Presence::Optional => "optional",
-        };
-        writeln!(
-            text,
-            "      {presence}<&{name}::{}>(\"{}\"),",
-            cpp_name(field.name),
-            field.json
-        )
-        .unwrap();
-    }
-    writeln!(text, "  }};\n}};\n").unwrap();
+    text.push_str("/// @cond\n");
+    push_table(text, &name, fields, keeps_extra);
+    text.push('\n');
+    let writer = format!("detail::writer_of<{name}>");
     writeln!(
         text,
         "inline {name} {name}::from_json(std::string_view json) {{\n  \
-         return detail::from_json<{name}>(json);\n}}\n\n\
-         inline std::string {name}::to_json() const {{ return detail::to_json(*this); }}"
+         {name} object{{}};\n  detail::decode_json(detail::reader_of<{name}>, json, &object);\n  return object;\n}}\n\n\
+         inline std::string {name}::to_json() const {{ return detail::encode({writer}, this); }}\n/// @endcond"
     )
     .unwrap();
+    if !internal {
+        writeln!(
+            text,
+            "\n/// Compares all fields, also those unknown to this version.\n\
+             inline bool operator==(const {name}& a, const {name}& b) {{\n  \
+             return detail::equal({writer}, &a, &b);\n}}\n\
+             /// Compares all fields, also those unknown to this version.\n\
+             inline bool operator!=(const {name}& a, const {name}& b) {{ return !(a == b); }}\n\
+             /// Writes the JSON of the object, with `***` for secrets and for the values of unknown fields.\n\
+             inline std::ostream& operator<<(std::ostream& stream, const {name}& object) {{\n  \
+             return detail::print(stream, {writer}, &object);\n}}"
+        )
+        .unwrap();
+    }
+}
+
+/// Writes the table by which an object is decoded, encoded and compared.
+fn push_table(text: &mut String, name: &str, fields: &[Field], keeps_extra: bool) {
+    writeln!(
+        text,
+        "template <>\nstruct detail::Table<{name}> {{\n  \
+         static void* field(void* object, std::size_t index) {{\n    \
+         auto& it = *static_cast<{name}*>(object);\n    switch (index) {{"
+    )
+    .unwrap();
+    for (index, field) in fields.iter().enumerate() {
+        writeln!(
+            text,
+            "      case {index}: return &it.{};",
+            cpp_name(field.name)
+        )
+        .unwrap();
+    }
+    let extra = if keeps_extra { "&it.extra" } else { "nullptr" };
+    writeln!(
+        text,
+        "      default: return {extra};\n    }}\n  }}\n  static constexpr Field fields[] = {{"
+    )
+    .unwrap();
+    assert!(
+        fields.len() <= 64,
+        "{name}: the set of null fields has 64 bits"
+    );
+    for field in fields {
+        let presence = match field.presence {
+            Presence::Required => "Required",
+            Presence::Defaulted => "Defaulted",
+            Presence::Optional => "Optional",
+        };
+        writeln!(text, "      {{\"{}\", Presence::{presence}}},", field.json).unwrap();
+    }
+    writeln!(
+        text,
+        "  }};\n  static constexpr ObjectTable table = {{fields, std::size(fields), field}};"
+    )
+    .unwrap();
+    for (kind, list) in [("Reader", "reader"), ("Writer", "writer")] {
+        writeln!(text, "  static constexpr const {kind}* {list}s[] = {{").unwrap();
+        for field in fields {
+            writeln!(text, "      &{list}_of<{}>,", field_type(field)).unwrap();
+        }
+        writeln!(text, "  }};").unwrap();
+    }
+    writeln!(text, "}};").unwrap();
 }
 
 /// Returns the C++ type of a field. Ids and times that are documented as required are empty if
@@ -421,10 +478,17 @@ fn cpp_type(rust_type: &str) -> String {
         return format!("std::vector<{inner}>");
     }
     match compact.as_str() {
-        "String" | "Timestamp" => "std::string".to_owned(),
+        "String" => "std::string".to_owned(),
         "u32" => "std::uint32_t".to_owned(),
         other => {
-            let own = ["bool", "Secret", "Json", "Number", "FailoverStep"];
+            let own = [
+                "bool",
+                "Secret",
+                "Json",
+                "Number",
+                "FailoverStep",
+                "Timestamp",
+            ];
             assert!(
                 own.contains(&other) || TYPES.iter().any(|known| known.name() == other),
                 "{other}: no C++ type is defined; add it to cpp_type"
@@ -434,12 +498,15 @@ fn cpp_type(rust_type: &str) -> String {
     }
 }
 
-/// Returns the C++ name of a Rust name: without `r#`, and with `_` after C++ keywords.
+/// Returns the C++ name of a Rust name: without `r#`, `remove` for `delete`, and with `_` after other C++
+/// keywords.
 fn cpp_name(name: &str) -> String {
     let name = name.strip_prefix("r#").unwrap_or(name);
     match name {
-        "delete" | "namespace" | "operator" | "class" | "new" | "default" | "register"
-        | "public" | "private" | "template" | "this" | "union" | "virtual" | "export" => {
+        // Methods only: no field has this name.
+        "delete" => "remove".to_owned(),
+        "namespace" | "operator" | "class" | "new" | "default" | "register" | "public"
+        | "private" | "template" | "this" | "union" | "virtual" | "export" => {
             format!("{name}_")
         }
         name => name.to_owned(),
@@ -478,14 +545,19 @@ fn push_admin(text: &mut String) {
                 );
                 writeln!(
                     text,
-                    "  {} {}(ClusterId id) const;",
+                    "  [[nodiscard]] {} {}(ClusterId id) const;",
                     place.class, place.call
                 )
                 .unwrap();
             }
             None => {
                 doc(text, "  ", place.doc);
-                writeln!(text, "  {} {}() const;", place.class, place.call).unwrap();
+                writeln!(
+                    text,
+                    "  [[nodiscard]] {} {}() const;",
+                    place.class, place.call
+                )
+                .unwrap();
             }
             Some(_) => {}
         }
@@ -539,7 +611,7 @@ fn push_resource(text: &mut String, place: &Place) {
         doc(text, "  ", "Returns the id of the cluster.");
         writeln!(
             text,
-            "  const ClusterId& id() const noexcept {{ return cluster_; }}"
+            "  [[nodiscard]] const ClusterId& id() const noexcept {{ return cluster_; }}"
         )
         .unwrap();
         for other in PLACES {
@@ -547,7 +619,7 @@ fn push_resource(text: &mut String, place: &Place) {
                 doc(text, "  ", other.doc);
                 writeln!(
                     text,
-                    "  {0} {name}() const {{ return {0}(admin_, cluster_); }}",
+                    "  [[nodiscard]] {0} {name}() const {{ return {0}(admin_, cluster_); }}",
                     other.class
                 )
                 .unwrap();
@@ -654,14 +726,14 @@ fn operations_of(place: &str) -> impl Iterator<Item = &'static Operation> {
     OPERATIONS
         .iter()
         .copied()
-        .filter(move |operation| place_of(operation.call).0 == place)
+        .filter(move |operation| place_of(operation.sdk_method).0 == place)
 }
 
 fn waiters_of(place: &str) -> impl Iterator<Item = &'static Waiter> {
     WAITERS
         .iter()
         .copied()
-        .filter(move |waiter| place_of(waiter.call).0 == place)
+        .filter(move |waiter| place_of(waiter.sdk_method).0 == place)
 }
 
 fn class_of(place: &str) -> &'static str {
@@ -723,7 +795,7 @@ fn path_argument(name: &str, of_cluster: bool) -> Option<Argument> {
 }
 
 fn arguments(operation: &Operation) -> Vec<Argument> {
-    let of_cluster = operation.call.starts_with("cluster.");
+    let of_cluster = operation.sdk_method.starts_with("cluster.");
     let mut arguments: Vec<Argument> = operation
         .arguments()
         .filter_map(|name| path_argument(name, of_cluster))
@@ -803,16 +875,16 @@ fn signature(operation: &Operation) -> String {
         .collect();
     format!(
         "{}({}) const",
-        cpp_name(place_of(operation.call).1),
+        cpp_name(place_of(operation.sdk_method).1),
         arguments.join(", ")
     )
 }
 
 fn push_declaration(text: &mut String, operation: &Operation) {
     doc(text, "  ", operation.doc);
-    if !operation.errors.is_empty() {
+    if !operation.documented_errors.is_empty() {
         let errors: Vec<String> = operation
-            .errors
+            .documented_errors
             .iter()
             .map(|(status, reason)| format!("{status} {reason}"))
             .collect();
@@ -823,7 +895,7 @@ fn push_declaration(text: &mut String, operation: &Operation) {
         );
     }
     if is_csv(operation) {
-        let name = cpp_name(place_of(operation.call).1);
+        let name = cpp_name(place_of(operation.sdk_method).1);
         doc(
             text,
             "  ",
@@ -846,10 +918,15 @@ fn push_declaration(text: &mut String, operation: &Operation) {
         .unwrap();
         return;
     }
+    let returns = response_types(operation).0;
     writeln!(
         text,
-        "  {} {};",
-        response_types(operation).0,
+        "  {}{returns} {};",
+        if returns == "void" {
+            ""
+        } else {
+            "[[nodiscard]] "
+        },
         signature(operation)
     )
     .unwrap();
@@ -867,7 +944,7 @@ fn push_waiter_declaration(text: &mut String, waiter: &Waiter) {
         text,
         "  {} {}({}) const;",
         waiter.response.map_or("void", |response| response.name()),
-        cpp_name(place_of(waiter.call).1),
+        cpp_name(place_of(waiter.sdk_method).1),
         waiter_arguments(waiter, true)
     )
     .unwrap();
@@ -923,7 +1000,7 @@ fn push_definitions(text: &mut String) {
 }
 
 fn push_definition(text: &mut String, operation: &Operation) {
-    let (place, _) = place_of(operation.call);
+    let (place, _) = place_of(operation.sdk_method);
     let class = class_of(place);
     if is_csv(operation) {
         push_csv(text, operation, class);
@@ -935,7 +1012,7 @@ fn push_definition(text: &mut String, operation: &Operation) {
     } else {
         vec!["admin_.get()".to_owned(), "admin_.call()".to_owned()]
     };
-    if operation.call.starts_with("cluster.") {
+    if operation.sdk_method.starts_with("cluster.") {
         passed.push("detail::c_text(cluster_.str(), \"cluster_uuid\")".to_owned());
     }
     passed.extend(arguments.iter().map(|argument| argument.passed.clone()));
@@ -952,7 +1029,7 @@ fn push_definition(text: &mut String, operation: &Operation) {
     if read_as.is_empty() {
         passed.push("error".to_owned());
         writeln!(text, "  detail::run([&](camunda_error** error) {{").unwrap();
-        push_call(text, operation.c_name, &passed);
+        push_call(text, operation.c_function, &passed);
         writeln!(text, "  }});").unwrap();
     } else {
         passed.extend(["value".to_owned(), "error".to_owned()]);
@@ -961,7 +1038,7 @@ fn push_definition(text: &mut String, operation: &Operation) {
             "  return detail::call_value<{read_as}>([&](camunda_value** value, camunda_error** error) {{"
         )
         .unwrap();
-        push_call(text, operation.c_name, &passed);
+        push_call(text, operation.c_function, &passed);
         let field = if returns == read_as {
             ""
         } else {
@@ -990,7 +1067,7 @@ fn push_call(text: &mut String, function: &str, passed: &[String]) {
 }
 
 fn push_csv(text: &mut String, operation: &Operation, class: &str) {
-    let name = cpp_name(place_of(operation.call).1);
+    let name = cpp_name(place_of(operation.sdk_method).1);
     writeln!(
         text,
         "inline void {class}::{name}(std::ostream& stream) const {{\n  \
@@ -1010,7 +1087,7 @@ fn push_csv(text: &mut String, operation: &Operation, class: &str) {
            void* const user = const_cast<void*>(static_cast<const void*>(std::addressof(sink)));\n  \
            detail::run([&](camunda_error** error) {{\n    \
              return {}(admin_.get(), admin_.call(), write, user, error);\n  }});\n}}\n",
-        operation.c_name
+        operation.c_function
     )
     .unwrap();
 }
@@ -1053,7 +1130,7 @@ fn push_env_file_definition(text: &mut String) {
 }
 
 fn push_waiter_definition(text: &mut String, waiter: &Waiter) {
-    let (place, name) = place_of(waiter.call);
+    let (place, name) = place_of(waiter.sdk_method);
     let response = waiter.response.map(|response| response.name());
     writeln!(
         text,
@@ -1098,7 +1175,7 @@ fn push_waiter_definition(text: &mut String, waiter: &Waiter) {
         }
     }
     .unwrap();
-    push_call(text, waiter.c_name, &passed);
+    push_call(text, waiter.c_function, &passed);
     writeln!(text, "  }});\n}}\n").unwrap();
 }
 

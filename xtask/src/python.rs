@@ -7,13 +7,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 
 use camunda_admin::description::{
-    BodyKind, Description, Direction, Field, OPERATIONS, Operation, Presence, TYPES, WAITERS,
-    Waiter,
+    BodyKind, Description, Direction, EnumValue, Field, OPERATIONS, Operation, Presence, TYPES,
+    WAITERS, Waiter,
 };
 
 use crate::{Generated, NOTICE};
 
-/// The classes with the operations: the prefix of their `call`, the class name, its docstring.
+/// The classes with the operations: the prefix of their `sdk_method`, the class name, its docstring.
 const PLACES: &[(&str, &str, &str)] = &[
     (
         "clusters",
@@ -85,11 +85,116 @@ const BY_POSITION: &[(&str, &[(&str, &str)])] = &[
     ("members.set_roles", &[("orgRoles", "roles")]),
 ];
 
-/// Operations that return one field of the response object: their `call`, and the field.
+/// Operations that return one field of the response object: their `sdk_method`, and the field.
 const ONE_FIELD: &[(&str, &str)] = &[("clusters.create", "cluster_id")];
+
+/// Fields that are times in milliseconds since 1970: the type, and the field in JSON.
+const MILLISECONDS: &[(&str, &str)] = &[("AuditEvent", "timestamp")];
 
 /// Response types with hand-written methods in `_methods.py`.
 const WITH_METHODS: &[&str] = &["Cluster", "CreatedClusterClient", "IpRanges"];
+
+/// Public names of the hand-written modules, in the order of the modules.
+const HAND_WRITTEN: &[(&str, &[&str])] = &[
+    ("_client", &["AdminClient", "Stats", "TokenSource"]),
+    ("_connection", &["Cancel"]),
+    ("_credentials", &["ClusterCredentials"]),
+    (
+        "_errors",
+        &[
+            "ArgumentTypeError",
+            "AuthenticationError",
+            "CamundaError",
+            "CancelledError",
+            "ConfigError",
+            "ConflictError",
+            "DecodeError",
+            "FileError",
+            "InternalError",
+            "InvalidArgumentError",
+            "InvalidRequestError",
+            "NetworkError",
+            "NotFoundError",
+            "NotReadyError",
+            "OutcomeUnknownError",
+            "PermissionDeniedError",
+            "RateLimitedError",
+            "ServiceError",
+            "TimeoutError",
+            "WaitFailedError",
+        ],
+    ),
+    ("_model", &["Model", "OpenEnum", "OpenEnumType", "Secrets"]),
+    ("_token_store", &["TokenStore"]),
+];
+
+/// Public type aliases, which are imported when they are used.
+const ALIASES: &[&str] = &[
+    "AllowlistEntry",
+    "Id",
+    "Idempotency",
+    "IpRange",
+    "Method",
+    "Number",
+    "Outcome",
+    "Progress",
+    "Settings",
+    "Stage",
+    "StrPath",
+    "Timeout",
+    "TokenSettings",
+];
+
+/// Generates `__init__.py`.
+pub(crate) fn init() -> Generated {
+    Generated {
+        path: "bindings/python/src/camunda_admin/__init__.py",
+        text: init_text(),
+    }
+}
+
+fn init_text() -> String {
+    let mut models = vec!["FailoverStep"];
+    models.extend(model_names());
+    let operations: Vec<&str> = PLACES.iter().map(|(_, class, _)| *class).collect();
+    let mut modules: Vec<(&str, Vec<&str>)> = HAND_WRITTEN
+        .iter()
+        .map(|(module, names)| (*module, names.to_vec()))
+        .chain([("_models", models), ("_operations", operations)])
+        .collect();
+    modules.sort_unstable();
+    let list = |text: &mut String, indent: &str, names: &[&str]| {
+        for name in names {
+            writeln!(text, "{indent}{name},").unwrap();
+        }
+    };
+    let mut text = format!("# {NOTICE}\n");
+    text.push_str(include_str!("../templates/__init__.py.in"));
+    let mut imports = String::new();
+    let mut classes = Vec::new();
+    for (module, names) in &mut modules {
+        names.sort_unstable();
+        writeln!(imports, "from .{module} import (").unwrap();
+        list(&mut imports, "    ", names);
+        imports.push_str(")\n");
+        classes.extend(names.iter().copied());
+    }
+    let mut aliases = String::from("from ._types import (\n");
+    list(&mut aliases, "        ", ALIASES);
+    aliases.push_str("    )");
+    classes.sort_unstable();
+    let quoted_names = |names: &[&str]| {
+        let mut text = String::new();
+        for name in names {
+            writeln!(text, "    \"{name}\",").unwrap();
+        }
+        text
+    };
+    text.replace("@IMPORTS@\n", &imports)
+        .replace("@ALIASES@", &aliases)
+        .replace("@CLASSES@\n", &quoted_names(&classes))
+        .replace("@ALIAS_NAMES@\n", &quoted_names(ALIASES))
+}
 
 /// Generates `_models.py`.
 pub(crate) fn models() -> Generated {
@@ -120,10 +225,12 @@ pub(crate) fn prototypes(header: &str) -> Generated {
 /// The type of a field.
 enum Type {
     Str,
+    Id,
     Secret,
     Bool,
     Int,
     Number,
+    Time,
     Json,
     Step,
     Enum(&'static str),
@@ -141,16 +248,30 @@ impl Type {
         }
     }
 
+    /// The type of an argument for a field of a request.
+    fn of_argument(field: &Field) -> (bool, Type) {
+        let (optional, kind) = Type::of(field);
+        let kind = match kind {
+            Type::Str if field.json.ends_with("Id") => Type::Id,
+            Type::List(element) if matches!(*element, Type::Str) && field.json.ends_with("Ids") => {
+                Type::List(Box::new(Type::Id))
+            }
+            kind => kind,
+        };
+        (optional, kind)
+    }
+
     fn parse(written: &str) -> Type {
         if let Some(inner) = inside(written, "Vec") {
             return Type::List(Box::new(Type::parse(inner)));
         }
         match written {
-            "String" | "Timestamp" => Type::Str,
+            "String" => Type::Str,
             "Secret" => Type::Secret,
             "bool" => Type::Bool,
             "u32" => Type::Int,
             "Number" => Type::Number,
+            "Timestamp" => Type::Time,
             "Json" => Type::Json,
             "FailoverStep" => Type::Step,
             name => {
@@ -158,7 +279,7 @@ impl Type {
                 match known.unwrap_or_else(|| panic!("no Python type for the Rust type {name}")) {
                     Description::Object { name, .. } => Type::Object(name),
                     Description::Enum { name, .. } => Type::Enum(name),
-                    Description::Id { .. } => Type::Str,
+                    Description::Id { .. } => Type::Id,
                 }
             }
         }
@@ -167,21 +288,32 @@ impl Type {
     /// The type hint of a field of a response type.
     fn hint(&self) -> String {
         match self {
-            Type::Str | Type::Secret => "str".into(),
+            Type::Str | Type::Id | Type::Secret => "str".into(),
             Type::Bool => "bool".into(),
             Type::Int => "int".into(),
             Type::Number => "Number".into(),
+            Type::Time => "datetime".into(),
             Type::Json => "Any".into(),
             Type::Step => "FailoverStep".into(),
             Type::Enum(name) | Type::Object(name) => (*name).into(),
-            Type::List(element) => format!("List[{}]", element.hint()),
+            Type::List(element) => format!("Tuple[{}, ...]", element.hint()),
         }
     }
 
-    /// The type hint of an argument: callers can pass plain strings as enum values.
+    /// The type hint of a parameter of the constructor of a response type.
+    fn constructor_hint(&self) -> String {
+        match self {
+            Type::List(element) => format!("Iterable[{}]", element.hint()),
+            Type::Enum(_) => "str".into(),
+            _ => self.hint(),
+        }
+    }
+
+    /// The type hint of an argument of an operation.
     fn argument_hint(&self) -> String {
         match self {
-            Type::Enum(_) => "str".into(),
+            Type::Enum(name) => format!("{name}Value"),
+            Type::Id => "Id".into(),
             Type::List(element) => match &**element {
                 Type::Object("IpAllowlistEntry") => "Iterable[AllowlistEntry]".into(),
                 element => format!("Iterable[{}]", element.argument_hint()),
@@ -190,52 +322,40 @@ impl Type {
         }
     }
 
-    /// The default of an absent field.
-    fn empty(&self) -> String {
-        match self {
-            Type::Str | Type::Secret => "\"\"".into(),
-            Type::Bool => "False".into(),
-            Type::Int | Type::Number => "0".into(),
-            Type::Json => "None".into(),
-            Type::Step => "field(default_factory=lambda: FailoverStep(None))".into(),
-            Type::Enum(name) => format!("{name}(\"\")"),
-            Type::Object(name) => format!("field(default_factory=lambda: _{}(None))", snake(name)),
-            Type::List(_) => "field(default_factory=list)".into(),
-        }
+    /// Whether an attribute of the type has an empty value if the field is absent, else `None`.
+    fn has_empty_value(&self) -> bool {
+        !matches!(self, Type::Time | Type::Json)
     }
 
-    /// Whether the decoded JSON value needs no conversion.
-    fn plain(&self) -> bool {
+    /// The expression of a property for the field `key`, a Python string.
+    fn property(&self, key: &str, optional: bool) -> String {
+        let value = format!("self._data.get({key})");
+        let unless_absent = |present: String| match optional {
+            true => format!("None if {value} is None else {present}"),
+            false => present,
+        };
         match self {
-            Type::Step | Type::Enum(_) | Type::Object(_) => false,
-            Type::List(element) => element.plain(),
-            _ => true,
-        }
-    }
-
-    /// The expression that converts `value`, a decoded JSON value, to the type.
-    fn decode(&self, value: &str) -> String {
-        match self {
-            Type::Step => format!("FailoverStep({value})"),
-            Type::Enum(name) => format!("_{}[{value}]", snake(name)),
-            Type::Object(name) => format!("_{}({value})", snake(name)),
-            Type::List(element) if !element.plain() => {
-                format!("[{} for v in {value}]", element.decode("v"))
+            Type::Str | Type::Id | Type::Secret | Type::Bool | Type::Int | Type::Number
+                if optional =>
+            {
+                value
             }
-            _ => value.into(),
-        }
-    }
-
-    /// The expression that converts `value` to a JSON-serializable one.
-    fn encode(&self, value: &str) -> String {
-        match self {
-            Type::Enum(_) => format!("str({value})"),
-            Type::Step | Type::Object(_) => format!("{value}.to_dict()"),
-            Type::List(element) if !element.plain() => {
-                format!("[{} for v in {value}]", element.encode("v"))
-            }
-            Type::List(_) => format!("list({value})"),
-            _ => value.into(),
+            Type::Str | Type::Id | Type::Secret => format!("{value} or \"\""),
+            Type::Bool => format!("{value} or False"),
+            Type::Int | Type::Number => format!("{value} or 0"),
+            Type::Time => format!("to_datetime({value})"),
+            Type::Json => format!("to_json({value})"),
+            Type::Step => unless_absent(format!("FailoverStep({value})")),
+            Type::Enum(name) => unless_absent(format!("_{}[{value}]", snake(name))),
+            Type::Object(name) => unless_absent(format!("self._object({key}, {name})")),
+            Type::List(element) => unless_absent(match &**element {
+                Type::Object(name) => format!("self._objects({key}, {name})"),
+                Type::Enum(name) => {
+                    format!("tuple([_{}[v] for v in {value} or ()])", snake(name))
+                }
+                Type::Json => format!("tuple(to_json({value} or ()))"),
+                _ => format!("tuple({value} or ())"),
+            }),
         }
     }
 }
@@ -250,11 +370,10 @@ fn inside<'a>(written: &'a str, outer: &str) -> Option<&'a str> {
 fn models_text() -> String {
     let mut text = format!("# {NOTICE}\n");
     text.push_str(
-        "\"\"\"The response types and enumerations of the API.\"\"\"\n\n\
-         from dataclasses import dataclass, field\n\
-         from typing import Any, ClassVar, Dict, List, Optional\n\n\
-         from ._model import FailoverStep, Model, Number, OpenEnum, OpenEnumValues\n\
-         from ._model import new_object, null_fields, set_fields\n\
+        "# mypy: disable-error-code=\"no-any-return\"\n\
+         \"\"\"The response types and enumerations of the API.\"\"\"\n\n\
+         from __future__ import annotations\n\n\
+         from ._model import FailoverStep, Model, OpenEnum, to_datetime, to_json\n\
          from ._methods import ",
     );
     let methods: Vec<_> = WITH_METHODS
@@ -262,8 +381,53 @@ fn models_text() -> String {
         .map(|name| format!("{name}Methods"))
         .collect();
     writeln!(text, "{}\n", methods.join(", ")).unwrap();
+    text.push_str(
+        "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    \
+         from datetime import datetime\n    \
+         from typing import Any, ClassVar, Iterable, Literal, Mapping, Optional, Tuple, Union\n\n    \
+         from ._types import Number\n\n",
+    );
+    let names = model_names();
+    text.push_str("__all__ = [\n    \"FailoverStep\",\n");
+    for name in &names {
+        writeln!(text, "    \"{name}\",").unwrap();
+    }
+    text.push_str("]\n");
     let response_types = response_types();
-    let names: Vec<&str> = TYPES
+    for description in TYPES {
+        match description {
+            Description::Object {
+                name, doc, fields, ..
+            } if response_types.contains(name) => {
+                push_object(&mut text, name, doc, fields);
+            }
+            Description::Enum { name, doc, values } => push_enum(&mut text, name, doc, values),
+            _ => {}
+        }
+    }
+    text.push_str(
+        "\n\nif TYPE_CHECKING:\n    # What arguments accept: a constant of the enumeration, or the string of a known value.\n",
+    );
+    for description in TYPES {
+        if let Description::Enum { name, values, .. } = description {
+            writeln!(
+                text,
+                "    {name}Value = Union[\n        {name},\n        Literal["
+            )
+            .unwrap();
+            for value in *values {
+                writeln!(text, "            {},", quoted(value.json)).unwrap();
+            }
+            text.push_str("        ],\n    ]\n");
+        }
+    }
+    text
+}
+
+/// The names of the generated types that are public.
+fn model_names() -> Vec<&'static str> {
+    let response_types = response_types();
+    TYPES
         .iter()
         .filter(|description| match description {
             // Not of operations that return one field of it.
@@ -281,39 +445,31 @@ fn models_text() -> String {
             Description::Id { .. } => false,
         })
         .map(|description| description.name())
+        .collect()
+}
+
+fn push_enum(text: &mut String, name: &str, doc: &str, values: &[EnumValue]) {
+    write!(text, "\n\nclass {name}(OpenEnum):\n").unwrap();
+    let constant = |value: &EnumValue| snake(value.name).to_uppercase();
+    let attributes = values
+        .iter()
+        .map(|value| {
+            let doc = format!("`{}`. {}", quoted(value.json), value.doc.trim());
+            (constant(value), doc)
+        })
         .collect();
-    text.push_str("__all__ = [\n");
-    for name in ["FailoverStep", "Number"].iter().chain(&names) {
-        writeln!(text, "    \"{name}\",").unwrap();
+    push_doc(text, 4, doc, &[("Attributes", attributes)]);
+    text.push_str("\n    __slots__ = ()\n\n    if TYPE_CHECKING:\n");
+    for value in values {
+        let constant = constant(value);
+        writeln!(text, "        {constant}: ClassVar[{name}]").unwrap();
+        push_doc(text, 8, value.doc, &[]);
     }
-    text.push_str("]\n");
-    for description in TYPES {
-        match description {
-            Description::Object {
-                name, doc, fields, ..
-            } if response_types.contains(name) => {
-                push_object(&mut text, name, doc, fields);
-            }
-            Description::Enum { name, doc, values } => {
-                write!(text, "\n\nclass {name}(OpenEnum):\n").unwrap();
-                push_doc(&mut text, 4, doc, &[]);
-                text.push_str("\n    __slots__ = ()\n\n");
-                for value in *values {
-                    let constant = snake(value.name).to_uppercase();
-                    push_comment(&mut text, value.doc);
-                    writeln!(text, "    {constant}: ClassVar[\"{name}\"]").unwrap();
-                }
-                text.push_str("\n\n");
-                for value in *values {
-                    let constant = snake(value.name).to_uppercase();
-                    writeln!(text, "{name}.{constant} = {name}({})", quoted(value.json)).unwrap();
-                }
-                writeln!(text, "_{} = OpenEnumValues({name})", snake(name)).unwrap();
-            }
-            _ => {}
-        }
+    text.push_str("    else:\n");
+    for value in values {
+        writeln!(text, "        {} = {}", constant(value), quoted(value.json)).unwrap();
     }
-    text
+    write!(text, "\n\n_{} = {name}._values\n", snake(name)).unwrap();
 }
 
 /// The names of the types that responses contain. Request types become arguments in Python.
@@ -348,128 +504,147 @@ fn response_types() -> HashSet<&'static str> {
     names
 }
 
-fn push_object(text: &mut String, name: &str, doc: &str, fields: &[Field]) {
+fn push_object(text: &mut String, name: &str, doc: &str, fields: &'static [Field]) {
     let base = match WITH_METHODS.contains(&name) {
         true => format!("{name}Methods"),
         false => "Model".into(),
     };
-    write!(text, "\n\n@dataclass(frozen=True)\nclass {name}({base}):\n").unwrap();
-    push_doc(text, 4, doc, &[]);
-    text.push('\n');
-    // A dataclass requires that fields without a default precede those with one.
+    write!(text, "\n\nclass {name}({base}):\n").unwrap();
+    // Parameters without a default precede those with one.
     let (required, others): (Vec<_>, Vec<_>) = fields
         .iter()
         .partition(|field| field.presence == Presence::Required);
-    for field in required.iter().chain(&others) {
-        let (optional, kind) = Type::of(field);
-        push_comment(text, field.doc);
-        let hidden = matches!(kind, Type::Secret);
-        let line = match (field.presence, optional) {
-            (Presence::Required, _) if hidden => format!("{} = field(repr=False)", kind.hint()),
-            (Presence::Required, _) => kind.hint(),
-            (_, true) if hidden => {
-                format!(
-                    "Optional[{}] = field(default=None, repr=False)",
-                    kind.hint()
-                )
-            }
-            (_, true) => format!("Optional[{}] = None", kind.hint()),
-            _ if hidden => format!("{} = field(default=\"\", repr=False)", kind.hint()),
-            _ => format!("{} = {}", kind.hint(), kind.empty()),
+    let fields: Vec<Attribute> = required
+        .into_iter()
+        .chain(others)
+        .map(|field| Attribute::new(name, field))
+        .collect();
+    let extra = "Fields that this version does not know, by their JSON names.";
+    let mut attributes: Vec<_> = fields
+        .iter()
+        .map(|field| (field.name.to_owned(), field.doc.clone()))
+        .collect();
+    attributes.push(("extra".into(), extra.into()));
+    push_doc(text, 4, doc, &[("Attributes", attributes)]);
+    text.push_str("\n    __slots__ = ()\n    __match_args__ = (\n");
+    for field in &fields {
+        writeln!(text, "        \"{}\",", field.name).unwrap();
+    }
+    text.push_str("    )\n    _names = {\n");
+    for field in &fields {
+        writeln!(text, "        \"{}\": {},", field.name, field.key).unwrap();
+    }
+    text.push_str("    }\n");
+    for (attribute, chosen) in [
+        (
+            "_required",
+            fields
+                .iter()
+                .filter(|field| field.required)
+                .collect::<Vec<_>>(),
+        ),
+        (
+            "_hidden",
+            fields
+                .iter()
+                .filter(|field| matches!(field.kind, Type::Secret))
+                .collect(),
+        ),
+    ] {
+        if !chosen.is_empty() {
+            let names: Vec<_> = chosen
+                .iter()
+                .map(|field| format!("\"{}\",", field.name))
+                .collect();
+            writeln!(text, "    {attribute} = ({})", names.join(" ")).unwrap();
+        }
+    }
+    text.push_str("\n    def __init__(\n        self,\n");
+    for field in &fields {
+        let hint = field.kind.constructor_hint();
+        let parameter = match field.required {
+            true => format!("{}: {hint}", field.name),
+            false => format!("{}: Optional[{hint}] = None", field.name),
         };
-        writeln!(text, "    {}: {line}", python_name(field)).unwrap();
+        writeln!(text, "        {parameter},").unwrap();
     }
     text.push_str(
-        "    # Fields that this version does not know, by their JSON names. Not part of the `repr`, since\n    \
-         # one of them may be a secret.\n    \
-         extra: Dict[str, Any] = field(default_factory=dict, repr=False)\n\n    \
-         @staticmethod\n",
+        "        extra: Optional[Mapping[str, Any]] = None,\n    ) -> None:\n        self._fill(\n            (\n",
     );
-    writeln!(
-        text,
-        "    def _decode(data: Optional[Dict[str, Any]]) -> \"{name}\":"
-    )
-    .unwrap();
-    text.push_str(
-        "        data = {} if data is None else data\n        nulls = null_fields(data)\n        \
-         pop = data.pop\n",
-    );
-    writeln!(text, "        result: {name} = new_object({name})").unwrap();
-    text.push_str("        set_fields(result, \"__dict__\", {\n");
-    for field in required.iter().chain(&others) {
-        let (optional, kind) = Type::of(field);
-        let key = quoted(field.json);
-        let value = match (field.presence, optional) {
-            (Presence::Required, _) => kind.decode(&format!("pop({key})")),
-            (_, true) if kind.plain() => format!("pop({key}, None)"),
-            (_, true) => {
-                format!(
-                    "None if (v := pop({key}, None)) is None else {}",
-                    kind.decode("v")
-                )
-            }
-            _ => match &kind {
-                Type::Step | Type::Enum(_) | Type::Object(_) => {
-                    kind.decode(&format!("pop({key}, None)"))
-                }
-                Type::Json => format!("pop({key}, None)"),
-                Type::List(element) if !element.plain() => {
-                    kind.decode(&format!("pop({key}, None) or ()"))
-                }
-                Type::List(_) => format!("pop({key}, None) or []"),
-                kind => format!("pop({key}, None) or {}", kind.empty()),
-            },
+    for field in &fields {
+        writeln!(text, "                {},", field.name).unwrap();
+    }
+    text.push_str("            ),\n            extra,\n        )\n");
+    for field in &fields {
+        let optional = field.optional && !field.required;
+        let hint = match optional || !field.kind.has_empty_value() {
+            true if matches!(field.kind, Type::Json) => field.kind.hint(),
+            true => format!("Optional[{}]", field.kind.hint()),
+            false => field.kind.hint(),
         };
-        let name = python_name(field);
-        let line = format!("            \"{name}\": {value},");
-        match value.split_once(" if ").and_then(|(none, rest)| Some((none, rest.rsplit_once(" else ")?))) {
-            Some((none, (condition, other))) if line.len() > 100 => writeln!(
+        write!(
+            text,
+            "\n    @property\n    def {}(self) -> {hint}:\n",
+            field.name
+        )
+        .unwrap();
+        push_doc(text, 8, &field.doc, &[]);
+        let value = field.kind.property(&field.key, optional);
+        let line = format!("        return {value}");
+        match value
+            .strip_prefix("None if ")
+            .and_then(|rest| rest.split_once(" else "))
+        {
+            Some((condition, present)) if line.len() > 100 => writeln!(
                 text,
-                "            \"{name}\": (\n                {none}\n                if {condition}\n                \
-                 else {other}\n            ),"
+                "        if {condition}:\n            return None\n        return {present}"
             )
             .unwrap(),
             _ => writeln!(text, "{line}").unwrap(),
         }
     }
-    text.push_str(
-        "            \"extra\": data or {},\n        })\n        \
-         if nulls:\n            result.__dict__[\"_nulls\"] = nulls\n        return result\n\n",
-    );
-    text.push_str(
-        "    def to_dict(self) -> Dict[str, Any]:\n        \
-         \"\"\"Return all fields by their JSON names, including unknown ones and those that were null.\"\"\"\n        \
-         result: Dict[str, Any] = {\n",
-    );
-    for field in fields
-        .iter()
-        .filter(|field| field.presence != Presence::Optional)
-    {
-        let (_, kind) = Type::of(field);
-        let value = kind.encode(&format!("self.{}", python_name(field)));
-        writeln!(text, "            {}: {value},", quoted(field.json)).unwrap();
+}
+
+/// An attribute of a response type.
+struct Attribute {
+    name: &'static str,
+    /// The JSON name, as a Python string.
+    key: String,
+    kind: Type,
+    required: bool,
+    optional: bool,
+    doc: String,
+}
+
+impl Attribute {
+    fn new(class: &str, field: &'static Field) -> Attribute {
+        let (optional, kind) = Type::of(field);
+        let kind = match MILLISECONDS.contains(&(class, field.json)) {
+            true => Type::Time,
+            false => kind,
+        };
+        let mut doc = match (&kind, Type::of(field).1) {
+            (Type::Time, Type::Number) => "Time.".to_owned(),
+            _ => field.doc.trim().to_owned(),
+        };
+        if matches!(kind, Type::Time) {
+            doc.push_str(
+                " None if the response has none, or one that is not a valid time; `to_dict()` has its text.",
+            );
+        }
+        Attribute {
+            name: python_name(field),
+            key: quoted(field.json),
+            required: field.presence == Presence::Required,
+            optional,
+            kind,
+            doc,
+        }
     }
-    text.push_str("        }\n");
-    for field in fields
-        .iter()
-        .filter(|field| field.presence == Presence::Optional)
-    {
-        let (_, kind) = Type::of(field);
-        let name = python_name(field);
-        writeln!(text, "        if self.{name} is not None:").unwrap();
-        let value = kind.encode(&format!("self.{name}"));
-        writeln!(text, "            result[{}] = {value}", quoted(field.json)).unwrap();
-    }
-    text.push_str(
-        "        for name in self.__dict__.get(\"_nulls\", ()):\n            \
-         result[name] = None\n        \
-         result.update(self.extra)\n        return result\n\n\n",
-    );
-    writeln!(text, "_{} = {name}._decode", snake(name)).unwrap();
 }
 
 /// The name of the Rust field, which is the snake case of the JSON name, without `r#`.
-fn python_name(field: &Field) -> &str {
+fn python_name(field: &Field) -> &'static str {
     field.name.trim_start_matches("r#")
 }
 
@@ -479,17 +654,23 @@ fn operations_text() -> String {
     let mut text = format!("# {NOTICE}\n");
     text.push_str(
         "\"\"\"The operations and waiters of the API, by resource.\"\"\"\n\n\
-         from typing import Any, Dict, IO, Iterable, Iterator, List, Optional, overload\n\n\
+         from __future__ import annotations\n\n\
          from . import _models\n\
-         from ._allowlist import AllowlistEntry, check_allowlist\n\
-         from ._arguments import check_str, check_str_list, encode_body, encode_str\n\
+         from ._allowlist import check_allowlist\n\
+         from ._arguments import (\n    check_bool,\n    check_count,\n    check_id,\n    check_list,\n    \
+         check_str,\n    encode_body,\n    encode_segment,\n)\n\
          from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods\n\
-         from ._connection import Progress, Resource\n\
+         from ._connection import Resource\n\
          from ._hidden import hide\n\
          from ._model import Secrets\n\
+         from ._native import lib\n\n\
+         TYPE_CHECKING = False\nif TYPE_CHECKING:\n    \
+         from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, overload\n\n    \
+         from ._connection import Cancel\n    \
+         from ._types import AllowlistEntry, Id, Progress, Timeout\n    \
          from ._models import (\n",
     );
-    let mut imported: Vec<&str> = OPERATIONS
+    let mut imported: Vec<String> = OPERATIONS
         .iter()
         .filter(|operation| one_field(operation).is_none())
         .filter_map(|operation| match operation.response.as_ref()?.kind {
@@ -497,13 +678,15 @@ fn operations_text() -> String {
             _ => None,
         })
         .chain(WAITERS.iter().map(|waiter| polled_type(waiter)))
+        .map(str::to_owned)
         .collect();
+    imported.extend(argument_enums());
     imported.sort_unstable();
     imported.dedup();
     for name in imported {
-        writeln!(text, "    {name},").unwrap();
+        writeln!(text, "        {name},").unwrap();
     }
-    text.push_str(")\nfrom ._native import lib\n\n__all__ = [\n");
+    text.push_str("    )\n\n__all__ = [\n");
     for (_, class, _) in PLACES {
         writeln!(text, "    \"{class}\",").unwrap();
     }
@@ -511,9 +694,9 @@ fn operations_text() -> String {
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
     for operation in OPERATIONS {
         let (place, name) = operation
-            .call
+            .sdk_method
             .rsplit_once('.')
-            .unwrap_or(("", operation.call));
+            .unwrap_or(("", operation.sdk_method));
         let csv = matches!(
             operation.response.as_ref().map(|schema| &schema.kind),
             Some(BodyKind::Csv)
@@ -525,7 +708,7 @@ fn operations_text() -> String {
         }
     }
     for waiter in WAITERS {
-        let (place, name) = waiter.call.rsplit_once('.').unwrap();
+        let (place, name) = waiter.sdk_method.rsplit_once('.').unwrap();
         push_waiter(places.entry(place).or_default(), waiter, name);
     }
     for (place, class, doc) in PLACES {
@@ -557,6 +740,27 @@ fn operations_text() -> String {
         places.keys()
     );
     text
+}
+
+/// The type hints of the arguments that are values of an enumeration.
+fn argument_enums() -> Vec<String> {
+    let mut hints = Vec::new();
+    for operation in OPERATIONS {
+        if let Some(BodyKind::Object(Description::Object { fields, .. })) =
+            operation.body.as_ref().map(|schema| &schema.kind)
+        {
+            for field in *fields {
+                let mut kind = Type::of(field).1;
+                while let Type::List(element) = kind {
+                    kind = *element;
+                }
+                if let Type::Enum(_) = kind {
+                    hints.push(kind.argument_hint());
+                }
+            }
+        }
+    }
+    hints
 }
 
 /// An argument of a generated method.
@@ -595,16 +799,19 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
         Some(BodyKind::List(description)) => (
             format!("List[{}]", description.name()),
             Some(format!(
-                "lambda response: [{}(v) for v in response]",
+                "lambda response: list(map({}, response))",
                 decoder(description)
             )),
         ),
         Some(BodyKind::Csv) => unreachable!("push_csv generates CSV operations"),
     };
-    push_signature(text, name, &arguments, &[], &hint);
+    push_signature(text, name, &arguments, &call_options(), &hint);
     let sections = [
-        argument_section(&arguments),
-        error_section(operation.errors),
+        (
+            "Args",
+            [argument_section(&arguments).1, call_option_entries()].concat(),
+        ),
+        error_section(operation.documented_errors),
     ];
     push_doc(text, 8, &imperative(operation.doc), &sections);
     let in_body: Vec<_> = arguments
@@ -639,7 +846,10 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
             );
         }
     }
-    let mut passed = vec![format!("lib.{}", operation.c_name), quoted(operation.name)];
+    let mut passed = vec![
+        format!("lib.{}", operation.c_function),
+        quoted(operation.name),
+    ];
     passed.extend(decode.clone());
     passed.extend(has_id(operation.arguments()).then(|| "self._id".to_owned()));
     passed.extend(
@@ -661,7 +871,7 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
         .map(|field| format!(".{field}"))
         .unwrap_or_default();
     let line = format!(
-        "        {keyword}self._connection.{method}({}){field}",
+        "        {keyword}self._calls(timeout, cancel).{method}({}){field}",
         passed.join(", ")
     );
     if line.len() <= 100 {
@@ -669,7 +879,7 @@ fn push_operation(text: &mut String, operation: &Operation, place: &str, name: &
     } else {
         writeln!(
             text,
-            "        {keyword}self._connection.{method}(\n            {},\n        ){field}",
+            "        {keyword}self._calls(timeout, cancel).{method}(\n            {},\n        ){field}",
             passed.join(",\n            ")
         )
         .unwrap();
@@ -693,28 +903,58 @@ fn push_fitting(text: &mut String, before: &str, value: &str, after: &str) {
 }
 
 fn push_csv(text: &mut String, operation: &Operation, name: &str) {
+    let options = call_options().join(", ");
     write!(
         text,
-        "\n    @overload\n    def {name}(self) -> Iterator[str]: ...\n\n    \
-         @overload\n    def {name}(self, file: IO[Any]) -> None: ...\n\n    \
-         def {name}(self, file: Optional[IO[Any]] = None) -> Optional[Iterator[str]]:\n"
+        "\n    if TYPE_CHECKING:\n\n        @overload\n        def {name}(self, *, {options}) -> Iterator[str]: ...\n\n        \
+         @overload\n        def {name}(self, file: IO[Any], *, {options}) -> None: ...\n\n    \
+         def {name}(\n        self, file: Optional[IO[Any]] = None, *, {options}\n    ) -> Optional[Iterator[str]]:\n"
     )
     .unwrap();
     let file = "A text or binary file object that receives the data piece by piece. None: the method \
                 reads the whole response and returns its lines with their line ends, as `csv.reader` \
                 expects them.";
     let sections = [
-        ("Args", vec![("file".to_owned(), file.to_owned())]),
-        error_section(operation.errors),
+        (
+            "Args",
+            [
+                vec![("file".to_owned(), file.to_owned())],
+                call_option_entries(),
+            ]
+            .concat(),
+        ),
+        error_section(operation.documented_errors),
     ];
     push_doc(text, 8, &imperative(operation.doc), &sections);
     writeln!(
         text,
-        "        return self._connection.call_csv(lib.{}, {}, file)",
-        operation.c_name,
+        "        return self._calls(timeout, cancel).call_csv(lib.{}, {}, file)",
+        operation.c_function,
         quoted(operation.name)
     )
     .unwrap();
+}
+
+/// The parameters that every operation has.
+fn call_options() -> [String; 2] {
+    [
+        "timeout: Optional[Timeout] = None".to_owned(),
+        "cancel: Optional[Cancel] = None".to_owned(),
+    ]
+}
+
+fn call_option_entries() -> Vec<(String, String)> {
+    let entry = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    vec![
+        entry(
+            "timeout",
+            "Deadline of the call in seconds, or as a `timedelta`. Default: that of the client.",
+        ),
+        entry(
+            "cancel",
+            "A handle that cancels the call. Default: that of `AdminClient.with_options`.",
+        ),
+    ]
 }
 
 fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
@@ -722,29 +962,34 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     let shown = polled_type(waiter);
     let hint = waiter.response.map_or("None", |resource| resource.name());
     let options = [
-        "timeout: Optional[float] = None".to_owned(),
-        "interval: Optional[float] = None".into(),
+        "timeout: Optional[Timeout] = None".to_owned(),
+        "max_poll_interval: Optional[Timeout] = None".into(),
         format!("progress: Progress[{shown}] = None"),
+        "cancel: Optional[Cancel] = None".into(),
     ];
     push_signature(text, name, &arguments, &options, hint);
     let entry = |name: &str, text: &str| (name.to_owned(), text.to_owned());
     let progress = format!(
-        "A function that is called with the {shown} after each poll, or True for a display on \
-         standard error."
+        "A function that is called with the {shown} after each poll, or True for a display: an \
+         output of the cell in a notebook, a line on a terminal, else lines on standard error."
     );
     let arguments_with_options = [
         argument_section(&arguments).1,
         vec![
             entry(
                 "timeout",
-                "Deadline of the wait in seconds. Default: that of `AdminClient.with_options`, else \
-                 30 minutes.",
+                "Deadline of the wait in seconds, or as a `timedelta`. Default: that of \
+                 `AdminClient.with_options`, else 30 minutes.",
             ),
             entry(
-                "interval",
-                "Maximum time between two polls in seconds. Default: 10.",
+                "max_poll_interval",
+                "Maximum time between two polls in seconds, or as a `timedelta`. Default: 10.",
             ),
             entry("progress", &progress),
+            entry(
+                "cancel",
+                "A handle that cancels the wait. Default: that of `AdminClient.with_options`.",
+            ),
         ],
     ];
     let raised = vec![
@@ -761,7 +1006,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     push_doc(text, 8, &imperative(waiter.doc), &sections);
     let mut passed = vec!["self._id".to_owned()];
     passed.extend(arguments.into_iter().map(|argument| argument.value));
-    let decode = format!("_models._{}", snake(shown));
+    let decode = format!("_models.{shown}._of");
     let method = if waiter.response.is_some() {
         "wait_value"
     } else {
@@ -774,10 +1019,10 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     };
     writeln!(
         text,
-        "        {keyword}self._connection.{method}(\n            lib.{},\n            {},\n            \
-         {decode},\n            ({},),\n            timeout,\n            interval,\n            \
+        "        {keyword}self._calls(timeout, cancel).{method}(\n            lib.{},\n            {},\n            \
+         {decode},\n            ({},),\n            max_poll_interval,\n            \
          progress,\n        )",
-        waiter.c_name,
+        waiter.c_function,
         quoted(waiter.name),
         passed.join(", ")
     )
@@ -792,13 +1037,13 @@ fn polled_type(waiter: &Waiter) -> &'static str {
 }
 
 fn decoder(description: &Description) -> String {
-    format!("_models._{}", snake(description.name()))
+    format!("_models.{}._of", description.name())
 }
 
 fn one_field(operation: &Operation) -> Option<&'static str> {
     ONE_FIELD
         .iter()
-        .find(|(call, _)| *call == operation.call)
+        .find(|(call, _)| *call == operation.sdk_method)
         .map(|(_, field)| *field)
 }
 
@@ -814,9 +1059,16 @@ fn path_arguments(names: impl Iterator<Item = &'static str>, place: &str) -> Vec
                 "secretName" => "name".to_owned(),
                 name => snake(name),
             };
+            // Secrets and members have names; all other resources have ids.
+            let is_id = !matches!(name, "secretName" | "email");
             Argument {
-                hint: "str".into(),
-                value: format!("encode_str(\"{python}\", {python})"),
+                hint: if is_id { "Id" } else { "str" }.into(),
+                value: match is_id {
+                    true => {
+                        format!("encode_segment(\"{python}\", check_id(\"{python}\", {python}))")
+                    }
+                    false => format!("encode_segment(\"{python}\", {python})"),
+                },
                 name: python,
                 json: None,
                 optional: false,
@@ -831,21 +1083,40 @@ fn path_arguments(names: impl Iterator<Item = &'static str>, place: &str) -> Vec
 fn body_argument(operation: &Operation, field: &'static Field) -> Argument {
     let by_position = BY_POSITION
         .iter()
-        .find(|(call, _)| *call == operation.call)
+        .find(|(call, _)| *call == operation.sdk_method)
         .and_then(|(_, fields)| fields.iter().find(|(json, _)| *json == field.json));
     let name = by_position
         .map_or(python_name(field), |(_, name)| name)
         .to_owned();
-    let (optional, kind) = Type::of(field);
+    let (optional, kind) = Type::of_argument(field);
     let hint = kind.argument_hint();
+    let not_empty = operation
+        .non_empty
+        .iter()
+        .find(|(json, _)| *json == field.json);
+    // All types are checked in Python: an error message of the library has names of the JSON body.
     let value = match &kind {
         Type::List(element) => match **element {
             Type::Object("IpAllowlistEntry") => format!("check_allowlist(\"{name}\", {name})"),
-            _ => format!("check_str_list(\"{name}\", {name})"),
+            ref element => {
+                let check = match element {
+                    Type::Id => "check_id",
+                    _ => "check_str",
+                };
+                let advice = not_empty
+                    .map(|(_, advice)| format!(", {}", quoted(advice)))
+                    .unwrap_or_default();
+                format!("check_list(\"{name}\", {name}, {check}{advice})")
+            }
         },
-        // Checked in Python, since the error message of the library would contain a secret of another type.
+        Type::Id => format!("check_id(\"{name}\", {name})"),
         Type::Str | Type::Secret | Type::Enum(_) => format!("check_str(\"{name}\", {name})"),
-        _ => name.clone(),
+        Type::Bool => format!("check_bool(\"{name}\", {name})"),
+        Type::Int => format!("check_count(\"{name}\", {name})"),
+        _ => panic!(
+            "{}: no check for an argument like {}",
+            operation.name, field.json
+        ),
     };
     Argument {
         hint: if optional {
@@ -961,8 +1232,11 @@ fn prototypes_text(header: &str) -> String {
     let mut text = format!("# {NOTICE}\n");
     text.push_str(
         "\"\"\"The ctypes declarations of the C ABI: constants, callback types, structures, prototypes.\"\"\"\n\n\
-         from ctypes import (\n    CDLL,\n    CFUNCTYPE,\n    POINTER,\n    Structure,\n    c_bool,\n    c_char_p,\n    \
-         c_double,\n    c_int32,\n    c_int64,\n    c_size_t,\n    c_uint32,\n    c_uint64,\n    c_void_p,\n)\n\n",
+         from __future__ import annotations\n\n\
+         from ctypes import (\n    CFUNCTYPE,\n    POINTER,\n    Structure,\n    c_bool,\n    c_char_p,\n    \
+         c_double,\n    c_int32,\n    c_int64,\n    c_size_t,\n    c_uint32,\n    c_uint64,\n    c_void_p,\n)\n\n\
+         TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from typing import Any, Dict, Tuple\n\n\
+         _char_p_p = POINTER(c_char_p)\n_size_t_p = POINTER(c_size_t)\n_void_p_p = POINTER(c_void_p)\n\n",
     );
     for (name, value) in &header.constants {
         writeln!(text, "{name} = {value}").unwrap();
@@ -988,33 +1262,48 @@ fn prototypes_text(header: &str) -> String {
         text.push_str("    ]\n");
     }
     text.push_str(
-        "\n\ndef declare(library: CDLL) -> None:\n    \
-         \"\"\"Set the argument and return types of all functions.\"\"\"\n",
+        "\n\n#: The return type and the argument types of each function.\n\
+         PROTOTYPES: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {\n",
     );
     for function in &header.functions {
-        let name = &function.name;
         let sized = function
             .parameters
             .iter()
             .any(|parameter| parameter.ends_with("size_t*"));
-        writeln!(
-            text,
-            "    library.{name}.restype = {}",
-            ctype(&function.return_type, "", sized)
-        )
-        .unwrap();
-        let types = function.ctypes(false);
-        let line = format!("    library.{name}.argtypes = [{}]", types.join(", "));
+        let result = ctype(&function.return_type, "", sized);
+        let types: Vec<_> = function
+            .ctypes(false)
+            .into_iter()
+            .map(|kind| match kind.strip_prefix("POINTER(") {
+                Some(target) => format!(
+                    "_{}_p",
+                    target.trim_end_matches(')').trim_start_matches("c_")
+                ),
+                None => kind,
+            })
+            .collect();
+        let comma = if types.len() == 1 { "," } else { "" };
+        let line = format!(
+            "    \"{}\": ({result}, ({}{comma})),",
+            function.name,
+            types.join(", ")
+        );
         if line.len() <= 100 {
             writeln!(text, "{line}").unwrap();
         } else {
-            writeln!(text, "    library.{name}.argtypes = [").unwrap();
+            writeln!(
+                text,
+                "    \"{}\": (\n        {result},\n        (",
+                function.name
+            )
+            .unwrap();
             for kind in types {
-                writeln!(text, "        {kind},").unwrap();
+                writeln!(text, "            {kind},").unwrap();
             }
-            text.push_str("    ]\n");
+            text.push_str("        ),\n    ),\n");
         }
     }
+    text.push_str("}\n");
     text
 }
 
@@ -1174,6 +1463,7 @@ fn ctype(written: &str, at: &str, sized: bool) -> String {
         "char*" => "c_char_p",
         "char**" => "POINTER(c_char_p)",
         "size_t*" => "POINTER(c_size_t)",
+        "int64_t*" => "POINTER(c_int64)",
         pointer if pointer.ends_with("**") => "POINTER(c_void_p)",
         pointer if pointer.ends_with('*') => "c_void_p",
         callback if callback.ends_with("_fn") => callback,
@@ -1234,12 +1524,6 @@ fn push_doc(text: &mut String, indent: usize, doc: &str, sections: &[Section]) {
         writeln!(text, "{}", format!("{pad}{start}{line}").trim_end()).unwrap();
     }
     writeln!(text, "{pad}\"\"\"").unwrap();
-}
-
-fn push_comment(text: &mut String, doc: &str) {
-    for line in wrapped(&rust_to_python(doc), 92, "# ", "# ") {
-        writeln!(text, "    {line}").unwrap();
-    }
 }
 
 fn wrapped(text: &str, width: usize, first: &str, other: &str) -> Vec<String> {

@@ -44,7 +44,7 @@ fn methods(source: &str) -> Vec<Method> {
 /// Returns the documented error responses as methods state them: `403 no permission; 404 no backup`.
 fn responses(operation: &Operation) -> String {
     let responses: Vec<String> = operation
-        .errors
+        .documented_errors
         .iter()
         .map(|(status, reason)| format!("{status} {reason}"))
         .collect();
@@ -59,7 +59,7 @@ fn uses(body: &str, name: &str) -> bool {
 
 /// Compares the methods with the description of one operation.
 fn problem(operation: &Operation, methods: &[Method]) -> Option<String> {
-    let call = operation.call;
+    let call = operation.sdk_method;
     let name = call.rsplit('.').next().unwrap_or(call);
     let method = methods
         .iter()
@@ -79,7 +79,7 @@ fn problem(operation: &Operation, methods: &[Method]) -> Option<String> {
             .split(|c: char| !c.is_ascii_alphanumeric())
             .find(is_status)?;
         return Some(format!(
-            "{call}: `# Errors` has {undescribed}, which is not in Operation::errors"
+            "{call}: `# Errors` has {undescribed}, which is not in Operation::documented_errors"
         ));
     }
     Some(format!(
@@ -96,9 +96,8 @@ fn methods_document_the_error_responses_of_their_operation() {
     let problems: Vec<String> = OPERATIONS
         .iter()
         .filter_map(|operation| {
-            let module = match operation.call.rsplit_once('.') {
+            let module = match operation.sdk_method.rsplit_once('.') {
                 None => "meta",
-                Some(("cluster", _)) => "clusters",
                 Some(("cluster.clients", _)) => "cluster_clients",
                 Some((place, _)) => place.rsplit('.').next().unwrap_or(place),
             };

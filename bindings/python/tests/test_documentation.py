@@ -1,11 +1,15 @@
-"""Tests of the public names, their docstrings, and the imports between the modules."""
+"""Tests of the public names, their docstrings, the imports between the modules, and the documentation."""
 
 import ast
+import importlib.util
 import inspect
+import os
+import re
 import unittest
 from pathlib import Path
 
 import camunda_admin
+from support import SandboxTest
 
 SOURCES = Path(camunda_admin.__file__).parent
 
@@ -51,6 +55,53 @@ class Imports(unittest.TestCase):
             self.assertTrue(loaded, f"import cycle among {sorted(remaining)}")
             for name in loaded:
                 del remaining[name]
+
+
+ROOT = Path(__file__).resolve().parents[3]
+BLOCK = re.compile(r"(?:<!-- not run: ([^\n]*) -->\n)?```python\n(.*?)```\n", re.DOTALL)
+
+
+class Pages(SandboxTest):
+    """Runs the code of the package's README, and the blocks of the cookbook that require other modules.
+
+    `tests/documentation.rs` runs the other blocks of the cookbook, with the standard library only.
+    """
+
+    def test_code_of_readme_runs(self):
+        page = ROOT / "bindings/python/README.md"
+        blocks = [code for _, code in BLOCK.findall(page.read_text(encoding="utf-8"))]
+        self.assertGreater(len(blocks), 2)
+        self.run_blocks(page, blocks)
+
+    def test_code_that_requires_other_modules_runs(self):
+        required = set()
+        for page in sorted((ROOT / "docs/python").glob("*.md")):
+            blocks = []
+            for reason, code in BLOCK.findall(page.read_text(encoding="utf-8")):
+                module = reason.partition("requires ")[2]
+                if module.isidentifier():
+                    required.add(module)
+                    if self.is_installed(module):
+                        blocks.append(code)
+            if blocks:
+                self.run_blocks(page, blocks)
+        self.assertEqual(required, {"gevent", "pandas"})
+
+    def run_blocks(self, page, blocks):
+        """Run the blocks in their order in one process, in a directory of their own."""
+        folder = self.folder / page.stem
+        folder.mkdir()
+        self.cluster(name=page.stem, status={"ready": "Healthy"})
+        program = f"import os; os.chdir({str(folder)!r})\n" + "\n".join(blocks)
+        ran = self.run_python(program)
+        self.assertEqual(ran.returncode, 0, f"{page}:\n{ran.stdout}{ran.stderr}")
+
+    def is_installed(self, module):
+        if importlib.util.find_spec(module) is not None:
+            return True
+        self.assertNotEqual(os.environ.get("CI"), "true", f"{module} is required with CI=true, but is missing")
+        print(f"skipped: {module} is missing")
+        return False
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class Kinds(SandboxTest):
                 self.assertEqual(error.path, f"/clusters/{cluster_id}")
                 self.assertEqual(error.attempts, 1)
                 self.assertGreater(error.elapsed, 0)
-                self.assertEqual(error.status, camunda_admin._errors._STATUS_OF_KIND[error.kind])
+                self.assertEqual(error.abi_status, camunda_admin._errors._STATUS_OF_KIND[error.kind])
 
     def test_retries_end_at_deadline(self):
         handle = self.client().with_options(timeout=2).cluster(self.cluster())
@@ -165,6 +165,32 @@ class Kinds(SandboxTest):
             self.assertNotIn("hunter2", f"{raised.exception} {raised.exception!r}")
         self.assertEqual(stats()["token_requests"] - before, 1)
 
+    def test_access_token_is_used_without_a_token_request(self):
+        token = self.client().token()
+        before = stats()["token_requests"]
+        settings = {"client_id": None, "client_secret": None}
+        admin = self.client(**settings, access_token=token)
+        admin.clusters.list()
+        self.assertEqual(admin.token(), token)
+        admin = self.client(**settings, access_token="hunter2")
+        with self.assertRaises(AuthenticationError) as raised:
+            admin.clusters.list()
+        self.assertIn("`access_token`", str(raised.exception))
+        self.assertNotIn("hunter2", f"{raised.exception} {raised.exception!r}")
+        self.assertEqual(stats()["token_requests"], before)
+
+    def test_client_secret_is_read_from_a_file(self):
+        path = self.folder / "secret"
+        path.write_text(self.settings()["client_secret"] + "\n")
+        for file in (path, str(path)):
+            self.client(client_secret=None, client_secret_file=file).clusters.list()
+        with self.assertRaises(ConfigError) as raised:
+            self.client(client_secret=None, client_secret_file=self.folder / "missing")
+        self.assertIn("client_secret_file", str(raised.exception))
+        with self.assertRaises(ConfigError) as raised:
+            self.client(client_secret_file=path)
+        self.assertIn("both set", str(raised.exception))
+
     def test_error_has_one_time_response_when_it_cannot_be_decoded(self):
         self.fault(CREATE, body='{"name": "worker", "clientSecret": "hunter2"}')
         with self.assertRaises(DecodeError) as raised:
@@ -259,7 +285,7 @@ class Arguments(SandboxTest):
         for call in [
             lambda: handle.wait_until_healthy(timeout=0),
             lambda: handle.wait_until_healthy(timeout="long"),
-            lambda: handle.wait_until_healthy(interval=float("nan")),
+            lambda: handle.wait_until_healthy(max_poll_interval=float("nan")),
             lambda: admin.with_options(timeout=-1),
             lambda: admin.with_options(timeout=10**400),
             lambda: admin.request("BREW", "/clusters"),
@@ -279,7 +305,7 @@ class Arguments(SandboxTest):
         for value in values:
             admin.request("GET", "/clusters", idempotency=value)
         for value in ["once", "repeatable", "", "Safe"]:
-            with self.assertRaisesRegex(InvalidArgumentError, "expected 'safe', 'idempotent' or"):
+            with self.assertRaisesRegex(InvalidArgumentError, "expected 'safe', 'idempotent', 'non_idempotent'"):
                 admin.request("GET", "/clusters", idempotency=value)
 
     def test_setting_that_is_not_valid_is_named(self):

@@ -133,6 +133,9 @@ class Reports(SandboxTest):
             {"client_secret": SECRET + "\ud800"},
             {"client_secret": SECRET.encode()},
             {"client_secret": [SECRET]},
+            {"access_token": SECRET + "\0"},
+            {"access_token": SECRET, "base_url": "nowhere"},
+            {"access_token": f"Bearer {SECRET}"},
             {"proxy": f"nothing://me:{SECRET}@there"},
             {"token_cache": f"redis://:{SECRET}@[", "client_secret": SECRET},
         ]:
@@ -159,7 +162,7 @@ class Reports(SandboxTest):
             self.assertIn("value = <hidden>", shown(error))
             for value in [SECRET.encode(), SECRET + "\ud800", [SECRET]]:
                 self.fails(CamundaError, Call(change, "KEY", value))
-        with self.assertRaisesRegex(TypeError, "value is a bytes, not a str"):
+        with self.assertRaisesRegex(TypeError, "`value`: bytes given; expected a str"):
             secrets.create("KEY", SECRET.encode())
 
     def test_request_body_is_not_shown_when_request_fails(self):

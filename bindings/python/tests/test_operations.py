@@ -46,7 +46,7 @@ class EndToEnd(SandboxTest):
         self.assertIs(type(cluster_id), str)
         handle = admin.cluster(cluster_id)
         polled = []
-        cluster = handle.wait_until_healthy(timeout=30, interval=0.05, progress=polled.append)
+        cluster = handle.wait_until_healthy(timeout=30, max_poll_interval=0.05, progress=polled.append)
         self.assertIsInstance(cluster, Cluster)
         self.assertEqual(cluster.uuid, cluster_id)
         self.assertEqual(cluster.status.ready, "Healthy")
@@ -80,7 +80,7 @@ class EndToEnd(SandboxTest):
             limited.with_options(timeout=20).access_token()
 
         (client,) = handle.clients.list()
-        self.assertEqual((client.name, client.permissions), ("worker", ["Zeebe", "Operate"]))
+        self.assertEqual((client.name, client.permissions), ("worker", ("Zeebe", "Operate")))
         details = handle.clients.get(created.client_id)
         self.assertEqual(details.zeebe_client_id, created.client_id)
         self.assertTrue(details.zeebe_address)
@@ -88,7 +88,7 @@ class EndToEnd(SandboxTest):
         handle.update(name="orders 2", description="")
         self.assertEqual(handle.get().name, "orders 2")
         handle.delete()
-        handle.wait_until_deleted(timeout=30, interval=0.05)
+        handle.wait_until_deleted(timeout=30, max_poll_interval=0.05)
         # One for the API, one for Zeebe, and one for Zeebe after the invalidation.
         self.assertEqual(stats()["token_requests"] - before, 3)
         self.assertEqual(admin.stats().token_requests, 1)
@@ -180,12 +180,12 @@ class Resources(SandboxTest):
         backup = backups.create()
         self.assertIsInstance(backup, Backup)
         polled = []
-        finished = backups.wait_until_complete(backup.uuid, interval=0.05, progress=polled.append)
+        finished = backups.wait_until_complete(backup.uuid, max_poll_interval=0.05, progress=polled.append)
         self.assertEqual((finished.uuid, finished.status), (backup.uuid, "Complete"))
         self.assertEqual(polled[-1].status, "Complete")
         self.assertIn(backup.uuid, [each.uuid for each in backups.list()])
         self.assertEqual(backups.restore(backup.uuid).backup_id, backup.uuid)
-        restored = backups.wait_until_restored(backup.uuid, interval=0.05)
+        restored = backups.wait_until_restored(backup.uuid, max_poll_interval=0.05)
         self.assertEqual(restored.state, "COMPLETED")
         self.assertEqual(backups.restore_status(backup.uuid).state, "COMPLETED")
         self.assertEqual(backups.delete(backup.uuid).uuid, backup.uuid)
@@ -226,7 +226,7 @@ class Resources(SandboxTest):
         secure = self.handle.secure_connectivity
         secure.activate(allowed_principals=["arn:aws:iam::1:root"], allowed_regions=["eu-west-1"])
         spec = secure.get().status.spec
-        self.assertEqual(spec.allowed_regions, ["eu-west-1"])
+        self.assertEqual(spec.allowed_regions, ("eu-west-1",))
         secure.deactivate()
 
     def test_allowlist(self):
@@ -278,14 +278,14 @@ class Resources(SandboxTest):
         ) if "eu-central-1" in region else None
         control(upgrade_available={"cluster": handle.id})
         upgrade = handle.upgrade()
-        finished = handle.wait_until_upgraded(upgrade.new_generation.id, interval=0.05)
+        finished = handle.wait_until_upgraded(upgrade.new_generation.id, max_poll_interval=0.05)
         self.assertEqual(finished.generation.uuid, upgrade.new_generation.id)
         control(status={"cluster": handle.id, "ready": "Suspended"})
         with self.assertRaises(WaitFailedError) as raised:
             handle.wait_until_healthy()
         self.assertIn("suspended", str(raised.exception))
         handle.wake()
-        self.assertEqual(handle.wait_until_woken(interval=0.05).status.ready, "Healthy")
+        self.assertEqual(handle.wait_until_woken(max_poll_interval=0.05).status.ready, "Healthy")
 
     def test_ip_ranges_need_no_credentials(self):
         admin = self.client(client_id=None, client_secret=None)
@@ -356,7 +356,7 @@ class RoundTrips(SandboxTest):
             body={"name": "old", "clientId": "id", "clientSecret": "hunter2", "links": None},
         )
         created = self.client().cluster(self.cluster()).clients.create("old")
-        self.assertEqual((created.uuid, created.permissions, created.links), ("", [], None))
+        self.assertEqual((created.uuid, created.permissions, created.links), ("", (), None))
         self.assertEqual(created.client_secret, "hunter2")
         self.assertNotIn("hunter2", f"{created} {created!r}")
 

@@ -173,7 +173,7 @@ for _ in range(40):
     try:
         go.set()
         while True:
-            handle.wait_until_healthy(interval=0.01, progress=lambda _: None)
+            handle.wait_until_healthy(max_poll_interval=0.01, progress=lambda _: None)
     except KeyboardInterrupt:
         caught += 1
 print(sent, caught)
@@ -235,7 +235,7 @@ class Callbacks(SandboxTest):
         handle = self.client().cluster(self.cluster(name="shown"))
         stderr, sys.stderr = sys.stderr, io.StringIO()
         try:
-            handle.wait_until_healthy(progress=True, interval=0.01)
+            handle.wait_until_healthy(progress=True, max_poll_interval=0.01)
             shown = sys.stderr.getvalue()
         finally:
             sys.stderr = stderr
@@ -473,7 +473,7 @@ from camunda_admin import AdminClient, CamundaError, Cancel, TokenStore
 cluster_id = sys.argv[1]
 reached = threading.Semaphore(0)
 def wait():
-    admin.cluster(cluster_id).wait_until_healthy(interval=0.02, progress=lambda _: reached.release())
+    admin.cluster(cluster_id).wait_until_healthy(max_poll_interval=0.02, progress=lambda _: reached.release())
 def get():
     while True:
         admin.cluster(cluster_id).get()

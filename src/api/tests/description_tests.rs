@@ -11,7 +11,7 @@ use crate::transport::{Idempotency, Method};
 fn operation_names_are_unique() {
     let mut seen = HashSet::new();
     for operation in OPERATIONS {
-        for name in [operation.name, operation.call, operation.c_name] {
+        for name in [operation.name, operation.sdk_method, operation.c_function] {
             assert!(seen.insert(name), "{name} is not unique");
         }
     }
@@ -87,7 +87,11 @@ fn only_get_operations_are_safe() {
             operation.name
         );
         if operation.idempotency == Idempotency::NonIdempotent {
-            assert!(operation.hint.is_some(), "{} has no hint", operation.name);
+            assert!(
+                operation.recovery_hint.is_some(),
+                "{} has no hint",
+                operation.name
+            );
         }
     }
 }

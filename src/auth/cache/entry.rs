@@ -112,9 +112,9 @@ impl CacheEntry {
             audience: self.names.audience.clone(),
             token_host: self.rate_limiter.key.as_str().to_owned(),
             state: token_state.status(now),
-            expires_in: token.map(|(expires, _)| expires.as_secs_f64()),
-            refresh_in: token.map(|(_, due)| due.as_secs_f64()),
-            retry_in: suspension.map(|(left, _)| left.as_secs_f64()),
+            expires_in: token.map(|(expires, _)| expires),
+            refresh_in: token.map(|(_, due)| due),
+            retry_in: suspension.map(|(left, _)| left),
             last_error: suspension.map(|(_, error)| error.message().to_owned()),
             cache_hits: token_state.cache_hits(),
         }
@@ -137,7 +137,7 @@ pub(crate) struct Counters {
     /// Requests that refreshed a valid token.
     pub(crate) refreshes: AtomicU64,
     /// Tokens read from a store, which another process had requested.
-    pub(crate) shared: AtomicU64,
+    pub(crate) tokens_from_store: AtomicU64,
     /// Tokens dropped because the API rejected them (401).
     pub(crate) rejections: AtomicU64,
     /// Calls that had to wait for a token.

@@ -115,7 +115,7 @@ impl<'a> TokenFetch<'a> {
             None => Default::default(),
         };
         let may_block = self.purpose == Purpose::Fetch;
-        if may_block && entry.stores.is_cut_off() {
+        if may_block && entry.stores.is_unavailable() {
             // Other hosts send requests now too, and this process cannot see them.
             let delay = MAX_START_JITTER.min(entry.clock.remaining(call) / 4);
             let delay = delay.mul_f64(entry.clock.jitter());
@@ -181,7 +181,7 @@ impl<'a> TokenFetch<'a> {
                 entry.rate_limiter.response_received(sharing, sent);
                 Ok(Some(token))
             }
-            Err(FetchError { cause, error }) => {
+            Err(FetchError { kind: cause, error }) => {
                 let timed_out = limited.is_some_and(|limited| {
                     cause == TokenErrorKind::Cancelled
                         && limited.check() == Err(StopReason::Deadline)
@@ -280,7 +280,7 @@ impl<'a> TokenFetch<'a> {
         let now = entry.clock.now();
         let record = &known.record;
         if let Some(cached) = self.newer_token(record, now) {
-            count(&entry.counters.shared);
+            count(&entry.counters.tokens_from_store);
             let token = cached.token.clone();
             let source = known.source.map(Store::describe).unwrap_or_default();
             log_obtained(entry.audience(), &token, now, &source);
@@ -510,7 +510,7 @@ fn token_of_response(
         let message = "token endpoint: the response has no usable access token";
         let error = error(ErrorKind::Decode, message);
         return Err(FetchError {
-            cause: TokenErrorKind::Transient,
+            kind: TokenErrorKind::Transient,
             error,
         });
     };

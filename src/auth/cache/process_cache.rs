@@ -308,7 +308,7 @@ impl Cache {
             counters: CounterReport {
                 token_requests: read(&self.counters.token_requests),
                 refreshes: read(&self.counters.refreshes),
-                shared: read(&self.counters.shared),
+                tokens_from_store: read(&self.counters.tokens_from_store),
                 cache_hits: tokens
                     .iter()
                     .map(|token_state| token_state.cache_hits)
@@ -446,7 +446,7 @@ impl TokenCacheHandle {
 
     /// Drops a token to which the API responded 401, in memory and in the stores. A newer token
     /// stays.
-    pub(crate) fn reject(&self, token: &Token, call: &CallContext) {
+    pub(crate) fn invalidate(&self, token: &Token, call: &CallContext) {
         let entry = self.current();
         let now = entry.clock.now();
         let generation = token.generation();

@@ -1,7 +1,6 @@
 //! Waiting for a permit of the rate limiter: among the threads of this process, then among all
 //! processes that share a store.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use super::sync::{Mutex, MutexGuard, Signal, lock_inherited};
 use crate::auth::StoreLock;
 use crate::auth::diagnostics::RateLimiterReport;
 use crate::auth::key::{RATE_LIMIT_PREFIX, TokenHostKey};
-use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, MergedState, QueueTicket, RateLimiter};
+use crate::auth::rate_limiter::{MIN_REQUEST_INTERVAL, QueueTicket, RateLimiter};
 use crate::auth::record::{RATE_RECORD_TTL, RateLimitSigner, StoredRateLimit};
 use crate::auth::store::{LockResult, SHORT_LEASE, Store, StoreChain, StoreTime};
 use crate::auth::time::{Clock, Timestamp};
@@ -33,18 +32,11 @@ const MAX_UNVERIFIED_DELAY: Duration = Duration::from_secs(10);
 pub(super) struct SharedRateLimiter {
     pub(super) key: TokenHostKey,
     name: String,
-    state: Mutex<State>,
+    state: Mutex<RateLimiter>,
     /// Whether the log has a warning about a record that cannot be verified.
     warned_of_unverified: AtomicBool,
     /// Notified when the queue moves or requests are blocked.
     changed: Signal,
-}
-
-/// The state machine, and what was last read from or written to each store, by its number.
-#[derive(Debug, Default)]
-struct State {
-    rate_limiter: RateLimiter,
-    merged: BTreeMap<u64, MergedState>,
 }
 
 /// How the processes of one configuration share a rate limit.
@@ -93,10 +85,7 @@ impl SharedRateLimiter {
         SharedRateLimiter {
             key,
             name,
-            state: Mutex::new(State {
-                rate_limiter,
-                merged: BTreeMap::new(),
-            }),
+            state: Mutex::new(rate_limiter),
             warned_of_unverified: AtomicBool::new(false),
             changed: Signal::new(),
         }
@@ -105,24 +94,21 @@ impl SharedRateLimiter {
     /// Returns the rate limiter of a forked child; a new one if the parent's is locked.
     pub(super) fn inherited(&self) -> SharedRateLimiter {
         let rate_limiter = lock_inherited(&self.state)
-            .map(|state| state.rate_limiter.inherited())
+            .map(|rate_limiter| rate_limiter.inherited())
             .unwrap_or_default();
         SharedRateLimiter::new(self.key.clone(), rate_limiter)
     }
 
     /// Returns the time (monotonic) of the permit for a caller who joins the queue now.
     pub(super) fn permit_at(&self, now: Timestamp) -> Duration {
-        self.lock().rate_limiter.permit_at(None, now)
+        self.lock().permit_at(None, now)
     }
 
     pub(super) fn report(&self, now: Timestamp) -> RateLimiterReport {
-        let rate_limiter = &self.lock().rate_limiter;
+        let rate_limiter = self.lock();
         RateLimiterReport {
             token_host: self.key.as_str().to_owned(),
-            next_request_in: rate_limiter
-                .next_allowed_at()
-                .saturating_sub(now.mono)
-                .as_secs_f64(),
+            next_request_in: rate_limiter.next_allowed_at().saturating_sub(now.mono),
             blocked: rate_limiter.blocked(now),
             waiting: rate_limiter.waiting(),
             consecutive_429s: rate_limiter.consecutive_429s(),
@@ -143,7 +129,7 @@ impl SharedRateLimiter {
         let Sharing { clock, call, .. } = sharing;
         let queued = QueueGuard {
             limiter: self,
-            ticket: self.lock().rate_limiter.enqueue(),
+            ticket: self.lock().enqueue(),
         };
         // Half of the time, so that the other half remains for the request.
         let mut unverified_budget = MAX_UNVERIFIED_DELAY.min(clock.remaining(call) / 2);
@@ -155,13 +141,12 @@ impl SharedRateLimiter {
                 Err(stop) => return Permit::Cancelled(stop),
             };
             let now = clock.now();
-            let mut state = self.lock();
-            let rate_limiter = &mut state.rate_limiter;
+            let mut rate_limiter = self.lock();
             let permit_at = rate_limiter.permit_at(Some(queued.ticket), now);
             let wait = permit_at.saturating_sub(now.mono);
             let ends = wait.is_zero() || !may_block || wait > clock.remaining(call);
             if ends && has_waited {
-                drop(state);
+                drop(rate_limiter);
                 if is_resolved() {
                     return Permit::NotNeeded;
                 }
@@ -173,7 +158,7 @@ impl SharedRateLimiter {
                     rate_limiter.record_request(now);
                     return Permit::Granted(now);
                 }
-                drop(state);
+                drop(rate_limiter);
                 has_waited = true;
                 match self.acquire_in_stores(sharing, queued.ticket, unverified_budget) {
                     StorePermit::Granted(now) => return Permit::Granted(now),
@@ -195,13 +180,13 @@ impl SharedRateLimiter {
             has_waited = true;
             if permit_at.abs_diff(expected) < MIN_REQUEST_INTERVAL / 4 {
                 let epoch = self.changed.epoch();
-                drop(state);
+                drop(rate_limiter);
                 self.changed
                     .wait_timeout(epoch, step.min(clock.real_wait(wait)));
             } else {
                 // Called without this lock; then the loop checks again, as the state may have
                 // changed.
-                drop(state);
+                drop(rate_limiter);
                 expected = permit_at;
                 expect(permit_at);
             }
@@ -224,8 +209,7 @@ impl SharedRateLimiter {
         let records = self.read_and_merge(sharing);
         let now = clock.now();
         {
-            let mut state = self.lock();
-            let rate_limiter = &mut state.rate_limiter;
+            let mut rate_limiter = self.lock();
             if rate_limiter.permit_at(Some(ticket), now) > now.mono {
                 return StorePermit::Refused;
             }
@@ -288,12 +272,9 @@ impl SharedRateLimiter {
             let now = time.earliest(clock.now().mono);
             let mut unverified_block = false;
             {
-                let mut state = self.lock();
-                let State {
-                    rate_limiter,
-                    merged,
-                } = &mut *state;
-                let merged = merged.entry(store.number).or_default();
+                let mut rate_limiter = self.lock();
+                let mut merged = store.merged();
+                let merged = merged.entry(self.name.clone()).or_default();
                 if let Some(stored) = &stored {
                     if store.is_multi_tenant() {
                         let (verified, unverified) = stored.verify(signer, now);
@@ -337,12 +318,9 @@ impl SharedRateLimiter {
             let store = record.store;
             let now = record.time.latest(sharing.clock.now().mono);
             let state = {
-                let mut state = self.lock();
-                let State {
-                    rate_limiter,
-                    merged,
-                } = &mut *state;
-                rate_limiter.record(merged.entry(store.number).or_default(), now)
+                let rate_limiter = self.lock();
+                let mut merged = store.merged();
+                rate_limiter.record(merged.entry(self.name.clone()).or_default(), now)
             };
             match store.is_multi_tenant() {
                 true => record.stored.set_signed(state, sharing.signer, now),
@@ -373,9 +351,8 @@ impl SharedRateLimiter {
     ) -> (Duration, bool) {
         let clock = sharing.clock;
         let blocked_until = {
-            let mut state = self.lock();
+            let mut rate_limiter = self.lock();
             let (now, remaining) = (clock.now(), clock.remaining(sharing.call));
-            let rate_limiter = &mut state.rate_limiter;
             rate_limiter.rate_limited(now, retry_after, remaining, clock.jitter());
             rate_limiter.next_allowed_at()
         };
@@ -390,7 +367,7 @@ impl SharedRateLimiter {
     pub(super) fn share(&self, sharing: Sharing<'_>, event: impl FnOnce(&mut RateLimiter)) -> bool {
         let Sharing { stores, call, .. } = sharing;
         if stores.is_empty() {
-            event(&mut self.lock().rate_limiter);
+            event(&mut self.lock());
             return true;
         }
         let mut lock = LockResult::Contended;
@@ -402,13 +379,13 @@ impl SharedRateLimiter {
             }
         }
         let records = self.read_and_merge(sharing);
-        event(&mut self.lock().rate_limiter);
+        event(&mut self.lock());
         let is_shared = self.write(sharing, records);
         drop(lock);
         is_shared
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, RateLimiter> {
         self.state.lock()
     }
 }
@@ -421,7 +398,7 @@ struct QueueGuard<'a> {
 
 impl Drop for QueueGuard<'_> {
     fn drop(&mut self) {
-        self.limiter.lock().rate_limiter.dequeue(self.ticket);
+        self.limiter.lock().dequeue(self.ticket);
         self.limiter.changed.notify_all();
     }
 }

@@ -20,16 +20,18 @@ mod redis;
 #[cfg(feature = "redis")]
 mod redis_connection;
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ring::digest;
 
+use super::diagnostics::{StoreReport, StoreRole};
+use super::rate_limiter::MergedState;
 use super::record::{RateLimitTimes, StoredRateLimit};
 use super::time::{Clock, Timestamp};
 use super::{StoreLock, StoreTls, TokenCacheConfig, TokenStore};
@@ -59,6 +61,8 @@ const REMOTE_STORE_TIMEOUT: Duration = Duration::from_millis(250);
 pub(crate) struct StoreChain {
     shared: Option<Store>,
     fallback: Option<Store>,
+    /// The role of the files that have no directory.
+    missing_files: Option<StoreRole>,
 }
 
 impl StoreChain {
@@ -77,18 +81,25 @@ impl StoreChain {
                 None
             }
         };
+        let is_missing = files.is_none() && needs_directory(choice);
         Ok(match choice {
             TokenCacheConfig::Redis { url, tls, .. } => StoreChain {
                 shared: Some(redis(url, tls, clock)?),
-                fallback: files,
+                fallback: files.map(|files| Store {
+                    is_fallback: true,
+                    ..files
+                }),
+                missing_files: is_missing.then_some(StoreRole::Fallback),
             },
             TokenCacheConfig::Custom(store) => StoreChain {
                 shared: Some(Store::new(Arc::clone(store), true, clock)),
                 fallback: None,
+                missing_files: None,
             },
             _ => StoreChain {
                 shared: files,
                 fallback: None,
+                missing_files: is_missing.then_some(StoreRole::Shared),
             },
         })
     }
@@ -151,7 +162,7 @@ impl StoreChain {
 
     /// Returns whether the shared store is remote and lacks an ability: other hosts may then send
     /// requests at the same time.
-    pub(crate) fn is_cut_off(&self) -> bool {
+    pub(crate) fn is_unavailable(&self) -> bool {
         let shared = self.shared.as_ref();
         shared.is_some_and(|store| store.is_remote && !store.is_usable())
     }
@@ -164,22 +175,23 @@ impl StoreChain {
     }
 
     /// Returns the failing stores and their errors, for the error of a call that has to wait
-    /// because of them.
+    /// because of them; `None` if the shared store works.
     pub(crate) fn problem(&self) -> Option<String> {
+        self.shared.as_ref()?.health().problem()?;
         let failing = self.all().filter_map(|store| {
             let error = store.health().problem()?.to_owned();
             Some(format!("{}: {error}", store.describe()))
         });
-        let problems: Vec<_> = failing.collect();
+        let missing = self.missing_files.iter();
+        let missing = missing.map(|_| format!("{FILES}: {NO_DIRECTORY}"));
+        let problems: Vec<_> = failing.chain(missing).collect();
         (!problems.is_empty()).then(|| problems.join("; "))
     }
 
     pub(crate) fn reports(&self) -> impl Iterator<Item = StoreReport> {
-        let is_shared = |store: &Store| {
-            let shared = self.shared.as_ref();
-            shared.is_some_and(|shared| std::ptr::eq(shared, store))
-        };
-        self.all().map(move |store| store.report(is_shared(store)))
+        let missing = self.missing_files.iter();
+        let missing = missing.map(|role| StoreReport::missing(FILES, *role, NO_DIRECTORY));
+        self.all().map(Store::report).chain(missing)
     }
 }
 
@@ -363,10 +375,11 @@ pub(crate) struct Store {
     server: Option<Arc<dyn ServerClock>>,
     /// Whether it is shared with other hosts, and may be slow.
     is_remote: bool,
+    is_fallback: bool,
     clock: Clock,
     health: Mutex<Health>,
-    /// Distinguishes the stores of this process.
-    pub(crate) number: u64,
+    /// What was last read or written of each rate limit record, by its name.
+    merged: Mutex<BTreeMap<String, MergedState>>,
 }
 
 /// Health of a store, ability by ability.
@@ -449,16 +462,21 @@ pub(crate) enum LockResult {
 
 impl Store {
     fn new(store: Arc<dyn TokenStore>, is_remote: bool, clock: &Clock) -> Self {
-        static STORES: AtomicU64 = AtomicU64::new(0);
         Store {
             store,
             times: None,
             server: None,
             is_remote,
+            is_fallback: false,
             clock: clock.clone(),
             health: Mutex::default(),
-            number: STORES.fetch_add(1, Ordering::Relaxed),
+            merged: Mutex::default(),
         }
+    }
+
+    /// Returns what was last read or written of each rate limit record, by its name.
+    pub(crate) fn merged(&self) -> MutexGuard<'_, BTreeMap<String, MergedState>> {
+        self.merged.lock()
     }
 
     /// Returns whether all of its abilities may be used.
@@ -552,14 +570,14 @@ impl Store {
     }
 
     /// Returns the state of the store for the diagnostics.
-    fn report(&self, is_shared: bool) -> StoreReport {
+    fn report(&self) -> StoreReport {
         let health = self.health();
         let error = |ability| health.error(ability).map(str::to_owned);
         StoreReport {
             store: self.store.describe(),
-            role: match is_shared {
-                true => StoreRole::Shared,
-                false => StoreRole::Fallback,
+            role: match self.is_fallback {
+                true => StoreRole::Fallback,
+                false => StoreRole::Shared,
             },
             usable: health.problem().is_none(),
             can_lock: health.error(Ability::Lock).is_none(),
@@ -642,10 +660,12 @@ impl Store {
             let suspended = suspension.failed(error, initial, now);
             (suspended, health.failures == 1)
         };
-        // One warning; later failures are in the diagnostics.
-        let level = match first {
-            true => log::Level::Warn,
-            false => log::Level::Debug,
+        // One warning; later failures are in the diagnostics. The shared store may work without its
+        // fallback, for example in a container without a writable directory.
+        let level = match (first, self.is_fallback) {
+            (true, false) => log::Level::Warn,
+            (true, true) => log::Level::Info,
+            (false, _) => log::Level::Debug,
         };
         log::log!(
             level,
@@ -669,44 +689,18 @@ impl fmt::Debug for Store {
     }
 }
 
-/// What a store is used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum StoreRole {
-    Shared,
-    /// For what the shared store cannot do.
-    Fallback,
-}
-
-/// State of one store, for the diagnostics.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct StoreReport {
-    pub(crate) store: String,
-    pub(crate) role: StoreRole,
-    /// Whether it has all three abilities: none failed when it was last used.
-    pub(crate) usable: bool,
-    pub(crate) can_lock: bool,
-    pub(crate) can_read: bool,
-    pub(crate) can_write: bool,
-    /// Why it cannot.
-    pub(crate) lock_error: Option<String>,
-    pub(crate) read_error: Option<String>,
-    pub(crate) write_error: Option<String>,
-    pub(crate) failures: u64,
-    pub(crate) last_error: Option<String>,
-}
+/// Store that does not exist because no variable leads to its directory.
+const FILES: &str = "files";
+const NO_DIRECTORY: &str = match cfg!(windows) {
+    true => "LOCALAPPDATA is not set",
+    false => "neither XDG_CACHE_HOME nor HOME is set",
+};
 
 fn warn_once_without_home() {
     use std::sync::atomic::{AtomicBool, Ordering};
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
-        let variables = match cfg!(windows) {
-            true => "LOCALAPPDATA is not set",
-            false => "neither XDG_CACHE_HOME nor HOME is set",
-        };
-        log::warn!(
-            "token store not available, tokens are not shared between processes: {variables}"
-        );
+        log::warn!("tokens are not shared: store={FILES:?} error={NO_DIRECTORY}");
     }
 }
 
@@ -739,12 +733,12 @@ mod tests {
             ));
         }
         // An operation would have failed.
-        assert_eq!(shared.report(true).failures, 0);
+        assert_eq!(shared.report().failures, 0);
         assert!(shared.read(&call(), "a").is_none());
         // After a failure, no call reads the store.
         store.reads_fail.store(false, Ordering::SeqCst);
         assert!(shared.read(&call(), "a").is_none());
-        assert_eq!(shared.report(true).failures, 1);
+        assert_eq!(shared.report().failures, 1);
     }
 
     #[test]
@@ -760,7 +754,7 @@ mod tests {
         assert_eq!(read.as_deref(), Some(&b"1"[..]));
         let lock = shared.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
         assert!(matches!(lock, LockResult::Acquired(_)), "{lock:?}");
-        let report = shared.report(true);
+        let report = shared.report();
         assert!(!report.usable && report.can_lock && report.can_read && !report.can_write);
         assert!(stores.problem().unwrap().contains("failed by the test"));
     }
@@ -797,8 +791,8 @@ mod tests {
         let lock = shared.try_lock(&call(), "a", REMOTE_STORE_TIMEOUT);
         assert!(matches!(lock, LockResult::Failed), "{lock:?}");
         assert_eq!(store.0.load(Ordering::SeqCst), 1);
-        assert!(stores.is_cut_off());
-        let report = shared.report(true);
+        assert!(stores.is_unavailable());
+        let report = shared.report();
         assert!(!report.can_lock && !report.can_read && !report.can_write);
         assert_eq!(report.lock_error.as_deref(), Some("timed out"));
     }

@@ -98,7 +98,7 @@ impl<'a> RecordStore<'a> {
         let shared = self.stores.shared();
         let stored = shared.and_then(|shared| self.read_from(call, shared));
         let needs_fallback =
-            scope == ReadScope::All || stored.is_none() || self.stores.is_cut_off();
+            scope == ReadScope::All || stored.is_none() || self.stores.is_unavailable();
         let original = stored.and_then(|stored| stored.record);
         let has_shared_record = original.is_some();
         if let Some(record) = original {

@@ -15,7 +15,7 @@
 //!
 //! Leases, expiry and the times in records are those of the server's clock.
 //!
-//! A command that a former primary rejects (`READONLY`) is sent again on a new connection, for which
+//! A command that a former primary rejects (`READONLY`) is retried on a new connection, for which
 //! the host name is resolved again. A Redis Cluster is not supported: its nodes redirect commands,
 //! and this store has one connection.
 
@@ -148,8 +148,8 @@ impl RedisStore {
         let idle = inner.idle().connection.take();
         if let Some(mut connection) = idle {
             match connection.query(inner, commands, budget) {
-                // Dropped: the server is no longer the primary, and a new connection may lead to
-                // the one that is.
+                // Dropped: the server is a replica, and a new connection may lead to the
+                // primary.
                 Ok(responses) if responses.iter().any(is_read_only) => {}
                 Ok(responses) => return Ok(inner.make_idle(connection, responses)),
                 // The server may have closed it while it was idle. The command may have been
@@ -172,9 +172,13 @@ impl RedisStore {
             return Ok(());
         }
         self.query::<i64>(&check_script(), budget)
-            .map_err(|error| {
-                let what = format!("locks need the commands EVAL, GET, SET and DEL: {error}");
-                io::Error::new(error.kind(), what)
+            .map_err(|error| match error.kind() {
+                // A script that runs a command without permission fails with another error.
+                io::ErrorKind::PermissionDenied | io::ErrorKind::Other => io::Error::new(
+                    error.kind(),
+                    format!("locks need the commands EVAL, GET, SET and DEL: {error}"),
+                ),
+                _ => error,
             })?;
         self.0.runs_scripts.store(true, Ordering::Relaxed);
         Ok(())
@@ -343,8 +347,8 @@ impl Inner {
         if responses[3].is_ok() {
             self.runs_scripts.store(true, Ordering::Relaxed);
         }
-        // Other errors say nothing about permissions.
-        if responses.iter().all(|it| it.is_ok() || is_denied(it))
+        // Any other error says nothing about permissions.
+        if (responses[0].is_ok() || is_denied(&responses[0]))
             && !self.permissions_checked.swap(true, Ordering::Relaxed)
             && !missing.is_empty()
         {

@@ -344,6 +344,39 @@ mod tests {
     }
 
     #[test]
+    fn error_of_a_server_has_a_kind_and_a_reason() {
+        use io::ErrorKind::*;
+        #[rustfmt::skip]
+        let table = [
+            ("-READONLY You can't write against a read only replica.", ReadOnlyFilesystem,
+                "the server is a read-only replica; use the URL of the primary"),
+            ("-MOVED 3999 127.0.0.1:6381", Unsupported,
+                "Redis Cluster is not supported; use the URL of a standalone server"),
+            ("-CLUSTERDOWN Hash slot not served", Unsupported,
+                "Redis Cluster is not supported; use the URL of a standalone server"),
+            // Of a Sentinel.
+            ("-ERR unknown command 'GET', with args beginning with: 'a' ", Unsupported,
+                "unknown command 'GET', with args beginning with: 'a' ; use the URL of a Redis or \
+                 Valkey server, not of a Sentinel or another service"),
+            ("-NOPERM this user has no permissions to run the 'del' command", PermissionDenied,
+                "permission denied: this user has no permissions to run the 'del' command"),
+            ("-LOADING Redis is loading the dataset in memory", NotConnected,
+                "LOADING: Redis is loading the dataset in memory"),
+            ("-WRONGPASS invalid username-password pair or user is disabled.", NotConnected,
+                "WRONGPASS: invalid username-password pair or user is disabled."),
+            ("-OOM command not allowed when used memory > 'maxmemory'.", Other,
+                "OOM: command not allowed when used memory > 'maxmemory'."),
+            ("-ERR syntax error", Other, "ERR: syntax error"),
+        ];
+        for (line, kind, message) in table {
+            let response = redis::parse_redis_value(format!("{line}\r\n").as_bytes());
+            let error = response.unwrap().extract_error().unwrap_err();
+            let error = to_io_error(&error);
+            assert_eq!((error.kind(), &*error.to_string()), (kind, message));
+        }
+    }
+
+    #[test]
     fn unencrypted_password_is_detected_unless_it_stays_on_this_machine() {
         #[rustfmt::skip]
         let table = [

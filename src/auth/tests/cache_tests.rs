@@ -270,7 +270,7 @@ fn invariant_05_reject_drops_only_the_rejected_token() {
     let old = handle.token(&*endpoint, &call()).unwrap();
     let new = thread::scope(|scope| {
         let replace = || {
-            handle.reject(&old, &call());
+            handle.invalidate(&old, &call());
             handle.token(&*endpoint, &call()).unwrap()
         };
         let replacing: Vec<_> = (0..8).map(|_| scope.spawn(replace)).collect();
@@ -280,7 +280,7 @@ fn invariant_05_reject_drops_only_the_rejected_token() {
             .collect::<Vec<_>>()
     });
     assert!(new.iter().all(|token| token.expose() == "token-1"));
-    handle.reject(&old, &call());
+    handle.invalidate(&old, &call());
     assert_eq!(
         handle.token(&*endpoint, &call()).unwrap().expose(),
         "token-1"
@@ -301,7 +301,7 @@ fn invariant_05_reject_uses_the_token_that_another_process_stored() {
         .each_ref()
         .map(|handle| handle.token(&*endpoint, &call()).unwrap());
     assert_eq!(old[0].expose(), old[1].expose());
-    tokens[0].reject(&old[0], &call());
+    tokens[0].invalidate(&old[0], &call());
     // A new process does not get it from the store either.
     let third = Cache::new(clock.clone())
         .handle(request(), &store.choice())
@@ -310,7 +310,7 @@ fn invariant_05_reject_uses_the_token_that_another_process_stored() {
         third.token(&*endpoint, &call()).unwrap().expose(),
         "token-1"
     );
-    tokens[1].reject(&old[1], &call());
+    tokens[1].invalidate(&old[1], &call());
     for handle in &tokens {
         assert_eq!(
             handle.token(&*endpoint, &call()).unwrap().expose(),
@@ -580,7 +580,7 @@ fn token_succeeds_when_the_store_fails() {
             assert!(handle.token(&*endpoint, &call()).is_ok(), "{name}");
         }
         assert_eq!(endpoint.requests(), 1, "{name}");
-        handle.reject(&handle.token(&*endpoint, &call()).unwrap(), &call());
+        handle.invalidate(&handle.token(&*endpoint, &call()).unwrap(), &call());
         assert!(handle.token(&*endpoint, &call()).is_ok(), "{name}");
         // Once it works again, it is used again.
         store.everything_fails(false);
@@ -696,7 +696,7 @@ impl TokenEndpoint for DelayedRejection {
             }
         };
         Err(FetchError {
-            cause,
+            kind: cause,
             error: failure(cause),
         })
     }
@@ -924,7 +924,7 @@ fn diagnostics_report_tokens_rate_limiters_and_stores() {
         serde_json::to_value(&report.tokens[0]).unwrap()["state"],
         "credentials_rejected"
     );
-    assert_eq!(report.tokens[0].retry_in, Some(30.0));
+    assert_eq!(report.tokens[0].retry_in, Some(Duration::from_secs(30)));
     assert_eq!(
         report.tokens[0].last_error.as_deref(),
         Some("access_denied")

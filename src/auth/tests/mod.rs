@@ -7,6 +7,8 @@ mod cache_tests;
 #[cfg(all(test, unix))]
 mod fork_tests;
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
 mod lone_process_tests;
 #[cfg(test)]
 mod model_tests;

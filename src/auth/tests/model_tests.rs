@@ -602,7 +602,7 @@ impl TokenEndpoint for RecordingEndpoint {
         requests.push(now);
         let failed = |cause| {
             Err(FetchError {
-                cause,
+                kind: cause,
                 error: failure(cause),
             })
         };
@@ -756,7 +756,7 @@ fn run_cache(shares: bool, history: Vec<StoreEvent>) {
             }
             StoreEvent::Reject(process, key) => {
                 if let Some(cached) = holds.remove(&(process, key)) {
-                    tokens[process][key].reject(&cached.token, &call());
+                    tokens[process][key].invalidate(&cached.token, &call());
                     rejected.push(cached.token.generation());
                     // The other process may still hold the token, and has to get a 401 itself.
                     let generation = cached.token.generation();

@@ -175,6 +175,8 @@ pub(super) struct Outcome {
     /// Number of store failures in the process so far.
     pub(super) store_failures: u64,
     pub(super) retry_after: Option<Duration>,
+    /// The whole text of the error.
+    pub(super) shown: Option<String>,
     /// Warnings in the log of the process so far.
     pub(super) warnings: Vec<String>,
 }
@@ -263,6 +265,7 @@ fn run_thread(scenario: &Scenario, cache: &Cache, number: usize) {
         let result = handle.token(scenario, &call_within(scenario.timeout));
         let outcome = Outcome {
             retry_after: result.as_ref().err().and_then(|error| error.retry_after()),
+            shown: result.as_ref().err().map(|error| error.to_string()),
             warnings: WARNINGS.0.lock().unwrap().clone(),
             result: result
                 .map(|token| token.expose().to_owned())
@@ -294,7 +297,7 @@ impl TokenEndpoint for Scenario {
         log.write_all(format!("{now}\n").as_bytes()).unwrap();
         let failed = |cause| {
             Err(FetchError {
-                cause,
+                kind: cause,
                 error: failure(cause),
             })
         };
@@ -754,8 +757,10 @@ fn rate_limit_of_a_429_is_shared_with_a_full_disk() {
         assert_eq!(kind, "RateLimited");
     }
     // The error names the failure of the store.
-    let (_, message) = first[0].result.as_ref().unwrap_err();
-    assert!(message.contains("No space left on device"), "{message}");
+    let shown = first[0].shown.as_ref().unwrap();
+    let reason = shown.split_once("tokens are not shared: files in ");
+    let reason = reason.expect("the reason").1;
+    assert!(reason.contains("No space left on device"), "{shown}");
     assert_eq!(scenario.requests().len(), 1);
 }
 
@@ -869,7 +874,7 @@ pub(super) mod with_redis {
             Self::start_on_a_free_port(&[])
         }
 
-        /// Starts a server with further options.
+        /// Starts a server with additional options.
         pub(in crate::auth) fn start_on_a_free_port(options: &[&str]) -> Option<Self> {
             loop {
                 let socket = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -886,7 +891,7 @@ pub(super) mod with_redis {
             Self::start_with(port, &[])
         }
 
-        /// As [`start_at`](Self::start_at), with further options.
+        /// As [`start_at`](Self::start_at), with additional options.
         pub(in crate::auth) fn start_with(port: u16, options: &[&str]) -> Option<Self> {
             let place = place();
             let mut command = Command::new("redis-server");
@@ -1182,7 +1187,7 @@ pub(super) mod with_redis {
             self.over.set(locked.then_some(over));
             call.sleep(Duration::from_secs(3600)).unwrap_err();
             Err(FetchError {
-                cause: TokenErrorKind::Cancelled,
+                kind: TokenErrorKind::Cancelled,
                 error: failure(TokenErrorKind::Cancelled),
             })
         }

@@ -157,7 +157,7 @@ fn rate_limit_of_a_429_applies_to_hosts_with_skewed_clocks() {
         assert_eq!(kind, "RateLimited");
         let retry_after = outcome.retry_after.unwrap();
         assert!(retry_after > Duration::from_secs(30), "{retry_after:?}");
-        assert!(retry_after <= Duration::from_secs(67), "{retry_after:?}");
+        assert!(retry_after <= Duration::from_secs(181), "{retry_after:?}");
     }
     assert_eq!(requests.len(), 1);
 }
@@ -232,6 +232,101 @@ fn invariant_01_one_token_request_when_redis_restarts() {
     assert_eq!(outcomes.len(), 16);
     assert_same_token(&outcomes);
     assert_eq!(requests.len(), 1);
+}
+
+#[test]
+fn invariant_02_at_most_one_request_in_1100_ms_while_redis_restarts() {
+    let Some(redis) = Redis::start() else { return };
+    let port = redis.port;
+    let place = place();
+    let scenario = Scenario {
+        host: Some("one".to_owned()),
+        threads: 2,
+        separate_credentials: true,
+        timeout: Duration::from_secs(60),
+        ..scenario(&place, &redis)
+    };
+    let processes = (0..4).map(|_| scenario.start()).collect();
+    let outcomes = thread::scope(|scope| {
+        let (watched, log) = (scenario.clone(), Mutex::new(Some(redis)));
+        scope.spawn(move || {
+            let wait_for = |requests| {
+                eventually(|| (watched.requests().len() >= requests).then_some(()));
+            };
+            wait_for(2);
+            log.lock().unwrap().take();
+            wait_for(4);
+            // Not if another process has the port by now; the server then stays away.
+            let _redis = Redis::start_at(port);
+            wait_for(8);
+        });
+        scenario.run(processes)
+    });
+    assert!(outcomes.iter().all(|it| it.result.is_ok()), "{outcomes:?}");
+    let requests = scenario.requests();
+    assert_eq!(requests.len(), 8);
+    for pair in requests.windows(2) {
+        assert_apart(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn invariant_03_bad_credentials_send_one_request_when_redis_restarts() {
+    let (requests, outcomes) = without_store_failures_but(|| {
+        let redis = Redis::start()?;
+        let place = place();
+        let scenario = Scenario {
+            host: Some("one".to_owned()),
+            mode: EndpointMode::BadCredentials,
+            threads: 2,
+            ..scenario(&place, &redis)
+        };
+        let two = || scenario.run(vec![scenario.start(), scenario.start()]);
+        let mut outcomes = two();
+        if outcomes.iter().any(|it| it.store_failures > 0) {
+            return Some(Err(()));
+        }
+        let port = redis.port;
+        drop(redis);
+        outcomes.extend(two());
+        let _redis = Redis::start_at(port);
+        outcomes.extend(two());
+        Some(Ok((scenario.requests(), outcomes)))
+    });
+    for outcome in &outcomes {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "Authentication");
+    }
+    assert!(requests.len() <= 1);
+    assert_eq!(requests.is_empty(), outcomes.is_empty());
+}
+
+#[test]
+fn invariant_06_stopped_process_has_one_successor_when_redis_is_killed() {
+    let Some(redis) = Redis::start() else { return };
+    let place = place();
+    let stopped = Scenario {
+        host: Some("one".to_owned()),
+        threads: 1,
+        response_delay: Duration::from_secs(3600),
+        ..scenario(&place, &redis)
+    };
+    let owner = stopped.start();
+    fs::write(&stopped.go, "").unwrap();
+    eventually(|| (!stopped.requests().is_empty()).then_some(()));
+    fs::remove_file(&stopped.go).unwrap();
+    owner.signal(Signal::STOP);
+    let scenario = Scenario {
+        threads: 2,
+        response_delay: Duration::from_millis(1_500),
+        ..stopped
+    };
+    drop(redis);
+    let outcomes = scenario.run((0..4).map(|_| scenario.start()).collect());
+    owner.kill();
+    assert_same_token(&outcomes);
+    // That of the stopped process, and one.
+    assert_eq!(scenario.requests().len(), 2);
 }
 
 /// Runs rounds until one is not disturbed by a machine under load. Returns nothing if the test
@@ -369,14 +464,14 @@ fn block_received_during_a_partition_is_written_back() {
     let handle = cache.handle(request(), &choice).unwrap();
     let limited = Reply::Fails(TokenErrorKind::RateLimited { retry_after: None });
     let endpoint = Endpoint::new(&Clock::Real, [limited]);
-    let ask = || {
+    let get_token = || {
         let call = call_within(Duration::from_secs(20));
         handle.token(&*endpoint, &call).unwrap_err().retry_after()
     };
-    assert!(ask().is_some());
+    assert!(get_token().is_some());
     network.cut(false);
     eventually(|| {
-        assert!(ask().is_some());
+        assert!(get_token().is_some());
         (!redis.keys("camunda-admin:rate-limit-*").is_empty()).then_some(())
     });
     let scenario = Scenario {
@@ -388,7 +483,7 @@ fn block_received_during_a_partition_is_written_back() {
     for outcome in outcomes.iter().filter(|it| it.store_failures == 0) {
         let (kind, _) = outcome.result.as_ref().unwrap_err();
         assert_eq!(kind, "RateLimited");
-        assert!(outcome.retry_after <= Some(Duration::from_secs(67)));
+        assert!(outcome.retry_after <= Some(Duration::from_secs(181)));
     }
     assert_eq!(endpoint.requests(), 1);
 }
@@ -403,7 +498,7 @@ fn rejected_token_of_a_partition_is_not_written_back() {
     let handle = Cache::new(Clock::Real).handle(request(), &choice).unwrap();
     let endpoint = Endpoint::new(&Clock::Real, []);
     let token = handle.token(&*endpoint, &call()).unwrap();
-    handle.reject(&token, &call());
+    handle.invalidate(&token, &call());
     network.cut(false);
     let next = handle.token(&*endpoint, &call()).unwrap();
     assert_ne!(next.expose(), token.expose());
@@ -419,7 +514,7 @@ fn rejected_token_of_a_partition_is_not_written_back() {
 }
 
 #[test]
-fn invariants_01_and_02_hold_on_a_host_with_a_full_disk() {
+fn invariants_01_to_03_hold_on_a_host_with_a_full_disk() {
     let Some(redis) = Redis::start() else { return };
     let place = place();
     let scenario = |separate_credentials| Scenario {
@@ -443,6 +538,14 @@ fn invariants_01_and_02_hold_on_a_host_with_a_full_disk() {
     for pair in requests.windows(2) {
         assert_apart(pair[0], pair[1]);
     }
+    let bad = Scenario {
+        mode: EndpointMode::BadCredentials,
+        client: "bad".to_owned(),
+        ..scenario(false)
+    };
+    let outcomes = bad.run((0..4).map(|_| bad.start()).collect());
+    assert!(outcomes.iter().all(|it| it.result.is_err()), "{outcomes:?}");
+    assert_eq!(bad.requests().len(), 6);
 }
 
 #[test]
@@ -658,6 +761,10 @@ fn missing_permissions_are_named_once() {
     let Some(redis) = Redis::start() else { return };
     for (rules, missing) in [
         (&["~camunda-admin:*", "+get", "+set"][..], "DEL,EVAL,TIME"),
+        (
+            &["~camunda-admin:*", "+get", "+set", "+eval", "+time"],
+            "DEL",
+        ),
         (&["~other:*", "+@all"], "GET,SET,DEL,EVAL"),
         (&["~camunda-admin:*", "+@all", "-time"], "TIME"),
     ] {
@@ -730,5 +837,101 @@ fn servers_of_other_kinds_are_rejected_with_a_reason() {
             (error.kind() != io::ErrorKind::TimedOut).then_some(error)
         });
         assert_eq!(error.to_string(), reason);
+    }
+}
+
+/// Certificates for a server on this machine and for its clients, all of one authority.
+struct Certificates(tempfile::TempDir);
+
+impl Certificates {
+    fn new() -> Self {
+        use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+        let folder = place();
+        let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+        let mut authority = CertificateParams::new([]).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let name = &mut authority.distinguished_name;
+        name.push(DnType::CommonName, "authority of the test");
+        let key = KeyPair::generate().unwrap();
+        write("ca.pem", authority.self_signed(&key).unwrap().pem());
+        let issuer = Issuer::new(authority, key);
+        for name in ["server", "client"] {
+            let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+            let key = KeyPair::generate().unwrap();
+            let certificate = leaf.signed_by(&key, &issuer).unwrap();
+            write(&format!("{name}.pem"), certificate.pem());
+            write(&format!("{name}-key.pem"), key.serialize_pem());
+        }
+        Certificates(folder)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn certificates_of_the_configuration_apply_to_an_encrypted_connection() {
+    if Redis::start().is_none() {
+        return;
+    }
+    let certificates = Certificates::new();
+    let (redis, tls_port) = loop {
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tls_port = socket.local_addr().unwrap().port();
+        drop(socket);
+        let options = [
+            ("--tls-port", tls_port.to_string()),
+            ("--tls-cert-file", certificates.path("server.pem")),
+            ("--tls-key-file", certificates.path("server-key.pem")),
+            ("--tls-ca-cert-file", certificates.path("ca.pem")),
+        ];
+        let options: Vec<_> = options
+            .iter()
+            .flat_map(|(key, value)| [*key, value])
+            .collect();
+        if let Some(redis) = Redis::start_on_a_free_port(&options) {
+            break (redis, tls_port);
+        }
+    };
+    let store = |settings: &[(&str, &str)]| {
+        let mut config = crate::config::Config::default();
+        let url = format!("rediss://127.0.0.1:{tls_port}/");
+        config.set("token_cache", &url).unwrap();
+        for (key, file) in settings {
+            config.set(key, &certificates.path(file)).unwrap();
+        }
+        match crate::transport::token_cache_config(&config).unwrap() {
+            TokenCacheConfig::Redis { url, tls, .. } => {
+                RedisStore::new(&url, tls.as_ref()).unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let lease = Duration::from_secs(60);
+    let trusted = [("ca_file", "ca.pem")];
+    let identified = [
+        ("ca_file", "ca.pem"),
+        ("client_cert", "client.pem"),
+        ("client_key", "client-key.pem"),
+    ];
+    let with_certificate = store(&identified);
+    retry_while_late(|name| {
+        with_certificate.put(name, b"1", lease)?;
+        assert!(with_certificate.try_lock(name, lease)?.is_some());
+        // Too large for one TLS record.
+        let large = vec![7; 100_000];
+        with_certificate.put(name, &large, lease)?;
+        assert_eq!(with_certificate.get(name)?, Some(large));
+        Ok(())
+    });
+    assert!(!redis.keys("camunda-admin:*").is_empty());
+    for (settings, part) in [(&trusted[..], ""), (&[], "UnknownIssuer")] {
+        let store = store(settings);
+        let error = eventually(|| {
+            let error = store.get("a").unwrap_err();
+            (error.kind() != io::ErrorKind::TimedOut).then_some(error)
+        });
+        assert!(error.to_string().contains(part), "{error}");
     }
 }

@@ -271,7 +271,7 @@ fn reject_and_refresh_run_concurrently() {
         let rejected = first.clone();
         let tokens = on_threads(4, move |number| {
             if number % 2 == 0 {
-                handle.reject(&rejected, &call());
+                handle.invalidate(&rejected, &call());
             }
             let token = handle.token(&*endpoint, &call()).unwrap();
             (number, token)

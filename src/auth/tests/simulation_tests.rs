@@ -42,7 +42,7 @@ impl TokenEndpoint for Service {
         let number = self.requests.fetch_add(1, Ordering::SeqCst) + 1;
         let failed = |cause| {
             Err(FetchError {
-                cause,
+                kind: cause,
                 error: failure(cause),
             })
         };
@@ -72,7 +72,7 @@ impl Service {
                 token.accepted();
                 return true;
             }
-            handle.reject(&token, &call());
+            handle.invalidate(&token, &call());
         }
         false
     }

@@ -111,7 +111,7 @@ impl TokenEndpoint for Endpoint {
                 server_date: None,
             }),
             Reply::Fails(cause) => Err(FetchError {
-                cause,
+                kind: cause,
                 error: failure(cause),
             }),
             Reply::Panics => panic!("the endpoint panics, as the script says"),

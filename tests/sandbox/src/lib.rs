@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![allow(
+    clippy::must_use_candidate,
+    reason = "most methods change the state and also return an id that a test may not need"
+)]
 
 mod body;
 mod catalog;

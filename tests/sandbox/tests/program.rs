@@ -340,8 +340,8 @@ fn env_file_recipe_reads_current_environment() {
         .find(|block| block.contains("--env-file"))
         .unwrap();
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
-    let readme = fs::read_to_string(repository.unwrap().join("README.md")).unwrap();
-    assert!(readme.contains(recipe));
+    let page = fs::read_to_string(repository.unwrap().join("docs/sandbox.md")).unwrap();
+    assert!(page.contains(recipe));
     let directory = Directory::new("recipe");
     // Ends the server before the directory is removed.
     let script = format!(

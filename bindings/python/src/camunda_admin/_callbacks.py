@@ -9,31 +9,34 @@ suspended generator: C resumes it inside of its `try`. The other callbacks take 
 `send` passes; for them `store_unraisable` stores an exception that ctypes reports as unraisable.
 """
 
+from __future__ import annotations
+
 import ctypes
 import itertools
-import logging
 import os
 import sys
-import threading
-from contextlib import contextmanager
-from threading import get_ident
-from types import CodeType
-from typing import Any, Callable, ContextManager, Dict, Generator, Iterator, Optional, Set
+from _thread import get_ident
 
 from . import _prototypes
 from ._native_handle import borrow_json
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    from types import CodeType
+    from typing import Any, Callable, Dict, Generator, Optional, Set
+
 __all__ = [
+    "CallbackTarget",
     "SignalWatch",
     "log",
     "log_level",
+    "logger",
     "on_main_thread",
     "pop_exception",
     "progress",
-    "progress_target",
     "protect_first_step",
     "sink",
-    "sink_target",
     "store_exception",
     "store_unraisable",
 ]
@@ -52,7 +55,10 @@ def pop_exception() -> Optional[BaseException]:
     return _stored.pop(get_ident(), None) if _stored else None
 
 
-_main_thread = threading.main_thread().ident
+# As `threading` itself determines it: without that module, the thread that imports this one.
+_main_thread = (
+    sys.modules["threading"].main_thread().ident if "threading" in sys.modules else get_ident()
+)
 
 
 def on_main_thread() -> bool:
@@ -97,10 +103,13 @@ class SignalWatch:
 
     __slots__ = ("callback", "busy", "_generator")
 
+    callback: Any
+    busy: bool
+
     def __init__(self) -> None:
         self._generator: Any = _check_signals()
         next(self._generator)
-        self.callback: Any = _prototypes.camunda_interrupt_check_fn(self._generator.send)
+        self.callback = _prototypes.camunda_interrupt_check_fn(self._generator.send)
         #: Whether a call uses it. A call that a signal handler makes during this one needs another.
         self.busy = False
 
@@ -118,24 +127,21 @@ _targets: Dict[int, Callable[[bytes], object]] = {}
 _numbers = itertools.count(1)
 
 
-@contextmanager
-def _target(function: Callable[[bytes], object]) -> Iterator[int]:
-    number = next(_numbers)
-    _targets[number] = function
-    try:
-        yield number
-    finally:
-        del _targets[number]
+class CallbackTarget:
+    """A context manager that gives a number: `progress` or `sink` with it as `user` calls `function`."""
 
+    __slots__ = ("_function", "_number")
 
-def progress_target(report: Callable[[bytes], object]) -> ContextManager[int]:
-    """Return a context manager that gives a number: `progress` with it as `user` calls `report`."""
-    return _target(report)
+    def __init__(self, function: Callable[[bytes], object]) -> None:
+        self._function = function
+        self._number = next(_numbers)
 
+    def __enter__(self) -> int:
+        _targets[self._number] = self._function
+        return self._number
 
-def sink_target(write: Callable[[bytes], object]) -> ContextManager[int]:
-    """Return a context manager that gives a number: `sink` with it as `user` calls `write`."""
-    return _target(write)
+    def __exit__(self, *_: object) -> None:
+        del _targets[self._number]
 
 
 def _progress(user: int, resource: Optional[int]) -> None:
@@ -157,16 +163,32 @@ def _sink(user: int, data: Optional[int], length: int) -> int:
 
 # ---- Logging ----------------------------------------------------------------------------------
 
-_logger = logging.getLogger("camunda_admin")
-_logger.addHandler(logging.NullHandler())
 _TRACE = 5
+#: The levels of `logging` by those of the C ABI.
 _LEVELS = {
-    _prototypes.CAMUNDA_LOG_ERROR: logging.ERROR,
-    _prototypes.CAMUNDA_LOG_WARN: logging.WARNING,
-    _prototypes.CAMUNDA_LOG_INFO: logging.INFO,
-    _prototypes.CAMUNDA_LOG_DEBUG: logging.DEBUG,
+    _prototypes.CAMUNDA_LOG_ERROR: 40,
+    _prototypes.CAMUNDA_LOG_WARN: 30,
+    _prototypes.CAMUNDA_LOG_INFO: 20,
+    _prototypes.CAMUNDA_LOG_DEBUG: 10,
     _prototypes.CAMUNDA_LOG_TRACE: _TRACE,
 }
+
+
+def logger() -> Optional[logging.Logger]:
+    """Return the logger of the package if its records reach a handler.
+
+    A program that has not imported `logging`, which is slow to import, has no handler.
+    """
+    module = sys.modules.get("logging")
+    if module is None:
+        return None
+    result: logging.Logger = module.getLogger("camunda_admin")
+    each: Optional[logging.Logger] = result
+    while each is not None:
+        if any(not isinstance(handler, module.NullHandler) for handler in each.handlers):
+            return result
+        each = each.parent if each.propagate else None
+    return None
 
 
 def log_level() -> Optional[int]:
@@ -174,29 +196,23 @@ def log_level() -> Optional[int]:
 
     None if no handler would receive a record.
     """
-    if not _has_handler(_logger):
+    log_to = logger()
+    if log_to is None:
         return None
-    enabled = [number for number, level in _LEVELS.items() if _logger.isEnabledFor(level)]
+    enabled = [number for number, level in _LEVELS.items() if log_to.isEnabledFor(level)]
     return max(enabled, default=None)
-
-
-def _has_handler(logger: Optional[logging.Logger]) -> bool:
-    """Return whether records of the logger reach a handler other than a `NullHandler`."""
-    while logger is not None:
-        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-            return True
-        logger = logger.parent if logger.propagate else None
-    return False
 
 
 def _log(_user: Optional[int], level: int, target: Optional[bytes], message: bytes) -> None:
     try:
-        _logger.log(
-            _LEVELS.get(level, logging.DEBUG),
-            "%s",
-            message.decode("utf-8", "replace"),
-            extra={"part": (target or b"").decode("utf-8", "replace")},
-        )
+        log_to = logger()
+        if log_to is not None:
+            log_to.log(
+                _LEVELS.get(level, 10),
+                "%s",
+                message.decode("utf-8", "replace"),
+                extra={"part": (target or b"").decode("utf-8", "replace")},
+            )
     except BaseException as error:
         store_exception(error)
 
@@ -220,33 +236,35 @@ for _function in (_progress, _sink, _log):
     protect_first_step(_function)
 
 
-@contextmanager
-def store_unraisable() -> Iterator[None]:
-    """Store exceptions that signal handlers raise in the first step of a protected callback.
+class store_unraisable:
+    """A context manager that stores exceptions of signal handlers in the first step of a callback.
 
     Does nothing on other threads than the main one, which alone runs signal handlers.
     """
-    if not on_main_thread():
-        yield
-        return
-    before = sys.unraisablehook
 
-    def hook(unraisable: Any) -> None:
-        trace = unraisable.exc_traceback
-        while trace is not None:
-            if trace.tb_frame.f_code in _protected_codes and unraisable.exc_value is not None:
-                store_exception(unraisable.exc_value)
-                return
-            trace = trace.tb_next
-        before(unraisable)
+    __slots__ = ("_before", "_hook")
 
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
+    def __enter__(self) -> None:
+        self._hook: Any = None
+        if not on_main_thread():
+            return
+        before = self._before = sys.unraisablehook
+
+        def hook(unraisable: Any) -> None:
+            trace = unraisable.exc_traceback
+            while trace is not None:
+                if trace.tb_frame.f_code in _protected_codes and unraisable.exc_value is not None:
+                    store_exception(unraisable.exc_value)
+                    return
+                trace = trace.tb_next
+            before(unraisable)
+
+        self._hook = sys.unraisablehook = hook
+
+    def __exit__(self, *_: object) -> None:
         # Keeps a hook that the program has set during the call.
-        if sys.unraisablehook is hook:
-            sys.unraisablehook = before
+        if self._hook is not None and sys.unraisablehook is self._hook:
+            sys.unraisablehook = self._before
 
 
 def _reset_after_fork() -> None:

@@ -1,111 +1,140 @@
 """The client `AdminClient`, its settings and call options, and token sources."""
 
+from __future__ import annotations
+
 import os
 from ctypes import byref, c_size_t, c_void_p, string_at
-from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Literal, Mapping, Optional, TypeVar, Union
 
 from . import _callbacks, _prototypes
-from ._arguments import check_number, encode_body, encode_path, encode_str
-from ._connection import CallOptions, Connection, SharedClient, encode_cluster_id
+from ._arguments import (
+    check_seconds,
+    describe,
+    empty,
+    encode_body,
+    encode_path,
+    encode_str,
+    invalid,
+    wrong_type,
+)
+from ._connection import UNSET, CallOptions, Connection, SharedClient, encode_cluster_id
 from ._credentials import ClusterCredentials, parse
-from ._errors import ArgumentTypeError, InvalidArgumentError
-from ._hidden import Hidden, expose, hide
+from ._errors import ArgumentTypeError, ConfigError, InvalidArgumentError
+from ._hidden import Hidden, hide, hide_values
 from ._json import decode
 from ._model import Model
 from ._native import lib, shutdown
-from ._native_handle import Closeable, NativeHandle, check, take_json
+from ._native_handle import Closeable, NamedFile, NativeHandle, check, take_json
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
 from ._token_store import TokenStore, use_store
 
-__all__ = ["AdminClient", "Cancel", "Idempotency", "Stats", "TokenSource"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Callable, Dict, Literal, Optional, Tuple, TypeVar, Union
 
-#: Whether a request of `AdminClient.request` is retried. `safe` (it changes nothing) and `idempotent`
-#: (executing it twice has the effect of executing it once) requests are retried after transient
-#: errors, `non_idempotent` ones only if no byte of the request was sent.
-Idempotency = Literal["safe", "idempotent", "non_idempotent"]
+    from typing_extensions import Unpack
 
-T = TypeVar("T")
+    from ._connection import Cancel
+    from ._types import Id, Idempotency, Method, Settings, StrPath, Timeout, TokenSettings
+
+    T = TypeVar("T")
+else:
+    # From where `collections.abc`, which is slow to import, has it.
+    from _collections_abc import Mapping
+
+__all__ = ["AdminClient", "Stats", "TokenSource"]
 
 
-class Cancel:
-    """A handle that cancels calls from another thread or a signal handler.
+class Stats(Model):
+    """Counters of a client since it was created.
 
-    Pass it to `AdminClient.with_options`.
+    Attributes:
+        calls: Operations called.
+        requests: API requests sent, including retries.
+        retries: API requests retried after a transient error.
+        token_requests: Token requests sent by this client.
+        token_cache_hits: Tokens taken from the cache.
+        bytes_sent: Bytes sent over API connections, including TLS.
+        bytes_received: Bytes received over API connections, including TLS.
+        extra: Counters of a newer library.
     """
 
-    __slots__ = ("_handle",)
+    __slots__ = ()
+    __match_args__ = (
+        "calls",
+        "requests",
+        "retries",
+        "token_requests",
+        "token_cache_hits",
+        "bytes_sent",
+        "bytes_received",
+    )
+    _names = {name: name for name in __match_args__}
 
-    def __init__(self) -> None:
-        self._handle = NativeHandle(lib.camunda_cancel_new(), lib.camunda_cancel_free)
-
-    def cancel(self) -> None:
-        """Cancel all calls made with this object, in progress or made before `reset`.
-
-        Calls in progress end within 100 ms. All raise `CancelledError`.
-        """
-        lib.camunda_cancel_trigger(self._handle.pointer)
+    def __init__(
+        self,
+        calls: int = 0,
+        requests: int = 0,
+        retries: int = 0,
+        token_requests: int = 0,
+        token_cache_hits: int = 0,
+        bytes_sent: int = 0,
+        bytes_received: int = 0,
+        extra: Optional[Mapping[str, Any]] = None,
+    ) -> None:
+        self._fill(
+            (
+                calls,
+                requests,
+                retries,
+                token_requests,
+                token_cache_hits,
+                bytes_sent,
+                bytes_received,
+            ),
+            extra,
+        )
 
     @property
-    def is_cancelled(self) -> bool:
-        """Whether `cancel` was called, and `reset` was not called since."""
-        return bool(lib.camunda_cancel_is_triggered(self._handle.pointer))
+    def calls(self) -> int:
+        """Operations called."""
+        return self["calls"]
 
-    def reset(self) -> None:
-        """Allow new calls again. Calls that were in progress at the time of `cancel` stay cancelled."""
-        lib.camunda_cancel_reset(self._handle.pointer)
+    @property
+    def requests(self) -> int:
+        """API requests sent, including retries."""
+        return self["requests"]
 
-    def __repr__(self) -> str:
-        if getattr(self, "_handle", None) is None:  # if the constructor failed
-            return "<Cancel>"
-        return f"<Cancel, {'' if self.is_cancelled else 'not '}cancelled>"
+    @property
+    def retries(self) -> int:
+        """API requests retried after a transient error."""
+        return self["retries"]
 
+    @property
+    def token_requests(self) -> int:
+        """Token requests sent by this client."""
+        return self["token_requests"]
 
-@dataclass(frozen=True)
-class Stats(Model):
-    """Counters of a client since it was created."""
+    @property
+    def token_cache_hits(self) -> int:
+        """Tokens taken from the cache."""
+        return self["token_cache_hits"]
 
-    # Operations called.
-    calls: int = 0
-    # API requests sent, including retries.
-    requests: int = 0
-    # API requests retried after a transient error.
-    retries: int = 0
-    # Token requests sent by this client.
-    token_requests: int = 0
-    # Tokens taken from the cache.
-    token_cache_hits: int = 0
-    # Bytes sent over API connections, including TLS.
-    bytes_sent: int = 0
-    # Bytes received over API connections, including TLS.
-    bytes_received: int = 0
-    # Counters of a newer library.
-    extra: Dict[str, Any] = field(default_factory=dict, repr=False)
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes sent over API connections, including TLS."""
+        return self["bytes_sent"]
 
-    @staticmethod
-    def _decode(data: Optional[Dict[str, Any]]) -> "Stats":
-        data = data or {}
-        known = {name: data.pop(name) for name in _COUNTERS if name in data}
-        return Stats(**known, extra=data)
-
-    def to_dict(self) -> Dict[str, Any]:
-        """Return all counters by name."""
-        return {**{name: getattr(self, name) for name in _COUNTERS}, **self.extra}
+    @property
+    def bytes_received(self) -> int:
+        """Bytes received over API connections, including TLS."""
+        return self["bytes_received"]
 
     def __getitem__(self, name: str) -> int:
-        value: int = self.to_dict()[name]
+        if name not in self._data and name not in self._names:
+            raise KeyError(name)
+        value: int = self._data.get(name, 0)
         return value
-
-
-_COUNTERS = (
-    "calls",
-    "requests",
-    "retries",
-    "token_requests",
-    "token_cache_hits",
-    "bytes_sent",
-    "bytes_received",
-)
 
 
 # ---- Settings ---------------------------------------------------------------------------------
@@ -119,25 +148,74 @@ def _configure(config: NativeHandle, settings: Mapping[str, Any]) -> None:
         if key == "token_cache" and isinstance(value, TokenStore):
             use_store(config.pointer, value)
             continue
-        text = encode_str(key, _setting(key, value))
+        text, problem = b"", None
+        try:
+            text = encode_str(key, _setting(key, value))
+        except ArgumentTypeError:
+            raise
+        except InvalidArgumentError as invalid_value:
+            problem = invalid_value.message
+        if problem is not None:
+            # Raised outside of `except`: the frames of the cause may show the value.
+            raise ConfigError(problem)
         check(lib.camunda_config_set(config.pointer, key.encode(), text, byref(error)), error)
 
 
 def _setting(key: str, value: Any) -> str:
     if key == "timeout":
-        return repr(check_number(key, value))
+        return repr(check_seconds(key, value))
     if key == "max_response_bytes":
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ArgumentTypeError(f"{key} is a {type(value).__name__}, not an int")
+            raise wrong_type(key, value, "an int")
         return str(value)
-    if isinstance(value, os.PathLike) and key == "token_cache":
-        # Made absolute, since a string without a separator, such as "tokens", is not read as a path.
-        return os.path.abspath(os.path.expanduser(str(os.fspath(value))))
-    if isinstance(value, os.PathLike) and key in ("client_secret_file", "ca_file", "client_cert", "client_key"):
-        return str(os.fspath(value))
+    if key in _PATHS:
+        if isinstance(value, os.PathLike):
+            path = os.fspath(value)
+            if isinstance(path, str):
+                # Made absolute, since the library takes a string without a separator for a keyword.
+                return os.path.abspath(os.path.expanduser(path)) if key == "token_cache" else path
+        elif isinstance(value, str):
+            return value
+        expected = "a str, a path or a TokenStore" if key == "token_cache" else "a str or a path"
+        raise wrong_type(key, value, expected)
     if isinstance(value, str):
         return value
-    raise ArgumentTypeError(f"{key} is a {type(expose(value)).__name__}, not a str")
+    raise wrong_type(key, value, "a str")
+
+
+_PATHS = ("client_secret_file", "token_cache", "ca_file", "client_cert", "client_key")
+
+
+def _check_settings(settings: Any, known: Tuple[str, ...], caller: str) -> Dict[str, Any]:
+    """Wrap the secrets of settings in their own dict; raise `TypeError` for one that does not exist.
+
+    A traceback may show the dict, which is a local variable of the caller. Returns the dict.
+    """
+    checked: Dict[str, Any] = settings
+    hide_values(checked, _SECRETS)
+    for key in checked:
+        if key not in known:
+            from difflib import get_close_matches
+
+            similar = [] if key in _KEYS else get_close_matches(key, known, 1)
+            hint = f"; did you mean {similar[0]!r}?" if similar else ""
+            raise TypeError(f"{caller}() got an unexpected keyword argument {key!r}{hint}")
+    return checked
+
+
+_SECRETS = ("client_secret", "access_token", "proxy")
+
+
+def _description(settings: Mapping[str, Any], variables: Mapping[str, str]) -> str:
+    """Return the server and the credentials of a client, for its `repr`."""
+    url = settings.get("base_url") or variables.get("CAMUNDA_CONSOLE_BASE_URL") or _DEFAULT_BASE_URL
+    if settings.get("access_token") or variables.get("CAMUNDA_CONSOLE_ACCESS_TOKEN"):
+        return f"{url} with an access token"
+    client_id = settings.get("client_id") or variables.get("CAMUNDA_CONSOLE_CLIENT_ID")
+    return f"{url} as {client_id}" if client_id else f"{url} without credentials"
+
+
+_DEFAULT_BASE_URL = "https://api.cloud.camunda.io"
 
 
 def _own_config(config: Any) -> NativeHandle:
@@ -147,7 +225,7 @@ def _own_config(config: Any) -> NativeHandle:
     return owned
 
 
-def _connect(config: NativeHandle) -> SharedClient:
+def _connect(config: NativeHandle, description: str) -> SharedClient:
     admin, error = c_void_p(), c_void_p()
     level = _callbacks.log_level()
     if level is not None:
@@ -156,7 +234,8 @@ def _connect(config: NativeHandle) -> SharedClient:
         )
         check(status, error)
     check(lib.camunda_admin_new(config.pointer, byref(admin), byref(error)), error)
-    return SharedClient(NativeHandle(admin.value, lib.camunda_admin_free), level is not None)
+    handle = NativeHandle(admin.value, lib.camunda_admin_free)
+    return SharedClient(handle, level is not None, description)
 
 
 # ---- The client -------------------------------------------------------------------------------
@@ -215,27 +294,34 @@ class AdminClient(AdminOperations, Closeable):
         ConfigError: a setting is missing or not valid; the message has its name.
     """
 
-    __slots__ = ("clusters", "members", "activity")
+    __slots__ = ("clusters", "members", "activity", "_owns")
+
+    clusters: Clusters
+    """Operations on the clusters of the organization."""
+    members: Members
+    """Operations on the members of the organization."""
+    activity: Activity
+    """Operations on the audit log of the organization."""
 
     def __init__(
         self,
         *,
         client_id: Optional[str] = None,
         client_secret: Optional[str] = None,
-        client_secret_file: Union[str, "os.PathLike[str]", None] = None,
+        client_secret_file: Optional[StrPath] = None,
         access_token: Optional[str] = None,
         base_url: Optional[str] = None,
         oauth_url: Optional[str] = None,
         audience: Optional[str] = None,
         scope: Optional[str] = None,
-        token_cache: Union[str, "os.PathLike[str]", TokenStore, None] = None,
-        timeout: Optional[float] = None,
-        ca_file: Union[str, "os.PathLike[str]", None] = None,
-        client_cert: Union[str, "os.PathLike[str]", None] = None,
-        client_key: Union[str, "os.PathLike[str]", None] = None,
+        token_cache: Union[StrPath, TokenStore, None] = None,
+        timeout: Optional[Timeout] = None,
+        ca_file: Optional[StrPath] = None,
+        client_cert: Optional[StrPath] = None,
+        client_key: Optional[StrPath] = None,
         proxy: Optional[str] = None,
         user_agent: Optional[str] = None,
-        token_request_format: Optional[str] = None,
+        token_request_format: Optional[Literal["json", "form"]] = None,
         max_response_bytes: Optional[int] = None,
     ) -> None:
         # Before any call that can fail: the URL of a proxy or a store may contain a password.
@@ -245,10 +331,10 @@ class AdminClient(AdminOperations, Closeable):
         settings = dict(locals())
         config = _own_config(lib.camunda_config_new())
         _configure(config, {key: settings[key] for key in _KEYS})
-        self._use(Connection(_connect(config), CallOptions()))
+        self._use(Connection(_connect(config, _description(settings, {})), CallOptions()), True)
 
     @classmethod
-    def from_env(cls) -> "AdminClient":
+    def from_env(cls, **settings: Unpack[Settings]) -> AdminClient:
         """Create a client from the environment variables of Camunda's SDKs.
 
         Required: `CAMUNDA_CONSOLE_CLIENT_ID`, and `CAMUNDA_CONSOLE_CLIENT_SECRET` or
@@ -259,69 +345,90 @@ class AdminClient(AdminOperations, Closeable):
         `CAMUNDA_CUSTOM_CERT_CHAIN_PATH`, `CAMUNDA_CUSTOM_PRIVATE_KEY_PATH` and
         `CAMUNDA_CUSTOM_USER_AGENT_STRING`.
 
+        Args:
+            **settings: Settings of `AdminClient`, which replace those of the variables.
+
         Raises:
             ConfigError: a variable is not set or not valid; the message has its name.
+            TypeError: there is no such setting, or its value is of the wrong type.
         """
         config, error = c_void_p(), c_void_p()
+        checked = _check_settings(settings, _KEYS, "AdminClient.from_env")
         check(lib.camunda_config_from_env(byref(config), byref(error)), error)
-        return cls._of(_own_config(config.value))
+        return cls._of(_own_config(config.value), checked, _description(checked, os.environ))
 
     @classmethod
-    def from_env_file(cls, path: Union[str, "os.PathLike[str]"]) -> "AdminClient":
+    def from_env_file(cls, path: StrPath, **settings: Unpack[Settings]) -> AdminClient:
         """Create a client from a credential file of the Console. Ignores the environment.
 
         Args:
             path: A file of `export NAME='value'` or `NAME=value` lines with the variables of
                 `from_env`.
+            **settings: Settings of `AdminClient`, which replace those of the file.
 
         Raises:
             FileError: the file cannot be read.
             ConfigError: a line or a variable is not valid, or a required variable is missing.
+            TypeError: there is no such setting, or its value is of the wrong type.
         """
         config, error = c_void_p(), c_void_p()
-        status = lib.camunda_config_from_env_file(
-            encode_path("path", path), byref(config), byref(error)
-        )
-        check(status, error)
-        return cls._of(_own_config(config.value))
+        checked = _check_settings(settings, _KEYS, "AdminClient.from_env_file")
+        encoded = encode_path("path", path)
+        with NamedFile(path):
+            status = lib.camunda_config_from_env_file(encoded, byref(config), byref(error))
+            check(status, error)
+        owned = _own_config(config.value)
+        variables = ClusterCredentials.from_env_file(path)
+        return cls._of(owned, checked, _description(checked, variables))
 
     @classmethod
-    def _of(cls, config: NativeHandle) -> "AdminClient":
+    def _of(
+        cls, config: NativeHandle, settings: Dict[str, Any], description: str
+    ) -> AdminClient:
+        _configure(config, settings)
         admin = cls.__new__(cls)
-        admin._use(Connection(_connect(config), CallOptions()))
+        admin._use(Connection(_connect(config, description), CallOptions()), True)
         return admin
 
-    def _use(self, connection: Connection) -> None:
+    def _use(self, connection: Connection, owns: bool) -> None:
         self._connection = connection
+        #: Whether closing this object closes the connections of all objects made from it.
+        self._owns = owns
         self._id = b""
-        #: Operations on the clusters of the organization.
         self.clusters = Clusters(connection)
-        #: Operations on the members of the organization.
         self.members = Members(connection)
-        #: Operations on the audit log of the organization.
         self.activity = Activity(connection)
 
-    def cluster(self, cluster_id: str) -> ClusterHandle:
-        """Return a handle for the operations on one cluster. Sends no request."""
+    def cluster(self, cluster_id: Id) -> ClusterHandle:
+        """Return a handle for the operations on one cluster. Sends no request.
+
+        Args:
+            cluster_id: The cluster's id: a `str` or a `uuid.UUID`.
+
+        Raises:
+            InvalidArgumentError: the id is empty or has a `.` or `..` path segment.
+        """
         return ClusterHandle(self._connection, encode_cluster_id(cluster_id))
 
     def with_options(
-        self, *, timeout: Optional[float] = None, cancel: Optional[Cancel] = None
-    ) -> "AdminClient":
+        self, *, timeout: Optional[Timeout] = UNSET, cancel: Optional[Cancel] = UNSET
+    ) -> AdminClient:
         """Return the same client with options for the calls made through it.
 
-        Both share the connections; closing one closes both. To remove an option, use a client that was
-        created without it.
+        Both share the connections. Closing the returned client, also by a `with` block, ends its own
+        calls only; closing the client that was created first closes the connections of both.
 
         Args:
-            timeout: Deadline of a call, and of a wait, in seconds. None: the value of this client.
-            cancel: A handle that cancels the calls. None: the value of this client.
+            timeout: Deadline of a call, and of a wait, in seconds or as a `timedelta`. None: that of the
+                settings. Default: unchanged.
+            cancel: A handle that cancels the calls. None: none. Default: unchanged.
         """
-        handle = None if cancel is None else cancel._handle
-        options = self._connection.options.replaced(timeout, handle)
         admin = type(self).__new__(type(self))
-        admin._use(Connection(self._connection.shared, options))
+        admin._use(self._connection.replaced(timeout, cancel), False)
         return admin
+
+    def __copy__(self) -> AdminClient:
+        return self.with_options()
 
     def token(self, audience: Optional[str] = None) -> str:
         """Return an access token of this client's credentials.
@@ -338,7 +445,7 @@ class AdminClient(AdminOperations, Closeable):
         """
         return self.token_source(audience).access_token()
 
-    def token_source(self, audience: Optional[str] = None) -> "TokenSource":
+    def token_source(self, audience: Optional[str] = None) -> TokenSource:
         """Return a source of access tokens of this client's credentials.
 
         Args:
@@ -347,15 +454,20 @@ class AdminClient(AdminOperations, Closeable):
         source = TokenSource.__new__(TokenSource)
         source._connection = self._connection
         source._audience = None if audience is None else encode_str("audience", audience)
+        if source._audience == b"":
+            raise empty("audience", "an OAuth audience")
         source._last = None
         return source
 
     def request(
         self,
-        method: str,
+        method: Method,
         path: str,
         body: Any = None,
         idempotency: Optional[Idempotency] = None,
+        *,
+        timeout: Optional[Timeout] = None,
+        cancel: Optional[Cancel] = None,
     ) -> Any:
         """Send a request to an endpoint that this version has no method for.
 
@@ -366,6 +478,8 @@ class AdminClient(AdminOperations, Closeable):
             idempotency: `safe` and `idempotent` requests are retried after transient errors,
                 `non_idempotent` ones only if no byte of the request was sent. Default: `safe` for GET,
                 else `non_idempotent`.
+            timeout: Deadline of the call in seconds, or as a `timedelta`. Default: that of the client.
+            cancel: A handle that cancels the call. Default: that of `with_options`.
 
         Returns:
             The decoded JSON response, or None if it has no body.
@@ -374,22 +488,26 @@ class AdminClient(AdminOperations, Closeable):
             CamundaError: as any operation.
         """
         body = None if body is None else Hidden(body)
-        number = _IDEMPOTENCY.get(idempotency)
+        known = idempotency is None or isinstance(idempotency, str)
+        number = _IDEMPOTENCY.get(idempotency) if known else None
         if number is None:
-            raise InvalidArgumentError("idempotency is not valid; expected 'safe', 'idempotent' or 'non_idempotent'")
-        return self._connection.call_value(
+            expected = "'safe', 'idempotent', 'non_idempotent' or None"
+            raise invalid("idempotency", f"{describe(idempotency)} given", expected)
+        if isinstance(method, str) and method not in _METHODS:
+            raise invalid("method", f"{describe(method)} given", "GET, POST, PUT, PATCH or DELETE")
+        return self._calls(timeout, cancel).call_value(
             lib.camunda_request,
             "request",
             _unchanged,
             number,
             encode_str("method", method),
-            encode_str("path", path),
+            _encode_request_path(path),
             *((None, 0) if body is None else encode_body(body)),
         )
 
     def stats(self) -> Stats:
         """Return the counters of this client and of those made from it with `with_options`."""
-        return self._query(lib.camunda_admin_stats, "stats", Stats._decode)
+        return self._query(lib.camunda_admin_stats, "stats", Stats._of)
 
     def diagnostics(self) -> Dict[str, Any]:
         """Return the state of cached tokens, rate limiters and token stores, without secrets."""
@@ -415,24 +533,32 @@ class AdminClient(AdminOperations, Closeable):
         check(lib.camunda_admin_invalidate_tokens(handle.pointer, byref(error)), error)
 
     def close(self) -> None:
-        """Close the connections. Calls in progress finish first; later calls raise `InvalidArgumentError`."""
-        self._connection.shared.handle = None
+        """Close the connections. Calls in progress finish first; later calls raise `InvalidArgumentError`.
+
+        A client that `with_options` returned closes no connections, only itself.
+        """
+        if self._owns:
+            self._connection.shared.handle = None
+        else:
+            self._connection.close()
 
     def _query(self, function: Any, operation: str, convert: Callable[[Any], T]) -> T:
         handle, value, error = self._connection.handle(), c_void_p(), c_void_p()
         check(function(handle.pointer, byref(value), byref(error)), error)
         return decode(take_json(value), operation, convert)
 
-    def __enter__(self) -> "AdminClient":
+    def __enter__(self) -> AdminClient:
         return self
 
     def __repr__(self) -> str:
         connection = getattr(self, "_connection", None)
         if connection is None:  # if the constructor failed
             return "<AdminClient, not connected>"
-        return f"<AdminClient{', closed' if connection.shared.handle is None else ''}>"
+        shared = connection.shared
+        return f"<AdminClient {shared.description}{', closed' if shared.handle is None else ''}>"
 
 
+#: The settings.
 _KEYS = (
     "client_id",
     "client_secret",
@@ -452,6 +578,20 @@ _KEYS = (
     "token_request_format",
     "max_response_bytes",
 )
+#: The settings of `TokenSource`: without those that the credentials have.
+_TOKEN_KEYS = tuple(
+    key
+    for key in _KEYS
+    if key not in ("client_id", "client_secret", "client_secret_file", "access_token", "base_url")
+)
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def _encode_request_path(path: str) -> bytes:
+    encoded = encode_str("path", path)
+    if not encoded.startswith(b"/"):
+        raise invalid("path", f"{describe(path)} given", "a path that begins with `/`")
+    return encoded
 
 
 def _unchanged(response: Any) -> Any:
@@ -469,29 +609,29 @@ class TokenSource(Closeable):
 
     Args:
         credentials: The variables of a cluster client, such as a `ClusterCredentials`.
-        **settings: Settings of `AdminClient` that are not part of the credentials: `token_cache`,
-            `ca_file`, `proxy`, ….
+        **settings: Settings of `AdminClient` for token requests: `token_cache`, `timeout`,
+            `ca_file`, `proxy`, …; all but the credentials and `base_url`.
 
     Raises:
         ConfigError: a variable or a setting is missing or not valid.
+        TypeError: there is no such setting, or a value is of the wrong type.
     """
 
-    __slots__ = ("_connection", "_audience", "_last")
+    __slots__ = ("_connection", "_audience", "_last", "__weakref__")
 
     _connection: Connection
     _audience: Optional[bytes]
     _last: Optional[NativeHandle]
 
-    def __init__(self, credentials: Mapping[str, str], **settings: Any) -> None:
+    def __init__(
+        self, credentials: Mapping[str, str], **settings: Unpack[TokenSettings]
+    ) -> None:
         # Before any call that can fail, since a traceback may show local variables.
+        if not isinstance(credentials, Mapping):
+            raise wrong_type("credentials", credentials, "a ClusterCredentials, or a dict of variables")
+        hide_values(settings, _SECRETS)
         credentials = ClusterCredentials(credentials)
-        settings = {
-            key: hide(value) if isinstance(value, str) else value
-            for key, value in settings.items()
-        }
-        unknown = [key for key in settings if key not in _KEYS]
-        if unknown:
-            raise TypeError(f"TokenSource() got an unexpected keyword argument {unknown[0]!r}")
+        checked = _check_settings(settings, _TOKEN_KEYS, "TokenSource")
         variables = parse(Hidden(dict(credentials)))
         config, error = c_void_p(), c_void_p()
         status = lib.camunda_config_from_credentials(
@@ -499,24 +639,25 @@ class TokenSource(Closeable):
         )
         check(status, error)
         owned = _own_config(config.value)
-        _configure(owned, settings)
-        self._connection = Connection(_connect(owned), CallOptions())
+        _configure(owned, checked)
+        client_id = credentials.get("ZEEBE_CLIENT_ID")
+        description = f"as {client_id}" if client_id else "without credentials"
+        self._connection = Connection(_connect(owned, description), CallOptions())
         self._audience = None
         self._last = None
 
     def with_options(
-        self, *, timeout: Optional[float] = None, cancel: Optional[Cancel] = None
-    ) -> "TokenSource":
+        self, *, timeout: Optional[Timeout] = UNSET, cancel: Optional[Cancel] = UNSET
+    ) -> TokenSource:
         """Return the same source with options for the calls made through it. Both share the connections.
 
         Args:
-            timeout: Deadline of `access_token` in seconds. None: the value of this source.
-            cancel: A handle that cancels `access_token`. None: the value of this source.
+            timeout: Deadline of `access_token` in seconds or as a `timedelta`. None: that of the settings.
+                Default: unchanged.
+            cancel: A handle that cancels `access_token`. None: none. Default: unchanged.
         """
-        handle = None if cancel is None else cancel._handle
-        options = self._connection.options.replaced(timeout, handle)
         source = type(self).__new__(type(self))
-        source._connection = Connection(self._connection.shared, options)
+        source._connection = self._connection.replaced(timeout, cancel)
         source._audience = self._audience
         source._last = self._last
         return source
@@ -525,7 +666,7 @@ class TokenSource(Closeable):
         """Return the counters of this source, or of the client that it was made from."""
         handle, value, error = self._connection.handle(), c_void_p(), c_void_p()
         check(lib.camunda_admin_stats(handle.pointer, byref(value), byref(error)), error)
-        return decode(take_json(value), "stats", Stats._decode)
+        return decode(take_json(value), "stats", Stats._of)
 
     def access_token(self) -> str:
         """Return a valid access token, for the header `Authorization: Bearer TOKEN`.
@@ -552,6 +693,8 @@ class TokenSource(Closeable):
         Does nothing if `token` is not the last one that this source returned.
         """
         token = hide(token)
+        if not isinstance(token, str):
+            raise wrong_type("token", token, "a str")
         last = self._last
         if last is None or _token_text(last) != token:
             return
@@ -569,11 +712,18 @@ class TokenSource(Closeable):
         """
         self._last = None
 
-    def __enter__(self) -> "TokenSource":
+    def __copy__(self) -> TokenSource:
+        return self.with_options()
+
+    def __enter__(self) -> TokenSource:
         return self
 
     def __repr__(self) -> str:
-        return "<TokenSource>"
+        connection = getattr(self, "_connection", None)
+        if connection is None:  # if the constructor failed
+            return "<TokenSource>"
+        audience = f", audience {self._audience.decode()}" if self._audience else ""
+        return f"<TokenSource {connection.shared.description}{audience}>"
 
 
 def _token_text(token: NativeHandle) -> str:

@@ -1,13 +1,21 @@
 """Hand-written methods of `ClusterHandle` and `ClusterClients`."""
 
-import os
-from typing import Any, Dict, Iterable, List, Optional, Union
+from __future__ import annotations
 
 from . import _models
-from ._arguments import check_str, check_str_list, encode_body, encode_path, encode_str
+from ._allowlist import encode_range
+from ._arguments import check_list, check_str, encode_body, encode_path, encode_str
 from ._connection import Resource
-from ._models import CreatedClusterClient, IpAllowlistEntry
 from ._native import lib
+from ._native_handle import NamedFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Iterable, List, Optional
+
+    from ._connection import Cancel
+    from ._models import ClientPermissionValue, CreatedClusterClient, IpAllowlistEntry
+    from ._types import IpRange, StrPath, Timeout
 
 __all__ = ["ClusterClientsMethods", "ClusterHandleMethods"]
 
@@ -22,7 +30,14 @@ class ClusterHandleMethods(Resource):
         """The cluster's id."""
         return self._id.decode()
 
-    def add_to_ip_allowlist(self, ip: str, description: str = "") -> List[IpAllowlistEntry]:
+    def add_to_ip_allowlist(
+        self,
+        ip: IpRange,
+        description: str = "",
+        *,
+        timeout: Optional[Timeout] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> List[IpAllowlistEntry]:
         """Add an entry to the cluster's IP allowlist, or replace the entry with the same `ip`.
 
         The API has no such operation: the method reads the list, changes it and writes it back. If two
@@ -31,6 +46,8 @@ class ClusterHandleMethods(Resource):
         Args:
             ip: The CIDR; several are separated by commas.
             description: What the entry is for.
+            timeout: Deadline of both requests in seconds, or as a `timedelta`. Default: that of the client.
+            cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Returns:
             The new list.
@@ -38,22 +55,30 @@ class ClusterHandleMethods(Resource):
         Raises:
             CamundaError: reading or writing the list failed.
         """
-        return self._connection.call_value(
+        return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_add_to_ip_allowlist,
             "add to IP allowlist",
             _entries,
             self._id,
-            encode_str("ip", ip),
+            encode_range("ip", ip),
             encode_str("description", description),
         )
 
-    def remove_from_ip_allowlist(self, ip: str) -> List[IpAllowlistEntry]:
+    def remove_from_ip_allowlist(
+        self,
+        ip: IpRange,
+        *,
+        timeout: Optional[Timeout] = None,
+        cancel: Optional[Cancel] = None,
+    ) -> List[IpAllowlistEntry]:
         """Remove the entry with that `ip` from the cluster's IP allowlist.
 
         Has the race condition of `add_to_ip_allowlist`.
 
         Args:
             ip: The CIDR of the entry.
+            timeout: Deadline of both requests in seconds, or as a `timedelta`. Default: that of the client.
+            cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Returns:
             The new list.
@@ -61,12 +86,12 @@ class ClusterHandleMethods(Resource):
         Raises:
             CamundaError: reading or writing the list failed.
         """
-        return self._connection.call_value(
+        return self._calls(timeout, cancel).call_value(
             lib.camunda_cluster_remove_from_ip_allowlist,
             "remove from IP allowlist",
             _entries,
             self._id,
-            encode_str("ip", ip),
+            encode_range("ip", ip),
         )
 
 
@@ -77,10 +102,12 @@ class ClusterClientsMethods(Resource):
 
     def create_env_file(
         self,
-        path: Union[str, "os.PathLike[str]"],
+        path: StrPath,
         name: str,
         *,
-        permissions: Optional[Iterable[str]] = None,
+        permissions: Optional[Iterable[ClientPermissionValue]] = None,
+        timeout: Optional[Timeout] = None,
+        cancel: Optional[Cancel] = None,
     ) -> CreatedClusterClient:
         """Create a client and write its credentials to a new file.
 
@@ -93,6 +120,8 @@ class ClusterClientsMethods(Resource):
             path: The file, which must not exist. `ClusterCredentials.from_env_file` reads it.
             name: The client's name, unique in the cluster.
             permissions: What the client may use. None: everything. An empty list is not accepted.
+            timeout: Deadline of all steps in seconds, or as a `timedelta`. Default: that of the client.
+            cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Returns:
             The client with its secret.
@@ -105,16 +134,20 @@ class ClusterClientsMethods(Resource):
         """
         body: Dict[str, Any] = {"clientName": check_str("name", name)}
         if permissions is not None:
-            body["permissions"] = check_str_list("permissions", permissions)
-        return self._connection.call_value(
-            lib.camunda_cluster_client_create_env_file,
-            "create client",
-            _models._created_cluster_client,
-            self._id,
-            *encode_body(body),
-            encode_path("path", path),
-        )
+            body["permissions"] = check_list(
+                "permissions", permissions, check_str, "omit the argument for all permissions"
+            )
+        encoded = encode_path("path", path)
+        with NamedFile(path):
+            return self._calls(timeout, cancel).call_value(
+                lib.camunda_cluster_client_create_env_file,
+                "create client",
+                _models.CreatedClusterClient._of,
+                self._id,
+                *encode_body(body),
+                encoded,
+            )
 
 
 def _entries(data: Any) -> List[IpAllowlistEntry]:
-    return [_models._ip_allowlist_entry(entry) for entry in data]
+    return list(map(_models.IpAllowlistEntry._of, data))

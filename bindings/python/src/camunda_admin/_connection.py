@@ -4,40 +4,108 @@ Methods of operations and waiters call a function of the C ABI through a `Connec
 the response as an object or raises the error as an exception.
 """
 
-import codecs
-import io
+from __future__ import annotations
+
 import os
-from contextlib import ExitStack
 from ctypes import byref, c_void_p
-from typing import IO, Any, Callable, Iterator, Optional, Tuple, TypeVar, Union
 
 from . import _callbacks
-from ._arguments import check_number, encode_str
+from ._arguments import check_id, check_seconds, encode_segment, wrong_type
 from ._callbacks import SignalWatch, on_main_thread, pop_exception, store_unraisable
 from ._errors import InvalidArgumentError
 from ._json import decode
 from ._native import lib
 from ._native_handle import NativeHandle, check, take_error, take_json
-from ._progress import ProgressDisplay
 
-__all__ = ["CallOptions", "Connection", "Progress", "Resource", "SharedClient", "encode_cluster_id"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any, Callable, Iterator, Optional, Tuple, TypeVar
 
-T = TypeVar("T")
+    from ._types import Id, Progress, Timeout
 
-#: How a waiter reports each poll: None or False: not at all. True: on standard error. A function: it
-#: is called with the resource.
-Progress = Union[None, bool, Callable[[T], object]]
+    T = TypeVar("T")
+
+__all__ = [
+    "UNSET",
+    "CallOptions",
+    "Cancel",
+    "Connection",
+    "Resource",
+    "SharedClient",
+    "encode_cluster_id",
+]
+
+
+class Cancel:
+    """A handle that cancels calls from another thread or a signal handler.
+
+    Pass it to a call, or to `AdminClient.with_options`. As a context manager it cancels the calls when
+    an exception leaves the block:
+
+        with ThreadPoolExecutor() as pool, Cancel() as cancel:
+            list(pool.map(lambda id: admin.cluster(id).get(cancel=cancel), ids))
+    """
+
+    __slots__ = ("_handle", "__weakref__")
+
+    def __init__(self) -> None:
+        self._handle = NativeHandle(lib.camunda_cancel_new(), lib.camunda_cancel_free)
+
+    def cancel(self) -> None:
+        """Cancel all calls made with this object, in progress or made before `reset`.
+
+        Calls in progress end within 100 ms. All raise `CancelledError`.
+        """
+        lib.camunda_cancel_trigger(self._handle.pointer)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether `cancel` was called, and `reset` was not called since."""
+        return bool(lib.camunda_cancel_is_triggered(self._handle.pointer))
+
+    def reset(self) -> None:
+        """Allow new calls again. Calls that were in progress at the time of `cancel` stay cancelled."""
+        lib.camunda_cancel_reset(self._handle.pointer)
+
+    def __enter__(self) -> Cancel:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self.cancel()
+
+    def __repr__(self) -> str:
+        if getattr(self, "_handle", None) is None:  # if the constructor failed
+            return "<Cancel>"
+        return f"<Cancel, {'' if self.is_cancelled else 'not '}cancelled>"
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "<unchanged>"
+
+
+#: The default of an option that keeps its value.
+UNSET: Any = _Unset()
 
 
 class SharedClient:
     """A client of the C ABI, shared by all objects that were made from one `AdminClient`."""
 
-    __slots__ = ("handle", "logging")
+    __slots__ = ("handle", "logging", "description")
 
-    def __init__(self, handle: NativeHandle, logging: bool) -> None:
+    handle: Optional[NativeHandle]
+    logging: bool
+    description: str
+
+    def __init__(
+        self, handle: Optional[NativeHandle], logging: bool = False, description: str = ""
+    ) -> None:
         #: None once the client is closed.
-        self.handle: Optional[NativeHandle] = handle
+        self.handle = handle
         self.logging = logging
+        #: The server and the credentials, for `repr`.
+        self.description = description
 
 
 class CallOptions:
@@ -45,20 +113,25 @@ class CallOptions:
 
     __slots__ = ("timeout", "cancel")
 
+    timeout: Optional[float]
+    cancel: Optional[NativeHandle]
+
     def __init__(
         self, timeout: Optional[float] = None, cancel: Optional[NativeHandle] = None
     ) -> None:
         self.timeout = timeout
         self.cancel = cancel
 
-    def replaced(
-        self, timeout: Optional[float], cancel: Optional[NativeHandle]
-    ) -> "CallOptions":
-        """Return a copy with the options that are given; None keeps the value of this object."""
-        return CallOptions(
-            self.timeout if timeout is None else check_number("timeout", timeout),
-            self.cancel if cancel is None else cancel,
-        )
+    def replaced(self, timeout: Any, cancel: Any) -> CallOptions:
+        """Return a copy with other values. `UNSET` keeps the value of this object; None removes it."""
+        seconds, handle = self.timeout, self.cancel
+        if timeout is not UNSET:
+            seconds = None if timeout is None else check_seconds("timeout", timeout)
+        if cancel is not UNSET:
+            if cancel is not None and not isinstance(cancel, Cancel):
+                raise wrong_type("cancel", cancel, "a Cancel")
+            handle = None if cancel is None else cancel._handle
+        return CallOptions(seconds, handle)
 
     def to_native(self, watch: Optional[SignalWatch]) -> NativeHandle:
         """Return the options as an object of the C ABI, with `watch` as the interrupt check."""
@@ -104,6 +177,9 @@ class Connection:
 
     __slots__ = ("shared", "options", "_plain", "_watched")
 
+    shared: SharedClient
+    options: CallOptions
+
     def __init__(self, shared: SharedClient, options: CallOptions) -> None:
         self.shared = shared
         self.options = options
@@ -112,6 +188,15 @@ class Connection:
         self._plain: Optional[NativeHandle] = None if no_options else options.to_native(None)
         #: The options for the main thread, with their watch.
         self._watched: Optional[Tuple[SignalWatch, NativeHandle]] = None
+
+    def replaced(self, timeout: Any, cancel: Any) -> Connection:
+        """Return a connection to the same client with other options, as `CallOptions.replaced`."""
+        return Connection(self.shared, self.options.replaced(timeout, cancel))
+
+    def close(self) -> None:
+        """Make the calls through this connection fail. Other connections to the client stay open."""
+        shared = self.shared
+        self.shared = SharedClient(None, shared.logging, shared.description)
 
     def call_value(
         self, function: Any, operation: str, convert: Callable[[Any], T], *arguments: Any
@@ -135,8 +220,7 @@ class Connection:
         operation: str,
         convert: Callable[[Any], T],
         arguments: Tuple[bytes, ...],
-        timeout: Optional[float],
-        interval: Optional[float],
+        max_poll_interval: Optional[Timeout],
         progress: Progress[T],
     ) -> T:
         """Call a waiter that returns the resource of its last poll."""
@@ -147,8 +231,7 @@ class Connection:
                 operation,
                 convert,
                 (*arguments, byref(value)),
-                timeout,
-                interval,
+                max_poll_interval,
                 progress,
             )
         except BaseException:
@@ -162,22 +245,26 @@ class Connection:
         operation: str,
         convert: Callable[[Any], T],
         arguments: Tuple[bytes, ...],
-        timeout: Optional[float],
-        interval: Optional[float],
+        max_poll_interval: Optional[Timeout],
         progress: Progress[T],
     ) -> None:
         """Call a waiter that returns nothing."""
-        self._wait(function, operation, convert, arguments, timeout, interval, progress)
+        self._wait(function, operation, convert, arguments, max_poll_interval, progress)
 
     def call_csv(
         self, function: Any, operation: str, file: Optional[IO[Any]]
     ) -> Optional[Iterator[str]]:
         """Call a function that passes CSV data to a sink; without a file, return the lines."""
+        import codecs
+        import io
+
         if file is None:
             buffer = io.BytesIO()
             self._call_with_sink(function, buffer.write)
             buffer.seek(0)
             return iter(io.TextIOWrapper(buffer, encoding="utf-8", newline=""))
+        if not hasattr(file, "write"):
+            raise wrong_type("file", file, "a file object with `write`")
         try:
             file.write("")
         except TypeError:
@@ -193,7 +280,7 @@ class Connection:
         """Return the client of the C ABI. It is not freed while the caller holds the handle."""
         handle = self.shared.handle
         if handle is None:
-            raise InvalidArgumentError("the client is closed")
+            raise InvalidArgumentError("client is closed; use it within its `with` block")
         return handle
 
     def _call(self, function: Any, arguments: Tuple[Any, ...]) -> None:
@@ -237,8 +324,7 @@ class Connection:
         operation: str,
         convert: Callable[[Any], T],
         arguments: Tuple[Any, ...],
-        timeout: Optional[float],
-        interval: Optional[float],
+        max_poll_interval: Optional[Timeout],
         progress: Progress[T],
     ) -> None:
         handle = self.handle()
@@ -246,44 +332,34 @@ class Connection:
         watch = SignalWatch()
         call = self.options.to_native(watch)
         error = c_void_p()
-        if timeout is not None:
-            seconds = check_number("timeout", timeout)
-            check(lib.camunda_call_options_set_timeout(call.pointer, seconds, byref(error)), error)
-        if interval is not None:
+        if max_poll_interval is not None:
             status = lib.camunda_call_options_set_max_poll_interval(
-                call.pointer, check_number("interval", interval), byref(error)
+                call.pointer, check_seconds("max_poll_interval", max_poll_interval), byref(error)
             )
             check(status, error)
-        with ExitStack() as stack:
-            report: Optional[Callable[[Any], object]] = None
-            if progress is True:
-                report = stack.enter_context(ProgressDisplay()).show
-            elif progress is not None and progress is not False:
-                report = progress
-            if report is not None:
-                receive = report
-                number = stack.enter_context(
-                    _callbacks.progress_target(
-                        lambda encoded: _report(receive, encoded, operation, convert)
+        if progress is None or progress is False:
+            with store_unraisable():
+                status = function(handle.pointer, call.pointer, *arguments, byref(error))
+        else:
+            from ._progress import reporter
+
+            with reporter(progress) as report:
+
+                def receive(encoded: bytes) -> None:
+                    report(decode(encoded, operation, convert))
+
+                with _callbacks.CallbackTarget(receive) as number:
+                    status = lib.camunda_call_options_set_progress(
+                        call.pointer, _callbacks.progress, number, byref(error)
                     )
-                )
-                status = lib.camunda_call_options_set_progress(
-                    call.pointer, _callbacks.progress, number, byref(error)
-                )
-                check(status, error)
-            stack.enter_context(store_unraisable())
-            status = function(handle.pointer, call.pointer, *arguments, byref(error))
+                    check(status, error)
+                    with store_unraisable():
+                        status = function(handle.pointer, call.pointer, *arguments, byref(error))
         _raise_failure(status, error)
 
     def _call_with_sink(self, function: Any, write: Callable[[bytes], object]) -> None:
-        with _callbacks.sink_target(write) as number, store_unraisable():
+        with _callbacks.CallbackTarget(write) as number, store_unraisable():
             self._call(function, (_callbacks.sink, number))
-
-
-def _report(
-    report: Callable[[Any], object], encoded: bytes, operation: str, convert: Callable[[Any], Any]
-) -> None:
-    report(decode(encoded, operation, convert))
 
 
 def _raise_failure(status: int, error: c_void_p) -> None:
@@ -309,16 +385,27 @@ def _write_all(file: IO[Any], piece: bytes) -> None:
 class Resource:
     """Base class of the groups of operations: a connection, and the id of the cluster if there is one."""
 
-    __slots__ = ("_connection", "_id")
+    __slots__ = ("_connection", "_id", "__weakref__")
+
+    _connection: Connection
+    _id: bytes
 
     def __init__(self, connection: Connection, cluster: bytes = b"") -> None:
         self._connection = connection
         self._id = cluster
 
+    def _calls(self, timeout: Optional[Timeout], cancel: Optional[Cancel]) -> Connection:
+        """Return the connection for a call with these options. None: that of the connection."""
+        if timeout is None and cancel is None:
+            return self._connection
+        return self._connection.replaced(
+            UNSET if timeout is None else timeout, UNSET if cancel is None else cancel
+        )
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._id.decode()}>".replace(" >", ">")
 
 
-def encode_cluster_id(cluster_id: str) -> bytes:
+def encode_cluster_id(cluster_id: Id) -> bytes:
     """Encode the id of a cluster for the C ABI."""
-    return encode_str("cluster_id", cluster_id)
+    return encode_segment("cluster_id", check_id("cluster_id", cluster_id))

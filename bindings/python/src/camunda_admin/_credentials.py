@@ -1,15 +1,25 @@
 """Credentials of a cluster client: their variables, and the credential files of the Console."""
 
-import os
-from ctypes import byref, c_void_p
-from typing import Any, Dict, Iterator, Mapping, Union
+from __future__ import annotations
 
-from ._arguments import encode_body, encode_path
+from ctypes import byref, c_void_p
+
+from ._arguments import encode_body, encode_path, wrong_type
 from ._hidden import Hidden
 from ._json import decode
 from ._model import Secrets
 from ._native import lib
-from ._native_handle import NativeHandle, check, take_json
+from ._native_handle import NamedFile, NativeHandle, check, take_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, Dict, Iterator
+
+    from ._types import StrPath
+else:
+    # From where `collections.abc`, which is slow to import, has it.
+    from _collections_abc import Mapping
 
 __all__ = ["ClusterCredentials", "from_client", "parse"]
 
@@ -18,15 +28,30 @@ class ClusterCredentials(Mapping[str, str]):
     """The credentials of a cluster client: variables such as `ZEEBE_ADDRESS`, by name.
 
     `repr` and `str` show the names only.
+
+    Args:
+        variables: A mapping of names to values.
+
+    Raises:
+        ArgumentTypeError: `variables` is not a mapping of strings to strings.
     """
 
     __slots__ = ("_variables",)
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        self._variables: Dict[str, str] = Secrets(variables)
+        if not isinstance(variables, Mapping):
+            raise wrong_type("variables", variables, "a dict of names and values")
+        # Before any call that can fail, since a traceback may show local variables.
+        variables = Secrets(variables)
+        self._variables: Dict[str, str] = variables
+        for name, value in self._variables.items():
+            if not isinstance(name, str):
+                raise wrong_type("variables", name, "a str for each name")
+            if not isinstance(value, str):
+                raise wrong_type(f"variables[{name!r}]", value, "a str")
 
     @classmethod
-    def from_env_file(cls, path: Union[str, "os.PathLike[str]"]) -> "ClusterCredentials":
+    def from_env_file(cls, path: StrPath) -> ClusterCredentials:
         """Read a file of POSIX shell assignments: `export NAME='value'` or `NAME=value` lines.
 
         Quotes and comments are allowed. Nothing is expanded: `$` is a dollar sign.
@@ -39,13 +64,13 @@ class ClusterCredentials(Mapping[str, str]):
             ConfigError: a line is not valid; the message has its number.
         """
         value, error = c_void_p(), c_void_p()
-        check(
-            lib.camunda_credentials_read(encode_path("path", path), byref(value), byref(error)), error
-        )
+        name = encode_path("path", path)
+        with NamedFile(path):
+            check(lib.camunda_credentials_read(name, byref(value), byref(error)), error)
         return cls(decode(take_json(value), "read credentials", dict))
 
     @classmethod
-    def from_env(cls) -> "ClusterCredentials":
+    def from_env(cls) -> ClusterCredentials:
         """Read the variables of the Console's credential file from the environment.
 
         `ZEEBE_CLIENT_ID` and `ZEEBE_CLIENT_SECRET` are required; an empty variable counts as not set.
@@ -57,7 +82,7 @@ class ClusterCredentials(Mapping[str, str]):
         check(lib.camunda_credentials_from_env(byref(value), byref(error)), error)
         return cls(decode(take_json(value), "read credentials", dict))
 
-    def write_env_file(self, path: Union[str, "os.PathLike[str]"]) -> None:
+    def write_env_file(self, path: StrPath) -> None:
         """Write the variables as `export NAME='value'` lines to a new file with mode 0600.
 
         The file is flushed to the disk. For a client that does not exist yet, use
@@ -70,9 +95,10 @@ class ClusterCredentials(Mapping[str, str]):
             FileError: the file exists or cannot be written.
             InvalidArgumentError: a name is not valid or a value has a NUL; no file is created.
         """
-        value, error = parse(Hidden(self._variables)), c_void_p()
-        name = encode_path("path", path)
-        check(lib.camunda_credentials_write(value.pointer, name, byref(error)), error)
+        name, error = encode_path("path", path), c_void_p()
+        value = parse(Hidden(self._variables))
+        with NamedFile(path):
+            check(lib.camunda_credentials_write(value.pointer, name, byref(error)), error)
 
     def __getitem__(self, name: str) -> str:
         return self._variables[name]

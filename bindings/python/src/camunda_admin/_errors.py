@@ -4,8 +4,16 @@ The response body is available as `body` only: neither the message nor the `repr
 contains it. Must not depend on ctypes.
 """
 
+from __future__ import annotations
+
 import builtins
-from typing import Any, Dict, Literal, Optional, Tuple, Type
+import errno as _errno
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Tuple, Type
+
+    from ._types import Method, Outcome, Stage
 
 __all__ = [
     "CamundaError",
@@ -17,6 +25,7 @@ __all__ = [
     "NotReadyError",
     "InvalidRequestError",
     "InvalidArgumentError",
+    "ArgumentTypeError",
     "ConfigError",
     "ServiceError",
     "NetworkError",
@@ -29,47 +38,49 @@ __all__ = [
     "InternalError",
 ]
 
-#: Whether an operation that failed was executed; see `CamundaError.outcome`.
-Outcome = Literal["not_sent", "rejected", "unknown", "completed"]
-
 
 class CamundaError(Exception):
-    """Base class of all exceptions of this package. `str()` is one line without secrets."""
+    """Base class of all exceptions of this package. `str()` is one line without secrets.
 
-    #: The kind of error, such as `not_found`.
-    kind = "internal"
+    Attributes:
+        kind: The kind of error, such as `not_found`.
+        message: The error message: one line.
+        http_status: The HTTP status, or None if no response was received.
+        stage: The stage at which the call failed: `config`, `token`, `request` or `decode`.
+        outcome: Whether the operation was executed. `not_sent`: no request was sent. `rejected`: the API
+            returned an error response. In both cases it was not executed. `completed`: it was executed,
+            but the response was lost or cannot be decoded. `unknown`: it may have been executed; check
+            before you retry it. Waiters change nothing: they report `not_sent` or `rejected`.
+        server_message: The error message of the API, or None if the response has none.
+        body: The response body, unmodified, or None. If a response that the API returns only once could
+            not be decoded, for example one with a client's secret, only this attribute has it: save it,
+            but do not log it. `print(error.body)` shows `<hidden>`: use `bytes(error.body)` or
+            `error.body.decode()`.
+        retry_after: Seconds to wait before a retry, or None if neither the API nor the rate limit states
+            a time.
+        attempts: Number of requests of which at least one byte was sent, including those of a waiter's
+            polls and excluding token requests. 0 if the connection could not be established.
+        request_id: The request id that the API returned, for its support, or None.
+        operation: The name of the operation, such as `create cluster`, or None.
+        method: The HTTP method of the request, or None.
+        path: The path of the request, or None.
+        elapsed: Seconds from the start of the call until it failed, or None.
+    """
 
-    #: The error message: one line.
+    kind: str = "internal"
+
     message: str
-    #: The HTTP status, or None if no response was received.
     http_status: Optional[int]
-    #: The stage at which the call failed: `config`, `token`, `request` or `decode`.
-    stage: str
-    #: Whether the operation was executed. `not_sent`: no request was sent. `rejected`: the API returned
-    #: an error response. In both cases it was not executed. `completed`: it was executed, but the
-    #: response was lost or cannot be decoded. `unknown`: it may have been executed; check before you
-    #: retry it. Waiters change nothing: they report `not_sent` or `rejected`.
+    stage: Stage
     outcome: Outcome
-    #: The error message of the API, or None if the response has none.
     server_message: Optional[str]
-    #: The response body, unmodified, or None. If a response that the API returns only once could not be
-    #: decoded, for example one with a client's secret, only this attribute has it: save it, but do not
-    #: log it. `print(error.body)` shows `<hidden>`: use `bytes(error.body)` or `error.body.decode()`.
     body: Optional[bytes]
-    #: Seconds to wait before a retry, or None if neither the API nor the rate limit states a time.
     retry_after: Optional[float]
-    #: Number of requests of which at least one byte was sent, including those of a waiter's polls and
-    #: excluding token requests. 0 if the connection could not be established.
     attempts: int
-    #: The request id that the API returned, for its support, or None.
     request_id: Optional[str]
-    #: The name of the operation, such as `create cluster`.
     operation: Optional[str]
-    #: The HTTP method of the request.
-    method: Optional[str]
-    #: The path of the request.
+    method: Optional[Method]
     path: Optional[str]
-    #: Seconds from the start of the call until it failed.
     elapsed: Optional[float]
 
     def __init__(
@@ -77,7 +88,7 @@ class CamundaError(Exception):
         message: str,
         *,
         http_status: Optional[int] = None,
-        stage: str = "config",
+        stage: Stage = "config",
         outcome: Outcome = "not_sent",
         server_message: Optional[str] = None,
         body: Optional[bytes] = None,
@@ -85,7 +96,7 @@ class CamundaError(Exception):
         attempts: int = 0,
         request_id: Optional[str] = None,
         operation: Optional[str] = None,
-        method: Optional[str] = None,
+        method: Optional[Method] = None,
         path: Optional[str] = None,
         elapsed: Optional[float] = None,
     ) -> None:
@@ -105,8 +116,8 @@ class CamundaError(Exception):
         self.elapsed = elapsed
 
     @property
-    def status(self) -> int:
-        """The kind of error as a number of the C ABI: `CAMUNDA_STATUS_…`."""
+    def abi_status(self) -> int:
+        """The kind of error as a number of the C ABI: `CAMUNDA_STATUS_…`. Not the HTTP status."""
         return _STATUS_OF_KIND[self.kind]
 
     def __str__(self) -> str:
@@ -118,7 +129,7 @@ class CamundaError(Exception):
 
     def __reduce__(self) -> Tuple[Any, ...]:
         # The workers of a process pool return their exceptions pickled.
-        return _rebuild, (type(self).__name__, self.message, dict(self.__dict__))
+        return type(self), (self.message,), dict(self.__dict__)
 
 
 class AuthenticationError(CamundaError):
@@ -167,16 +178,20 @@ class InvalidRequestError(CamundaError):
 
 
 class InvalidArgumentError(CamundaError, ValueError):
-    """An argument is not valid: empty, of the wrong type, or with a `.` or `..` path segment.
-
-    No request was sent.
-    """
+    """An argument is not valid, for example an empty id. Also a `ValueError`. No request was sent."""
 
     kind = "invalid_argument"
 
 
-class ConfigError(CamundaError):
-    """A setting is missing or not valid; the message has its name or that of the variable."""
+class ArgumentTypeError(InvalidArgumentError, TypeError):
+    """An argument is of the wrong type. Also a `TypeError`."""
+
+
+class ConfigError(CamundaError, ValueError):
+    """A setting is missing or not valid; the message has its name or that of the variable.
+
+    Also a `ValueError`.
+    """
 
     kind = "config"
 
@@ -229,19 +244,29 @@ class WaitFailedError(CamundaError):
 
 
 class FileError(CamundaError, OSError):
-    """A file could not be read or written. Also an `OSError`."""
+    """A file could not be read or written. Also an `OSError`.
+
+    If the reason is that the file exists, does not exist, or must not be accessed, the exception is also
+    the built-in `FileExistsError`, `FileNotFoundError` or `PermissionError`.
+
+    Attributes:
+        errno: The number of the operating system's error, or None.
+        strerror: The message of the operating system, or None.
+        filename: The file as the caller named it, or None.
+    """
 
     kind = "io"
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        kind, arguments, state = super().__reduce__()
+        names = ("errno", "strerror", "filename")
+        return kind, arguments, {**state, **{name: getattr(self, name) for name in names}}
 
 
 class InternalError(CamundaError):
     """A bug in this library; please report it."""
 
     kind = "internal"
-
-
-class ArgumentTypeError(InvalidArgumentError, TypeError):
-    """An argument is of the wrong type. Also a `TypeError`."""
 
 
 # In the order of `CAMUNDA_STATUS_…`, from 1.
@@ -267,29 +292,57 @@ _CLASSES: Tuple[Type[CamundaError], ...] = (
 _STATUS_OF_KIND = {each.kind: number for number, each in enumerate(_CLASSES, 1)}
 
 
-def _with_unknown_outcome(kind: Type[CamundaError]) -> Type[CamundaError]:
-    name = f"OutcomeUnknown{kind.__name__}"
-    doc = f"`OutcomeUnknownError` and `{kind.__name__}`."
-    fields = {"__doc__": doc, "__module__": __name__, "kind": kind.kind}
-    return type(name, (OutcomeUnknownError, kind), fields)
-
-
-_UNKNOWN_OUTCOME = tuple(map(_with_unknown_outcome, _CLASSES))
-_BY_NAME: Dict[str, Type[CamundaError]] = {
-    each.__name__: each
-    for each in (*_CLASSES, *_UNKNOWN_OUTCOME, CamundaError, OutcomeUnknownError, ArgumentTypeError)
+_BUILT_IN: Dict[int, type] = {
+    _errno.EEXIST: builtins.FileExistsError,
+    _errno.ENOENT: builtins.FileNotFoundError,
+    _errno.EACCES: builtins.PermissionError,
 }
+_OUTCOME_UNKNOWN = "OutcomeUnknown"
+_combined: Dict[str, Type[CamundaError]] = {}
 
 
-def error_class(status: int, may_have_been_applied: bool) -> Type[CamundaError]:
-    """Return the class for a status of the C ABI; a base class for a status of a newer library."""
-    classes = _UNKNOWN_OUTCOME if may_have_been_applied else _CLASSES
-    if 1 <= status <= len(classes):
-        return classes[status - 1]
-    return OutcomeUnknownError if may_have_been_applied else CamundaError
+def combined_class(name: str) -> Optional[Type[CamundaError]]:
+    """Return the class of a name such as `OutcomeUnknownTimeoutError`, which has several base classes.
+
+    It is created when it is first used. None if there is no such class.
+    """
+    found = _combined.get(name)
+    if found is not None:
+        return found
+    kind_name = name[len(_OUTCOME_UNKNOWN) :] if name.startswith(_OUTCOME_UNKNOWN) else name
+    bases: Tuple[type, ...] = () if kind_name == name else (OutcomeUnknownError,)
+    for kind in _CLASSES:
+        if kind.__name__ == kind_name:
+            bases += (kind,)
+    for built_in in _BUILT_IN.values():
+        if built_in.__name__ == kind_name:
+            bases += (FileError, built_in)
+    if len(bases) < 2:
+        return None
+    names = ", ".join(f"`{base.__name__}`" for base in bases)
+    kind_of = next(base for base in bases if base is not OutcomeUnknownError)
+    fields = {
+        "__doc__": f"An exception of several kinds: {names}.",
+        "__module__": "camunda_admin",
+        "kind": vars(kind_of)["kind"],
+    }
+    made: Any = type(name, bases, fields)
+    result: Type[CamundaError] = _combined.setdefault(name, made)
+    return result
 
 
-def _rebuild(name: str, message: str, fields: Dict[str, Any]) -> CamundaError:
-    error = _BY_NAME.get(name, CamundaError)(message)
-    error.__dict__.update(fields)
-    return error
+def error_class(
+    status: int, may_have_been_applied: bool, number: Optional[int] = None
+) -> Type[CamundaError]:
+    """Return the class for a status of the C ABI; a base class for a status of a newer library.
+
+    `number` is the `errno` value of a file error.
+    """
+    if not 1 <= status <= len(_CLASSES):
+        return OutcomeUnknownError if may_have_been_applied else CamundaError
+    kind = _CLASSES[status - 1]
+    built_in = _BUILT_IN.get(number or 0) if issubclass(kind, FileError) else None
+    if built_in is None and not may_have_been_applied:
+        return kind
+    name = (built_in or kind).__name__
+    return combined_class(f"{_OUTCOME_UNKNOWN}{name}" if may_have_been_applied else name) or kind

@@ -4,9 +4,13 @@ The package wraps a secret as soon as it receives it. The wrappers of `str` and 
 and are passed to C unchanged.
 """
 
-from typing import Any
+from __future__ import annotations
 
-__all__ = ["Hidden", "HiddenBytes", "HiddenStr", "expose", "hide"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Hidden", "HiddenBytes", "HiddenStr", "expose", "hide", "hide_values"]
 
 _REDACTED = "<hidden>"
 
@@ -60,6 +64,13 @@ def hide(value: Any) -> Any:
     if isinstance(value, str):
         return HiddenStr(value)
     return Hidden(value)
+
+
+def hide_values(values: Any, always: Any = ()) -> None:
+    """Wrap the strings of a dict, and the values with the names in `always`, in place."""
+    for name, value in values.items():
+        if isinstance(value, str) or name in always:
+            values[name] = hide(value)
 
 
 def expose(value: Any) -> Any:

@@ -3,21 +3,26 @@
 Must not depend on `_native`.
 """
 
-import json
-import math
-from decimal import Decimal
-from typing import Any, Callable, TypeVar, Union
+from __future__ import annotations
 
 from ._errors import DecodeError
 from ._hidden import HiddenBytes
 
-__all__ = ["decode"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from typing import Any, Callable, TypeVar, Union
 
-T = TypeVar("T")
+    T = TypeVar("T")
+
+__all__ = ["decode"]
 
 
 def _parse_float(text: str) -> Union[float, Decimal]:
     """Return a number with a point or an exponent as a `float` if that is exact, else as a `Decimal`."""
+    import math
+    from decimal import Decimal
+
     number = float(text)
     exact = Decimal(text)
     if math.isfinite(number) and Decimal(repr(number)) == exact:
@@ -30,20 +35,26 @@ def _parse_int(text: str) -> Union[int, Decimal]:
     try:
         return int(text)
     except ValueError:
+        from decimal import Decimal
+
         return Decimal(text)
 
 
-_decoder = json.JSONDecoder(parse_float=_parse_float)
-# Slower: a `parse_int` of its own is called for each whole number.
-_decoder_for_long_integers = json.JSONDecoder(parse_float=_parse_float, parse_int=_parse_int)
+_decoder: Any = None
 
 
 def _parse(encoded: bytes) -> Any:
+    global _decoder
+    from json import JSONDecoder  # slow to import, and not needed before the first response
+
+    if _decoder is None:
+        _decoder = JSONDecoder(parse_float=_parse_float)
     text = encoded.decode("utf-8-sig" if encoded.startswith(b"\xef") else "utf-8")
     try:
         return _decoder.decode(text)
     except ValueError:
-        return _decoder_for_long_integers.decode(text)
+        # Slower: a `parse_int` of its own is called for each whole number.
+        return JSONDecoder(parse_float=_parse_float, parse_int=_parse_int).decode(text)
 
 
 def decode(encoded: bytes, operation: str, convert: Callable[[Any], T]) -> T:

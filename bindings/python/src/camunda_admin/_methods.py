@@ -3,13 +3,16 @@
 The types in `_models` inherit from them, so `_models` is imported here for type hints only.
 """
 
-from typing import TYPE_CHECKING, Dict, List, Optional
+from __future__ import annotations
 
 from ._credentials import ClusterCredentials, from_client
 from ._hidden import Hidden
 from ._model import Model
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Dict, Optional, Tuple
+
     from ._models import Cluster, IpAllowlistEntry
 
 __all__ = ["ClusterMethods", "CreatedClusterClientMethods", "IpRangesMethods"]
@@ -18,12 +21,17 @@ __all__ = ["ClusterMethods", "CreatedClusterClientMethods", "IpRangesMethods"]
 class ClusterMethods(Model):
     """Methods of `Cluster`."""
 
+    __slots__ = ()
+
     if TYPE_CHECKING:
-        ipallowlist: Optional[List[IpAllowlistEntry]]
-        ipwhitelist: Optional[List[IpAllowlistEntry]]
+
+        @property
+        def ipallowlist(self) -> Optional[Tuple[IpAllowlistEntry, ...]]: ...
+        @property
+        def ipwhitelist(self) -> Optional[Tuple[IpAllowlistEntry, ...]]: ...
 
     @property
-    def allowlist(self) -> "Optional[List[IpAllowlistEntry]]":
+    def allowlist(self) -> Optional[Tuple[IpAllowlistEntry, ...]]:
         """The IP allowlist of the cluster: `ipallowlist`, else `ipwhitelist`.
 
         None if the credentials lack the permission to read it.
@@ -34,7 +42,9 @@ class ClusterMethods(Model):
 class CreatedClusterClientMethods(Model):
     """Methods of `CreatedClusterClient`."""
 
-    def credentials(self, cluster: "Cluster") -> "ClusterCredentials":
+    __slots__ = ()
+
+    def credentials(self, cluster: Cluster) -> ClusterCredentials:
         """Return the variables that a program needs to use the cluster as this client.
 
         To keep them in a file, create the client with `clients.create_env_file` instead: with
@@ -46,10 +56,16 @@ class CreatedClusterClientMethods(Model):
 class IpRangesMethods(Model):
     """Methods of `IpRanges`."""
 
-    if TYPE_CHECKING:
-        web_modeler: List[str]
+    __slots__ = ()
 
-    def by_product(self) -> Dict[str, List[str]]:
+    if TYPE_CHECKING:
+
+        @property
+        def web_modeler(self) -> Tuple[str, ...]: ...
+
+    def by_product(self) -> Dict[str, Tuple[str, ...]]:
         """Return the CIDRs by product, including products that this version does not know."""
-        others = {name: value for name, value in self.extra.items() if isinstance(value, list)}
+        others: Dict[str, Tuple[Any, ...]] = {
+            name: tuple(value) for name, value in self.extra.items() if isinstance(value, list)
+        }
         return {"web-modeler": self.web_modeler, **others}

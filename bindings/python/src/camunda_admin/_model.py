@@ -3,86 +3,405 @@
 Must not depend on any other module of the package.
 """
 
-import copy
-from decimal import Decimal
-from typing import Any, Callable, Dict, Generic, List, Optional, Type, TypeVar, Union
+from __future__ import annotations
 
-__all__ = ["FailoverStep", "Model", "Number", "OpenEnum", "OpenEnumValues", "Secrets"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import dataclasses
+    from datetime import datetime
+    from decimal import Decimal
+    from typing import Any, ClassVar, Dict, Iterable, Iterator, Mapping, Optional, Tuple, Type, TypeVar, Union
 
-#: A number of a response: a `Decimal` if neither `int` nor `float` can represent it exactly.
-Number = Union[int, float, Decimal]
+    #: A number of a response: a `Decimal` if neither `int` nor `float` can represent it exactly.
+    Number = Union[int, float, Decimal]
 
-# A frozen dataclass sets its fields one by one through `object.__setattr__`. For a list of thousands
-# of objects, setting the whole `__dict__` takes less than half the time.
-new_object: Callable[[Any], Any] = object.__new__
-set_fields: Callable[[Any, str, Any], None] = object.__setattr__
+    M = TypeVar("M", bound="Model")
+    E = TypeVar("E", bound="OpenEnum")
+
+__all__ = ["FailoverStep", "Model", "OpenEnum", "OpenEnumType", "Secrets"]
+
+_new: Any = object.__new__
+_new_str: Any = str.__new__
 
 
-def null_fields(data: Dict[str, Any]) -> Optional[List[str]]:
-    """Return the names of the fields that are null, or None if there are none.
+# ---- Objects ----------------------------------------------------------------------------------
 
-    `to_dict` restores these fields.
+
+class _DataclassFields:
+    """Makes the functions of `dataclasses` accept the objects of responses.
+
+    The fields are computed when they are read, since `dataclasses` is slow to import.
     """
-    if None not in data.values():
-        return None
-    return [name for name, value in data.items() if value is None]
 
+    def __init__(self) -> None:
+        self._computed: Dict[type, Any] = {}
 
-M = TypeVar("M", bound="Model")
-E = TypeVar("E", bound="OpenEnum")
+    def __get__(self, instance: object, owner: Type[Model]) -> Any:
+        found = self._computed.get(owner)
+        if found is None:
+            from dataclasses import field, make_dataclass
+
+            described = [
+                (
+                    name,
+                    vars(owner)[name].fget.__annotations__["return"],
+                    field(default=None, repr=name not in owner._hidden),
+                )
+                for name in owner._names
+            ]
+            described.append(("extra", "Dict[str, Any]", field(default=None, repr=False)))
+            made: Any = make_dataclass(owner.__name__, described)
+            found = self._computed[owner] = made.__dataclass_fields__
+        return found
 
 
 class Model:
-    """An object of an API response.
+    """An object of an API response. Immutable.
 
-    Its fields are attributes in snake case. `extra` has the fields that this version does not know, by
-    their JSON names; `to_dict` returns all fields by their JSON names.
+    Its fields are read-only attributes in snake case, in the order of `__match_args__`. Objects are
+    equal if they are of the same class and their fields are equal, and can be hashed, copied and
+    pickled. Class patterns and the functions of `dataclasses` (`fields`, `replace`, `asdict`) work.
+
+    Attributes:
+        extra: The fields that this version does not know, by their JSON names. A new dict each time.
     """
 
-    extra: Dict[str, Any]
+    # The JSON object. A nested object takes the place of its JSON when it is first read.
+    __slots__ = ("_data", "__weakref__")
 
-    @staticmethod
-    def _decode(data: Optional[Dict[str, Any]]) -> Any:
-        """Return the object of decoded JSON. Removes the known fields from `data` and keeps it."""
-        raise NotImplementedError
+    _data: Dict[str, Any]
+    #: The JSON names of the fields by attribute.
+    _names: ClassVar[Mapping[str, str]] = {}
+    #: The attributes without which there is no object.
+    _required: ClassVar[Tuple[str, ...]] = ()
+    #: The attributes that are secrets.
+    _hidden: ClassVar[Tuple[str, ...]] = ()
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[Dict[str, dataclasses.Field[Any]]]
+    else:
+        __dataclass_fields__ = _DataclassFields()
 
     @classmethod
-    def from_dict(cls: Type[M], data: Dict[str, Any]) -> M:
+    def _of(cls: Type[M], data: Optional[Dict[str, Any]]) -> M:
+        """Return the object of decoded JSON, which it keeps."""
+        result: M = _new(cls)
+        _set_data(result, {} if data is None else data)
+        return result
+
+    def _fill(self, values: Iterable[Any], extra: Optional[Mapping[str, Any]]) -> None:
+        """Set the fields of a new object, in the order of `_names`. None: the field is absent."""
+        data = {
+            name: to_json(value)
+            for name, value in zip(self._names.values(), values)
+            if value is not None
+        }
+        _set_data(self, {**data, **to_json(extra or {})})
+
+    def _object(self, name: str, kind: Type[M]) -> M:
+        """Return the object of a field; an empty one if the field is absent."""
+        value: Any = self._data.get(name)
+        if value.__class__ is kind:
+            found: M = value
+            return found
+        result: M = _new(kind)
+        _set_data(result, {} if value is None else value)
+        if value is not None:
+            self._data[name] = result
+        return result
+
+    def _objects(self, name: str, kind: Type[M]) -> Tuple[M, ...]:
+        """Return the list of a field as a tuple of objects; an empty one if the field is absent."""
+        values = self._data.get(name)
+        if values is None:
+            return ()
+        if isinstance(values, tuple):
+            return values
+        result = tuple([value if isinstance(value, kind) else kind._of(value) for value in values])
+        self._data[name] = result
+        return result
+
+    @classmethod
+    def from_dict(cls: Type[M], data: Mapping[str, Any]) -> M:
         """Return the object of a dict with JSON names, as `to_dict` returns it.
 
         Raises:
             KeyError: a required field is missing.
+            TypeError: a value is of the wrong type.
         """
-        result: M = cls._decode(copy.deepcopy(data))
+        result = cls._of(_object_of(cls, data))
+        result._check()
         return result
 
     def to_dict(self) -> Dict[str, Any]:
-        """Return all fields by their JSON names, including unknown ones and those that were null."""
-        raise NotImplementedError
+        """Return the JSON object of the response: all fields by their JSON names, unknown ones included."""
+        result: Dict[str, Any] = to_json(self._data, True)
+        return result
+
+    @property
+    def extra(self) -> Dict[str, Any]:
+        """The fields that this version does not know, by their JSON names. A new dict each time."""
+        known = set(self._names.values())
+        return {name: to_json(value) for name, value in self._data.items() if name not in known}
+
+    def _values(self) -> Tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in self._names])
+
+    def _check(self) -> None:
+        """Raise an exception if a field, or one of a nested object, is missing or of the wrong type."""
+        for name in self._required:
+            if self._data.get(self._names[name]) is None:
+                raise KeyError(self._names[name])
+        for value in self._values():
+            for each in value if isinstance(value, tuple) else (value,):
+                if isinstance(each, Model):
+                    _object_of(type(each), each._data)
+                    each._check()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Model) or type(other) is not type(self):
+            return NotImplemented
+        return (
+            self is other
+            or self._data == other._data
+            or (self._values() == other._values() and self.extra == other.extra)
+        )
+
+    def __hash__(self) -> int:
+        # Not of the fields that may contain lists and dicts. Equal objects have equal hashes all the same.
+        return hash((type(self), *(v for v in self._values() if isinstance(v, (str, int, Model)))))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}={getattr(self, name)!r}" for name in self._names if name not in self._hidden
+        )
+        return f"{type(self).__name__}({shown})"
+
+    def __setattr__(self, name: str, value: object) -> None:
+        self._refuse("assigned", name)
+
+    def __delattr__(self, name: str) -> None:
+        self._refuse("deleted", name)
+
+    def _refuse(self, change: str, name: str) -> None:
+        from dataclasses import FrozenInstanceError
+
+        raise FrozenInstanceError(
+            f"{type(self).__name__}.{name} cannot be {change}: the object is immutable; use `replace`"
+        )
+
+    def replace(self: M, **changes: Any) -> M:
+        """Return a copy with other values for some fields, which are given as keyword arguments.
+
+        Raises:
+            TypeError: the class has no such field.
+        """
+        data = dict(self._data)
+        extra = changes.pop("extra", None)
+        if extra is not None:
+            known = set(self._names.values())
+            data = {name: value for name, value in data.items() if name in known}
+            data.update(to_json(extra))
+        for name, value in changes.items():
+            if name not in self._names:
+                raise TypeError(f"{type(self).__name__} has no field {name!r}")
+            data.pop(self._names[name], None)
+            if value is not None:
+                data[self._names[name]] = to_json(value)
+        return self._of(data)
+
+    def __replace__(self: M, **changes: Any) -> M:
+        return self.replace(**changes)
+
+    def __copy__(self: M) -> M:
+        return self
+
+    def __deepcopy__(self: M, memo: Any) -> M:
+        return self
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return self.from_dict, (self.to_dict(),)
 
 
-class OpenEnum(str):
+_set_data: Any = vars(Model)["_data"].__set__
+
+
+def to_json(value: Any, plain: bool = False) -> Any:
+    """Return a copy of a value as decoded JSON. `plain`: with dicts instead of nested objects."""
+    if isinstance(value, (list, tuple)):
+        return [to_json(each, plain) for each in value]
+    if isinstance(value, dict):
+        return {name: to_json(each, plain) for name, each in value.items()}
+    if isinstance(value, Model):
+        return to_json(value._data, True) if plain else value
+    if isinstance(value, FailoverStep):
+        return value.to_dict()
+    if isinstance(value, str):
+        return str(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return value
+
+
+def _object_of(kind: Type[Model], data: Any) -> Dict[str, Any]:
+    from collections.abc import Mapping
+
+    if not isinstance(data, Mapping):
+        raise TypeError(f"{kind.__name__}: {type(data).__name__} given; expected a dict")
+    return {name: to_json(value) for name, value in data.items()}
+
+
+# ---- Times ------------------------------------------------------------------------------------
+
+
+def to_datetime(value: Any) -> Optional[datetime]:
+    """Return the time of an RFC 3339 string, or of a number of milliseconds since 1970, in UTC or with
+    the offset of the string. None if it is neither, or beyond the years 1 to 9999.
+    """
+    from datetime import datetime, timedelta, timezone
+
+    try:
+        if not isinstance(value, str):
+            start = datetime(1970, 1, 1, tzinfo=timezone.utc)
+            return None if value is None else start + timedelta(milliseconds=_exact(value))
+        match = _rfc_3339(value)
+        if match is None:
+            return None
+        *numbers, fraction, sign, hours, minutes = match.groups("")
+        year, month, day, hour, minute, second = map(int, numbers)
+        zone = timezone.utc
+        if sign:
+            if int(hours) > 23 or int(minutes) > 59:
+                return None
+            offset = timedelta(hours=int(hours), minutes=int(minutes))
+            zone = timezone(-offset if sign == "-" else offset)
+        # A leap second is the first second of the next minute.
+        leap = second == 60
+        time = datetime(
+            year, month, day, hour, minute, 59 if leap else second, int(fraction[:6].ljust(6, "0")), zone
+        )
+        return time + timedelta(seconds=1) if leap else time
+    except (ValueError, OverflowError, TypeError):
+        return None
+
+
+def _exact(milliseconds: Any) -> Union[int, float]:
+    whole = int(milliseconds)
+    return whole if whole == milliseconds else float(milliseconds)
+
+
+_pattern: Any = None
+
+
+def _rfc_3339(text: str) -> Any:
+    global _pattern
+    if _pattern is None:
+        import re
+
+        _pattern = re.compile(
+            r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})"
+            r"(?:\.([0-9]+))?(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
+        )
+    return _pattern.fullmatch(text)
+
+
+# ---- Enumerations -----------------------------------------------------------------------------
+
+
+class OpenEnumType(type):
+    """The class of enumerations, which are containers of their known values.
+
+    `list(ClientPermission)`, `len(ClientPermission)` and `"Zeebe" in ClientPermission` work.
+    """
+
+    _values: Dict[Optional[str], Any]
+    _constants: Dict[str, Any]
+
+    def __init__(cls, name: str, bases: Tuple[type, ...], namespace: Dict[str, Any]) -> None:
+        super().__init__(name, bases, namespace)
+        cls._constants = {}
+        cls._values = values = _Values(cls)
+        values[None] = values[""] = _new_str(cls, "")
+        for constant, value in namespace.items():
+            if constant.isupper():
+                values[value] = cls._constants[constant] = _new_str(cls, value)
+                type.__setattr__(cls, constant, values[value])
+
+    @property
+    def __members__(cls: Type[E]) -> Dict[str, E]:  # type: ignore[misc]
+        """The known values by the names of their constants."""
+        return dict(cls._constants)
+
+    def __iter__(cls: Type[E]) -> Iterator[E]:  # type: ignore[misc]
+        return iter(cls._constants.values())
+
+    def __len__(cls) -> int:
+        return len(cls._constants)
+
+    def __bool__(cls) -> bool:
+        return True
+
+    def __contains__(cls, value: object) -> bool:
+        return isinstance(value, str) and value in cls._constants.values()
+
+    def __setattr__(cls, name: str, value: object) -> None:
+        if name.isupper():
+            raise AttributeError(f"{cls.__name__}.{name} cannot be assigned")
+        super().__setattr__(name, value)
+
+
+class _Values(dict["Optional[str]", "Any"]):
+    """The known values of an enumeration by their string, so that each is created once."""
+
+    __slots__ = ("_enumeration",)
+
+    def __init__(self, enumeration: Any) -> None:
+        self._enumeration = enumeration
+
+    def __missing__(self, value: str) -> Any:
+        # Not stored: the number of unknown values is not bounded.
+        return _new_str(self._enumeration, value)
+
+
+class OpenEnum(str, metaclass=OpenEnumType):
     """A value of an enumeration: a `str`, with a class constant for each known value.
 
-    A value that this version does not know passes through unchanged; an absent one is empty.
+    A value that this version does not know passes through unchanged; an absent one is empty. The class
+    is a container of the known values: `list(ClientPermission)`, `"Zeebe" in ClientPermission`. A
+    `match` statement compares with the constants, and needs a `case _` for unknown values.
     """
 
     __slots__ = ()
 
+    def __new__(cls: Type[E], value: str) -> E:
+        if not isinstance(value, str):
+            raise TypeError(f"{cls.__name__}: {type(value).__name__} given; expected a str")
+        found: E = cls._values[str(value)]
+        return found
 
-class OpenEnumValues(Dict[Optional[str], E], Generic[E]):
-    """The known values of an enumeration by their string, so that each is created once."""
+    @property
+    def name(self) -> Optional[str]:
+        """The name of the constant, or None if this version does not know the value."""
+        for name, value in type(self)._constants.items():
+            if value is self:
+                return name
+        return None
 
-    def __init__(self, enumeration: Type[E]) -> None:
-        super().__init__({None: enumeration("")})
-        for name, value in vars(enumeration).items():
-            if name.isupper():
-                self[str(value)] = value
-        self._enumeration = enumeration
+    @property
+    def value(self) -> str:
+        """The value as a plain `str`."""
+        return str.__str__(self)
 
-    def __missing__(self, value: Optional[str]) -> E:
-        # Not stored: the number of unknown values is not bounded.
-        return self._enumeration(value)
+    def __copy__(self: E) -> E:
+        return self
+
+    def __deepcopy__(self: E, memo: Any) -> E:
+        return self
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (self.value,)
+
+
+# ---- Hand-written types -----------------------------------------------------------------------
 
 
 class FailoverStep:
@@ -118,7 +437,7 @@ class FailoverStep:
         return f"FailoverStep({self._value!r})"
 
 
-class Secrets(Dict[str, str]):
+class Secrets(dict[str, str]):
     """Connector secrets, values by name: a dict whose `repr` and `str` show the names only.
 
     So do copies and unions (`|`) of it; `to_dict()` and `dict(secrets)` show the values.
@@ -130,7 +449,7 @@ class Secrets(Dict[str, str]):
         """Return a plain dict, which shows its values when it is printed."""
         return dict(self)
 
-    def copy(self) -> "Secrets":
+    def copy(self) -> Secrets:
         """Return a copy that shows the names only."""
         return Secrets(self)
 

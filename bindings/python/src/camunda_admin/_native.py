@@ -1,12 +1,17 @@
 """The native library: locating, loading, checking its ABI version, and shutdown with the interpreter."""
 
+from __future__ import annotations
+
 import atexit
 import ctypes
 import os
 import sys
-from pathlib import Path
 
 from . import _prototypes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["lib", "shutdown", "stopped_by_shutdown", "version"]
 
@@ -22,17 +27,36 @@ def library_name() -> str:
     return "libcamunda_admin.so"
 
 
-def _load() -> ctypes.CDLL:
+class Library(ctypes.CDLL):
+    """The native library. A function gets its types when it is first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        prototype = _prototypes.PROTOTYPES.get(name)
+        if prototype is None:
+            raise AttributeError(name)
+        try:
+            function = self[name]
+        except AttributeError as error:
+            raise AttributeError(
+                f"camunda_admin: {self._name} is older than this package: {error}; install both from "
+                "the same source"
+            ) from None
+        function.restype, function.argtypes = prototype
+        # Only now, since other threads may use the attribute.
+        setattr(self, name, function)
+        return function
+
+
+def _load() -> Library:
     named = os.environ.get(_VARIABLE)
-    path = named or str(Path(__file__).resolve().parent / library_name())
+    path = named or os.path.join(os.path.dirname(os.path.realpath(__file__)), library_name())
     try:
         # CDLL releases the GIL during a call.
-        library = ctypes.CDLL(path)
+        library = Library(path)
     except OSError as error:
         origin = f"the variable {_VARIABLE}" if named else "the installed package"
         raise ImportError(f"camunda_admin: cannot load the library from {origin}: {error}") from None
     try:
-        library.camunda_abi_version.restype = ctypes.c_uint32
         abi = library.camunda_abi_version()
     except AttributeError:
         raise ImportError(f"camunda_admin: {path} is not libcamunda_admin") from None
@@ -41,13 +65,6 @@ def _load() -> ctypes.CDLL:
             f"camunda_admin: {path} has version {abi} of the C ABI, this package requires "
             f"version {_prototypes.CAMUNDA_ABI_VERSION}; install both from the same source"
         )
-    try:
-        _prototypes.declare(library)
-    except AttributeError as error:
-        raise ImportError(
-            f"camunda_admin: {path} is older than this package: {error}; install both from the "
-            "same source"
-        ) from None
     return library
 
 

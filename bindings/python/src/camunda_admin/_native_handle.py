@@ -1,13 +1,21 @@
 """Ownership of objects of the C ABI, and conversion of its errors to exceptions."""
 
-from ctypes import byref, c_size_t, c_void_p, string_at
-from typing import Any, Callable, Dict, NoReturn, Optional
+from __future__ import annotations
 
-from ._errors import CamundaError, Outcome, error_class
+import os
+from ctypes import byref, c_size_t, c_void_p, string_at
+
+from ._errors import CamundaError, ConfigError, FileError, error_class
 from ._hidden import HiddenBytes
 from ._native import lib, stopped_by_shutdown
 
-__all__ = ["Closeable", "NativeHandle", "borrow_json", "check", "take_error", "take_json"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, NoReturn, Optional
+
+    from ._types import Outcome, Stage, StrPath
+
+__all__ = ["Closeable", "NamedFile", "NativeHandle", "borrow_json", "check", "take_error", "take_json"]
 
 
 class NativeHandle:
@@ -43,6 +51,8 @@ class NativeHandle:
 class Closeable:
     """Base class of context managers that close on exit. Without either, the last reference closes."""
 
+    __slots__ = ()
+
     def close(self) -> None:
         """Release the resources. Calls in progress finish first; later calls fail."""
         raise NotImplementedError
@@ -54,7 +64,7 @@ class Closeable:
         self.close()
 
 
-_STAGES = {1: "config", 2: "token", 3: "request", 4: "decode"}
+_STAGES: Dict[int, Stage] = {1: "config", 2: "token", 3: "request", 4: "decode"}
 _OUTCOMES: Dict[int, Outcome] = {1: "not_sent", 2: "rejected", 3: "unknown", 4: "completed"}
 
 
@@ -73,15 +83,19 @@ def take_error(status: int, error: c_void_p) -> CamundaError:
     """Return the exception for an error of the C ABI, and free the error."""
     pointer = error.value
     try:
-        method = _text(lib.camunda_error_method(pointer))
+        method: Any = _text(lib.camunda_error_method(pointer))
         outcome = lib.camunda_error_outcome(pointer)
         length = c_size_t()
         body = lib.camunda_error_body(pointer, byref(length))
         retry_after = lib.camunda_error_retry_after(pointer)
         elapsed = lib.camunda_error_elapsed(pointer)
-        kind = error_class(status, lib.camunda_error_may_have_been_applied(pointer))
-        return kind(
-            _text(lib.camunda_error_message(pointer)) or f"failed with status {status}",
+        message = _text(lib.camunda_error_message(pointer)) or f"failed with status {status}"
+        if "no credentials" in message and os.environ.get("CAMUNDA_CONSOLE_CLIENT_ID"):
+            message += "; AdminClient.from_env() uses those of the environment"
+        number = _os_error(message)
+        kind = error_class(status, lib.camunda_error_may_have_been_applied(pointer), number)
+        result = kind(
+            message,
             http_status=lib.camunda_error_http_status(pointer) or None,
             stage=_STAGES.get(lib.camunda_error_stage(pointer), "request"),
             outcome=_OUTCOMES.get(outcome, "unknown"),
@@ -95,8 +109,36 @@ def take_error(status: int, error: c_void_p) -> CamundaError:
             path=_text(lib.camunda_error_path(pointer)),
             elapsed=elapsed if elapsed >= 0 else None,
         )
+        if number is not None and isinstance(result, FileError):
+            result.errno, result.strerror = number, os.strerror(number)
+        return result
     finally:
         lib.camunda_error_free(pointer)
+
+
+def _os_error(message: str) -> Optional[int]:
+    """Return the number of the operating system's error that Rust appends to its message, if any."""
+    number = message.rpartition("(os error ")[2].partition(")")[0]
+    return int(number) if number.isdigit() and os.name == "posix" else None
+
+
+class NamedFile:
+    """A context manager that sets the `filename` of a `FileError`, and names the file in a `ConfigError`."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: StrPath) -> None:
+        self._path = os.fspath(path)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: object, _trace: object) -> None:
+        if isinstance(error, FileError):
+            error.filename = self._path
+        elif isinstance(error, ConfigError) and str(self._path) not in error.message:
+            error.message = f"{self._path}: {error.message}"
+            error.args = (error.message,)
 
 
 def _text(text: Optional[bytes]) -> Optional[str]:

@@ -1,27 +1,64 @@
 """The progress display of waiters, for `progress=True`.
 
-On a terminal one line that is updated, else a line for each change.
+On a terminal one line that is updated, in a notebook one output that is updated, elsewhere a line for
+each change and one every half minute.
 """
 
+from __future__ import annotations
+
+import os
 import sys
 import time
-from typing import Any, Optional, TextIO
 
+from ._arguments import wrong_type
 from ._models import Backup, Cluster, Restore
 
-__all__ = ["ProgressDisplay"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Optional, TextIO
+
+__all__ = ["ProgressDisplay", "describe", "reporter"]
+
+#: Seconds after which a line is written to a stream other than a terminal, even without a change.
+_LINE_INTERVAL = 30.0
+
+
+class reporter:
+    """A context manager that gives the function to call with each resource that is polled."""
+
+    __slots__ = ("_report", "_display")
+
+    def __init__(self, progress: Any) -> None:
+        self._display: Optional[ProgressDisplay] = None
+        if progress is True:
+            self._display = ProgressDisplay()
+            self._report: Callable[[Any], object] = self._display.show
+        elif callable(progress):
+            self._report = progress
+        else:
+            raise wrong_type("progress", progress, "a function, True, False or None")
+
+    def __enter__(self) -> Callable[[Any], object]:
+        return self._report
+
+    def __exit__(self, *_: object) -> None:
+        if self._display is not None:
+            self._display.__exit__()
 
 
 class ProgressDisplay:
     """A display of the state of the resource that a waiter polls. Default: on standard error."""
 
-    def __init__(self, stream: Optional[TextIO] = None) -> None:
+    def __init__(self, stream: Optional[TextIO] = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._terminal = _is_terminal(self._stream)
-        self._started = time.monotonic()
+        self._output = _notebook_output() if stream is None else None
+        self._terminal = self._output is None and _is_terminal(self._stream)
+        self._clock = clock
+        self._started = clock()
+        self._written_at = self._started
         self._shown = ""
 
-    def __enter__(self) -> "ProgressDisplay":
+    def __enter__(self) -> ProgressDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -31,12 +68,24 @@ class ProgressDisplay:
     def show(self, resource: Any) -> None:
         """Display the state of the resource as just polled."""
         state = _printable(describe(resource))
-        if self._terminal:
-            # Return to the start of the line, and erase what is right of the new text.
-            self._write(f"\r{state} ({_elapsed(time.monotonic() - self._started)})\x1b[K")
-        elif state != self._shown:
-            self._write(f"{state} ({_elapsed(time.monotonic() - self._started)})\n")
+        now = self._clock()
+        line = f"{state} ({_elapsed(now - self._started)})"
+        if self._output is not None:
+            self._output.update({"text/plain": line}, raw=True)
+        elif self._terminal:
+            # Return to the start of the line, and erase what is right of the new text. A line that is
+            # longer than the terminal is wide could not be overwritten.
+            self._write(f"\r{line[: self._width()]}\x1b[K")
+        elif state != self._shown or now - self._written_at >= _LINE_INTERVAL:
+            self._write(f"{line}\n")
+            self._written_at = now
         self._shown = state
+
+    def _width(self) -> int:
+        try:
+            return max(os.get_terminal_size(self._stream.fileno()).columns - 1, 20)
+        except (AttributeError, OSError, ValueError):
+            return 79
 
     def _write(self, text: str) -> None:
         if self._stream is None:  # a program without a console
@@ -47,6 +96,19 @@ class ProgressDisplay:
         except (OSError, ValueError):
             # A stream that is closed must not end the wait.
             pass
+
+
+def _notebook_output() -> Any:
+    """Return an output of the notebook's cell that can be updated; None outside of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    # The shell of a terminal has no kernel.
+    if getattr(shell, "kernel", None) is None:
+        return None
+    from importlib import import_module
+
+    display: Any = import_module("IPython.display").display
+    return display({"text/plain": ""}, raw=True, display_id=True)
 
 
 def describe(resource: Any) -> str:
@@ -65,7 +127,7 @@ def describe(resource: Any) -> str:
 
 def _is_terminal(stream: Optional[TextIO]) -> bool:
     try:
-        return stream is not None and stream.isatty()
+        return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
     except (AttributeError, ValueError):
         return False
 

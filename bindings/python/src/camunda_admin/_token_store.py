@@ -1,17 +1,21 @@
 """Token stores written in Python, and the callbacks through which the library uses them."""
 
+from __future__ import annotations
+
 import abc
 import ctypes
 import errno
 import itertools
-import logging
 from ctypes import byref, c_void_p
-from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from . import _prototypes
-from ._callbacks import protect_first_step, store_exception
+from ._callbacks import logger, protect_first_step, store_exception
 from ._native import lib
 from ._native_handle import check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict, Optional
 
 __all__ = ["TokenStore", "use_store"]
 
@@ -75,17 +79,18 @@ def use_store(config: Optional[int], store: TokenStore) -> None:
         raise
 
 
-class _RegisteredStore(NamedTuple):
-    store: TokenStore
-    description: "ctypes.Array[ctypes.c_char]"
+class _RegisteredStore:
+    __slots__ = ("store", "description")
+
+    def __init__(self, store: TokenStore, description: ctypes.Array[ctypes.c_char]) -> None:
+        self.store = store
+        self.description = description
 
 
 # C receives numbers as its pointers. The tables hold a reference to each object while C has its number.
 _stores: Dict[int, _RegisteredStore] = {}
 _locks: Dict[int, Callable[[], object]] = {}
 _numbers = itertools.count(1)
-
-_logger = logging.getLogger("camunda_admin")
 
 
 def _errno_of(body: Callable[[], object]) -> int:
@@ -94,7 +99,9 @@ def _errno_of(body: Callable[[], object]) -> int:
         body()
         return 0
     except Exception as error:
-        _logger.debug("token store failed", exc_info=True)
+        log_to = logger()
+        if log_to is not None:
+            log_to.debug("token store failed", exc_info=True)
         number = error.errno if isinstance(error, OSError) else None
         if number is not None and number > 0:
             return number

@@ -1,0 +1,69 @@
+"""Calls from asyncio: a blocking method runs in a thread, and is cancelled with its task.
+
+    from camunda_admin import AdminClient
+    from camunda_admin.aio import to_thread
+
+    async def main() -> None:
+        with AdminClient.from_env() as admin:
+            cluster = admin.cluster("…")
+            await asyncio.wait_for(to_thread(cluster.wait_until_healthy), timeout=600)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
+
+from ._connection import Cancel
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+__all__ = ["to_thread"]
+
+_T = TypeVar("_T")
+
+
+async def to_thread(
+    function: Callable[..., _T], *args: Any, executor: Optional[Executor] = None, **kwargs: Any
+) -> _T:
+    """Call a method of this package in a thread, and cancel it when the task is cancelled.
+
+    `asyncio.to_thread` leaves the thread running when its task is cancelled, by Ctrl-C or
+    `asyncio.wait_for` for example, and the interpreter waits for that thread when it exits. This
+    function cancels the call, waits until it has ended, which takes at most 100 ms, and then raises
+    `asyncio.CancelledError`. Its `__cause__` is the exception of the call, if any, whose `outcome`
+    is whether a change was applied.
+
+    Args:
+        function: A method that has a parameter `cancel`, such as `admin.clusters.list`.
+        *args: Its positional arguments.
+        executor: The executor that provides the thread. Default: that of the event loop.
+        **kwargs: Its keyword arguments, without `cancel`.
+
+    Returns:
+        What the method returns.
+    """
+    cancel = Cancel()
+    context = contextvars.copy_context()
+    started = False
+
+    def call() -> _T:
+        nonlocal started
+        started = True
+        return context.run(functools.partial(function, *args, cancel=cancel, **kwargs))
+
+    future = asyncio.get_running_loop().run_in_executor(executor, call)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError as cancelled:
+        cancel.cancel()
+        if started:
+            await asyncio.wait([future])
+            cancelled.__cause__ = future.exception()
+        else:
+            # It waits for a thread of the executor. If it starts all the same, it sends nothing.
+            future.cancel()
+        raise

@@ -1,0 +1,247 @@
+"""Tests of calls from asyncio and from thread pools: they end with their task, or with Ctrl-C."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+import time
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+from camunda_admin import Cancel, CancelledError, NotFoundError, OutcomeUnknownError
+from camunda_admin.aio import to_thread
+from support import SandboxTest
+
+GET = "GET /clusters/{clusterUuid}"
+CREATE = "POST /clusters/{clusterUuid}/clients"
+
+#: Seconds within which a cancelled call must have ended on a busy machine.
+LIMIT = 20
+
+
+class Asyncio(SandboxTest):
+    def test_to_thread_returns_result_and_raises_exception(self):
+        admin = self.client()
+        cluster_id = self.cluster(name="a")
+
+        async def main():
+            names = await asyncio.gather(
+                to_thread(admin.clusters.list), to_thread(admin.cluster(cluster_id).get, timeout=30)
+            )
+            self.assertEqual(names[1].name, "a")
+            with self.assertRaises(NotFoundError):
+                await to_thread(admin.cluster("missing").get)
+            with ThreadPoolExecutor(1, thread_name_prefix="own") as pool:
+                names = []
+                handle = admin.cluster(self.cluster(status={"ready": "Healthy"}))
+                await to_thread(
+                    handle.wait_until_healthy,
+                    max_poll_interval=0.01,
+                    progress=lambda _: names.append(threading.current_thread().name),
+                    executor=pool,
+                )
+            self.assertTrue(names[0].startswith("own"))
+
+        asyncio.run(main())
+
+    def test_wait_for_cancels_the_wait(self):
+        handle = self.client().cluster(self.cluster(status={"ready": "Creating"}))
+        started = time.monotonic()
+
+        async def main():
+            await asyncio.wait_for(to_thread(handle.wait_until_healthy, timeout=600), timeout=0.3)
+
+        with self.assertRaises(asyncio.TimeoutError):
+            asyncio.run(main())
+        # `asyncio.run` waits for the threads of its executor.
+        self.assertLess(time.monotonic() - started, LIMIT)
+
+    def test_cancelled_task_has_the_outcome_of_the_call(self):
+        admin = self.client()
+        admin.token()
+        handle = admin.cluster(self.cluster())
+        self.fault(CREATE, stall=True, when="after")
+
+        async def main():
+            task = asyncio.ensure_future(to_thread(handle.clients.create, "twin"))
+            while not handle.clients.list():
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError) as raised:
+                await task
+            cause = raised.exception.__cause__
+            # A task of Python 3.9 and 3.10 raises a new exception.
+            if sys.version_info >= (3, 11):
+                self.assertIsInstance(cause, OutcomeUnknownError)
+                self.assertIsInstance(cause, CancelledError)
+
+        asyncio.run(main())
+
+    def test_call_that_waits_for_a_thread_is_not_made(self):
+        admin = self.client()
+        release, made = threading.Event(), []
+
+        async def main():
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(release.wait)
+                task = asyncio.ensure_future(
+                    to_thread(lambda cancel: made.append(cancel), executor=pool)
+                )
+                await asyncio.sleep(0)
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await task
+                release.set()
+
+        asyncio.run(main())
+        self.assertEqual(made, [])
+
+    def interrupted(self, program):
+        """Run a program that prints `waiting`, send SIGINT then, and return it when it has ended."""
+        running = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-c", program, self.cluster(status={"ready": "Creating"})],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+        )
+        self.addCleanup(running.kill)
+        self.assertEqual(running.stdout.readline(), "waiting\n")
+        running.send_signal(signal.SIGINT)
+        stdout, stderr = running.communicate(timeout=LIMIT)
+        self.assertIn("KeyboardInterrupt", stderr)
+        return stdout
+
+    def test_ctrl_c_ends_asyncio_run(self):
+        self.interrupted("""
+import asyncio, sys
+from camunda_admin import AdminClient
+from camunda_admin.aio import to_thread
+
+async def main():
+    report = lambda _: print("waiting", flush=True)
+    await to_thread(admin.cluster(sys.argv[1]).wait_until_healthy, timeout=600, progress=report)
+
+admin = AdminClient.from_env()
+asyncio.run(main())
+""")
+
+    def test_ctrl_c_ends_thread_pool_with_cancel(self):
+        self.interrupted("""
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from camunda_admin import AdminClient, Cancel
+
+admin = AdminClient.from_env()
+with ThreadPoolExecutor() as pool, Cancel() as cancel:
+    report = lambda _: print("waiting", flush=True)
+    wait = admin.cluster(sys.argv[1]).wait_until_healthy
+    pool.submit(wait, timeout=600, progress=report, cancel=cancel).result()
+""")
+
+    def test_cancel_cancels_when_an_exception_leaves_its_block(self):
+        with Cancel() as cancel:
+            pass
+        self.assertFalse(cancel.is_cancelled)
+        with self.assertRaises(KeyError), Cancel() as cancel:
+            raise KeyError
+        self.assertTrue(cancel.is_cancelled)
+
+
+class Options(SandboxTest):
+    def test_call_has_options_of_its_own(self):
+        admin = self.client()
+        admin.token()
+        handle = admin.cluster(self.cluster())
+        cancel = Cancel()
+        cancel.cancel()
+        for call in [
+            lambda **options: handle.get(**options),
+            lambda **options: handle.clients.create("never", **options),
+            lambda **options: handle.wait_until_healthy(**options),
+            lambda **options: handle.add_to_ip_allowlist("10.0.0.0/8", **options),
+            lambda **options: handle.clients.create_env_file(self.folder / "a.env", "never", **options),
+            lambda **options: admin.request("GET", "/clusters", **options),
+            lambda **options: admin.activity.csv(**options),
+            lambda **options: admin.ip_ranges(**options),
+        ]:
+            with self.assertRaises(CancelledError):
+                call(cancel=cancel)
+        handle.get()
+        self.fault(GET, stall=True)
+        started = time.monotonic()
+        with self.assertRaises(TimeoutError):
+            handle.get(timeout=0.3)
+        self.assertLess(time.monotonic() - started, LIMIT)
+
+    def test_none_removes_an_option(self):
+        admin = self.client()
+        cancel = Cancel()
+        cancel.cancel()
+        limited = admin.with_options(timeout=1e-6, cancel=cancel)
+        with self.assertRaises(CancelledError):
+            limited.clusters.list()
+        with self.assertRaises(TimeoutError):
+            limited.with_options(cancel=None).clusters.list()
+        with self.assertRaises(CancelledError):
+            limited.with_options(timeout=None).clusters.list()
+        limited.with_options(timeout=None, cancel=None).clusters.list()
+
+    def test_closing_a_client_with_options_closes_no_other(self):
+        import copy
+
+        admin = self.client()
+        for make in [lambda: admin.with_options(timeout=30), lambda: copy.copy(admin)]:
+            with make() as other:
+                other.clusters.list()
+            with self.assertRaises(ValueError):
+                other.clusters.list()
+            self.assertIn("closed", repr(other))
+            admin.clusters.list()
+        source = admin.token_source()
+        with copy.copy(source) as other:
+            self.assertEqual(other.access_token(), source.access_token())
+        source.access_token()
+
+    def test_repr_has_the_server_and_the_client_id(self):
+        settings = self.settings()
+        admin = self.client()
+        url, client_id = settings["base_url"], settings["client_id"]
+        self.assertEqual(repr(admin), f"<AdminClient {url} as {client_id}>")
+        self.assertEqual(repr(admin.with_options(timeout=1)), repr(admin))
+        path = self.folder / "console.env"
+        path.write_text(
+            f"CAMUNDA_CONSOLE_CLIENT_ID=someone\nCAMUNDA_CONSOLE_CLIENT_SECRET=hunter2\nCAMUNDA_CONSOLE_BASE_URL={url}\n"
+        )
+        from camunda_admin import AdminClient, TokenSource
+
+        self.assertEqual(repr(AdminClient.from_env_file(path)), f"<AdminClient {url} as someone>")
+        self.assertEqual(repr(AdminClient.from_env(client_id="other")), f"<AdminClient {url} as other>")
+        self.assertEqual(repr(AdminClient()), "<AdminClient https://api.cloud.camunda.io without credentials>")
+        self.assertEqual(repr(admin.token_source("zeebe")), f"<TokenSource {url} as {client_id}, audience zeebe>")
+        variables = {
+            "ZEEBE_CLIENT_ID": "worker",
+            "ZEEBE_CLIENT_SECRET": "hunter2",
+            "ZEEBE_AUTHORIZATION_SERVER_URL": "http://127.0.0.1:9/",
+            "ZEEBE_TOKEN_AUDIENCE": "zeebe",
+        }
+        self.assertEqual(repr(TokenSource(variables)), "<TokenSource as worker>")
+
+    def test_settings_replace_those_of_the_environment_and_of_the_file(self):
+        from camunda_admin import AdminClient
+
+        settings = self.settings()
+        path = self.folder / "console.env"
+        path.write_text(
+            "CAMUNDA_CONSOLE_CLIENT_ID=someone\nCAMUNDA_CONSOLE_CLIENT_SECRET=hunter2\n"
+            "CAMUNDA_CONSOLE_BASE_URL=http://127.0.0.1:9\n"
+        )
+        with AdminClient.from_env_file(path, **settings) as admin:
+            admin.clusters.list()
+        with AdminClient.from_env(max_response_bytes=1) as admin:
+            with self.assertRaisesRegex(Exception, "exceeds"):
+                admin.clusters.list()
+
+
+if __name__ == "__main__":
+    unittest.main()

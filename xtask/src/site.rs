@@ -1,0 +1,615 @@
+//! Generates the reference of operations of the documentation site, with one example of each call in
+//! four languages.
+
+use std::fmt::Write as _;
+
+use camunda_admin::Idempotency;
+use camunda_admin::description::{
+    BodyKind, BodySchema, Description, Direction, Field, OPERATIONS, Operation, Presence, TYPES,
+    WAITERS, Waiter,
+};
+
+use crate::{Generated, NOTICE};
+
+/// An example of a call. C needs only the body: the call follows from the description.
+struct Example {
+    /// Name of the call, such as `cluster.backups.list`.
+    call: &'static str,
+    /// Request body; empty if the request has none.
+    body: &'static str,
+    rust: &'static str,
+    cpp: &'static str,
+    python: &'static str,
+}
+
+/// Id of the cluster in the examples.
+const CLUSTER: &str = "3f0e9a52-7f0c-4a6e-9d0b-7b8f2f6c1d11";
+
+#[rustfmt::skip]
+const EXAMPLES: &[Example] = &[
+    Example { call: "clusters.list", body: "",
+        rust: "let clusters = admin.clusters().list()?;",
+        cpp: "const auto clusters = admin.clusters().list();",
+        python: "clusters = admin.clusters.list()" },
+    Example { call: "clusters.create",
+        body: r#"{"name": "orders", "channelId": "…", "generationId": "…", "regionId": "…", "planTypeId": "…"}"#,
+        rust: "let offer = admin.clusters().parameters()?;\nlet channel = &offer.channels[0];\nlet id = admin.clusters().create(&CreateCluster::new(\n    \"orders\",\n    &channel.uuid,\n    &channel.default_generation.uuid,\n    &offer.regions[0].uuid,\n    &offer.cluster_plan_types[0].uuid,\n))?;",
+        cpp: "const auto offer = admin.clusters().parameters();\nconst auto& channel = offer.channels.at(0);\nconst auto id = admin.clusters().create({\"orders\", channel.uuid, channel.default_generation.uuid,\n                                         offer.regions.at(0).uuid,\n                                         offer.cluster_plan_types.at(0).uuid});",
+        python: "offer = admin.clusters.parameters()\nchannel = offer.channels[0]\nnew_id = admin.clusters.create(\n    name=\"orders\",\n    channel_id=channel.uuid,\n    generation_id=channel.default_generation.uuid,\n    region_id=offer.regions[0].uuid,\n    plan_type_id=offer.cluster_plan_types[0].uuid,\n)" },
+    Example { call: "clusters.parameters", body: "",
+        rust: "let offer = admin.clusters().parameters()?;",
+        cpp: "const auto offer = admin.clusters().parameters();",
+        python: "offer = admin.clusters.parameters()" },
+    Example { call: "cluster.get", body: "",
+        rust: "let details = admin.cluster(&id).get()?;",
+        cpp: "const auto details = admin.cluster(id).get();",
+        python: "details = admin.cluster(cluster_id).get()" },
+    Example { call: "cluster.update", body: r#"{"name": "invoices"}"#,
+        rust: "admin.cluster(&id).update(&UpdateCluster::new().name(\"invoices\"))?;",
+        cpp: "camunda::UpdateCluster change;\nchange.name = \"invoices\";\nadmin.cluster(id).update(change);",
+        python: "admin.cluster(cluster_id).update(name=\"invoices\")" },
+    Example { call: "cluster.delete", body: "",
+        rust: "admin.cluster(&id).delete()?;",
+        cpp: "admin.cluster(id).remove();",
+        python: "admin.cluster(cluster_id).delete()" },
+    Example { call: "cluster.wake", body: "",
+        rust: "admin.cluster(&id).wake()?;",
+        cpp: "admin.cluster(id).wake();",
+        python: "admin.cluster(cluster_id).wake()" },
+    Example { call: "cluster.upgrade", body: "",
+        rust: "let upgrade = admin.cluster(&id).upgrade()?;",
+        cpp: "const auto upgrade = admin.cluster(id).upgrade();",
+        python: "upgrade = admin.cluster(cluster_id).upgrade()" },
+    Example { call: "cluster.set_encryption",
+        body: r#"{"primaryEncryptionKeyId": "arn:aws:kms:us-east-1:111122223333:key/1"}"#,
+        rust: "let keys = UpdateEncryption::new(\"arn:aws:kms:us-east-1:111122223333:key/1\");\nlet details = admin.cluster(&id).set_encryption(&keys)?;",
+        cpp: "const auto details =\n    admin.cluster(id).set_encryption({\"arn:aws:kms:us-east-1:111122223333:key/1\"});",
+        python: "details = admin.cluster(cluster_id).set_encryption(\n    primary_encryption_key_id=\"arn:aws:kms:us-east-1:111122223333:key/1\"\n)" },
+    Example { call: "cluster.set_ip_allowlist",
+        body: r#"{"ipallowlist": [{"ip": "10.0.0.0/8", "description": "office"}]}"#,
+        rust: "let office = IpAllowlistEntry::new(\"10.0.0.0/8\", \"office\");\nadmin.cluster(&id).set_ip_allowlist(&[office])?;",
+        cpp: "admin.cluster(id).set_ip_allowlist({{\"10.0.0.0/8\", \"office\"}});",
+        python: "admin.cluster(cluster_id).set_ip_allowlist([(\"10.0.0.0/8\", \"office\")])" },
+    Example { call: "cluster.fail_over", body: r#"{"backupIds": ["b1"], "restoreBackupId": "b1"}"#,
+        rust: "let backup = admin.cluster(&id).backups().list()?[0].uuid.clone();\nlet request = TriggerFailover::new([backup.clone()], backup);\nlet result = admin.cluster(&id).fail_over(&request)?;",
+        cpp: "const auto backup = admin.cluster(id).backups().list().at(0).uuid.str();\nconst auto result = admin.cluster(id).fail_over({{backup}, backup});",
+        python: "result = admin.cluster(cluster_id).fail_over(backup_ids=[\"b1\"], restore_backup_id=\"b1\")" },
+    Example { call: "cluster.clients.list", body: "",
+        rust: "let clients = admin.cluster(&id).clients().list()?;",
+        cpp: "const auto clients = admin.cluster(id).clients().list();",
+        python: "clients = admin.cluster(cluster_id).clients.list()" },
+    Example { call: "cluster.clients.create",
+        body: r#"{"clientName": "worker", "permissions": ["Zeebe"]}"#,
+        rust: "let worker = CreateClusterClient::new(\"worker\").permissions([ClientPermission::Zeebe]);\nlet created = admin.cluster(&id).clients().create(&worker)?;",
+        cpp: "const auto created =\n    admin.cluster(id).clients().create({\"worker\", {{camunda::ClientPermission::Zeebe}}});",
+        python: "created = admin.cluster(cluster_id).clients.create(\"worker\", permissions=[\"Zeebe\"])" },
+    Example { call: "cluster.clients.get", body: "",
+        rust: "let client = ClusterClientId::new(\"f5xp…\")?;\nlet details = admin.cluster(&id).clients().get(&client)?;",
+        cpp: "const auto details = admin.cluster(id).clients().get(\"f5xp…\");",
+        python: "details = admin.cluster(cluster_id).clients.get(\"f5xp…\")" },
+    Example { call: "cluster.clients.delete", body: "",
+        rust: "let client = ClusterClientId::new(\"f5xp…\")?;\nadmin.cluster(&id).clients().delete(&client)?;",
+        cpp: "admin.cluster(id).clients().remove(\"f5xp…\");",
+        python: "admin.cluster(cluster_id).clients.delete(\"f5xp…\")" },
+    Example { call: "cluster.backups.list", body: "",
+        rust: "let backups = admin.cluster(&id).backups().list()?;",
+        cpp: "const auto backups = admin.cluster(id).backups().list();",
+        python: "backups = admin.cluster(cluster_id).backups.list()" },
+    Example { call: "cluster.backups.create", body: "",
+        rust: "let backup = admin.cluster(&id).backups().create()?;",
+        cpp: "const auto backup = admin.cluster(id).backups().create();",
+        python: "backup = admin.cluster(cluster_id).backups.create()" },
+    Example { call: "cluster.backups.delete", body: "",
+        rust: "let backup = BackupId::new(\"b1…\")?;\nlet deleted = admin.cluster(&id).backups().delete(&backup)?;",
+        cpp: "const auto deleted = admin.cluster(id).backups().remove(\"b1…\");",
+        python: "deleted = admin.cluster(cluster_id).backups.delete(\"b1…\")" },
+    Example { call: "cluster.backups.restore_status", body: "",
+        rust: "let backup = BackupId::new(\"b1…\")?;\nlet restore = admin.cluster(&id).backups().restore_status(&backup)?;",
+        cpp: "const auto restore = admin.cluster(id).backups().restore_status(\"b1…\");",
+        python: "restore = admin.cluster(cluster_id).backups.restore_status(\"b1…\")" },
+    Example { call: "cluster.backups.restore", body: "",
+        rust: "let backup = BackupId::new(\"b1…\")?;\nlet restore = admin.cluster(&id).backups().restore(&backup)?;",
+        cpp: "const auto restore = admin.cluster(id).backups().restore(\"b1…\");",
+        python: "restore = admin.cluster(cluster_id).backups.restore(\"b1…\")" },
+    Example { call: "cluster.backups.schedule", body: "",
+        rust: "let schedule = admin.cluster(&id).backups().schedule()?;",
+        cpp: "const auto schedule = admin.cluster(id).backups().schedule();",
+        python: "schedule = admin.cluster(cluster_id).backups.schedule()" },
+    Example { call: "cluster.backups.set_schedule", body: r#"{"schedule": "0 2 * * *"}"#,
+        rust: "let schedule = admin.cluster(&id).backups().set_schedule(\"0 2 * * *\")?;",
+        cpp: "const auto schedule = admin.cluster(id).backups().set_schedule(\"0 2 * * *\");",
+        python: "schedule = admin.cluster(cluster_id).backups.set_schedule(\"0 2 * * *\")" },
+    Example { call: "cluster.backups.delete_schedule", body: "",
+        rust: "admin.cluster(&id).backups().delete_schedule()?;",
+        cpp: "admin.cluster(id).backups().delete_schedule();",
+        python: "admin.cluster(cluster_id).backups.delete_schedule()" },
+    Example { call: "cluster.secrets.list", body: "",
+        rust: "let secrets = admin.cluster(&id).secrets().list()?;",
+        cpp: "const auto secrets = admin.cluster(id).secrets().list();",
+        python: "secrets = admin.cluster(cluster_id).secrets.list()" },
+    Example { call: "cluster.secrets.create",
+        body: r#"{"secretName": "API_KEY", "secretValue": "…"}"#,
+        rust: "admin.cluster(&id).secrets().create(\"API_KEY\", \"…\")?;",
+        cpp: "admin.cluster(id).secrets().create(\"API_KEY\", \"…\");",
+        python: "admin.cluster(cluster_id).secrets.create(\"API_KEY\", \"…\")" },
+    Example { call: "cluster.secrets.update", body: r#"{"secretValue": "…"}"#,
+        rust: "admin.cluster(&id).secrets().update(\"API_KEY\", \"…\")?;",
+        cpp: "admin.cluster(id).secrets().update(\"API_KEY\", \"…\");",
+        python: "admin.cluster(cluster_id).secrets.update(\"API_KEY\", \"…\")" },
+    Example { call: "cluster.secrets.delete", body: "",
+        rust: "admin.cluster(&id).secrets().delete(\"API_KEY\")?;",
+        cpp: "admin.cluster(id).secrets().remove(\"API_KEY\");",
+        python: "admin.cluster(cluster_id).secrets.delete(\"API_KEY\")" },
+    Example { call: "cluster.monitoring.activate", body: "",
+        rust: "admin.cluster(&id).monitoring().activate()?;",
+        cpp: "admin.cluster(id).monitoring().activate();",
+        python: "admin.cluster(cluster_id).monitoring.activate()" },
+    Example { call: "cluster.monitoring.deactivate", body: "",
+        rust: "admin.cluster(&id).monitoring().deactivate()?;",
+        cpp: "admin.cluster(id).monitoring().deactivate();",
+        python: "admin.cluster(cluster_id).monitoring.deactivate()" },
+    Example { call: "cluster.monitoring.get", body: "",
+        rust: "let monitoring = admin.cluster(&id).monitoring().get()?;",
+        cpp: "const auto monitoring = admin.cluster(id).monitoring().get();",
+        python: "monitoring = admin.cluster(cluster_id).monitoring.get()" },
+    Example { call: "cluster.monitoring.create_client", body: r#"{"username": "prometheus"}"#,
+        rust: "let created = admin.cluster(&id).monitoring().create_client(\"prometheus\")?;",
+        cpp: "const auto created = admin.cluster(id).monitoring().create_client(\"prometheus\");",
+        python: "created = admin.cluster(cluster_id).monitoring.create_client(\"prometheus\")" },
+    Example { call: "cluster.monitoring.delete_client", body: "",
+        rust: "let client = MonitoringClientId::new(\"m1…\")?;\nadmin.cluster(&id).monitoring().delete_client(&client)?;",
+        cpp: "admin.cluster(id).monitoring().delete_client(\"m1…\");",
+        python: "admin.cluster(cluster_id).monitoring.delete_client(\"m1…\")" },
+    Example { call: "cluster.monitoring.rotate_password", body: "",
+        rust: "let client = MonitoringClientId::new(\"m1…\")?;\nlet rotated = admin.cluster(&id).monitoring().rotate_password(&client)?;",
+        cpp: "const auto rotated = admin.cluster(id).monitoring().rotate_password(\"m1…\");",
+        python: "rotated = admin.cluster(cluster_id).monitoring.rotate_password(\"m1…\")" },
+    Example { call: "cluster.secure_connectivity.get", body: "",
+        rust: "let connectivity = admin.cluster(&id).secure_connectivity().get()?;",
+        cpp: "const auto connectivity = admin.cluster(id).secure_connectivity().get();",
+        python: "connectivity = admin.cluster(cluster_id).secure_connectivity.get()" },
+    Example { call: "cluster.secure_connectivity.activate",
+        body: r#"{"allowedPrincipals": ["arn:aws:iam::111122223333:root"], "allowedRegions": ["us-east-1"]}"#,
+        rust: "let request =\n    ActivateSecureConnectivity::new([\"arn:aws:iam::111122223333:root\"], [\"us-east-1\"]);\nadmin.cluster(&id).secure_connectivity().activate(&request)?;",
+        cpp: "camunda::ActivateSecureConnectivity request;\nrequest.allowed_principals = {\"arn:aws:iam::111122223333:root\"};\nrequest.allowed_regions = {\"us-east-1\"};\nadmin.cluster(id).secure_connectivity().activate(request);",
+        python: "admin.cluster(cluster_id).secure_connectivity.activate(\n    allowed_principals=[\"arn:aws:iam::111122223333:root\"], allowed_regions=[\"us-east-1\"]\n)" },
+    Example { call: "cluster.secure_connectivity.deactivate", body: "",
+        rust: "admin.cluster(&id).secure_connectivity().deactivate()?;",
+        cpp: "admin.cluster(id).secure_connectivity().deactivate();",
+        python: "admin.cluster(cluster_id).secure_connectivity.deactivate()" },
+    Example { call: "members.list", body: "",
+        rust: "let members = admin.members().list()?;",
+        cpp: "const auto members = admin.members().list();",
+        python: "members = admin.members.list()" },
+    Example { call: "members.set_roles", body: r#"{"orgRoles": ["admin"]}"#,
+        rust: "admin.members().set_roles(\"ada@example.com\", &[AssignableRole::Admin])?;",
+        cpp: "admin.members().set_roles(\"ada@example.com\", {camunda::AssignableRole::Admin});",
+        python: "admin.members.set_roles(\"ada@example.com\", [\"admin\"])" },
+    Example { call: "members.delete", body: "",
+        rust: "admin.members().delete(\"ada@example.com\")?;",
+        cpp: "admin.members().remove(\"ada@example.com\");",
+        python: "admin.members.delete(\"ada@example.com\")" },
+    Example { call: "activity.list", body: "",
+        rust: "let events = admin.activity().list()?;",
+        cpp: "const auto events = admin.activity().list();",
+        python: "events = admin.activity.list()" },
+    Example { call: "activity.csv", body: "",
+        rust: "admin.activity().csv(&mut std::io::stdout())?;",
+        cpp: "admin.activity().csv(std::cout);",
+        python: "admin.activity.csv(sys.stdout)" },
+    Example { call: "ip_ranges", body: "",
+        rust: "let ranges = admin.ip_ranges()?;",
+        cpp: "const auto ranges = admin.ip_ranges();",
+        python: "ranges = admin.ip_ranges()" },
+    Example { call: "cluster.wait_until_healthy", body: "",
+        rust: "let details = admin.cluster(&id).wait_until_healthy(&Wait::new())?;",
+        cpp: "const auto details = admin.cluster(id).wait_until_healthy();",
+        python: "details = cluster.wait_until_healthy(timeout=1200)" },
+    Example { call: "cluster.wait_until_deleted", body: "",
+        rust: "admin.cluster(&id).delete()?;\nadmin.cluster(&id).wait_until_deleted(&Wait::new())?;",
+        cpp: "admin.cluster(id).remove();\nadmin.cluster(id).wait_until_deleted();",
+        python: "deleted = admin.cluster(new_id)\ndeleted.delete()\ndeleted.wait_until_deleted()" },
+    Example { call: "cluster.wait_until_upgraded", body: "",
+        rust: "let upgrade = admin.cluster(&id).upgrade()?;\nadmin.cluster(&id).wait_until_upgraded(&upgrade.new_generation.id, &Wait::new())?;",
+        cpp: "const auto upgrade = admin.cluster(id).upgrade();\nconst auto details = admin.cluster(id).wait_until_upgraded(upgrade.new_generation.id);",
+        python: "upgrade = cluster.upgrade()\ncluster.wait_until_upgraded(upgrade.new_generation.id)" },
+    Example { call: "cluster.wait_until_woken", body: "",
+        rust: "admin.cluster(&id).wake()?;\nlet details = admin.cluster(&id).wait_until_woken(&Wait::new())?;",
+        cpp: "admin.cluster(id).wake();\nconst auto details = admin.cluster(id).wait_until_woken();",
+        python: "cluster.wake()\ncluster.wait_until_woken()" },
+    Example { call: "cluster.wait_until_encrypted", body: "",
+        rust: "let details = admin.cluster(&id).wait_until_encrypted(&Wait::new())?;",
+        cpp: "const auto details = admin.cluster(id).wait_until_encrypted();",
+        python: "cluster.wait_until_encrypted()" },
+    Example { call: "cluster.backups.wait_until_complete", body: "",
+        rust: "let backups = admin.cluster(&id).backups();\nlet backup = backups.create()?;\nlet complete = backups.wait_until_complete(&backup.uuid, &Wait::for_backup())?;",
+        cpp: "const auto backups = admin.cluster(id).backups();\nconst auto complete = backups.wait_until_complete(backups.create().uuid);",
+        python: "backup = cluster.backups.create()\ncluster.backups.wait_until_complete(backup.uuid)" },
+    Example { call: "cluster.backups.wait_until_restored", body: "",
+        rust: "let backup = BackupId::new(\"b1…\")?;\nlet backups = admin.cluster(&id).backups();\nbackups.restore(&backup)?;\nlet restore = backups.wait_until_restored(&backup, &Wait::for_restore())?;",
+        cpp: "const auto backups = admin.cluster(id).backups();\nconst auto started = backups.restore(\"b1…\");\nconst auto restore = backups.wait_until_restored(\"b1…\");",
+        python: "cluster.backups.restore(\"b1…\")\ncluster.backups.wait_until_restored(\"b1…\")" },
+];
+
+/// Generates `docs/operations.md`.
+pub(crate) fn operations() -> Generated {
+    let mut text = format!("<!-- {NOTICE} -->\n\n# Operation reference\n\n");
+    text.push_str(
+        "Operations of the Administration API in the order of its reference, then the waiters and the \
+         types. In the examples, `admin` is a client, and `id` (Python: `cluster_id`) the id of a \
+         cluster. C functions return a status and set `error`; `value` is the response, see \
+         [quick start](quick-start.md).\n",
+    );
+    let mut last_group = "";
+    for operation in OPERATIONS {
+        let group = group(operation.sdk_method);
+        if group != last_group {
+            write!(text, "\n## {group}\n").unwrap();
+            last_group = group;
+        }
+        push_operation(&mut text, operation);
+    }
+    text.push_str(
+        "\n## Waiters\n\nA waiter polls until a resource has reached a state. Default timeout: 30 min; \
+         the delay between two polls grows from 0.5 s to 10 s. See [the life of a \
+         cluster](clusters.md).\n",
+    );
+    for waiter in WAITERS {
+        push_waiter(&mut text, waiter);
+    }
+    push_types(&mut text);
+    Generated {
+        path: "docs/operations.md",
+        text,
+    }
+}
+
+fn push_operation(text: &mut String, operation: &Operation) {
+    let example = example(operation.sdk_method);
+    write!(
+        text,
+        "\n### {}\n\n`{} {}`: {}\n\n",
+        sentence(operation.name),
+        operation.method,
+        operation.path,
+        operation.doc
+    )
+    .unwrap();
+    let idempotency = match operation.idempotency {
+        Idempotency::Safe => "safe: retried after transient errors",
+        Idempotency::Idempotent => "idempotent: retried after transient errors",
+        Idempotency::NonIdempotent => {
+            "non-idempotent: retried only if no byte of the request was sent"
+        }
+    };
+    writeln!(text, "| | |\n|---|---|\n| idempotency | {idempotency} |").unwrap();
+    if let Some(body) = &operation.body {
+        writeln!(text, "| request body | {} |", body_link(body)).unwrap();
+    }
+    let response = operation.response.as_ref().map(body_link);
+    writeln!(
+        text,
+        "| response | {} |",
+        response.unwrap_or_else(|| "none".to_owned())
+    )
+    .unwrap();
+    if operation.one_time_response {
+        writeln!(
+            text,
+            "| response is returned once | an error contains the bytes received |"
+        )
+        .unwrap();
+    }
+    if !operation.authenticated {
+        writeln!(text, "| access token | not required |").unwrap();
+    }
+    for (status, reason) in operation.documented_errors {
+        writeln!(text, "| error {status} | {reason} |").unwrap();
+    }
+    let is_csv = matches!(
+        operation.response.as_ref().map(|it| &it.kind),
+        Some(BodyKind::Csv)
+    );
+    let arguments: Vec<&str> = operation.arguments().map(argument).collect();
+    let c = match is_csv {
+        true => c_csv(operation.c_function),
+        false => c_call(
+            operation.c_function,
+            &arguments,
+            example.body,
+            operation.response.is_some(),
+        ),
+    };
+    push_tabs(text, example, &c);
+}
+
+/// Returns the heading above an operation, which is the same for all operations of a resource.
+fn group(call: &str) -> &'static str {
+    match call.rsplit_once('.').map(|(resource, _)| resource) {
+        Some("clusters" | "cluster") => "Clusters",
+        Some("cluster.clients") => "Cluster clients",
+        Some("cluster.backups") => "Backups",
+        Some("cluster.secrets") => "Connector secrets",
+        Some("cluster.monitoring") => "Monitoring of clusters",
+        Some("cluster.secure_connectivity") => "Secure connectivity",
+        Some("members") => "Members",
+        Some("activity") => "Audit log",
+        None => "Egress IP ranges",
+        Some(resource) => panic!("no heading of {resource} in xtask/src/site.rs"),
+    }
+}
+
+fn push_waiter(text: &mut String, waiter: &Waiter) {
+    let example = example(waiter.sdk_method);
+    write!(text, "\n### {}\n\n{}\n", sentence(waiter.name), waiter.doc).unwrap();
+    let arguments: Vec<&str> = waiter.arguments.iter().map(|name| argument(name)).collect();
+    let c = c_call(waiter.c_function, &arguments, "", waiter.response.is_some());
+    push_tabs(text, example, &c);
+}
+
+fn example(call: &str) -> &'static Example {
+    EXAMPLES
+        .iter()
+        .find(|example| example.call == call)
+        .unwrap_or_else(|| panic!("no example of {call} in xtask/src/site.rs"))
+}
+
+/// Returns the value of a path argument in the examples.
+fn argument(name: &str) -> &'static str {
+    match name {
+        "clusterUuid" => CLUSTER,
+        "clientId" => "f5xp…",
+        "backupId" => "b1…",
+        "secretName" => "API_KEY",
+        "clientUuid" => "m1…",
+        "email" => "ada@example.com",
+        name if name.starts_with("generation") => "g2…",
+        name => panic!("no example of the argument {name} in xtask/src/site.rs"),
+    }
+}
+
+fn c_call(function: &str, arguments: &[&str], body: &str, has_value: bool) -> String {
+    let mut text = String::new();
+    let mut parameters = vec!["admin".to_owned(), "NULL".into()];
+    parameters.extend(arguments.iter().map(|argument| format!("\"{argument}\"")));
+    if !body.is_empty() {
+        let escaped = body.replace('"', "\\\"");
+        writeln!(text, "const char *json = \"{escaped}\";").unwrap();
+        parameters.extend(["json".to_owned(), "strlen(json)".into()]);
+    }
+    if has_value {
+        parameters.push("&value".into());
+    }
+    parameters.push("&error".into());
+    write!(text, "status = {function}({});", parameters.join(", ")).unwrap();
+    text
+}
+
+fn c_csv(function: &str) -> String {
+    format!(
+        "#include <camunda_admin.h>\n#include <stdio.h>\n\n\
+         static int32_t print_chunk(void *user, const char *chunk, size_t len) {{\n  \
+         (void)user;\n  return fwrite(chunk, 1, len, stdout) == len ? 0 : 1;\n}}\n\n\
+         camunda_status print_events(const camunda_admin *admin, camunda_error **error);\n\
+         camunda_status print_events(const camunda_admin *admin, camunda_error **error) {{\n  \
+         return {function}(admin, NULL, print_chunk, NULL, error);\n}}"
+    )
+}
+
+fn push_tabs(text: &mut String, example: &Example, c: &str) {
+    let imports = imports(example.rust);
+    let cluster = match example.rust.contains("&id") {
+        true => format!("# let id = \"{CLUSTER}\".parse()?;\n"),
+        false => String::new(),
+    };
+    let rust = format!(
+        "# use camunda_admin::{{{imports}}};\n# let admin = AdminClient::from_env()?;\n{cluster}{}\n\
+         # Ok::<(), camunda_admin::Error>(())",
+        example.rust
+    );
+    let cpp = match example.cpp.contains("(id)") {
+        true => format!(
+            "const camunda::ClusterId id(\"{CLUSTER}\");\n{}",
+            example.cpp
+        ),
+        false => example.cpp.to_owned(),
+    };
+    text.push_str("\n::::{tab-set}\n:sync-group: language\n");
+    for (title, sync, language, code) in [
+        ("Rust", "rust", "rust,no_run", rust.as_str()),
+        ("C", "c", "c", c),
+        ("C++", "cpp", "cpp", &cpp),
+        ("Python", "python", "python", example.python),
+    ] {
+        write!(
+            text,
+            "\n:::{{tab-item}} {title}\n:sync: {sync}\n\n```{language}\n{code}\n```\n:::\n"
+        )
+        .unwrap();
+    }
+    text.push_str("::::\n");
+}
+
+/// Returns the types that an example uses, `AdminClient` included.
+fn imports(rust: &str) -> String {
+    let mut names: Vec<&str> = rust
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|name| *name == "Wait" || TYPES.iter().any(|known| known.name() == *name))
+        .collect();
+    names.push("AdminClient");
+    names.sort_unstable();
+    names.dedup();
+    names.join(", ")
+}
+
+fn body_link(body: &BodySchema) -> String {
+    match &body.kind {
+        BodyKind::Object(description) => type_link(description.name()),
+        BodyKind::List(description) => format!("list of {}", type_link(description.name())),
+        BodyKind::Secrets => "object with a secret string for each name".to_owned(),
+        BodyKind::Csv => "CSV".to_owned(),
+    }
+}
+
+fn type_link(name: &str) -> String {
+    format!("[{name}](#{})", name.to_lowercase())
+}
+
+fn push_types(text: &mut String) {
+    text.push_str(
+        "\n## Objects\n\nFields by their JSON names. Rust, C++ and Python use snake case. *Required* \
+         fields of a request must be set; a field of a response that is not required may be absent.\n",
+    );
+    for description in TYPES {
+        if let Description::Object {
+            name,
+            doc,
+            direction,
+            fields,
+        } = description
+        {
+            let direction = match direction {
+                Direction::Request => "Request",
+                Direction::Response => "Response",
+            };
+            write!(text, "\n### {name}\n\n{direction}. {}\n\n", plain(doc)).unwrap();
+            if fields.is_empty() {
+                continue;
+            }
+            text.push_str("| field | type | required | description |\n|---|---|---|---|\n");
+            for field in *fields {
+                push_field(text, field);
+            }
+        }
+    }
+    text.push_str("\n## Enumerations\n\nUnknown values are preserved in all languages.\n");
+    for description in TYPES {
+        if let Description::Enum { name, doc, values } = description {
+            write!(
+                text,
+                "\n### {name}\n\n{}\n\n| value | description |\n|---|---|\n",
+                plain(doc)
+            )
+            .unwrap();
+            for value in *values {
+                writeln!(text, "| `{}` | {} |", value.json, plain(value.doc)).unwrap();
+            }
+        }
+    }
+}
+
+fn push_field(text: &mut String, field: &Field) {
+    let required = match field.presence {
+        Presence::Required => "yes",
+        Presence::Defaulted | Presence::Optional => "no",
+    };
+    writeln!(
+        text,
+        "| `{}` | {} | {required} | {} |",
+        field.json,
+        json_type(field.rust_type),
+        plain(field.doc)
+    )
+    .unwrap();
+}
+
+/// Returns the type of a field in JSON, from its type in Rust.
+fn json_type(rust_type: &str) -> String {
+    let compact: String = rust_type.split_whitespace().collect();
+    let inner = |prefix: &str| {
+        let inner = compact.strip_prefix(prefix)?.strip_suffix('>')?;
+        Some(json_type(inner))
+    };
+    if let Some(inner) = inner("Option<").or_else(|| inner("Box<")) {
+        return inner;
+    }
+    if let Some(inner) = inner("Vec<") {
+        return format!("list of {inner}");
+    }
+    match compact.as_str() {
+        "String" => "string".to_owned(),
+        "Secret" => "string, secret".to_owned(),
+        "bool" => "boolean".to_owned(),
+        "Number" | "u32" | "u64" | "i64" | "f64" => "number".to_owned(),
+        "Json" => "any".to_owned(),
+        "Timestamp" => "string, time in RFC 3339".to_owned(),
+        name => {
+            let description = TYPES.iter().find(|known| known.name() == name);
+            match description {
+                Some(Description::Object { .. } | Description::Enum { .. }) => type_link(name),
+                Some(Description::Id { .. }) => format!("string ({name})"),
+                None => name.to_owned(),
+            }
+        }
+    }
+}
+
+/// Returns a doc comment in one line, without links to Rust items.
+fn plain(doc: &str) -> String {
+    let mut text = String::new();
+    let mut rest = doc;
+    while let Some(start) = rest.find("[`") {
+        let Some(length) = rest[start..].find("`]") else {
+            break;
+        };
+        text.push_str(&rest[..start]);
+        let item = &rest[start + 2..start + length];
+        write!(text, "`{}`", item.rsplit("::").next().unwrap_or(item)).unwrap();
+        rest = &rest[start + length + 2..];
+        // The target of the link.
+        if rest.starts_with('(')
+            && let Some(end) = rest.find(')')
+        {
+            rest = &rest[end + 1..];
+        }
+    }
+    text.push_str(rest);
+    let parts: Vec<&str> = text.split_whitespace().collect();
+    parts.join(" ").replace('|', "\\|")
+}
+
+/// Returns the name with a capital letter.
+fn sentence(name: &str) -> String {
+    let mut letters = name.chars();
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_belongs_to_a_call() {
+        for example in EXAMPLES {
+            let known = OPERATIONS.iter().any(|it| it.sdk_method == example.call)
+                || WAITERS.iter().any(|it| it.sdk_method == example.call);
+            assert!(known, "{}", example.call);
+        }
+    }
+
+    #[test]
+    fn json_type_names_lists_and_types() {
+        for (rust_type, expected) in [
+            ("String", "string"),
+            (
+                "Option < Vec < Generation > >",
+                "list of [Generation](#generation)",
+            ),
+            ("Option < Secret >", "string, secret"),
+            ("ClusterId", "string (ClusterId)"),
+        ] {
+            assert_eq!(json_type(rust_type), expected);
+        }
+    }
+
+    #[test]
+    fn plain_removes_links_to_rust_items() {
+        assert_eq!(
+            plain("Returned by [`Clusters::parameters`],\nor [`list`](Self::list); a|b"),
+            "Returned by `parameters`, or `list`; a\\|b"
+        );
+    }
+}
