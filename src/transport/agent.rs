@@ -17,7 +17,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Method;
-use super::connect_error::{ConnectError, ProxyFailure, shown_proxy};
+use super::connect_error::{ConnectError, ProxyFailure};
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
 use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
 use super::resolver::CachingResolver;
@@ -211,7 +211,10 @@ impl Agents {
         if proxy.is_no_proxy(uri) {
             return None;
         }
-        Some((shown_proxy(proxy), self.settings.proxy_source))
+        Some((
+            super::connect_error::shown_proxy(proxy),
+            self.settings.proxy_source,
+        ))
     }
 
     /// Removes all addresses from the DNS cache, so that the next connection resolves names again.
