@@ -174,17 +174,20 @@ fn package_and_programs_pass_pyright_strict() {
     }
     let elsewhere = tempfile::tempdir().unwrap();
     let mut command = Command::new(&python.program);
+    // It takes the first interpreter in PATH, whatever `--pythonpath` says.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::iter::once(python.program.parent().unwrap().to_owned())
+        .chain(std::env::split_paths(&path));
     command
         .current_dir(elsewhere.path())
+        .env("PATH", std::env::join_paths(folders).unwrap())
         .args([
             "-m",
             "pyright",
             "--verifytypes",
             "camunda_admin",
             "--ignoreexternal",
-        ])
-        .arg("--pythonpath")
-        .arg(&python.program);
+        ]);
     let report = run(command);
     assert!(report.contains("Type completeness score: 100%"), "{report}");
 }

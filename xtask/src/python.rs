@@ -3,7 +3,7 @@
 //! Types and operations are generated from the descriptions of the API, prototypes from the C header,
 //! so that Python calls exactly the functions that the C ABI exports.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write as _;
 
 use camunda_admin::description::{
@@ -1236,8 +1236,18 @@ fn prototypes_text(header: &str) -> String {
          from ctypes import (\n    CFUNCTYPE,\n    POINTER,\n    Structure,\n    c_bool,\n    c_char_p,\n    \
          c_double,\n    c_int32,\n    c_int64,\n    c_size_t,\n    c_uint32,\n    c_uint64,\n    c_void_p,\n)\n\n\
          TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from typing import Any, Dict, Tuple\n\n\
-         _char_p_p = POINTER(c_char_p)\n_int64_p = POINTER(c_int64)\n_size_t_p = POINTER(c_size_t)\n_void_p_p = POINTER(c_void_p)\n\n",
+         ",
     );
+    let pointers: BTreeSet<String> = header
+        .functions
+        .iter()
+        .flat_map(|function| function.ctypes(false))
+        .filter(|kind| kind.starts_with("POINTER("))
+        .collect();
+    for pointer in &pointers {
+        writeln!(text, "{} = {pointer}", pointer_name(pointer)).unwrap();
+    }
+    text.push('\n');
     for (name, value) in &header.constants {
         writeln!(text, "{name} = {value}").unwrap();
     }
@@ -1274,12 +1284,9 @@ fn prototypes_text(header: &str) -> String {
         let types: Vec<_> = function
             .ctypes(false)
             .into_iter()
-            .map(|kind| match kind.strip_prefix("POINTER(") {
-                Some(target) => format!(
-                    "_{}_p",
-                    target.trim_end_matches(')').trim_start_matches("c_")
-                ),
-                None => kind,
+            .map(|kind| match kind.starts_with("POINTER(") {
+                true => pointer_name(&kind),
+                false => kind,
             })
             .collect();
         let comma = if types.len() == 1 { "," } else { "" };
@@ -1305,6 +1312,12 @@ fn prototypes_text(header: &str) -> String {
     }
     text.push_str("}\n");
     text
+}
+
+/// The name of a pointer type that several prototypes have: `_void_p_p` for `POINTER(c_void_p)`.
+fn pointer_name(pointer: &str) -> String {
+    let target = pointer.trim_start_matches("POINTER(").trim_end_matches(')');
+    format!("_{}_p", target.trim_start_matches("c_"))
 }
 
 /// The declarations of the C header.
