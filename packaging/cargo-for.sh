@@ -8,9 +8,9 @@
 # standard library from the sources of another toolchain (variables STD_RUSTC and STD_CARGO, default:
 # those of Debian's packages rustc-web, cargo-web and rust-web-src).
 #
-# Required besides: for aarch64-unknown-linux-gnu the package gcc-aarch64-linux-gnu, for
+# Also required: for aarch64-unknown-linux-gnu the package gcc-aarch64-linux-gnu, for
 # x86_64-unknown-linux-musl musl-tools, for x86_64-pc-windows-gnu mingw-w64; for other targets, and for a
-# minimum version of glibc, cargo-zigbuild and ziglang (PyPI). With ZIG=true, zig is used for all targets.
+# minimum version of glibc, cargo-zigbuild and ziglang (PyPI).
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
@@ -21,32 +21,35 @@ given=$1
 command=$2
 shift 2
 target=${given%%.*}
-zig=${ZIG:-false}
+top=$(cd "$(dirname "$0")/.." && pwd)
 variable=${target//-/_}
-linker_variable=CARGO_TARGET_$(tr a-z A-Z <<<"$variable")_LINKER
+upper=$(tr a-z- A-Z_ <<<"$target")
+linker=
 
 case $given in
-  *-linux-gnu.*) zig=true ;;
-  aarch64-unknown-linux-gnu) prefix=aarch64-linux-gnu- ;;
-  x86_64-unknown-linux-gnu) prefix= ;;
-  x86_64-unknown-linux-musl) prefix=musl- ;;
-  x86_64-pc-windows-gnu) prefix=x86_64-w64-mingw32- ;;
-  *) zig=true ;;
+  aarch64-unknown-linux-gnu) linker=aarch64-linux-gnu-gcc ;;
+  x86_64-unknown-linux-gnu) linker=cc ;;
+  x86_64-unknown-linux-musl) linker=musl-gcc ;;
+  x86_64-pc-windows-gnu) linker=x86_64-w64-mingw32-gcc ;;
+  *-linux-*) linker="cargo-zigbuild zig cc -- -target ${given/-unknown/}" ;;
 esac
-if [ "$zig" = false ]; then
-  given=$target
-  export "CC_$variable=${prefix}gcc" "$linker_variable=${prefix}gcc"
-  case $target in
-    *-musl) ;;
-    *) export "CXX_$variable=${prefix}g++" ;;
-  esac
+if [ -n "$linker" ]; then
+  export "CC_$variable=$linker"
 fi
-# A shared library links the C library dynamically, also with musl. Static programs are requested with
-# STATIC=true.
 case $target in
+  *-linux-*)
+    export LINKER=$linker "CARGO_TARGET_${upper}_LINKER=$top/packaging/linker.sh"
+    ;;
+  *)
+    [ -z "$linker" ] || export "CARGO_TARGET_${upper}_LINKER=$linker"
+    ;;
+esac
+case $target in
+  # musl: a shared library, and a program that loads one, link the C library dynamically. STATIC=true
+  # is for programs without shared libraries.
   *-musl)
     if [ "${STATIC:-false}" = false ]; then
-      flags=CARGO_TARGET_$(tr a-z A-Z <<<"$variable")_RUSTFLAGS
+      flags=CARGO_TARGET_${upper}_RUSTFLAGS
       export "$flags=${!flags:-} -C target-feature=-crt-static"
     fi
     ;;
@@ -54,16 +57,13 @@ esac
 
 std=()
 cargo=${CARGO:-cargo}
-if [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
-  :
-else
+if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; then
   export RUSTC=${STD_RUSTC:-/usr/bin/rustc} RUSTC_BOOTSTRAP=1
   cargo=${STD_CARGO:-/usr/bin/cargo}
-  # `--config` instead of an option of the command, which not all commands accept.
   std=(-Zbuild-std=std,panic_abort)
 fi
-if [ "$zig" = true ]; then
+if [ -z "$linker" ]; then
   export CARGO=$cargo
-  exec cargo-zigbuild "${command/#build/zigbuild}" "${std[@]}" --target "$given" "$@"
+  exec cargo-zigbuild "${command/#build/zigbuild}" "${std[@]}" --target "$target" "$@"
 fi
-exec "$cargo" "$command" "${std[@]}" --target "$given" "$@"
+exec "$cargo" "$command" "${std[@]}" --target "$target" "$@"

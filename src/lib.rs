@@ -130,6 +130,7 @@
 //! a child that uses the client on several threads can hang.
 
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // A type in a public signature must be exported.
 #![cfg_attr(not(test), deny(unnameable_types))]
 

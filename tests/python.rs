@@ -196,6 +196,92 @@ fn copied(from: &Path, to: &Path) -> Command {
     command
 }
 
+/// Builds in a copy of the repository's files, since an editable build writes into its source folder.
+#[test]
+fn source_distribution_and_editable_wheel_are_complete() {
+    let Some(python) = python() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let copied = place.path().join("bindings/python");
+    fs::create_dir_all(copied.parent().unwrap()).unwrap();
+    for (from, to) in [
+        ("bindings/python", "bindings/python"),
+        ("src", "src"),
+        ("include", "include"),
+        ("build.rs", "build.rs"),
+        ("Cargo.lock", "Cargo.lock"),
+        ("Cargo.toml", "Cargo.toml"),
+        ("LICENSE", "LICENSE"),
+        ("README.md", "README.md"),
+        ("THIRD-PARTY-LICENSES.txt", "THIRD-PARTY-LICENSES.txt"),
+    ] {
+        let mut command = Command::new("cp");
+        command.arg("-R").arg(top().join(from));
+        command.arg(place.path().join(to));
+        run(command);
+    }
+    let out = place.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let in_package = |arguments: &[&str]| {
+        let mut command = Command::new(&python.program);
+        command.args(arguments).arg(&out).current_dir(&copied);
+        command.env("CAMUNDA_ADMIN_LIBRARY", &python.library);
+        run(command)
+    };
+
+    let list = "import hatchling.build as b, sys, tarfile, os\n\
+                name = b.build_sdist(sys.argv[1])\n\
+                packed = tarfile.open(os.path.join(sys.argv[1], name))\n\
+                for it in packed.getmembers(): print(it.name.split('/', 1)[1], it.isreg())\n\
+                manifest = next(m for m in packed.getmembers() if m.name.endswith('rust/Cargo.toml'))\n\
+                print(packed.extractfile(manifest).read().decode())";
+    let listed = in_package(&["-c", list]);
+    for name in [
+        "LICENSE",
+        "PKG-INFO",
+        "hatch_build.py",
+        "rust/Cargo.lock",
+        "rust/Cargo.toml",
+        "rust/LICENSE",
+        "rust/build.rs",
+        "rust/include/camunda_admin.h",
+        "rust/src/ffi/operations.rs",
+        "rust/src/lib.rs",
+        "src/camunda_admin/_native.py",
+    ] {
+        let line = format!("{name} True");
+        assert!(listed.lines().any(|it| it == line), "{name}:\n{listed}");
+    }
+    assert!(listed.contains("\nversion = \""), "{listed}");
+    for line in listed.lines() {
+        assert!(!line.contains("tests/sandbox"), "{line}");
+    }
+
+    let import = "import hatchling.build as b, os, site, subprocess, sys, zipfile\n\
+                  name = b.build_editable(sys.argv[1])\n\
+                  assert name.startswith('camunda_admin-') and '-py3-none-' in name, name\n\
+                  zipfile.ZipFile(os.path.join(sys.argv[1], name)).extractall(sys.argv[1])\n\
+                  code = 'import site, sys; site.addsitedir(sys.argv[1]); import camunda_admin; '\n\
+                  code += 'print(camunda_admin.__file__)'\n\
+                  subprocess.run([sys.executable, '-S', '-c', code, sys.argv[1]], check=True)";
+    let output = in_package(&["-c", import]);
+    let imported = fs::canonicalize(copied.join("src/camunda_admin/__init__.py")).unwrap();
+    assert!(output.contains(imported.to_str().unwrap()), "{output}");
+}
+
+/// Each package has a copy, since build backends pack no file from outside of its folder.
+#[test]
+fn licences_of_the_packages_are_that_of_the_repository() {
+    let licence = fs::read_to_string(top().join("LICENSE")).unwrap();
+    for package in [
+        "bindings/python",
+        "bindings/python-sandbox",
+        "tests/sandbox",
+    ] {
+        let copy = fs::read_to_string(top().join(package).join("LICENSE")).unwrap();
+        assert!(copy == licence, "{package}/LICENSE");
+    }
+}
+
 fn sandbox() -> Sandbox {
     Sandbox::builder()
         .rejection_delay(Duration::from_millis(300))
@@ -213,6 +299,8 @@ fn package() -> PathBuf {
 /// A Python interpreter with the package installed.
 struct Python {
     program: PathBuf,
+    /// The library in the package.
+    library: PathBuf,
 }
 
 impl Python {
@@ -296,13 +384,28 @@ fn python() -> Option<&'static Python> {
             command.args(["-m", "venv"]).arg(&environment);
             run(command);
         }
+        let has_backend = || {
+            let mut command = Command::new(&program);
+            command.args(["-c", "import hatchling"]);
+            run_to_end(command, PROGRAM_LIMIT).status.success()
+        };
+        if !has_backend() {
+            let mut command = Command::new(&program);
+            command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+            command.arg("hatchling>=1.27");
+            if !run_to_end(command, SLOW_PROGRAM_LIMIT).status.success() {
+                missing("hatchling (from PyPI)");
+                return None;
+            }
+        }
         // The wheel contains the library that is already built.
         let mut command = Command::new(&program);
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        command.args(["--no-index", "--no-deps", "--force-reinstall"]).arg(package());
-        command.env("CAMUNDA_ADMIN_LIBRARY", library).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.args(["--no-index", "--no-deps", "--no-build-isolation", "--force-reinstall"]);
+        command.arg(package());
+        command.env("CAMUNDA_ADMIN_LIBRARY", &library).env("PYTHONDONTWRITEBYTECODE", "1");
         run(command);
-        Some(Python { program })
+        Some(Python { program, library })
     });
     python.as_ref()
 }

@@ -6,13 +6,13 @@
 #   --prefix DIR       directory of the installation, default /usr/local; the same as PREFIX
 #   --libdir DIR       directory of the libraries, default lib; for example lib/x86_64-linux-gnu
 #   --includedir DIR   directory of the headers, default include
-#   --docdir DIR       directory of the licence, default share/doc/camunda_admin
+#   --docdir DIR       directory of the licences, default share/doc/camunda_admin
 #
 # Relative directories are below the prefix. An installation with only relative directories can be moved.
 #
 # Environment: LIBRARY_DIR is the directory of the built libraries (default: the folder `release` of
 # CARGO_TARGET_DIR, else of `target`). DESTDIR is a staging directory that is prepended to all paths.
-# STRIP is the program that removes debug information from the static library (default: strip).
+# STRIP is the program that removes debug information and bitcode from the static library (default: strip).
 #
 # Installs nothing if a file is missing. The shared library is required, the static one is optional.
 set -eu
@@ -115,7 +115,7 @@ for candidate in libcamunda_admin.so libcamunda_admin.dylib camunda_admin.dll; d
   fi
 done
 [ -n "$shared" ] || fail "no library in $libraries; build it with cargo build --release --features capi"
-for file in LICENSE include/camunda_admin.h include/camunda_admin.hpp \
+for file in LICENSE THIRD-PARTY-LICENSES.txt include/camunda_admin.h include/camunda_admin.hpp \
   bindings/c/camunda_admin.pc.in bindings/c/camunda_admin-static.pc.in \
   bindings/c/camunda_admin-config.cmake.in bindings/c/camunda_admin-config-version.cmake.in \
   bindings/c/camunda_admin-targets.cmake; do
@@ -165,7 +165,10 @@ case $shared in
 esac
 if [ -f "$archive" ]; then
   put 644 "$archive" "$lib/libcamunda_admin.a"
-  "${STRIP:-strip}" -S "$root$lib/libcamunda_admin.a" 2>/dev/null \
+  # With link-time optimization, objects contain LLVM bitcode, more than half of the archive. The `strip`
+  # of macOS has no option that removes it.
+  "${STRIP:-strip}" -S -R .llvmbc -R .llvmcmd "$root$lib/libcamunda_admin.a" 2>/dev/null \
+    || "${STRIP:-strip}" -S "$root$lib/libcamunda_admin.a" 2>/dev/null \
     || echo "install.sh: static library not stripped: ${STRIP:-strip} failed" >&2
   fill "$top/bindings/c/camunda_admin-static.pc.in" "$lib/pkgconfig/camunda_admin-static.pc"
 fi
@@ -178,3 +181,4 @@ fill "$top/bindings/c/camunda_admin-config-version.cmake.in" \
   "$cmake/camunda_admin-config-version.cmake"
 put 644 "$top/bindings/c/camunda_admin-targets.cmake" "$cmake/camunda_admin-targets.cmake"
 put 644 "$top/LICENSE" "$doc/LICENSE"
+put 644 "$top/THIRD-PARTY-LICENSES.txt" "$doc/THIRD-PARTY-LICENSES.txt"

@@ -75,6 +75,7 @@ fn install_creates_versioned_library_links_and_licence() {
         "lib/triple/pkgconfig/camunda_admin-static.pc",
         "lib/triple/pkgconfig/camunda_admin.pc",
         "share/doc/camunda_admin/LICENSE",
+        "share/doc/camunda_admin/THIRD-PARTY-LICENSES.txt",
     ];
     let found = files_below(&prefix);
     assert_eq!(found.iter().collect::<Vec<_>>(), expected);
@@ -293,9 +294,9 @@ fn cmake_honours_versions_and_components() {
         let ended = project.configure(prefix.path());
         assert_eq!(ended.status.success(), accepted, "{find}: {}", ended.stderr);
         // CMake breaks lines.
-        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(
-            words(&ended.stderr).contains(message),
+            one_line(&ended.stderr).contains(message),
             "{find}: {}",
             ended.stderr
         );

@@ -56,7 +56,7 @@ fn put_removes_only_old_files_with_names_of_the_store() {
         ("token-.value", 61 * DAY, true),
         ("token-0123456789abcdef.value", 61 * DAY, true),
         (
-            "token-0123456789ABCDEF0123456789ABCDEF.value",
+            "token-ABCDEF0123456789ABCDEF0123456789.value",
             61 * DAY,
             true,
         ),

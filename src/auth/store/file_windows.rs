@@ -26,10 +26,10 @@ const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 const FILE_SHARE_READ: u32 = 1;
 const FILE_SHARE_WRITE: u32 = 2;
 
-/// Renames are repeated this often, at this interval: replacing a file fails while another program,
-/// such as a virus scanner, has it open.
-const RENAME_ATTEMPTS: u32 = 20;
-const RENAME_INTERVAL: Duration = Duration::from_millis(5);
+/// Access to a value is tried this often, at this interval: Windows denies it for moments, while another
+/// process replaces the file or a virus scanner has it open.
+const ATTEMPTS: u32 = 50;
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A token store with one file for each value and each lock.
 #[derive(Debug)]
@@ -78,11 +78,12 @@ impl FileStore {
 
 impl TokenStore for FileStore {
     fn get(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let opened = OpenOptions::new()
+        let path = self.file(name, VALUE);
+        let mut options = OpenOptions::new();
+        options
             .read(true)
-            .custom_flags(FILE_FLAG_OPEN_REPARSE_POINT)
-            .open(self.file(name, VALUE));
-        let file = match opened {
+            .custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
+        let file = match retry(|| options.open(&path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
@@ -109,7 +110,10 @@ impl TokenStore for FileStore {
         // is requested again.
         let written = file.write_all(value);
         drop(file);
-        let written = written.and_then(|()| replace(&temp, &self.file(name, VALUE)));
+        let written = written.and_then(|()| {
+            let path = self.file(name, VALUE);
+            retry(|| fs::rename(&temp, &path))
+        });
         if written.is_err() {
             let _ = fs::remove_file(&temp);
         }
@@ -159,7 +163,7 @@ impl Timestamps for FileStore {
     }
 }
 
-/// Opens a lock file, and creates it if it does not exist. Nobody can delete the file while it is open,
+/// Opens a lock file, and creates it if it does not exist. No process can delete the file while it is open,
 /// since a lock on a deleted file excludes no other process.
 fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -187,17 +191,21 @@ fn open_lock(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Renames a file over another one.
-fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    for _ in 1..RENAME_ATTEMPTS {
-        match fs::rename(from, to) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                thread::sleep(RENAME_INTERVAL);
-            }
-            renamed => return renamed,
+/// Repeats an operation while Windows denies access.
+fn retry<T>(operation: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    for _ in 1..ATTEMPTS {
+        match operation() {
+            Err(error) if is_denied(&error) => thread::sleep(ATTEMPT_INTERVAL),
+            done => return done,
         }
     }
-    fs::rename(from, to)
+    operation()
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    error.kind() == io::ErrorKind::PermissionDenied
+        || error.raw_os_error() == Some(ERROR_SHARING_VIOLATION)
 }
 
 /// Sets the modification time of a file to that of the last request, and the access time to the end

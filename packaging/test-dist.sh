@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Tests the files in `dist/` without Rust: installs them from there alone, and runs the C, C++ and Python
+# examples against the mock server.
+#
+#   bash packaging/test-dist.sh [DIST]
+#
+# Requires cc, c++, cmake, pkg-config and python3 with venv; any call of cargo or rustc fails. PYTHONS is a
+# list of Python interpreters (default: python3).
+set -euo pipefail
+top=$(cd "$(dirname "$0")/.." && pwd)
+dist=$(cd "${1:-$top/dist}" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+step() { printf '\n== %s\n' "$*"; }
+
+# Not only absent from the path: a build that calls them must not succeed by chance.
+mkdir "$work/no-rust"
+for program in cargo rustc rustup; do
+  printf '#!/bin/sh\necho "%s was called" >&2\nexit 97\n' "$program" > "$work/no-rust/$program"
+  chmod +x "$work/no-rust/$program"
+done
+export PATH=$work/no-rust:/usr/local/bin:/usr/bin:/bin HOME=$work/home
+mkdir "$HOME"
+for name in $(compgen -e | grep -E '^(CAMUNDA|ZEEBE|CARGO|RUST|PKG_CONFIG|CMAKE|PYTHON[A-RT-Z])' || true); do
+  unset "$name"
+done
+
+step "checksums"
+(cd "$dist" && sha256sum --check --quiet SHA256SUMS)
+
+# The examples come with the sources, not with the packages.
+cp -R "$top/examples" "$work/examples"
+cd "$work"
+
+step "tarball"
+archive=$(ls "$dist"/camunda-admin-*-"$(uname -m)"-unknown-linux-gnu.tar.gz)
+tar xzf "$archive"
+installation=$work/$(basename "$archive" .tar.gz)
+sandbox=$installation/bin/camunda-admin-sandbox
+export PKG_CONFIG_PATH=$installation/lib/pkgconfig
+export CAMUNDA_TOKEN_CACHE_DIR=$work/tokens
+
+# Runs a program against a mock server of its own.
+against_sandbox() {
+  rm -rf "$work/tokens"
+  timeout 120 "$sandbox" -- "$@"
+}
+
+step "C, shared and static library by pkg-config"
+for package in camunda_admin camunda_admin-static; do
+  # shellcheck disable=SC2046
+  cc -std=c11 -D_POSIX_C_SOURCE=200809L examples/c/quickstart.c -o "c-$package" \
+    $(pkg-config --cflags --libs "$package") -Wl,-rpath,"$installation/lib"
+  against_sandbox "./c-$package"
+done
+
+step "C++ by CMake"
+mkdir project
+cat > project/CMakeLists.txt <<'EOF'
+cmake_minimum_required(VERSION 3.14)
+project(quickstart CXX)
+find_package(camunda_admin REQUIRED COMPONENTS shared static)
+add_executable(quickstart ../examples/cpp/quickstart.cpp)
+target_link_libraries(quickstart PRIVATE camunda_admin::camunda_admin)
+EOF
+cmake -S project -B build -DCMAKE_PREFIX_PATH="$installation" > cmake.log
+cmake --build build > build.log
+against_sandbox build/quickstart
+
+for python in ${PYTHONS:-python3}; do
+  step "wheels, $("$python" --version)"
+  rm -rf venv
+  "$python" -m venv venv
+  venv/bin/pip install --quiet --disable-pip-version-check --no-index --find-links "$dist" \
+    --only-binary :all: camunda-admin camunda-admin-sandbox
+  rm -rf "$work/tokens"
+  timeout 120 venv/bin/python -m camunda_admin_sandbox -- venv/bin/python examples/python/quickstart.py
+done
+
+step "passed"
