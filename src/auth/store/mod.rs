@@ -177,7 +177,10 @@ impl StoreChain {
     /// Returns the failing stores and their errors, for the error of a call that has to wait
     /// because of them; `None` if the shared store works.
     pub(crate) fn problem(&self) -> Option<String> {
-        self.shared.as_ref()?.health().problem()?;
+        // A shared store that works is enough.
+        if let Some(shared) = &self.shared {
+            shared.health().problem()?;
+        }
         let failing = self.all().filter_map(|store| {
             let error = store.health().problem()?.to_owned();
             Some(format!("{}: {error}", store.describe()))
