@@ -17,7 +17,7 @@ use ureq::unversioned::transport::{
 use ureq::{Agent, Body, Proxy, ProxyProtocol};
 
 use super::Method;
-use super::connect_error::{ConnectError, ProxyFailure};
+use super::connect_error::{ConnectError, ProxyFailure, shown_proxy};
 use super::exchange::{ExchangeGuard, MAX_HEADER_BYTES};
 use super::pool::{IdleConnections, PoolConnector, SHARDS, shard_of_thread};
 use super::resolver::CachingResolver;
@@ -293,16 +293,6 @@ fn invalid_proxy_url(setting: &str) -> Error {
     Error::config(format!(
         "{setting} is not a valid URL of an HTTP proxy; expected for example http://proxy:3128"
     ))
-}
-
-/// Returns the URL of a proxy without its user name and password.
-pub(super) fn shown_proxy(proxy: &Proxy) -> String {
-    format!(
-        "{}://{}:{}",
-        proxy.protocol().to_string().to_ascii_lowercase(),
-        proxy.host(),
-        proxy.port()
-    )
 }
 
 /// Leaves the resolution of names to the [`SocketConnector`], which an idle connection does not need.
