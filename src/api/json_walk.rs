@@ -450,7 +450,7 @@ mod tests {
         "\u{1}",
         "\u{7f}",
         "\0",
-        "\"long enough for several words\"",
+        "\"longer than two steps of eight bytes\"",
     ];
 
     proptest! {

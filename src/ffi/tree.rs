@@ -16,8 +16,8 @@ use crate::api::json_text;
 use crate::fork::{Mutex, Section};
 use crate::secret::{Zeroizing, wipe};
 
-/// The slot of an entry, by whose address C identifies a value.
-pub(super) type Slot = u64;
+/// An entry as the index stores it, by whose address C identifies a value.
+pub(super) type PackedEntry = u64;
 
 const _: () = assert!(align_of::<Root>() == BLOCK);
 const _: () = assert!(std::mem::offset_of!(Root, itself) == 0);
@@ -28,7 +28,7 @@ pub(super) struct Root {
     /// The address of this root, as in the first slot of a block: the slot of the whole value is in
     /// this struct.
     itself: *const Root,
-    whole: Slot,
+    whole: PackedEntry,
     /// The bytes, NUL-terminated.
     bytes: Zeroizing<Vec<u8>>,
     /// Start of the JSON, after a byte-order mark.
@@ -105,7 +105,7 @@ impl Root {
     }
 
     /// Returns the address by which C identifies the whole value.
-    pub(super) fn whole(&self) -> *const Slot {
+    pub(super) fn whole(&self) -> *const PackedEntry {
         &raw const self.whole
     }
 
@@ -167,7 +167,7 @@ impl<'a> Node<'a> {
     /// # Safety
     /// `slot` is the address of a slot whose root is valid for `'a`. The provenance of the root and of
     /// its index has been exposed.
-    pub(super) unsafe fn of(slot: *const Slot) -> Node<'a> {
+    pub(super) unsafe fn of(slot: *const PackedEntry) -> Node<'a> {
         let block = slot.addr() & !(BLOCK - 1);
         let root = ptr::with_exposed_provenance::<*const Root>(block);
         // SAFETY: roots and blocks are aligned to `BLOCK` and begin with the address of the root. They are
@@ -175,14 +175,14 @@ impl<'a> Node<'a> {
         unsafe {
             Node {
                 root: &**root,
-                entry: Entry::from_slot(*ptr::with_exposed_provenance::<Slot>(slot.addr())),
+                entry: Entry::from_slot(*ptr::with_exposed_provenance::<PackedEntry>(slot.addr())),
                 address: slot.addr(),
             }
         }
     }
 
     /// Returns the address by which C identifies the value.
-    pub(super) fn address(&self) -> *const Slot {
+    pub(super) fn address(&self) -> *const PackedEntry {
         ptr::with_exposed_provenance(self.address)
     }
 

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::ffi::boundary::{Owner, bytes, catch_panic_or, required, return_owned, set_null, text};
 use crate::ffi::error::{camunda_error, camunda_status};
 use crate::ffi::guard::catch_panic;
-use crate::ffi::tree::{Kind, Node, Root, Slot};
+use crate::ffi::tree::{Kind, Node, PackedEntry, Root};
 use crate::secret::Zeroizing;
 
 /// `null`, or a NULL pointer.
@@ -40,7 +40,7 @@ pub const CAMUNDA_KIND_OBJECT: i32 = 5;
 /// invalid after it is freed. Immutable; several threads may read it concurrently. If an object has a
 /// key twice, the last one applies. A value uses at most eight times the size of its JSON in memory,
 /// plus the copies that camunda_value_json() makes of parts.
-pub struct camunda_value(#[expect(dead_code, reason = "read by its address")] Slot);
+pub struct camunda_value(#[expect(dead_code, reason = "read by its address")] PackedEntry);
 
 impl camunda_value {
     /// Takes ownership of JSON bytes.
@@ -108,7 +108,7 @@ impl Deref for OwnedValue {
     type Target = camunda_value;
 
     fn deref(&self) -> &camunda_value {
-        // SAFETY: the root is valid until this is dropped, and `camunda_value` wraps a `Slot`.
+        // SAFETY: the root is valid until this is dropped, and `camunda_value` wraps a `PackedEntry`.
         unsafe { &*self.0.as_ref().whole().cast() }
     }
 }
