@@ -25,7 +25,6 @@ use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
 use crate::credentials::read_env_file;
 use crate::error::{Error, ErrorKind, Result};
-use crate::token_config::TokenCacheConfig;
 use crate::transport::probe::{Certificate, Finding, Prober, Step, StepResult};
 
 /// Default timeout of the token request and of each read.
@@ -493,47 +492,39 @@ impl Doctor {
         }
         let stores = auth::diagnostics().stores;
         for store in &stores {
-            let missing: Vec<_> = [
-                (store.can_lock, "lock"),
-                (store.can_read, "read"),
-                (store.can_write, "write"),
-            ]
-            .into_iter()
-            .filter_map(|(can, ability)| (!can).then_some(ability))
-            .collect();
-            if missing.is_empty() && store.usable {
+            let mut missing: Vec<(&str, String)> = Vec::new();
+            for (can, ability, error) in [
+                (store.can_lock, "lock", &store.lock_error),
+                (store.can_read, "read", &store.read_error),
+                (store.can_write, "write", &store.write_error),
+            ] {
+                let reason = error.as_ref().or(store.last_error.as_ref());
+                let reason = reason.map_or("unknown reason", String::as_str);
+                match missing.iter_mut().find(|(known, _)| *known == reason) {
+                    _ if can => {}
+                    Some((_, abilities)) => abilities.push_str(&format!(", {ability}")),
+                    None => missing.push((reason, ability.to_owned())),
+                }
+            }
+            if missing.is_empty() {
                 let message = match has_token {
                     true => format!("{}: usable", store.store),
                     false => format!("{}: no failure", store.store),
                 };
                 self.add("token_store", Status::Ok, &message);
             } else {
-                let message = format!(
-                    "{}: cannot {}: {}",
-                    store.store,
-                    missing.join(", "),
-                    store.last_error.as_deref().unwrap_or("unknown reason")
-                );
+                let problems = missing
+                    .iter()
+                    .map(|(reason, abilities)| format!("cannot {abilities}: {reason}"));
+                let problems = problems.collect::<Vec<_>>().join("; ");
+                let message = format!("{}: {problems}", store.store);
                 let check = self.add("token_store", Status::Warning, &message);
                 check.advice = Some(NOT_SHARED.to_owned());
             }
         }
         if stores.is_empty() {
-            let (status, message) = match config.token_cache() {
-                TokenCacheConfig::Memory => (
-                    Status::Ok,
-                    "memory: tokens are not shared with other processes",
-                ),
-                _ => (
-                    Status::Warning,
-                    "no store: neither XDG_CACHE_HOME nor HOME is set; tokens are not shared with \
-                     other processes",
-                ),
-            };
-            let check = self.add("token_store", status, message);
-            if status == Status::Warning {
-                check.advice = Some(NOT_SHARED.to_owned());
-            }
+            let message = "memory: tokens are not shared with other processes";
+            self.add("token_store", Status::Ok, message);
         }
     }
 

@@ -139,8 +139,8 @@ def table(results):
 
 # ---- The picture ------------------------------------------------------------------------------
 
-WIDTH, HEIGHT = 860, 440
-LEFT, TOP, RIGHT, BOTTOM = 60, 56, 300, 56
+WIDTH, HEIGHT = 880, 440
+LEFT, TOP, RIGHT, BOTTOM = 60, 56, 312, 56
 COLORS = {"requests": "#9a6700", "sdk": "#cf222e", "home": "#0969da", "redis": "#1a7f37", "alone": "#8250df"}
 
 

@@ -1,4 +1,4 @@
-/* This library from C. Arguments: work (get, list or decode) and number of repetitions. */
+/* This library from C. Arguments: work (get, list, decode or token) and number of repetitions. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +38,15 @@ static void call(const char *work, long times) {
   check(camunda_config_from_env(&config, &error), error);
   check(camunda_admin_new(config, &admin, &error), error);
   for (long i = 0; i < times; ++i) {
+    if (strcmp(work, "token") == 0) {
+      camunda_token *token;
+      check(camunda_admin_token(admin, NULL, NULL, &token, &error), error);
+      size_t length;
+      camunda_token_str(token, &length);
+      bytes += length;
+      camunda_token_free(token);
+      continue;
+    }
     if (strcmp(work, "get") == 0) {
       check(camunda_cluster_get(admin, NULL, getenv("BENCH_CLUSTER"), &value, &error), error);
       look_at(value);

@@ -17,8 +17,29 @@ fn main() -> Result<(), Box<dyn Error>> {
         "get" => {
             let admin = AdminClient::from_env()?;
             let id: ClusterId = std::env::var("BENCH_CLUSTER")?.parse()?;
-            for _ in 0..times {
-                totals.add(&admin.cluster(&id).get()?);
+            // Several threads share the calls.
+            let threads = std::env::var("BENCH_THREADS").map_or(Ok(1), |text| text.parse())?;
+            let results = std::thread::scope(|scope| {
+                let get_all = || -> Result<Totals, camunda_admin::Error> {
+                    let mut totals = Totals::default();
+                    for _ in 0..times / threads {
+                        totals.add(&admin.cluster(&id).get()?);
+                    }
+                    Ok(totals)
+                };
+                let others: Vec<_> = (1..threads).map(|_| scope.spawn(get_all)).collect();
+                let mut results = vec![get_all()];
+                results.extend(
+                    others
+                        .into_iter()
+                        .map(|thread| thread.join().expect("no panic")),
+                );
+                results
+            });
+            for result in results {
+                let of_thread = result?;
+                totals.clusters += of_thread.clusters;
+                totals.bytes += of_thread.bytes;
             }
         }
         "list" => {

@@ -7,7 +7,7 @@ static char *read_body(size_t *length) {
   if (file == NULL || fseek(file, 0, SEEK_END) != 0) exit(1);
   *length = (size_t)ftell(file);
   rewind(file);
-  char *body = malloc(*length);
+  char *body = (char *)malloc(*length);
   if (body == NULL || fread(body, 1, *length, file) != *length) exit(1);
   fclose(file);
   return body;

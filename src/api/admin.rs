@@ -28,7 +28,8 @@ use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 /// Cloning is cheap; a client can be shared between threads. Clones share the connection pool and
 /// the counters. All clients of the process with the same credentials share cached tokens, and by
 /// default all processes of the user do, see [`token_cache`](AdminClientBuilder::token_cache).
-/// Creating a client sends no request.
+/// Creating a client sends no request. It keeps as many idle connections as calls ran at a time, each
+/// for at most 30 s.
 ///
 /// ```no_run
 /// use camunda_admin::AdminClient;

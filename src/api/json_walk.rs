@@ -40,6 +40,23 @@ pub(crate) fn walk(schema: JsonSchema, json: &[u8], start: usize) -> Option<Walk
     })
 }
 
+/// Compares two names; without the call that comparing slices takes for usual lengths.
+#[inline]
+fn are_equal(one: &[u8], other: &[u8]) -> bool {
+    /// Compares the first and last `N` bytes, which overlap if there are fewer than `2 * N`.
+    #[inline]
+    fn ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+        one.first_chunk::<N>() == other.first_chunk::<N>()
+            && one.last_chunk::<N>() == other.last_chunk::<N>()
+    }
+    one.len() == other.len()
+        && match one.len() {
+            4..=7 => ends::<4>(one, other),
+            8..=16 => ends::<8>(one, other),
+            _ => one == other,
+        }
+}
+
 struct Walk<'a> {
     json: &'a [u8],
     at: usize,
@@ -194,7 +211,7 @@ impl Walk<'_> {
                 decoded.as_bytes()
             }
         };
-        let is_named = |field: &Field| field.json.as_bytes() == name;
+        let is_named = |field: &Field| are_equal(field.json.as_bytes(), name);
         let (before, after) = fields.split_at(next);
         match after.iter().position(is_named) {
             Some(index) => Some(next + index),
@@ -484,6 +501,20 @@ mod tests {
                 expected,
                 "{json}"
             );
+        }
+    }
+
+    #[test]
+    fn are_equal_compares_every_byte() {
+        for length in 0..40 {
+            let one: Vec<u8> = (0..length).collect();
+            assert!(are_equal(&one, &one.clone()));
+            assert!(!are_equal(&one, &[&one[..], b"x"].concat()));
+            for position in 0..one.len() {
+                let mut other = one.clone();
+                other[position] ^= 0x20;
+                assert!(!are_equal(&one, &other), "{length} {position}");
+            }
         }
     }
 

@@ -1,4 +1,7 @@
 //! JSON schemas of the API's types as data, for the walk through encoded JSON.
+//!
+//! This file and `object.rs` import each other, because the types are recursive: the description of
+//! an object has the schema of each field, and a schema refers to the descriptions of objects.
 
 use crate::api::object::{Description, Json, Number};
 use crate::secret::Secret;

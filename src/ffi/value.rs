@@ -372,7 +372,10 @@ pub unsafe extern "C" fn camunda_value_parse(
         catch_panic(error, || {
             let value = required("value", value)?;
             let json = bytes("json", json, json_len)?;
-            return_owned(value, camunda_value::parse(Zeroizing::new(json.to_vec()))?);
+            // With room for the NUL.
+            let mut owned = Zeroizing::new(Vec::with_capacity(json.len() + 1));
+            owned.extend_from_slice(json);
+            return_owned(value, camunda_value::parse(owned)?);
             Ok(())
         })
     }

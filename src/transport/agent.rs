@@ -211,7 +211,10 @@ impl Agents {
         if proxy.is_no_proxy(uri) {
             return None;
         }
-        Some((shown_proxy(proxy), self.settings.proxy_source))
+        Some((
+            super::connect_error::shown_proxy(proxy),
+            self.settings.proxy_source,
+        ))
     }
 
     /// Removes all addresses from the DNS cache, so that the next connection resolves names again.
@@ -293,16 +296,6 @@ fn invalid_proxy_url(setting: &str) -> Error {
     Error::config(format!(
         "{setting} is not a valid URL of an HTTP proxy; expected for example http://proxy:3128"
     ))
-}
-
-/// Returns the URL of a proxy without its user name and password.
-pub(super) fn shown_proxy(proxy: &Proxy) -> String {
-    format!(
-        "{}://{}:{}",
-        proxy.protocol().to_string().to_ascii_lowercase(),
-        proxy.host(),
-        proxy.port()
-    )
 }
 
 /// Leaves the resolution of names to the [`SocketConnector`], which an idle connection does not need.

@@ -6,7 +6,6 @@ use std::io;
 use rustls::{AlertDescription, InvalidMessage, PeerIncompatible};
 use ureq::Proxy;
 
-use super::agent::shown_proxy;
 use super::response::reason;
 use crate::error::ErrorKind;
 
@@ -219,5 +218,15 @@ fn is_permanent_tls(error: &rustls::Error) -> bool {
         rustls::Error::InvalidCertificate(_)
             | rustls::Error::PeerIncompatible(_)
             | rustls::Error::AlertReceived(AlertDescription::CertificateRequired)
+    )
+}
+
+/// Returns the URL of a proxy without its user name and password.
+pub(super) fn shown_proxy(proxy: &Proxy) -> String {
+    format!(
+        "{}://{}:{}",
+        proxy.protocol().to_string().to_ascii_lowercase(),
+        proxy.host(),
+        proxy.port()
     )
 }

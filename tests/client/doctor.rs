@@ -245,6 +245,31 @@ fn doctor_reports_a_token_store_that_cannot_be_used() {
 
 #[cfg(unix)]
 #[test]
+fn doctor_reports_that_tokens_are_not_shared() {
+    let sandbox = Sandbox::start();
+    // No home directory, so that there is no default directory.
+    let mut command = Command::new("env");
+    command.args(["-u", "HOME", PROGRAM]);
+    let environment = Environment::of(&sandbox);
+    let ended = environment.run_program(command, &["doctor", "--json"]);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_check(&report, "token_store", "warning", "HOME");
+
+    // Another server, because this process requests a token, too.
+    let sandbox = Sandbox::start();
+    let environment = Environment::of(&sandbox).set("CAMUNDA_TOKEN_DISK_CACHE_DISABLE", "true");
+    let (status, report) = environment.report();
+    assert_eq!(status, Some(0), "{report:#}");
+    assert_check(
+        &report,
+        "token_store",
+        "ok",
+        "memory: tokens are not shared",
+    );
+}
+
+#[cfg(unix)]
+#[test]
 fn doctor_reports_a_read_only_token_store() {
     use std::os::unix::fs::{PermissionsExt, chown};
     use std::os::unix::process::CommandExt;

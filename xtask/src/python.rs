@@ -1236,7 +1236,7 @@ fn prototypes_text(header: &str) -> String {
          from ctypes import (\n    CFUNCTYPE,\n    POINTER,\n    Structure,\n    c_bool,\n    c_char_p,\n    \
          c_double,\n    c_int32,\n    c_int64,\n    c_size_t,\n    c_uint32,\n    c_uint64,\n    c_void_p,\n)\n\n\
          TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from typing import Any, Dict, Tuple\n\n\
-         _char_p_p = POINTER(c_char_p)\n_size_t_p = POINTER(c_size_t)\n_void_p_p = POINTER(c_void_p)\n\n",
+         _char_p_p = POINTER(c_char_p)\n_int64_p = POINTER(c_int64)\n_size_t_p = POINTER(c_size_t)\n_void_p_p = POINTER(c_void_p)\n\n",
     );
     for (name, value) in &header.constants {
         writeln!(text, "{name} = {value}").unwrap();

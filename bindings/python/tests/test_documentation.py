@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import os
 import re
+import typing
 import unittest
 from pathlib import Path
 
@@ -43,6 +44,17 @@ class Documentation(unittest.TestCase):
         self.assertEqual(len(set(camunda_admin.__all__)), len(camunda_admin.__all__))
         for name in camunda_admin.__all__:
             self.assertTrue(hasattr(camunda_admin, name), name)
+
+
+    def test_settings_types_have_all_settings(self):
+        from camunda_admin import _client
+
+        names = set(typing.get_type_hints(camunda_admin.Settings, vars(camunda_admin._types)))
+        self.assertEqual(names, set(_client._KEYS))
+        parameters = inspect.signature(camunda_admin.AdminClient).parameters
+        self.assertEqual(names, set(parameters))
+        names = set(typing.get_type_hints(camunda_admin.TokenSettings, vars(camunda_admin._types)))
+        self.assertEqual(names, set(_client._TOKEN_KEYS))
 
 
 class Imports(unittest.TestCase):

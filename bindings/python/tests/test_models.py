@@ -202,9 +202,9 @@ class Objects(unittest.TestCase):
 
     def test_fields_are_documented_in_the_class_and_at_the_attribute(self):
         for each in model_classes():
-            documented = each.__doc__.partition("Attributes:\n")[2]
+            documented = inspect.getdoc(each).partition("Attributes:\n")[2]
             for name in [*each._names, "extra"]:
-                self.assertIn(f"        {name}: ", documented, each)
+                self.assertIn(f"    {name}: ", documented, each)
                 self.assertTrue(getattr(each, name).__doc__, f"{each}.{name}")
 
     def test_stats_are_read_by_attribute_and_by_name(self):
@@ -296,7 +296,7 @@ class Enumerations(unittest.TestCase):
             if isinstance(each, type) and issubclass(each, OpenEnum) and each is not OpenEnum:
                 self.assertGreater(len(each), 0)
                 for constant in each.__members__:
-                    self.assertIn(f"        {constant}: ", each.__doc__)
+                    self.assertIn(f"    {constant}: ", inspect.getdoc(each))
 
 
 class Import(unittest.TestCase):

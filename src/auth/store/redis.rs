@@ -129,8 +129,8 @@ impl RedisStore {
         decode(response?)
     }
 
-    /// Sends commands and reads their responses, followed by `undo` on the same connection if there
-    /// is no response.
+    /// Sends commands and reads their responses. Without a response, sends `undo` on the same
+    /// connection.
     fn query_or_undo<const N: usize>(
         &self,
         commands: [&Cmd; N],

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any, Dict, Tuple
 
 _char_p_p = POINTER(c_char_p)
+_int64_p = POINTER(c_int64)
 _size_t_p = POINTER(c_size_t)
 _void_p_p = POINTER(c_void_p)
 
