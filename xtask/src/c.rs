@@ -453,7 +453,7 @@ fn error_parameter(text: &mut String) {
     item(text, "@return CAMUNDA_STATUS_OK, or the kind of the error.");
 }
 
-/// Writes a paragraph whose further lines are indented.
+/// Writes a paragraph whose continuation lines are indented.
 fn item(text: &mut String, paragraph: &str) {
     let mut line = String::new();
     for part in paragraph.split_whitespace() {
