@@ -17,6 +17,8 @@ pub mod error;
 pub mod log;
 pub mod object;
 pub mod operation;
+// Its comments are written for Doxygen, whose `@param[out]` is no link.
+#[allow(rustdoc::broken_intra_doc_links)]
 pub mod operations;
 pub mod readers;
 pub mod shutdown;
