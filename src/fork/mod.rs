@@ -7,13 +7,12 @@
 //! - [`generation`] is different in parent and child. What belongs to a process (locks that are held
 //!   for long, sockets, locked files) remembers the generation that made it, and a child leaves it
 //!   alone.
+//! - A fork waits, for a limited time, for the library's own DNS lookups, because they take locks of
+//!   the C library ([`ForkSensitive`]).
 //! - No function here blocks on a thread that the child does not have.
 //!
 //! `vfork`, `posix_spawn` and `fork` followed by `exec` need none of this and are not disturbed. On
 //! systems without `fork` there is one generation, and critical sections cost nothing.
-//!
-//! - A fork waits, for a limited time, for the library's own DNS lookups, because they take locks of
-//!   the C library ([`ForkSensitive`]).
 //!
 //! Hazards remain where the program's own threads hold such locks during a fork: a thread that
 //! resolves a name can leave glibc's resolver locked in the child; in a Rust program, a thread that
