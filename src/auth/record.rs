@@ -337,7 +337,9 @@ impl StoredRateLimit {
     ) -> (Option<RateLimitRecord>, UnverifiedState) {
         let mut verified: Option<RateLimitRecord> = None;
         let mut others = vec![self.state];
-        for state in &self.signed {
+        // New states are at the end; another tenant can write a list of any length.
+        let surplus = self.signed.len().saturating_sub(MAX_SIGNED_STATES);
+        for state in &self.signed[surplus..] {
             let Ok(signed) = serde_json::from_value::<SignedState>(state.clone()) else {
                 continue;
             };

@@ -434,6 +434,21 @@ impl Health {
     }
 }
 
+/// Returns a value of acceptable size. Another tenant of a store can write a value of any size.
+fn limited(value: Option<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
+    match &value {
+        Some(value) if value.len() as u64 > file_names::MAX_VALUE_BYTES => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!(
+                "value of {} bytes; at most {} are read",
+                value.len(),
+                file_names::MAX_VALUE_BYTES
+            ),
+        )),
+        _ => Ok(value),
+    }
+}
+
 /// Returns whether an error means that the store cannot be reached.
 fn is_unreachable(error: &io::Error) -> bool {
     use io::ErrorKind::*;
@@ -507,12 +522,13 @@ impl Store {
     pub(crate) fn read(&self, call: &CallContext, name: &str) -> Option<StoredValue> {
         self.guarded(call, Ability::Read, || {
             let Some(server) = &self.server else {
-                let value = self.store.get(name)?;
+                let value = limited(self.store.get(name)?)?;
                 let time = StoreTime::local(self.clock.now());
                 return Ok(StoredValue { value, time });
             };
             let sent = self.clock.now();
             let (value, time) = server.get_with_time(name)?;
+            let value = limited(value)?;
             let received = self.clock.now();
             let time = time.map(|time| StoreTime {
                 time,
@@ -574,10 +590,12 @@ impl Store {
 
     /// Returns the state of the store for the diagnostics.
     fn report(&self) -> StoreReport {
+        // The caller's function: called before the lock is taken.
+        let store = self.store.describe();
         let health = self.health();
         let error = |ability| health.error(ability).map(str::to_owned);
         StoreReport {
-            store: self.store.describe(),
+            store,
             role: match self.is_fallback {
                 true => StoreRole::Fallback,
                 false => StoreRole::Shared,
@@ -798,5 +816,15 @@ mod tests {
         let report = shared.report();
         assert!(!report.can_lock && !report.can_read && !report.can_write);
         assert_eq!(report.lock_error.as_deref(), Some("timed out"));
+    }
+
+    #[test]
+    fn limited_rejects_values_that_are_too_large() {
+        let largest = vec![b'x'; file_names::MAX_VALUE_BYTES as usize];
+        assert_eq!(limited(Some(largest.clone())).unwrap(), Some(largest));
+        assert_eq!(limited(None).unwrap(), None);
+        let too_large = vec![b'x'; file_names::MAX_VALUE_BYTES as usize + 1];
+        let error = limited(Some(too_large)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 }

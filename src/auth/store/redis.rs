@@ -495,8 +495,8 @@ impl ServerClock for RedisStore {
         let [value, time] = self.query_or_undo([&get, &cmd("TIME")], budget, None)?;
         let time = match time {
             Ok(time) => {
-                let (seconds, micros) = decode::<(u64, u64)>(time)?;
-                Some(Duration::from_secs(seconds) + Duration::from_micros(micros))
+                let (seconds, micros) = decode(time)?;
+                Some(server_time(seconds, micros))
             }
             // Logged when the permissions were checked.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
@@ -504,6 +504,11 @@ impl ServerClock for RedisStore {
         };
         Ok((decode(value?)?, time))
     }
+}
+
+/// Returns the time of a response to `TIME`. The server may send any numbers.
+fn server_time(seconds: u64, micros: u64) -> Duration {
+    Duration::from_secs(seconds).saturating_add(Duration::from_micros(micros))
 }
 
 /// A lock, released soon after its drop if this owner still holds it.
@@ -686,5 +691,11 @@ mod tests {
             let error = RedisStore::new(&Secret::from(url), None).err();
             assert!(!error.unwrap().contains("hunter2"), "{url}");
         }
+    }
+
+    #[test]
+    fn server_time_of_any_numbers_does_not_overflow() {
+        assert_eq!(server_time(2, 500_000), Duration::from_millis(2_500));
+        assert_eq!(server_time(u64::MAX, u64::MAX), Duration::MAX);
     }
 }

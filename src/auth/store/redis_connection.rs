@@ -12,6 +12,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::auth::StoreTls;
+use crate::fork::ProcessOwned;
 use crate::secret::{Secret, Zeroizing};
 
 /// Maximum time to pass a command to the system if no caller waits for its response. That is
@@ -153,6 +154,7 @@ impl Server {
         }
         let stream = result?;
         stream.set_nodelay(true)?;
+        let stream = ProcessOwned::new(stream);
         let socket = Socket { stream, budget };
         let Some(tls) = &self.tls else {
             return Ok(Stream::Plain(socket));
@@ -250,7 +252,8 @@ impl Write for Stream {
 
 /// A socket whose reads and writes end with a budget.
 struct Socket {
-    stream: TcpStream,
+    /// Closed in a forked child.
+    stream: ProcessOwned<TcpStream>,
     budget: Budget,
 }
 
