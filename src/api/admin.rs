@@ -224,7 +224,7 @@ impl AdminClient {
             authenticated: true,
             hint: Some("check what the request changes before repeating it"),
             // Its response can be anything.
-            secret_response: false,
+            secret_response: true,
             one_time_response: idempotency == Idempotency::NonIdempotent,
             documented_rejections: &[],
         };
