@@ -206,7 +206,12 @@ impl SharedRateLimiter {
         let Ok(_lock) = self.lock_in_stores(sharing) else {
             return StorePermit::Stopped;
         };
+        let unavailable = sharing.stores.is_unavailable();
         let records = self.read_and_merge(sharing);
+        if !unavailable && sharing.stores.is_unavailable() {
+            // The lock is in a store that failed since. Other processes now take that of the fallback.
+            return StorePermit::Refused;
+        }
         let now = clock.now();
         {
             let mut rate_limiter = self.lock();
@@ -314,7 +319,9 @@ impl SharedRateLimiter {
     /// unavailable. Returns whether the shared store has it.
     fn write(&self, sharing: Sharing<'_>, records: Vec<ReadRecord<'_>>) -> bool {
         let mut is_shared = false;
-        for (index, mut record) in records.into_iter().enumerate() {
+        // The fallback first: a shared store that fails takes a while, and other processes then read the
+        // fallback meanwhile.
+        for (index, mut record) in records.into_iter().enumerate().rev() {
             let store = record.store;
             let now = record.time.latest(sharing.clock.now().mono);
             let state = {
