@@ -126,7 +126,8 @@ impl Config {
             }
             (Some(value), None) => config.set_from(SECRET_VARIABLE, "client_secret", &value)?,
             (None, Some(value)) => {
-                let path = valid_path(SECRET_FILE_VARIABLE, Path::new(&*value))?;
+                let path = valid_path("client_secret_file", Path::new(&*value))
+                    .map_err(|error| in_variable(SECRET_FILE_VARIABLE, &error))?;
                 config.client_secret_file = Some(SecretFile::new(
                     "the variable CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
                     path,
@@ -160,8 +161,9 @@ impl Config {
                         )));
                     }
                     "token_cache" => {
-                        config.token_cache =
-                            TokenCacheConfig::Directory(valid_path(name, Path::new(&*value))?);
+                        let path = valid_path(key, Path::new(&*value))
+                            .map_err(|error| in_variable(name, &error))?;
+                        config.token_cache = TokenCacheConfig::Directory(path);
                     }
                     key => config.set_from(name, key, &value)?,
                 }
@@ -190,7 +192,8 @@ impl Config {
                      expected redis://, rediss://, valkey:// or valkeys://"
                 ))
             })?;
-            let url = Secret::new(plain(variable, &url)?);
+            let url = plain("token_cache", &url).map_err(|error| in_variable(variable, &error))?;
+            let url = Secret::new(url);
             // The other variable sets the directory of the fallback files.
             let directory = match config.token_cache {
                 TokenCacheConfig::Directory(path) => Some(path),
@@ -207,7 +210,7 @@ impl Config {
 
     fn set_from(&mut self, variable: &str, key: &str, value: &str) -> Result<()> {
         self.set(key, value)
-            .map_err(|error| Error::config(format!("the variable {variable}: {}", error.message())))
+            .map_err(|error| in_variable(variable, &error))
     }
 
     /// Sets the setting `key`, one of [`KEYS`].
@@ -632,6 +635,11 @@ fn seconds(key: &str, value: &str) -> Result<Duration> {
         })
 }
 
+/// Returns the error of a setting's value that an environment variable supplied.
+fn in_variable(variable: &str, error: &Error) -> Error {
+    Error::config(format!("the variable {variable}: {}", error.message()))
+}
+
 fn valid_path(key: &str, path: &Path) -> Result<PathBuf> {
     let bytes = path.as_os_str().as_encoded_bytes();
     if bytes.is_empty() || bytes.contains(&0) {
@@ -915,6 +923,54 @@ mod tests {
             let error = with(variable, value).expect_err(value).to_string();
             assert!(error.contains(variable), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn errors_of_variables_name_the_variable_first() {
+        for (variable, value, problem) in [
+            (
+                "CAMUNDA_CONSOLE_CLIENT_ID",
+                "a\nb",
+                "`client_id`: control character",
+            ),
+            (
+                "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE",
+                "a\0b",
+                "`client_secret_file`: not a valid path",
+            ),
+            (
+                "CAMUNDA_TOKEN_CACHE_DIR",
+                "/a\0b",
+                "`token_cache`: not a valid path",
+            ),
+            (
+                "CAMUNDA_TOKEN_CACHE_REDIS_URL",
+                "redis://a\u{5}",
+                "`token_cache`: control character",
+            ),
+            (
+                "CAMUNDA_OAUTH_URL",
+                "x",
+                "`oauth_url`: URL without scheme or host",
+            ),
+        ] {
+            let error = Config::from_variables(|name| {
+                Ok(match name {
+                    _ if name == variable => Some(value),
+                    "CAMUNDA_CONSOLE_CLIENT_ID" => Some("x"),
+                    "CAMUNDA_CONSOLE_CLIENT_SECRET"
+                        if variable != "CAMUNDA_CONSOLE_CLIENT_SECRET_FILE" =>
+                    {
+                        Some("x")
+                    }
+                    _ => None,
+                }
+                .map(str::to_owned))
+            })
+            .expect_err(variable);
+            let expected = format!("the variable {variable}: {problem}");
+            assert!(error.message().starts_with(&expected), "{error}");
         }
     }
 
