@@ -156,7 +156,7 @@ fn wait_until_healthy(
 
 fn list(admin: &AdminClient) -> Result<(), camunda_admin::Error> {
     let clusters = admin.clusters().list()?;
-    println!("The organisation has {} cluster(s).", clusters.len());
+    println!("The organization has {} cluster(s).", clusters.len());
     for cluster in clusters {
         println!(
             "  {} {} {}",

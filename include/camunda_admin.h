@@ -1132,13 +1132,13 @@ camunda_status camunda_request(const camunda_admin *admin,
 /**
  * List clusters (`GET /clusters`).
  *
- * Lists all clusters of the organisation, without paging.
+ * Lists all clusters of the organization, without paging.
  *
  * Response: an array of Cluster objects.
  * - `N.uuid` (string, required): Its id.
  * - `N.name` (string, expected): Its name.
  * - `N.description` (string, optional): Description, set by the owner.
- * - `N.ownerId` (string, expected): The organisation that owns it.
+ * - `N.ownerId` (string, expected): The organization that owns it.
  * - `N.created` (string: RFC 3339 time, expected): Creation time.
  * - `N.autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
@@ -1194,7 +1194,7 @@ camunda_status camunda_request(const camunda_admin *admin,
  * - `N.ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `N.ipallowlist.N.description` (string, expected): Description of the entry.
  * - `N.ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
- *   still uses for some organisations.
+ *   still uses for some organizations.
  * - `N.ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `N.ipwhitelist.N.description` (string, expected): Description of the entry.
  *
@@ -1279,14 +1279,14 @@ camunda_status camunda_cluster_create(const camunda_admin *admin,
  *   cluster is created.
  * - `channels.N.defaultGeneration.name` (string, expected): Its name, such as `Camunda 8.8.1`.
  * - `channels.N.defaultGeneration.classification` (string: `channel`, `existingCluster`,
- *   `orgUnlocked`, optional): Reason why the organisation may use it.
+ *   `orgUnlocked`, optional): Reason why the organization may use it.
  * - `channels.N.allowedGenerations` (array of objects, expected): Generations that may be used
  *   for new clusters.
  * - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generation_id` when a
  *   cluster is created.
  * - `channels.N.allowedGenerations.N.name` (string, expected): Its name, such as `Camunda 8.8.1`.
  * - `channels.N.allowedGenerations.N.classification` (string: `channel`, `existingCluster`,
- *   `orgUnlocked`, optional): Reason why the organisation may use it.
+ *   `orgUnlocked`, optional): Reason why the organization may use it.
  * - `clusterPlanTypes` (array of objects, expected): Plan types.
  * - `clusterPlanTypes.N.uuid` (string, required): Its id, for `plan_type_id` when a cluster is
  *   created.
@@ -1325,7 +1325,7 @@ camunda_status camunda_cluster_parameters(const camunda_admin *admin,
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
- * - `ownerId` (string, expected): The organisation that owns it.
+ * - `ownerId` (string, expected): The organization that owns it.
  * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
@@ -1381,7 +1381,7 @@ camunda_status camunda_cluster_parameters(const camunda_admin *admin,
  * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipallowlist.N.description` (string, expected): Description of the entry.
  * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
- *   still uses for some organisations.
+ *   still uses for some organizations.
  * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipwhitelist.N.description` (string, expected): Description of the entry.
  *
@@ -1490,7 +1490,7 @@ camunda_status camunda_cluster_wake(const camunda_admin *admin,
  * - `newGeneration` (object, required): Generation after the upgrade, for `wait_until_upgraded`.
  * - `newGeneration.id` (string, required): Its id.
  * - `newGeneration.name` (string, expected): Its name, as the Console shows it.
- * - `orgId` (string, expected): The organisation that owns it.
+ * - `orgId` (string, expected): The organization that owns it.
  *
  * Error responses of the API:
  * - 400 no upgrade available
@@ -1529,7 +1529,7 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
- * - `ownerId` (string, expected): The organisation that owns it.
+ * - `ownerId` (string, expected): The organization that owns it.
  * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
@@ -1585,7 +1585,7 @@ camunda_status camunda_cluster_upgrade(const camunda_admin *admin,
  * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipallowlist.N.description` (string, expected): Description of the entry.
  * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
- *   still uses for some organisations.
+ *   still uses for some organizations.
  * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipwhitelist.N.description` (string, expected): Description of the entry.
  *
@@ -1649,7 +1649,7 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
  * Trigger failover (`POST /clusters/{clusterUuid}/failover`).
  *
  * Creates a new cluster in the paired region from the backups, and suspends the source
- * permanently. Not enabled for every organisation. Non-idempotent.
+ * permanently. Not enabled for every organization. Non-idempotent.
  *
  * Request body: a TriggerFailover object.
  * - `backupIds` (array of strings, required): Ids of the backups to copy.
@@ -1663,7 +1663,7 @@ camunda_status camunda_cluster_set_ip_allowlist(const camunda_admin *admin,
  *
  * Error responses of the API:
  * - 400 backup ids missing, empty or not valid
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster or backup
  * - 409 already failed over, or not ready yet (see message)
  * - 422 not multi-region, or its region pair has no failover
@@ -1701,7 +1701,7 @@ camunda_status camunda_cluster_fail_over(const camunda_admin *admin,
  *   expected): Permissions; only the list of the cluster's clients has them.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  *
  * @param admin Client. Thread-safe.
@@ -1751,7 +1751,7 @@ camunda_status camunda_cluster_client_list(const camunda_admin *admin,
  *
  * Error responses of the API:
  * - 400 client names must be unique
- * - 403 maximum number of clients reached, or cluster belongs to another organisation
+ * - 403 maximum number of clients reached, or cluster belongs to another organization
  * - 404 no such cluster
  *
  * @param admin Client. Thread-safe.
@@ -1787,7 +1787,7 @@ camunda_status camunda_cluster_client_create(const camunda_admin *admin,
  * - `ZEEBE_AUTHORIZATION_SERVER_URL` (string, expected): URL of the token endpoint.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster or client
  * - 412 cluster not ready; try later
  *
@@ -1815,7 +1815,7 @@ camunda_status camunda_cluster_client_get(const camunda_admin *admin,
  * Deletes a client. Irreversible.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster or client
  *
  * @param admin Client. Thread-safe.
@@ -1857,7 +1857,7 @@ camunda_status camunda_cluster_client_delete(const camunda_admin *admin,
  * - `N.incidentLink` (string, optional): URL of the incident page, if the backup failed.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  *
  * @param admin Client. Thread-safe.
@@ -1942,7 +1942,7 @@ camunda_status camunda_backup_create(const camunda_admin *admin,
  * - `incidentLink` (string, optional): URL of the incident page, if the backup failed.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  *
  * @param admin Client. Thread-safe.
  * @param call Options of the call; NULL for the defaults.
@@ -1976,7 +1976,7 @@ camunda_status camunda_backup_delete(const camunda_admin *admin,
  * - `completionTimestamp` (string: RFC 3339 time, optional): End time.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no restore was ever triggered for this backup
  *
  * @param admin Client. Thread-safe.
@@ -2012,7 +2012,7 @@ camunda_status camunda_backup_restore_status(const camunda_admin *admin,
  * - `completionTimestamp` (string: RFC 3339 time, optional): End time.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster or backup
  * - 409 backup of an unknown generation, or a restore in flight
  *
@@ -2044,7 +2044,7 @@ camunda_status camunda_backup_restore(const camunda_admin *admin,
  * - `schedule` (string, required): Five-field cron expression in UTC.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no schedule configured
  *
  * @param admin Client. Thread-safe.
@@ -2078,7 +2078,7 @@ camunda_status camunda_backup_schedule(const camunda_admin *admin,
  *
  * Error responses of the API:
  * - 400 not a valid cron expression
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  *
  * @param admin Client. Thread-safe.
@@ -2108,7 +2108,7 @@ camunda_status camunda_backup_set_schedule(const camunda_admin *admin,
  * Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  *
  * @param admin Client. Thread-safe.
@@ -2132,7 +2132,7 @@ camunda_status camunda_backup_delete_schedule(const camunda_admin *admin,
  * Response: an object that maps secret names to secret values.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  *
  * @param admin Client. Thread-safe.
@@ -2162,7 +2162,7 @@ camunda_status camunda_secret_list(const camunda_admin *admin,
  *
  * Error responses of the API:
  * - 400 name has 50 characters or more
- * - 403 maximum number of secrets reached, or cluster belongs to another organisation
+ * - 403 maximum number of secrets reached, or cluster belongs to another organization
  * - 404 no such cluster
  * - 409 name taken, or another change to the secrets is in progress (then retry)
  *
@@ -2193,7 +2193,7 @@ camunda_status camunda_secret_create(const camunda_admin *admin,
  * - `secretValue` (secret string, required): New value.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  * - 409 another change to the secrets is in progress, retry
  *
@@ -2223,7 +2223,7 @@ camunda_status camunda_secret_update(const camunda_admin *admin,
  * Deletes a connector secret, which the list may still contain for a short time. Irreversible.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 409 another change to the secrets is in progress, retry
  *
  * @param admin Client. Thread-safe.
@@ -2247,7 +2247,7 @@ camunda_status camunda_secret_delete(const camunda_admin *admin,
  * Activates external (bring-your-own) monitoring.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  * - 409 already active
  *
@@ -2270,7 +2270,7 @@ camunda_status camunda_monitoring_activate(const camunda_admin *admin,
  * Deactivates external monitoring.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  * - 409 not active
  *
@@ -2311,7 +2311,7 @@ camunda_status camunda_monitoring_deactivate(const camunda_admin *admin,
  * - `status.conditions` (array of any JSON, optional): Conditions, as the API returns them.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  *
  * @param admin Client. Thread-safe.
@@ -2378,7 +2378,7 @@ camunda_status camunda_monitoring_create_client(const camunda_admin *admin,
  * Deletes a monitoring client. Irreversible.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such client
  *
  * @param admin Client. Thread-safe.
@@ -2414,7 +2414,7 @@ camunda_status camunda_monitoring_delete_client(const camunda_admin *admin,
  * - `password` (secret string, required): Password, which the API returns only once.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such client
  *
  * @param admin Client. Thread-safe.
@@ -2447,7 +2447,7 @@ camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
  * - `status.metadata.name` (string, expected): Its name.
  * - `status.metadata.namespace` (string, expected): Its namespace.
  * - `status.metadata.labels` (object, expected): Its labels.
- * - `status.metadata.labels.orgId` (string, expected): The organisation.
+ * - `status.metadata.labels.orgId` (string, expected): The organization.
  * - `status.spec` (object, optional): Requested configuration.
  * - `status.spec.cluster` (object, expected): The cluster.
  * - `status.spec.cluster.id` (string, expected): Its id.
@@ -2484,7 +2484,7 @@ camunda_status camunda_monitoring_rotate_password(const camunda_admin *admin,
  * - `status.status.urls` (any JSON, expected): URLs by component, as the API returns them.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  *
  * @param admin Client. Thread-safe.
@@ -2514,7 +2514,7 @@ camunda_status camunda_secure_connectivity_get(const camunda_admin *admin,
  * - `allowedRegions` (array of strings, required): Regions from which they may connect.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  * - 409 already active
  *
@@ -2542,7 +2542,7 @@ camunda_status camunda_secure_connectivity_activate(const camunda_admin *admin,
  * Deactivates secure connectivity.
  *
  * Error responses of the API:
- * - 403 cluster belongs to another organisation
+ * - 403 cluster belongs to another organization
  * - 404 no such cluster
  * - 409 not active
  *
@@ -2624,11 +2624,11 @@ camunda_status camunda_member_set_roles(const camunda_admin *admin,
 /**
  * Delete member (`DELETE /members/{email}`).
  *
- * Removes a member from the organisation.
+ * Removes a member from the organization.
  *
  * Error responses of the API:
  * - 403 missing permission
- * - 404 not a member of the organisation
+ * - 404 not a member of the organization
  *
  * @param admin Client. Thread-safe.
  * @param call Options of the call; NULL for the defaults.
@@ -2646,11 +2646,11 @@ camunda_status camunda_member_delete(const camunda_admin *admin,
 /**
  * List activity events (`GET /activity/json`).
  *
- * Lists the events of the organisation's audit log.
+ * Lists the events of the organization's audit log.
  *
  * Response: an array of AuditEvent objects.
  * - `N.service` (string, expected): Service that logged the event.
- * - `N.orgId` (string, expected): Id of the organisation.
+ * - `N.orgId` (string, expected): Id of the organization.
  * - `N.audit` (string, expected): Description of the change.
  * - `N.auditType` (string: `c`, `r`, `u`, `d`, expected): Type of the change.
  * - `N.entity` (string, expected): Type of the changed entity.
@@ -2684,7 +2684,7 @@ camunda_status camunda_activity_list(const camunda_admin *admin,
 /**
  * Activity events as CSV (`GET /activity/csv`).
  *
- * Writes the events of the organisation's audit log as CSV.
+ * Writes the events of the organization's audit log as CSV.
  *
  * Response: text.
  *
@@ -2744,7 +2744,7 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
- * - `ownerId` (string, expected): The organisation that owns it.
+ * - `ownerId` (string, expected): The organization that owns it.
  * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
@@ -2800,7 +2800,7 @@ camunda_status camunda_ip_ranges(const camunda_admin *admin,
  * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipallowlist.N.description` (string, expected): Description of the entry.
  * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
- *   still uses for some organisations.
+ *   still uses for some organizations.
  * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipwhitelist.N.description` (string, expected): Description of the entry.
  *
@@ -2857,7 +2857,7 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
- * - `ownerId` (string, expected): The organisation that owns it.
+ * - `ownerId` (string, expected): The organization that owns it.
  * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
@@ -2913,7 +2913,7 @@ camunda_status camunda_cluster_wait_until_deleted(const camunda_admin *admin,
  * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipallowlist.N.description` (string, expected): Description of the entry.
  * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
- *   still uses for some organisations.
+ *   still uses for some organizations.
  * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipwhitelist.N.description` (string, expected): Description of the entry.
  *
@@ -2949,7 +2949,7 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
- * - `ownerId` (string, expected): The organisation that owns it.
+ * - `ownerId` (string, expected): The organization that owns it.
  * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
@@ -3005,7 +3005,7 @@ camunda_status camunda_cluster_wait_until_upgraded(const camunda_admin *admin,
  * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipallowlist.N.description` (string, expected): Description of the entry.
  * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
- *   still uses for some organisations.
+ *   still uses for some organizations.
  * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipwhitelist.N.description` (string, expected): Description of the entry.
  *
@@ -3039,7 +3039,7 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * - `uuid` (string, required): Its id.
  * - `name` (string, expected): Its name.
  * - `description` (string, optional): Description, set by the owner.
- * - `ownerId` (string, expected): The organisation that owns it.
+ * - `ownerId` (string, expected): The organization that owns it.
  * - `created` (string: RFC 3339 time, expected): Creation time.
  * - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
  *   generation of its channel.
@@ -3095,7 +3095,7 @@ camunda_status camunda_cluster_wait_until_woken(const camunda_admin *admin,
  * - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipallowlist.N.description` (string, expected): Description of the entry.
  * - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
- *   still uses for some organisations.
+ *   still uses for some organizations.
  * - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
  * - `ipwhitelist.N.description` (string, expected): Description of the entry.
  *
@@ -3441,16 +3441,16 @@ camunda_status camunda_value_parse(const char *json,
  */
 void camunda_value_free(camunda_value *value);
 
-/** @name Values of CAMUNDA_GENERATION_CLASSIFICATION_…: Reason why an organisation may use a generation
+/** @name Values of CAMUNDA_GENERATION_CLASSIFICATION_…: Reason why an organization may use a generation
  * @{ */
 
 /** The channel contains it. */
 #define CAMUNDA_GENERATION_CLASSIFICATION_CHANNEL "channel"
 
-/** A cluster of the organisation already runs it. */
+/** A cluster of the organization already runs it. */
 #define CAMUNDA_GENERATION_CLASSIFICATION_EXISTING_CLUSTER "existingCluster"
 
-/** It was unlocked for the organisation. */
+/** It was unlocked for the organization. */
 #define CAMUNDA_GENERATION_CLASSIFICATION_ORG_UNLOCKED "orgUnlocked"
 
 /** @} */
@@ -3607,10 +3607,10 @@ void camunda_value_free(camunda_value *value);
 /** Member without additional permissions. */
 #define CAMUNDA_ORGANIZATION_ROLE_MEMBER "member"
 
-/** Administers the organisation. */
+/** Administers the organization. */
 #define CAMUNDA_ORGANIZATION_ROLE_ADMIN "admin"
 
-/** Owns the organisation. */
+/** Owns the organization. */
 #define CAMUNDA_ORGANIZATION_ROLE_OWNER "owner"
 
 /** Camunda support. */
@@ -3639,7 +3639,7 @@ void camunda_value_free(camunda_value *value);
 /** @name Values of CAMUNDA_ASSIGNABLE_ROLE_…: Role that can be assigned to a member
  * @{ */
 
-/** Administers the organisation. */
+/** Administers the organization. */
 #define CAMUNDA_ASSIGNABLE_ROLE_ADMIN "admin"
 
 /** Operates clusters; discouraged since 8.8. */

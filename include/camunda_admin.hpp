@@ -1676,7 +1676,7 @@ class ClusterCredentials;
 // The types of the API
 // ---------------------------------------------------------------------------------------------
 
-/// Id of an organisation.
+/// Id of an organization.
 class OrganizationId : public Id<OrganizationId> {
  public:
   using Id::Id;
@@ -2120,7 +2120,7 @@ inline std::ostream& operator<<(std::ostream& stream, const PlanType& object) {
   return detail::print(stream, detail::writer_of<PlanType>, &object);
 }
 
-/// Reason why an organisation may use a generation.
+/// Reason why an organization may use a generation.
 /// Keeps values unknown to this version; to_json() writes them unchanged.
 class GenerationClassification : public OpenEnum<GenerationClassification> {
  public:
@@ -2130,9 +2130,9 @@ class GenerationClassification : public OpenEnum<GenerationClassification> {
     Unknown,
     /// The channel contains it.
     Channel,
-    /// A cluster of the organisation already runs it.
+    /// A cluster of the organization already runs it.
     ExistingCluster,
-    /// It was unlocked for the organisation.
+    /// It was unlocked for the organization.
     OrgUnlocked,
   };
 
@@ -2156,7 +2156,7 @@ struct Generation {
   GenerationId uuid{};
   /// Its name, such as `Camunda 8.8.1`.
   std::string name{};
-  /// Reason why the organisation may use it.
+  /// Reason why the organization may use it.
   std::optional<GenerationClassification> classification{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3004,7 +3004,7 @@ struct Cluster {
   std::string name{};
   /// Description, set by the owner.
   std::optional<std::string> description{};
-  /// The organisation that owns it.
+  /// The organization that owns it.
   OrganizationId owner_id{};
   /// Creation time.
   Timestamp created{};
@@ -3030,7 +3030,7 @@ struct Cluster {
   std::optional<ClusterEncryption> encryption{};
   /// IP allowlist; absent without the permission to read it. See Cluster::allowlist.
   std::optional<std::vector<IpAllowlistEntry>> ipallowlist{};
-  /// Deprecated name of `ipallowlist`, which the API still uses for some organisations.
+  /// Deprecated name of `ipallowlist`, which the API still uses for some organizations.
   std::optional<std::vector<IpAllowlistEntry>> ipwhitelist{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -3672,7 +3672,7 @@ struct GenerationUpgrade {
   UpgradedGeneration old_generation{};
   /// Generation after the upgrade, for `wait_until_upgraded`.
   UpgradedGeneration new_generation{};
-  /// The organisation that owns it.
+  /// The organization that owns it.
   OrganizationId org_id{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -5348,9 +5348,9 @@ inline std::ostream& operator<<(std::ostream& stream, const ActivateSecureConnec
   return detail::print(stream, detail::writer_of<ActivateSecureConnectivity>, &object);
 }
 
-/// Label with the organisation's id.
+/// Label with the organization's id.
 struct OrgLabel {
-  /// The organisation.
+  /// The organization.
   OrganizationId org_id{};
   /// Fields unknown to this version.
   Extra extra{};
@@ -6066,9 +6066,9 @@ class OrganizationRole : public OpenEnum<OrganizationRole> {
     Unknown,
     /// Member without additional permissions.
     Member,
-    /// Administers the organisation.
+    /// Administers the organization.
     Admin,
-    /// Owns the organisation.
+    /// Owns the organization.
     Owner,
     /// Camunda support.
     SupportAgent,
@@ -6108,7 +6108,7 @@ class AssignableRole : public OpenEnum<AssignableRole> {
   enum Known : unsigned char {
     /// A value unknown to this version, or an absent field.
     Unknown,
-    /// Administers the organisation.
+    /// Administers the organization.
     Admin,
     /// Operates clusters; discouraged since 8.8.
     OperationsEngineer,
@@ -6138,7 +6138,7 @@ class AssignableRole : public OpenEnum<AssignableRole> {
       "admin", "operationsengineer", "taskuser", "analyst", "developer", "visitor", "modeler"};
 };
 
-/// Member of the organisation, or pending invitation.
+/// Member of the organization, or pending invitation.
 struct Member {
   /// Name.
   std::string name{};
@@ -6297,7 +6297,7 @@ class AuditType : public OpenEnum<AuditType> {
 struct AuditEvent {
   /// Service that logged the event.
   std::string service{};
-  /// Id of the organisation.
+  /// Id of the organization.
   OrganizationId org_id{};
   /// Description of the change.
   std::string audit{};
@@ -7045,13 +7045,13 @@ class AdminClient {
     return admin;
   }
 
-  /// The clusters of the organisation.
+  /// The clusters of the organization.
   [[nodiscard]] Clusters clusters() const;
   /// Returns the resource of one cluster; sends no request.
   [[nodiscard]] ClusterHandle cluster(ClusterId id) const;
-  /// The members of the organisation and their roles.
+  /// The members of the organization and their roles.
   [[nodiscard]] Members members() const;
-  /// The organisation's audit log.
+  /// The organization's audit log.
   [[nodiscard]] Activity activity() const;
   /// Lists the IP ranges of outgoing connections of Camunda's products. Changes are published 24
   /// hours in advance. The only operation without a token.
@@ -7402,11 +7402,11 @@ class TokenSource {
 // The operations
 // ---------------------------------------------------------------------------------------------
 
-/// The clusters of the organisation. Returned by the client; can be used from several threads
+/// The clusters of the organization. Returned by the client; can be used from several threads
 /// concurrently.
 class Clusters {
  public:
-  /// Lists all clusters of the organisation, without paging.
+  /// Lists all clusters of the organization, without paging.
   [[nodiscard]] std::vector<Cluster> list() const;
   /// Creates a cluster. Returns immediately; the cluster has the status `Creating` for minutes.
   /// Costs money. Non-idempotent.
@@ -7429,19 +7429,19 @@ class Clusters {
 class ClusterClients {
  public:
   /// Lists the clients of the cluster, with their permissions, which no other operation returns.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster.
   [[nodiscard]] std::vector<ClusterClient> list() const;
   /// Creates a client of the cluster; without `permissions` it gets all of them. An empty list of
   /// permissions is not accepted. The API returns the secret ONLY in this response. Non-idempotent.
   /// Documented error responses: 400 client names must be unique; 403 maximum number of clients
-  /// reached, or cluster belongs to another organisation; 404 no such cluster.
+  /// reached, or cluster belongs to another organization; 404 no such cluster.
   [[nodiscard]] CreatedClusterClient create(const CreateClusterClient& request) const;
   /// Returns the connection details of a client, without its secret.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster
   /// or client; 412 cluster not ready; try later.
   [[nodiscard]] ClusterClientConnectionDetails get(const ClusterClientId& client) const;
   /// Deletes a client. Irreversible.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster
   /// or client.
   void remove(const ClusterClientId& client) const;
   /// Creates a client and stores its credentials in a new file, which
@@ -7470,34 +7470,34 @@ class ClusterClients {
 class Backups {
  public:
   /// Lists the backups of the cluster.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster.
   [[nodiscard]] std::vector<Backup> list() const;
   /// Starts a backup, which takes minutes; at most one every 15 minutes. Non-idempotent.
   /// Documented error responses: 404 no such cluster.
   [[nodiscard]] Backup create() const;
   /// Deletes a backup and returns it. Irreversible.
-  /// Documented error responses: 403 cluster belongs to another organisation.
+  /// Documented error responses: 403 cluster belongs to another organization.
   [[nodiscard]] Backup remove(const BackupId& backup) const;
   /// Returns the latest restore of the backup.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no restore was
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no restore was
   /// ever triggered for this backup.
   [[nodiscard]] Restore restore_status(const BackupId& backup) const;
   /// Starts a restore to the source cluster, which the API suspends and resumes; takes minutes.
   /// Non-idempotent.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster
   /// or backup; 409 backup of an unknown generation, or a restore in flight.
   [[nodiscard]] Restore restore(const BackupId& backup) const;
   /// Returns the backup schedule; a cluster has at most one.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no schedule
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no schedule
   /// configured.
   [[nodiscard]] BackupSchedule schedule() const;
   /// Sets or replaces the backup schedule: a five-field cron expression in UTC, at most once every
   /// 15 minutes.
   /// Documented error responses: 400 not a valid cron expression; 403 cluster belongs to another
-  /// organisation; 404 no such cluster.
+  /// organization; 404 no such cluster.
   [[nodiscard]] BackupSchedule set_schedule(std::string_view cron) const;
   /// Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster.
   void delete_schedule() const;
   /// Waits until the backup is complete, and returns it. Fails immediately if the backup failed or
   /// is not in the list of the cluster's backups.
@@ -7524,19 +7524,19 @@ class Backups {
 class ClusterSecrets {
  public:
   /// Lists the connector secrets of the cluster with their VALUES: the response is secret.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster.
   [[nodiscard]] Secrets list() const;
   /// Creates a connector secret. Its name must have fewer than 50 characters.
   /// Documented error responses: 400 name has 50 characters or more; 403 maximum number of secrets
-  /// reached, or cluster belongs to another organisation; 404 no such cluster; 409 name taken, or
+  /// reached, or cluster belongs to another organization; 404 no such cluster; 409 name taken, or
   /// another change to the secrets is in progress (then retry).
   void create(std::string_view name, Secret value) const;
   /// Sets a new value of a connector secret.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster;
   /// 409 another change to the secrets is in progress, retry.
   void update(std::string_view name, Secret value) const;
   /// Deletes a connector secret, which the list may still contain for a short time. Irreversible.
-  /// Documented error responses: 403 cluster belongs to another organisation; 409 another change to
+  /// Documented error responses: 403 cluster belongs to another organization; 409 another change to
   /// the secrets is in progress, retry.
   void remove(std::string_view name) const;
 
@@ -7554,27 +7554,27 @@ class ClusterSecrets {
 class ClusterMonitoring {
  public:
   /// Activates external (bring-your-own) monitoring.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster;
   /// 409 already active.
   void activate() const;
   /// Deactivates external monitoring.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster;
   /// 409 not active.
   void deactivate() const;
   /// Returns the monitoring clients and the status of monitoring, which is an empty object while
   /// monitoring is inactive.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster.
   [[nodiscard]] Monitoring get() const;
   /// Creates a monitoring client. The API returns the password ONLY in this response.
   /// Non-idempotent.
   /// Documented error responses: 404 no such cluster.
   [[nodiscard]] CreatedMonitoringClient create_client(std::string_view username) const;
   /// Deletes a monitoring client. Irreversible.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such client.
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such client.
   void delete_client(const MonitoringClientId& client) const;
   /// Replaces the password of a monitoring client. The API returns the new one ONLY in this
   /// response. Non-idempotent.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such client.
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such client.
   [[nodiscard]] CreatedMonitoringClient rotate_password(const MonitoringClientId& client) const;
 
  private:
@@ -7591,14 +7591,14 @@ class ClusterMonitoring {
 class SecureConnectivity {
  public:
   /// Returns the secure connectivity; its `status` is an empty object while it is inactive.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster.
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster.
   [[nodiscard]] SecureConnectivityStatus get() const;
   /// Activates secure connectivity for these principals and regions.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster;
   /// 409 already active.
   void activate(const ActivateSecureConnectivity& request) const;
   /// Deactivates secure connectivity.
-  /// Documented error responses: 403 cluster belongs to another organisation; 404 no such cluster;
+  /// Documented error responses: 403 cluster belongs to another organization; 404 no such cluster;
   /// 409 not active.
   void deactivate() const;
 
@@ -7651,9 +7651,9 @@ class ClusterHandle {
   /// several separated by commas.
   void set_ip_allowlist(std::vector<IpAllowlistEntry> entries) const;
   /// Creates a new cluster in the paired region from the backups, and suspends the source
-  /// permanently. Not enabled for every organisation. Non-idempotent.
+  /// permanently. Not enabled for every organization. Non-idempotent.
   /// Documented error responses: 400 backup ids missing, empty or not valid; 403 cluster belongs to
-  /// another organisation; 404 no such cluster or backup; 409 already failed over, or not ready yet
+  /// another organization; 404 no such cluster or backup; 409 already failed over, or not ready yet
   /// (see message); 422 not multi-region, or its region pair has no failover.
   [[nodiscard]] FailoverResult fail_over(const TriggerFailover& request) const;
   /// Adds an entry to the IP allowlist, or replaces the entry with the same `ip`, and returns the
@@ -7701,7 +7701,7 @@ class ClusterHandle {
   ClusterId cluster_;
 };
 
-/// The members of the organisation and their roles. Returned by the client; can be used from
+/// The members of the organization and their roles. Returned by the client; can be used from
 /// several threads concurrently.
 class Members {
  public:
@@ -7712,8 +7712,8 @@ class Members {
   /// `operationsengineer`, `taskuser`, `developer` and `visitor` are discouraged.
   /// Documented error responses: 400 a role is not valid; 403 missing permission, or no seat left.
   void set_roles(std::string_view email, std::vector<AssignableRole> roles) const;
-  /// Removes a member from the organisation.
-  /// Documented error responses: 403 missing permission; 404 not a member of the organisation.
+  /// Removes a member from the organization.
+  /// Documented error responses: 403 missing permission; 404 not a member of the organization.
   void remove(std::string_view email) const;
 
  private:
@@ -7723,18 +7723,18 @@ class Members {
   AdminClient admin_;
 };
 
-/// The organisation's audit log. Returned by the client; can be used from several threads
+/// The organization's audit log. Returned by the client; can be used from several threads
 /// concurrently.
 class Activity {
  public:
-  /// Lists the events of the organisation's audit log.
+  /// Lists the events of the organization's audit log.
   /// Documented error responses: 403 missing permission.
   [[nodiscard]] std::vector<AuditEvent> list() const;
-  /// Writes the events of the organisation's audit log as CSV.
+  /// Writes the events of the organization's audit log as CSV.
   /// Documented error responses: 403 missing permission.
   /// Writes the CSV to a stream. Throws IoError if writing fails.
   void csv(std::ostream& stream) const;
-  /// Writes the events of the organisation's audit log as CSV.
+  /// Writes the events of the organization's audit log as CSV.
   /// Passes the CSV to a callback in pieces. If the callback returns `false`, the call ends with
   /// IoError; a callback that returns void receives all pieces.
   template <class Sink,

@@ -30,7 +30,7 @@ pub enum ErrorKind {
     /// The API (HTTP 401) or the token endpoint rejected the credentials.
     Authentication,
     /// HTTP 403 Forbidden: a permission is missing, a quota is exhausted, or the cluster belongs to
-    /// another organisation.
+    /// another organization.
     PermissionDenied,
     /// HTTP 404 Not Found: no such cluster, client, backup, …
     NotFound,

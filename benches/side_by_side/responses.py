@@ -36,7 +36,7 @@ def cluster(number: int) -> dict[str, object]:
         "uuid": own,
         "name": f"orders-{number:05}",
         "description": f"Orders of the {number}th shop, in production",
-        "ownerId": identifier("organisation"),
+        "ownerId": identifier("organization"),
         "created": f"2025-{number % 12 + 1:02}-{number % 28 + 1:02}T08:15:30.{number % 1000:03}Z",
         "autoUpdate": number % 2 == 0,
         "channel": {"uuid": identifier("stable"), "name": "Stable"},
@@ -45,7 +45,7 @@ def cluster(number: int) -> dict[str, object]:
         "planType": {"uuid": identifier("plan"), "name": "Enterprise Production 2x"},
         "labels": ["prod", f"team-{number % 17}"],
         "links": {
-            "console": f"https://console.camunda.io/org/{identifier('organisation')}/cluster/{own}",
+            "console": f"https://console.camunda.io/org/{identifier('organization')}/cluster/{own}",
             "connectors": f"{endpoint.replace('operate', 'connectors')}/{own}",
             "identity": f"{endpoint.replace('operate', 'identity')}/{own}",
             "oauth": "https://login.cloud.camunda.io/oauth/token",

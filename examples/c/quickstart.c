@@ -30,7 +30,7 @@ static bool succeeded(bool failed, camunda_error **error) {
 static bool list(const camunda_admin *admin, camunda_error **error) {
   camunda_value *clusters;
   if (!succeeded(camunda_cluster_list(admin, NULL, &clusters, error), error)) return false;
-  printf("The organisation has %zu cluster(s).\n", camunda_value_len(clusters));
+  printf("The organization has %zu cluster(s).\n", camunda_value_len(clusters));
   const camunda_value *cluster;
   for (size_t position = 0; (cluster = camunda_value_next(clusters, &position)) != NULL;) {
     printf("  %s %s %s\n", camunda_value_path_str(cluster, "uuid", ""),

@@ -51,7 +51,7 @@ class TemporaryFile {
 
 void list(const camunda::AdminClient& admin) {
   const auto clusters = admin.clusters().list();
-  std::cout << "The organisation has " << clusters.size() << " cluster(s).\n";
+  std::cout << "The organization has " << clusters.size() << " cluster(s).\n";
   for (const camunda::Cluster& cluster : clusters) {
     std::cout << "  " << cluster.uuid << ' ' << cluster.name << ' ' << cluster.status.ready << '\n';
   }

@@ -1,4 +1,4 @@
-//! Audit log of the organisation.
+//! Audit log of the organization.
 
 use std::io::Write;
 
@@ -27,7 +27,7 @@ api_object! {
     response struct AuditEvent {
         /// Service that logged the event.
         defaulted service: String = "service",
-        /// Id of the organisation.
+        /// Id of the organization.
         omittable org_id: Option<OrganizationId> = "orgId",
         /// Description of the change.
         defaulted audit: String = "audit",
@@ -60,7 +60,7 @@ pub(crate) static LIST: Operation = Operation {
     c_function: "camunda_activity_list",
     path: "/activity/json",
     response: Some(BodySchema::list::<AuditEvent>()),
-    doc: "Lists the events of the organisation's audit log.",
+    doc: "Lists the events of the organization's audit log.",
     documented_errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
 };
@@ -71,21 +71,21 @@ pub(crate) static CSV: Operation = Operation {
     c_function: "camunda_activity_csv",
     path: "/activity/csv",
     response: Some(BodySchema::csv()),
-    doc: "Writes the events of the organisation's audit log as CSV.",
+    doc: "Writes the events of the organization's audit log as CSV.",
     documented_errors: &[(403, "missing permission")],
     ..Operation::GET_DEFAULTS
 };
 
 api_handle! {
-    /// Operations on the organisation's audit log; see
+    /// Operations on the organization's audit log; see
     /// [`AdminClient::activity`](crate::AdminClient::activity).
     struct Activity;
-    /// Returns the operations on the organisation's audit log.
+    /// Returns the operations on the organization's audit log.
     fn activity(&AdminClient);
 }
 
 impl Activity {
-    /// Lists the events of the organisation's audit log.
+    /// Lists the events of the organization's audit log.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Activity {
         self.admin.get(&LIST, &[])
     }
 
-    /// Writes the events of the organisation's audit log as CSV, while the response arrives.
+    /// Writes the events of the organization's audit log as CSV, while the response arrives.
     ///
     /// The API returns raw CSV or, as documented, CSV in a JSON string; both are written as raw
     /// CSV. If the connection is lost after something was written, the call fails and is not

@@ -121,7 +121,7 @@ pub(crate) static LIST: Operation = Operation {
     response: Some(BodySchema::list::<Backup>()),
     doc: "Lists the backups of the cluster.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
     ],
     ..Operation::GET_DEFAULTS
@@ -146,7 +146,7 @@ pub(crate) static DELETE: Operation = Operation {
     path: "/clusters/{clusterUuid}/backups/{backupId}",
     response: Some(BodySchema::object::<Backup>()),
     doc: "Deletes a backup and returns it. Irreversible.",
-    documented_errors: &[(403, "cluster belongs to another organisation")],
+    documented_errors: &[(403, "cluster belongs to another organization")],
     ..Operation::DELETE_DEFAULTS
 };
 
@@ -158,7 +158,7 @@ pub(crate) static RESTORE_STATUS: Operation = Operation {
     response: Some(BodySchema::object::<Restore>()),
     doc: "Returns the latest restore of the backup.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no restore was ever triggered for this backup"),
     ],
     ..Operation::GET_DEFAULTS
@@ -174,7 +174,7 @@ pub(crate) static RESTORE: Operation = Operation {
     doc: "Starts a restore to the source cluster, which the API suspends and resumes; takes \
           minutes. Non-idempotent.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster or backup"),
         (
             409,
@@ -192,7 +192,7 @@ pub(crate) static SCHEDULE: Operation = Operation {
     response: Some(BodySchema::object::<BackupSchedule>()),
     doc: "Returns the backup schedule; a cluster has at most one.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no schedule configured"),
     ],
     ..Operation::GET_DEFAULTS
@@ -209,7 +209,7 @@ pub(crate) static SET_SCHEDULE: Operation = Operation {
           every 15 minutes.",
     documented_errors: &[
         (400, "not a valid cron expression"),
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
     ],
     ..Operation::PUT_DEFAULTS
@@ -222,7 +222,7 @@ pub(crate) static DELETE_SCHEDULE: Operation = Operation {
     path: "/clusters/{clusterUuid}/backups/schedule",
     doc: "Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
     ],
     ..Operation::DELETE_DEFAULTS
@@ -251,7 +251,7 @@ impl Backups {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster.
+    /// 403 cluster belongs to another organization; 404 no such cluster.
     pub fn list(&self) -> Result<Vec<Backup>> {
         self.admin.get(&LIST, &[self.cluster.as_str()])
     }
@@ -271,7 +271,7 @@ impl Backups {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation.
+    /// 403 cluster belongs to another organization.
     pub fn delete(&self, backup: &BackupId) -> Result<Backup> {
         self.admin
             .get(&DELETE, &[self.cluster.as_str(), backup.as_str()])
@@ -281,7 +281,7 @@ impl Backups {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no restore was ever triggered for this
+    /// 403 cluster belongs to another organization; 404 no restore was ever triggered for this
     /// backup.
     pub fn restore_status(&self, backup: &BackupId) -> Result<Restore> {
         self.admin
@@ -293,7 +293,7 @@ impl Backups {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster or backup; 409 backup of an
+    /// 403 cluster belongs to another organization; 404 no such cluster or backup; 409 backup of an
     /// unknown generation, or a restore in flight.
     pub fn restore(&self, backup: &BackupId) -> Result<Restore> {
         self.admin
@@ -304,7 +304,7 @@ impl Backups {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no schedule configured.
+    /// 403 cluster belongs to another organization; 404 no schedule configured.
     pub fn schedule(&self) -> Result<BackupSchedule> {
         self.admin.get(&SCHEDULE, &[self.cluster.as_str()])
     }
@@ -314,7 +314,7 @@ impl Backups {
     ///
     /// # Errors
     ///
-    /// 400 not a valid cron expression; 403 cluster belongs to another organisation; 404 no such
+    /// 400 not a valid cron expression; 403 cluster belongs to another organization; 404 no such
     /// cluster.
     pub fn set_schedule(&self, cron: &str) -> Result<BackupSchedule> {
         let request = SetBackupSchedule {
@@ -329,7 +329,7 @@ impl Backups {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster.
+    /// 403 cluster belongs to another organization; 404 no such cluster.
     pub fn delete_schedule(&self) -> Result<()> {
         self.admin
             .send_without_response(&DELETE_SCHEDULE, &[self.cluster.as_str()], None::<&()>)

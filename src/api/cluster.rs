@@ -137,7 +137,7 @@ api_object! {
         required old_generation: UpgradedGeneration = "oldGeneration",
         /// Generation after the upgrade, for `wait_until_upgraded`.
         required new_generation: UpgradedGeneration = "newGeneration",
-        /// The organisation that owns it.
+        /// The organization that owns it.
         omittable org_id: Option<OrganizationId> = "orgId",
     }
 }
@@ -333,10 +333,10 @@ pub(crate) static FAIL_OVER: Operation = Operation {
         "look for the new cluster in the paired region, and whether the source is suspended",
     ),
     doc: "Creates a new cluster in the paired region from the backups, and suspends the source \
-          permanently. Not enabled for every organisation. Non-idempotent.",
+          permanently. Not enabled for every organization. Non-idempotent.",
     documented_errors: &[
         (400, "backup ids missing, empty or not valid"),
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster or backup"),
         (409, "already failed over, or not ready yet (see message)"),
         (422, "not multi-region, or its region pair has no failover"),
@@ -480,11 +480,11 @@ impl ClusterHandle {
     }
 
     /// Creates a new cluster in the paired region from backups, and suspends this one permanently.
-    /// Not enabled for every organisation. Non-idempotent.
+    /// Not enabled for every organization. Non-idempotent.
     ///
     /// # Errors
     ///
-    /// 400 backup ids missing, empty or not valid; 403 cluster belongs to another organisation; 404
+    /// 400 backup ids missing, empty or not valid; 403 cluster belongs to another organization; 404
     /// no such cluster or backup; 409 already failed over, or not ready yet (see message); 422 not
     /// multi-region, or its region pair has no failover.
     pub fn fail_over(&self, request: &TriggerFailover) -> Result<FailoverResult> {

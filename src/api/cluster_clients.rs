@@ -262,7 +262,7 @@ pub(crate) static LIST: Operation = Operation {
     response: Some(BodySchema::list::<ClusterClient>()),
     doc: "Lists the clients of the cluster, with their permissions, which no other operation returns.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
     ],
     ..Operation::GET_DEFAULTS
@@ -290,7 +290,7 @@ pub(crate) static CREATE: Operation = Operation {
         (400, "client names must be unique"),
         (
             403,
-            "maximum number of clients reached, or cluster belongs to another organisation",
+            "maximum number of clients reached, or cluster belongs to another organization",
         ),
         (404, "no such cluster"),
     ],
@@ -305,7 +305,7 @@ pub(crate) static GET: Operation = Operation {
     response: Some(BodySchema::object::<ClusterClientConnectionDetails>()),
     doc: "Returns the connection details of a client, without its secret.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster or client"),
         (412, "cluster not ready; try later"),
     ],
@@ -319,7 +319,7 @@ pub(crate) static DELETE: Operation = Operation {
     path: "/clusters/{clusterUuid}/clients/{clientId}",
     doc: "Deletes a client. Irreversible.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster or client"),
     ],
     ..Operation::DELETE_DEFAULTS
@@ -350,7 +350,7 @@ impl ClusterClients {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster.
+    /// 403 cluster belongs to another organization; 404 no such cluster.
     pub fn list(&self) -> Result<Vec<ClusterClient>> {
         self.admin.get(&LIST, &[self.cluster.as_str()])
     }
@@ -364,7 +364,7 @@ impl ClusterClients {
     /// # Errors
     ///
     /// 400 client names must be unique; 403 maximum number of clients reached, or cluster belongs
-    /// to another organisation; 404 no such cluster.
+    /// to another organization; 404 no such cluster.
     pub fn create(&self, request: &CreateClusterClient) -> Result<CreatedClusterClient> {
         self.admin.send(&CREATE, &[self.cluster.as_str()], request)
     }
@@ -459,7 +459,7 @@ impl ClusterClients {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster or client; 412 cluster not
+    /// 403 cluster belongs to another organization; 404 no such cluster or client; 412 cluster not
     /// ready; try later.
     pub fn get(&self, client: &ClusterClientId) -> Result<ClusterClientConnectionDetails> {
         self.admin
@@ -470,7 +470,7 @@ impl ClusterClients {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster or client.
+    /// 403 cluster belongs to another organization; 404 no such cluster or client.
     pub fn delete(&self, client: &ClusterClientId) -> Result<()> {
         self.admin.send_without_response(
             &DELETE,

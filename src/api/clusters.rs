@@ -109,7 +109,7 @@ api_object! {
         required uuid: GenerationId = "uuid",
         /// Its name, such as `Camunda 8.8.1`.
         defaulted name: String = "name",
-        /// Reason why the organisation may use it.
+        /// Reason why the organization may use it.
         optional classification: Option<GenerationClassification> = "classification",
     }
 }
@@ -258,7 +258,7 @@ api_object! {
         defaulted name: String = "name",
         /// Description, set by the owner.
         optional description: Option<String> = "description",
-        /// The organisation that owns it.
+        /// The organization that owns it.
         omittable owner_id: Option<OrganizationId> = "ownerId",
         /// Creation time.
         defaulted created: Timestamp = "created",
@@ -284,7 +284,7 @@ api_object! {
         optional encryption: Option<ClusterEncryption> = "encryption",
         /// IP allowlist; absent without the permission to read it. See [`Cluster::allowlist`].
         optional ipallowlist: Option<Vec<IpAllowlistEntry>> = "ipallowlist",
-        /// Deprecated name of `ipallowlist`, which the API still uses for some organisations.
+        /// Deprecated name of `ipallowlist`, which the API still uses for some organizations.
         optional ipwhitelist: Option<Vec<IpAllowlistEntry>> = "ipwhitelist",
     }
 }
@@ -507,13 +507,13 @@ api_enum! {
 }
 
 api_enum! {
-    /// Reason why an organisation may use a generation.
+    /// Reason why an organization may use a generation.
     enum GenerationClassification {
         /// The channel contains it.
         Channel = "channel",
-        /// A cluster of the organisation already runs it.
+        /// A cluster of the organization already runs it.
         ExistingCluster = "existingCluster",
-        /// It was unlocked for the organisation.
+        /// It was unlocked for the organization.
         OrgUnlocked = "orgUnlocked",
     }
 }
@@ -524,7 +524,7 @@ pub(crate) static LIST: Operation = Operation {
     c_function: "camunda_cluster_list",
     path: "/clusters",
     response: Some(BodySchema::list::<Cluster>()),
-    doc: "Lists all clusters of the organisation, without paging.",
+    doc: "Lists all clusters of the organization, without paging.",
     ..Operation::GET_DEFAULTS
 };
 
@@ -561,7 +561,7 @@ pub(crate) static PARAMETERS: Operation = Operation {
 };
 
 api_handle! {
-    /// Operations on the clusters of the organisation; see
+    /// Operations on the clusters of the organization; see
     /// [`AdminClient::clusters`](crate::AdminClient::clusters).
     ///
     /// ```no_run
@@ -580,12 +580,12 @@ api_handle! {
     /// # Ok::<(), camunda_admin::Error>(())
     /// ```
     struct Clusters;
-    /// Returns the operations on all clusters of the organisation.
+    /// Returns the operations on all clusters of the organization.
     fn clusters(&AdminClient);
 }
 
 impl Clusters {
-    /// Lists all clusters of the organisation, without paging.
+    /// Lists all clusters of the organization, without paging.
     ///
     /// # Errors
     ///

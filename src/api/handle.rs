@@ -3,7 +3,7 @@
 //! A handle's file also adds the method that returns it to [`AdminClient`](crate::AdminClient) or
 //! [`ClusterHandle`](crate::ClusterHandle), so that these do not depend on resources.
 
-/// Declares the handle of a resource of the organisation (`fn name(&AdminClient)`) or of a cluster
+/// Declares the handle of a resource of the organization (`fn name(&AdminClient)`) or of a cluster
 /// (`fn name(&ClusterHandle)`), and the method that returns it.
 macro_rules! api_handle {
     (

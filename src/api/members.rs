@@ -1,4 +1,4 @@
-//! Members of the organisation and their roles.
+//! Members of the organization and their roles.
 
 use crate::api::handle::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::transport::Method;
 
 api_id! {
-    /// Id of an organisation.
+    /// Id of an organization.
     struct OrganizationId;
 }
 
@@ -21,9 +21,9 @@ api_enum! {
     enum OrganizationRole {
         /// Member without additional permissions.
         Member = "member",
-        /// Administers the organisation.
+        /// Administers the organization.
         Admin = "admin",
-        /// Owns the organisation.
+        /// Owns the organization.
         Owner = "owner",
         /// Camunda support.
         SupportAgent = "supportagent",
@@ -45,7 +45,7 @@ api_enum! {
 api_enum! {
     /// Role that can be assigned to a member.
     enum AssignableRole {
-        /// Administers the organisation.
+        /// Administers the organization.
         Admin = "admin",
         /// Operates clusters; discouraged since 8.8.
         OperationsEngineer = "operationsengineer",
@@ -63,7 +63,7 @@ api_enum! {
 }
 
 api_object! {
-    /// Member of the organisation, or pending invitation.
+    /// Member of the organization, or pending invitation.
     response struct Member {
         /// Name.
         defaulted name: String = "name",
@@ -116,16 +116,16 @@ pub(crate) static DELETE: Operation = Operation {
     sdk_method: "members.delete",
     c_function: "camunda_member_delete",
     path: "/members/{email}",
-    doc: "Removes a member from the organisation.",
+    doc: "Removes a member from the organization.",
     documented_errors: &[
         (403, "missing permission"),
-        (404, "not a member of the organisation"),
+        (404, "not a member of the organization"),
     ],
     ..Operation::DELETE_DEFAULTS
 };
 
 api_handle! {
-    /// Operations on the members of the organisation; see
+    /// Operations on the members of the organization; see
     /// [`AdminClient::members`](crate::AdminClient::members).
     ///
     /// ```no_run
@@ -136,7 +136,7 @@ api_handle! {
     /// # Ok::<(), camunda_admin::Error>(())
     /// ```
     struct Members;
-    /// Returns the operations on the members of the organisation.
+    /// Returns the operations on the members of the organization.
     fn members(&AdminClient);
 }
 
@@ -165,11 +165,11 @@ impl Members {
             .send_without_response(&SET_ROLES, &[email], Some(&request))
     }
 
-    /// Removes a member from the organisation.
+    /// Removes a member from the organization.
     ///
     /// # Errors
     ///
-    /// 403 missing permission; 404 not a member of the organisation.
+    /// 403 missing permission; 404 not a member of the organization.
     pub fn delete(&self, email: &str) -> Result<()> {
         self.admin
             .send_without_response(&DELETE, &[email], None::<&()>)

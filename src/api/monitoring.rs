@@ -103,7 +103,7 @@ pub(crate) static ACTIVATE: Operation = Operation {
     recovery_hint: Some("read the cluster's monitoring status"),
     doc: "Activates external (bring-your-own) monitoring.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
         (409, "already active"),
     ],
@@ -117,7 +117,7 @@ pub(crate) static DEACTIVATE: Operation = Operation {
     path: "/clusters/{clusterUuid}/monitoring",
     doc: "Deactivates external monitoring.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
         (409, "not active"),
     ],
@@ -133,7 +133,7 @@ pub(crate) static GET: Operation = Operation {
     doc: "Returns the monitoring clients and the status of monitoring, which is an empty object \
           while monitoring is inactive.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
     ],
     ..Operation::GET_DEFAULTS
@@ -163,7 +163,7 @@ pub(crate) static DELETE_CLIENT: Operation = Operation {
     path: "/clusters/{clusterUuid}/monitoring/clients/{clientUuid}",
     doc: "Deletes a monitoring client. Irreversible.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such client"),
     ],
     ..Operation::DELETE_DEFAULTS
@@ -180,7 +180,7 @@ pub(crate) static ROTATE_PASSWORD: Operation = Operation {
     doc: "Replaces the password of a monitoring client. The API returns the new one ONLY in this \
           response. Non-idempotent.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such client"),
     ],
     ..Operation::POST_DEFAULTS
@@ -199,7 +199,7 @@ impl ClusterMonitoring {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster; 409 already active.
+    /// 403 cluster belongs to another organization; 404 no such cluster; 409 already active.
     pub fn activate(&self) -> Result<()> {
         self.admin
             .send_without_response(&ACTIVATE, &[self.cluster.as_str()], None::<&()>)
@@ -209,7 +209,7 @@ impl ClusterMonitoring {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster; 409 not active.
+    /// 403 cluster belongs to another organization; 404 no such cluster; 409 not active.
     pub fn deactivate(&self) -> Result<()> {
         self.admin
             .send_without_response(&DEACTIVATE, &[self.cluster.as_str()], None::<&()>)
@@ -219,7 +219,7 @@ impl ClusterMonitoring {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster.
+    /// 403 cluster belongs to another organization; 404 no such cluster.
     pub fn get(&self) -> Result<Monitoring> {
         self.admin.get(&GET, &[self.cluster.as_str()])
     }
@@ -243,7 +243,7 @@ impl ClusterMonitoring {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such client.
+    /// 403 cluster belongs to another organization; 404 no such client.
     pub fn delete_client(&self, client: &MonitoringClientId) -> Result<()> {
         self.admin.send_without_response(
             &DELETE_CLIENT,
@@ -257,7 +257,7 @@ impl ClusterMonitoring {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such client.
+    /// 403 cluster belongs to another organization; 404 no such client.
     pub fn rotate_password(&self, client: &MonitoringClientId) -> Result<CreatedMonitoringClient> {
         self.admin
             .get(&ROTATE_PASSWORD, &[self.cluster.as_str(), client.as_str()])

@@ -37,7 +37,7 @@ pub(crate) static LIST: Operation = Operation {
     response: Some(BodySchema::secrets()),
     doc: "Lists the connector secrets of the cluster with their VALUES: the response is secret.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
     ],
     ..Operation::GET_DEFAULTS
@@ -55,7 +55,7 @@ pub(crate) static CREATE: Operation = Operation {
         (400, "name has 50 characters or more"),
         (
             403,
-            "maximum number of secrets reached, or cluster belongs to another organisation",
+            "maximum number of secrets reached, or cluster belongs to another organization",
         ),
         (404, "no such cluster"),
         (
@@ -74,7 +74,7 @@ pub(crate) static UPDATE: Operation = Operation {
     body: Some(BodySchema::object::<UpdateSecret>()),
     doc: "Sets a new value of a connector secret.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
         (409, "another change to the secrets is in progress, retry"),
     ],
@@ -89,7 +89,7 @@ pub(crate) static DELETE: Operation = Operation {
     doc: "Deletes a connector secret, which the list may still contain for a short time. \
           Irreversible.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (409, "another change to the secrets is in progress, retry"),
     ],
     ..Operation::DELETE_DEFAULTS
@@ -118,7 +118,7 @@ impl ClusterSecrets {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster.
+    /// 403 cluster belongs to another organization; 404 no such cluster.
     pub fn list(&self) -> Result<Secrets> {
         self.admin.get(&LIST, &[self.cluster.as_str()])
     }
@@ -128,7 +128,7 @@ impl ClusterSecrets {
     /// # Errors
     ///
     /// 400 name has 50 characters or more; 403 maximum number of secrets reached, or cluster
-    /// belongs to another organisation; 404 no such cluster; 409 name taken, or another change to
+    /// belongs to another organization; 404 no such cluster; 409 name taken, or another change to
     /// the secrets is in progress (then retry).
     pub fn create(&self, name: &str, value: impl Into<Secret>) -> Result<()> {
         let request = CreateSecret {
@@ -144,7 +144,7 @@ impl ClusterSecrets {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster; 409 another change to the
+    /// 403 cluster belongs to another organization; 404 no such cluster; 409 another change to the
     /// secrets is in progress, retry.
     pub fn update(&self, name: &str, value: impl Into<Secret>) -> Result<()> {
         let request = UpdateSecret {
@@ -159,7 +159,7 @@ impl ClusterSecrets {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 409 another change to the secrets is in
+    /// 403 cluster belongs to another organization; 409 another change to the secrets is in
     /// progress, retry.
     pub fn delete(&self, name: &str) -> Result<()> {
         self.admin

@@ -65,9 +65,9 @@ api_object! {
 }
 
 api_object! {
-    /// Label with the organisation's id.
+    /// Label with the organization's id.
     response struct OrgLabel {
-        /// The organisation.
+        /// The organization.
         omittable org_id: Option<OrganizationId> = "orgId",
     }
 }
@@ -166,7 +166,7 @@ pub(crate) static GET: Operation = Operation {
     response: Some(BodySchema::object::<SecureConnectivityStatus>()),
     doc: "Returns the secure connectivity; its `status` is an empty object while it is inactive.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
     ],
     ..Operation::GET_DEFAULTS
@@ -181,7 +181,7 @@ pub(crate) static ACTIVATE: Operation = Operation {
     recovery_hint: Some("read the cluster's secure connectivity"),
     doc: "Activates secure connectivity for these principals and regions.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
         (409, "already active"),
     ],
@@ -195,7 +195,7 @@ pub(crate) static DEACTIVATE: Operation = Operation {
     path: "/clusters/{clusterUuid}/secure-connectivity",
     doc: "Deactivates secure connectivity.",
     documented_errors: &[
-        (403, "cluster belongs to another organisation"),
+        (403, "cluster belongs to another organization"),
         (404, "no such cluster"),
         (409, "not active"),
     ],
@@ -215,7 +215,7 @@ impl SecureConnectivity {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster.
+    /// 403 cluster belongs to another organization; 404 no such cluster.
     pub fn get(&self) -> Result<SecureConnectivityStatus> {
         self.admin.get(&GET, &[self.cluster.as_str()])
     }
@@ -224,7 +224,7 @@ impl SecureConnectivity {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster; 409 already active.
+    /// 403 cluster belongs to another organization; 404 no such cluster; 409 already active.
     pub fn activate(&self, request: &ActivateSecureConnectivity) -> Result<()> {
         self.admin
             .send_without_response(&ACTIVATE, &[self.cluster.as_str()], Some(request))
@@ -234,7 +234,7 @@ impl SecureConnectivity {
     ///
     /// # Errors
     ///
-    /// 403 cluster belongs to another organisation; 404 no such cluster; 409 not active.
+    /// 403 cluster belongs to another organization; 404 no such cluster; 409 not active.
     pub fn deactivate(&self) -> Result<()> {
         self.admin
             .send_without_response(&DEACTIVATE, &[self.cluster.as_str()], None::<&()>)

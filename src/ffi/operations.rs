@@ -17,13 +17,13 @@ use crate::ffi::value::camunda_value;
 
 /// List clusters (`GET /clusters`).
 ///
-/// Lists all clusters of the organisation, without paging.
+/// Lists all clusters of the organization, without paging.
 ///
 /// Response: an array of Cluster objects.
 /// - `N.uuid` (string, required): Its id.
 /// - `N.name` (string, expected): Its name.
 /// - `N.description` (string, optional): Description, set by the owner.
-/// - `N.ownerId` (string, expected): The organisation that owns it.
+/// - `N.ownerId` (string, expected): The organization that owns it.
 /// - `N.created` (string: RFC 3339 time, expected): Creation time.
 /// - `N.autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
@@ -79,7 +79,7 @@ use crate::ffi::value::camunda_value;
 /// - `N.ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `N.ipallowlist.N.description` (string, expected): Description of the entry.
 /// - `N.ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
-///   still uses for some organisations.
+///   still uses for some organizations.
 /// - `N.ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `N.ipwhitelist.N.description` (string, expected): Description of the entry.
 ///
@@ -172,14 +172,14 @@ pub unsafe extern "C" fn camunda_cluster_create(
 ///   cluster is created.
 /// - `channels.N.defaultGeneration.name` (string, expected): Its name, such as `Camunda 8.8.1`.
 /// - `channels.N.defaultGeneration.classification` (string: `channel`, `existingCluster`,
-///   `orgUnlocked`, optional): Reason why the organisation may use it.
+///   `orgUnlocked`, optional): Reason why the organization may use it.
 /// - `channels.N.allowedGenerations` (array of objects, expected): Generations that may be used
 ///   for new clusters.
 /// - `channels.N.allowedGenerations.N.uuid` (string, required): Its id, for `generation_id` when a
 ///   cluster is created.
 /// - `channels.N.allowedGenerations.N.name` (string, expected): Its name, such as `Camunda 8.8.1`.
 /// - `channels.N.allowedGenerations.N.classification` (string: `channel`, `existingCluster`,
-///   `orgUnlocked`, optional): Reason why the organisation may use it.
+///   `orgUnlocked`, optional): Reason why the organization may use it.
 /// - `clusterPlanTypes` (array of objects, expected): Plan types.
 /// - `clusterPlanTypes.N.uuid` (string, required): Its id, for `plan_type_id` when a cluster is
 ///   created.
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn camunda_cluster_parameters(
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
-/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `ownerId` (string, expected): The organization that owns it.
 /// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
@@ -278,7 +278,7 @@ pub unsafe extern "C" fn camunda_cluster_parameters(
 /// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipallowlist.N.description` (string, expected): Description of the entry.
 /// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
-///   still uses for some organisations.
+///   still uses for some organizations.
 /// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipwhitelist.N.description` (string, expected): Description of the entry.
 ///
@@ -403,7 +403,7 @@ pub unsafe extern "C" fn camunda_cluster_wake(
 /// - `newGeneration` (object, required): Generation after the upgrade, for `wait_until_upgraded`.
 /// - `newGeneration.id` (string, required): Its id.
 /// - `newGeneration.name` (string, expected): Its name, as the Console shows it.
-/// - `orgId` (string, expected): The organisation that owns it.
+/// - `orgId` (string, expected): The organization that owns it.
 ///
 /// Error responses of the API:
 /// - 400 no upgrade available
@@ -446,7 +446,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
-/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `ownerId` (string, expected): The organization that owns it.
 /// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
@@ -502,7 +502,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
 /// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipallowlist.N.description` (string, expected): Description of the entry.
 /// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
-///   still uses for some organisations.
+///   still uses for some organizations.
 /// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipwhitelist.N.description` (string, expected): Description of the entry.
 ///
@@ -574,7 +574,7 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
 /// Trigger failover (`POST /clusters/{clusterUuid}/failover`).
 ///
 /// Creates a new cluster in the paired region from the backups, and suspends the source
-/// permanently. Not enabled for every organisation. Non-idempotent.
+/// permanently. Not enabled for every organization. Non-idempotent.
 ///
 /// Request body: a TriggerFailover object.
 /// - `backupIds` (array of strings, required): Ids of the backups to copy.
@@ -588,7 +588,7 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
 ///
 /// Error responses of the API:
 /// - 400 backup ids missing, empty or not valid
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster or backup
 /// - 409 already failed over, or not ready yet (see message)
 /// - 422 not multi-region, or its region pair has no failover
@@ -630,7 +630,7 @@ pub unsafe extern "C" fn camunda_cluster_fail_over(
 ///   expected): Permissions; only the list of the cluster's clients has them.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 ///
 /// @param admin Client. Thread-safe.
@@ -684,7 +684,7 @@ pub unsafe extern "C" fn camunda_cluster_client_list(
 ///
 /// Error responses of the API:
 /// - 400 client names must be unique
-/// - 403 maximum number of clients reached, or cluster belongs to another organisation
+/// - 403 maximum number of clients reached, or cluster belongs to another organization
 /// - 404 no such cluster
 ///
 /// @param admin Client. Thread-safe.
@@ -724,7 +724,7 @@ pub unsafe extern "C" fn camunda_cluster_client_create(
 /// - `ZEEBE_AUTHORIZATION_SERVER_URL` (string, expected): URL of the token endpoint.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster or client
 /// - 412 cluster not ready; try later
 ///
@@ -756,7 +756,7 @@ pub unsafe extern "C" fn camunda_cluster_client_get(
 /// Deletes a client. Irreversible.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster or client
 ///
 /// @param admin Client. Thread-safe.
@@ -802,7 +802,7 @@ pub unsafe extern "C" fn camunda_cluster_client_delete(
 /// - `N.incidentLink` (string, optional): URL of the incident page, if the backup failed.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 ///
 /// @param admin Client. Thread-safe.
@@ -895,7 +895,7 @@ pub unsafe extern "C" fn camunda_backup_create(
 /// - `incidentLink` (string, optional): URL of the incident page, if the backup failed.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 ///
 /// @param admin Client. Thread-safe.
 /// @param call Options of the call; NULL for the defaults.
@@ -933,7 +933,7 @@ pub unsafe extern "C" fn camunda_backup_delete(
 /// - `completionTimestamp` (string: RFC 3339 time, optional): End time.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no restore was ever triggered for this backup
 ///
 /// @param admin Client. Thread-safe.
@@ -973,7 +973,7 @@ pub unsafe extern "C" fn camunda_backup_restore_status(
 /// - `completionTimestamp` (string: RFC 3339 time, optional): End time.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster or backup
 /// - 409 backup of an unknown generation, or a restore in flight
 ///
@@ -1009,7 +1009,7 @@ pub unsafe extern "C" fn camunda_backup_restore(
 /// - `schedule` (string, required): Five-field cron expression in UTC.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no schedule configured
 ///
 /// @param admin Client. Thread-safe.
@@ -1047,7 +1047,7 @@ pub unsafe extern "C" fn camunda_backup_schedule(
 ///
 /// Error responses of the API:
 /// - 400 not a valid cron expression
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 ///
 /// @param admin Client. Thread-safe.
@@ -1081,7 +1081,7 @@ pub unsafe extern "C" fn camunda_backup_set_schedule(
 /// Deletes the backup schedule; existing backups remain. Succeeds if there is no schedule.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 ///
 /// @param admin Client. Thread-safe.
@@ -1109,7 +1109,7 @@ pub unsafe extern "C" fn camunda_backup_delete_schedule(
 /// Response: an object that maps secret names to secret values.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 ///
 /// @param admin Client. Thread-safe.
@@ -1143,7 +1143,7 @@ pub unsafe extern "C" fn camunda_secret_list(
 ///
 /// Error responses of the API:
 /// - 400 name has 50 characters or more
-/// - 403 maximum number of secrets reached, or cluster belongs to another organisation
+/// - 403 maximum number of secrets reached, or cluster belongs to another organization
 /// - 404 no such cluster
 /// - 409 name taken, or another change to the secrets is in progress (then retry)
 ///
@@ -1178,7 +1178,7 @@ pub unsafe extern "C" fn camunda_secret_create(
 /// - `secretValue` (secret string, required): New value.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 /// - 409 another change to the secrets is in progress, retry
 ///
@@ -1212,7 +1212,7 @@ pub unsafe extern "C" fn camunda_secret_update(
 /// Deletes a connector secret, which the list may still contain for a short time. Irreversible.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 409 another change to the secrets is in progress, retry
 ///
 /// @param admin Client. Thread-safe.
@@ -1240,7 +1240,7 @@ pub unsafe extern "C" fn camunda_secret_delete(
 /// Activates external (bring-your-own) monitoring.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 /// - 409 already active
 ///
@@ -1267,7 +1267,7 @@ pub unsafe extern "C" fn camunda_monitoring_activate(
 /// Deactivates external monitoring.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 /// - 409 not active
 ///
@@ -1312,7 +1312,7 @@ pub unsafe extern "C" fn camunda_monitoring_deactivate(
 /// - `status.conditions` (array of any JSON, optional): Conditions, as the API returns them.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 ///
 /// @param admin Client. Thread-safe.
@@ -1387,7 +1387,7 @@ pub unsafe extern "C" fn camunda_monitoring_create_client(
 /// Deletes a monitoring client. Irreversible.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such client
 ///
 /// @param admin Client. Thread-safe.
@@ -1427,7 +1427,7 @@ pub unsafe extern "C" fn camunda_monitoring_delete_client(
 /// - `password` (secret string, required): Password, which the API returns only once.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such client
 ///
 /// @param admin Client. Thread-safe.
@@ -1464,7 +1464,7 @@ pub unsafe extern "C" fn camunda_monitoring_rotate_password(
 /// - `status.metadata.name` (string, expected): Its name.
 /// - `status.metadata.namespace` (string, expected): Its namespace.
 /// - `status.metadata.labels` (object, expected): Its labels.
-/// - `status.metadata.labels.orgId` (string, expected): The organisation.
+/// - `status.metadata.labels.orgId` (string, expected): The organization.
 /// - `status.spec` (object, optional): Requested configuration.
 /// - `status.spec.cluster` (object, expected): The cluster.
 /// - `status.spec.cluster.id` (string, expected): Its id.
@@ -1501,7 +1501,7 @@ pub unsafe extern "C" fn camunda_monitoring_rotate_password(
 /// - `status.status.urls` (any JSON, expected): URLs by component, as the API returns them.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 ///
 /// @param admin Client. Thread-safe.
@@ -1535,7 +1535,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_get(
 /// - `allowedRegions` (array of strings, required): Regions from which they may connect.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 /// - 409 already active
 ///
@@ -1567,7 +1567,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_activate(
 /// Deactivates secure connectivity.
 ///
 /// Error responses of the API:
-/// - 403 cluster belongs to another organisation
+/// - 403 cluster belongs to another organization
 /// - 404 no such cluster
 /// - 409 not active
 ///
@@ -1661,11 +1661,11 @@ pub unsafe extern "C" fn camunda_member_set_roles(
 
 /// Delete member (`DELETE /members/{email}`).
 ///
-/// Removes a member from the organisation.
+/// Removes a member from the organization.
 ///
 /// Error responses of the API:
 /// - 403 missing permission
-/// - 404 not a member of the organisation
+/// - 404 not a member of the organization
 ///
 /// @param admin Client. Thread-safe.
 /// @param call Options of the call; NULL for the defaults.
@@ -1687,11 +1687,11 @@ pub unsafe extern "C" fn camunda_member_delete(
 
 /// List activity events (`GET /activity/json`).
 ///
-/// Lists the events of the organisation's audit log.
+/// Lists the events of the organization's audit log.
 ///
 /// Response: an array of AuditEvent objects.
 /// - `N.service` (string, expected): Service that logged the event.
-/// - `N.orgId` (string, expected): Id of the organisation.
+/// - `N.orgId` (string, expected): Id of the organization.
 /// - `N.audit` (string, expected): Description of the change.
 /// - `N.auditType` (string: `c`, `r`, `u`, `d`, expected): Type of the change.
 /// - `N.entity` (string, expected): Type of the changed entity.
@@ -1729,7 +1729,7 @@ pub unsafe extern "C" fn camunda_activity_list(
 
 /// Activity events as CSV (`GET /activity/csv`).
 ///
-/// Writes the events of the organisation's audit log as CSV.
+/// Writes the events of the organization's audit log as CSV.
 ///
 /// Response: text.
 ///
@@ -1797,7 +1797,7 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
-/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `ownerId` (string, expected): The organization that owns it.
 /// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
@@ -1853,7 +1853,7 @@ pub unsafe extern "C" fn camunda_ip_ranges(
 /// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipallowlist.N.description` (string, expected): Description of the entry.
 /// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
-///   still uses for some organisations.
+///   still uses for some organizations.
 /// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipwhitelist.N.description` (string, expected): Description of the entry.
 ///
@@ -1918,7 +1918,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
-/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `ownerId` (string, expected): The organization that owns it.
 /// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
@@ -1974,7 +1974,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
 /// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipallowlist.N.description` (string, expected): Description of the entry.
 /// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
-///   still uses for some organisations.
+///   still uses for some organizations.
 /// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipwhitelist.N.description` (string, expected): Description of the entry.
 ///
@@ -2014,7 +2014,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
-/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `ownerId` (string, expected): The organization that owns it.
 /// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
@@ -2070,7 +2070,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
 /// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipallowlist.N.description` (string, expected): Description of the entry.
 /// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
-///   still uses for some organisations.
+///   still uses for some organizations.
 /// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipwhitelist.N.description` (string, expected): Description of the entry.
 ///
@@ -2108,7 +2108,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 /// - `uuid` (string, required): Its id.
 /// - `name` (string, expected): Its name.
 /// - `description` (string, optional): Description, set by the owner.
-/// - `ownerId` (string, expected): The organisation that owns it.
+/// - `ownerId` (string, expected): The organization that owns it.
 /// - `created` (string: RFC 3339 time, expected): Creation time.
 /// - `autoUpdate` (boolean, expected): Whether it is automatically upgraded to the newest
 ///   generation of its channel.
@@ -2164,7 +2164,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
 /// - `ipallowlist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipallowlist.N.description` (string, expected): Description of the entry.
 /// - `ipwhitelist` (array of objects, optional): Deprecated name of `ipallowlist`, which the API
-///   still uses for some organisations.
+///   still uses for some organizations.
 /// - `ipwhitelist.N.ip` (string, required): CIDR, or several separated by commas.
 /// - `ipwhitelist.N.description` (string, expected): Description of the entry.
 ///

@@ -18,7 +18,7 @@ const PLACES: &[Place] = &[
     Place {
         call: "clusters",
         class: "Clusters",
-        doc: "The clusters of the organisation.",
+        doc: "The clusters of the organization.",
         of_cluster: false,
     },
     Place {
@@ -61,13 +61,13 @@ const PLACES: &[Place] = &[
     Place {
         call: "members",
         class: "Members",
-        doc: "The members of the organisation and their roles.",
+        doc: "The members of the organization and their roles.",
         of_cluster: false,
     },
     Place {
         call: "activity",
         class: "Activity",
-        doc: "The organisation's audit log.",
+        doc: "The organization's audit log.",
         of_cluster: false,
     },
 ];

@@ -343,12 +343,12 @@ class PlanType(Model):
 
 
 class GenerationClassification(OpenEnum):
-    """Reason why an organisation may use a generation.
+    """Reason why an organization may use a generation.
 
     Attributes:
         CHANNEL: `"channel"`. The channel contains it.
-        EXISTING_CLUSTER: `"existingCluster"`. A cluster of the organisation already runs it.
-        ORG_UNLOCKED: `"orgUnlocked"`. It was unlocked for the organisation.
+        EXISTING_CLUSTER: `"existingCluster"`. A cluster of the organization already runs it.
+        ORG_UNLOCKED: `"orgUnlocked"`. It was unlocked for the organization.
     """
 
     __slots__ = ()
@@ -357,9 +357,9 @@ class GenerationClassification(OpenEnum):
         CHANNEL: ClassVar[GenerationClassification]
         """The channel contains it."""
         EXISTING_CLUSTER: ClassVar[GenerationClassification]
-        """A cluster of the organisation already runs it."""
+        """A cluster of the organization already runs it."""
         ORG_UNLOCKED: ClassVar[GenerationClassification]
-        """It was unlocked for the organisation."""
+        """It was unlocked for the organization."""
     else:
         CHANNEL = "channel"
         EXISTING_CLUSTER = "existingCluster"
@@ -375,7 +375,7 @@ class Generation(Model):
     Attributes:
         uuid: Its id, for `generation_id` when a cluster is created.
         name: Its name, such as `Camunda 8.8.1`.
-        classification: Reason why the organisation may use it.
+        classification: Reason why the organization may use it.
         extra: Fields that this version does not know, by their JSON names.
     """
 
@@ -420,7 +420,7 @@ class Generation(Model):
 
     @property
     def classification(self) -> Optional[GenerationClassification]:
-        """Reason why the organisation may use it."""
+        """Reason why the organization may use it."""
         if self._data.get("classification") is None:
             return None
         return _generation_classification[self._data.get("classification")]
@@ -1136,7 +1136,7 @@ class Cluster(ClusterMethods):
         uuid: Its id.
         name: Its name.
         description: Description, set by the owner.
-        owner_id: The organisation that owns it.
+        owner_id: The organization that owns it.
         created: Creation time. None if the response has none, or one that is not a valid time;
             `to_dict()` has its text.
         auto_update: Whether it is automatically upgraded to the newest generation of its
@@ -1153,7 +1153,7 @@ class Cluster(ClusterMethods):
         ipallowlist: IP allowlist; absent without the permission to read it. See
             `Cluster.allowlist`.
         ipwhitelist: Deprecated name of `ipallowlist`, which the API still uses for some
-            organisations.
+            organizations.
         extra: Fields that this version does not know, by their JSON names.
     """
 
@@ -1259,7 +1259,7 @@ class Cluster(ClusterMethods):
 
     @property
     def owner_id(self) -> str:
-        """The organisation that owns it."""
+        """The organization that owns it."""
         return self._data.get("ownerId") or ""
 
     @property
@@ -1332,7 +1332,7 @@ class Cluster(ClusterMethods):
 
     @property
     def ipwhitelist(self) -> Optional[Tuple[IpAllowlistEntry, ...]]:
-        """Deprecated name of `ipallowlist`, which the API still uses for some organisations."""
+        """Deprecated name of `ipallowlist`, which the API still uses for some organizations."""
         if self._data.get("ipwhitelist") is None:
             return None
         return self._objects("ipwhitelist", IpAllowlistEntry)
@@ -1500,7 +1500,7 @@ class GenerationUpgrade(Model):
         old_generation: Generation before the upgrade.
         new_generation: Generation after the upgrade, for `wait_until_upgraded`.
         cluster: The cluster.
-        org_id: The organisation that owns it.
+        org_id: The organization that owns it.
         extra: Fields that this version does not know, by their JSON names.
     """
 
@@ -1554,7 +1554,7 @@ class GenerationUpgrade(Model):
 
     @property
     def org_id(self) -> str:
-        """The organisation that owns it."""
+        """The organization that owns it."""
         return self._data.get("orgId") or ""
 
 
@@ -2698,10 +2698,10 @@ class Monitoring(Model):
 
 
 class OrgLabel(Model):
-    """Label with the organisation's id.
+    """Label with the organization's id.
 
     Attributes:
-        org_id: The organisation.
+        org_id: The organization.
         extra: Fields that this version does not know, by their JSON names.
     """
 
@@ -2727,7 +2727,7 @@ class OrgLabel(Model):
 
     @property
     def org_id(self) -> str:
-        """The organisation."""
+        """The organization."""
         return self._data.get("orgId") or ""
 
 
@@ -3286,8 +3286,8 @@ class OrganizationRole(OpenEnum):
 
     Attributes:
         MEMBER: `"member"`. Member without additional permissions.
-        ADMIN: `"admin"`. Administers the organisation.
-        OWNER: `"owner"`. Owns the organisation.
+        ADMIN: `"admin"`. Administers the organization.
+        OWNER: `"owner"`. Owns the organization.
         SUPPORT_AGENT: `"supportagent"`. Camunda support.
         OPERATIONS_ENGINEER: `"operationsengineer"`. Operates clusters; discouraged since 8.8.
         TASK_USER: `"taskuser"`. Works on tasks; discouraged since 8.8.
@@ -3303,9 +3303,9 @@ class OrganizationRole(OpenEnum):
         MEMBER: ClassVar[OrganizationRole]
         """Member without additional permissions."""
         ADMIN: ClassVar[OrganizationRole]
-        """Administers the organisation."""
+        """Administers the organization."""
         OWNER: ClassVar[OrganizationRole]
-        """Owns the organisation."""
+        """Owns the organization."""
         SUPPORT_AGENT: ClassVar[OrganizationRole]
         """Camunda support."""
         OPERATIONS_ENGINEER: ClassVar[OrganizationRole]
@@ -3340,7 +3340,7 @@ class AssignableRole(OpenEnum):
     """Role that can be assigned to a member.
 
     Attributes:
-        ADMIN: `"admin"`. Administers the organisation.
+        ADMIN: `"admin"`. Administers the organization.
         OPERATIONS_ENGINEER: `"operationsengineer"`. Operates clusters; discouraged since 8.8.
         TASK_USER: `"taskuser"`. Works on tasks; discouraged since 8.8.
         ANALYST: `"analyst"`. Analyst.
@@ -3353,7 +3353,7 @@ class AssignableRole(OpenEnum):
 
     if TYPE_CHECKING:
         ADMIN: ClassVar[AssignableRole]
-        """Administers the organisation."""
+        """Administers the organization."""
         OPERATIONS_ENGINEER: ClassVar[AssignableRole]
         """Operates clusters; discouraged since 8.8."""
         TASK_USER: ClassVar[AssignableRole]
@@ -3380,7 +3380,7 @@ _assignable_role = AssignableRole._values
 
 
 class Member(Model):
-    """Member of the organisation, or pending invitation.
+    """Member of the organization, or pending invitation.
 
     Attributes:
         email: Email address, which identifies the member.
@@ -3480,7 +3480,7 @@ class AuditEvent(Model):
 
     Attributes:
         service: Service that logged the event.
-        org_id: Id of the organisation.
+        org_id: Id of the organization.
         audit: Description of the change.
         audit_type: Type of the change.
         entity: Type of the changed entity.
@@ -3571,7 +3571,7 @@ class AuditEvent(Model):
 
     @property
     def org_id(self) -> str:
-        """Id of the organisation."""
+        """Id of the organization."""
         return self._data.get("orgId") or ""
 
     @property

@@ -74,7 +74,7 @@ class Clusters(Resource):
         timeout: Optional[Timeout] = None,
         cancel: Optional[Cancel] = None,
     ) -> List[Cluster]:
-        """List all clusters of the organisation, without paging.
+        """List all clusters of the organization, without paging.
 
         Args:
             timeout: Deadline of the call in seconds, or as a `timedelta`. Default: that of the
@@ -383,7 +383,7 @@ class ClusterHandle(ClusterHandleMethods):
         cancel: Optional[Cancel] = None,
     ) -> FailoverResult:
         """Create a new cluster in the paired region from the backups, and suspends the source
-        permanently. Not enabled for every organisation. Non-idempotent.
+        permanently. Not enabled for every organization. Non-idempotent.
 
         Args:
             backup_ids: Ids of the backups to copy.
@@ -394,7 +394,7 @@ class ClusterHandle(ClusterHandleMethods):
 
         Raises:
             InvalidRequestError: HTTP 400: backup ids missing, empty or not valid.
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster or backup.
             ConflictError: HTTP 409: already failed over, or not ready yet (see message).
             InvalidRequestError: HTTP 422: not multi-region, or its region pair has no failover.
@@ -631,7 +631,7 @@ class ClusterClients(ClusterClientsMethods):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
         """
         return self._calls(timeout, cancel).call_value(
@@ -663,7 +663,7 @@ class ClusterClients(ClusterClientsMethods):
         Raises:
             InvalidRequestError: HTTP 400: client names must be unique.
             PermissionDeniedError: HTTP 403: maximum number of clients reached, or cluster
-                belongs to another organisation.
+                belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
         """
         body: Dict[str, Any] = {
@@ -696,7 +696,7 @@ class ClusterClients(ClusterClientsMethods):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster or client.
             NotReadyError: HTTP 412: cluster not ready; try later.
         """
@@ -723,7 +723,7 @@ class ClusterClients(ClusterClientsMethods):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster or client.
         """
         self._calls(timeout, cancel).call_void(
@@ -753,7 +753,7 @@ class Backups(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
         """
         return self._calls(timeout, cancel).call_value(
@@ -801,7 +801,7 @@ class Backups(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
         """
         return self._calls(timeout, cancel).call_value(
             lib.camunda_backup_delete,
@@ -826,7 +826,7 @@ class Backups(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no restore was ever triggered for this backup.
         """
         return self._calls(timeout, cancel).call_value(
@@ -853,7 +853,7 @@ class Backups(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster or backup.
             ConflictError: HTTP 409: backup of an unknown generation, or a restore in flight.
         """
@@ -879,7 +879,7 @@ class Backups(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no schedule configured.
         """
         return self._calls(timeout, cancel).call_value(
@@ -907,7 +907,7 @@ class Backups(Resource):
 
         Raises:
             InvalidRequestError: HTTP 400: not a valid cron expression.
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
         """
         body: Dict[str, Any] = {
@@ -935,7 +935,7 @@ class Backups(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
         """
         self._calls(timeout, cancel).call_void(
@@ -1034,7 +1034,7 @@ class ClusterSecrets(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
         """
         return self._calls(timeout, cancel).call_value(
@@ -1064,7 +1064,7 @@ class ClusterSecrets(Resource):
         Raises:
             InvalidRequestError: HTTP 400: name has 50 characters or more.
             PermissionDeniedError: HTTP 403: maximum number of secrets reached, or cluster
-                belongs to another organisation.
+                belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
             ConflictError: HTTP 409: name taken, or another change to the secrets is in progress
                 (then retry).
@@ -1098,7 +1098,7 @@ class ClusterSecrets(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
             ConflictError: HTTP 409: another change to the secrets is in progress, retry.
         """
@@ -1130,7 +1130,7 @@ class ClusterSecrets(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             ConflictError: HTTP 409: another change to the secrets is in progress, retry.
         """
         self._calls(timeout, cancel).call_void(
@@ -1160,7 +1160,7 @@ class ClusterMonitoring(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
             ConflictError: HTTP 409: already active.
         """
@@ -1184,7 +1184,7 @@ class ClusterMonitoring(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
             ConflictError: HTTP 409: not active.
         """
@@ -1209,7 +1209,7 @@ class ClusterMonitoring(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
         """
         return self._calls(timeout, cancel).call_value(
@@ -1264,7 +1264,7 @@ class ClusterMonitoring(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such client.
         """
         self._calls(timeout, cancel).call_void(
@@ -1290,7 +1290,7 @@ class ClusterMonitoring(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such client.
         """
         return self._calls(timeout, cancel).call_value(
@@ -1321,7 +1321,7 @@ class SecureConnectivity(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
         """
         return self._calls(timeout, cancel).call_value(
@@ -1349,7 +1349,7 @@ class SecureConnectivity(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
             ConflictError: HTTP 409: already active.
         """
@@ -1378,7 +1378,7 @@ class SecureConnectivity(Resource):
             cancel: A handle that cancels the call. Default: that of `AdminClient.with_options`.
 
         Raises:
-            PermissionDeniedError: HTTP 403: cluster belongs to another organisation.
+            PermissionDeniedError: HTTP 403: cluster belongs to another organization.
             NotFoundError: HTTP 404: no such cluster.
             ConflictError: HTTP 409: not active.
         """
@@ -1454,7 +1454,7 @@ class Members(Resource):
         timeout: Optional[Timeout] = None,
         cancel: Optional[Cancel] = None,
     ) -> None:
-        """Remove a member from the organisation.
+        """Remove a member from the organization.
 
         Args:
             timeout: Deadline of the call in seconds, or as a `timedelta`. Default: that of the
@@ -1463,7 +1463,7 @@ class Members(Resource):
 
         Raises:
             PermissionDeniedError: HTTP 403: missing permission.
-            NotFoundError: HTTP 404: not a member of the organisation.
+            NotFoundError: HTTP 404: not a member of the organization.
         """
         self._calls(timeout, cancel).call_void(
             lib.camunda_member_delete,
@@ -1483,7 +1483,7 @@ class Activity(Resource):
         timeout: Optional[Timeout] = None,
         cancel: Optional[Cancel] = None,
     ) -> List[AuditEvent]:
-        """List the events of the organisation's audit log.
+        """List the events of the organization's audit log.
 
         Args:
             timeout: Deadline of the call in seconds, or as a `timedelta`. Default: that of the
@@ -1510,7 +1510,7 @@ class Activity(Resource):
     def csv(
         self, file: Optional[IO[Any]] = None, *, timeout: Optional[Timeout] = None, cancel: Optional[Cancel] = None
     ) -> Optional[Iterator[str]]:
-        """Write the events of the organisation's audit log as CSV.
+        """Write the events of the organization's audit log as CSV.
 
         Args:
             file: A text or binary file object that receives the data piece by piece. None: the
