@@ -16,11 +16,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use super::test_support::{call_within, failure, left_out, request};
+use super::test_support::{RespondToTokenRequest, call_within, failure, left_out, request};
 use crate::auth::cache::Cache;
 use crate::auth::time::Clock;
 use crate::auth::{
-    FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
+    FetchError, TokenCacheConfig, TokenErrorKind, TokenRequest, TokenResponse,
 };
 use crate::call::CallContext;
 use crate::limited::{Limited, PROGRAM_LIMIT, run_to_end};
@@ -282,8 +282,8 @@ fn run_thread(scenario: &Scenario, cache: &Cache, number: usize) {
     }
 }
 
-impl TokenEndpoint for Scenario {
-    fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
+impl RespondToTokenRequest for Scenario {
+    fn respond(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap()
@@ -1173,8 +1173,12 @@ pub(super) mod with_redis {
         over: Cell<Option<Instant>>,
     }
 
-    impl TokenEndpoint for StopsRedis<'_> {
-        fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
+    impl RespondToTokenRequest for StopsRedis<'_> {
+        fn respond(
+            &self,
+            _: &TokenRequest,
+            call: &CallContext,
+        ) -> Result<TokenResponse, FetchError> {
             let locked = !self.redis.keys("camunda-admin:token-*:lock").is_empty();
             self.redis.signal(Signal::STOP);
             let over = match self.cancel {
