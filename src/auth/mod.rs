@@ -43,7 +43,7 @@ use crate::call::CallContext;
 use crate::error::Error;
 use crate::secret::Secret;
 pub(crate) use crate::token_config::{
-    StoreTls, TokenCacheConfig, TokenRequest, TokenRequestFormat,
+    Fallback, StoreTls, TokenCacheConfig, TokenRequest, TokenRequestFormat,
 };
 pub(crate) use crate::token_store::{StoreLock, TokenStore};
 

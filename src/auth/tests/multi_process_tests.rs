@@ -20,7 +20,7 @@ use super::test_support::{RespondToTokenRequest, call_within, failure, left_out,
 use crate::auth::cache::Cache;
 use crate::auth::time::Clock;
 use crate::auth::{
-    FetchError, TokenCacheConfig, TokenErrorKind, TokenRequest, TokenResponse,
+    Fallback, FetchError, TokenCacheConfig, TokenErrorKind, TokenRequest, TokenResponse,
 };
 use crate::call::CallContext;
 use crate::limited::{Limited, PROGRAM_LIMIT, run_to_end};
@@ -253,7 +253,7 @@ fn run_thread(scenario: &Scenario, cache: &Cache, number: usize) {
         Some(url) => TokenCacheConfig::Redis {
             tls: None,
             url: Secret::new(url.clone()),
-            directory: Some(match &scenario.host {
+            fallback: Fallback::Directory(match &scenario.host {
                 None => scenario.cache.join(std::process::id().to_string()),
                 Some(host) => scenario.cache.join(host),
             }),
@@ -1208,7 +1208,7 @@ pub(super) mod with_redis {
                 let choice = TokenCacheConfig::Redis {
                     tls: None,
                     url: Secret::new(redis.url()),
-                    directory: Some(place.path().join("cache")),
+                    fallback: Fallback::Directory(place.path().join("cache")),
                 };
                 // Another host each time, to avoid the rate limit.
                 let mut request = request();
