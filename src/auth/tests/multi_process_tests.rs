@@ -1298,6 +1298,7 @@ pub(super) mod with_redis {
     /// disturbed.
     struct FaultyProxy {
         url: String,
+        clients: Arc<Mutex<Vec<TcpStream>>>,
         fault: Arc<Mutex<Option<Fault>>>,
     }
 
@@ -1310,6 +1311,8 @@ pub(super) mod with_redis {
             );
             let fault = Arc::new(Mutex::new(None));
             let (port, next) = (redis.port, Arc::clone(&fault));
+            let clients = Arc::<Mutex<Vec<TcpStream>>>::default();
+            let known = Arc::clone(&clients);
             thread::spawn(move || {
                 for client in listener.incoming() {
                     let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
@@ -1317,6 +1320,7 @@ pub(super) mod with_redis {
                     };
                     let broken = Arc::new(AtomicBool::new(false));
                     let client = client.unwrap();
+                    known.lock().unwrap().push(client.try_clone().unwrap());
                     let ends = (client.try_clone().unwrap(), server.try_clone().unwrap());
                     let is_broken = Arc::clone(&broken);
                     thread::spawn(move || pass_on(ends.0, ends.1, |_| !is_broken.load(SeqCst)));
@@ -1345,7 +1349,18 @@ pub(super) mod with_redis {
                     });
                 }
             });
-            FaultyProxy { url, fault }
+            FaultyProxy {
+                url,
+                clients,
+                fault,
+            }
+        }
+
+        /// Closes all connections.
+        fn cut(&self) {
+            for client in self.clients.lock().unwrap().drain(..) {
+                let _ = client.shutdown(std::net::Shutdown::Both);
+            }
         }
 
         fn store(&self) -> RedisStore {
@@ -1394,6 +1409,31 @@ pub(super) mod with_redis {
                 other.get("a").unwrap();
             }
         }
+    }
+
+    #[test]
+    fn redis_lock_is_released_when_its_connection_closed_before_the_release() {
+        let Some(redis) = Redis::start() else { return };
+        let lease = Duration::from_secs(60);
+        let other = redis.store();
+        let proxy = FaultyProxy::to(&redis);
+        let store = proxy.store();
+        retry_while_late(|name| {
+            let first = store.try_lock(name, lease)?.expect("it is free");
+            let second = store.try_lock(&format!("second-{name}"), lease)?;
+            // No release is delivered, and no response to one is received.
+            proxy.cut();
+            drop((first, second));
+            store.get(name)?;
+            let begun = Instant::now();
+            for name in [name, &format!("second-{name}")] {
+                while other.try_lock(name, lease)?.is_none() {
+                    assert!(begun.elapsed() < lease / 2, "the lock is released");
+                    store.get(name)?;
+                }
+            }
+            Ok(())
+        });
     }
 
     #[test]
