@@ -247,7 +247,7 @@ fn source_distribution_and_editable_wheel_are_complete() {
         "rust/LICENSE",
         "rust/build.rs",
         "rust/include/camunda_admin.h",
-        "rust/src/ffi/operations.rs",
+        "rust/src/ffi/operations_generated.rs",
         "rust/src/lib.rs",
         "src/camunda_admin/_library.py",
     ] {

@@ -124,7 +124,10 @@ const HAND_WRITTEN: &[(&str, &[&str])] = &[
             "WaitFailedError",
         ],
     ),
-    ("_model_base", &["Model", "OpenEnum", "OpenEnumType", "Secrets"]),
+    (
+        "_model_base",
+        &["Model", "OpenEnum", "OpenEnumType", "Secrets"],
+    ),
     ("_token_store", &["TokenStore"]),
 ];
 
