@@ -178,6 +178,7 @@ pub mod fuzzing;
 #[path = "../tests/support/limited.rs"]
 #[allow(dead_code)]
 mod limited;
+mod private_file;
 mod random;
 mod secret;
 mod secret_file;

@@ -16,10 +16,9 @@ use crate::api::operation::{self, Operation};
 use crate::auth::{self, Diagnostics, Token, TokenProvider, TokenStore};
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;
-use crate::credentials::{
-    CREDENTIAL_FILE, ClusterCredentials, read_env_file, warn_if_open_to_others,
-};
+use crate::credentials::{CREDENTIAL_FILE, ClusterCredentials, read_env_file};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::private_file::warn_if_open_to_others;
 use crate::secret::Zeroizing;
 use crate::transport::{self, Idempotency, Method, Request, Stats, Transport};
 

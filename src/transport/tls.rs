@@ -21,8 +21,8 @@ use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
 use super::socket::{PlainTransport, Socket, unexpected_eof};
 use crate::config::Config;
-use crate::credentials::warn_if_open_to_others;
 use crate::error::{Error, Result};
+use crate::private_file::warn_if_open_to_others;
 
 /// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
 /// 1.3, ring, and as roots the certificates of `ca_file` alone, else those of `SSL_CERT_FILE` and
