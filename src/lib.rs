@@ -196,9 +196,11 @@ pub use api::cluster_clients::ClusterClients;
 pub use api::cluster_handle::ClusterHandle;
 pub use api::cluster_operations::FailoverStep;
 pub use api::clusters::Clusters;
+pub use api::extra::{Extra, ExtraIter};
+pub use api::json::{Json, Number};
 pub use api::members::Members;
 pub use api::monitoring::ClusterMonitoring;
-pub use api::object::{Extra, ExtraIter, Json, Number, UnknownValue};
+pub use api::object::UnknownValue;
 pub use api::secrets::{ClusterSecrets, Secrets};
 pub use api::secure_connectivity::SecureConnectivity;
 pub use api::timestamp::Timestamp;
@@ -220,8 +222,9 @@ pub use transport::{Idempotency, Method, Stats};
 /// generated. Exempt from semantic versioning.
 #[doc(hidden)]
 pub mod description {
-    pub use crate::api::object::{Description, Direction, EnumValue, Field, Presence};
+
     pub use crate::api::operation::{BodyKind, BodySchema, Operation};
+    pub use crate::api::schema::{Description, Direction, EnumValue, Field, Presence};
     pub use crate::api::wait::Waiter;
     pub use crate::api::{OPERATIONS, TYPES, WAITERS};
 }

@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::api::object::{Json, has_dot_segment};
+use crate::api::json::Json;
 use crate::api::operation::{self, Operation};
+use crate::api::path_segment::has_dot_segment;
 use crate::auth::{self, Diagnostics, Token, TokenProvider, TokenStore};
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;

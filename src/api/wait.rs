@@ -15,8 +15,8 @@ use crate::api::admin::AdminClient;
 use crate::api::backups::{self, Backup, BackupId, BackupStatus, Backups, Restore, RestoreState};
 use crate::api::cluster_handle::ClusterHandle;
 use crate::api::clusters::{Cluster, ClusterComponentStatus, EncryptionStatus, GenerationId};
-use crate::api::object::{Describe, Description};
 use crate::api::polling::{Action, Event, Polling};
+use crate::api::schema::{Describe, Description};
 use crate::call::{CallContext, StopReason, current_thread};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 
