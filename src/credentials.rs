@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::private_file::{NewFile, io_error, warn_if_open_to_others};
 use crate::secret::{Secret, SecretBuffer, Zeroizing, read_to_end};

@@ -190,7 +190,8 @@ mod transport;
 mod unreachable_ports;
 
 pub use api::activity::Activity;
-pub use api::admin::{AdminClient, AdminClientBuilder, TokenSource};
+pub use api::admin::AdminClient;
+pub use api::admin_builder::AdminClientBuilder;
 pub use api::backups::Backups;
 pub use api::cluster_clients::ClusterClients;
 pub use api::cluster_handle::ClusterHandle;
@@ -204,6 +205,7 @@ pub use api::object::UnknownValue;
 pub use api::secrets::{ClusterSecrets, Secrets};
 pub use api::secure_connectivity::SecureConnectivity;
 pub use api::timestamp::Timestamp;
+pub use api::token_source::TokenSource;
 // The objects, enumerations and ids of the list in `api/mod.rs`.
 pub use api::types::*;
 pub use api::wait::Wait;

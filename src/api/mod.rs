@@ -5,6 +5,7 @@
 
 pub(crate) mod activity;
 pub(crate) mod admin;
+pub(crate) mod admin_builder;
 pub(crate) mod backups;
 pub(crate) mod cluster_clients;
 pub(crate) mod cluster_handle;
@@ -30,6 +31,7 @@ pub(crate) mod secure_connectivity;
 #[cfg(any(test, fuzzing))]
 mod tests;
 pub(crate) mod timestamp;
+pub(crate) mod token_source;
 pub(crate) mod wait;
 
 #[cfg(any(test, fuzzing))]

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-use crate::api::admin::AdminClientBuilder;
+use crate::api::admin_builder::AdminClientBuilder;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{catch_panic_or, free, handle, required, return_owned, set_null, text};
 use crate::ffi::credentials;
