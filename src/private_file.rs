@@ -34,9 +34,8 @@ pub(crate) fn warn_if_open_to_others(what: &str, path: &Path) {
     {
         drop(warned);
         log::warn!(
-            "{what} is accessible to other users, restrict it with `chmod 600`: path={} \
-             mode={mode:04o}",
-            path.display()
+            "{what} is accessible to other users, restrict it with `chmod 600`: path={path:?} \
+             mode={mode:04o}"
         );
     }
 }

@@ -69,7 +69,10 @@ pub(super) fn without_sessions(config: &ClientConfig) -> Arc<ClientConfig> {
 fn platform_verifier(provider: Arc<CryptoProvider>) -> Option<rustls_platform_verifier::Verifier> {
     rustls_platform_verifier::Verifier::new(provider)
         .inspect_err(|error| {
-            log::warn!("platform certificates not usable, using the bundled ones: error={error}");
+            log::warn!(
+                "platform certificates not usable, using the bundled ones: error={:?}",
+                error.to_string()
+            );
         })
         .ok()
 }

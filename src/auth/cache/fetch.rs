@@ -377,7 +377,8 @@ impl<'a> TokenFetch<'a> {
         });
         let (window, count) = paused;
         log::info!(
-            "token refresh got no response, paused: delay={}s attempt={count}",
+            "token refresh got no response, paused: audience={:?} delay={}s attempt={count}",
+            self.entry.audience(),
             window.as_secs()
         );
         known.refresh_pause = Some(StoredPause::new(now, window, count));
