@@ -674,6 +674,9 @@ camunda_config *camunda_config_new(void);
  * CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH, CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and
  * CAMUNDA_CUSTOM_USER_AGENT_STRING. Returns CAMUNDA_STATUS_CONFIG if a variable is missing or invalid;
  * the message names it. No other thread may change the environment during the call.
+ *
+ * If CAMUNDA_TOKEN_DISK_CACHE_DISABLE is `true`, no file is written: tokens are shared through
+ * CAMUNDA_TOKEN_CACHE_REDIS_URL if that is set, and not at all otherwise.
  */
 CAMUNDA_NODISCARD
 camunda_status camunda_config_from_env(camunda_config **config,

@@ -84,7 +84,7 @@ impl AdminClientBuilder {
     /// | `CAMUNDA_OAUTH_URL` | `oauth_url` |
     /// | `CAMUNDA_TOKEN_SCOPE` | `scope` |
     /// | `CAMUNDA_TOKEN_CACHE_DIR` | `token_cache`, a directory |
-    /// | `CAMUNDA_TOKEN_DISK_CACHE_DISABLE` | `true`: `token_cache` is `memory` |
+    /// | `CAMUNDA_TOKEN_DISK_CACHE_DISABLE` | `true`: no files; `token_cache` is `memory`, or Redis alone |
     /// | `CAMUNDA_TOKEN_CACHE_REDIS_URL` | `token_cache`, a Redis or Valkey URL |
     /// | `CAMUNDA_CUSTOM_ROOT_CERT_PATH` | `ca_file` |
     /// | `CAMUNDA_CUSTOM_CERT_CHAIN_PATH` | `client_cert` |
