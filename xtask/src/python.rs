@@ -128,6 +128,7 @@ const HAND_WRITTEN: &[(&str, &[&str])] = &[
         "_model_base",
         &["Model", "OpenEnum", "OpenEnumType", "Secrets"],
     ),
+    ("_token", &["Token"]),
     ("_token_store", &["TokenStore"]),
 ];
 

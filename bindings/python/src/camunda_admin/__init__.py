@@ -127,6 +127,9 @@ from ._operations import (
     Members,
     SecureConnectivity,
 )
+from ._token import (
+    Token,
+)
 from ._token_store import (
     TokenStore,
 )
@@ -249,6 +252,7 @@ __all__ = [
     "ServiceError",
     "Stats",
     "TimeoutError",
+    "Token",
     "TokenSource",
     "TokenStore",
     "UpgradedCluster",

@@ -25,6 +25,7 @@ from ._library import lib, shutdown
 from ._model_base import Model
 from ._native_handle import Closeable, NamedFile, NativeHandle, check, name_file, take_json
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
+from ._token import Token
 from ._token_store import TokenStore, use_store
 
 TYPE_CHECKING = False
@@ -436,11 +437,12 @@ class AdminClient(AdminOperations, Closeable):
     def __copy__(self) -> AdminClient:
         return self.with_options()
 
-    def token(self, audience: Optional[str] = None) -> str:
-        """Return an access token of this client's credentials.
+    def token(self, audience: Optional[str] = None) -> Token:
+        """Return an access token of this client's credentials: a `str` with the attribute `expires_at`.
 
         It comes from the cache that the calls use. A token request is sent only if no valid token is
-        cached. A client with an `access_token` returns that one.
+        cached. A client with an `access_token` returns that one; its expiry is the `exp` of a JWT, else
+        30 days after the client was created.
 
         Args:
             audience: OAuth audience. Default: that of this client, and the only one with an
@@ -674,8 +676,11 @@ class TokenSource(Closeable):
         check(lib.camunda_admin_stats(handle.pointer, byref(value), byref(error)), error)
         return decode(take_json(value), "stats", Stats._of)
 
-    def access_token(self) -> str:
+    def access_token(self) -> Token:
         """Return a valid access token, for the header `Authorization: Bearer TOKEN`.
+
+        Returns:
+            A `str` with the attribute `expires_at`. While the token is cached, the call sends no request.
 
         Raises:
             CamundaError: no token could be obtained.
@@ -691,7 +696,7 @@ class TokenSource(Closeable):
         token = NativeHandle(value.value, lib.camunda_token_free)
         text = _token_text(token)
         self._last = token
-        return text
+        return Token._of(text, lib.camunda_token_expires_at(token.pointer))
 
     def invalidate(self, token: str) -> None:
         """Remove a token that a server rejected (401) from the cache, so that a new one is requested.
