@@ -8,7 +8,7 @@ from ._hidden import HiddenStr
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
-    from typing import Tuple
+    from typing import Any, Tuple
 
 __all__ = ["Token"]
 
@@ -58,8 +58,8 @@ class Token(HiddenStr):
         except OverflowError:
             return datetime.max.replace(tzinfo=timezone.utc)
 
-    def __getnewargs__(self) -> Tuple[str, datetime]:
-        return str(self), self.expires_at
+    def __reduce__(self) -> Tuple[Any, ...]:
+        return type(self), (str(self), self.expires_at)
 
     def __repr__(self) -> str:
         return f"<Token, expires {self.expires_at.isoformat(sep=' ', timespec='seconds')}>"
