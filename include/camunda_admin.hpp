@@ -7145,18 +7145,24 @@ class AdminClientBuilder {
 
   /// Reads the environment variables. CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET
   /// are required; CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL and
-  /// the others of the README are optional. Throws ConfigError with the name of a variable that is
-  /// missing or not valid.
+  /// the others of the README are optional. A setter replaces the value of a variable, and makes a
+  /// required variable unnecessary. Throws ConfigError with the name of a variable that is not valid;
+  /// build() throws that of a missing one.
   [[nodiscard]] static AdminClientBuilder from_env() {
-    return from([](camunda_config** config, camunda_error** error) {
-      return camunda_config_from_env(config, error);
+    AdminClientBuilder builder;
+    detail::run([&](camunda_error** error) {
+      return camunda_config_load_env(builder.config_.get(), error);
     });
+    return builder;
   }
   /// Reads the same variables from a file of `NAME=value` or `export NAME='value'` lines.
   [[nodiscard]] static AdminClientBuilder from_env_file(const std::string& path) {
-    return from([&](camunda_config** config, camunda_error** error) {
-      return camunda_config_from_env_file(detail::c_text(path, "the path"), config, error);
+    AdminClientBuilder builder;
+    detail::run([&](camunda_error** error) {
+      return camunda_config_load_env_file(builder.config_.get(), detail::c_text(path, "the path"),
+                                          error);
     });
+    return builder;
   }
   /// Returns a builder with the credentials of a cluster client, for a TokenSource.
   [[nodiscard]] static AdminClientBuilder from_credentials(const ClusterCredentials& credentials) {
