@@ -18,8 +18,14 @@
 /// camunda::ClusterId id = admin.clusters().create({"orders", channel, generation, region, plan});
 /// admin.cluster(id).wait_until_healthy(camunda::Wait{}.timeout(20min));
 /// // The secret is shown only once: the file (0600, never over another) comes before the client.
-/// admin.cluster(id).clients().create_env_file("worker.env", {"worker"});
+/// auto client = admin.cluster(id).clients().create_env_file("worker.env", {"worker"});
+/// std::cout << client.client_id << '\n';
 /// @endcode
+///
+/// **Results**: the compiler warns if a program ignores the result of an operation, which can be the
+/// only copy of a secret or of an id. Two kinds of methods are exempt: waiters, whose result is the
+/// resource as last polled and can be read again, and AdminClient::request(), whose response can be
+/// `null`.
 ///
 /// **Errors** are exceptions: camunda::Error and the classes derived from it. The error of a change
 /// that was or may have been applied is also a camunda::OutcomeUnknownError.
@@ -7453,8 +7459,8 @@ class ClusterClients {
   /// Throws the errors of create(), and IoError: with Outcome::NotSent if the file exists or cannot
   /// be created, with Outcome::Completed if it cannot be written afterwards. In the latter case the
   /// client exists, and Error::body() returns the response with its secret.
-  CreatedClusterClient create_env_file(const std::string& path,
-                                       const CreateClusterClient& request) const;
+  [[nodiscard]] CreatedClusterClient create_env_file(const std::string& path,
+                                                     const CreateClusterClient& request) const;
 
  private:
   friend class ClusterHandle;
@@ -7660,12 +7666,12 @@ class ClusterHandle {
   /// new list. Reads the list, changes it and writes it. The API has no atomic operation: if two
   /// programs change the list concurrently, one change is lost. Throws PermissionDeniedError if the
   /// credentials lack the permission to read the list.
-  std::vector<IpAllowlistEntry> add_to_ip_allowlist(const IpAllowlistEntry& entry) const;
+  [[nodiscard]] std::vector<IpAllowlistEntry> add_to_ip_allowlist(const IpAllowlistEntry& entry) const;
   /// Removes the entry with this `ip` from the IP allowlist, and returns the new list. Reads the
   /// list, changes it and writes it. The API has no atomic operation: if two programs change the
   /// list concurrently, one change is lost. Throws PermissionDeniedError if the credentials lack
   /// the permission to read the list.
-  std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;
+  [[nodiscard]] std::vector<IpAllowlistEntry> remove_from_ip_allowlist(std::string_view ip) const;
   /// Waits until the cluster is `Healthy` in two consecutive polls, and returns it. Fails
   /// immediately if the cluster is suspended, waits for input of its owner, or does not exist.
   /// Throws WaitFailedError as soon as the resource cannot reach the state any more, TimeoutError
