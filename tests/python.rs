@@ -247,9 +247,9 @@ fn source_distribution_and_editable_wheel_are_complete() {
         "rust/LICENSE",
         "rust/build.rs",
         "rust/include/camunda_admin.h",
-        "rust/src/ffi/operations.rs",
+        "rust/src/ffi/operations_generated.rs",
         "rust/src/lib.rs",
-        "src/camunda_admin/_native.py",
+        "src/camunda_admin/_library.py",
     ] {
         let line = format!("{name} True");
         assert!(listed.lines().any(|it| it == line), "{name}:\n{listed}");

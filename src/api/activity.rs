@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::api::handle::api_handle;
+use crate::api::handle_macro::api_handle;
 use crate::api::members::{OrganizationId, UserId};
 use crate::api::object::{Number, api_enum, api_object};
 use crate::api::operation::{BodySchema, Operation};

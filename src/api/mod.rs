@@ -6,12 +6,12 @@
 pub(crate) mod activity;
 pub(crate) mod admin;
 pub(crate) mod backups;
-pub(crate) mod cluster;
 pub(crate) mod cluster_clients;
 pub(crate) mod cluster_handle;
+pub(crate) mod cluster_operations;
 pub(crate) mod clusters;
 mod error_path;
-mod handle;
+mod handle_macro;
 pub(crate) mod json_index;
 pub(crate) mod json_text;
 pub(crate) mod json_walk;
@@ -68,7 +68,7 @@ types! {
         BackupRegionOption BackupOption Region Parameters IpAllowlistEntry ClusterLinks
         ClusterComponentStatus ClusterStatus EncryptionKeyType EncryptionStatus ClusterEncryption
         Cluster ClusterStage CreateCluster @internal CreatedCluster;
-    cluster: UpdateCluster UpdateEncryption @internal UpdateIpAllowlist UpgradedCluster
+    cluster_operations: UpdateCluster UpdateEncryption @internal UpdateIpAllowlist UpgradedCluster
         UpgradedGeneration GenerationUpgrade TriggerFailover FailoverResults FailoverResult;
     cluster_clients: ClusterClientId ClientPermission ClusterClient CreateClusterClient ClientLinks
         CreatedClusterClient ClusterClientConnectionDetails;
@@ -91,14 +91,14 @@ pub static OPERATIONS: &[&Operation] = &[
     &clusters::LIST,
     &clusters::CREATE,
     &clusters::PARAMETERS,
-    &cluster::GET,
-    &cluster::UPDATE,
-    &cluster::DELETE,
-    &cluster::WAKE,
-    &cluster::UPGRADE,
-    &cluster::SET_ENCRYPTION,
-    &cluster::SET_IP_ALLOWLIST,
-    &cluster::FAIL_OVER,
+    &cluster_operations::GET,
+    &cluster_operations::UPDATE,
+    &cluster_operations::DELETE,
+    &cluster_operations::WAKE,
+    &cluster_operations::UPGRADE,
+    &cluster_operations::SET_ENCRYPTION,
+    &cluster_operations::SET_IP_ALLOWLIST,
+    &cluster_operations::FAIL_OVER,
     &cluster_clients::LIST,
     &cluster_clients::CREATE,
     &cluster_clients::GET,

@@ -1,6 +1,6 @@
 //! External (bring-your-own) monitoring of a cluster: activation, status and clients.
 
-use crate::api::handle::api_handle;
+use crate::api::handle_macro::api_handle;
 use crate::api::members::UserId;
 use crate::api::object::{Json, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};

@@ -1,7 +1,7 @@
 //! Secure connectivity: access to a cluster over the cloud provider's private network.
 
 use crate::api::clusters::ClusterId;
-use crate::api::handle::api_handle;
+use crate::api::handle_macro::api_handle;
 use crate::api::members::OrganizationId;
 use crate::api::object::{Json, Number, api_object};
 use crate::api::operation::{BodySchema, Operation};

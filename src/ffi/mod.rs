@@ -8,6 +8,7 @@
 // The header documents the requirements on pointers, in the conventions at its top.
 #![allow(clippy::missing_safety_doc)]
 
+// In the order of the header.
 pub mod admin;
 pub mod call;
 pub mod callback;
@@ -16,10 +17,11 @@ pub mod credentials;
 pub mod error;
 pub mod log;
 pub mod object;
-pub mod operation;
+
+pub mod dispatch;
 // Its comments are written for Doxygen, whose `@param[out]` is no link.
 #[allow(rustdoc::broken_intra_doc_links)]
-pub mod operations;
+pub mod operations_generated;
 pub mod readers;
 pub mod shutdown;
 pub mod token;

@@ -91,7 +91,7 @@ const ONE_FIELD: &[(&str, &str)] = &[("clusters.create", "cluster_id")];
 /// Fields that are times in milliseconds since 1970: the type, and the field in JSON.
 const MILLISECONDS: &[(&str, &str)] = &[("AuditEvent", "timestamp")];
 
-/// Response types with hand-written methods in `_methods.py`.
+/// Response types with hand-written methods in `_model_methods.py`.
 const WITH_METHODS: &[&str] = &["Cluster", "CreatedClusterClient", "IpRanges"];
 
 /// Public names of the hand-written modules, in the order of the modules.
@@ -124,7 +124,10 @@ const HAND_WRITTEN: &[(&str, &[&str])] = &[
             "WaitFailedError",
         ],
     ),
-    ("_model", &["Model", "OpenEnum", "OpenEnumType", "Secrets"]),
+    (
+        "_model_base",
+        &["Model", "OpenEnum", "OpenEnumType", "Secrets"],
+    ),
     ("_token_store", &["TokenStore"]),
 ];
 
@@ -373,8 +376,8 @@ fn models_text() -> String {
         "# mypy: disable-error-code=\"no-any-return\"\n\
          \"\"\"The response types and enumerations of the API.\"\"\"\n\n\
          from __future__ import annotations\n\n\
-         from ._model import FailoverStep, Model, OpenEnum, to_datetime, to_json\n\
-         from ._methods import ",
+         from ._model_base import FailoverStep, Model, OpenEnum, to_datetime, to_json\n\
+         from ._model_methods import ",
     );
     let methods: Vec<_> = WITH_METHODS
         .iter()
@@ -659,11 +662,11 @@ fn operations_text() -> String {
          from ._allowlist import check_allowlist\n\
          from ._arguments import (\n    check_bool,\n    check_count,\n    check_id,\n    check_list,\n    \
          check_str,\n    encode_body,\n    encode_segment,\n)\n\
-         from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._connection import Resource\n\
+         from ._handle_methods import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._hidden import hide\n\
-         from ._model import Secrets\n\
-         from ._native import lib\n\n\
+         from ._library import lib\n\
+         from ._model_base import Secrets\n\n\
          TYPE_CHECKING = False\nif TYPE_CHECKING:\n    \
          from typing import IO, Any, Dict, Iterable, Iterator, List, Optional, overload\n\n    \
          from ._connection import Cancel\n    \

@@ -26,7 +26,7 @@ from camunda_admin import (
     Restore,
     Stats,
 )
-from camunda_admin._model import to_datetime
+from camunda_admin._model_base import to_datetime
 
 CLUSTER = {
     "uuid": "a",

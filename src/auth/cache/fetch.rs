@@ -5,7 +5,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::entry::{CacheEntry, count};
-use super::rate_limit::{Permit, Sharing};
+use super::permits::{Permit, Sharing};
 use crate::auth::StoreLock;
 use crate::auth::key::CacheKey;
 use crate::auth::record::{

@@ -12,8 +12,6 @@
 #[cfg_attr(windows, path = "file_windows.rs")]
 mod file;
 mod file_names;
-#[cfg(test)]
-mod file_tests;
 mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
@@ -41,6 +39,10 @@ use crate::error::Error;
 use crate::fork::{Mutex, MutexGuard};
 use crate::secret::Secret;
 
+#[cfg(test)]
+pub(crate) use file::FileStore;
+#[cfg(test)]
+pub(crate) use file_names::retention;
 pub(crate) use record_store::{FoundRecord, ReadScope, RecordStore, SHORT_LEASE};
 #[cfg(all(test, feature = "redis"))]
 pub(crate) use redis::RedisStore;

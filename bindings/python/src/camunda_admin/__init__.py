@@ -48,7 +48,7 @@ from ._errors import (
     TimeoutError,
     WaitFailedError,
 )
-from ._model import (
+from ._model_base import (
     Model,
     OpenEnum,
     OpenEnumType,
@@ -131,7 +131,7 @@ from ._token_store import (
     TokenStore,
 )
 from ._errors import combined_class as _combined_class
-from ._native import version as _version
+from ._library import version as _version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

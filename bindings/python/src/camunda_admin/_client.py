@@ -21,8 +21,8 @@ from ._credentials import ClusterCredentials, parse
 from ._errors import ArgumentTypeError, ConfigError, InvalidArgumentError
 from ._hidden import Hidden, hide, hide_values
 from ._json import decode
-from ._model import Model
-from ._native import lib, shutdown
+from ._library import lib, shutdown
+from ._model_base import Model
 from ._native_handle import Closeable, NamedFile, NativeHandle, check, take_json
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
 from ._token_store import TokenStore, use_store

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from ._model import FailoverStep, Model, OpenEnum, to_datetime, to_json
-from ._methods import ClusterMethods, CreatedClusterClientMethods, IpRangesMethods
+from ._model_base import FailoverStep, Model, OpenEnum, to_datetime, to_json
+from ._model_methods import ClusterMethods, CreatedClusterClientMethods, IpRangesMethods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

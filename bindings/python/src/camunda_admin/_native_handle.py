@@ -7,7 +7,7 @@ from ctypes import byref, c_size_t, c_void_p, string_at
 
 from ._errors import CamundaError, ConfigError, FileError, error_class
 from ._hidden import HiddenBytes
-from ._native import lib, stopped_by_shutdown
+from ._library import lib, stopped_by_shutdown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from ._arguments import (
     encode_body,
     encode_segment,
 )
-from ._cluster_handle import ClusterClientsMethods, ClusterHandleMethods
 from ._connection import Resource
+from ._handle_methods import ClusterClientsMethods, ClusterHandleMethods
 from ._hidden import hide
-from ._model import Secrets
-from ._native import lib
+from ._library import lib
+from ._model_base import Secrets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

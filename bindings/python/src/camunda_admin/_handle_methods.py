@@ -1,4 +1,4 @@
-"""Hand-written methods of `ClusterHandle` and `ClusterClients`."""
+"""Hand-written methods of the generated classes `ClusterHandle` and `ClusterClients` in `_operations`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from . import _models
 from ._allowlist import encode_range
 from ._arguments import check_list, check_str, encode_body, encode_path, encode_str
 from ._connection import Resource
-from ._native import lib
+from ._library import lib
 from ._native_handle import NamedFile
 
 TYPE_CHECKING = False
