@@ -7149,10 +7149,10 @@ class AdminClientBuilder {
     config_.reset(camunda_config_new());
   }
 
-  /// Reads the environment variables. CAMUNDA_CONSOLE_CLIENT_ID and CAMUNDA_CONSOLE_CLIENT_SECRET
-  /// are required; CAMUNDA_CONSOLE_BASE_URL, CAMUNDA_CONSOLE_OAUTH_AUDIENCE, CAMUNDA_OAUTH_URL and
-  /// the others of the README are optional. Throws ConfigError with the name of a variable that is
-  /// missing or not valid.
+  /// Reads the environment variables of Camunda's SDKs. Required: CAMUNDA_CONSOLE_CLIENT_ID, and
+  /// CAMUNDA_CONSOLE_CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or
+  /// CAMUNDA_CONSOLE_ACCESS_TOKEN. camunda_config_from_env() lists the optional ones. Throws
+  /// ConfigError with the name of a variable that is missing or not valid.
   [[nodiscard]] static AdminClientBuilder from_env() {
     return from([](camunda_config** config, camunda_error** error) {
       return camunda_config_from_env(config, error);
@@ -7242,7 +7242,8 @@ class AdminClientBuilder {
   AdminClientBuilder&& token_cache(std::string_view value) && {
     return std::move(token_cache(value));
   }
-  /// Sets a PEM file of CA certificates to trust instead of the platform's.
+  /// Sets a PEM file of CA certificates to trust instead of the platform's. Without it, the
+  /// environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the platform's on Linux.
   AdminClientBuilder& ca_file(std::string_view value) & { return set("ca_file", value); }
   /// @copydoc ca_file
   AdminClientBuilder&& ca_file(std::string_view value) && {

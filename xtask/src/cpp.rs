@@ -153,7 +153,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ),
     (
         "ca_file",
-        "Sets a PEM file of CA certificates to trust instead of the platform's.",
+        "Sets a PEM file of CA certificates to trust instead of the platform's. Without it, the environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the platform's on Linux.",
     ),
     (
         "client_cert",
