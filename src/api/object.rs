@@ -176,9 +176,10 @@ impl PartialEq for Json {
     }
 }
 
+/// Writes the length of the text instead of the text, which can contain a secret.
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        write!(f, "Json({} bytes)", self.as_str().len())
     }
 }
 
@@ -235,7 +236,7 @@ impl From<i64> for Number {
 
 impl fmt::Debug for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(self.0.as_str())
     }
 }
 
@@ -1015,6 +1016,14 @@ mod tests {
 
     fn item(json: &str) -> serde_json::Result<Item> {
         serde_json::from_str(json)
+    }
+
+    #[test]
+    fn debug_of_json_shows_its_length_only() {
+        let json = Json::new(r#"{"clientSecret":"hunter2"}"#).unwrap();
+        assert_eq!(format!("{json:?}"), "Json(26 bytes)");
+        let number: Number = serde_json::from_str("1.50").unwrap();
+        assert_eq!(format!("{number:?}"), "1.50");
     }
 
     #[test]
