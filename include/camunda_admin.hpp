@@ -111,11 +111,17 @@
 #include <vector>
 
 /// @cond
-// Errors are rare: their code is compiled for size.
+// Errors are rare: their code is compiled for size. Functions that are not inlined keep compile times
+// short: what many functions of a program use is compiled once.
 #if defined(__GNUC__)
 #define CAMUNDA_COLD __attribute__((cold, noinline))
+#define CAMUNDA_NOINLINE __attribute__((noinline))
+#elif defined(_MSC_VER)
+#define CAMUNDA_COLD __declspec(noinline)
+#define CAMUNDA_NOINLINE __declspec(noinline)
 #else
 #define CAMUNDA_COLD
+#define CAMUNDA_NOINLINE
 #endif
 /// @endcond
 
@@ -278,8 +284,17 @@ struct ErrorData {
 class Error : public std::runtime_error {
  public:
   /// @private
-  explicit Error(std::shared_ptr<const detail::ErrorData> data)
-      : std::runtime_error(data->message), data_(std::move(data)) {}
+  CAMUNDA_COLD explicit Error(const std::shared_ptr<const detail::ErrorData>& data)
+      : std::runtime_error(data->message), data_(data) {}
+  /// Creates an error that shares the data of another one.
+  CAMUNDA_COLD Error(const Error& other) noexcept : std::runtime_error(other), data_(other.data_) {}
+  /// Replaces an error by one that shares the data of another one.
+  CAMUNDA_COLD Error& operator=(const Error& other) noexcept {
+    std::runtime_error::operator=(other);
+    data_ = other.data_;
+    return *this;
+  }
+  CAMUNDA_COLD ~Error() override {}
 
   /// Returns the error kind. Later versions may add kinds.
   [[nodiscard]] Status status() const noexcept { return data_->status; }
@@ -483,8 +498,7 @@ template <class E>
   throw E(data);
 }
 
-[[noreturn]] CAMUNDA_COLD inline void raise(ErrorData fields) {
-  const auto data = std::make_shared<const ErrorData>(std::move(fields));
+[[noreturn]] CAMUNDA_COLD inline void raise(const std::shared_ptr<const ErrorData>& data) {
   switch (data->status) {
     case Status::InvalidArgument: raise_as<InvalidArgumentError>(data);
     case Status::Config: raise_as<ConfigError>(data);
@@ -511,12 +525,12 @@ template <class E>
 }
 
 [[noreturn]] CAMUNDA_COLD inline void raise(Status status, Stage stage, Outcome outcome, std::string message) {
-  ErrorData data;
-  data.status = status;
-  data.stage = stage;
-  data.outcome = outcome;
-  data.message = std::move(message);
-  raise(std::move(data));
+  const auto data = std::make_shared<ErrorData>();
+  data->status = status;
+  data->stage = stage;
+  data->outcome = outcome;
+  data->message = std::move(message);
+  raise(data);
 }
 
 [[noreturn]] CAMUNDA_COLD inline void raise_invalid_argument(std::string message) {
@@ -548,30 +562,30 @@ inline std::optional<Seconds> seconds_or_none(double seconds) {
 }
 
 [[noreturn]] CAMUNDA_COLD inline void raise(camunda_status status, const camunda_error* error) {
-  ErrorData data;
-  data.status = static_cast<Status>(status);
+  const auto data = std::make_shared<ErrorData>();
+  data->status = static_cast<Status>(status);
   if (error == nullptr) {
-    data.message = "the call failed without an error";
-    raise(std::move(data));
+    data->message = "the call failed without an error";
+    raise(data);
   }
-  data.stage = static_cast<Stage>(camunda_error_stage(error));
-  data.outcome = static_cast<Outcome>(camunda_error_outcome(error));
-  data.may_have_been_applied = camunda_error_may_have_been_applied(error);
-  data.message = text_or_none(camunda_error_message(error)).value_or("");
-  if (const int http_status = camunda_error_http_status(error)) data.http_status = http_status;
-  data.server_message = text_or_none(camunda_error_server_message(error));
+  data->stage = static_cast<Stage>(camunda_error_stage(error));
+  data->outcome = static_cast<Outcome>(camunda_error_outcome(error));
+  data->may_have_been_applied = camunda_error_may_have_been_applied(error);
+  data->message = text_or_none(camunda_error_message(error)).value_or("");
+  if (const int http_status = camunda_error_http_status(error)) data->http_status = http_status;
+  data->server_message = text_or_none(camunda_error_server_message(error));
   std::size_t length = 0;
   if (const char* body = camunda_error_body(error, &length)) {
-    data.body = Secret(std::string_view(body, length));
+    data->body = Secret(std::string_view(body, length));
   }
-  data.retry_after = seconds_or_none(camunda_error_retry_after(error));
-  data.attempts = camunda_error_attempts(error);
-  data.request_id = text_or_none(camunda_error_request_id(error));
-  data.operation = text_or_none(camunda_error_operation(error));
-  data.method = text_or_none(camunda_error_method(error));
-  data.path = text_or_none(camunda_error_path(error));
-  data.elapsed = seconds_or_none(camunda_error_elapsed(error));
-  raise(std::move(data));
+  data->retry_after = seconds_or_none(camunda_error_retry_after(error));
+  data->attempts = camunda_error_attempts(error);
+  data->request_id = text_or_none(camunda_error_request_id(error));
+  data->operation = text_or_none(camunda_error_operation(error));
+  data->method = text_or_none(camunda_error_method(error));
+  data->path = text_or_none(camunda_error_path(error));
+  data->elapsed = seconds_or_none(camunda_error_elapsed(error));
+  raise(data);
 }
 
 /// Exception of a callback of the current call on this thread. An exception must not propagate
@@ -593,35 +607,50 @@ inline void store_exception(bool always) noexcept {
   if (!stored.exception) stored = {std::current_exception(), always};
 }
 
+/// A call of a function of the C library: its error, and the exception of a callback.
+class Invocation {
+ public:
+  // A callback can make calls too; each call has its own stored exception.
+  CAMUNDA_NOINLINE Invocation() noexcept : outer_(std::exchange(thrown(), Thrown{})) {}
+  Invocation(const Invocation&) = delete;
+  Invocation& operator=(const Invocation&) = delete;
+  CAMUNDA_NOINLINE ~Invocation() {
+    thrown() = std::move(outer_);
+    camunda_error_free(error_);
+  }
+
+  /// Returns the out pointer for the error of the function.
+  camunda_error** error() noexcept { return &error_; }
+  /// Throws the error of the function, or the exception of a callback.
+  CAMUNDA_NOINLINE void finish(camunda_status status) const {
+    const Thrown stored = std::exchange(thrown(), Thrown{});
+    // An exception must not discard a response: the API may return it only once.
+    if (stored.exception && (status != CAMUNDA_STATUS_OK || stored.always)) {
+      std::rethrow_exception(stored.exception);
+    }
+    if (status != CAMUNDA_STATUS_OK) raise(status, error_);
+  }
+
+ private:
+  Thrown outer_;
+  camunda_error* error_ = nullptr;
+};
+
 /// Calls a function of the C library. Throws its error, or the exception of a callback.
 template <class Call>
 void run(Call&& call) {
-  // A callback can make calls too; each call has its own stored exception.
-  struct Scope {
-    Thrown outer = std::exchange(thrown(), Thrown{});
-    ~Scope() { thrown() = std::move(outer); }
-  } scope;
-  camunda_error* raw = nullptr;
-  const camunda_status status = call(&raw);
-  const Owned<camunda_error> error(raw);
-  const Thrown stored = std::exchange(thrown(), Thrown{});
-  // An exception must not discard a response: the API may return it only once.
-  if (stored.exception && (status != CAMUNDA_STATUS_OK || stored.always)) {
-    std::rethrow_exception(stored.exception);
-  }
-  if (status != CAMUNDA_STATUS_OK) raise(status, error.get());
+  Invocation invocation;
+  invocation.finish(call(invocation.error()));
 }
 
 /// Calls a function of the C library that creates a handle.
 template <class T, class Call>
 Owned<T> make(Call&& call) {
-  Owned<T> owned;
-  run([&](camunda_error** error) {
-    T* raw = nullptr;
-    const camunda_status status = call(&raw, error);
-    owned.reset(raw);
-    return status;
-  });
+  Invocation invocation;
+  T* raw = nullptr;
+  const camunda_status status = call(&raw, invocation.error());
+  Owned<T> owned(raw);
+  invocation.finish(status);
   return owned;
 }
 
@@ -8287,6 +8316,7 @@ struct std::hash<camunda::MonitoringClientId> : camunda::detail::HashId<camunda:
 /// @endcond
 
 #undef CAMUNDA_COLD
+#undef CAMUNDA_NOINLINE
 
 /// @cond
 #pragma pop_macro("Status")
