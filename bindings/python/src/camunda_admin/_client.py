@@ -285,6 +285,8 @@ class AdminClient(AdminOperations, Closeable):
             Default: `auto`.
         timeout: Deadline of a call in seconds, including token requests and retries. Default: 60.
         ca_file: PEM file of certificate authorities that replace those of the platform.
+            Without it, the environment variables SSL_CERT_FILE and SSL_CERT_DIR replace
+            them on Linux.
         client_cert: PEM file of a client certificate (mTLS).
         client_key: PEM file of its private key, unencrypted.
         proxy: `http://` URL of a proxy. Default: that of the environment.
