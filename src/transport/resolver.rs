@@ -156,7 +156,9 @@ impl CachingResolver {
         let mut thread = lock(&lookup.thread);
         *thread = Some(permit.start(move || {
             let addresses = (resolver.find)(&key)
-                .inspect_err(|error| log::debug!("name not resolved: error={error}"))
+                .inspect_err(|error| {
+                    log::debug!("name not resolved: error={:?}", error.to_string())
+                })
                 .ok();
             let mut names = lock(&resolver.names);
             if names

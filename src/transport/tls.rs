@@ -22,8 +22,8 @@ use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
 use super::socket::{PlainTransport, Socket, unexpected_eof};
 use crate::config::Config;
-use crate::credentials::warn_if_open_to_others;
 use crate::error::{Error, Result};
+use crate::private_file::warn_if_open_to_others;
 use crate::secret::Zeroizing;
 
 /// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
@@ -71,7 +71,10 @@ pub(super) fn without_sessions(config: &ClientConfig) -> Arc<ClientConfig> {
 fn platform_verifier(provider: Arc<CryptoProvider>) -> Option<rustls_platform_verifier::Verifier> {
     rustls_platform_verifier::Verifier::new(provider)
         .inspect_err(|error| {
-            log::warn!("platform certificates not usable, using the bundled ones: error={error}");
+            log::warn!(
+                "platform certificates not usable, using the bundled ones: error={:?}",
+                error.to_string()
+            );
         })
         .ok()
 }

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use super::entry::{CacheEntry, count};
-use super::rate_limit::{Permit, Sharing};
+use super::permits::{Permit, Sharing};
 use crate::auth::StoreLock;
 use crate::auth::key::CacheKey;
 use crate::auth::record::{
@@ -410,7 +410,8 @@ impl<'a> TokenFetch<'a> {
         });
         let (window, count) = paused;
         log::info!(
-            "token refresh got no response, paused: delay={}s attempt={count}",
+            "token refresh got no response, paused: audience={:?} delay={}s attempt={count}",
+            self.entry.audience(),
             window.as_secs()
         );
         known.refresh_pause = Some(StoredPause::new(now, window, count));

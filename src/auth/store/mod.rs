@@ -12,8 +12,6 @@
 #[cfg_attr(windows, path = "file_windows.rs")]
 mod file;
 mod file_names;
-#[cfg(test)]
-mod file_tests;
 mod record_store;
 #[cfg(feature = "redis")]
 mod redis;
@@ -41,6 +39,10 @@ use crate::error::Error;
 use crate::fork::{Mutex, MutexGuard};
 use crate::secret::Secret;
 
+#[cfg(test)]
+pub(crate) use file::FileStore;
+#[cfg(test)]
+pub(crate) use file_names::retention;
 pub(crate) use record_store::{FoundRecord, ReadScope, RecordStore, SHORT_LEASE};
 #[cfg(all(test, feature = "redis"))]
 pub(crate) use redis::RedisStore;
@@ -563,8 +565,9 @@ impl Store {
             && let Err(error) = times.set_times(name, record.state.into())
         {
             log::debug!(
-                "rate limit not stored: store={} error={error}",
-                self.store.describe()
+                "rate limit not stored: store={:?} error={:?}",
+                self.store.describe(),
+                error.to_string()
             );
         }
         stored
@@ -660,7 +663,7 @@ impl Store {
         let recovered = failed_before && health.problem().is_none();
         drop(health);
         if recovered {
-            log::info!("token store works again: store={}", self.store.describe());
+            log::info!("token store works again: store={:?}", self.store.describe());
         }
     }
 
@@ -690,10 +693,11 @@ impl Store {
         };
         log::log!(
             level,
-            "token store failed, not used to {} for {} s: store={} error={error}",
+            "token store failed, not used to {} for {} s: store={:?} error={:?}",
             ability.name(),
             suspended.as_secs(),
-            self.store.describe()
+            self.store.describe(),
+            error.to_string()
         );
     }
 
@@ -721,7 +725,7 @@ fn warn_once_without_home() {
     use std::sync::atomic::{AtomicBool, Ordering};
     static WARNED: AtomicBool = AtomicBool::new(false);
     if !WARNED.swap(true, Ordering::Relaxed) {
-        log::warn!("tokens are not shared: store={FILES:?} error={NO_DIRECTORY}");
+        log::warn!("tokens are not shared: store={FILES:?} error={NO_DIRECTORY:?}");
     }
 }
 

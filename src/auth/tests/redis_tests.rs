@@ -642,7 +642,7 @@ fn forged_rate_limit_record_blocks_no_request() {
         }
         let all = outcomes.iter().flat_map(|it| &it.warnings);
         let expected = format!(
-            "rate limit record not verified, its block is ignored: store=Redis at 127.0.0.1:{} \
+            "rate limit record not verified, its block is ignored: store=\"Redis at 127.0.0.1:{}\" \
              token_host=https://login.example:443",
             redis.port
         );
@@ -786,7 +786,10 @@ fn missing_permissions_are_named_once() {
             assert_eq!(named.next(), None);
             first
         });
-        let expected = format!("store=Redis at 127.0.0.1:{} missing={missing}", redis.port);
+        let expected = format!(
+            "store=\"Redis at 127.0.0.1:{}\" missing={missing}",
+            redis.port
+        );
         assert!(named.ends_with(&expected), "{named}");
     }
 }

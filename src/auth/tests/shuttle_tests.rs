@@ -12,12 +12,12 @@ mod entry;
 #[allow(clippy::duplicate_mod)]
 #[path = "../cache/fetch.rs"]
 mod fetch;
+#[allow(clippy::duplicate_mod)]
+#[path = "../cache/permits.rs"]
+mod permits;
 #[allow(clippy::duplicate_mod, dead_code)]
 #[path = "../cache/process_cache.rs"]
 mod process_cache;
-#[allow(clippy::duplicate_mod)]
-#[path = "../cache/rate_limit.rs"]
-mod rate_limit;
 
 mod sync {
     use std::time::{Duration, Instant};

@@ -355,7 +355,7 @@ impl SharedRateLimiter {
             }
             if unverified_block && !self.warned_of_unverified.swap(true, Ordering::Relaxed) {
                 log::warn!(
-                    "rate limit record not verified, its block is ignored: store={} token_host={}",
+                    "rate limit record not verified, its block is ignored: store={:?} token_host={}",
                     store.describe(),
                     self.key.as_str()
                 );
