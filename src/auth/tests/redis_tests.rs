@@ -23,8 +23,12 @@ use super::multi_process_tests::{
 use super::test_support::{Endpoint, Reply, call, call_within, left_out, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::store::RedisStore;
-use crate::auth::time::Clock;
-use crate::auth::{Fallback, TokenCacheConfig, TokenErrorKind, TokenStore};
+use crate::auth::time::{Clock, ManualClock};
+use crate::auth::{
+    Fallback, FetchError, TokenCacheConfig, TokenConnection, TokenEndpoint, TokenErrorKind,
+    TokenRequest, TokenStore,
+};
+use crate::call::CallContext;
 use crate::secret::Secret;
 
 /// Clocks that differ by minutes.
@@ -496,6 +500,67 @@ fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
         assert!(began.elapsed() < Duration::from_secs(60));
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Opening a connection takes so long that something happens meanwhile.
+struct SlowConnection<F> {
+    endpoint: Arc<Endpoint>,
+    meanwhile: F,
+}
+
+impl<F: Fn()> TokenEndpoint for SlowConnection<F> {
+    fn connect<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+        call: &CallContext,
+    ) -> Result<Box<dyn TokenConnection + 'a>, FetchError> {
+        (self.meanwhile)();
+        self.endpoint.connect(request, call)
+    }
+}
+
+#[test]
+fn host_without_redis_for_a_moment_uses_the_token_of_another() {
+    let Some(redis) = Redis::start() else { return };
+    let network = Network::to(&redis);
+    let place = place();
+    retry_while_late(|name| {
+        let request = || TokenRequest {
+            audience: name.to_owned(),
+            ..request()
+        };
+        network.cut(true);
+        let endpoint = Endpoint::new(&Clock::Real, []);
+        let other = Cache::new(Clock::Real);
+        let choice = TokenCacheConfig::Redis {
+            url: Secret::new(redis.url()),
+            fallback: Fallback::Memory,
+            tls: None,
+        };
+        let other = other.handle(request(), &choice).unwrap();
+        let connects = SlowConnection {
+            endpoint: Arc::clone(&endpoint),
+            meanwhile: || {
+                network.cut(false);
+                other.token(&*endpoint, &call()).unwrap();
+                // The rate limit does not keep the host from sending.
+                let sent = redis.time();
+                eventually(|| (redis.time() >= sent + 1_200).then_some(()));
+            },
+        };
+        // Waits without real time.
+        let host = Cache::new(Clock::Simulated(ManualClock::auto_advancing()));
+        let choice = network.choice(&place.path().join(name));
+        let handle = host.handle(request(), &choice).unwrap();
+        let token = handle.token(&connects, &call()).unwrap();
+        let failures: u64 = host.diagnostics().stores.iter().map(|it| it.failures).sum();
+        if failures != 1 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        assert_eq!(endpoint.requests(), 1);
+        assert_eq!(token.expose(), "token-0");
+        Ok(())
+    });
 }
 
 #[test]
