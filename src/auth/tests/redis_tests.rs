@@ -823,6 +823,33 @@ fn tenant_who_writes_rate_limit_records_all_the_time_delays_requests_only() {
 }
 
 #[test]
+fn block_of_another_secret_costs_one_request_for_all_processes() {
+    let Some(redis) = Redis::start() else { return };
+    let (requests, outcomes) = without_store_failures(|| {
+        let place = place();
+        let with_secret = |secret: &str| Scenario {
+            threads: 2,
+            mode: EndpointMode::RateLimited,
+            secret: secret.to_owned(),
+            ..scenario(&place, &redis)
+        };
+        let (one, other) = (with_secret("one"), with_secret("other"));
+        let mut outcomes = one.run(vec![one.start(), one.start()]);
+        outcomes.extend(other.run((0..3).map(|_| other.start()).collect()));
+        outcomes.extend(one.run(vec![one.start()]));
+        redis.query::<()>(&cmd("FLUSHALL"));
+        (one.requests(), outcomes)
+    });
+    assert_eq!(outcomes.len(), 12);
+    for outcome in &outcomes {
+        let (kind, _) = outcome.result.as_ref().unwrap_err();
+        assert_eq!(kind, "RateLimited");
+    }
+    assert_eq!(requests.len(), 2);
+    assert_apart(requests[0], requests[1]);
+}
+
+#[test]
 fn invariant_02_at_most_one_request_in_1100_ms_for_different_secrets() {
     let Some(redis) = Redis::start() else { return };
     let (requests, outcomes) = without_store_failures(|| {
