@@ -31,7 +31,7 @@ copybutton_prompt_text = "$ "
 copybutton_only_copy_prompt_lines = True
 
 # The reference needs no native library.
-autodoc_mock_imports = ["camunda_admin._native"]
+autodoc_mock_imports = ["camunda_admin._library"]
 # A field is documented once, in the docstring of its class.
 napoleon_use_ivar = True
 autodoc_member_order = "bysource"

@@ -247,11 +247,13 @@ fn source_distribution_and_editable_wheel_are_complete() {
         "rust/Cargo.lock",
         "rust/Cargo.toml",
         "rust/LICENSE",
+        "rust/bindings/c/library/Cargo.toml",
+        "rust/bindings/c/library/lib.rs",
         "rust/build.rs",
         "rust/include/camunda_admin.h",
-        "rust/src/ffi/operations.rs",
+        "rust/src/ffi/operations_generated.rs",
         "rust/src/lib.rs",
-        "src/camunda_admin/_native.py",
+        "src/camunda_admin/_library.py",
     ] {
         let line = format!("{name} True");
         assert!(listed.lines().any(|it| it == line), "{name}:\n{listed}");

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from datetime import date
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -137,6 +138,12 @@ def table(results):
     return "\n".join(lines)
 
 
+def put_between_markers(page, report):
+    begin, end = "<!-- measured: begin -->", "<!-- measured: end -->"
+    before, rest = page.read_text().split(begin, 1)
+    page.write_text(f"{before}{begin}\n{report}\n{end}{rest.split(end, 1)[1]}")
+
+
 # ---- The picture ------------------------------------------------------------------------------
 
 WIDTH, HEIGHT = 880, 440
@@ -217,6 +224,7 @@ def main():
     options.add_argument("--timeout", type=int, default=420, help="deadline of a process in seconds")
     options.add_argument("--ban", type=float, default=5, help="duration of a block of the token endpoint in seconds")
     options.add_argument("--svg", type=Path, help="draw the picture to this file")
+    options.add_argument("--page", type=Path, help="write the table between the markers of this file")
     options.add_argument("--json", type=Path, help="write the measurements to this file")
     options.add_argument("--from-json", type=Path, help="do not measure, use the measurements in this file")
     chosen = options.parse_args()
@@ -230,8 +238,10 @@ def main():
             if results[key]["error"]:
                 print(f"one failure: {results[key]['error']}", file=sys.stderr, flush=True)
     note = f"one token request per second, a block of {chosen.ban:g} s after a violation, deadline {chosen.timeout} s"
-    print(table(results))
-    print(f"\n{chosen.processes} processes; {note}.")
+    report = f"{table(results)}\n\nMeasured on {date.today()}: {chosen.processes} processes; {note}."
+    print(report)
+    if chosen.page:
+        put_between_markers(chosen.page, report)
     if chosen.json:
         chosen.json.write_text(json.dumps(results, indent=1) + "\n")
     if chosen.svg:

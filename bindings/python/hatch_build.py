@@ -25,7 +25,15 @@ class CustomBuildHook(cargo_build.CargoHook):
     variable = "CAMUNDA_ADMIN_LIBRARY"
     destination = "camunda_admin"
     arguments = ("--lib", "--features", "capi")
-    sources = ("Cargo.lock", "LICENSE", "README.md", "build.rs", "include", "src")
+    sources = (
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "bindings/c/library",
+        "build.rs",
+        "include",
+        "src",
+    )
     # Licences of the crates that the library contains.
     documents = ("THIRD-PARTY-LICENSES.txt",)
 
@@ -38,7 +46,7 @@ class CustomBuildHook(cargo_build.CargoHook):
         # Without what refers to files outside of the source distribution.
         left_out = ("[dev-dependencies]", "[[bench]]", "[[test]]", "[[example]]")
         return "".join(
-            re.sub(r"(?ms)^members = \[.*?\]\n", "", section)
+            re.sub(r"(?ms)^members = \[.*?\]\n", 'members = ["bindings/c/library"]\n', section)
             for section in cargo_build.manifest_sections(text)
             if not section.startswith(left_out)
         )

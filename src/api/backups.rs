@@ -1,7 +1,7 @@
 //! Backups of a cluster: list, create, delete, restore, schedule.
 
 use crate::api::clusters::GenerationId;
-use crate::api::handle::api_handle;
+use crate::api::handle_macro::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::api::cluster;
+use crate::api::cluster_operations;
 use crate::api::clusters::{Cluster, ClusterId, ClusterLinks};
-use crate::api::handle::api_handle;
+use crate::api::handle_macro::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation, encode};
-use crate::credentials::{ClusterCredentials, NewFile};
+use crate::credentials::ClusterCredentials;
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
+use crate::private_file::NewFile;
 use crate::secret::{Secret, Zeroizing};
 
 api_id! {
@@ -402,11 +403,11 @@ impl ClusterClients {
         let id = [self.cluster.as_str()];
         CREATE.check_lists(&body)?;
         let call = self.admin.call();
-        let decode = |response| cluster::GET.decode::<Cluster>(response);
+        let decode = |response| cluster_operations::GET.decode::<Cluster>(response);
         let (links, region_name) =
             match self
                 .admin
-                .execute_in(&call, &cluster::GET, &id, None, decode)
+                .execute_in(&call, &cluster_operations::GET, &id, None, decode)
             {
                 // No permission to read clusters; creating a client requires another one.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => Default::default(),

@@ -1,6 +1,6 @@
 //! Clusters: types, and the operations on the list of clusters.
 
-use crate::api::handle::api_handle;
+use crate::api::handle_macro::api_handle;
 use crate::api::members::OrganizationId;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};

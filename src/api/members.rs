@@ -1,6 +1,6 @@
 //! Members of the organization and their roles.
 
-use crate::api::handle::api_handle;
+use crate::api::handle_macro::api_handle;
 use crate::api::object::{api_enum, api_id, api_object};
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;

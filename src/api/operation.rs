@@ -15,8 +15,8 @@ use crate::api::error_path;
 use crate::api::json_index::Index;
 use crate::api::json_index::MAX_BYTES;
 use crate::api::json_walk::{Walked, walk};
-use crate::api::object::{Describe, Description, check_segment};
-use crate::api::schema::{HasSchema, JsonSchema, UnknownField};
+use crate::api::path_segment::check_segment;
+use crate::api::schema::{Describe, Description, HasSchema, JsonSchema, UnknownField};
 use crate::error::{Error, ErrorKind, Outcome, Result, Stage};
 use crate::secret::{Secret, Zeroizing, to_json};
 use crate::transport::{Idempotency, Method};
@@ -344,7 +344,7 @@ pub(crate) fn strip_bom(text: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{OPERATIONS, cluster, clusters};
+    use crate::api::{OPERATIONS, cluster_operations, clusters};
 
     #[test]
     fn path_with_keeps_each_argument_in_its_segment() {
@@ -358,7 +358,10 @@ mod tests {
             ("a.b;c", "/clusters/a.b%3Bc"),
             ("f0-1_2.3~", "/clusters/f0-1_2.3~"),
         ] {
-            assert_eq!(cluster::GET.path_with(&[argument]).unwrap(), path);
+            assert_eq!(
+                cluster_operations::GET.path_with(&[argument]).unwrap(),
+                path
+            );
         }
         for argument in [
             "",
@@ -383,7 +386,7 @@ mod tests {
             "..%3bx",
             "/..",
         ] {
-            let error = cluster::GET.path_with(&[argument]).unwrap_err();
+            let error = cluster_operations::GET.path_with(&[argument]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{argument:?}");
             assert!(
                 error.to_string().starts_with("get cluster: clusterUuid "),
@@ -399,7 +402,7 @@ mod tests {
             .check_body(Some(br#"{"clientName":"a","permisions":["Zeebe"]}"#))
             .unwrap_err();
         assert!(error.to_string().contains("`permisions`"), "{error}");
-        let allowlist = &cluster::SET_IP_ALLOWLIST;
+        let allowlist = &cluster_operations::SET_IP_ALLOWLIST;
         let error = allowlist
             .check_body(Some(
                 br#"{"ipallowlist":[{"ip":"10.0.0.0/8","descr":"a"}]}"#,

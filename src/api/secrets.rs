@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::handle::api_handle;
+use crate::api::handle_macro::api_handle;
 use crate::api::object::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::error::Result;

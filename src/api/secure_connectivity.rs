@@ -1,9 +1,10 @@
 //! Secure connectivity: access to a cluster over the cloud provider's private network.
 
 use crate::api::clusters::ClusterId;
-use crate::api::handle::api_handle;
+use crate::api::handle_macro::api_handle;
+use crate::api::json::{Json, Number};
 use crate::api::members::OrganizationId;
-use crate::api::object::{Json, Number, api_object};
+use crate::api::object::api_object;
 use crate::api::operation::{BodySchema, Operation};
 use crate::api::timestamp::Timestamp;
 use crate::error::Result;

@@ -8,7 +8,7 @@ use camunda_admin::description::{BodyKind, OPERATIONS, Operation, WAITERS, Waite
 
 use crate::{Generated, NOTICE, c_bodies, c_header, root};
 
-/// Generates `src/ffi/operations.rs`: one exported function for each operation and each waiter.
+/// Generates `src/ffi/operations_generated.rs`: one exported function for each operation and each waiter.
 pub(crate) fn operations() -> Generated {
     Generated {
         path: OPERATIONS_FILE,
@@ -89,7 +89,7 @@ pub(crate) fn symbols(header: &str) -> Generated {
     }
 }
 
-const OPERATIONS_FILE: &str = "src/ffi/operations.rs";
+const OPERATIONS_FILE: &str = "src/ffi/operations_generated.rs";
 
 /// Generates a test that calls every status-returning function while its body panics.
 fn panic_test(header: &str) -> String {
@@ -99,7 +99,7 @@ fn panic_test(header: &str) -> String {
          \n\
          use crate::ffi::boundary::PANIC;\n\
          use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;\n\
-         use crate::ffi::{admin, call, config, credentials, object, operation, operations, token, value};\n\n\
+         use crate::ffi::{\n    admin, call, config, credentials, dispatch, object, operations_generated, token, value,\n};\n\n\
          #[test]\n\
          #[rustfmt::skip]\n\
          fn exported_function_returns_internal_error_on_panic() {\n    \
@@ -160,12 +160,8 @@ fn module_of(function: &str) -> &'static str {
     match function {
         "camunda_abi_check" => "crate::ffi",
         "camunda_admin_token" | "camunda_admin_invalidate_token" => "token",
-        name if known(name) => "operations",
-        _ => modules
-            .iter()
-            .find(prefixed)
-            .copied()
-            .unwrap_or("operation"),
+        name if known(name) => "operations_generated",
+        _ => modules.iter().find(prefixed).copied().unwrap_or("dispatch"),
     }
 }
 
@@ -190,13 +186,13 @@ fn functions() -> String {
          use std::ffi::{c_char, c_void};\n\n\
          use crate::api::backups::BackupId;\n\
          use crate::api::clusters::{ClusterId, GenerationId};\n\
-         use crate::api::{activity, backups, cluster, cluster_clients, clusters, members, meta};\n\
+         use crate::api::{activity, backups, cluster_clients, cluster_operations, clusters, members, meta};\n\
          use crate::api::{monitoring, secrets, secure_connectivity};\n\
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
          use crate::ffi::callback::camunda_write_fn;\n\
+         use crate::ffi::dispatch;\n\
          use crate::ffi::error::{camunda_error, camunda_status};\n\
-         use crate::ffi::operation;\n\
          use crate::ffi::value::camunda_value;\n",
     );
     for operation in OPERATIONS {
@@ -290,7 +286,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
     };
     let description = rust_path(operation);
     let call = if csv {
-        format!("operation::stream(&{description}, admin, call, sink, user, error)")
+        format!("dispatch::stream(&{description}, admin, call, sink, user, error)")
     } else {
         let value = if operation.response.is_some() {
             "Some(value)"
@@ -298,7 +294,7 @@ fn push_operation(text: &mut String, operation: &Operation) {
             "None"
         };
         format!(
-            "operation::run(&{description}, admin, call, &[{}], {body}, {value}, error)",
+            "dispatch::run(&{description}, admin, call, &[{}], {body}, {value}, error)",
             arguments.join(", ")
         )
     };
@@ -354,7 +350,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter) {
         .map(|(name, argument)| format!("(\"{name}\", {argument})"))
         .collect();
     let call = format!(
-        "operation::wait(|admin, [{}], call| {}, admin, call, [{}], {value}, error)",
+        "dispatch::wait(|admin, [{}], call| {}, admin, call, [{}], {value}, error)",
         arguments.join(", "),
         waiter_call(waiter),
         named.join(", ")
@@ -377,13 +373,13 @@ fn waiter_call(waiter: &Waiter) -> String {
         handle.push_str(&format!(".{part}()"));
     }
     let mut arguments: Vec<String> = others.iter().map(|name| typed(name)).collect();
-    arguments.push("&operation::wait_options(call)".into());
+    arguments.push("&dispatch::wait_options(call)".into());
     let convert = match waiter.response {
         Some(_) => "with_value",
         None => "without_value",
     };
     let arguments = arguments.join(", ");
-    format!("operation::{convert}({handle}.{method}({arguments}))")
+    format!("dispatch::{convert}({handle}.{method}({arguments}))")
 }
 
 fn push_function(text: &mut String, name: &str, parameters: Vec<String>, call: &str) {
@@ -500,6 +496,7 @@ fn rust_path(operation: &Operation) -> String {
         .rsplit_once('.')
         .unwrap_or(("meta", operation.sdk_method));
     let module = match place {
+        "cluster" => "cluster_operations",
         "cluster.clients" => "cluster_clients",
         place => place.rsplit('.').next().unwrap(),
     };

@@ -693,7 +693,7 @@ package.__path__ = spec.submodule_search_locations
 sys.modules["camunda_admin"] = package
 from camunda_admin import _prototypes
 _prototypes.CAMUNDA_ABI_VERSION += 1
-from camunda_admin import _native
+from camunda_admin import _library
 """
         ran = self.run_python(program)
         self.assertIn("ImportError", ran.stderr)

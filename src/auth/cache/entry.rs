@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::rate_limit::SharedRateLimiter;
+use super::permits::SharedRateLimiter;
 use super::sync::{Mutex, MutexGuard, Signal};
 use crate::auth::TokenCacheConfig;
 use crate::auth::diagnostics::TokenReport;

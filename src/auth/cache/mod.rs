@@ -5,8 +5,8 @@
 
 mod entry;
 mod fetch;
+mod permits;
 mod process_cache;
-mod rate_limit;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use fetch::cached_from_record;

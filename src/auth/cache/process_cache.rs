@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::entry::{CacheEntry, Counters, EntryNames, Unshared, count};
 use super::fetch::{Purpose, TokenFetch, stopped};
-use super::rate_limit::{SharedRateLimiter, Sharing};
+use super::permits::{SharedRateLimiter, Sharing};
 use super::sync::{Mutex, Signal, lock_inherited};
 use crate::auth::diagnostics::{CounterReport, Diagnostics};
 use crate::auth::key::{CacheKey, TokenHostKey, label};

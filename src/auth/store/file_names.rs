@@ -21,7 +21,7 @@ const RANDOM_DIGITS: usize = 16;
 
 /// Returns how long a file of this name is kept; `None` if [`put`](crate::TokenStore::put) does not create such
 /// names: the directory may contain files of other programs.
-pub(super) fn retention(file: &str) -> Option<Duration> {
+pub(crate) fn retention(file: &str) -> Option<Duration> {
     let is_hex = |text: &str, length| {
         text.len() == length
             && text

@@ -33,13 +33,13 @@ const ATTEMPT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A token store with one file for each value and each lock.
 #[derive(Debug)]
-pub(super) struct FileStore {
+pub(crate) struct FileStore {
     path: PathBuf,
     stale_files_removed: AtomicBool,
 }
 
 impl FileStore {
-    pub(super) fn new(path: &Path) -> Self {
+    pub(crate) fn new(path: &Path) -> Self {
         FileStore {
             path: path.to_owned(),
             stale_files_removed: AtomicBool::new(false),

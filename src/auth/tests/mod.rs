@@ -4,6 +4,8 @@
 
 #[cfg(test)]
 mod cache_tests;
+#[cfg(test)]
+mod file_store_tests;
 #[cfg(all(test, unix))]
 mod fork_tests;
 #[cfg(test)]

@@ -14,7 +14,7 @@ from ._arguments import check_id, check_seconds, encode_segment, wrong_type
 from ._callbacks import SignalWatch, on_main_thread, pop_exception, store_unraisable
 from ._errors import InvalidArgumentError
 from ._json import decode
-from ._native import lib
+from ._library import lib
 from ._native_handle import NativeHandle, check, take_error, take_json
 
 TYPE_CHECKING = False

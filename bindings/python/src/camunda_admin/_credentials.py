@@ -7,8 +7,8 @@ from ctypes import byref, c_void_p
 from ._arguments import encode_body, encode_path, wrong_type
 from ._hidden import Hidden
 from ._json import decode
-from ._model import Secrets
-from ._native import lib
+from ._library import lib
+from ._model_base import Secrets
 from ._native_handle import NamedFile, NativeHandle, check, take_json
 
 TYPE_CHECKING = False

@@ -1,6 +1,6 @@
 """JSON decoding of responses, without loss of digits.
 
-Must not depend on `_native`.
+Must not depend on `_library`.
 """
 
 from __future__ import annotations

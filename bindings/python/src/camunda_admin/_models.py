@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from ._model import FailoverStep, Model, OpenEnum, to_datetime, to_json
-from ._methods import ClusterMethods, CreatedClusterClientMethods, IpRangesMethods
+from ._model_base import FailoverStep, Model, OpenEnum, to_datetime, to_json
+from ._model_methods import ClusterMethods, CreatedClusterClientMethods, IpRangesMethods
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -3668,6 +3668,10 @@ class IpRanges(IpRangesMethods):
         """CIDRs of the Web Modeler."""
         return tuple(self._data.get("web-modeler") or ())
 
+
+# Tracebacks, `repr` and pickles show the name that programs import.
+for _name in __all__:
+    globals()[_name].__module__ = "camunda_admin"
 
 if TYPE_CHECKING:
     # What arguments accept: a constant of the enumeration, or the string of a known value.

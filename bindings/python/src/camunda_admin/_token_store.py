@@ -10,7 +10,7 @@ from ctypes import byref, c_void_p
 
 from . import _prototypes
 from ._callbacks import logger, protect_first_step, store_exception
-from ._native import lib
+from ._library import lib
 from ._native_handle import check
 
 TYPE_CHECKING = False

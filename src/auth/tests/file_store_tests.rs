@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, FileTimes};
 use std::time::{Duration, SystemTime};
 
-use super::Timestamps;
-use super::file::FileStore;
-use super::file_names::retention;
+use super::test_support::request;
 use crate::auth::TokenStore;
 use crate::auth::key::{CacheKey, TokenHostKey};
 use crate::auth::record::RateLimitTimes;
-use crate::auth::tests::test_support::request;
+use crate::auth::store::{FileStore, Timestamps, retention};
 
 const TTL: Duration = Duration::from_secs(3600);
 

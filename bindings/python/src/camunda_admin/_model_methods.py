@@ -1,4 +1,4 @@
-"""Hand-written methods of the generated types, as base classes of these.
+"""Hand-written methods of the generated types in `_models`, as base classes of these.
 
 The types in `_models` inherit from them, so `_models` is imported here for type hints only.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ._credentials import ClusterCredentials, from_client
 from ._hidden import Hidden
-from ._model import Model
+from ._model_base import Model
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ use std::ffi::{c_char, c_void};
 
 use crate::api::backups::BackupId;
 use crate::api::clusters::{ClusterId, GenerationId};
-use crate::api::{activity, backups, cluster, cluster_clients, clusters, members, meta};
+use crate::api::{activity, backups, cluster_clients, cluster_operations, clusters, members, meta};
 use crate::api::{monitoring, secrets, secure_connectivity};
 use crate::ffi::admin::camunda_admin;
 use crate::ffi::call::camunda_call_options;
 use crate::ffi::callback::camunda_write_fn;
+use crate::ffi::dispatch;
 use crate::ffi::error::{camunda_error, camunda_status};
-use crate::ffi::operation;
 use crate::ffi::value::camunda_value;
 
 /// List clusters (`GET /clusters`).
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn camunda_cluster_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::LIST, admin, call, &[], None, Some(value), error) }
+    unsafe { dispatch::run(&clusters::LIST, admin, call, &[], None, Some(value), error) }
 }
 
 /// Create cluster (`POST /clusters`).
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn camunda_cluster_create(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::CREATE, admin, call, &[], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&clusters::CREATE, admin, call, &[], Some((json, json_len)), Some(value), error) }
 }
 
 /// List creation parameters (`GET /clusters/parameters`).
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn camunda_cluster_parameters(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&clusters::PARAMETERS, admin, call, &[], None, Some(value), error) }
+    unsafe { dispatch::run(&clusters::PARAMETERS, admin, call, &[], None, Some(value), error) }
 }
 
 /// Get cluster (`GET /clusters/{clusterUuid}`).
@@ -303,7 +303,7 @@ pub unsafe extern "C" fn camunda_cluster_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&cluster_operations::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Update cluster (`PATCH /clusters/{clusterUuid}`).
@@ -339,7 +339,7 @@ pub unsafe extern "C" fn camunda_cluster_update(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster::UPDATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&cluster_operations::UPDATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
 }
 
 /// Delete cluster (`DELETE /clusters/{clusterUuid}`).
@@ -364,7 +364,7 @@ pub unsafe extern "C" fn camunda_cluster_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster::DELETE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&cluster_operations::DELETE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// Wake cluster (`PUT /clusters/{clusterUuid}/wake`).
@@ -386,7 +386,7 @@ pub unsafe extern "C" fn camunda_cluster_wake(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster::WAKE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&cluster_operations::WAKE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// Upgrade cluster (`PUT /clusters/{clusterUuid}/upgrade`).
@@ -429,7 +429,7 @@ pub unsafe extern "C" fn camunda_cluster_upgrade(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster::UPGRADE, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&cluster_operations::UPGRADE, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Update cluster encryption (`PUT /clusters/{clusterUuid}/encryption`).
@@ -535,7 +535,7 @@ pub unsafe extern "C" fn camunda_cluster_set_encryption(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster::SET_ENCRYPTION, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&cluster_operations::SET_ENCRYPTION, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// Set IP allowlist (`PUT /clusters/{clusterUuid}/ipallowlist`).
@@ -568,7 +568,7 @@ pub unsafe extern "C" fn camunda_cluster_set_ip_allowlist(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster::SET_IP_ALLOWLIST, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&cluster_operations::SET_IP_ALLOWLIST, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
 }
 
 /// Trigger failover (`POST /clusters/{clusterUuid}/failover`).
@@ -616,7 +616,7 @@ pub unsafe extern "C" fn camunda_cluster_fail_over(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster::FAIL_OVER, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&cluster_operations::FAIL_OVER, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// List clients (`GET /clusters/{clusterUuid}/clients`).
@@ -651,7 +651,7 @@ pub unsafe extern "C" fn camunda_cluster_client_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster_clients::LIST, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&cluster_clients::LIST, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Create client (`POST /clusters/{clusterUuid}/clients`).
@@ -710,7 +710,7 @@ pub unsafe extern "C" fn camunda_cluster_client_create(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster_clients::CREATE, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&cluster_clients::CREATE, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// Get client (`GET /clusters/{clusterUuid}/clients/{clientId}`).
@@ -748,7 +748,7 @@ pub unsafe extern "C" fn camunda_cluster_client_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster_clients::GET, admin, call, &[cluster_uuid, client_id], None, Some(value), error) }
+    unsafe { dispatch::run(&cluster_clients::GET, admin, call, &[cluster_uuid, client_id], None, Some(value), error) }
 }
 
 /// Delete client (`DELETE /clusters/{clusterUuid}/clients/{clientId}`).
@@ -776,7 +776,7 @@ pub unsafe extern "C" fn camunda_cluster_client_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&cluster_clients::DELETE, admin, call, &[cluster_uuid, client_id], None, None, error) }
+    unsafe { dispatch::run(&cluster_clients::DELETE, admin, call, &[cluster_uuid, client_id], None, None, error) }
 }
 
 /// List backups (`GET /clusters/{clusterUuid}/backups`).
@@ -823,7 +823,7 @@ pub unsafe extern "C" fn camunda_backup_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&backups::LIST, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::LIST, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Create backup (`POST /clusters/{clusterUuid}/backups`).
@@ -869,7 +869,7 @@ pub unsafe extern "C" fn camunda_backup_create(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&backups::CREATE, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::CREATE, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Delete backup (`DELETE /clusters/{clusterUuid}/backups/{backupId}`).
@@ -917,7 +917,7 @@ pub unsafe extern "C" fn camunda_backup_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&backups::DELETE, admin, call, &[cluster_uuid, backup_id], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::DELETE, admin, call, &[cluster_uuid, backup_id], None, Some(value), error) }
 }
 
 /// Get restore (`GET /clusters/{clusterUuid}/backups/{backupId}/restore`).
@@ -956,7 +956,7 @@ pub unsafe extern "C" fn camunda_backup_restore_status(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&backups::RESTORE_STATUS, admin, call, &[cluster_uuid, backup_id], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::RESTORE_STATUS, admin, call, &[cluster_uuid, backup_id], None, Some(value), error) }
 }
 
 /// Restore from backup (`POST /clusters/{clusterUuid}/backups/{backupId}/restore`).
@@ -997,7 +997,7 @@ pub unsafe extern "C" fn camunda_backup_restore(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&backups::RESTORE, admin, call, &[cluster_uuid, backup_id], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::RESTORE, admin, call, &[cluster_uuid, backup_id], None, Some(value), error) }
 }
 
 /// Get backup schedule (`GET /clusters/{clusterUuid}/backups/schedule`).
@@ -1030,7 +1030,7 @@ pub unsafe extern "C" fn camunda_backup_schedule(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&backups::SCHEDULE, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&backups::SCHEDULE, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Set backup schedule (`PUT /clusters/{clusterUuid}/backups/schedule`).
@@ -1073,7 +1073,7 @@ pub unsafe extern "C" fn camunda_backup_set_schedule(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&backups::SET_SCHEDULE, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&backups::SET_SCHEDULE, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// Delete backup schedule (`DELETE /clusters/{clusterUuid}/backups/schedule`).
@@ -1099,7 +1099,7 @@ pub unsafe extern "C" fn camunda_backup_delete_schedule(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&backups::DELETE_SCHEDULE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&backups::DELETE_SCHEDULE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// List secrets (`GET /clusters/{clusterUuid}/secrets`).
@@ -1130,7 +1130,7 @@ pub unsafe extern "C" fn camunda_secret_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&secrets::LIST, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&secrets::LIST, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Create secret (`POST /clusters/{clusterUuid}/secrets`).
@@ -1167,7 +1167,7 @@ pub unsafe extern "C" fn camunda_secret_create(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&secrets::CREATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&secrets::CREATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
 }
 
 /// Update secret (`PUT /clusters/{clusterUuid}/secrets/{secretName}`).
@@ -1204,7 +1204,7 @@ pub unsafe extern "C" fn camunda_secret_update(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&secrets::UPDATE, admin, call, &[cluster_uuid, secret_name], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&secrets::UPDATE, admin, call, &[cluster_uuid, secret_name], Some((json, json_len)), None, error) }
 }
 
 /// Delete secret (`DELETE /clusters/{clusterUuid}/secrets/{secretName}`).
@@ -1232,7 +1232,7 @@ pub unsafe extern "C" fn camunda_secret_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&secrets::DELETE, admin, call, &[cluster_uuid, secret_name], None, None, error) }
+    unsafe { dispatch::run(&secrets::DELETE, admin, call, &[cluster_uuid, secret_name], None, None, error) }
 }
 
 /// Activate monitoring (`POST /clusters/{clusterUuid}/monitoring`).
@@ -1259,7 +1259,7 @@ pub unsafe extern "C" fn camunda_monitoring_activate(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&monitoring::ACTIVATE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&monitoring::ACTIVATE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// Deactivate monitoring (`DELETE /clusters/{clusterUuid}/monitoring`).
@@ -1286,7 +1286,7 @@ pub unsafe extern "C" fn camunda_monitoring_deactivate(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&monitoring::DEACTIVATE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&monitoring::DEACTIVATE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// List monitoring clients (`GET /clusters/{clusterUuid}/monitoring/clients`).
@@ -1333,7 +1333,7 @@ pub unsafe extern "C" fn camunda_monitoring_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&monitoring::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&monitoring::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Create monitoring client (`POST /clusters/{clusterUuid}/monitoring/clients`).
@@ -1379,7 +1379,7 @@ pub unsafe extern "C" fn camunda_monitoring_create_client(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&monitoring::CREATE_CLIENT, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
+    unsafe { dispatch::run(&monitoring::CREATE_CLIENT, admin, call, &[cluster_uuid], Some((json, json_len)), Some(value), error) }
 }
 
 /// Delete monitoring client (`DELETE /clusters/{clusterUuid}/monitoring/clients/{clientUuid}`).
@@ -1407,7 +1407,7 @@ pub unsafe extern "C" fn camunda_monitoring_delete_client(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&monitoring::DELETE_CLIENT, admin, call, &[cluster_uuid, client_uuid], None, None, error) }
+    unsafe { dispatch::run(&monitoring::DELETE_CLIENT, admin, call, &[cluster_uuid, client_uuid], None, None, error) }
 }
 
 /// Rotate monitoring client password (`POST
@@ -1450,7 +1450,7 @@ pub unsafe extern "C" fn camunda_monitoring_rotate_password(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&monitoring::ROTATE_PASSWORD, admin, call, &[cluster_uuid, client_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&monitoring::ROTATE_PASSWORD, admin, call, &[cluster_uuid, client_uuid], None, Some(value), error) }
 }
 
 /// Get secure connectivity (`GET /clusters/{clusterUuid}/secure-connectivity`).
@@ -1522,7 +1522,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_get(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&secure_connectivity::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
+    unsafe { dispatch::run(&secure_connectivity::GET, admin, call, &[cluster_uuid], None, Some(value), error) }
 }
 
 /// Activate secure connectivity (`POST /clusters/{clusterUuid}/secure-connectivity`).
@@ -1559,7 +1559,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_activate(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&secure_connectivity::ACTIVATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&secure_connectivity::ACTIVATE, admin, call, &[cluster_uuid], Some((json, json_len)), None, error) }
 }
 
 /// Deactivate secure connectivity (`DELETE /clusters/{clusterUuid}/secure-connectivity`).
@@ -1586,7 +1586,7 @@ pub unsafe extern "C" fn camunda_secure_connectivity_deactivate(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&secure_connectivity::DEACTIVATE, admin, call, &[cluster_uuid], None, None, error) }
+    unsafe { dispatch::run(&secure_connectivity::DEACTIVATE, admin, call, &[cluster_uuid], None, None, error) }
 }
 
 /// List members (`GET /members`).
@@ -1620,7 +1620,7 @@ pub unsafe extern "C" fn camunda_member_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&members::LIST, admin, call, &[], None, Some(value), error) }
+    unsafe { dispatch::run(&members::LIST, admin, call, &[], None, Some(value), error) }
 }
 
 /// Set member roles (`POST /members/{email}`).
@@ -1656,7 +1656,7 @@ pub unsafe extern "C" fn camunda_member_set_roles(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&members::SET_ROLES, admin, call, &[email], Some((json, json_len)), None, error) }
+    unsafe { dispatch::run(&members::SET_ROLES, admin, call, &[email], Some((json, json_len)), None, error) }
 }
 
 /// Delete member (`DELETE /members/{email}`).
@@ -1682,7 +1682,7 @@ pub unsafe extern "C" fn camunda_member_delete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&members::DELETE, admin, call, &[email], None, None, error) }
+    unsafe { dispatch::run(&members::DELETE, admin, call, &[email], None, None, error) }
 }
 
 /// List activity events (`GET /activity/json`).
@@ -1724,7 +1724,7 @@ pub unsafe extern "C" fn camunda_activity_list(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&activity::LIST, admin, call, &[], None, Some(value), error) }
+    unsafe { dispatch::run(&activity::LIST, admin, call, &[], None, Some(value), error) }
 }
 
 /// Activity events as CSV (`GET /activity/csv`).
@@ -1754,7 +1754,7 @@ pub unsafe extern "C" fn camunda_activity_csv(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::stream(&activity::CSV, admin, call, sink, user, error) }
+    unsafe { dispatch::stream(&activity::CSV, admin, call, sink, user, error) }
 }
 
 /// List egress IP ranges (`GET /meta/ip-ranges`).
@@ -1781,7 +1781,7 @@ pub unsafe extern "C" fn camunda_ip_ranges(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::run(&meta::IP_RANGES, admin, call, &[], None, Some(value), error) }
+    unsafe { dispatch::run(&meta::IP_RANGES, admin, call, &[], None, Some(value), error) }
 }
 
 /// Wait until healthy.
@@ -1875,7 +1875,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_healthy(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(|admin, [cluster_uuid], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_healthy(&operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_healthy(&dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
 }
 
 /// Wait until deleted.
@@ -1901,7 +1901,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_deleted(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(|admin, [cluster_uuid], call| operation::without_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_deleted(&operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], None, error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::without_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_deleted(&dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], None, error) }
 }
 
 /// Wait until upgraded.
@@ -1998,7 +1998,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_upgraded(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(|admin, [cluster_uuid, generation_id], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_upgraded(&GenerationId::new(generation_id)?, &operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("generationId", generation_id)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid, generation_id], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_upgraded(&GenerationId::new(generation_id)?, &dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("generationId", generation_id)], Some(value), error) }
 }
 
 /// Wait until woken.
@@ -2092,7 +2092,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_woken(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(|admin, [cluster_uuid], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_woken(&operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_woken(&dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
 }
 
 /// Wait until encrypted.
@@ -2186,7 +2186,7 @@ pub unsafe extern "C" fn camunda_cluster_wait_until_encrypted(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(|admin, [cluster_uuid], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_encrypted(&operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).wait_until_encrypted(&dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid)], Some(value), error) }
 }
 
 /// Wait until backup complete.
@@ -2236,7 +2236,7 @@ pub unsafe extern "C" fn camunda_backup_wait_until_complete(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(|admin, [cluster_uuid, backup_id], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).backups().wait_until_complete(&BackupId::new(backup_id)?, &operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("backupId", backup_id)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid, backup_id], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).backups().wait_until_complete(&BackupId::new(backup_id)?, &dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("backupId", backup_id)], Some(value), error) }
 }
 
 /// Wait until restored.
@@ -2276,5 +2276,5 @@ pub unsafe extern "C" fn camunda_backup_wait_until_restored(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { operation::wait(|admin, [cluster_uuid, backup_id], call| operation::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).backups().wait_until_restored(&BackupId::new(backup_id)?, &operation::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("backupId", backup_id)], Some(value), error) }
+    unsafe { dispatch::wait(|admin, [cluster_uuid, backup_id], call| dispatch::with_value(admin.cluster(&ClusterId::new(cluster_uuid)?).backups().wait_until_restored(&BackupId::new(backup_id)?, &dispatch::wait_options(call))), admin, call, [("clusterUuid", cluster_uuid), ("backupId", backup_id)], Some(value), error) }
 }
