@@ -78,8 +78,9 @@
 //! # Features
 //!
 //! - `redis`: token stores in Redis or Valkey.
-//! - `capi`: exports the C ABI of `include/camunda_admin.h`. Without it the crate exports no C
-//!   symbol, and its only `unsafe` code is the module that detects forks.
+//! - `capi`: exports the C ABI of `include/camunda_admin.h`; the shared and the static library are
+//!   built from the repository. Without it the crate exports no C symbol, and its only `unsafe` code is
+//!   the module that detects forks.
 //! - `cli`: the program `camunda-admin` (`doctor` checks the environment, `token` prints an access
 //!   token) and the module `doctor`.
 //!

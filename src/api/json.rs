@@ -70,9 +70,10 @@ impl PartialEq for Json {
     }
 }
 
+/// Writes the length of the text instead of the text, which can contain a secret.
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        write!(f, "Json({} bytes)", self.as_str().len())
     }
 }
 
@@ -129,7 +130,7 @@ impl From<i64> for Number {
 
 impl fmt::Debug for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(self.0.as_str())
     }
 }
 
@@ -146,5 +147,18 @@ impl<'de> Deserialize<'de> for Number {
             [b'-' | b'0'..=b'9', ..] => Ok(Number(json)),
             _ => Err(serde::de::Error::custom("expected a number")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_of_json_shows_its_length_only() {
+        let json = Json::new(r#"{"clientSecret":"hunter2"}"#).unwrap();
+        assert_eq!(format!("{json:?}"), "Json(26 bytes)");
+        let number: Number = serde_json::from_str("1.50").unwrap();
+        assert_eq!(format!("{number:?}"), "1.50");
     }
 }

@@ -69,7 +69,7 @@ impl Default for CachingResolver {
 }
 
 impl CachingResolver {
-    fn with(
+    pub(super) fn with(
         threads: &'static ThreadLimit,
         find: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {

@@ -200,6 +200,9 @@ fn unusable_file(setting: &str, file: &Path, error: impl std::fmt::Display) -> E
     ))
 }
 
+/// Maximum number of reads of what the peer has sent on an idle connection.
+const MAX_PENDING_READS: u32 = 8;
+
 /// Last connector of the chain: wraps connections to `https` URLs in TLS.
 #[derive(Debug)]
 pub(super) struct TlsConnector {
@@ -308,13 +311,28 @@ impl Transport for TlsTransport {
     }
 
     fn is_open(&mut self) -> bool {
-        // False if TLS has decrypted more than was read, or has received the end of the connection.
-        let has_read_all = self.stream.conn.wants_read();
-        has_read_all
-            && match &mut self.stream.sock {
+        for _ in 0..MAX_PENDING_READS {
+            // False if TLS has decrypted more than was read, or has received the end of the connection.
+            if !self.stream.conn.wants_read() {
+                return false;
+            }
+            let is_quiet = match &mut self.stream.sock {
                 Wire::Socket(socket) => socket.is_reusable(),
                 Wire::Tunnel(tunnel) => tunnel.get_mut().is_open(),
+            };
+            if is_quiet {
+                return true;
             }
+            // Session tickets arrive after the handshake. This does not wait: the peer has sent
+            // something, or closed the connection.
+            let received = self.stream.conn.read_tls(&mut self.stream.sock);
+            if !received.is_ok_and(|amount| amount > 0)
+                || self.stream.conn.process_new_packets().is_err()
+            {
+                return false;
+            }
+        }
+        false
     }
 
     fn is_tls(&self) -> bool {

@@ -32,7 +32,7 @@ use super::diagnostics::{StoreReport, StoreRole};
 use super::rate_limiter::MergedState;
 use super::record::{RateLimitTimes, StoredRateLimit};
 use super::time::{Clock, Timestamp};
-use super::{StoreLock, StoreTls, TokenCacheConfig, TokenStore};
+use super::{Fallback, StoreLock, StoreTls, TokenCacheConfig, TokenStore};
 use crate::backoff::exponential;
 use crate::call::CallContext;
 use crate::error::Error;
@@ -205,7 +205,7 @@ fn directory(choice: &TokenCacheConfig) -> Option<PathBuf> {
     match choice {
         TokenCacheConfig::Directory(path)
         | TokenCacheConfig::Redis {
-            directory: Some(path),
+            fallback: Fallback::Directory(path),
             ..
         } => Some(path.clone()),
         _ if needs_directory(choice) => default_directory(),
@@ -219,7 +219,7 @@ fn needs_directory(choice: &TokenCacheConfig) -> bool {
         choice,
         TokenCacheConfig::Auto
             | TokenCacheConfig::Redis {
-                directory: None,
+                fallback: Fallback::Auto,
                 ..
             }
     )
@@ -764,6 +764,29 @@ mod tests {
         store.reads_fail.store(false, Ordering::SeqCst);
         assert!(shared.read(&call(), "a").is_none());
         assert_eq!(shared.report().failures, 1);
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn redis_without_files_has_no_fallback() {
+        let chain = |fallback| {
+            let choice = TokenCacheConfig::Redis {
+                url: Secret::from("redis://127.0.0.1"),
+                fallback,
+                tls: None,
+            };
+            StoreChain::new(&choice, &Clock::Real).unwrap()
+        };
+        let without_files = chain(Fallback::Memory);
+        assert!(without_files.shared().is_some());
+        assert!(without_files.fallback().is_none());
+        // Its files are not missing either.
+        assert_eq!(without_files.reports().count(), 1);
+        let with_files = chain(Fallback::Directory("/var/tokens".into()));
+        assert_eq!(
+            with_files.fallback().unwrap().describe(),
+            "files in /var/tokens"
+        );
     }
 
     #[test]
