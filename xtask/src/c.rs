@@ -99,7 +99,7 @@ fn panic_test(header: &str) -> String {
          \n\
          use crate::ffi::boundary::PANIC;\n\
          use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;\n\
-         use crate::ffi::{admin, call, config, credentials, dispatch, object, operations_generated, token, value};\n\n\
+         use crate::ffi::{\n    admin, call, config, credentials, dispatch, object, operations_generated, token, value,\n};\n\n\
          #[test]\n\
          #[rustfmt::skip]\n\
          fn exported_function_returns_internal_error_on_panic() {\n    \
@@ -191,8 +191,8 @@ fn functions() -> String {
          use crate::ffi::admin::camunda_admin;\n\
          use crate::ffi::call::camunda_call_options;\n\
          use crate::ffi::callback::camunda_write_fn;\n\
-         use crate::ffi::error::{camunda_error, camunda_status};\n\
          use crate::ffi::dispatch;\n\
+         use crate::ffi::error::{camunda_error, camunda_status};\n\
          use crate::ffi::value::camunda_value;\n",
     );
     for operation in OPERATIONS {

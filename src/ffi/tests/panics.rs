@@ -4,7 +4,9 @@
 
 use crate::ffi::boundary::PANIC;
 use crate::ffi::error::CAMUNDA_STATUS_INTERNAL;
-use crate::ffi::{admin, call, config, credentials, dispatch, object, operations_generated, token, value};
+use crate::ffi::{
+    admin, call, config, credentials, dispatch, object, operations_generated, token, value,
+};
 
 #[test]
 #[rustfmt::skip]

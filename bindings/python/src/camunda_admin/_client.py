@@ -75,6 +75,8 @@ class AdminClient(AdminOperations, Closeable):
             Default: `auto`.
         timeout: Deadline of a call in seconds, including token requests and retries. Default: 60.
         ca_file: PEM file of certificate authorities that replace those of the platform.
+            Without it, the environment variables SSL_CERT_FILE and SSL_CERT_DIR replace
+            them on Linux.
         client_cert: PEM file of a client certificate (mTLS).
         client_key: PEM file of its private key, unencrypted.
         proxy: `http://` URL of a proxy. Default: that of the environment.
@@ -137,6 +139,9 @@ class AdminClient(AdminOperations, Closeable):
         `CAMUNDA_TOKEN_CACHE_REDIS_URL`, `CAMUNDA_CUSTOM_ROOT_CERT_PATH`,
         `CAMUNDA_CUSTOM_CERT_CHAIN_PATH`, `CAMUNDA_CUSTOM_PRIVATE_KEY_PATH` and
         `CAMUNDA_CUSTOM_USER_AGENT_STRING`.
+
+        If `CAMUNDA_TOKEN_DISK_CACHE_DISABLE` is `true`, no file is written: tokens are shared through
+        `CAMUNDA_TOKEN_CACHE_REDIS_URL` if that is set, and not at all otherwise.
 
         Args:
             **settings: Settings of `AdminClient`, which replace those of the variables. A client id or
