@@ -10,6 +10,7 @@ const BUILDER: &str = "src/api/admin_builder.rs";
 const C_HEADER: &str = "include/camunda_admin.h";
 const CPP_HEADER: &str = "include/camunda_admin.hpp";
 const PYTHON: &str = "bindings/python/src/camunda_admin/_client.py";
+const PYTHON_KEYS: &str = "bindings/python/src/camunda_admin/_settings.py";
 const PAGE: &str = "docs/configuration.md";
 
 fn read(path: &str) -> String {
@@ -168,7 +169,10 @@ fn python_client_accepts_and_documents_each_key() {
     let client = read(PYTHON);
     let config = read(CONFIG);
     let keys = keys(&config);
-    assert_eq!(quoted(section(&client, "_KEYS = (", ")\n")), keys);
+    assert_eq!(
+        quoted(section(&read(PYTHON_KEYS), "\nKEYS = (", ")\n")),
+        keys
+    );
     let class = section(&client, "class AdminClient(", "settings = dict(locals())");
     let parameters: Vec<String> = keys
         .iter()
