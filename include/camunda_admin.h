@@ -758,6 +758,9 @@ camunda_config *camunda_config_new(void);
  * CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and CAMUNDA_CUSTOM_USER_AGENT_STRING. The proxy variables, such
  * as HTTPS_PROXY, are read by camunda_admin_new().
  *
+ * If CAMUNDA_TOKEN_DISK_CACHE_DISABLE is `true`, no file is written: tokens are shared through
+ * CAMUNDA_TOKEN_CACHE_REDIS_URL if that is set, and not at all otherwise.
+ *
  * @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
  * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
  *   NULL.

@@ -13,7 +13,7 @@ use crate::call::DEFAULT_TIMEOUT;
 use crate::error::{Error, Result};
 use crate::secret::{Secret, Zeroizing};
 use crate::secret_file::SecretFile;
-use crate::token_config::{TokenCacheConfig, TokenRequest, TokenRequestFormat};
+use crate::token_config::{Fallback, TokenCacheConfig, TokenRequest, TokenRequestFormat};
 use crate::token_store::TokenStore;
 
 const DEFAULT_BASE_URL: &str = "https://api.cloud.camunda.io";
@@ -194,14 +194,15 @@ impl Config {
             })?;
             let url = plain("token_cache", &url).map_err(|error| in_variable(variable, &error))?;
             let url = Secret::new(url);
-            // The other variable sets the directory of the fallback files.
-            let directory = match config.token_cache {
-                TokenCacheConfig::Directory(path) => Some(path),
-                _ => None,
+            // The other variables are for the fallback.
+            let fallback = match config.token_cache {
+                TokenCacheConfig::Directory(path) => Fallback::Directory(path),
+                TokenCacheConfig::Memory => Fallback::Memory,
+                _ => Fallback::Auto,
             };
             config.token_cache = TokenCacheConfig::Redis {
                 url,
-                directory,
+                fallback,
                 tls: None,
             };
         }
@@ -320,7 +321,7 @@ impl Config {
         match &mut self.token_cache {
             TokenCacheConfig::Directory(directory)
             | TokenCacheConfig::Redis {
-                directory: Some(directory),
+                fallback: Fallback::Directory(directory),
                 ..
             } => *directory = absolute(directory)?,
             _ => {}
@@ -502,7 +503,7 @@ fn token_cache(value: &str) -> Result<TokenCacheConfig> {
         return Ok(TokenCacheConfig::Redis {
             tls: None,
             url,
-            directory: None,
+            fallback: Fallback::Auto,
         });
     }
     if resembles_url(value) {
@@ -868,6 +869,33 @@ mod tests {
             match set("token_cache", value).expect(value).token_cache() {
                 TokenCacheConfig::Redis { url, .. } => assert_eq!(url.expose(), expected),
                 other => panic!("{value}: {other:?}"),
+            }
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn from_variables_sets_the_fallback_of_redis() {
+        for (disable, directory, expected) in [
+            ("", "", Fallback::Auto),
+            ("false", "", Fallback::Auto),
+            ("", "/var/tokens", Fallback::Directory("/var/tokens".into())),
+            ("true", "", Fallback::Memory),
+            ("true", "/var/tokens", Fallback::Memory),
+        ] {
+            let config = Config::from_variables(|name| {
+                let value = match name {
+                    "CAMUNDA_TOKEN_CACHE_REDIS_URL" => "redis://host",
+                    "CAMUNDA_TOKEN_DISK_CACHE_DISABLE" => disable,
+                    "CAMUNDA_TOKEN_CACHE_DIR" => directory,
+                    "CAMUNDA_CONSOLE_CLIENT_ID" | "CAMUNDA_CONSOLE_CLIENT_SECRET" => "x",
+                    _ => "",
+                };
+                Ok(Some(value.to_owned()).filter(|value| !value.is_empty()))
+            });
+            match config.unwrap().token_cache() {
+                TokenCacheConfig::Redis { fallback, .. } => assert_eq!(*fallback, expected),
+                other => panic!("{other:?}"),
             }
         }
     }

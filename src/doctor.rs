@@ -19,7 +19,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::api::admin::{AdminClient, AdminClientBuilder};
+use crate::api::admin::AdminClient;
+use crate::api::admin_builder::AdminClientBuilder;
 use crate::auth;
 use crate::call::{CallContext, CallOptions};
 use crate::config::Config;

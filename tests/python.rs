@@ -245,6 +245,8 @@ fn source_distribution_and_editable_wheel_are_complete() {
         "rust/Cargo.lock",
         "rust/Cargo.toml",
         "rust/LICENSE",
+        "rust/bindings/c/library/Cargo.toml",
+        "rust/bindings/c/library/lib.rs",
         "rust/build.rs",
         "rust/include/camunda_admin.h",
         "rust/src/ffi/operations_generated.rs",

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 const CONFIG: &str = "src/config.rs";
-const BUILDER: &str = "src/api/admin.rs";
+const BUILDER: &str = "src/api/admin_builder.rs";
 const C_HEADER: &str = "include/camunda_admin.h";
 const CPP_HEADER: &str = "include/camunda_admin.hpp";
 const PYTHON: &str = "bindings/python/src/camunda_admin/_client.py";

@@ -30,7 +30,7 @@ HERE = Path(__file__).resolve().parent
 #: Folder of the Rust sources in a source distribution.
 IN_SDIST = "rust"
 #: What the library is built from.
-SOURCES = ("Cargo.lock", "LICENSE", "README.md", "build.rs", "include", "src")
+SOURCES = ("Cargo.lock", "LICENSE", "README.md", "bindings/c/library", "build.rs", "include", "src")
 #: Licences of the crates that the library contains.
 LICENCES = "THIRD-PARTY-LICENSES.txt"
 
@@ -89,16 +89,16 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg]
             included[str(crate() / name)] = f"{IN_SDIST}/{name}"
         self.folder = tempfile.TemporaryDirectory()
         alone = Path(self.folder.name) / "Cargo.toml"
-        alone.write_text(without_members(manifest()), encoding="utf-8")
+        alone.write_text(of_library(manifest()), encoding="utf-8")
         included[str(alone)] = f"{IN_SDIST}/Cargo.toml"
 
 
-def without_members(text: str) -> str:
+def of_library(text: str) -> str:
     """Return a manifest without what refers to files outside of the source distribution."""
     left_out = ("[dev-dependencies]", "[[bench]]", "[[test]]", "[[example]]")
     sections = re.split(r"(?m)^(?=\[)", text)
     kept = [
-        re.sub(r"(?ms)^members = \[.*?\]\n", "", section)
+        re.sub(r"(?ms)^members = \[.*?\]\n", 'members = ["bindings/c/library"]\n', section)
         for section in sections
         if not section.startswith(left_out)
     ]

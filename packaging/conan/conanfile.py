@@ -40,7 +40,7 @@ class CamundaAdmin(ConanFile):
         text = manifest.read_text(encoding="utf-8")
         sections = re.split(r"(?m)^(?=\[)", text)
         left_out = ("[dev-dependencies]", "[[bench]]")
-        kept = [re.sub(r"(?ms)^members = \[.*?\]\n", "", section)
+        kept = [re.sub(r"(?ms)^members = \[.*?\]\n", 'members = ["bindings/c/library"]\n', section)
                 for section in sections if not section.startswith(left_out)]
         manifest.write_text("".join(kept), encoding="utf-8")
 

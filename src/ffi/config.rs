@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-use crate::api::admin::AdminClientBuilder;
+use crate::api::admin_builder::AdminClientBuilder;
 use crate::error::{Error, Result};
 use crate::ffi::boundary::{catch_panic_or, free, handle, required, return_owned, set_null, text};
 use crate::ffi::credentials;
@@ -81,6 +81,9 @@ unsafe fn make(
 /// CAMUNDA_TOKEN_CACHE_REDIS_URL, CAMUNDA_CUSTOM_ROOT_CERT_PATH, CAMUNDA_CUSTOM_CERT_CHAIN_PATH,
 /// CAMUNDA_CUSTOM_PRIVATE_KEY_PATH and CAMUNDA_CUSTOM_USER_AGENT_STRING. The proxy variables, such
 /// as HTTPS_PROXY, are read by camunda_admin_new().
+///
+/// If CAMUNDA_TOKEN_DISK_CACHE_DISABLE is `true`, no file is written: tokens are shared through
+/// CAMUNDA_TOKEN_CACHE_REDIS_URL if that is set, and not at all otherwise.
 ///
 /// @param[out] config On success new settings; else NULL. Free them with camunda_config_free().
 /// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be

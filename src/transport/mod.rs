@@ -10,7 +10,7 @@ mod exchange;
 #[cfg(any(test, fuzzing))]
 #[path = "../fuzzing/transport.rs"]
 pub(crate) mod fuzzing;
-mod logs;
+pub(crate) mod logs;
 mod pem;
 mod pool;
 #[cfg(feature = "cli")]
@@ -234,10 +234,7 @@ impl Transport {
             };
             if failure == Failure::Absent && retry_state.may_have_been_applied() {
                 if let Some(result) = without_response() {
-                    log::info!(
-                        "{}: an earlier attempt, whose response was lost, was applied: {error}",
-                        request.operation
-                    );
+                    logs::applied_earlier(request.operation, retry_state.attempts(), &error);
                     return Ok(result);
                 }
                 deleted = true;

@@ -69,7 +69,7 @@ impl Default for CachingResolver {
 }
 
 impl CachingResolver {
-    fn with(
+    pub(super) fn with(
         threads: &'static ThreadLimit,
         find: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
@@ -139,7 +139,9 @@ impl CachingResolver {
         let mut thread = lock(&lookup.thread);
         *thread = Some(permit.start(move || {
             let addresses = (resolver.find)(&key)
-                .inspect_err(|error| log::debug!("name not resolved: error={error}"))
+                .inspect_err(|error| {
+                    log::debug!("name not resolved: error={:?}", error.to_string())
+                })
                 .ok();
             let mut names = lock(&resolver.names);
             if names

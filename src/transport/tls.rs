@@ -21,8 +21,8 @@ use super::exchange::ExchangeGuard;
 use super::pem::PemFile;
 use super::socket::{PlainTransport, Socket, unexpected_eof};
 use crate::config::Config;
-use crate::credentials::warn_if_open_to_others;
 use crate::error::{Error, Result};
+use crate::private_file::warn_if_open_to_others;
 
 /// Reads the certificates that the configuration names and builds the TLS settings: TLS 1.2 and
 /// 1.3, ring, and as roots the certificates of `ca_file` alone, else those of `SSL_CERT_FILE` and
@@ -69,7 +69,10 @@ pub(super) fn without_sessions(config: &ClientConfig) -> Arc<ClientConfig> {
 fn platform_verifier(provider: Arc<CryptoProvider>) -> Option<rustls_platform_verifier::Verifier> {
     rustls_platform_verifier::Verifier::new(provider)
         .inspect_err(|error| {
-            log::warn!("platform certificates not usable, using the bundled ones: error={error}");
+            log::warn!(
+                "platform certificates not usable, using the bundled ones: error={:?}",
+                error.to_string()
+            );
         })
         .ok()
 }
@@ -197,6 +200,9 @@ fn unusable_file(setting: &str, file: &Path, error: impl std::fmt::Display) -> E
     ))
 }
 
+/// Maximum number of reads of what the peer has sent on an idle connection.
+const MAX_PENDING_READS: u32 = 8;
+
 /// Last connector of the chain: wraps connections to `https` URLs in TLS.
 #[derive(Debug)]
 pub(super) struct TlsConnector {
@@ -305,13 +311,28 @@ impl Transport for TlsTransport {
     }
 
     fn is_open(&mut self) -> bool {
-        // False if TLS has decrypted more than was read, or has received the end of the connection.
-        let has_read_all = self.stream.conn.wants_read();
-        has_read_all
-            && match &mut self.stream.sock {
+        for _ in 0..MAX_PENDING_READS {
+            // False if TLS has decrypted more than was read, or has received the end of the connection.
+            if !self.stream.conn.wants_read() {
+                return false;
+            }
+            let is_quiet = match &mut self.stream.sock {
                 Wire::Socket(socket) => socket.is_reusable(),
                 Wire::Tunnel(tunnel) => tunnel.get_mut().is_open(),
+            };
+            if is_quiet {
+                return true;
             }
+            // Session tickets arrive after the handshake. This does not wait: the peer has sent
+            // something, or closed the connection.
+            let received = self.stream.conn.read_tls(&mut self.stream.sock);
+            if !received.is_ok_and(|amount| amount > 0)
+                || self.stream.conn.process_new_packets().is_err()
+            {
+                return false;
+            }
+        }
+        false
     }
 
     fn is_tls(&self) -> bool {

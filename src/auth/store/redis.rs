@@ -103,8 +103,8 @@ impl RedisStore {
         let server = Server::new(url, tls)?;
         if server.sends_unencrypted_password() {
             log::warn!(
-                "password is sent unencrypted, use rediss:// or valkeys://: store=Redis at {}",
-                server.address()
+                "password is sent unencrypted, use rediss:// or valkeys://: store={:?}",
+                format!("Redis at {}", server.address())
             );
         }
         Ok(RedisStore(Arc::new(Inner {
@@ -354,9 +354,9 @@ impl Inner {
         {
             log::warn!(
                 "permissions missing, tokens are shared in part or not at all; allow the commands \
-                 GET, SET, DEL, EVAL and TIME and the keys {PREFIX}*: store=Redis at {} \
+                 GET, SET, DEL, EVAL and TIME and the keys {PREFIX}*: store={:?} \
                  missing={}",
-                self.server.address(),
+                format!("Redis at {}", self.server.address()),
                 missing.join(",")
             );
         }
@@ -422,7 +422,10 @@ impl TimedConnection {
             let released = self.connection.read_response(budget)?;
             self.pending_responses -= 1;
             if let Err(error) = released {
-                log::debug!("lock not released: store=Redis error={error}");
+                log::debug!(
+                    "lock not released: store=\"Redis\" error={:?}",
+                    error.to_string()
+                );
                 // The next lock is not taken before it is certain that it can be released.
                 inner.runs_scripts.store(false, Ordering::Relaxed);
             }

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use super::test_support::{call_within, failure, left_out, request};
+use super::test_support::{RespondToTokenRequest, call_within, failure, left_out, request};
 use crate::auth::cache::Cache;
 use crate::auth::time::Clock;
 use crate::auth::{
-    FetchError, TokenCacheConfig, TokenEndpoint, TokenErrorKind, TokenRequest, TokenResponse,
+    Fallback, FetchError, TokenCacheConfig, TokenErrorKind, TokenRequest, TokenResponse,
 };
 use crate::call::CallContext;
 use crate::limited::{Limited, PROGRAM_LIMIT, run_to_end};
@@ -253,7 +253,7 @@ fn run_thread(scenario: &Scenario, cache: &Cache, number: usize) {
         Some(url) => TokenCacheConfig::Redis {
             tls: None,
             url: Secret::new(url.clone()),
-            directory: Some(match &scenario.host {
+            fallback: Fallback::Directory(match &scenario.host {
                 None => scenario.cache.join(std::process::id().to_string()),
                 Some(host) => scenario.cache.join(host),
             }),
@@ -282,8 +282,8 @@ fn run_thread(scenario: &Scenario, cache: &Cache, number: usize) {
     }
 }
 
-impl TokenEndpoint for Scenario {
-    fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
+impl RespondToTokenRequest for Scenario {
+    fn respond(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap()
@@ -1173,8 +1173,12 @@ pub(super) mod with_redis {
         over: Cell<Option<Instant>>,
     }
 
-    impl TokenEndpoint for StopsRedis<'_> {
-        fn fetch(&self, _: &TokenRequest, call: &CallContext) -> Result<TokenResponse, FetchError> {
+    impl RespondToTokenRequest for StopsRedis<'_> {
+        fn respond(
+            &self,
+            _: &TokenRequest,
+            call: &CallContext,
+        ) -> Result<TokenResponse, FetchError> {
             let locked = !self.redis.keys("camunda-admin:token-*:lock").is_empty();
             self.redis.signal(Signal::STOP);
             let over = match self.cancel {
@@ -1204,7 +1208,7 @@ pub(super) mod with_redis {
                 let choice = TokenCacheConfig::Redis {
                     tls: None,
                     url: Secret::new(redis.url()),
-                    directory: Some(place.path().join("cache")),
+                    fallback: Fallback::Directory(place.path().join("cache")),
                 };
                 // Another host each time, to avoid the rate limit.
                 let mut request = request();

@@ -22,7 +22,7 @@ use super::test_support::{Endpoint, Reply, call, call_within, request};
 use crate::auth::cache::{Cache, TokenCacheHandle};
 use crate::auth::store::RedisStore;
 use crate::auth::time::Clock;
-use crate::auth::{TokenCacheConfig, TokenErrorKind, TokenStore};
+use crate::auth::{Fallback, TokenCacheConfig, TokenErrorKind, TokenStore};
 use crate::secret::Secret;
 
 /// Clocks that differ by minutes.
@@ -399,7 +399,7 @@ impl Network {
     fn choice(&self, directory: &std::path::Path) -> TokenCacheConfig {
         TokenCacheConfig::Redis {
             url: Secret::new(self.url.clone()),
-            directory: Some(directory.to_owned()),
+            fallback: Fallback::Directory(directory.to_owned()),
             tls: None,
         }
     }
@@ -564,7 +564,7 @@ fn invariant_01_one_token_request_on_a_host_when_redis_is_full() {
     let cache = Cache::new(Clock::Real);
     let choice = TokenCacheConfig::Redis {
         url: Secret::new(redis.url()),
-        directory: Some(scenario.cache.join("two")),
+        fallback: Fallback::Directory(scenario.cache.join("two")),
         tls: None,
     };
     let handle = cache.handle(request(), &choice).unwrap();
@@ -583,7 +583,7 @@ fn invariant_01_one_token_request_on_a_host_when_redis_is_full() {
 fn handle(redis: &Redis, place: &tempfile::TempDir, secret: &str) -> Arc<TokenCacheHandle> {
     let choice = TokenCacheConfig::Redis {
         url: Secret::new(redis.url()),
-        directory: Some(place.path().join(secret)),
+        fallback: Fallback::Directory(place.path().join(secret)),
         tls: None,
     };
     let mut request = request();
@@ -642,7 +642,7 @@ fn forged_rate_limit_record_blocks_no_request() {
         }
         let all = outcomes.iter().flat_map(|it| &it.warnings);
         let expected = format!(
-            "rate limit record not verified, its block is ignored: store=Redis at 127.0.0.1:{} \
+            "rate limit record not verified, its block is ignored: store=\"Redis at 127.0.0.1:{}\" \
              token_host=https://login.example:443",
             redis.port
         );
@@ -786,7 +786,10 @@ fn missing_permissions_are_named_once() {
             assert_eq!(named.next(), None);
             first
         });
-        let expected = format!("store=Redis at 127.0.0.1:{} missing={missing}", redis.port);
+        let expected = format!(
+            "store=\"Redis at 127.0.0.1:{}\" missing={missing}",
+            redis.port
+        );
         assert!(named.ends_with(&expected), "{named}");
     }
 }

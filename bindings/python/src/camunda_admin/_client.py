@@ -347,6 +347,9 @@ class AdminClient(AdminOperations, Closeable):
         `CAMUNDA_CUSTOM_CERT_CHAIN_PATH`, `CAMUNDA_CUSTOM_PRIVATE_KEY_PATH` and
         `CAMUNDA_CUSTOM_USER_AGENT_STRING`.
 
+        If `CAMUNDA_TOKEN_DISK_CACHE_DISABLE` is `true`, no file is written: tokens are shared through
+        `CAMUNDA_TOKEN_CACHE_REDIS_URL` if that is set, and not at all otherwise.
+
         Args:
             **settings: Settings of `AdminClient`, which replace those of the variables.
 
