@@ -787,6 +787,40 @@ camunda_status camunda_config_from_env_file(const char *path,
                                             camunda_error **error);
 
 /**
+ * Reads settings from the environment as camunda_config_from_env() does, into settings of
+ * camunda_config_new(): for programs that set credentials with camunda_config_set() afterwards, which
+ * replace those of the variables.
+ *
+ * A missing variable is an error of camunda_admin_new(), unless its setting is set. All settings that
+ * were set before are reset, except the log callback and the shutdown handle. On an error `config` is
+ * unchanged. No other thread may change the environment during the call.
+ *
+ * @param config Settings of camunda_config_new().
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is invalid: the message names it.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_load_env(camunda_config *config,
+                                       camunda_error **error);
+
+/**
+ * Reads settings from a credential file of the Console as camunda_config_from_env_file() does, into
+ * settings of camunda_config_new(). Otherwise as camunda_config_load_env().
+ *
+ * @param config Settings of camunda_config_new().
+ * @param path Path of the file.
+ * @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+ *   NULL.
+ * @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
+ *   if a variable is invalid: the message names it.
+ */
+CAMUNDA_NODISCARD
+camunda_status camunda_config_load_env_file(camunda_config *config,
+                                            const char *path,
+                                            camunda_error **error);
+
+/**
  * Creates settings with the credentials of a cluster's client, for camunda_admin_token(): client
  * id, client secret, token URL and audience. All other settings have the defaults of
  * camunda_config_new().

@@ -7180,18 +7180,24 @@ class AdminClientBuilder {
 
   /// Reads the environment variables of Camunda's SDKs. Required: CAMUNDA_CONSOLE_CLIENT_ID, and
   /// CAMUNDA_CONSOLE_CLIENT_SECRET or CAMUNDA_CONSOLE_CLIENT_SECRET_FILE; or
-  /// CAMUNDA_CONSOLE_ACCESS_TOKEN. camunda_config_from_env() lists the optional ones. Throws
-  /// ConfigError with the name of a variable that is missing or not valid.
+  /// CAMUNDA_CONSOLE_ACCESS_TOKEN. camunda_config_from_env() lists the optional ones. A setter
+  /// replaces the value of a variable, and makes a required variable unnecessary. Throws ConfigError
+  /// with the name of a variable that is not valid; build() throws that of a missing one.
   [[nodiscard]] static AdminClientBuilder from_env() {
-    return from([](camunda_config** config, camunda_error** error) {
-      return camunda_config_from_env(config, error);
+    AdminClientBuilder builder;
+    detail::run([&](camunda_error** error) {
+      return camunda_config_load_env(builder.config_.get(), error);
     });
+    return builder;
   }
   /// Reads the same variables from a file of `NAME=value` or `export NAME='value'` lines.
   [[nodiscard]] static AdminClientBuilder from_env_file(const std::string& path) {
-    return from([&](camunda_config** config, camunda_error** error) {
-      return camunda_config_from_env_file(detail::c_text(path, "the path"), config, error);
+    AdminClientBuilder builder;
+    detail::run([&](camunda_error** error) {
+      return camunda_config_load_env_file(builder.config_.get(), detail::c_text(path, "the path"),
+                                          error);
     });
+    return builder;
   }
   /// Returns a builder with the credentials of a cluster client, for a TokenSource.
   [[nodiscard]] static AdminClientBuilder from_credentials(const ClusterCredentials& credentials) {

@@ -364,7 +364,7 @@ impl Doctor {
             Some(path) => AdminClientBuilder::from_env_file(path),
             None => AdminClientBuilder::from_env(),
         };
-        match builder {
+        match builder.and_then(AdminClientBuilder::with_complete_credentials) {
             Ok(builder) => Some(builder),
             Err(error) => {
                 let other = ["ZEEBE_CLIENT_ID", "CAMUNDA_CLIENT_ID"]

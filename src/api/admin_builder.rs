@@ -91,11 +91,13 @@ impl AdminClientBuilder {
     /// | `CAMUNDA_CUSTOM_PRIVATE_KEY_PATH` | `client_key` |
     /// | `CAMUNDA_CUSTOM_USER_AGENT_STRING` | `user_agent` |
     ///
-    /// An empty variable counts as not set.
+    /// An empty variable counts as not set. A setter replaces the value of a variable, and makes a
+    /// required variable unnecessary.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`], with the name of the missing or invalid variable.
+    /// [`ErrorKind::Config`], with the name of the invalid variable. [`build`](Self::build) returns
+    /// the error of a missing one.
     pub fn from_env() -> Result<Self> {
         let config = Config::from_variables(|name| match std::env::var(name) {
             Ok(value) => Ok(Some(value)),
@@ -120,7 +122,8 @@ impl AdminClientBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Io`] if the file cannot be read; [`ErrorKind::Config`], with the line or the
-    /// variable, if its content is invalid.
+    /// variable, if its content is invalid. [`build`](Self::build) returns the error of a missing
+    /// variable.
     pub fn from_env_file(path: impl AsRef<Path>) -> Result<Self> {
         let variables = read_env_file(path.as_ref())?;
         let config = Config::from_variables(|name| {
@@ -344,6 +347,12 @@ impl AdminClientBuilder {
             Some(error) => Err(error),
             None => Ok(self.config),
         }
+    }
+
+    /// Fails if the credentials are incomplete or ambiguous.
+    #[cfg(any(feature = "capi", feature = "cli"))]
+    pub(crate) fn with_complete_credentials(self) -> Result<Self> {
+        self.config.check().map(|()| self)
     }
 
     #[cfg(feature = "cli")]

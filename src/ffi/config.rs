@@ -96,7 +96,11 @@ pub unsafe extern "C" fn camunda_config_from_env(
     error: *mut *mut camunda_error,
 ) -> camunda_status {
     // SAFETY: the caller passes pointers as documented above.
-    unsafe { make(config, error, AdminClientBuilder::from_env) }
+    unsafe {
+        make(config, error, || {
+            AdminClientBuilder::from_env()?.with_complete_credentials()
+        })
+    }
 }
 
 /// Reads settings from a credential file of the Console: `export NAME='value'` or `NAME=value`
@@ -117,7 +121,74 @@ pub unsafe extern "C" fn camunda_config_from_env_file(
     // SAFETY: the caller passes pointers as documented above.
     unsafe {
         make(config, error, || {
+            AdminClientBuilder::from_env_file(text("path", path)?)?.with_complete_credentials()
+        })
+    }
+}
+
+/// Reads settings from the environment as camunda_config_from_env() does, into settings of
+/// camunda_config_new(): for programs that set credentials with camunda_config_set() afterwards, which
+/// replace those of the variables.
+///
+/// A missing variable is an error of camunda_admin_new(), unless its setting is set. All settings that
+/// were set before are reset, except the log callback and the shutdown handle. On an error `config` is
+/// unchanged. No other thread may change the environment during the call.
+///
+/// @param config Settings of camunda_config_new().
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_CONFIG if a variable is invalid: the message names it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_config_load_env(
+    config: *mut camunda_config,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the caller passes pointers as documented above.
+    unsafe { load(config, error, AdminClientBuilder::from_env) }
+}
+
+/// Reads settings from a credential file of the Console as camunda_config_from_env_file() does, into
+/// settings of camunda_config_new(). Otherwise as camunda_config_load_env().
+///
+/// @param config Settings of camunda_config_new().
+/// @param path Path of the file.
+/// @param[out] error On failure a new error, else NULL. Free it with camunda_error_free(). May be
+///   NULL.
+/// @return CAMUNDA_STATUS_OK; CAMUNDA_STATUS_IO if the file cannot be read; CAMUNDA_STATUS_CONFIG
+///   if a variable is invalid: the message names it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn camunda_config_load_env_file(
+    config: *mut camunda_config,
+    path: *const c_char,
+    error: *mut *mut camunda_error,
+) -> camunda_status {
+    // SAFETY: the caller passes pointers as documented above.
+    unsafe {
+        load(config, error, || {
             AdminClientBuilder::from_env_file(text("path", path)?)
+        })
+    }
+}
+
+/// Replaces the settings of `config` by those that `make` returns.
+///
+/// # Safety
+/// The pointers meet the requirements of the exported functions.
+unsafe fn load(
+    config: *mut camunda_config,
+    error: *mut *mut camunda_error,
+    make: impl FnOnce() -> Result<AdminClientBuilder>,
+) -> camunda_status {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        catch_panic(error, || {
+            let config = settings(config)?;
+            let builder = make()?;
+            // The custom token store that it may replace is freed.
+            config.during_mut(|config| {
+                config.builder = builder;
+                Ok(())
+            })
         })
     }
 }

@@ -128,10 +128,11 @@ const HAND_WRITTEN: &[(&str, &[&str])] = &[
         "_model_base",
         &["Model", "OpenEnum", "OpenEnumType", "Secrets"],
     ),
+    ("_token", &["Token"]),
     ("_token_store", &["TokenStore"]),
 ];
 
-/// Public type aliases, which are imported when they are used.
+/// Public type aliases, which are imported when they are used, as the models are.
 const ALIASES: &[&str] = &[
     "AllowlistEntry",
     "Id",
@@ -163,28 +164,28 @@ fn init_text() -> String {
     let mut modules: Vec<(&str, Vec<&str>)> = HAND_WRITTEN
         .iter()
         .map(|(module, names)| (*module, names.to_vec()))
-        .chain([("_models", models), ("_operations", operations)])
+        .chain([("_operations", operations)])
         .collect();
     modules.sort_unstable();
-    let list = |text: &mut String, indent: &str, names: &[&str]| {
+    let import = |module: &str, indent: &str, names: &[&str]| {
+        let mut text = format!("{indent}from .{module} import (\n");
         for name in names {
-            writeln!(text, "{indent}{name},").unwrap();
+            writeln!(text, "{indent}    {name},").unwrap();
         }
+        writeln!(text, "{indent})").unwrap();
+        text
     };
     let mut text = format!("# {NOTICE}\n");
     text.push_str(include_str!("../templates/__init__.py.in"));
     let mut imports = String::new();
-    let mut classes = Vec::new();
+    models.sort_unstable();
+    let mut classes = models.clone();
     for (module, names) in &mut modules {
         names.sort_unstable();
-        writeln!(imports, "from .{module} import (").unwrap();
-        list(&mut imports, "    ", names);
-        imports.push_str(")\n");
+        imports.push_str(&import(module, "", names));
         classes.extend(names.iter().copied());
     }
-    let mut aliases = String::from("from ._types import (\n");
-    list(&mut aliases, "        ", ALIASES);
-    aliases.push_str("    )");
+    let lazy = import("_models", "    ", &models) + &import("_types", "    ", ALIASES);
     classes.sort_unstable();
     let quoted_names = |names: &[&str]| {
         let mut text = String::new();
@@ -194,7 +195,7 @@ fn init_text() -> String {
         text
     };
     text.replace("@IMPORTS@\n", &imports)
-        .replace("@ALIASES@", &aliases)
+        .replace("    @LAZY_IMPORTS@\n", &lazy)
         .replace("@CLASSES@\n", &quoted_names(&classes))
         .replace("@ALIAS_NAMES@\n", &quoted_names(ALIASES))
 }
@@ -409,7 +410,9 @@ fn models_text() -> String {
         }
     }
     text.push_str(
-        "\n\nif TYPE_CHECKING:\n    # What arguments accept: a constant of the enumeration, or the string of a known value.\n",
+        "\n\n# Tracebacks, `repr` and pickles show the name that programs import.\n\
+         for _name in __all__:\n    globals()[_name].__module__ = \"camunda_admin\"\n\
+         \nif TYPE_CHECKING:\n    # What arguments accept: a constant of the enumeration, or the string of a known value.\n",
     );
     for description in TYPES {
         if let Description::Enum { name, values, .. } = description {
@@ -658,13 +661,13 @@ fn operations_text() -> String {
     text.push_str(
         "\"\"\"The operations and waiters of the API, by resource.\"\"\"\n\n\
          from __future__ import annotations\n\n\
-         from . import _models\n\
          from ._allowlist import check_allowlist\n\
          from ._arguments import (\n    check_bool,\n    check_count,\n    check_id,\n    check_list,\n    \
          check_str,\n    encode_body,\n    encode_segment,\n)\n\
          from ._connection import Resource\n\
          from ._handle_methods import ClusterClientsMethods, ClusterHandleMethods\n\
          from ._hidden import hide\n\
+         from ._lazy import models\n\
          from ._library import lib\n\
          from ._model_base import Secrets\n\n\
          TYPE_CHECKING = False\nif TYPE_CHECKING:\n    \
@@ -1009,7 +1012,7 @@ fn push_waiter(text: &mut String, waiter: &Waiter, name: &str) {
     push_doc(text, 8, &imperative(waiter.doc), &sections);
     let mut passed = vec!["self._id".to_owned()];
     passed.extend(arguments.into_iter().map(|argument| argument.value));
-    let decode = format!("_models.{shown}._of");
+    let decode = format!("models.{shown}._of");
     let method = if waiter.response.is_some() {
         "wait_value"
     } else {
@@ -1040,7 +1043,7 @@ fn polled_type(waiter: &Waiter) -> &'static str {
 }
 
 fn decoder(description: &Description) -> String {
-    format!("_models.{}._of", description.name())
+    format!("models.{}._of", description.name())
 }
 
 fn one_field(operation: &Operation) -> Option<&'static str> {

@@ -54,67 +54,6 @@ from ._model_base import (
     OpenEnumType,
     Secrets,
 )
-from ._models import (
-    AssignableRole,
-    AuditEvent,
-    AuditType,
-    Backup,
-    BackupOption,
-    BackupRegionOption,
-    BackupRegionRef,
-    BackupSchedule,
-    BackupStatus,
-    Channel,
-    ChannelRef,
-    ClientLinks,
-    ClientPermission,
-    Cluster,
-    ClusterClient,
-    ClusterClientConnectionDetails,
-    ClusterComponentStatus,
-    ClusterEncryption,
-    ClusterLinks,
-    ClusterRef,
-    ClusterStage,
-    ClusterStatus,
-    Condition,
-    CreatedClusterClient,
-    CreatedMonitoringClient,
-    EncryptionKeyType,
-    EncryptionStatus,
-    EndpointConnection,
-    FailoverResult,
-    FailoverResults,
-    FailoverStep,
-    Generation,
-    GenerationClassification,
-    GenerationRef,
-    GenerationUpgrade,
-    IpAllowlistEntry,
-    IpRanges,
-    Member,
-    MetricsEndpoint,
-    Monitoring,
-    MonitoringClient,
-    MonitoringStatus,
-    OrgLabel,
-    OrganizationRole,
-    Parameters,
-    PlanType,
-    PlanTypeRef,
-    Region,
-    RegionRef,
-    Restore,
-    RestoreState,
-    SecureConnectivityMetadata,
-    SecureConnectivityOrEmpty,
-    SecureConnectivitySpec,
-    SecureConnectivityState,
-    SecureConnectivityStatus,
-    SecureEndpoint,
-    UpgradedCluster,
-    UpgradedGeneration,
-)
 from ._operations import (
     Activity,
     AdminOperations,
@@ -127,6 +66,9 @@ from ._operations import (
     Members,
     SecureConnectivity,
 )
+from ._token import (
+    Token,
+)
 from ._token_store import (
     TokenStore,
 )
@@ -135,6 +77,67 @@ from ._library import version as _version
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._models import (
+        AssignableRole,
+        AuditEvent,
+        AuditType,
+        Backup,
+        BackupOption,
+        BackupRegionOption,
+        BackupRegionRef,
+        BackupSchedule,
+        BackupStatus,
+        Channel,
+        ChannelRef,
+        ClientLinks,
+        ClientPermission,
+        Cluster,
+        ClusterClient,
+        ClusterClientConnectionDetails,
+        ClusterComponentStatus,
+        ClusterEncryption,
+        ClusterLinks,
+        ClusterRef,
+        ClusterStage,
+        ClusterStatus,
+        Condition,
+        CreatedClusterClient,
+        CreatedMonitoringClient,
+        EncryptionKeyType,
+        EncryptionStatus,
+        EndpointConnection,
+        FailoverResult,
+        FailoverResults,
+        FailoverStep,
+        Generation,
+        GenerationClassification,
+        GenerationRef,
+        GenerationUpgrade,
+        IpAllowlistEntry,
+        IpRanges,
+        Member,
+        MetricsEndpoint,
+        Monitoring,
+        MonitoringClient,
+        MonitoringStatus,
+        OrgLabel,
+        OrganizationRole,
+        Parameters,
+        PlanType,
+        PlanTypeRef,
+        Region,
+        RegionRef,
+        Restore,
+        RestoreState,
+        SecureConnectivityMetadata,
+        SecureConnectivityOrEmpty,
+        SecureConnectivitySpec,
+        SecureConnectivityState,
+        SecureConnectivityStatus,
+        SecureEndpoint,
+        UpgradedCluster,
+        UpgradedGeneration,
+    )
     from ._types import (
         AllowlistEntry,
         Id,
@@ -249,6 +252,7 @@ __all__ = [
     "ServiceError",
     "Stats",
     "TimeoutError",
+    "Token",
     "TokenSource",
     "TokenStore",
     "UpgradedCluster",
@@ -272,15 +276,19 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Return a type alias, or an exception class with several base classes, when it is first used."""
+    """Return a name that is slow to import, or an exception class with several base classes, when it is
+    first used.
+    """
     if name in __all__:
-        from . import _types
+        from . import _models, _types
 
-        return getattr(_types, name)
-    found = _combined_class(name)
-    if found is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return found
+        value: object = getattr(_models if name in _models.__all__ else _types, name)
+    else:
+        value = _combined_class(name)
+        if value is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

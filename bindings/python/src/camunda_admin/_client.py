@@ -23,8 +23,9 @@ from ._hidden import Hidden, hide, hide_values
 from ._json import decode
 from ._library import lib, shutdown
 from ._model_base import Model
-from ._native_handle import Closeable, NamedFile, NativeHandle, check, take_json
+from ._native_handle import Closeable, NamedFile, NativeHandle, check, name_file, take_json
 from ._operations import Activity, AdminOperations, ClusterHandle, Clusters, Members
+from ._token import Token
 from ._token_store import TokenStore, use_store
 
 TYPE_CHECKING = False
@@ -209,7 +210,9 @@ _SECRETS = ("client_secret", "access_token", "proxy")
 def _description(settings: Mapping[str, Any], variables: Mapping[str, str]) -> str:
     """Return the server and the credentials of a client, for its `repr`."""
     url = settings.get("base_url") or variables.get("CAMUNDA_CONSOLE_BASE_URL") or _DEFAULT_BASE_URL
-    if settings.get("access_token") or variables.get("CAMUNDA_CONSOLE_ACCESS_TOKEN"):
+    replaced = any(map(settings.get, ("client_id", "client_secret", "client_secret_file")))
+    token = not replaced and variables.get("CAMUNDA_CONSOLE_ACCESS_TOKEN")
+    if settings.get("access_token") or token:
         return f"{url} with an access token"
     client_id = settings.get("client_id") or variables.get("CAMUNDA_CONSOLE_CLIENT_ID")
     return f"{url} as {client_id}" if client_id else f"{url} without credentials"
@@ -339,7 +342,7 @@ class AdminClient(AdminOperations, Closeable):
     def from_env(cls, **settings: Unpack[Settings]) -> AdminClient:
         """Create a client from the environment variables of Camunda's SDKs.
 
-        Required: `CAMUNDA_CONSOLE_CLIENT_ID`, and `CAMUNDA_CONSOLE_CLIENT_SECRET` or
+        A setting that is given replaces its variable, which is then not required. Required: `CAMUNDA_CONSOLE_CLIENT_ID`, and `CAMUNDA_CONSOLE_CLIENT_SECRET` or
         `CAMUNDA_CONSOLE_CLIENT_SECRET_FILE`; or `CAMUNDA_CONSOLE_ACCESS_TOKEN`. Optional:
         `CAMUNDA_CONSOLE_BASE_URL`, `CAMUNDA_CONSOLE_OAUTH_AUDIENCE`, `CAMUNDA_OAUTH_URL`,
         `CAMUNDA_TOKEN_SCOPE`, `CAMUNDA_TOKEN_CACHE_DIR`, `CAMUNDA_TOKEN_DISK_CACHE_DISABLE`,
@@ -351,16 +354,17 @@ class AdminClient(AdminOperations, Closeable):
         `CAMUNDA_TOKEN_CACHE_REDIS_URL` if that is set, and not at all otherwise.
 
         Args:
-            **settings: Settings of `AdminClient`, which replace those of the variables.
+            **settings: Settings of `AdminClient`, which replace those of the variables. A client id or
+                secret also replaces the access token of a variable.
 
         Raises:
             ConfigError: a variable is not set or not valid; the message has its name.
             TypeError: there is no such setting, or its value is of the wrong type.
         """
-        config, error = c_void_p(), c_void_p()
         checked = _check_settings(settings, _KEYS, "AdminClient.from_env")
-        check(lib.camunda_config_from_env(byref(config), byref(error)), error)
-        return cls._of(_own_config(config.value), checked, _description(checked, os.environ))
+        config, error = _own_config(lib.camunda_config_new()), c_void_p()
+        check(lib.camunda_config_load_env(config.pointer, byref(error)), error)
+        return cls._of(config, checked, _description(checked, os.environ))
 
     @classmethod
     def from_env_file(cls, path: StrPath, **settings: Unpack[Settings]) -> AdminClient:
@@ -369,22 +373,25 @@ class AdminClient(AdminOperations, Closeable):
         Args:
             path: A file of `export NAME='value'` or `NAME=value` lines with the variables of
                 `from_env`.
-            **settings: Settings of `AdminClient`, which replace those of the file.
+            **settings: Settings of `AdminClient`, which replace those of the file, as in `from_env`.
 
         Raises:
             FileError: the file cannot be read.
             ConfigError: a line or a variable is not valid, or a required variable is missing.
             TypeError: there is no such setting, or its value is of the wrong type.
         """
-        config, error = c_void_p(), c_void_p()
         checked = _check_settings(settings, _KEYS, "AdminClient.from_env_file")
+        config, error = _own_config(lib.camunda_config_new()), c_void_p()
         encoded = encode_path("path", path)
         with NamedFile(path):
-            status = lib.camunda_config_from_env_file(encoded, byref(config), byref(error))
+            status = lib.camunda_config_load_env_file(config.pointer, encoded, byref(error))
             check(status, error)
-        owned = _own_config(config.value)
         variables = ClusterCredentials.from_env_file(path)
-        return cls._of(owned, checked, _description(checked, variables))
+        try:
+            return cls._of(config, checked, _description(checked, variables))
+        except ConfigError as missing:
+            name_file(missing, path)
+            raise
 
     @classmethod
     def _of(
@@ -435,11 +442,12 @@ class AdminClient(AdminOperations, Closeable):
     def __copy__(self) -> AdminClient:
         return self.with_options()
 
-    def token(self, audience: Optional[str] = None) -> str:
-        """Return an access token of this client's credentials.
+    def token(self, audience: Optional[str] = None) -> Token:
+        """Return an access token of this client's credentials: a `str` with the attribute `expires_at`.
 
         It comes from the cache that the calls use. A token request is sent only if no valid token is
-        cached. A client with an `access_token` returns that one.
+        cached. A client with an `access_token` returns that one; its expiry is the `exp` of a JWT, else
+        30 days after the client was created.
 
         Args:
             audience: OAuth audience. Default: that of this client, and the only one with an
@@ -673,8 +681,11 @@ class TokenSource(Closeable):
         check(lib.camunda_admin_stats(handle.pointer, byref(value), byref(error)), error)
         return decode(take_json(value), "stats", Stats._of)
 
-    def access_token(self) -> str:
+    def access_token(self) -> Token:
         """Return a valid access token, for the header `Authorization: Bearer TOKEN`.
+
+        Returns:
+            A `str` with the attribute `expires_at`. While the token is cached, the call sends no request.
 
         Raises:
             CamundaError: no token could be obtained.
@@ -690,7 +701,7 @@ class TokenSource(Closeable):
         token = NativeHandle(value.value, lib.camunda_token_free)
         text = _token_text(token)
         self._last = token
-        return text
+        return Token._of(text, lib.camunda_token_expires_at(token.pointer))
 
     def invalidate(self, token: str) -> None:
         """Remove a token that a server rejected (401) from the cache, so that a new one is requested.

@@ -3669,6 +3669,10 @@ class IpRanges(IpRangesMethods):
         return tuple(self._data.get("web-modeler") or ())
 
 
+# Tracebacks, `repr` and pickles show the name that programs import.
+for _name in __all__:
+    globals()[_name].__module__ = "camunda_admin"
+
 if TYPE_CHECKING:
     # What arguments accept: a constant of the enumeration, or the string of a known value.
     GenerationClassificationValue = Union[

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ._types import Outcome, Stage, StrPath
 
-__all__ = ["Closeable", "NamedFile", "NativeHandle", "borrow_json", "check", "take_error", "take_json"]
+__all__ = ["Closeable", "NamedFile", "NativeHandle", "borrow_json", "check", "name_file", "take_error", "take_json"]
 
 
 class NativeHandle:
@@ -136,9 +136,15 @@ class NamedFile:
     def __exit__(self, _kind: object, error: object, _trace: object) -> None:
         if isinstance(error, FileError):
             error.filename = self._path
-        elif isinstance(error, ConfigError) and str(self._path) not in error.message:
-            error.message = f"{self._path}: {error.message}"
-            error.args = (error.message,)
+        elif isinstance(error, ConfigError):
+            name_file(error, self._path)
+
+
+def name_file(error: ConfigError, path: StrPath) -> None:
+    """Put the path of a credential file before the message about one of its variables."""
+    if error.message.startswith("the variable "):
+        error.message = f"{os.fspath(path)}: {error.message}"
+        error.args = (error.message,)
 
 
 def _text(text: Optional[bytes]) -> Optional[str]:
